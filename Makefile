@@ -1,0 +1,53 @@
+# Two commands need nothing set up beforehand: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+WORKERS ?= 2
+
+.PHONY: help demo test test-core lint format wheel clean
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (once, about half a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip
+	@$(PIP) --editable '.[server]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "Installing the development tools ..."
+	@$(PIP) --group dev
+	@touch $@
+
+demo: $(VENV)/.runtime  ## submit a bundled solution to a server of its own and watch it
+	@$(BIN)/subcli demo
+
+test: $(VENV)/.dev  ## all tests, the core's branch coverage first
+	$(MAKE) --no-print-directory test-core
+	$(BIN)/python -m pytest tests --ignore=tests/core -n $(WORKERS) --dist worksteal
+
+test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
+	$(BIN)/python -m pytest tests/core -q --cov-config=pyproject.toml --cov-branch --cov-fail-under=100 \
+	  --cov=subcli.protocol --cov=subcli.submission --cov=subcli.watch --cov=subcli.recovery \
+	  --cov=subcli.secret --cov=subcli.errors --cov-report=term
+
+lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/.dev  ## build the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
