@@ -1,0 +1,315 @@
+"""The messages of the specification, from text to value and back. Pure: no I/O, no clock.
+
+Server to client, each a JSON object in one text frame (specification, "Message Protocol")::
+
+    status_update   a stage of judging was reached
+    test_result     one test ended
+    error_analysis  why one test failed
+    complete        the verdict; nothing follows
+
+Anything else that has a ``type`` is an :class:`Unknown` event: kept, shown in JSON, otherwise ignored.
+Besides there are three bare texts that are not JSON: ``pong`` (the answer to our ping), ``ping`` (some
+platforms send it and want ``pong``), and our own ``ping``.
+
+An event keeps the mapping it came as (``raw``) beside its typed fields, so that what is unknown today comes
+out again. The optional fields are read leniently: one of another type than expected counts as absent, since
+a number where we hoped for text must not cost anybody a verdict. What a type *needs* is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
+
+import msgspec
+
+Raw: TypeAlias = Mapping[str, Any]
+Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+"""The largest message a server sends (specification, "Server Configuration")."""
+
+MAX_FRAME_BYTES: Final = 1024 * 1024
+"""The largest frame that a client takes (contract, section 7)."""
+
+MAX_SOURCE_BYTES: Final = 256 * 1024
+"""The largest submission, all files together (contract, section 2)."""
+
+PING: Final = "ping"
+"""The heartbeat as the specification's own client sends it; servers that know only this form exist."""
+
+PONG: Final = "pong"
+
+TERMINAL_STATUSES: Final = frozenset(
+    {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"}
+)
+"""Statuses of a snapshot after which nothing changes (contract, section 6)."""
+
+
+class CloseCode(IntEnum):
+    """Close codes that mean something here (RFC 6455 section 7.4; specification, "Error Handling")."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    NO_STATUS = 1005
+    ABNORMAL = 1006
+    INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
+    MESSAGE_TOO_BIG = 1009
+    MANDATORY_EXTENSION = 1010
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    UNAUTHORIZED = 4003
+    NOT_FOUND = 4004
+    RATE_LIMITED = 4029
+
+
+class MalformedMessageError(ValueError):
+    """A frame that is no message of this protocol. The text says in what respect."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The counts that come with ``complete``. They never override the verdict."""
+
+    total_tests: int | None = None
+    passed: int | None = None
+    failed: int | None = None
+    skipped: int | None = None
+    duration_ms: float | None = None
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A place in the submitted code."""
+
+    file: str
+    line: int | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One server message about a submission. ``raw`` is the mapping it came as.
+
+    Attributes:
+        submission_id: as the server wrote it; ``None`` where it did not.
+        seq: position in the submission's log, from 1 without holes; ``None`` from servers without it.
+        timestamp: as the server wrote it.
+    """
+
+    type_name: ClassVar[str] = ""
+    submission_id: int | str | None = None
+    seq: Seq | None = None
+    timestamp: str | None = None
+
+    @property
+    def raw(self) -> Raw:
+        """The mapping that this event came as, every field included."""
+        raw: Raw = self.__dict__["raw"]
+        return raw
+
+    @property
+    def type(self) -> str:
+        """The message's ``type``."""
+        return str(self.raw["type"])
+
+
+class StatusUpdate(Event, frozen=True, kw_only=True):
+    """``status_update``: a stage was reached."""
+
+    type_name: ClassVar[str] = "status_update"
+    status: str
+    total_tests: int | None = None
+    queue_position: int | None = None
+    attempt: int | None = None
+    detail: str | None = None
+    progress: float | None = None
+
+
+class TestResult(Event, frozen=True, kw_only=True):
+    """``test_result``: one test ended. ``duration_ms`` in milliseconds."""
+
+    __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
+    type_name: ClassVar[str] = "test_result"
+    test_name: str
+    status: str
+    duration_ms: float | None = None
+    test_id: int | str | None = None
+    test_type: str | None = None
+    message: str | None = None
+    expected: Any = None
+    actual: Any = None
+    output: str | None = None
+    error_category: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells this test from the others of its submission: its id, else its name."""
+        return self.test_name if self.test_id is None else f"#{self.test_id}"
+
+
+class ErrorAnalysis(Event, frozen=True, kw_only=True):
+    """``error_analysis``: why something failed, and what to do about it."""
+
+    type_name: ClassVar[str] = "error_analysis"
+    error: str = ""
+    analysis: str = ""
+    suggestions: tuple[str, ...] = ()
+    test_id: int | str | None = None
+    test_name: str | None = None
+    category: str | None = None
+    location: Location | None = None
+
+
+class Complete(Event, frozen=True, kw_only=True):
+    """``complete``: the verdict. ``final_status`` alone decides (contract, section 1)."""
+
+    type_name: ClassVar[str] = "complete"
+    final_status: str
+    summary: Summary = Summary()
+
+
+class Unknown(Event, frozen=True, kw_only=True):
+    """A type not known today."""
+
+
+class Control(msgspec.Struct, frozen=True):
+    """A bare text that is not JSON. ``reply`` is what the sender wants back, if anything."""
+
+    text: str
+    reply: str | None = None
+
+
+Message: TypeAlias = StatusUpdate | TestResult | ErrorAnalysis | Complete | Unknown
+_TYPES: Final[dict[str, type[Message]]] = {
+    cls.type_name: cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete)
+}
+_CONTROLS: Final = {PONG: Control(PONG), PING: Control(PING, reply=PONG)}
+_REQUIRED: Final = {
+    cls: frozenset(f.encode_name for f in msgspec.structs.fields(cls) if f.required)
+    for cls in _TYPES.values()
+}
+_FIELD_TYPES: Final = {
+    cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
+    for cls in (*_TYPES.values(), Unknown, Summary)
+}
+_decode_json: Final = msgspec.json.Decoder().decode
+_encode_json: Final = msgspec.json.Encoder().encode
+
+
+def decode(frame: str | bytes) -> Message | Control:
+    """The message in one frame.
+
+    Raises:
+        MalformedMessageError: the frame is binary, not JSON, not an object, absurdly nested, or lacks
+            what its type needs.
+    """
+    if not isinstance(frame, str):
+        raise MalformedMessageError("a binary frame")
+    control = _CONTROLS.get(frame)
+    if control is not None:
+        return control
+    try:
+        raw = _decode_json(frame)
+    except RecursionError:
+        raise MalformedMessageError("JSON nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise MalformedMessageError(f"not JSON: {error}") from None
+    return from_mapping(raw)
+
+
+def from_mapping(raw: object) -> Message:
+    """The event that a decoded JSON value stands for.
+
+    Raises:
+        MalformedMessageError: it is not an object, has no ``type``, or lacks what its type needs.
+    """
+    if not isinstance(raw, dict):
+        raise MalformedMessageError("not a JSON object")
+    kind = raw.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise MalformedMessageError("no type")
+    cls = _TYPES.get(kind, Unknown)
+    try:
+        event = msgspec.convert(raw, cls)
+    except (msgspec.ValidationError, RecursionError):
+        event = _leniently(raw, cls)
+    event.__dict__["raw"] = raw
+    return event
+
+
+def _leniently(raw: Raw, cls: type[Message]) -> Message:
+    """``raw`` as a ``cls`` in spite of optional fields of unexpected types."""
+    if cls is ErrorAnalysis and isinstance(raw.get("analysis"), dict):
+        return _leniently(_flattened_analysis(raw), cls)
+    kept: dict[str, Any] = {}
+    for name, kind in _FIELD_TYPES[cls].items():
+        if name not in raw:
+            continue
+        value = _summary(raw[name]) if kind is Summary else raw[name]
+        try:
+            kept[name] = msgspec.convert(value, kind)
+        except (msgspec.ValidationError, RecursionError):
+            if name in _REQUIRED.get(cls, ()):
+                raise MalformedMessageError(f"{raw['type']} with an unusable {name}") from None
+    for name in _REQUIRED.get(cls, ()):
+        if name not in kept:
+            raise MalformedMessageError(f"{raw['type']} without {name}")
+    return cls(**kept)
+
+
+def _summary(value: object) -> Summary:
+    """The counts that can be read from ``value``; those that cannot are left out."""
+    kept: dict[str, Any] = {}
+    for name, kind in _FIELD_TYPES[Summary].items():
+        if isinstance(value, dict) and name in value:
+            try:
+                kept[name] = msgspec.convert(value[name], kind)
+            except msgspec.ValidationError:
+                continue
+    return Summary(**kept)
+
+
+def _flattened_analysis(raw: Raw) -> Raw:
+    """An ``error_analysis`` whose ``analysis`` is an object (contract, section 6), in the specification's shape."""
+    inner: dict[str, Any] = raw["analysis"]
+    return {
+        **raw,
+        "analysis": inner.get("explanation") or "",
+        "suggestions": raw.get("suggestions") or inner.get("suggestions") or (),
+        "category": raw.get("category") or inner.get("category"),
+    }
+
+
+# C0 but tab and newline, DEL, C1, zero-width, bidi marks, embeddings, overrides and isolates, the BOM,
+# line and paragraph separators, tags; lone surrogates cannot be encoded at all.
+INVISIBLE: Final = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+)
+_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
+
+
+def encode(mapping: Mapping[str, Any]) -> str:
+    """``mapping`` as JSON text on one line, with control and invisible characters as ``\\uXXXX``.
+
+    Raises:
+        TypeError: a value that JSON has no form for.
+    """
+    text = _encode_json(mapping).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _INVISIBLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    units = match.group().encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def timestamp(seconds: float) -> str:
+    """Unix time as RFC 3339 in UTC with milliseconds: ``2024-01-15T10:38:00.000Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
