@@ -274,7 +274,7 @@ def _summary(value: object) -> Summary:
 
 
 def _flattened_analysis(raw: Raw) -> Raw:
-    """An ``error_analysis`` whose ``analysis`` is an object (contract, section 6), in the specification's shape."""
+    """An ``error_analysis`` whose ``analysis`` is an object (contract, section 6), in the usual shape."""
     inner: dict[str, Any] = raw["analysis"]
     return {
         **raw,

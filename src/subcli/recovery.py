@@ -511,7 +511,8 @@ def _poll_again(state: State, asked: AskedInVain, random: float) -> Step:
         socket = state.trouble.reason or (f"code {state.trouble.code}" if state.trouble.code else "lost")
         return state, Stop(
             NetworkError(
-                f"The server cannot be reached any more, neither by WebSocket ({socket}) nor by REST ({asked.reason}).",
+                "The server cannot be reached any more, "
+                f"neither by WebSocket ({socket}) nor by REST ({asked.reason}).",
                 hint="Judging goes on there; `subcli watch ID` takes it up again.",
             )
         )
