@@ -1,0 +1,51 @@
+"""Submit code, watch it being judged live, and trust the exit code.
+
+The library is two coroutines and the events they give::
+
+    submission_id = await submit("node.py", problem="leader-election")
+    async for event in follow(submission_id):
+        print(event.type)
+
+Everything is loaded when it is first asked for (PEP 562): importing :mod:`subcli` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from subcli.client import follow, submit
+    from subcli.errors import SubcliError
+    from subcli.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
+
+__all__ = [
+    "Complete",
+    "ErrorAnalysis",
+    "StatusUpdate",
+    "SubcliError",
+    "TestResult",
+    "Unknown",
+    "follow",
+    "submit",
+]
+
+_HOME = {
+    "follow": "client",
+    "submit": "client",
+    "SubcliError": "errors",
+    "Complete": "protocol",
+    "ErrorAnalysis": "protocol",
+    "StatusUpdate": "protocol",
+    "TestResult": "protocol",
+    "Unknown": "protocol",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"subcli.{_HOME[name]}"), name)

@@ -189,12 +189,10 @@ _TYPES: Final[dict[str, type[Message]]] = {
 }
 _CONTROLS: Final = {PONG: Control(PONG), PING: Control(PING, reply=PONG)}
 _REQUIRED: Final = {
-    cls: frozenset(f.encode_name for f in msgspec.structs.fields(cls) if f.required)
-    for cls in _TYPES.values()
+    cls: frozenset(f.encode_name for f in msgspec.structs.fields(cls) if f.required) for cls in _TYPES.values()
 }
 _FIELD_TYPES: Final = {
-    cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
-    for cls in (*_TYPES.values(), Unknown, Summary)
+    cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)} for cls in (*_TYPES.values(), Unknown, Summary)
 }
 _decode_json: Final = msgspec.json.Decoder().decode
 _encode_json: Final = msgspec.json.Encoder().encode

@@ -51,6 +51,32 @@ from subcli.errors import (
     ServerError,
     SubcliError,
 )
+from subcli.happened import (
+    Action,
+    AskedInVain,
+    Babbled,
+    Blocked,
+    CatchUp,
+    CaughtUp,
+    Closed,
+    Connect,
+    Ended,
+    Finish,
+    Happened,
+    Lost,
+    Opened,
+    Poll,
+    Progressed,
+    Quiet,
+    Read,
+    Refresh,
+    Refreshed,
+    Refused,
+    Silent,
+    Slept,
+    Started,
+    Stop,
+)
 from subcli.protocol import CloseCode
 
 MAX_ATTEMPTS: Final = 5
@@ -69,156 +95,6 @@ POLL_GROWTH: Final = 1.5
 INCURABLE_MAX: Final = 2
 BABBLE_MAX: Final = 20
 
-
-# -- what happened ----------------------------------------------------------------------------------
-
-
-class Started(msgspec.Struct, frozen=True):
-    """A watch begins."""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """The handshake succeeded. ``resume``: the server replays its log after ``after_seq``."""
-
-    resume: bool
-
-
-class Progressed(msgspec.Struct, frozen=True):
-    """A new event came: the first since the socket opened."""
-
-
-class Quiet(msgspec.Struct, frozen=True):
-    """No event for 10 s, from a server without ``resume``: it may never send one."""
-
-
-class Closed(msgspec.Struct, frozen=True):
-    """The socket closed. ``retry_after``: seconds, where the reason names them."""
-
-    code: int
-    reason: str = ""
-    retry_after: float | None = None
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """The handshake was answered by an HTTP status other than 101."""
-
-    status: int
-    reason: str = ""
-    retry_after: float | None = None
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """No connection: reset, refused, unknown host, no route, timeout."""
-
-    reason: str
-
-
-class Silent(msgspec.Struct, frozen=True):
-    """Nothing received for 10 s after a ping."""
-
-
-class Slept(msgspec.Struct, frozen=True):
-    """The wall clock ran on while the monotonic clock stood still."""
-
-
-class Babbled(msgspec.Struct, frozen=True):
-    """``BABBLE_MAX`` frames in a row were no messages."""
-
-
-class Blocked(msgspec.Struct, frozen=True):
-    """Something that no retry cures: an invalid certificate, a proxy that wants credentials."""
-
-    reason: str
-    hint: str
-
-
-class CaughtUp(msgspec.Struct, frozen=True):
-    """REST was asked and answered. ``over``: the submission has ended, and still there is no verdict."""
-
-    over: bool = False
-
-
-class AskedInVain(msgspec.Struct, frozen=True):
-    """REST was asked and did not answer (``status`` None), or not with what was asked for."""
-
-    status: int | None
-    reason: str = ""
-    retry_after: float | None = None
-
-
-class Refreshed(msgspec.Struct, frozen=True):
-    """Authentication was tried again. ``hint``: the command to type where it failed."""
-
-    ok: bool
-    hint: str = ""
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """The verdict is there."""
-
-
-Happened: TypeAlias = (
-    Started
-    | Opened
-    | Progressed
-    | Quiet
-    | Closed
-    | Refused
-    | Lost
-    | Silent
-    | Slept
-    | Babbled
-    | Blocked
-    | CaughtUp
-    | AskedInVain
-    | Refreshed
-    | Ended
-)
-
-# -- what to do -------------------------------------------------------------------------------------
-
-
-class Connect(msgspec.Struct, frozen=True):
-    """Open the socket after ``delay_s`` seconds. ``attempt`` is 0 for the first time."""
-
-    delay_s: float = 0.0
-    attempt: int = 0
-    code: int | None = None
-    reason: str = ""
-
-
-class Read(msgspec.Struct, frozen=True):
-    """Go on reading the socket."""
-
-
-class CatchUp(msgspec.Struct, frozen=True):
-    """Ask REST for what was missed, after ``delay_s`` seconds."""
-
-    delay_s: float = 0.0
-
-
-class Poll(msgspec.Struct, frozen=True):
-    """The socket is given up: ask REST after ``delay_s`` seconds."""
-
-    delay_s: float
-    reason: str = ""
-
-
-class Refresh(msgspec.Struct, frozen=True):
-    """Authenticate again."""
-
-
-class Finish(msgspec.Struct, frozen=True):
-    """Done: the verdict is there."""
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """Done without a verdict."""
-
-    error: SubcliError
-
-
-Action: TypeAlias = Connect | Read | CatchUp | Poll | Refresh | Finish | Stop
 
 # -- state ------------------------------------------------------------------------------------------
 
@@ -422,9 +298,7 @@ def _unauthorized(state: State, reason: str) -> Step:
 def unauthorized(reason: str, hint: str = "") -> AuthError:
     """The error for a server that does not accept who we are, or wants to know it."""
     said = f": {reason}" if reason else ""
-    return AuthError(
-        f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`."
-    )
+    return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
 
 
 def _refreshed(state: State, ok: bool, hint: str) -> Step:
@@ -454,9 +328,7 @@ def _rate_limited(state: State, trouble: Trouble, random: float) -> Step:
     if attempt > state.max_attempts:
         return state, Stop(rate_limited())
     delay = min(max(backoff(attempt, random), trouble.told_s or 0.0), MAX_TOLD_WAIT_S)
-    return _with(state, attempts=attempt), Connect(
-        delay, attempt, trouble.code, trouble.reason or "rate limited"
-    )
+    return _with(state, attempts=attempt), Connect(delay, attempt, trouble.code, trouble.reason or "rate limited")
 
 
 def rate_limited() -> RateLimitedError:
@@ -511,8 +383,7 @@ def _poll_again(state: State, asked: AskedInVain, random: float) -> Step:
         socket = state.trouble.reason or (f"code {state.trouble.code}" if state.trouble.code else "lost")
         return state, Stop(
             NetworkError(
-                "The server cannot be reached any more, "
-                f"neither by WebSocket ({socket}) nor by REST ({asked.reason}).",
+                f"The server cannot be reached any more, neither by WebSocket ({socket}) nor by REST ({asked.reason}).",
                 hint="Judging goes on there; `subcli watch ID` takes it up again.",
             )
         )
@@ -548,11 +419,7 @@ def repeat_request(
         case 429:
             return told if attempt <= max_attempts else rate_limited()
         case 503:
-            return (
-                told
-                if attempt <= max_attempts
-                else ServerError(f"The server is not available: {asked.reason}.")
-            )
+            return told if attempt <= max_attempts else ServerError(f"The server is not available: {asked.reason}.")
         case _:
             if asked.status >= 500 and repeatable and attempt <= max_attempts:
                 return told

@@ -30,6 +30,7 @@ from subcli.protocol import (
     ErrorAnalysis,
     MalformedMessageError,
     Message,
+    Raw,
     StatusUpdate,
     TestResult,
     decode,
@@ -257,6 +258,13 @@ class Watch:
         self._latest = update
         self._total = update.total_tests if update.total_tests is not None else self._total
         self._progress = update.progress if update.progress is not None else self._progress
+
+    def describe(self, snapshot: Raw) -> None:
+        """Take from a REST snapshot what is only shown: problem, language, page."""
+        self.problem, self.language, self.url = (
+            value if isinstance(value := snapshot.get(name), str) else known
+            for name, known in (("problem", self.problem), ("language", self.language), ("url", self.url))
+        )
 
     def status_of(self, key: str) -> str | None:
         """The status of the test with this key, if it has one."""

@@ -1,0 +1,234 @@
+"""Settings: flag > ``SUBCLI_*`` variable > ``.subcli.toml`` here or above > user file > default.
+
+A project file comes with code from strangers (contract, section 2): a ``server`` in it counts only where the
+user named that server as well, it never sets ``ws_url``, and a token from a variable goes only to a server
+named by flag, variable or user file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from subcli.errors import UsageError
+from subcli.network import is_loopback, same_origin
+from subcli.secret import Secret
+
+DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
+DEFAULT_API_PATH: Final = "/api"
+PROJECT_FILE: Final = ".subcli.toml"
+_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")
+_TEXT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language")
+
+Origin: TypeAlias = Literal["flag", "variable", "project file", "user file", "default"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that flags, variables and files decide.
+
+    Attributes:
+        server: URL without a slash at the end.
+        server_origin: where ``server`` came from.
+        ws_url: URL of the WebSocket half, up to and without ``/submissions``.
+        files: of a submission, as the project file names them, relative to ``project_dir``.
+        project_dir: where the project file lies.
+        token: to send; ``None`` where there is none.
+        token_origin: its variable or file, for messages.
+    """
+
+    server: str = DEFAULT_SERVER
+    server_origin: Origin = "default"
+    api_path: str = DEFAULT_API_PATH
+    ws_url: str = ""
+    problem: str | None = None
+    language: str | None = None
+    files: tuple[str, ...] = ()
+    project_dir: Path | None = None
+    token: Secret | None = None
+    token_origin: str = ""
+
+    @property
+    def api_url(self) -> str:
+        """Base of every REST call."""
+        return self.server + self.api_path
+
+    def page_url(self, submission_id: int) -> str:
+        """The page of a submission, where the server did not name it."""
+        return f"{self.server}/submissions/{submission_id}"
+
+
+def load(
+    flags: Mapping[str, str | None],
+    env: Mapping[str, str],
+    cwd: Path,
+    user_file: Path | None,
+    *,
+    profile: str | None = None,
+    insecure_http: bool = False,
+) -> Settings:
+    """Resolve the settings of one command.
+
+    Args:
+        flags: those given, by the key that they set.
+        env: the environment.
+        cwd: where to look for ``.subcli.toml``, and above.
+        user_file: the user's file; it need not exist.
+        profile: which ``[profiles.NAME]`` of the user file counts over its top level.
+        insecure_http: credentials may go over plain ``http`` to another machine.
+
+    Raises:
+        UsageError: a file that cannot be read, a wrong key or type, or a setting that is not allowed.
+    """
+    user = _user_settings(user_file, profile or env.get("SUBCLI_PROFILE") or None)
+    project_path = _find_project_file(cwd)
+    project = _project_settings(project_path) if project_path else {}
+    variables = {key: env[f"SUBCLI_{key.upper()}"] for key in _TEXT_KEYS if env.get(f"SUBCLI_{key.upper()}")}
+    given = {key: value for key, value in flags.items() if value}
+    layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (
+        ("flag", given),
+        ("variable", variables),
+        ("project file", project),
+        ("user file", user),
+    )
+    found = {key: value for _, layer in reversed(layers) for key, value in layer.items()}
+    origin: Origin = next((name for name, layer in layers if "server" in layer), "default")
+    server = _server_url(str(found.get("server", DEFAULT_SERVER)))
+    if origin == "project file":
+        if not any(same_origin(server, known) for known in _servers_named_by_user(user_file)):
+            raise UsageError(
+                f"{project_path} names the server {server}, which you have not used before.",
+                hint=f"If you trust it, say so: `--server {server}`, or put it into your own settings.",
+            )
+        origin = "user file"
+    token, token_origin = _token(env)
+    if origin == "default" and token and not is_loopback(urlsplit(server).hostname):
+        token = None
+    if token and not _may_carry_secrets(server) and not insecure_http:
+        raise UsageError(
+            f"{server} is plain http on another machine: the token would be readable on the way.",
+            hint="Use an https address, or `--insecure-http` if you must.",
+        )
+    api_path = "/" + str(found.get("api_path", DEFAULT_API_PATH)).strip("/")
+    return Settings(
+        server=server,
+        server_origin=origin,
+        api_path="" if api_path == "/" else api_path,
+        ws_url=str(found.get("ws_url") or _ws_url(server)).rstrip("/"),
+        problem=found.get("problem"),
+        language=found.get("language"),
+        files=tuple(project.get("files", ())),
+        project_dir=project_path.parent if project_path else None,
+        token=token,
+        token_origin=token_origin,
+    )
+
+
+def _token(env: Mapping[str, str]) -> tuple[Secret | None, str]:
+    """``SUBCLI_TOKEN``, else the content of ``SUBCLI_TOKEN_FILE``; an empty one is none."""
+    if value := env.get("SUBCLI_TOKEN", "").strip():
+        return Secret(value), "SUBCLI_TOKEN"
+    if path := env.get("SUBCLI_TOKEN_FILE", ""):
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"SUBCLI_TOKEN_FILE cannot be read: {error}.") from None
+        if value:
+            return Secret(value), "SUBCLI_TOKEN_FILE"
+    return None, ""
+
+
+def _server_url(text: str) -> str:
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"{text!r} is no address of a server.", hint="Like this: `--server https://judge.example`.")
+    if parts.username or parts.password:
+        raise UsageError("The server's address holds a user name or password.", hint="Log in instead of that.")
+    if parts.query or parts.fragment:
+        raise UsageError(f"The server's address {text!r} has a part after `?` or `#`.")
+    return url.rstrip("/")
+
+
+def _ws_url(server: str) -> str:
+    return f"ws{server.removeprefix('http')}/ws"
+
+
+def _may_carry_secrets(server: str) -> bool:
+    parts = urlsplit(server)
+    return parts.scheme == "https" or is_loopback(parts.hostname)
+
+
+def _find_project_file(cwd: Path) -> Path | None:
+    return next((path for d in (cwd, *cwd.parents) if (path := d / PROJECT_FILE).is_file()), None)
+
+
+def _project_settings(path: Path) -> dict[str, Any]:
+    table = _read(path)
+    if "ws_url" in table:
+        raise UsageError(f"{path}: `ws_url` is not allowed in a project file.")
+    return _checked(path, table, _KEYS)
+
+
+def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
+    table = _read(path) if path and path.is_file() else {}
+    profiles = table.pop("profiles", {})
+    settings = _checked(path, table, _KEYS[:-1])
+    if profile is None:
+        return settings
+    if not isinstance(profiles, dict) or profile not in profiles:
+        known = ", ".join(sorted(profiles)) if isinstance(profiles, dict) and profiles else "none"
+        raise UsageError(f"There is no profile {profile!r}.", hint=f"Profiles in {path}: {known}.")
+    return {**settings, **_checked(path, profiles[profile], _KEYS[:-1], f"profiles.{profile}.")}
+
+
+def _servers_named_by_user(path: Path | None) -> list[str]:
+    table = _read(path) if path and path.is_file() else {}
+    tables = [table, *(entry for entry in table.get("profiles", {}).values() if isinstance(entry, dict))]
+    return [str(entry["server"]) for entry in tables if "server" in entry]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no TOML: {error}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from None
+
+
+def _checked(path: Path | None, table: Any, allowed: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    """``table`` with only known keys of the right types; a wrong one is named with its line."""
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {prefix.rstrip('.')} is not a table.")
+    for key, value in table.items():
+        if key not in allowed:
+            raise UsageError(
+                f"{path}{_line(path, key)}: unknown key `{prefix}{key}`.",
+                hint=f"Known: {', '.join(allowed)}.",
+            )
+        if key == "files":
+            if not (isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)):
+                raise UsageError(f"{path}{_line(path, key)}: `files` is not a list of names.")
+        elif not isinstance(value, str) or not value:
+            raise UsageError(f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.")
+    return dict(table)
+
+
+def _line(path: Path | None, key: str) -> str:
+    """``:N`` where the key stands in its file."""
+    if path is None:
+        return ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.split("=")[0].strip().strip("\"'") == key:
+            return f":{number}"
+    return ""

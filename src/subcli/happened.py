@@ -1,0 +1,162 @@
+"""The vocabulary of recovery: what can happen to a watch, and what can be done about it.
+
+Frozen values without behaviour. The table of which answers which stands in :mod:`subcli.recovery`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from subcli.errors import SubcliError
+
+# -- what happened ----------------------------------------------------------------------------------
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A watch begins."""
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The handshake succeeded. ``resume``: the server replays its log after ``after_seq``."""
+
+    resume: bool
+
+
+class Progressed(msgspec.Struct, frozen=True):
+    """A new event came: the first since the socket opened."""
+
+
+class Quiet(msgspec.Struct, frozen=True):
+    """No event for 10 s, from a server without ``resume``: it may never send one."""
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """The socket closed. ``retry_after``: seconds, where the reason names them."""
+
+    code: int
+    reason: str = ""
+    retry_after: float | None = None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The handshake was answered by an HTTP status other than 101."""
+
+    status: int
+    reason: str = ""
+    retry_after: float | None = None
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """No connection: reset, refused, unknown host, no route, timeout."""
+
+    reason: str
+
+
+class Silent(msgspec.Struct, frozen=True):
+    """Nothing received for 10 s after a ping."""
+
+
+class Slept(msgspec.Struct, frozen=True):
+    """The wall clock ran on while the monotonic clock stood still."""
+
+
+class Babbled(msgspec.Struct, frozen=True):
+    """``BABBLE_MAX`` frames in a row were no messages."""
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """Something that no retry cures: an invalid certificate, a proxy that wants credentials."""
+
+    reason: str
+    hint: str
+
+
+class CaughtUp(msgspec.Struct, frozen=True):
+    """REST was asked and answered. ``over``: the submission has ended, and still there is no verdict."""
+
+    over: bool = False
+
+
+class AskedInVain(msgspec.Struct, frozen=True):
+    """REST was asked and did not answer (``status`` None), or not with what was asked for."""
+
+    status: int | None
+    reason: str = ""
+    retry_after: float | None = None
+
+
+class Refreshed(msgspec.Struct, frozen=True):
+    """Authentication was tried again. ``hint``: the command to type where it failed."""
+
+    ok: bool
+    hint: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The verdict is there."""
+
+
+Happened: TypeAlias = (
+    Started
+    | Opened
+    | Progressed
+    | Quiet
+    | Closed
+    | Refused
+    | Lost
+    | Silent
+    | Slept
+    | Babbled
+    | Blocked
+    | CaughtUp
+    | AskedInVain
+    | Refreshed
+    | Ended
+)
+
+# -- what to do -------------------------------------------------------------------------------------
+
+
+class Connect(msgspec.Struct, frozen=True):
+    """Open the socket after ``delay_s`` seconds. ``attempt`` is 0 for the first time."""
+
+    delay_s: float = 0.0
+    attempt: int = 0
+    code: int | None = None
+    reason: str = ""
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Go on reading the socket."""
+
+
+class CatchUp(msgspec.Struct, frozen=True):
+    """Ask REST for what was missed, after ``delay_s`` seconds."""
+
+    delay_s: float = 0.0
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """The socket is given up: ask REST after ``delay_s`` seconds."""
+
+    delay_s: float
+    reason: str = ""
+
+
+class Refresh(msgspec.Struct, frozen=True):
+    """Authenticate again."""
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """Done: the verdict is there."""
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Done without a verdict."""
+
+    error: SubcliError
+
+
+Action: TypeAlias = Connect | Read | CatchUp | Poll | Refresh | Finish | Stop

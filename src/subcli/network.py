@@ -1,0 +1,79 @@
+"""What REST and WebSocket have in common about the way to a server: origins, refusals, causes in words."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from subcli.happened import Blocked
+from subcli.secret import redact
+
+
+def proxy_wants_credentials() -> Blocked:
+    """HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
+    return Blocked(
+        "The proxy wants credentials (HTTP 407).",
+        "Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+    )
+
+
+def untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
+    """An invalid certificate."""
+    return Blocked(
+        f"The certificate of {address} is not trusted: {error.verify_message or 'verification failed'}.",
+        "If its authority is your own, name its file in SSL_CERT_FILE.",
+    )
+
+
+def unreached(error: BaseException, address: str) -> str:
+    """Why ``address`` was not reached, in words."""
+    if isinstance(error, TimeoutError):
+        return f"{address} did not answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{address} refused the connection"
+    if isinstance(error, ConnectionResetError | EOFError):
+        return f"{address} cut the connection"
+    if isinstance(error, OSError) and error.strerror and not error.strerror.startswith("Multiple exceptions"):
+        return f"{address}: {redact(error.strerror)}"
+    if "refused" in str(error).lower() or "Connect call failed" in str(error):
+        return f"{address} refused the connection"
+    return f"{address} cannot be reached"
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3)."""
+    if value is None:
+        return None
+    value = value.strip()
+    if re.fullmatch(r"\d{1,9}", value):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, when.timestamp() - time.time())
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs share scheme, host and port (RFC 6454 section 5)."""
+
+    def origin(url: str) -> tuple[str, str | None, int | None]:
+        parts = urlsplit(url)
+        return (
+            parts.scheme,
+            parts.hostname,
+            parts.port or {"http": 80, "ws": 80, "https": 443, "wss": 443}.get(parts.scheme),
+        )
+
+    try:
+        return origin(one) == origin(other)
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` is this machine: no proxy is asked for it."""
+    return host is not None and (host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None)

@@ -1,0 +1,345 @@
+"""Following one submission: carries out what :mod:`subcli.recovery` decides, and decides nothing itself.
+
+The way of a frame: the socket yields a text, :meth:`subcli.watch.Watch.receive` turns it into news, the
+caller gets the news one by one. Reconnecting and closing are yielded among them as
+:class:`subcli.submission.Connection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol, TypeAlias
+
+from subcli.api import Info, RequestFailed
+from subcli.auth import Authenticator
+from subcli.catchup import events_from_log, events_from_snapshot, is_over
+from subcli.happened import (
+    Action,
+    AskedInVain,
+    Babbled,
+    CatchUp,
+    CaughtUp,
+    Connect,
+    Ended,
+    Finish,
+    Happened,
+    Lost,
+    Opened,
+    Poll,
+    Progressed,
+    Quiet,
+    Read,
+    Refresh,
+    Silent,
+    Slept,
+    Started,
+    Stop,
+)
+from subcli.protocol import CloseCode, Message
+from subcli.recovery import BABBLE_MAX, MAX_ATTEMPTS, State, step
+from subcli.submission import Connection
+from subcli.transport import Gone, Socket
+from subcli.watch import Watch
+
+PING_S: Final = 30.0
+"""Heartbeat interval (specification, "Server Configuration")."""
+
+PONG_S: Final = 10.0
+"""Silence after a ping that means dead (contract, section 7)."""
+
+QUIET_S: Final = 10.0
+"""Without an event for so long, a server without ``resume`` is asked over REST."""
+
+CLOCK_LOOK_S: Final = 5.0
+SLEEP_GAP_S: Final = 5.0
+INFO_WAIT_S: Final = 5.0
+
+Shown: TypeAlias = Message | Connection
+
+
+class Rest(Protocol):
+    """The calls that catching up needs (:class:`subcli.api.Api`)."""
+
+    async def info(self) -> Info: ...
+    async def submission(self, submission_id: int) -> dict[str, Any]: ...
+    async def tests(self, submission_id: int) -> list[Any]: ...
+    async def events(self, submission_id: int, after_seq: int) -> list[Any]: ...
+
+
+Dial: TypeAlias = Callable[[int, int], Awaitable[Socket]]
+"""Opens the socket of a submission, given its id and the last ``seq`` seen."""
+
+
+class Session:
+    """One submission, followed to its verdict.
+
+    Args:
+        watch: its state; views pull their snapshots from it.
+        api: for what the socket does not bring.
+        dial: opens the socket.
+        authenticator: asked when the server refuses us.
+        max_attempts: reconnects in a row without a new event.
+        own_submit: we have just handed it in ourselves.
+        describe: ask for problem and language, for a screen that shows them.
+        wall: wall clock, seconds.
+        chance: random numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        watch: Watch,
+        api: Rest,
+        dial: Dial,
+        authenticator: Authenticator,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+        own_submit: bool = False,
+        describe: bool = False,
+        wall: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.watch = watch
+        self._api = api
+        self._dial = dial
+        self._authenticator = authenticator
+        self._state = State(max_attempts=max_attempts)
+        self._own_submit = own_submit
+        self._describe = describe
+        self._wall = wall
+        self._chance = chance
+        self._socket: Socket | None = None
+        self._replays = False
+        self._progressed = False
+        self._faults = 0
+        self._last_news_at = 0.0
+        self._ping_at = 0.0
+        self._pinged_at: float | None = None
+        self._clocks_at = 0.0
+        self._wall_at = 0.0
+
+    async def events(self) -> AsyncGenerator[Shown, None]:
+        """Everything new, in order, each once; ends after the verdict .
+
+        Raises:
+            SubcliError: no verdict can be had.
+        """
+        loop = asyncio.get_running_loop()
+        if self._own_submit:
+            self._state = State(max_attempts=self._state.max_attempts, own_submit_at=loop.time())
+        self._learning = asyncio.create_task(self._learn())
+        happened: Happened | None = Started()
+        action: Action = Read()
+        try:
+            while True:
+                if happened is not None:
+                    self._state, action = step(self._state, happened, loop.time(), self._chance())
+                news: Sequence[Message] = ()
+                match action:
+                    case Read():
+                        news, happened = await self._next()
+                    case Connect():
+                        self._drop()
+                        yield self._note(_connecting(action))
+                        happened = await self._connect(action.delay_s)
+                        if isinstance(happened, Opened):
+                            yield self._note(Connection("open"))
+                    case CatchUp(delay_s):
+                        await asyncio.sleep(delay_s)
+                        news, happened = await self._catch_up()
+                    case Poll(delay_s, reason):
+                        self._drop()
+                        yield self._note(Connection("polling", delay_s=delay_s, reason=reason or None))
+                        await asyncio.sleep(delay_s)
+                        news, happened = await self._catch_up()
+                    case Refresh():
+                        self._drop()
+                        happened = await self._authenticator.refresh()
+                    case Finish():
+                        if self._socket is not None:
+                            await self._socket.close()
+                        yield self._note(Connection("closed", code=CloseCode.NORMAL))
+                        return
+                    case Stop(error):
+                        yield self._note(Connection("closed", reason=error.message))
+                        raise error
+                for event in news:
+                    yield event
+        finally:
+            self._learning.cancel()
+            self._drop()
+
+    # -- actions ----------------------------------------------------------------------------------
+
+    async def _connect(self, delay_s: float) -> Happened:
+        await asyncio.sleep(delay_s)
+        try:
+            self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq)
+        except Gone as gone:
+            return gone.happened
+        self._progressed = False
+        self._faults = 0
+        now = asyncio.get_running_loop().time()
+        self._last_news_at = now
+        self._ping_at = now + PING_S
+        self._pinged_at = None
+        self._look_at_clocks(now)
+        self._replays = await self._resumes()
+        return Opened(self._replays)
+
+    async def _next(self) -> tuple[Sequence[Message], Happened | None]:
+        """The news of one frame, or of time passing; and what happened, if it concerns the machine."""
+        socket = self._socket
+        assert socket is not None
+        try:
+            async with asyncio.timeout_at(self._wake_at()):
+                frame = await socket.receive()
+        except TimeoutError:
+            return (), await self._time_passed(socket)
+        except Gone as gone:
+            return (), gone.happened
+        received = self.watch.receive(frame)
+        if received.reply is not None:
+            try:
+                await socket.send(received.reply)
+            except Gone as gone:
+                return received.events, gone.happened
+        if received.fault is not None:
+            self._faults += 1
+            return (), Babbled() if self._faults >= BABBLE_MAX else None
+        self._faults = 0
+        news: Sequence[Message] = received.events
+        if received.hole is not None:
+            try:
+                news = [*news, *await self._fill()]
+            except RequestFailed:
+                return news, Lost("events are missing, and the log cannot be read")
+        return news, self._after(news)
+
+    def _after(self, news: Sequence[Message]) -> Happened | None:
+        if self.watch.verdict is not None:
+            return Ended()
+        if not news:
+            return None
+        self._last_news_at = asyncio.get_running_loop().time()
+        if self._progressed:
+            return None
+        self._progressed = True
+        return Progressed()
+
+    async def _fill(self) -> Sequence[Message]:
+        """What is missing before the events that came too early, and these."""
+        news: Sequence[Message] = ()
+        if await self._resumes():
+            log = await self._api.events(self.watch.submission_id, self.watch.last_seq)
+            news = self.watch.take_all(events_from_log(log)).events
+        return [*news, *self.watch.skip_hole().events]
+
+    async def _catch_up(self) -> tuple[Sequence[Message], Happened]:
+        """What was missed, from the event log, else from snapshot and results."""
+        watch, api = self.watch, self._api
+        over = False
+        try:
+            if (await api.info()).resume:
+                news = await self._fill()
+            else:
+                snapshot = await api.submission(watch.submission_id)
+                events = events_from_snapshot(snapshot, await self._tests(snapshot))
+                news = watch.take_all(events).events
+                over = is_over(snapshot)
+        except RequestFailed as failed:
+            return (), failed.happened
+        return news, Ended() if watch.verdict is not None else CaughtUp(over)
+
+    async def _tests(self, snapshot: dict[str, Any]) -> list[Any]:
+        """The results, which some servers put into the snapshot."""
+        inside = snapshot.get("tests", snapshot.get("test_results"))
+        if isinstance(inside, list):
+            return inside
+        try:
+            return await self._api.tests(self.watch.submission_id)
+        except RequestFailed as failed:
+            if isinstance(failed.happened, AskedInVain) and failed.happened.status == 404:
+                return []
+            raise
+
+    # -- what the server is -----------------------------------------------------------------------
+
+    async def _learn(self) -> None:
+        """Ask for the features, and for what a screen wants to show, beside the handshake."""
+        try:
+            await self._api.info()
+            if self._describe:
+                snapshot = await self._api.submission(self.watch.submission_id)
+                self.watch.describe(snapshot)
+        except RequestFailed:
+            return
+
+    async def _resumes(self) -> bool:
+        """Whether the server replays its log; unknown counts as no, which only costs a look at REST."""
+        await asyncio.wait({self._learning}, timeout=INFO_WAIT_S)
+        try:
+            async with asyncio.timeout(INFO_WAIT_S):
+                return (await self._api.info()).resume
+        except (RequestFailed, TimeoutError):
+            return False
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def _wake_at(self) -> float:
+        """When something has to be done although no frame came."""
+        at = min(self._clocks_at + CLOCK_LOOK_S, self._ping_at)
+        if self._pinged_at is not None:
+            at = min(at, self._pinged_at + PONG_S)
+        return at if self._replays else min(at, self._last_news_at + QUIET_S)
+
+    async def _time_passed(self, socket: Socket) -> Happened | None:
+        now = asyncio.get_running_loop().time()
+        if self._look_at_clocks(now) > SLEEP_GAP_S:
+            return Slept()
+        if self._pinged_at is not None and socket.last_byte_at >= self._pinged_at:
+            self._pinged_at = None
+        if self._pinged_at is not None and now >= self._pinged_at + PONG_S:
+            return Silent()
+        if now >= self._ping_at:
+            self._pinged_at, self._ping_at = now, now + PING_S
+            try:
+                await socket.ping()
+            except Gone as gone:
+                return gone.happened
+        if not self._replays and now >= self._last_news_at + QUIET_S:
+            self._last_news_at = now
+            return Quiet()
+        return None
+
+    def _look_at_clocks(self, now: float) -> float:
+        """Seconds by which the wall clock ran ahead of the monotonic one since the last look."""
+        wall = self._wall()
+        gap = (wall - self._wall_at) - (now - self._clocks_at)
+        self._wall_at, self._clocks_at = wall, now
+        return gap
+
+    # -- the socket -------------------------------------------------------------------------------
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
+            self._socket = None
+
+    def _note(self, connection: Connection) -> Connection:
+        self.watch.connection = connection
+        return connection
+
+
+def _connecting(action: Connect) -> Connection:
+    if action.attempt == 0:
+        return Connection("connecting", reason=action.reason or None)
+    return Connection(
+        "reconnecting",
+        attempt=action.attempt,
+        delay_s=round(action.delay_s, 2),
+        code=action.code,
+        reason=action.reason or None,
+    )

@@ -1,0 +1,204 @@
+"""One WebSocket: open it, frames in, frames out, abort. Reconnecting is somebody else's.
+
+Whatever ends or prevents a connection is raised as :class:`Gone`, which carries the value that
+:func:`subcli.recovery.step` wants to hear. Texts of the library's own exceptions carry the URL with its
+token: none of them leaves this module unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as _connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidProxy,
+    InvalidProxyStatus,
+    InvalidStatus,
+    ProxyError,
+)
+from websockets.frames import CloseCode
+
+from subcli.happened import Blocked, Closed, Lost, Refused
+from subcli.network import (
+    is_loopback,
+    proxy_wants_credentials,
+    retry_after,
+    same_origin,
+    unreached,
+    untrusted,
+)
+from subcli.protocol import MAX_FRAME_BYTES, PING
+from subcli.secret import Secret, redact
+
+OPEN_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 0.2
+_RETRY_AFTER: Final = re.compile(r"\bretry_after=(\d{1,9}(?:\.\d+)?)")
+_REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
+
+GoneBecause = Closed | Refused | Lost | Blocked
+
+
+class Gone(Exception):
+    """There is no connection, or no longer. ``happened`` says how."""
+
+    def __init__(self, happened: GoneBecause) -> None:
+        super().__init__(happened)
+        self.happened = happened
+
+
+class _Connection(ClientConnection):
+    """Notes when the last byte came: any byte counts as a sign of life."""
+
+    last_byte_at: float = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.last_byte_at = self.loop.time()
+        super().data_received(data)
+
+
+class _Handshake(_connect):
+    """Follows redirects within the origin only: a token is never sent elsewhere (contract, section 7)."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        if isinstance(exc, InvalidStatus) and exc.response.status_code in _REDIRECTS:
+            location = exc.response.headers.get("Location", "")
+            if not same_origin(self.uri, urljoin(self.uri, location)):
+                return exc
+        return super().process_redirect(exc)
+
+
+class Socket:
+    """An open WebSocket."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    @property
+    def last_byte_at(self) -> float:
+        """When the last byte came, in seconds of the event loop's clock."""
+        return self._connection.last_byte_at
+
+    async def receive(self) -> str | bytes:
+        """The next frame.
+
+        Raises:
+            Gone: the socket is closed.
+        """
+        try:
+            return await self._connection.recv()
+        except ConnectionClosed as closed:
+            raise Gone(_closing(closed)) from None
+
+    async def ping(self) -> None:
+        """Ask for a sign of life: the specification's ``ping``, and RFC 6455's own (section 5.5.2)."""
+        try:
+            await self._connection.send(PING)
+            await self._connection.ping()
+        except ConnectionClosed as closed:
+            raise Gone(_closing(closed)) from None
+
+    async def send(self, text: str) -> None:
+        """Send one text frame.
+
+        Raises:
+            Gone: the socket is closed.
+        """
+        try:
+            await self._connection.send(text)
+        except ConnectionClosed as closed:
+            raise Gone(_closing(closed)) from None
+
+    async def close(self) -> None:
+        """Close with 1000, without waiting long for the other side."""
+        with contextlib.suppress(Exception):
+            await self._connection.close()
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection at once: the other side is dead, or frozen."""
+        self._connection.transport.abort()
+
+
+async def open_socket(url: str, *, token: Secret | None = None, ssl_context: ssl.SSLContext | None = None) -> Socket:
+    """Connect and shake hands.
+
+    Args:
+        url: of the endpoint, without a token.
+        token: sent as the specification's ``?token=`` and as ``Authorization: Bearer``.
+        ssl_context: for ``wss``.
+
+    Raises:
+        Gone: with ``Refused``, ``Lost`` or ``Blocked``.
+    """
+    headers: Mapping[str, str] = {}
+    full = url
+    if token:
+        headers = {"Authorization": f"Bearer {token.reveal()}"}
+        full = f"{url}{'&' if '?' in url else '?'}token={token.reveal()}"
+    parts = urlsplit(url)
+    options: dict[str, Any] = {"ssl": ssl_context} if parts.scheme == "wss" and ssl_context is not None else {}
+    try:
+        connection = await _Handshake(
+            full,
+            additional_headers=headers,
+            create_connection=_Connection,
+            compression=None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=None,
+            max_size=MAX_FRAME_BYTES,
+            proxy=None if is_loopback(parts.hostname) else True,
+            **options,
+        )
+    except InvalidStatus as refused:
+        raise Gone(_refusal(refused, full)) from None
+    except (InvalidProxyStatus, ProxyError, InvalidProxy) as error:
+        raise Gone(_proxy_trouble(error)) from None
+    except ssl.SSLCertVerificationError as error:
+        raise Gone(untrusted(error, parts.netloc)) from None
+    except InvalidMessage as error:
+        if isinstance(error.__cause__, EOFError):
+            raise Gone(Lost(f"{parts.netloc} closed the connection during the handshake")) from None
+        raise Gone(Refused(400, "the answer to the handshake is not HTTP")) from None
+    except InvalidHandshake:
+        raise Gone(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
+    except (OSError, EOFError) as error:
+        raise Gone(Lost(unreached(error, parts.netloc))) from None
+    assert isinstance(connection, _Connection)
+    connection.last_byte_at = asyncio.get_running_loop().time()
+    return Socket(connection)
+
+
+def _closing(closed: ConnectionClosed) -> Closed:
+    frame = closed.rcvd or closed.sent
+    if frame is None:
+        return Closed(CloseCode.ABNORMAL_CLOSURE, "the connection was cut")
+    told = _RETRY_AFTER.search(frame.reason)
+    return Closed(int(frame.code), redact(frame.reason), float(told.group(1)) if told else None)
+
+
+def _refusal(refused: InvalidStatus, url: str) -> Refused:
+    response = refused.response
+    reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
+    if response.status_code in _REDIRECTS:
+        target = urlsplit(urljoin(url, response.headers.get("Location", "")))
+        reason = f"{reason}: a redirect to another origin ({target.scheme}://{target.hostname})"
+    return Refused(response.status_code, redact(reason), retry_after(response.headers.get("Retry-After")))
+
+
+def _proxy_trouble(error: Exception) -> Blocked | Lost:
+    if isinstance(error, InvalidProxyStatus) and error.response.status_code == 407:
+        return proxy_wants_credentials()
+    if isinstance(error, InvalidProxy):
+        return Blocked("The proxy setting is no usable URL.", "Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY.")
+    return Lost("the proxy did not connect us")
