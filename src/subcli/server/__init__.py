@@ -1,0 +1,22 @@
+"""The server half: REST, the gateway of live events, the log, and the workers that judge.
+
+from subcli.server import ServerSettings, run
+run(ServerSettings(data_dir=Path("data")), on_ready=print)
+"""
+
+from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+
+__all__ = ["Limits", "Ready", "ServeError", "ServerSettings", "create_app", "run"]
+
+
+def __getattr__(name: str) -> object:
+    # FastAPI and SQLAlchemy take half a second to import; the settings alone must not.
+    if name == "run":
+        from subcli.server.main import run
+
+        return run
+    if name == "create_app":
+        from subcli.server.app import create_app
+
+        return create_app
+    raise AttributeError(name)

@@ -1,0 +1,100 @@
+"""The engine and its schema. The one place that knows which database it is.
+
+SQLite is set here to behave as the rest expects of any database: a transaction that will write takes the
+write lock when it begins (so that it waits for others instead of failing half-way), readers are not held up
+by the writer (WAL), and a lock is waited for. PostgreSQL needs nothing but its migration lock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from importlib.resources import as_file, files
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from subcli.server.settings import ServeError
+
+LOCK_WAIT: Final = 10.0
+"""Seconds that a transaction waits for a lock."""
+_MIGRATION_LOCK: Final = 0x73756263
+_READING: Final = "subcli_reading"
+
+
+def open_database(url: str) -> Engine:
+    """An engine on an up-to-date schema.
+
+    Raises:
+        ServeError: the URL names no database that can be used, or the schema cannot be brought up to date.
+    """
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        raise ServeError(
+            f"The database URL cannot be used: {type(error).__name__}.",
+            "Give one such as sqlite:////path/to/subcli.db or postgresql+psycopg://user@host/name.",
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    shown = engine.url.render_as_string(hide_password=True)
+    try:
+        migrate(engine)
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        engine.dispose()
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise ServeError(
+            f"The database {shown} cannot be opened: {cause}.",
+            "Check that it is there, that it may be written, and that nothing else holds it locked.",
+        ) from error
+    return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """`engine` for transactions that only read: they take no write lock."""
+    return engine.execution_options(**{_READING: True})
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date. Several processes may do so at once: one works, the others wait."""
+    config = Config()
+    with as_file(files("subcli.server") / "migrations") as scripts, engine.begin() as connection:
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver must not begin transactions by itself: _begin_sqlite does.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT * 1000)}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # A commit survives the death of the process at any moment; fsync at every commit would only add the
+    # death of the machine, at several milliseconds an event.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. SQLite does not wait for the lock that this takes; so we do."""
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    only_reads = connection.get_execution_options().get(_READING)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,129 @@
+"""Following a submission: every event after a position, once, in order, to the end.
+
+A reader subscribes, *then* reads the log, *then* follows; so what is committed between the two is in one of
+them. It keeps nothing but its position, and takes from the bus only what joins on to it. A hole, a tail that
+has moved on, a bus that lost messages: all the same, the log is read. What a bus loses at the end of a
+stream, where no later message shows the hole, is found by comparing positions from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from subcli.server.bus import Bus
+from subcli.server.records import Record
+from subcli.server.store import Store
+from subcli.server.values import Page
+
+_log: Final = logging.getLogger(__name__)
+_PAGE: Final = 500
+_LOG_BEHIND: Final = 0.05
+"""Seconds to wait before a log that has less than the bus said is read again."""
+
+
+class Journal:
+    """A store and its bus: what is appended is committed first and told second.
+
+    Args:
+        compare: seconds between comparisons of a watched stream's position with the log.
+    """
+
+    def __init__(self, store: Store, bus: Bus, compare: float = 30.0) -> None:
+        self._store = store
+        self._bus = bus
+        self._compare = compare
+
+    async def append(
+        self, submission_id: int, batch: Sequence[Mapping[str, Any]], fence: int | None = None
+    ) -> tuple[Record, ...]:
+        """Commit events and tell the watchers. Raises what `Store.append` raises."""
+        return await self._commit(submission_id, self._store.append, submission_id, batch, fence)
+
+    async def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
+        """Commit the verdict `cancelled` and tell the watchers. Raises what `Store.cancel` raises."""
+        return await self._commit(submission_id, self._store.cancel, submission_id, owner_id)
+
+    async def _commit(
+        self, submission_id: int, method: Callable[..., tuple[Record, ...]], *args: object
+    ) -> tuple[Record, ...]:
+        records = await self._store.run(method, *args)
+        self._bus.publish(submission_id, records)
+        return records
+
+    def follow(self, submission_id: int, after: int) -> AsyncGenerator[Sequence[Record], None]:
+        """The events after position `after`, in batches; ends behind `complete`.
+
+        Raises:
+            UnknownSubmissionError: no such submission.
+        """
+
+        async def read(position: int, limit: int) -> Page:
+            return await self._store.run(self._store.page, submission_id, position, limit)
+
+        return follow(self._bus, read, submission_id, after)
+
+    async def compare_positions(self) -> None:
+        """Tell the bus, for ever, how far the log of each watched submission goes."""
+        while True:
+            await asyncio.sleep(self._compare)
+            try:
+                await compare_once(self._bus, self._positions)
+            except Exception:
+                # The database may be away for a while; the next round comes.
+                _log.warning("positions could not be compared", exc_info=True)
+
+    async def _positions(self, ids: Collection[int]) -> Mapping[int, int]:
+        return await self._store.run(self._store.positions, ids)
+
+
+async def compare_once(bus: Bus, positions: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]) -> None:
+    """Tell the bus how far the logs of the watched submissions go."""
+    watched = bus.watched()
+    if watched:
+        for submission_id, head in (await positions(watched)).items():
+            bus.hint(submission_id, head)
+
+
+async def follow(
+    bus: Bus,
+    read: Callable[[int, int], Awaitable[Page]],
+    submission_id: int,
+    after: int,
+    page: int = _PAGE,
+) -> AsyncGenerator[Sequence[Record], None]:
+    """The events after position `after`, in batches; ends behind `complete`.
+
+    Args:
+        bus: quick, may lose anything.
+        read: the log after a position, at most so many records.
+        page: how many records are read at once.
+    """
+    with bus.subscribe(submission_id) as subscription:
+        position = after
+        behind = True
+        while True:
+            batch = None if behind else subscription.after(position)
+            if batch is None:
+                read_from_log = await read(position, page)
+                batch, behind = read_from_log.records, read_from_log.more
+                over = read_from_log.ended and not behind
+                if not batch and not over:
+                    await _wait_for_log(subscription.after(position) is None)
+            else:
+                over = bool(batch) and batch[-1].last
+                if not batch:
+                    await subscription.changed(position)
+            if batch:
+                position = batch[-1].seq
+                yield batch
+            if over:
+                return
+
+
+async def _wait_for_log(bus_is_ahead: bool) -> None:
+    # A copy of the log may lag behind the bus; reading it without a pause would be a busy loop.
+    if bus_is_ahead:
+        await asyncio.sleep(_LOG_BEHIND)

@@ -1,0 +1,175 @@
+"""`/ws/submissions/{id}`: a submission's events over a WebSocket (contract, section 6).
+
+Every refusal is accept-then-close: closing before accepting reaches a client as HTTP 403, whatever the code.
+Whatever goes wrong behind the handshake is caught, for an exception would close without any code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Final
+from urllib.parse import parse_qs
+
+from subcli.protocol import PING, PONG, CloseCode
+from subcli.server.feed import Journal
+from subcli.server.settings import Limits
+from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket
+from subcli.server.store import Store
+from subcli.server.values import UnknownSubmissionError
+
+_log: Final = logging.getLogger(__name__)
+_PATH: Final = re.compile(r"/ws/submissions/([^/]*)/?\Z")
+# What a database's 64-bit integer holds.
+_NUMBER: Final = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+
+
+class RefusedError(Exception):
+    """The socket is to be closed with `code` and `reason`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Slots:
+    """How many sockets each submission has."""
+
+    def __init__(self, most: int, retry_after: int) -> None:
+        self._most = most
+        self._retry_after = retry_after
+        self._taken: dict[int, int] = {}
+
+    @contextmanager
+    def slot(self, submission_id: int) -> Iterator[None]:
+        """Hold one of the submission's slots.
+
+        Raises:
+            RefusedError: all are taken.
+        """
+        taken = self._taken.get(submission_id, 0)
+        if taken >= self._most:
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._retry_after}")
+        self._taken[submission_id] = taken + 1
+        try:
+            yield
+        finally:
+            self._taken[submission_id] -= 1
+            if not self._taken[submission_id]:
+                del self._taken[submission_id]
+
+
+class Gateway:
+    """The ASGI application behind every WebSocket path."""
+
+    def __init__(self, store: Store, journal: Journal, owner_id: int, limits: Limits) -> None:
+        self._store = store
+        self._journal = journal
+        self._owner_id = owner_id
+        self._limits = limits
+        self._slots = Slots(limits.connections, limits.retry_after)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = Socket(scope, receive, send)
+        try:
+            await socket.accept()
+            try:
+                await self._serve(socket, scope)
+            except RefusedError as refused:
+                await self._close(socket, refused.code, refused.reason)
+            except DisconnectedError:
+                raise
+            except Exception:
+                _log.exception("a socket is closed with 1011")
+                await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
+            else:
+                await self._close(socket, CloseCode.NORMAL, "")
+        except DisconnectedError:
+            return
+
+    async def _close(self, socket: Socket, code: int, reason: str) -> None:
+        if code == CloseCode.TRY_AGAIN_LATER:
+            socket.close_now(code, reason)
+            return
+        try:
+            async with asyncio.timeout(self._limits.send):
+                await socket.close(code, reason)
+        except TimeoutError:
+            socket.close_now(code, reason)
+
+    async def _serve(self, socket: Socket, scope: Scope) -> None:
+        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        submission_id = _submission_id(scope)
+        after = _after_seq(scope)
+        try:
+            await self._store.run(self._store.snapshot, submission_id, self._owner_id)
+        except UnknownSubmissionError:
+            raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
+        with self._slots.slot(submission_id):
+            sending = asyncio.create_task(self._send_events(socket, submission_id, after))
+            listening = asyncio.create_task(self._listen(socket))
+            try:
+                done, _ = await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (sending, listening):
+                    task.cancel()
+                await asyncio.wait({sending, listening})
+            # Raises why it ended. Where both have, the verdict has been sent.
+            (sending if sending in done else listening).result()
+
+    async def _send_events(self, socket: Socket, submission_id: int, after: int) -> None:
+        async with aclosing(self._journal.follow(submission_id, after)) as batches:
+            async for batch in batches:
+                await self._in_time(socket.send_records(batch))
+
+    async def _listen(self, socket: Socket) -> None:
+        """Answer pings. Ends with the peer, or when it has been silent for too long."""
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.idle):
+                    message = await socket.receive()
+            except TimeoutError:
+                raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle:g} s") from None
+            if _is_ping(message):
+                await self._in_time(socket.send_text(PONG))
+
+    async def _in_time(self, sending: Awaitable[None]) -> None:
+        """Wait for room in the socket, but not for ever: a reader that does not read is let go."""
+        try:
+            async with asyncio.timeout(self._limits.send):
+                await sending
+        except TimeoutError:
+            raise RefusedError(CloseCode.TRY_AGAIN_LATER, "reading too slowly") from None
+
+
+def _submission_id(scope: Scope) -> int:
+    match = _PATH.match(scope["path"])
+    if match is None or not _NUMBER.match(match[1]):
+        raise RefusedError(CloseCode.NOT_FOUND, "submission not found")
+    return int(match[1])
+
+
+def _after_seq(scope: Scope) -> int:
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    text = query.get("after_seq", ["0"])[-1]
+    if not _NUMBER.match(text):
+        raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a number, 0 or more")
+    return int(text)
+
+
+def _is_ping(message: str | bytes) -> bool:
+    """Whether it is a ping, bare or as JSON (contract, section 6). Whatever else a client says is ignored."""
+    if message == PING:
+        return True
+    if not isinstance(message, str) or '"ping"' not in message:
+        return False
+    try:
+        parsed = json.loads(message)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and parsed.get("type") == PING

@@ -1,0 +1,190 @@
+"""Running a server: everything that can fail before it is ready, then uvicorn until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from subcli.judge import ProblemError, judge, load_problems
+from subcli.protocol import MAX_MESSAGE_BYTES
+from subcli.server.app import create_app
+from subcli.server.database import open_database
+from subcli.server.guard import is_loopback
+from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+from subcli.server.sockets import GatewayProtocol
+from subcli.server.store import Store
+
+_BACKLOG: Final = 2048
+
+
+def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then close every socket with 1012 and return.
+
+    What is being judged then stays to be judged again by the next start.
+
+    Args:
+        on_ready: called once, when requests are answered.
+
+    Raises:
+        ServeError: it cannot start.
+    """
+    with ExitStack() as stack:
+        _make_data_dir(settings.data_dir)
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        is_alone = settings.database_url.startswith("sqlite")
+        if is_alone:
+            stack.enter_context(_only_server(settings.data_dir))
+        try:
+            problems = load_problems(settings.problems_dir)
+        except ProblemError as error:
+            raise ServeError(f"A problem cannot be used: {error}.", "Correct it, then start again.") from error
+        engine = open_database(settings.database_url)
+        if is_alone:
+            # Whoever held a lease is dead, for we have the data directory to ourselves.
+            _release_all(engine)
+        app = create_app(engine, problems, judge, concurrency=settings.concurrency, limits=settings.limits)
+        ready = Ready(
+            url=_url(listener),
+            data_dir=settings.data_dir,
+            database=engine.url.render_as_string(hide_password=True),
+        )
+        config = uvicorn_config(app, settings.limits)
+        server = Server(config, lambda: on_ready(ready), settings.stop_with_stdin)
+        server.run(sockets=[listener])
+
+
+def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    """How uvicorn is to serve the application of `create_app`."""
+    return uvicorn.Config(
+        app,
+        ws=GatewayProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=limits.heartbeat,
+        # A peer that is gone is found by `Limits.idle` and by TCP; a slow one is not to be cut with 1011.
+        ws_ping_timeout=None,
+        # uvicorn logs URLs with their query, and so `?token=`, at the level INFO.
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        lifespan="on",
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=max(1, round(limits.shutdown)),
+        server_header=False,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server that says when it is ready and returns after a signal instead of dying of it."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], with_stdin: bool) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+        self._with_stdin = with_stdin
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._with_stdin:
+            loop = asyncio.get_running_loop()
+            threading.Thread(target=self._wait_for_stdin, args=(loop,), daemon=True).start()
+        self._on_started()
+
+    def _wait_for_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
+        # os.read, not sys.stdin: at the interpreter's end a thread that holds a file's lock is fatal.
+        try:
+            while os.read(0, 4096):
+                pass
+        except OSError:
+            pass
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self.handle_exit, signal.SIGTERM, None)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+
+def _make_data_dir(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = path / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ServeError(
+            f"The data directory {path} cannot be written: {error.strerror}.", "Name another one."
+        ) from error
+
+
+@contextmanager
+def _only_server(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory against a second server. The kernel lets go of it when the process dies."""
+    with (data_dir / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServeError(
+                f"Another server uses the data directory {data_dir}.", "Stop it, or name another directory."
+            ) from error
+        yield
+
+
+def _release_all(engine: Engine) -> None:
+    Store(engine, time.time).release_all()
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    """A bound socket on a loopback address; uvicorn starts to listen on it."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ServeError(f"{host}:{port} is no address of this machine.", "Try --host 127.0.0.1.") from error
+    if not all(is_loopback(str(address[4][0])) for address in found):
+        raise ServeError(
+            f"Without authentication the server listens on this machine only, not on {host}.",
+            "Use --host 127.0.0.1.",
+        )
+    family, _, _, _, address = found[0]
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            # Now, not later in uvicorn: on Linux a second socket may bind what nobody listens on yet.
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            raise _not_bound(error, host, port) from error
+        yield listener
+
+
+def _not_bound(error: OSError, host: str, port: int) -> ServeError:
+    if error.errno == errno.EADDRINUSE:
+        return ServeError(f"Port {port} on {host} is in use.", "Name another one with --port, or --port 0.")
+    return ServeError(f"{host}:{port} cannot be listened on: {error.strerror}.", "Name another --port.")
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"

@@ -1,0 +1,1 @@
+"""Alembic's migrations, run by `subcli.server.database` when a server starts."""

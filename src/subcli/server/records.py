@@ -1,0 +1,79 @@
+"""One event as it lies in the log and goes over the wire: encoded once, the same bytes for every watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from websockets.frames import Frame, Opcode
+
+from subcli.protocol import MAX_MESSAGE_BYTES, encode
+
+_MARKER: Final = "… [{} characters cut]"
+_TEXT_CAPS: Final = (16_384, 4_096, 1_024, 256, 64)
+_ITEM_CAP: Final = 100
+# Without these a message of the specification is not one.
+_ESSENTIAL: Final = ("type", "submission_id", "seq", "timestamp", "status", "test_name", "duration_ms")
+_ESSENTIAL_TOO: Final = ("error", "analysis", "suggestions", "final_status", "summary", "test_id", "attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event of a submission's log.
+
+    Attributes:
+        seq: its position, from 1 without holes.
+        text: the message, JSON on one line.
+        frame: the message as a WebSocket frame (RFC 6455 section 5.2; a server does not mask, so it is the
+            same for every watcher).
+        last: whether nothing follows, that is, whether it is `complete`.
+    """
+
+    seq: int
+    text: str
+    frame: bytes
+    last: bool
+
+
+def record(seq: int, text: str, *, last: bool) -> Record:
+    """The record of a message that is already encoded."""
+    frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+    return Record(seq, text, frame, last)
+
+
+def encode_within(event: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> str:
+    """`event` encoded in at most `limit` bytes, its texts cut with a marker where they are too long.
+
+    Specification, "Server Configuration": max message size 64KB.
+
+    Raises:
+        TypeError: a value that JSON has no form for.
+    """
+    try:
+        text = encode(event)
+        if len(text) * 4 <= limit or len(text.encode()) <= limit:
+            return text
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, from a solution's output; _cut replaces it.
+        pass
+    for cap in _TEXT_CAPS:
+        text = encode(_cut(event, cap))
+        if len(text.encode()) <= limit:
+            return text
+    essential = {key: event[key] for key in _ESSENTIAL + _ESSENTIAL_TOO if key in event}
+    return encode(_cut(essential, _TEXT_CAPS[-1], items=10))
+
+
+def _cut(value: Any, cap: int, items: int = _ITEM_CAP) -> Any:
+    """`value` with no text longer than `cap` characters and no list longer than `items`."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace").decode()
+        if len(value) <= cap:
+            return value
+        return value[:cap] + _MARKER.format(len(value) - cap)
+    if isinstance(value, Mapping):
+        return {_cut(key, cap): _cut(inner, cap, items) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cut(inner, cap, items) for inner in value[:items]]
+    return value

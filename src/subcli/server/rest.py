@@ -1,0 +1,228 @@
+"""The REST half under `/api` (contract, section 6)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib.metadata import version
+from typing import Annotated, Any, Final, NoReturn
+
+from fastapi import APIRouter, Header, HTTPException, Query, Request
+
+from subcli.judge import Problem
+from subcli.protocol import timestamp
+from subcli.server import models
+from subcli.server.services import Services
+from subcli.server.sources import SourceError, check_files
+from subcli.server.summary import last_results
+from subcli.server.values import (
+    EndedError,
+    KeyReusedError,
+    NewSubmission,
+    Snapshot,
+    UnknownSubmissionError,
+)
+
+# What a database's integers hold.
+_BIGGEST: Final = 2**63 - 1
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+AfterSeq = Annotated[int, Query(ge=0, le=_BIGGEST, description="Only events after this position.")]
+EventLimit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(max_length=255, description="The same key gives the same submission, however often it is sent."),
+]
+
+
+def _says(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": models.Problem} for status in statuses}
+
+
+def make_router(services: Services) -> APIRouter:
+    """All routes, over these services."""
+    router = APIRouter()
+    _add_problems(router, services)
+    _add_submissions(router, services)
+    _add_one_submission(router, services)
+    return router
+
+
+def _add_problems(router: APIRouter, services: Services) -> None:
+    @router.get("/info")
+    async def info() -> models.Info:
+        """What this server is and can do."""
+        return models.Info(
+            name="subcli", version=version("subcli-watch"), demo=True, features=["resume", "idempotency"]
+        )
+
+    @router.get("/problems")
+    async def list_problems() -> models.ProblemList:
+        """All problems."""
+        ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
+        return models.ProblemList(problems=[models.ProblemSummary(**_problem_fields(problem)) for problem in ordered])
+
+    @router.get("/problems/{problem}", responses=_says(404))
+    async def show_problem(problem: str) -> models.ProblemDetail:
+        """One problem, by its id or its slug."""
+        found = _find_problem(services, problem)
+        limits = {name: float(value) for name, value in dataclasses.asdict(found.limits).items()}
+        return models.ProblemDetail(**_problem_fields(found), description=found.description, limits=limits)
+
+    @router.get("/problems/{problem}/template/{language}", responses=_says(404))
+    def template(problem: str, language: str) -> models.Template:
+        """What a new solution starts from."""
+        found = _find_problem(services, problem)
+        known = found.languages.get(language)
+        if known is None:
+            raise HTTPException(404, _unknown_language(found, language))
+        return models.Template(problem=found.slug, language=language, files={known.source: known.template_text()})
+
+
+def _add_submissions(router: APIRouter, services: Services) -> None:
+    store = services.store
+
+    @router.post("/submissions", status_code=201, responses=_says(404, 413, 422))
+    async def submit(
+        new: models.NewSubmission, request: Request, idempotency_key: IdempotencyKey = None
+    ) -> models.Submission:
+        """Hand in code to be judged."""
+        problem = _chosen_problem(services, new)
+        if new.language not in problem.languages:
+            raise HTTPException(422, _unknown_language(problem, new.language))
+        handed_in = NewSubmission(
+            owner_id=services.owner_id,
+            problem=problem.slug,
+            language=new.language,
+            files=_files(problem, new),
+            idempotency_key=idempotency_key or None,
+        )
+        try:
+            snapshot, is_new = await store.run(store.create, handed_in)
+        except KeyReusedError:
+            raise HTTPException(422, "This Idempotency-Key was used for a submission with another content.") from None
+        if is_new:
+            services.queue.put(snapshot.id)
+        return _submission(snapshot, request)
+
+    @router.get("/submissions")
+    async def list_submissions(
+        request: Request, limit: Limit = 20, problem: str | None = None
+    ) -> models.SubmissionList:
+        """The latest submissions, the latest first."""
+        slug = None if problem is None else _find_problem(services, problem).slug
+        found = await store.run(store.recent, services.owner_id, limit, slug)
+        return models.SubmissionList(submissions=[_submission(snapshot, request) for snapshot in found])
+
+
+def _add_one_submission(router: APIRouter, services: Services) -> None:
+    store = services.store
+
+    async def find(submission_id: int) -> Snapshot:
+        if submission_id > _BIGGEST:
+            _refuse_unknown(submission_id)
+        try:
+            return await store.run(store.snapshot, submission_id, services.owner_id)
+        except UnknownSubmissionError:
+            _refuse_unknown(submission_id)
+
+    @router.get("/submissions/{submission_id}", responses=_says(404))
+    async def show_submission(submission_id: int, request: Request) -> models.Submission:
+        """One submission as it is now."""
+        return _submission(await find(submission_id), request)
+
+    @router.get("/submissions/{submission_id}/tests", responses=_says(404))
+    async def list_tests(submission_id: int) -> models.TestList:
+        """The last result of each test."""
+        await find(submission_id)
+        rows = last_results(await store.run(store.results, submission_id))
+        return models.TestList(submission_id=submission_id, tests=[models.TestRow(**row) for row in rows])
+
+    @router.get("/submissions/{submission_id}/events", responses=_says(404))
+    async def list_events(submission_id: int, after_seq: AfterSeq = 0, limit: EventLimit = 500) -> models.EventPage:
+        """The event log, a page at a time."""
+        await find(submission_id)
+        page = await store.run(store.page, submission_id, after_seq, limit)
+        return models.EventPage(
+            submission_id=submission_id,
+            events=[json.loads(record.text) for record in page.records],
+            more=page.more,
+            last_seq=page.records[-1].seq if page.records else after_seq,
+        )
+
+    @router.post("/submissions/{submission_id}/cancel", responses=_says(404, 409))
+    async def cancel(submission_id: int, request: Request) -> models.Submission:
+        """Stop judging; the verdict is `cancelled`."""
+        await find(submission_id)
+        try:
+            await services.journal.cancel(submission_id, services.owner_id)
+        except EndedError:
+            raise HTTPException(409, f"Submission {submission_id} has its verdict already.") from None
+        services.workers.stop(submission_id)
+        return _submission(await find(submission_id), request)
+
+
+def _find_problem(services: Services, name: str) -> Problem:
+    for problem in services.problems.values():
+        if name in (problem.slug, str(problem.id)):
+            return problem
+    known = ", ".join(sorted(services.problems))
+    raise HTTPException(404, f"There is no problem {name[:64]!r}; there is: {known}.")
+
+
+def _chosen_problem(services: Services, new: models.NewSubmission) -> Problem:
+    if (new.problem is None) == (new.problem_id is None):
+        raise HTTPException(422, "Give either 'problem' or 'problem_id'.")
+    return _find_problem(services, str(new.problem_id) if new.problem is None else new.problem)
+
+
+def _files(problem: Problem, new: models.NewSubmission) -> dict[str, str]:
+    if (new.source_code is None) == (new.files is None):
+        raise HTTPException(422, "Give either 'source_code' or 'files'.")
+    files = new.files
+    if files is None:
+        files = {problem.languages[new.language].source: new.source_code or ""}
+    try:
+        check_files(files)
+    except SourceError as error:
+        raise HTTPException(error.status, error.detail) from None
+    return files
+
+
+def _unknown_language(problem: Problem, language: str) -> str:
+    known = ", ".join(sorted(problem.languages))
+    return f"{problem.slug} cannot be solved in {language[:64]!r}; it can in: {known}."
+
+
+def _refuse_unknown(submission_id: int) -> NoReturn:
+    raise HTTPException(404, f"There is no submission {str(submission_id)[:20]}.")
+
+
+def _problem_fields(problem: Problem) -> dict[str, Any]:
+    return {
+        "id": problem.id,
+        "slug": problem.slug,
+        "title": problem.title,
+        "languages": sorted(problem.languages),
+        "total_tests": problem.total_tests,
+    }
+
+
+def _submission(snapshot: Snapshot, request: Request) -> models.Submission:
+    finished = snapshot.finished_at
+    return models.Submission(
+        submission_id=snapshot.id,
+        id=snapshot.id,
+        problem=snapshot.problem,
+        language=snapshot.language,
+        status=snapshot.status,
+        final_status=snapshot.final_status,
+        summary=None if snapshot.summary is None else models.Summary(**snapshot.summary),
+        total_tests=snapshot.total_tests,
+        created_at=timestamp(snapshot.created_at),
+        finished_at=None if finished is None else timestamp(finished),
+        url=f"{request.base_url}submissions/{snapshot.id}",
+        last_seq=snapshot.last_seq,
+        attempt=max(1, snapshot.attempt),
+        build_log=snapshot.build_log,
+    )

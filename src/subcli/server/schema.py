@@ -1,0 +1,85 @@
+"""The tables. `migrations/` makes them; a test compares the two.
+
+Times are Unix seconds. Everything here means the same in SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+BIG: Final = BigInteger().with_variant(Integer, "sqlite")
+DEMO_USER: Final = 1
+"""The owner of everything where authentication is off."""
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+submissions: Final = Table(
+    "submissions",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("owner_id", BIG, ForeignKey("users.id"), nullable=False),
+    Column("problem", String(64), nullable=False),
+    Column("language", String(64), nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    # What the events say, kept beside them so that a snapshot is one row; see Store.append.
+    Column("status", String(32), nullable=False),
+    Column("final_status", String(32)),
+    Column("summary", JSON(none_as_null=True)),
+    Column("build_log", Text),
+    Column("total_tests", Integer),
+    Column("last_seq", BIG, nullable=False),
+    # Who is judging it. Each claim raises the fence; whoever holds an older one can no longer write.
+    Column("attempt", Integer, nullable=False),
+    Column("fence", BIG, nullable=False),
+    Column("lease_owner", String(128)),
+    Column("lease_until", Double),
+    UniqueConstraint("owner_id", "idempotency_key"),
+    Index("ix_submissions_owner_id_id", "owner_id", "id"),
+    Index("ix_submissions_final_status_id", "final_status", "id"),
+    sqlite_autoincrement=True,
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    Column("seq", BIG, primary_key=True, autoincrement=False),
+    Column("type", String(32), nullable=False),
+    Column("payload", Text, nullable=False),
+)

@@ -1,0 +1,122 @@
+"""One WebSocket as the gateway uses it, and what uvicorn lacks for that.
+
+ASGI has no words for three things that a gateway of live events needs: to send a message that is already a
+frame (so that a thousand watchers do not mean encoding it a thousand times), to send several in one write,
+and to close on a peer that does not read (an ASGI `send` waits until there is room, the close included).
+`GatewayProtocol` offers them beside ASGI; without it `Socket` makes do with ASGI alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from subcli.server.records import Record
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_EXTENSION: Final = "subcli.gateway"
+_LINGER: Final = 5.0
+"""Seconds that a peer who does not read has to see why it is closed."""
+_WRITE_CHUNK: Final = 64 * 1024
+
+
+class DisconnectedError(Exception):
+    """The peer is gone."""
+
+
+class GatewayProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol, offered to the application in `scope["extensions"]`."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        # There is no scope where the handshake was refused. The application has not started yet.
+        if not self.close_sent:
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[_EXTENSION] = self
+
+    async def write_frames(self, frames: bytes) -> None:
+        """Write whole frames, when there is room.
+
+        Raises:
+            DisconnectedError: the connection is closed or closing.
+        """
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            raise DisconnectedError
+        self.transport.write(frames)
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Say goodbye behind what is buffered, without waiting for room, and hang up a little later."""
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
+
+
+class Socket:
+    """One accepted or not yet accepted WebSocket."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        extension = (scope.get("extensions") or {}).get(_EXTENSION)
+        self._protocol = extension if isinstance(extension, GatewayProtocol) else None
+
+    async def accept(self) -> None:
+        """Complete the handshake. Raises DisconnectedError."""
+        await self._receive()
+        await self._asgi({"type": "websocket.accept"})
+
+    async def receive(self) -> str | bytes:
+        """The next message. Raises DisconnectedError."""
+        message = await self._receive()
+        if message["type"] != "websocket.receive":
+            raise DisconnectedError
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    async def send_text(self, text: str) -> None:
+        """Send one message, when there is room. Raises DisconnectedError."""
+        await self._asgi({"type": "websocket.send", "text": text})
+
+    async def send_records(self, records: Sequence[Record]) -> None:
+        """Send events, when there is room. Raises DisconnectedError."""
+        if self._protocol is None:
+            for record in records:
+                await self.send_text(record.text)
+            return
+        chunk: list[bytes] = []
+        size = 0
+        for record in records:
+            # What a slow reader's connection holds at most is the transport's limit and one chunk.
+            if chunk and size + len(record.frame) > _WRITE_CHUNK:
+                await self._protocol.write_frames(b"".join(chunk))
+                chunk, size = [], 0
+            chunk.append(record.frame)
+            size += len(record.frame)
+        await self._protocol.write_frames(chunk[0] if len(chunk) == 1 else b"".join(chunk))
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close, when there is room. Raises DisconnectedError."""
+        await self._asgi({"type": "websocket.close", "code": code, "reason": reason})
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Close on a peer that does not read."""
+        if self._protocol is not None:
+            self._protocol.close_now(code, reason)
+
+    async def _asgi(self, message: MutableMapping[str, Any]) -> None:
+        try:
+            await self._send(message)
+        except ClientDisconnected:
+            raise DisconnectedError from None

@@ -1,0 +1,379 @@
+"""The log of every submission, and what follows from it. The truth: whatever else forgets, this does not.
+
+Events are numbered when they are appended, 1, 2, 3 … without holes, in the transaction that also brings the
+submission's row up to date. So a snapshot never contradicts the events, and an event that was ever seen by
+anybody is committed. Whoever judges holds a *lease* with a *fence*: a number that each claim raises. What
+comes with an older fence is refused, however late it arrives (M. Kleppmann, "How to do distributed
+locking", 2016).
+
+The methods block; `Store.run` calls them in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from subcli.protocol import TERMINAL_STATUSES, timestamp
+from subcli.server.database import reading
+from subcli.server.records import Record, encode_within, record
+from subcli.server.schema import events, submissions
+from subcli.server.summary import summary_of
+from subcli.server.values import (
+    Claim,
+    EndedError,
+    KeyReusedError,
+    NewSubmission,
+    Page,
+    Snapshot,
+    StaleFenceError,
+    UnknownSubmissionError,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS: Final = 4
+_STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
+_ENDED: Final = "complete"
+_SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
+
+
+class Store:
+    """Submissions and events in a database.
+
+    Args:
+        engine: with the schema of `subcli.server.schema`.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._write = engine
+        self._read = reading(engine)
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+
+    async def run(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`method(*args)` in a thread. What has begun is finished even if the caller is cancelled."""
+        call = functools.partial(method, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def close(self) -> None:
+        """Finish what was begun and give up the connections."""
+        self._threads.shutdown()
+        self._write.dispose()
+
+    # -- handing in ----------------------------------------------------------------------------------
+
+    def create(self, new: NewSubmission) -> tuple[Snapshot, bool]:
+        """A new pending submission, or the one that was made with the same key; and whether it is new.
+
+        Raises:
+            KeyReusedError: the key was used for something else.
+        """
+        try:
+            with self._write.begin() as connection:
+                known = self._with_key(connection, new)
+                return (known, False) if known else (self._insert(connection, new), True)
+        except IntegrityError:
+            # Another process was quicker with the same key.
+            with self._read.begin() as connection:
+                known = self._with_key(connection, new)
+            if known is None:
+                raise
+            return known, False
+
+    def _with_key(self, connection: Connection, new: NewSubmission) -> Snapshot | None:
+        if new.idempotency_key is None:
+            return None
+        row = connection.execute(
+            select(*_SNAPSHOT, submissions.c.files).where(
+                submissions.c.owner_id == new.owner_id,
+                submissions.c.idempotency_key == new.idempotency_key,
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        if (row.problem, row.language, row.files) != (new.problem, new.language, dict(new.files)):
+            raise KeyReusedError
+        return Snapshot(*row[:-1])
+
+    def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
+        ahead = connection.execute(
+            select(func.count()).where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
+        ).scalar_one()
+        created = connection.execute(
+            insert(submissions)
+            .values(
+                owner_id=new.owner_id,
+                problem=new.problem,
+                language=new.language,
+                files=dict(new.files),
+                idempotency_key=new.idempotency_key,
+                created_at=self._clock(),
+                status="pending",
+                last_seq=0,
+                attempt=0,
+                fence=0,
+            )
+            .returning(submissions)
+        ).one()
+        pending = {"type": "status_update", "status": "pending", "queue_position": ahead + 1, "attempt": 1}
+        self._append(connection, created, [pending])
+        return self._snapshot(connection, created.id)
+
+    # -- judging -------------------------------------------------------------------------------------
+
+    def claim(self, submission_id: int, owner: str, lease: float) -> Claim | None:
+        """The right to judge it for `lease` seconds, unless it has ended or another holds it."""
+        now = self._clock()
+        with self._write.begin() as connection:
+            row = connection.execute(
+                update(submissions)
+                .where(
+                    submissions.c.id == submission_id,
+                    submissions.c.final_status.is_(None),
+                    or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < now),
+                )
+                .values(
+                    fence=submissions.c.fence + 1,
+                    attempt=submissions.c.attempt + 1,
+                    lease_owner=owner,
+                    lease_until=now + lease,
+                    started_at=func.coalesce(submissions.c.started_at, now),
+                )
+                .returning(submissions)
+            ).one_or_none()
+        if row is None:
+            return None
+        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence)
+
+    def renew(self, claim: Claim, lease: float) -> bool:
+        """Hold it for another `lease` seconds. False: it has ended, or another holds it now."""
+        return self._set_lease(claim, self._clock() + lease)
+
+    def release(self, claim: Claim) -> bool:
+        """Give it up unfinished, to be judged again."""
+        return self._set_lease(claim, None)
+
+    def _set_lease(self, claim: Claim, until: float | None) -> bool:
+        with self._write.begin() as connection:
+            result = connection.execute(
+                update(submissions)
+                .where(
+                    submissions.c.id == claim.submission_id,
+                    submissions.c.fence == claim.fence,
+                    submissions.c.final_status.is_(None),
+                )
+                .values(lease_until=until)
+            )
+            return result.rowcount == 1
+
+    def release_all(self) -> None:
+        """End every lease. Only for a process that knows to be the only one on this database."""
+        with self._write.begin() as connection:
+            connection.execute(update(submissions).where(submissions.c.final_status.is_(None)).values(lease_until=None))
+
+    def claimable(self) -> list[int]:
+        """The submissions that have neither a verdict nor a worker, oldest first."""
+        with self._read.begin() as connection:
+            return list(
+                connection.execute(
+                    select(submissions.c.id)
+                    .where(
+                        submissions.c.final_status.is_(None),
+                        or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < self._clock()),
+                    )
+                    .order_by(submissions.c.id)
+                ).scalars()
+            )
+
+    def waiting(self, limit: int) -> list[int]:
+        """The submissions that no worker has taken yet, oldest first."""
+        with self._read.begin() as connection:
+            return list(
+                connection.execute(
+                    select(submissions.c.id)
+                    .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
+                    .order_by(submissions.c.id)
+                    .limit(limit)
+                ).scalars()
+            )
+
+    def append(
+        self, submission_id: int, batch: Sequence[Mapping[str, Any]], fence: int | None = None
+    ) -> tuple[Record, ...]:
+        """Commit events in one transaction, numbered.
+
+        Args:
+            batch: without `seq` and `submission_id`; `timestamp` is added where it is missing.
+            fence: the claim's; None for what needs no claim.
+
+        Raises:
+            UnknownSubmissionError: no such submission.
+            EndedError: it has its verdict.
+            StaleFenceError: another has claimed it.
+            TypeError: an event that JSON has no form for.
+        """
+        with self._write.begin() as connection:
+            row = self._locked(connection, submission_id)
+            if fence is not None and row.fence != fence:
+                raise StaleFenceError
+            return self._append(connection, row, batch)
+
+    def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
+        """Give it the verdict `cancelled`; whoever judges it is fenced off by that.
+
+        Raises:
+            UnknownSubmissionError: no such submission of this owner's.
+            EndedError: it has its verdict already.
+        """
+        with self._write.begin() as connection:
+            row = self._locked(connection, submission_id)
+            if row.owner_id != owner_id:
+                raise UnknownSubmissionError
+            return self._append(
+                connection,
+                row,
+                [
+                    {"type": "status_update", "status": "cancelled"},
+                    {
+                        "type": "complete",
+                        "final_status": "cancelled",
+                        "summary": self._summary_so_far(connection, row),
+                    },
+                ],
+            )
+
+    def summary_so_far(self, submission_id: int) -> dict[str, int]:
+        """The counts that the events so far add up to, for a judging that ends without its own."""
+        with self._read.begin() as connection:
+            row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).one()
+            return self._summary_so_far(connection, row)
+
+    def _summary_so_far(self, connection: Connection, row: Row[Any]) -> dict[str, int]:
+        started = row.started_at or self._clock()
+        return summary_of(self._results(connection, row.id), row.total_tests, self._clock() - started)
+
+    def _locked(self, connection: Connection, submission_id: int) -> Row[Any]:
+        row = connection.execute(
+            select(submissions).where(submissions.c.id == submission_id).with_for_update()
+        ).one_or_none()
+        if row is None:
+            raise UnknownSubmissionError
+        if row.final_status is not None:
+            raise EndedError
+        return row
+
+    def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> tuple[Record, ...]:
+        """Number, encode and insert; bring the row up to date. The one place where a submission changes."""
+        now = timestamp(self._clock())
+        changes: dict[str, Any] = {"last_seq": row.last_seq + len(batch)}
+        records = []
+        rows = []
+        for seq, event in enumerate(batch, row.last_seq + 1):
+            if "final_status" in changes:
+                raise EndedError
+            text = encode_within({"timestamp": now, **event, "submission_id": row.id, "seq": seq})
+            records.append(record(seq, text, last=event["type"] == _ENDED))
+            rows.append({"submission_id": row.id, "seq": seq, "type": event["type"], "payload": text})
+            changes.update(self._consequences(row, changes, event))
+        if rows:
+            connection.execute(insert(events), rows)
+            connection.execute(update(submissions).where(submissions.c.id == row.id).values(**changes))
+        return tuple(records)
+
+    def _consequences(self, row: Row[Any], changes: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+        """What an event changes in the submission's row."""
+        found: dict[str, Any] = {}
+        if event["type"] == "status_update":
+            found["status"] = event["status"]
+            for name in ("total_tests", "build_log"):
+                if event.get(name) is not None:
+                    found[name] = event[name]
+        elif event["type"] == _ENDED:
+            verdict = event["final_status"]
+            found.update(final_status=verdict, summary=event.get("summary"), finished_at=self._clock())
+            found.update(lease_owner=None, lease_until=None)
+            if changes.get("status", row.status) not in TERMINAL_STATUSES:
+                found["status"] = _STATUS_OF_VERDICT.get(verdict, "failed")
+        return found
+
+    # -- looking -------------------------------------------------------------------------------------
+
+    def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
+        """One submission.
+
+        Raises:
+            UnknownSubmissionError: no such submission of this owner's.
+        """
+        with self._read.begin() as connection:
+            snapshot = self._snapshot(connection, submission_id)
+        if snapshot.owner_id != owner_id:
+            raise UnknownSubmissionError
+        return snapshot
+
+    def _snapshot(self, connection: Connection, submission_id: int) -> Snapshot:
+        row = connection.execute(select(*_SNAPSHOT).where(submissions.c.id == submission_id)).one_or_none()
+        if row is None:
+            raise UnknownSubmissionError
+        return Snapshot(*row)
+
+    def recent(self, owner_id: int, limit: int, problem: str | None = None) -> list[Snapshot]:
+        """An owner's latest submissions, the latest first."""
+        query = select(*_SNAPSHOT).where(submissions.c.owner_id == owner_id)
+        if problem is not None:
+            query = query.where(submissions.c.problem == problem)
+        with self._read.begin() as connection:
+            return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
+
+    def page(self, submission_id: int, after: int, limit: int) -> Page:
+        """At most `limit` events after position `after`.
+
+        Raises:
+            UnknownSubmissionError: no such submission.
+        """
+        with self._read.begin() as connection:
+            # The row first: if it says that the submission has ended, all its events are there to be read.
+            ended = connection.execute(
+                select(submissions.c.final_status).where(submissions.c.id == submission_id)
+            ).one_or_none()
+            if ended is None:
+                raise UnknownSubmissionError
+            rows = connection.execute(
+                select(events.c.seq, events.c.payload, events.c.type)
+                .where(events.c.submission_id == submission_id, events.c.seq > after)
+                .order_by(events.c.seq)
+                .limit(limit + 1)
+            ).all()
+        found = tuple(record(row.seq, row.payload, last=row.type == _ENDED) for row in rows[:limit])
+        return Page(found, more=len(rows) > limit, ended=ended.final_status is not None)
+
+    def positions(self, ids: Collection[int]) -> dict[int, int]:
+        """The last seq of each of these submissions."""
+        with self._read.begin() as connection:
+            rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(submissions.c.id.in_(ids)))
+            return {row.id: row.last_seq for row in rows}
+
+    def results(self, submission_id: int) -> list[str]:
+        """The encoded `test_result` and `error_analysis` events of a submission, in order."""
+        with self._read.begin() as connection:
+            return self._results(connection, submission_id)
+
+    def _results(self, connection: Connection, submission_id: int) -> list[str]:
+        return list(
+            connection.execute(
+                select(events.c.payload)
+                .where(
+                    events.c.submission_id == submission_id,
+                    events.c.type.in_(("test_result", "error_analysis")),
+                )
+                .order_by(events.c.seq)
+            ).scalars()
+        )

@@ -1,0 +1,261 @@
+"""Judging what waits: claim, judge, append, until the verdict.
+
+A worker may die at any moment, and another takes over when the lease has run out: the submission is judged
+again, in the same log, with `attempt` raised. So nothing here needs to be undone. A judge that raises, or
+stops without a verdict, gets the verdict `error` (contract, section 1): no submission is left waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy.exc import DBAPIError
+
+from subcli.judge import Job, Problem
+from subcli.protocol import TERMINAL_STATUSES, timestamp
+from subcli.server.feed import Journal
+from subcli.server.jobs import JobQueue
+from subcli.server.settings import Limits
+from subcli.server.store import Store
+from subcli.server.values import Claim, EndedError, StaleFenceError
+
+Events: TypeAlias = Mapping[str, Any]
+Judge: TypeAlias = Callable[[Job], AsyncIterator[Events]]
+
+_log: Final = logging.getLogger(__name__)
+_BUFFER: Final = 256
+"""Events that a judge may be ahead of the database."""
+_TOLD: Final = 10
+"""How many of those who wait are told when their position changes."""
+_RETRY_DELAY: Final = 0.2
+_AGAIN: Final = "Judged again from the start: the worker that had this submission went away."
+
+
+class LostClaimError(Exception):
+    """The submission has ended or is another's; stop judging it."""
+
+
+class Workers:
+    """Some tasks that judge, each one submission at a time.
+
+    Args:
+        problems: by slug.
+        judge: yields the events of one judging, the last one `complete`; closing it ends its processes.
+        concurrency: how many submissions are judged at the same time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        queue: JobQueue,
+        problems: Mapping[str, Problem],
+        judge: Judge,
+        concurrency: int,
+        limits: Limits,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._queue = queue
+        self._problems = problems
+        self._judge = judge
+        self._concurrency = concurrency
+        self._limits = limits
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Judge until cancelled; then end what runs and give it back, to be judged again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
+            for _ in range(self._concurrency):
+                group.create_task(self._take_and_judge())
+
+    def stop(self, submission_id: int) -> None:
+        """End the judging of a submission that has got its verdict otherwise, if it runs here."""
+        task = self._running.get(submission_id)
+        if task is not None:
+            task.cancel()
+
+    async def _sweep(self) -> None:
+        """Queue what the store has and the queue does not: after a restart, or a worker's death."""
+        while True:
+            try:
+                for submission_id in await self._store.run(self._store.claimable):
+                    self._queue.put(submission_id)
+            except DBAPIError:
+                _log.warning("the database did not answer; looking again later", exc_info=True)
+            await asyncio.sleep(self._limits.lease / 3)
+
+    async def _take_and_judge(self) -> None:
+        while True:
+            submission_id = await self._queue.get()
+            try:
+                claim = await self._store.run(self._store.claim, submission_id, self._name, self._limits.lease)
+            except DBAPIError:
+                _log.warning("submission %s could not be claimed; later", submission_id, exc_info=True)
+                await asyncio.sleep(_RETRY_DELAY)
+                continue
+            if claim is not None:
+                await self._see_through(claim)
+
+    async def _see_through(self, claim: Claim) -> None:
+        """Judge in a task of its own, so that it can be stopped alone."""
+        task = asyncio.create_task(_Judging(self, claim).run())
+        self._running[claim.submission_id] = task
+        try:
+            await self._tell_positions()
+            await asyncio.wait([task])
+        finally:
+            del self._running[claim.submission_id]
+            # We ourselves are cancelled: the server stops, and the submission goes back.
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+                with suppress(DBAPIError):
+                    await self._store.run(self._store.release, claim)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("submission %s: %r; to be judged again", claim.submission_id, error, exc_info=error)
+
+    async def _tell_positions(self) -> None:
+        """Tell those who wait next that they have moved up."""
+        with suppress(DBAPIError):
+            waiting = await self._store.run(self._store.waiting, _TOLD)
+            for position, submission_id in enumerate(waiting, 1):
+                moved = {"type": "status_update", "status": "pending", "queue_position": position}
+                # An unclaimed submission's fence is 0: who was claimed meanwhile is not told.
+                with suppress(EndedError, StaleFenceError):
+                    await self._journal.append(submission_id, [moved], fence=0)
+
+
+class _Judging:
+    """One attempt at one submission."""
+
+    def __init__(self, workers: Workers, claim: Claim) -> None:
+        self._store = workers._store
+        self._journal = workers._journal
+        self._limits = workers._limits
+        self._problem = workers._problems.get(claim.problem)
+        self._judge = workers._judge
+        self._claim = claim
+
+    async def run(self) -> None:
+        claim = self._claim
+        renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
+        try:
+            if claim.attempt > 1:
+                await self._append([_stamped({"type": "status_update", "status": "pending", "detail": _AGAIN}, claim)])
+            problem = self._problem
+            if problem is None or claim.language not in problem.languages:
+                await self._give_up(f"{claim.problem} in {claim.language} is no longer on this server.")
+            elif claim.attempt > self._limits.attempts:
+                await self._give_up(f"Its judging did not come to an end {claim.attempt - 1} times.")
+            else:
+                await self._run_judge(problem)
+        except LostClaimError:
+            _log.info("submission %s was taken from this worker", claim.submission_id)
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _run_judge(self, problem: Problem) -> None:
+        claim = self._claim
+        job = Job(problem=problem, language=claim.language, files=claim.files, attempt=claim.attempt)
+        ready: asyncio.Queue[Events | Exception | None] = asyncio.Queue(_BUFFER)
+        reading = asyncio.create_task(self._read_judge(job, ready))
+        try:
+            fault = await self._append_all(ready)
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+        if fault is not None:
+            await self._give_up(fault)
+
+    async def _read_judge(self, job: Job, ready: asyncio.Queue[Events | Exception | None]) -> None:
+        """Put the judge's events into the queue as they come, behind them what it raised, or None."""
+        events = self._judge(job)
+        try:
+            async for event in events:
+                await ready.put(_stamped(event, self._claim))
+                if event["type"] == "complete":
+                    break
+            await ready.put(None)
+        except Exception as error:
+            _log.exception("submission %s: the judge failed", self._claim.submission_id)
+            await ready.put(error)
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    async def _append_all(self, ready: asyncio.Queue[Events | Exception | None]) -> str | None:
+        """Append what the judge says, all that is ready at once in one transaction. Returns its fault."""
+        batch: list[Events] = []
+        while True:
+            event = await ready.get()
+            while isinstance(event, Mapping):
+                batch.append(event)
+                if ready.empty():
+                    break
+                event = ready.get_nowait()
+            # A terminal status without its verdict would look like another platform's end: both at once.
+            held = batch[-1:] if batch and _is_terminal(batch[-1]) else []
+            ripe = batch[: len(batch) - len(held)]
+            if ripe:
+                await self._append(ripe)
+                if ripe[-1]["type"] == "complete":
+                    return None
+            batch = held
+            if isinstance(event, Exception):
+                return f"The judge failed: {type(event).__name__}."
+            if event is None:
+                return "The judge stopped without a verdict."
+
+    async def _give_up(self, detail: str) -> None:
+        """The verdict `error`: the submission's code is not to blame."""
+        summary = await self._store.run(self._store.summary_so_far, self._claim.submission_id)
+        failed = {"type": "status_update", "status": "failed", "detail": detail}
+        complete = {"type": "complete", "final_status": "error", "summary": summary}
+        await self._append([_stamped(failed, self._claim), _stamped(complete, self._claim)])
+
+    async def _append(self, batch: list[Events]) -> None:
+        """Append, patiently while the database is away and the lease may still be ours."""
+        deadline = time.monotonic() + self._limits.lease
+        while True:
+            try:
+                await self._journal.append(self._claim.submission_id, batch, self._claim.fence)
+            except (EndedError, StaleFenceError):
+                raise LostClaimError from None
+            except DBAPIError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_RETRY_DELAY)
+            else:
+                return
+
+    async def _keep_lease(self, judging: asyncio.Task[Any] | None) -> None:
+        while True:
+            await asyncio.sleep(self._limits.lease / 3)
+            try:
+                held = await self._store.run(self._store.renew, self._claim, self._limits.lease)
+            except DBAPIError:
+                continue
+            if not held and judging is not None:
+                judging.cancel()
+
+
+def _stamped(event: Events, claim: Claim) -> Events:
+    stamped = {**event, "timestamp": timestamp(time.time())}
+    if event["type"] == "status_update":
+        stamped["attempt"] = claim.attempt
+    return stamped
+
+
+def _is_terminal(event: Events) -> bool:
+    return event["type"] == "status_update" and event["status"] in TERMINAL_STATUSES

@@ -1,0 +1,173 @@
+"""A real server on loopback in the test's own event loop, with a judge that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+from websockets.asyncio.client import ClientConnection, connect
+
+from subcli.judge.job import Job
+from subcli.judge.problem import Language, Problem
+from subcli.judge.problem import Limits as ProblemLimits
+from subcli.server.app import create_app
+from subcli.server.database import open_database
+from subcli.server.main import Server, uvicorn_config
+from subcli.server.settings import Limits
+from subcli.server.store import Store
+
+Event = Mapping[str, Any]
+
+
+def update(status: str, **more: Any) -> Event:
+    return {"type": "status_update", "status": status, **more}
+
+
+def result(name: str, status: str = "passed", **more: Any) -> Event:
+    return {"type": "test_result", "test_name": name, "status": status, "duration_ms": 5, **more}
+
+
+def complete(final_status: str = "passed", **counts: int) -> Event:
+    return {"type": "complete", "final_status": final_status, "summary": {"total_tests": 2, **counts}}
+
+
+SHORT = (
+    update("building"),
+    update("testing", total_tests=2),
+    result("One"),
+    result("Two"),
+    update("completed"),
+    complete(passed=2, failed=0, duration_ms=10),
+)
+
+
+class FakeJudge:
+    """Yields `SHORT`, or for a submission whose source is `wait` what the test puts into `events`."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self.running = 0
+
+    async def __call__(self, job: Job) -> AsyncIterator[Event]:
+        self.jobs.append(job)
+        self.running += 1
+        try:
+            if next(iter(job.files.values())) != "wait":
+                for event in SHORT:
+                    yield event
+                return
+            while (event := await self.events.get()) is not None:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.running -= 1
+
+
+@dataclass
+class Live:
+    """A running server."""
+
+    url: str
+    http: httpx.AsyncClient
+    judge: FakeJudge
+    server: Server
+    limits: Limits
+    sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def submit(self, source: str = "print()", **more: Any) -> int:
+        body = {"problem": "echo", "language": "python", "source_code": source, **more}
+        response = await self.http.post("/api/submissions", json=body)
+        assert response.status_code == 201, response.text
+        return int(response.json()["submission_id"])
+
+    async def watch(self, submission_id: object, query: str = "", **options: Any) -> ClientConnection:
+        url = f"{self.url.replace('http', 'ws')}/ws/submissions/{submission_id}{query}"
+        options = {"compression": None, "proxy": None, **options}
+        return await self.sockets.enter_async_context(connect(url, **options))
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 5) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen"
+            await asyncio.sleep(0.005)
+
+    async def ended(self, submission_id: int) -> dict[str, Any]:
+        while True:
+            snapshot = (await self.http.get(f"/api/submissions/{submission_id}")).json()
+            if snapshot["final_status"]:
+                return dict(snapshot)
+            await asyncio.sleep(0.01)
+
+
+def make_problem() -> Problem:
+    languages = {
+        name: Language(name=name, source=f"solution.{suffix}", run=("true",))
+        for name, suffix in (("python", "py"), ("javascript", "js"))
+    }
+    return Problem(
+        id=7,
+        slug="echo",
+        title="Echo",
+        description="Say it again.",
+        languages=languages,
+        limits=ProblemLimits(),
+        root=Path(),
+        total_tests=2,
+    )
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'subcli.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Iterator[Store]:
+    store = Store(engine, time.time)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Any]:
+    """A context manager that runs a server on this test's data."""
+
+    @asynccontextmanager
+    async def start(**limits: Any) -> AsyncIterator[Live]:
+        engine = open_database(f"sqlite:///{tmp_path / 'subcli.db'}")
+        judge = FakeJudge()
+        chosen = Limits(**{"shutdown": 1.0, **limits})
+        app = create_app(engine, {"echo": make_problem()}, judge, limits=chosen)
+        started = asyncio.Event()
+        server = Server(uvicorn_config(app, chosen), started.set, with_stdin=False)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            serving = asyncio.create_task(server.serve([listener]))
+            await started.wait()
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+                live = Live(url, http, judge, server, chosen)
+                async with live.sockets:
+                    yield live
+            server.should_exit = True
+            await serving
+
+    return start
+
+
+@pytest.fixture
+async def live(start: Callable[..., Any]) -> AsyncIterator[Live]:
+    async with start() as server:
+        yield server
