@@ -119,6 +119,14 @@ class Api:
         """The last result of each test."""
         return await self.ask("GET", f"/submissions/{submission_id}/tests", shape=_list)
 
+    async def insist_submission(self, submission_id: int) -> Json:
+        """As :meth:`submission`; raises :class:`SubcliError` where there is none."""
+        return await self.insist("GET", f"/submissions/{submission_id}", shape=_object)
+
+    async def insist_tests(self, submission_id: int) -> list[Any]:
+        """As :meth:`tests`; raises :class:`SubcliError` where there is none."""
+        return await self.insist("GET", f"/submissions/{submission_id}/tests", shape=_list)
+
     async def events(self, submission_id: int, after_seq: int) -> list[Any]:
         """The event log after ``after_seq``, all of it."""
         log: list[Any] = []

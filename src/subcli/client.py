@@ -68,12 +68,22 @@ class Client:
         elif not (await self._knows_slugs()):
             body["problem_id"] = await self._problem_id(str(body.pop("problem")))
         answer = await self.api.submit(body, key=key)
-        submission_id = answer.get("submission_id", answer.get("id"))
-        if isinstance(submission_id, str) and submission_id.isdecimal():
-            submission_id = int(submission_id)
-        if not isinstance(submission_id, int) or isinstance(submission_id, bool):
+        submission_id = _id_of(answer)
+        if submission_id is None:
             raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
         return {"url": self.settings.page_url(submission_id), **answer, "submission_id": submission_id}
+
+    async def latest(self) -> int:
+        """The id of the user's latest submission.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        for entry in await self.api.submissions(limit=1):
+            found = _id_of(entry) if isinstance(entry, dict) else None
+            if found is not None:
+                return found
+        raise NotFoundError("You have not submitted anything yet.", hint="`subcli submit FILE --problem SLUG`")
 
     def session(self, watch: Watch, *, own_submit: bool = False, describe: bool = False) -> Session:
         """The session that follows ``watch``'s submission."""
@@ -104,6 +114,14 @@ class Client:
                 return int(entry["id"])
         known = ", ".join(str(entry.get("slug") or slugify(str(entry.get("title", "")))) for entry in problems)
         raise NotFoundError(f"There is no problem {slug!r}.", hint=f"Known: {known}." if known else "")
+
+
+def _id_of(answer: Mapping[str, Any]) -> int | None:
+    """The submission's number, by whichever name and type the server gives it."""
+    value = answer.get("submission_id", answer.get("id"))
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def slugify(title: str) -> str:

@@ -232,3 +232,13 @@ def _line(path: Path | None, key: str) -> str:
         if line.split("=")[0].strip().strip("\"'") == key:
             return f":{number}"
     return ""
+
+
+def user_file() -> Path | None:
+    """The user's own settings file; ``None`` where there is no home to have one."""
+    from platformdirs import user_config_path
+
+    try:
+        return user_config_path("subcli") / "config.toml"
+    except (RuntimeError, OSError, KeyError):
+        return None

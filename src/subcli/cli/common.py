@@ -1,0 +1,139 @@
+"""What every command shares: the options that stand everywhere, and how a command is declared.
+
+``@command(app)`` gives a function the common options of section 2 after its own, and hands them over as one
+frozen :class:`Common`; the function returns its exit code.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from subcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from subcli.config import Settings
+
+EXIT_CODES = (
+    "Exit codes: 0 passed or done, 1 judged and not passed, 2 usage, 3 fault of subcli, 4 not authenticated, "
+    "5 not found, 6 network or server, 7 timeout, 8 rate limited, 130 interrupted."
+)
+
+
+class Common(msgspec.Struct, frozen=True, kw_only=True):
+    """The options that every command takes."""
+
+    json: bool = False
+    quiet: bool = False
+    server: str | None = None
+    profile: str | None = None
+    no_input: bool = False
+    insecure_http: bool = False
+    debug: bool = False
+
+    def settings(self, **flags: str | None) -> Settings:
+        """The settings with these flags on top.
+
+        Raises:
+            UsageError: a file or setting cannot be used.
+        """
+        from subcli.config import load, user_file
+
+        return load(
+            {"server": self.server, **flags},
+            os.environ,
+            Path.cwd(),
+            user_file(),
+            profile=self.profile,
+            insecure_http=self.insecure_http,
+        )
+
+
+_OPTIONS: dict[str, Any] = {
+    "json": Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Only the id or the verdict on stdout.")],
+    "server": Annotated[str | None, typer.Option("--server", metavar="URL", help="The server to talk to.")],
+    "profile": Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of the user file.")],
+    "no_input": Annotated[bool, typer.Option("--no-input", help="Never ask for anything.")],
+    "insecure_http": Annotated[
+        bool, typer.Option("--insecure-http", help="Allow credentials over plain http to another machine.")
+    ],
+    "debug": Annotated[bool, typer.Option("--debug", help="Say everything, on stderr.")],
+}
+
+
+def command(
+    app: typer.Typer, name: str | None = None, *, example: str, hidden: bool = False
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Declare a command: its own parameters, then the common options.
+
+    Args:
+        app: where it belongs.
+        name: if it is not the function's.
+        example: command lines for the help.
+        hidden: leave it out of the help.
+    """
+
+    def declare(function: Callable[..., int]) -> Callable[..., int]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = [
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_OPTIONS[option])
+            for option, default in zip(Common.__struct_fields__, Common.__struct_defaults__, strict=True)
+        ]
+
+        @functools.wraps(function)
+        def run(**given: Any) -> int:
+            common = Common(**{option: given.pop(option) for option in Common.__struct_fields__})
+            if common.json and common.quiet:
+                raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
+            if common.debug or os.environ.get("SUBCLI_DEBUG"):
+                from subcli.cli.debug import switch_on
+
+                switch_on(os.environ.get("SUBCLI_DEBUG", ""), sys.stderr)
+            return function(common, **given)
+
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        epilog = f"Example: {example}\n\n{EXIT_CODES}"
+        app.command(name, epilog=epilog, hidden=hidden)(run)
+        return function
+
+    return declare
+
+
+def now() -> str:
+    """The present time as the messages write it."""
+    from subcli.protocol import timestamp
+
+    return timestamp(time.time())
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """One object on stdout, with the schema's version."""
+    from subcli.output.ndjson import SCHEMA
+    from subcli.protocol import encode
+
+    sys.stdout.write(encode({"schema": SCHEMA, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+def submission_id(text: str) -> int:
+    """An id as the user typed it, with or without ``#``.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    digits = text.removeprefix("#")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+        raise UsageError(f"{text!r} is no submission id.", hint="An id is a number; `subcli list` shows yours.")
+    return int(digits)

@@ -1,0 +1,69 @@
+"""``--debug`` and ``SUBCLI_DEBUG``: everything on stderr, fit to be pasted into a public issue.
+
+Channels, as the specification's ``localStorage.debug`` has them: ``socket:state`` (the ready state 0 to 3
+with its name at each change), ``socket:frame``, ``http``, ``retry``; ``socket:*`` stands for all of one kind.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import time
+from typing import Final, TextIO
+
+from subcli.secret import RedactingFilter
+
+_LIBRARIES: Final = {"websockets.client": "socket:frame", "httpx": "http", "httpcore": "http"}
+
+
+class _Channels(logging.Filter):
+    def __init__(self, patterns: list[str]) -> None:
+        super().__init__()
+        self._patterns = patterns
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        channel = channel_of(record.name)
+        return any(fnmatch.fnmatchcase(channel, pattern) for pattern in self._patterns)
+
+
+class _Line(logging.Formatter):
+    """``+0.123 socket:state  1 OPEN``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started = time.time()
+
+    def format(self, record: logging.LogRecord) -> str:
+        from subcli.output.printable import printable
+
+        text = printable(super().format(record)).replace("\n", "\n    ")
+        return f"+{record.created - self._started:.3f} {channel_of(record.name):<13} {text}"
+
+
+def channel_of(logger: str) -> str:
+    """The channel that a logger's records go to: ``subcli.socket.state`` → ``socket:state``."""
+    for library, channel in _LIBRARIES.items():
+        if logger == library or logger.startswith(library + "."):
+            return channel
+    return logger.removeprefix("subcli.").replace(".", ":")
+
+
+def switch_on(channels: str, stream: TextIO) -> None:
+    """Show the channels.
+
+    Args:
+        channels: comma-separated patterns; empty, ``1`` and ``*`` are all of them.
+        stream: where to.
+    """
+    patterns = [pattern.strip() for pattern in channels.split(",") if pattern.strip()]
+    patterns = [f"{p}*" if p == "socket" else p for p in patterns if p not in ("1", "true")] or ["*"]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Line())
+    # On the handler, not on a logger: filters of a logger do not see what its children say.
+    handler.addFilter(_Channels(patterns))
+    handler.addFilter(RedactingFilter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    for noisy in ("asyncio", "markdown_it"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

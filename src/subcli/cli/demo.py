@@ -1,0 +1,77 @@
+"""``subcli demo``: the whole path on this machine, from a bundled solution to its verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from subcli.cli.common import Common, command
+from subcli.cli.watch import Plain
+from subcli.errors import InternalError
+
+PROBLEM: Final = "leader-election"
+START_S: Final = 30.0
+STOP_S: Final = 10.0
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "demo", example="subcli demo --failing")
+    def demo(
+        common: Common,
+        failing: Annotated[bool, typer.Option("--failing", help="Submit the bundled wrong solution.")] = False,
+        plain: Plain = False,
+    ) -> int:
+        """Start a server of its own, submit a bundled solution, watch it, stop the server."""
+        from subcli.cli import submit
+        from subcli.cli.following import Options
+        from subcli.cli.serve import require_server_extra
+        from subcli.source import read_source
+
+        require_server_extra()
+        from subcli.judge import load_problems
+
+        solution = "failing.py" if failing else "passing.py"
+        path = load_problems()[PROBLEM].root / "solutions" / solution
+        with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
+            settings = msgspec.structs.replace(common, server=url).settings()
+            source = read_source([str(path)])
+            return submit.run(common, Options(plain=plain), settings, source, PROBLEM, "python", no_watch=False)
+
+
+@contextlib.contextmanager
+def _server(data_dir: Path) -> Iterator[str]:
+    """A server in a process of its own, on a free port, that ends with us however we end."""
+    command_line = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin"]
+    # In a session of its own: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
+    with subprocess.Popen(
+        [*command_line, "--data-dir", str(data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise InternalError("The demo's server did not start.", hint="`subcli serve` shows why.")
+            ready = msgspec.json.decode(line)
+            if ready.get("type") != "ready":
+                raise InternalError(f"The demo's server did not start: {ready['error']['message']}")
+            yield str(ready["url"])
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,176 @@
+"""The loop behind ``submit`` and ``watch``: any number of sessions into one view, and one exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from subcli.cli import exits
+from subcli.cli.asynchronous import Interrupts
+from subcli.cli.common import Common, now
+from subcli.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
+from subcli.output.console import choose_view, make_console
+from subcli.output.view import Ending, View
+from subcli.session import Session
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``submit`` and ``watch`` share beyond the common options.
+
+    Attributes:
+        timeout: seconds for everything together; ``None``: none.
+        fail_fast: end at the first verdict that is not passed.
+        max_attempts: reconnects in a row without a new event.
+        compact, plain: how the view looks.
+        started: monotonic seconds at which the command began.
+    """
+
+    timeout: float | None = None
+    fail_fast: bool = False
+    max_attempts: int = 5
+    compact: bool = False
+    plain: bool = False
+    started: float = msgspec.field(default_factory=time.monotonic)
+
+    def left(self) -> float | None:
+        """Seconds left of ``timeout``."""
+        return None if self.timeout is None else max(0.0, self.started + self.timeout - time.monotonic())
+
+
+def make_view(common: Common, options: Options, *, several: bool) -> View:
+    """The view that options, streams and environment ask for (contract, section 4)."""
+    name = choose_view(
+        json=common.json,
+        quiet=common.quiet,
+        plain=options.plain,
+        stdout_tty=sys.stdout.isatty(),
+        stderr_tty=sys.stderr.isatty(),
+        env=os.environ,
+    )
+    if name == "ndjson":
+        from subcli.output.ndjson import NdjsonView
+
+        return NdjsonView(sys.stdout, now)
+    if name == "quiet":
+        from subcli.output.quiet import QuietView
+
+        return QuietView(sys.stdout, several)
+    stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
+    if name == "plain":
+        from subcli.output.plain import PlainView
+
+        return PlainView(stdout, stderr, time.monotonic)
+    from subcli.output.live import LiveView
+
+    return LiveView(stdout, stderr, time.monotonic)
+
+
+async def follow_all(sessions: Sequence[Session], view: View, options: Options, interrupts: Interrupts) -> int:
+    """Follow every session to its end and show it. Each gets exactly one last line.
+
+    Returns:
+        The highest exit code among them.
+    """
+    endings: dict[int, Ending] = {}
+    tasks = [asyncio.create_task(_follow(session, view, endings)) for session in sessions]
+    ticking = asyncio.create_task(_tick(view)) if view.tick_s is not None else None
+    try:
+        await asyncio.wait_for(_all(tasks, endings, options), options.left())
+        # Only --fail-fast leaves any: they do not change the exit code.
+        for session in _unfinished(sessions, endings):
+            error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_take_up_again(session))
+            _end(view, endings, session, error, exit_code=exits.NOT_PASSED)
+    except TimeoutError:
+        for session in _unfinished(sessions, endings):
+            _end(view, endings, session, timed_out(options, _take_up_again(session)))
+    except asyncio.CancelledError:
+        if interrupts.received is None:
+            raise
+        for session in _unfinished(sessions, endings):
+            _end(view, endings, session, interrupts.error(_take_up_again(session)))
+    finally:
+        if ticking is not None:
+            ticking.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return max(ending.exit_code for ending in endings.values())
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]], endings: dict[int, Ending], options: Options) -> None:
+    for done in asyncio.as_completed(tasks):
+        await done
+        if options.fail_fast and any(ending.exit_code for ending in endings.values()):
+            return
+
+
+async def _follow(session: Session, view: View, endings: dict[int, Ending]) -> None:
+    submission_id = session.watch.submission_id
+    loop = asyncio.get_running_loop()
+    waiting = False
+
+    def flush() -> None:
+        nonlocal waiting
+        waiting = False
+        view.flush()
+
+    view.begin(session.watch)
+    try:
+        async with contextlib.aclosing(session.events()) as events:
+            async for event in events:
+                view.event(submission_id, event)
+                if not waiting:
+                    # Runs when the socket has nothing more at this moment: not a flush for each line.
+                    waiting = True
+                    loop.call_soon(flush)
+    except SubcliError as error:
+        _end(view, endings, session, error)
+        return
+    _end(view, endings, session, None)
+
+
+def _end(
+    view: View,
+    endings: dict[int, Ending],
+    session: Session,
+    error: SubcliError | None,
+    *,
+    exit_code: int | None = None,
+) -> None:
+    submission_id, verdict = session.watch.submission_id, session.watch.verdict
+    if verdict is not None:
+        code = exits.of_verdict(verdict.final_status)
+        ending = Ending(submission_id=submission_id, exit_code=code, verdict=verdict)
+    else:
+        error = error or ServerError("The stream ended without a verdict.", hint=_take_up_again(session))
+        code = exits.of_error(error) if exit_code is None else exit_code
+        ending = Ending(submission_id=submission_id, exit_code=code, error=error)
+    endings[submission_id] = ending
+    view.end(ending)
+    view.flush()
+
+
+def _unfinished(sessions: Sequence[Session], endings: dict[int, Ending]) -> list[Session]:
+    return [session for session in sessions if session.watch.submission_id not in endings]
+
+
+def timed_out(options: Options, hint: str) -> WatchTimeoutError:
+    """The error for ``--timeout``."""
+    return WatchTimeoutError(f"No verdict within {options.timeout:g} s.", hint=hint)
+
+
+def _take_up_again(session: Session) -> str:
+    return f"Judging goes on; `subcli watch {session.watch.submission_id}` takes it up again."
+
+
+async def _tick(view: View) -> None:
+    assert view.tick_s is not None
+    while True:
+        await asyncio.sleep(view.tick_s)
+        view.tick()

@@ -1,0 +1,21 @@
+"""``subcli schema``: the JSON Schema of everything that ``--json`` prints."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from subcli.cli.common import Common, command
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "schema", example="subcli schema > subcli.schema.json")
+    def schema(common: Common) -> int:
+        """Print the JSON Schema of every line and object that `--json` prints."""
+        from importlib.resources import files
+
+        sys.stdout.write(files("subcli").joinpath("schema.json").read_text(encoding="utf-8"))
+        return 0

@@ -1,0 +1,112 @@
+"""``subcli submit``: hand code in, then watch it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from subcli.cli.common import Common, command, now
+from subcli.cli.watch import Compact, MaxAttempts, Plain, Timeout
+from subcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from subcli.cli.following import Options
+    from subcli.config import Settings
+    from subcli.source import Source
+
+NOT_SURE = "Nothing may have been handed in; `subcli list` shows what was."
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "submit", example="subcli submit node.py --problem leader-election")
+    def submit(
+        common: Common,
+        paths: Annotated[
+            list[str] | None, typer.Argument(metavar="[PATH]...", help="Files or a directory; `-` is stdin.")
+        ] = None,
+        problem: Annotated[str | None, typer.Option("--problem", metavar="ID or SLUG", help="What it solves.")] = None,
+        language: Annotated[
+            str | None, typer.Option("--language", metavar="NAME", help="Default: from the file's ending.")
+        ] = None,
+        no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not wait for the verdict.")] = False,
+        timeout: Timeout = None,
+        max_attempts: MaxAttempts = 5,
+        compact: Compact = False,
+        plain: Plain = False,
+    ) -> int:
+        """Hand code in, and watch it being judged."""
+        from subcli.cli.following import Options
+
+        options = Options(timeout=timeout, max_attempts=max_attempts, compact=compact, plain=plain)
+        settings = common.settings(problem=problem, language=language)
+        source = _source(paths or [], settings)
+        if settings.problem is None:
+            raise UsageError("Which problem does it solve?", hint="Say it with `--problem`.")
+        chosen = settings.language or source.language()
+        return run(common, options, settings, source, settings.problem, chosen, no_watch=no_watch)
+
+
+def _source(paths: list[str], settings: Settings) -> Source:
+    from subcli.source import read_source
+
+    if paths:
+        return read_source(paths)
+    if settings.files:
+        return read_source(list(settings.files), root=settings.project_dir)
+    raise UsageError("What is to be submitted?", hint="Name a file or a directory; `-` reads stdin.")
+
+
+def run(
+    common: Common, options: Options, settings: Settings, source: Source, problem: str, language: str, *, no_watch: bool
+) -> int:
+    """Submit and watch; returns the exit code."""
+    import asyncio
+
+    from subcli.cli.asynchronous import Interrupts
+    from subcli.cli.asynchronous import run as run_async
+    from subcli.cli.following import follow_all, make_view, timed_out
+    from subcli.client import connect
+    from subcli.watch import Watch
+
+    async def main(interrupts: Interrupts) -> int:
+        async with connect(settings, max_attempts=options.max_attempts) as client:
+            handing_in = client.submit(source, problem=problem, language=language)
+            try:
+                answer = await asyncio.wait_for(handing_in, options.left())
+            except TimeoutError:
+                raise timed_out(options, NOT_SURE) from None
+            number = int(answer["submission_id"])
+            if no_watch:
+                _print_submitted(common, number, answer)
+                return 0
+            view = make_view(common, options, several=False)
+            try:
+                view.submitted(number, answer)
+                view.flush()
+                watch = Watch(number, problem=problem, language=language, url=str(answer["url"]))
+                session = client.session(watch, own_submit=True)
+                return await follow_all([session], view, options, interrupts)
+            finally:
+                view.close()
+
+    return run_async(main, hint=NOT_SURE)
+
+
+def _print_submitted(common: Common, number: int, answer: dict[str, Any]) -> None:
+    if common.json:
+        from subcli.output.ndjson import NdjsonView
+
+        view = NdjsonView(sys.stdout, now)
+        view.submitted(number, answer)
+        view.close()
+    elif common.quiet:
+        sys.stdout.write(f"{number}\n")
+    else:
+        from subcli.output.printable import one_line
+
+        sys.stdout.write(f"Submitted #{number}  {one_line(str(answer['url']))}\n")
+        sys.stderr.write(f"`subcli watch {number}` follows it.\n")

@@ -1,0 +1,102 @@
+"""``subcli watch``: follow submissions to their verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from subcli.cli.common import Common, command, submission_id
+from subcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from subcli.cli.following import Options
+    from subcli.config import Settings
+
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Give up waiting after this long.")
+]
+MaxAttempts = Annotated[int, typer.Option("--max-attempts", metavar="N", min=0, help="Reconnects in a row.")]
+Compact = Annotated[bool, typer.Option("--compact", help="Show less: failures and the verdict.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live screen.")]
+AfterSeq = Annotated[int | None, typer.Option("--after-seq", metavar="N", min=0, help="Begin after this event.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first verdict that is not passed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "watch", example="subcli watch 12 13 --timeout 300")
+    def watch(
+        common: Common,
+        ids: Annotated[list[str] | None, typer.Argument(metavar="[ID or URL]...", help="Default: the latest.")] = None,
+        after_seq: AfterSeq = None,
+        timeout: Timeout = None,
+        fail_fast: FailFast = False,
+        max_attempts: MaxAttempts = 5,
+        compact: Compact = False,
+        plain: Plain = False,
+    ) -> int:
+        """Follow submissions to their verdicts."""
+        from subcli.cli.following import Options
+
+        options = Options(timeout=timeout, fail_fast=fail_fast, max_attempts=max_attempts, compact=compact, plain=plain)
+        server, numbers = targets(ids or [])
+        if after_seq is not None and len(numbers) != 1:
+            raise UsageError("`--after-seq` goes with exactly one id.")
+        settings = common.settings(server=common.server or server)
+        return run(common, options, settings, numbers, after_seq or 0)
+
+
+def run(common: Common, options: Options, settings: Settings, ids: list[int], after_seq: int) -> int:
+    """Follow ``ids``, or the latest submission; returns the exit code."""
+    from subcli.cli.asynchronous import Interrupts
+    from subcli.cli.asynchronous import run as run_async
+    from subcli.cli.following import follow_all, make_view, timed_out
+    from subcli.client import connect
+    from subcli.watch import Watch
+
+    async def main(interrupts: Interrupts) -> int:
+        import asyncio
+
+        async with connect(settings, max_attempts=options.max_attempts) as client:
+            numbers = ids
+            if not numbers:
+                try:
+                    numbers = [await asyncio.wait_for(client.latest(), options.left())]
+                except TimeoutError:
+                    raise timed_out(options, "") from None
+            view = make_view(common, options, several=len(numbers) > 1)
+            try:
+                sessions = [
+                    client.session(Watch(number, after_seq=after_seq), describe=not common.json and not common.quiet)
+                    for number in numbers
+                ]
+                return await follow_all(sessions, view, options, interrupts)
+            finally:
+                view.close()
+
+    return run_async(main)
+
+
+def targets(texts: list[str]) -> tuple[str | None, list[int]]:
+    """Ids, and the server that URLs among ``texts`` name. The same id twice is watched once.
+
+    Raises:
+        UsageError: one is neither id nor URL of a submission, or the URLs name several servers.
+    """
+    servers: list[str] = []
+    numbers: list[int] = []
+    for text in texts:
+        if "://" in text:
+            server, _, number = text.partition("/submissions/")
+            parts = urlsplit(text)
+            if parts.scheme not in ("http", "https") or not number:
+                raise UsageError(f"{text!r} is no URL of a submission.", hint="It ends in `/submissions/ID`.")
+            servers.append(server)
+            text = urlsplit(number).path.strip("/")
+        numbers.append(submission_id(text))
+    if len(set(servers)) > 1:
+        raise UsageError("The URLs name several servers.", hint="Watch them one by one.")
+    return (servers[0] if servers else None), list(dict.fromkeys(numbers))

@@ -1,0 +1,23 @@
+"""An error, told to a person: one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from subcli.errors import SubcliError
+from subcli.output.console import wants_colour
+from subcli.output.printable import one_line
+
+_RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
+
+
+def report(error: SubcliError, stream: TextIO, env: Mapping[str, str]) -> None:
+    """Write ``error`` to ``stream``, without importing Rich: most errors are told before anything is drawn."""
+    colour = wants_colour(env, tty=stream.isatty())
+    red, dim, reset = (_RED, _DIM, _RESET) if colour else ("", "", "")
+    lines = [f"{red}error:{reset} {one_line(error.message)}"]
+    if error.hint:
+        lines.append(f"{dim}hint:{reset}  {one_line(error.hint)}")
+    stream.write("\n".join(lines) + "\n")
+    stream.flush()
