@@ -1,0 +1,193 @@
+"""A line of the screen, and the ways in which foreign text gets onto one.
+
+Lines are put together by hand from pieces of text with a style: a tenth of the cost of a ``rich.table``, and
+the width of every column is ours to say. Rich measures, colours and prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.color import ColorSystem
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.style import Style
+
+from subcli.output.printable import one_line, printable
+from subcli.output.theme import MORE, PLAIN, in_ascii
+
+MARKS_KEPT: Final = 3
+"""Combining characters kept on one base: a hundred of them would paint over the lines above."""
+
+_PER_CELL: Final = 4
+_TAB: Final = "    "
+
+
+class Line:
+    """Pieces of text, each with its style, and their width together in cells."""
+
+    __slots__ = ("cells", "pieces")
+
+    def __init__(self, text: str = "", style: Style = PLAIN) -> None:
+        self.pieces: list[tuple[str, Style]] = []
+        self.cells = 0
+        if text:
+            self.put(text, style)
+
+    def put(self, text: str, style: Style = PLAIN) -> Line:
+        """Append text that is ours, or that :func:`clip` or :func:`wrap` made harmless."""
+        if text:
+            self.pieces.append((text, style))
+            self.cells += len(text) if text.isascii() else cell_len(text)
+        return self
+
+    def to(self, column: int) -> Line:
+        """Spaces up to ``column``, counted from 0."""
+        if column > self.cells:
+            self.pieces.append((" " * (column - self.cells), PLAIN))
+            self.cells = column
+        return self
+
+    def join(self, other: Line) -> Line:
+        """Append another line's pieces."""
+        self.pieces.extend(other.pieces)
+        self.cells += other.cells
+        return self
+
+    def cut(self, width: int) -> Line:
+        """This line, or its first ``width`` cells where it is longer."""
+        if self.cells <= width:
+            return self
+        short = Line()
+        for text, style in self.pieces:
+            room = width - short.cells
+            if room <= 0:
+                break
+            short.put(_head(text, room), style)
+        return short
+
+    @property
+    def text(self) -> str:
+        """The characters alone."""
+        return "".join(text for text, _ in self.pieces)
+
+
+class Ink:
+    """How one terminal, file or pipe wants its lines: with or without colour, UTF-8 or not."""
+
+    def __init__(self, console: Console) -> None:
+        self._colour = ColorSystem.STANDARD if console.color_system is not None and not console.no_color else None
+        self._encoding = (console.encoding or "utf-8").lower()
+        self._plain = not self._encoding.replace("-", "").startswith("utf")
+
+    def spell(self, text: str) -> str:
+        """``text`` in characters that can be encoded."""
+        if not self._plain or text.isascii():
+            return text
+        return in_ascii(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
+
+    def render(self, line: Line) -> str:
+        """One line as it is written, without its end."""
+        if self._colour is None:
+            return "".join(self.spell(text) for text, _ in line.pieces).rstrip(" ")
+        return "".join(
+            style.render(self.spell(text), color_system=self._colour) if style else self.spell(text)
+            for text, style in line.pieces
+        )
+
+
+class Block:
+    """Lines that Rich prints."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self.lines = tuple(lines)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ink = Ink(console)
+        for line in self.lines:
+            yield from _segments(line, ink)
+            yield Segment.line()
+
+
+def _segments(line: Line, ink: Ink) -> Iterator[Segment]:
+    for text, style in line.pieces:
+        yield Segment(ink.spell(text), style)
+
+
+def clip(text: str, cells: int) -> str:
+    """Foreign text, harmless, on one line and at most ``cells`` wide; its cost is bounded by ``cells``."""
+    if cells <= 0:
+        return ""
+    limit = cells * _PER_CELL
+    line = one_line(text[:limit])
+    if len(text) <= limit and len(line) <= cells and line.isascii():
+        return line
+    line = _tamed(line)
+    if len(text) <= limit and cell_len(line) <= cells:
+        return line
+    return _head(line, cells - 1) + MORE
+
+
+def wrap(text: str, cells: int, limit: int) -> list[str]:
+    """Foreign text of several lines, harmless, folded to ``cells`` and cut to ``limit`` lines with ``…``."""
+    cells = max(cells, 8)
+    kept: list[str] = []
+    budget = cells * (limit + 1) * _PER_CELL
+    for raw in printable(text[:budget].strip()).expandtabs(len(_TAB)).split("\n"):
+        kept.extend(_folded(_tamed(raw.rstrip()), cells))
+        if len(kept) > limit:
+            break
+    if len(kept) > limit or len(text) > budget:
+        kept = kept[:limit]
+        if kept:
+            kept[-1] = _head(kept[-1], cells - 1) + MORE
+    return kept
+
+
+def _folded(line: str, cells: int) -> Iterator[str]:
+    """``line`` in pieces of at most ``cells``, parted at spaces where there are any."""
+    while cell_len(line) > cells:
+        head = _head(line, cells)
+        space = head.rfind(" ")
+        if len(line) > len(head) and line[len(head)] == " ":
+            space = len(head)
+        if space > cells // 3:
+            yield line[:space].rstrip()
+            line = line[space + 1 :]
+        else:
+            yield head
+            line = line[len(head) :]
+    yield line
+
+
+def _head(text: str, cells: int) -> str:
+    """The beginning of ``text`` that fits in ``cells``."""
+    if cells <= 0:
+        return ""
+    if text.isascii():
+        return text[:cells]
+    width = 0
+    for index, character in enumerate(text):
+        width += get_character_cell_size(character)
+        if width > cells:
+            return text[:index]
+    return text
+
+
+def _tamed(text: str) -> str:
+    """``text`` without what terminals measure differently: variation selectors, heaps of combining marks."""
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    marks = 0
+    for character in text:
+        if get_character_cell_size(character):
+            marks = 0
+        else:
+            marks += 1
+            if marks > MARKS_KEPT or "\ufe00" <= character <= "\ufe0f":
+                continue
+        kept.append(character)
+    return "".join(kept)

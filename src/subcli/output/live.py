@@ -1,0 +1,139 @@
+"""The live screen: drawn on stderr ten times a second at most, a summary on stdout at the end (section 4).
+
+Events only leave a mark here; a frame pulls the bounded pictures. What is drawn is :mod:`subcli.output.frame`'s,
+how it gets to the terminal :mod:`subcli.output.region`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rich.console import Console
+
+from subcli.output import frame, summary
+from subcli.output.lines import Block, Line
+from subcli.output.region import Region
+from subcli.output.view import Ending, Shown, Source
+from subcli.submission import Connection
+
+FRAME_S: Final = 0.1
+"""Seconds between two frames."""
+
+SUMMARY_MAX: Final = 100
+"""Columns of the summary: it is read as text."""
+
+
+class _Watched:
+    """One submission on the screen."""
+
+    def __init__(self, source: Source, now: float) -> None:
+        self.source = source
+        self.began = now
+        self.connection = Connection("connecting")
+        self.since = now
+        self.ending: Ending | None = None
+        self.ended = now
+
+    def shot(self, now: float) -> frame.Shot:
+        until = self.ended if self.ending is not None else now
+        return frame.Shot(self.source.snapshot(), self.connection, self.since, until - self.began, self.ending)
+
+
+class LiveView:
+    """Shows submissions while they are judged, and leaves a summary.
+
+    Args:
+        stdout: where the summary goes; a terminal.
+        stderr: where the screen is drawn; the same terminal.
+        clock: gives monotonic seconds.
+        compact: list only what failed.
+
+    Attributes:
+        rows: rows of results that were made for the last frame.
+    """
+
+    tick_s: float | None = FRAME_S
+
+    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+        self._out, self._err = stdout, stderr
+        self._clock = clock
+        self._compact = compact
+        self._watched: dict[int, _Watched] = {}
+        self._region = Region(stderr)
+        self._suspended = False
+        self._drawn_at: float | None = None
+        self._faults: list[Ending] = []
+        self.rows = 0
+
+    def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
+        """The id and where its page is: they stay."""
+        self._region.erase()
+        self._out.print(Block([summary.submitted(submission_id, answer, self._out.width)]))
+
+    def begin(self, source: Source) -> None:
+        """One more submission on the screen."""
+        self._watched[source.submission_id] = _Watched(source, self._clock())
+
+    def event(self, submission_id: int, event: Shown) -> None:
+        """Only the connection is kept: everything else is in the picture."""
+        watched = self._watched.get(submission_id)
+        if watched is not None and isinstance(event, Connection):
+            watched.connection, watched.since = event, self._clock()
+
+    def end(self, ending: Ending) -> None:
+        """The submission stays on the screen, with how it ended."""
+        watched = self._watched.get(ending.submission_id or 0)
+        if watched is None:
+            self._faults.append(ending)
+            return
+        watched.ending, watched.ended = ending, self._clock()
+
+    def tick(self) -> None:
+        """Draw a frame, if the last one is old enough."""
+        now = self._clock()
+        if self._suspended or not self._watched:
+            return
+        if self._drawn_at is not None and now - self._drawn_at < FRAME_S / 2:
+            return
+        self._drawn_at = now
+        self._draw(now)
+
+    def _draw(self, now: float) -> None:
+        columns, height = self._region.size
+        shots = [watched.shot(now) for watched in self._watched.values()]
+        room = max(height - 1, 1)
+        if len(shots) == 1:
+            drawn = frame.single(shots[0], now, columns, room, compact=self._compact)
+        else:
+            drawn = frame.several(shots, now, columns, room, compact=self._compact)
+        self.rows = drawn.rows
+        self._region.draw(drawn.lines)
+
+    def flush(self) -> None:
+        """Nothing: the next tick draws."""
+
+    def suspend(self) -> None:
+        """Leave the terminal to a prompt."""
+        self._suspended = True
+        self._region.erase()
+
+    def resume(self) -> None:
+        """Draw again from the next tick on."""
+        self._suspended = False
+
+    def close(self) -> None:
+        """Remove the screen and print what stays."""
+        self._region.erase()
+        width = min(self._out.width, SUMMARY_MAX)
+        now = self._clock()
+        for watched in self._watched.values():
+            shot = watched.shot(now)
+            ending = shot.ending
+            if ending is not None and ending.verdict is not None:
+                lines = summary.final(shot.picture, ending.verdict, width)
+                self._out.print(Block([Line(), *lines]))
+            elif ending is not None:
+                self._err.print(Block([Line(), *summary.fault(ending, shot.picture, width)]))
+        for ending in self._faults:
+            self._err.print(Block(summary.fault(ending, None, width)))

@@ -1,0 +1,179 @@
+"""The scenes that the approved screens show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from script import NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS, Stage, many, ten
+
+from subcli.errors import InterruptedByUser, NetworkError
+
+
+def start(stage: Stage) -> None:
+    stage.begin()
+    stage.pass_time(0.5)
+
+
+def queued(stage: Stage) -> None:
+    stage.begin()
+    stage.connection("open")
+    stage.status("pending", queue_position=3)
+    stage.clock.now += 8
+
+
+def one(stage: Stage) -> None:
+    stage.begin()
+    ten(stage, 1)
+
+
+def half(stage: Stage) -> None:
+    stage.begin()
+    ten(stage, 7)
+
+
+def full(stage: Stage) -> None:
+    stage.begin()
+    ten(stage, 10)
+
+
+def unknown_total(stage: Stage) -> None:
+    stage.begin()
+    stage.connection("open")
+    stage.status("testing")
+    for name in NAMES[:4]:
+        stage.clock.now += 1.1
+        stage.result(name)
+
+
+def percent(stage: Stage) -> None:
+    stage.begin(problem=None, language=None)
+    stage.connection("open")
+    stage.status("building", detail="docker build")
+    stage.status("testing", progress=42, detail="functional tests")
+    stage.clock.now += 14
+    stage.result("Leader Election")
+
+
+def reconnecting(stage: Stage) -> None:
+    half(stage)
+    stage.connection("reconnecting", attempt=2, delay_s=8.0, code=1012, reason="restarting")
+    stage.clock.now += 3.2
+
+
+def polling(stage: Stage) -> None:
+    half(stage)
+    stage.connection("polling", delay_s=5.0, reason="handshake answered 426")
+    stage.clock.now += 1.5
+
+
+def again(stage: Stage) -> None:
+    half(stage)
+    stage.clock.now += 4
+    stage.status("testing", attempt=2, total_tests=10)
+    stage.clock.now += 2
+    stage.result(NAMES[0], ms=1111)
+
+
+def thousands(stage: Stage) -> None:
+    stage.begin(problem="interval-tree", language="c")
+    many(stage, 3210, total=5000)
+    stage.send("error_analysis", test_name="case 3200", **TWICE)
+
+
+def six(stage: Stage) -> None:
+    for number, problem in enumerate(["leader-election", "kv-store", "raft-log", "leader-election", "gossip", "clock"]):
+        stage.begin(12 + number, problem, "python" if number % 2 else "c")
+    ten(stage, 10, 12, failing=False)
+    stage.complete("passed", 12, ms=31_000)
+    ten(stage, 7, 13)
+    ten(stage, 4, 14, failing=False)
+    stage.connection("open", 15)
+    stage.status("pending", 15, queue_position=2)
+    stage.connection("reconnecting", 16, attempt=1, delay_s=4.0)
+    stage.connection("open", 17)
+    stage.status("building", 17)
+
+
+def six_end(stage: Stage) -> None:
+    six(stage)
+    ten_more = stage.watches[13]
+    assert ten_more is not None
+    for number in (7, 8, 9):
+        stage.result(NAMES[number], "passed", 900, 13)
+    stage.complete("failed", 13)
+    stage.complete("passed", 14)
+    stage.status("building", 15)
+    stage.send(
+        "error_analysis",
+        15,
+        error="node.c:7:5: error: expected ';' before 'return'",
+        analysis="The compiler stopped at line 7.",
+        suggestions=["Put a semicolon at the end of line 6."],
+        location={"file": "node.c", "line": 7},
+        category="build",
+    )
+    stage.complete("build_failed", 15, total_tests=0)
+    stage.fail(NetworkError("no answer from 127.0.0.1:8000 in 5 attempts", hint="is the server still there?"), 6, 16)
+    stage.complete("passed", 17, total_tests=4, passed=4)
+
+
+def passed_end(stage: Stage) -> None:
+    stage.view.submitted(12, {"url": "http://127.0.0.1:8000/submissions/12"})
+    stage.begin()
+    ten(stage, failing=False)
+    stage.pass_time(0.1)
+    stage.complete("passed", ms=25_249)
+
+
+def failed_end(stage: Stage) -> None:
+    stage.begin()
+    ten(stage)
+    stage.pass_time(0.1)
+    stage.complete("failed", ms=25_249)
+
+
+def build_failed_end(stage: Stage) -> None:
+    stage.begin(language="c")
+    stage.connection("open")
+    stage.status("pending")
+    stage.status("building")
+    stage.pass_time(0.1)
+    stage.send(
+        "error_analysis",
+        error="node.c:7:5: error: expected ';' before 'return'\n    7 |     return 0\n      |     ^~~~~~",
+        analysis="The compiler stopped at line 7 of node.c.",
+        suggestions=["Put a semicolon at the end of line 6."],
+        location={"file": "node.c", "line": 7},
+        category="build",
+    )
+    stage.complete("build_failed", ms=812, total_tests=None, passed=None, failed=None)
+
+
+def lost_end(stage: Stage) -> None:
+    half(stage)
+    stage.pass_time(0.1)
+    stage.fail(
+        NetworkError("no answer from 127.0.0.1:8000 in 5 attempts", hint="is the server still running? (subcli serve)"),
+        6,
+    )
+
+
+def left_end(stage: Stage) -> None:
+    half(stage)
+    stage.pass_time(0.1)
+    stage.fail(InterruptedByUser("interrupted; judging goes on", hint="subcli watch 12"), 130)
+
+
+def thousands_end(stage: Stage) -> None:
+    stage.begin(problem="interval-tree", language="c")
+    many(stage, 5000)
+    stage.pass_time(0.1)
+    stage.complete("failed", ms=20_000)
+
+
+SCENES: dict[str, Callable[[Stage], None]] = {
+    name.replace("_", "-"): scene
+    for name, scene in list(globals().items())
+    if callable(scene) and getattr(scene, "__module__", "") == __name__
+}
+_ = (SPLIT, TIMERS, TWO_LEADERS)

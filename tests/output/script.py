@@ -1,0 +1,179 @@
+"""Scripted submissions for the views: real events through a real ``Watch``, on a clock of our own.
+
+A :class:`Stage` is what a command is: it begins submissions, hands events to a view, and lets time pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from subcli.errors import SubcliError
+from subcli.output.view import Ending, View
+from subcli.protocol import Complete, from_mapping
+from subcli.submission import Connection
+from subcli.watch import Watch
+
+BEGIN = "2026-03-01T10:00:{:06.3f}Z"
+
+NAMES = (
+    "Leader Election",
+    "Re-election after a crash",
+    "No two leaders in one term",
+    "Split vote",
+    "Healing of a partition",
+    "A follower that was away",
+    "Messages in the wrong order",
+    "Lost heartbeats",
+    "Restart keeps the term",
+    "Five nodes under load",
+)
+DURATIONS = (1250, 2104, 412, 5003, 3350, 870, 1930, 640, 2210, 7480)
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stage:
+    """Plays a script to one view."""
+
+    def __init__(self, view: View, clock: Clock) -> None:
+        self.view = view
+        self.clock = clock
+        self.watches: dict[int, Watch] = {}
+        self.seqs: dict[int, int] = {}
+
+    def begin(self, id: int = 12, problem: str | None = "leader-election", language: str | None = "python") -> int:
+        watch = Watch(id, problem=problem, language=language, url=f"http://127.0.0.1:8000/submissions/{id}")
+        self.watches[id] = watch
+        self.view.begin(watch)
+        return id
+
+    def send(self, kind: str, id: int = 12, *, seq: bool = True, **fields: Any) -> None:
+        raw: dict[str, Any] = {"type": kind, "submission_id": id, **fields}
+        raw.setdefault("timestamp", BEGIN.format(self.clock.now - 1000))
+        if seq:
+            self.seqs[id] = raw["seq"] = self.seqs.get(id, 0) + 1
+        for event in self.watches[id].take(from_mapping(raw)).events:
+            self.view.event(id, event)
+
+    def status(self, status: str, id: int = 12, **fields: Any) -> None:
+        self.send("status_update", id, status=status, **fields)
+
+    def result(self, name: str, status: str = "passed", ms: float | None = 1250, id: int = 12, **fields: Any) -> None:
+        self.send("test_result", id, test_name=name, status=status, duration_ms=ms, **fields)
+
+    def connection(self, state: Any, id: int = 12, **fields: Any) -> None:
+        connection = Connection(state, **fields)
+        self.watches[id].connection = connection
+        self.view.event(id, connection)
+
+    def complete(self, final_status: str, id: int = 12, ms: float = 45000, **summary: Any) -> None:
+        counts = self.watches[id].counts
+        summary = {
+            "total_tests": counts.done,
+            "passed": counts.passed,
+            "failed": counts.not_passed,
+            "duration_ms": ms,
+            **summary,
+        }
+        self.send("complete", id, final_status=final_status, summary=summary)
+        verdict = self.watches[id].verdict
+        assert verdict is not None
+        self.view.end(Ending(submission_id=id, exit_code=0 if final_status == "passed" else 1, verdict=verdict))
+
+    def fail(self, error: SubcliError, exit_code: int, id: int | None = 12) -> None:
+        self.view.end(Ending(submission_id=id, exit_code=exit_code, error=error))
+
+    def wait(self, seconds: float, step: float = 0.1) -> Iterator[None]:
+        """Let time pass, a tick at a time; yields after each, so that somebody can look."""
+        for _ in range(round(seconds / step)):
+            self.clock.now += step
+            self.view.tick()
+            yield
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.view.tick()
+
+
+TWO_LEADERS: dict[str, Any] = {
+    "message": "two leaders in term 3: n1 and n4",
+    "expected": "one leader in term 3",
+    "actual": "two leaders in term 3: n1, n4",
+    "output": "n1: became leader of term 3\nn2: granted vote to n1\nn2: granted vote to n4\nn4: became leader of term 3",
+}
+SPLIT: dict[str, Any] = {
+    "message": "no leader after 5 s",
+    "expected": {"leader": "n2", "term": 4, "votes": {"n1": "n2", "n2": "n2", "n3": "n2"}},
+    "actual": {"leader": None, "term": 19, "votes": {"n1": "n1", "n2": "n2", "n3": "n3"}},
+    "output": "\n".join(f"n{1 + i % 3}: candidate in term {4 + i // 3}" for i in range(45)),
+}
+TWICE: dict[str, Any] = {
+    "error": "AssertionError: two leaders in term 3",
+    "analysis": "n2 granted its vote to n1 and to n4 in the same term. A node votes at most once in each term; "
+    "the vote is not remembered when a second request of the same term comes in.",
+    "suggestions": [
+        "Remember voted_for together with the term, and refuse a second candidate of that term.",
+        "Clear voted_for only when a higher term is seen.",
+    ],
+    "location": {"file": "node.py", "line": 48},
+    "category": "wrong_result",
+}
+TIMERS: dict[str, Any] = {
+    "error": "Timeout: no leader after 5 s",
+    "analysis": "All three nodes became candidates at the same moments, 15 times in a row.",
+    "suggestions": ["Draw the election timeout anew for each election: random.uniform(0.15, 0.3)."],
+    "location": {"file": "node.py", "line": 21},
+    "category": "timeout",
+}
+
+
+def ten(stage: Stage, upto: int = 10, id: int = 12, *, failing: bool = True) -> None:
+    """The bundled problem: ten tests, two of which fail."""
+    stage.connection("open", id)
+    stage.status("pending", id)
+    stage.clock.now += 0.4
+    stage.status("building", id, attempt=1)
+    stage.clock.now += 2.1
+    stage.status("testing", id, total_tests=10, attempt=1)
+    for number in range(upto):
+        name, ms = NAMES[number], DURATIONS[number]
+        stage.clock.now += ms / 1000
+        if failing and number in (2, 3):
+            facts, why = ((TWO_LEADERS, TWICE), (SPLIT, TIMERS))[number - 2]
+            stage.result(name, "failed", ms, id, **facts)
+            stage.send("error_analysis", id, test_name=name, **why)
+        else:
+            stage.result(name, "passed", ms, id)
+
+
+def many(stage: Stage, count: int, id: int = 12, total: int | None = None) -> None:
+    """A large run: every 400th fails, every 90th is skipped."""
+    stage.connection("open", id)
+    stage.status("building", id)
+    stage.clock.now += 1.5
+    stage.status("testing", id, total_tests=total or count)
+    for number in range(1, count + 1):
+        stage.clock.now += 0.004
+        if number % 400 == 0:
+            stage.result(
+                f"case {number:04}",
+                "failed",
+                3.1,
+                id,
+                message=f"expected {number}, got {number + 1}",
+                expected=str(number),
+                actual=str(number + 1),
+            )
+        elif number % 90 == 0:
+            stage.result(f"case {number:04}", "skipped", None, id)
+        else:
+            stage.result(f"case {number:04}", "passed", 1.0 + number % 7, id)
