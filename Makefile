@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test test-core lint format wheel clean
+.PHONY: help demo test test-core lint format generate wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +45,10 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: $(VENV)/.dev  ## what is made from the program: the JSON Schema
+	$(BIN)/python -c 'from subcli.output import schema; import json; print(json.dumps(schema.build(), indent=2))' \
+	  > src/subcli/schema.json.new && mv src/subcli/schema.json.new src/subcli/schema.json
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist

@@ -7,6 +7,7 @@ hear; :meth:`Api.insist` repeats as :func:`subcli.recovery.repeat_request` decid
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import ssl
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ T = TypeVar("T")
 EVENTS_PAGE: Final = 1000
 REDIRECTS_MAX: Final = 3
 REASON_MAX: Final = 500
+_log = logging.getLogger("subcli.http")
 
 
 class RequestFailed(Exception):
@@ -250,6 +252,7 @@ class Api:
         if token:
             headers["Authorization"] = f"Bearer {token.reveal()}"
         address = httpx.URL(url).netloc.decode()
+        response: httpx.Response | None = None
         try:
             response = await self._client.request(method, url, headers=headers, **options)
         except httpx.ProxyError as error:
@@ -269,6 +272,8 @@ class Api:
             elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
                 self._answered = True
             raise RequestFailed(AskedInVain(None, unreached(cause or error, address))) from None
+        finally:
+            _log.debug("%s %s %s", method, url, "no answer" if response is None else response.status_code)
         self._answered = True
         return response
 

@@ -30,6 +30,7 @@ def untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
 
 def unreached(error: BaseException, address: str) -> str:
     """Why ``address`` was not reached, in words."""
+    error = _root_cause(error)
     if isinstance(error, TimeoutError):
         return f"{address} did not answer in time"
     if isinstance(error, ConnectionRefusedError):
@@ -41,6 +42,20 @@ def unreached(error: BaseException, address: str) -> str:
     if "refused" in str(error).lower() or "Connect call failed" in str(error):
         return f"{address} refused the connection"
     return f"{address} cannot be reached"
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """The system's own error at the bottom of what libraries have wrapped around it."""
+    found = error
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+            continue
+        if isinstance(cause, OSError) and cause.errno is not None:
+            found = cause
+        cause = cause.__cause__ or cause.__context__
+    return found
 
 
 def retry_after(value: str | None) -> float | None:

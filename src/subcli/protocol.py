@@ -198,6 +198,17 @@ _decode_json: Final = msgspec.json.Decoder().decode
 _encode_json: Final = msgspec.json.Encoder().encode
 
 
+EVENT_TYPES: Final = tuple(_TYPES)
+"""The types of the specification."""
+
+
+def required_fields(kind: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """What a type of :data:`EVENT_TYPES` needs, and what it may have besides."""
+    cls = _TYPES[kind]
+    outer = ("submission_id", "timestamp")
+    return _REQUIRED[cls], tuple(name for name in _FIELD_TYPES[cls] if name not in (*_REQUIRED[cls], *outer))
+
+
 def decode(frame: str | bytes) -> Message | Control:
     """The message in one frame.
 

@@ -8,6 +8,7 @@ caller gets the news one by one. Reconnecting and closing are yielded among them
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -58,6 +59,10 @@ SLEEP_GAP_S: Final = 5.0
 INFO_WAIT_S: Final = 5.0
 
 Shown: TypeAlias = Message | Connection
+
+_state_log = logging.getLogger("subcli.socket.state")
+_frame_log = logging.getLogger("subcli.socket.frame")
+_retry_log = logging.getLogger("subcli.retry")
 
 
 class Rest(Protocol):
@@ -136,6 +141,7 @@ class Session:
             while True:
                 if happened is not None:
                     self._state, action = step(self._state, happened, loop.time(), self._chance())
+                    _retry_log.debug("#%s %r -> %r", self.watch.submission_id, happened, action)
                 news: Sequence[Message] = ()
                 match action:
                     case Read():
@@ -159,7 +165,10 @@ class Session:
                         happened = await self._authenticator.refresh()
                     case Finish():
                         if self._socket is not None:
+                            _state_log.debug("#%s 2 CLOSING", self.watch.submission_id)
                             await self._socket.close()
+                            _state_log.debug("#%s 3 CLOSED", self.watch.submission_id)
+                            self._socket = None
                         yield self._note(Connection("closed", code=CloseCode.NORMAL))
                         return
                     case Stop(error):
@@ -175,10 +184,13 @@ class Session:
 
     async def _connect(self, delay_s: float) -> Happened:
         await asyncio.sleep(delay_s)
+        _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
         try:
             self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq)
         except Gone as gone:
+            _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.happened)
             return gone.happened
+        _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
         self._progressed = False
         self._faults = 0
         now = asyncio.get_running_loop().time()
@@ -199,7 +211,10 @@ class Session:
         except TimeoutError:
             return (), await self._time_passed(socket)
         except Gone as gone:
+            _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.happened)
             return (), gone.happened
+        if _frame_log.isEnabledFor(logging.DEBUG):
+            _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
         received = self.watch.receive(frame)
         if received.reply is not None:
             try:
@@ -327,6 +342,7 @@ class Session:
         if self._socket is not None:
             self._socket.abort()
             self._socket = None
+            _state_log.debug("#%s 3 CLOSED by us", self.watch.submission_id)
 
     def _note(self, connection: Connection) -> Connection:
         self.watch.connection = connection

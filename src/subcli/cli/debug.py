@@ -13,7 +13,8 @@ from typing import Final, TextIO
 
 from subcli.secret import RedactingFilter
 
-_LIBRARIES: Final = {"websockets.client": "socket:frame", "httpx": "http", "httpcore": "http"}
+# What they say holds URLs and headers with tokens, and tells nothing that our own channels do not.
+_SILENT: Final = ("asyncio", "httpcore", "httpx", "markdown_it", "websockets")
 
 
 class _Channels(logging.Filter):
@@ -42,9 +43,6 @@ class _Line(logging.Formatter):
 
 def channel_of(logger: str) -> str:
     """The channel that a logger's records go to: ``subcli.socket.state`` → ``socket:state``."""
-    for library, channel in _LIBRARIES.items():
-        if logger == library or logger.startswith(library + "."):
-            return channel
     return logger.removeprefix("subcli.").replace(".", ":")
 
 
@@ -65,5 +63,5 @@ def switch_on(channels: str, stream: TextIO) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
-    for noisy in ("asyncio", "markdown_it"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for library in _SILENT:
+        logging.getLogger(library).setLevel(logging.WARNING)

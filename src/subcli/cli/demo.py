@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         failing: Annotated[bool, typer.Option("--failing", help="Submit the bundled wrong solution.")] = False,
         plain: Plain = False,
     ) -> int:
-        """Start a server of its own, submit a bundled solution, watch it, stop the server."""
+        """See it work: a server, a solution, its verdict."""
         from subcli.cli import submit
         from subcli.cli.following import Options
         from subcli.cli.serve import require_server_extra

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "status", example="subcli status 12 --json")
     def status(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
-        """Show one submission as it stands; exit 0 whatever the verdict."""
+        """Show one submission as it stands."""
         number = submission_id(id)
         snapshot, tests = _ask(common, lambda client: _snapshot(client, number))
         if common.json:

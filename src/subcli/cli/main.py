@@ -53,12 +53,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
-    from typer._click.exceptions import ClickException
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
     from subcli.cli.app import app
 
     try:
         result = app(arguments, prog_name="subcli", standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return exits.USAGE
     except ClickException as error:
         raise _usage(error) from None
     return result if isinstance(result, int) else exits.OK
@@ -72,7 +75,9 @@ def _usage(error: Exception) -> UsageError:
     format_message = getattr(error, "format_message", None)
     if format_message is not None:
         message = format_message()
-    return UsageError(message.rstrip(".") + "." if message else "That is no command line.", hint=f"`{path} --help`")
+    message = message.rstrip()
+    ending = "" if message.endswith((".", "?", "!")) else "."
+    return UsageError(f"{message}{ending}", hint=f"`{path} --help`")
 
 
 def _tell(error: SubcliError, arguments: Sequence[str]) -> int:

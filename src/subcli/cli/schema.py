@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "schema", example="subcli schema > subcli.schema.json")
     def schema(common: Common) -> int:
-        """Print the JSON Schema of every line and object that `--json` prints."""
+        """Print the JSON Schema of all JSON output."""
         from importlib.resources import files
 
         sys.stdout.write(files("subcli").joinpath("schema.json").read_text(encoding="utf-8"))

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
-        """Run a judge with everything it needs on this machine, in demo mode."""
+        """Run the server half on this machine."""
         require_server_extra()
         from subcli.server import ServeError, ServerSettings
         from subcli.server.main import run
