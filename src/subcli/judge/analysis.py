@@ -1,0 +1,111 @@
+"""From evidence to an `error_analysis`: the first rule that recognises a failure explains it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+
+from subcli.judge import events
+from subcli.judge.analyzers import RULES, Context, Finding, general
+from subcli.judge.analyzers.places import find_place
+from subcli.judge.evidence import Evidence, Site
+
+ENTRY_POINTS = "subcli.analyzers"
+"""Operators' own rules: callables like those in `subcli.judge.analyzers`, asked before them."""
+
+Rule = Callable[[Evidence, Context], Finding | None]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An explained failure."""
+
+    error: str
+    analysis: str
+    suggestions: tuple[str, ...]
+    category: str
+    location: Site | None
+
+    def as_event(self, *, test_id: str = "", test_name: str = "") -> events.Event:
+        return events.error_analysis(
+            error=self.error,
+            analysis=self.analysis,
+            suggestions=self.suggestions,
+            category=self.category,
+            location=self.location,
+            test_id=test_id,
+            test_name=test_name,
+        )
+
+
+class Analyst:
+    """Explains the failures of one submission.
+
+    Arguments:
+        files: the submission, to tell its own lines from a library's.
+        language: its name.
+        directory: where it lies; the path is taken out of every text.
+        rules: default the built-in ones, after those that operators have installed.
+    """
+
+    def __init__(
+        self, files: Mapping[str, str], language: str, directory: str, rules: Iterable[Rule] | None = None
+    ) -> None:
+        self._context = Context(files=files, language=language)
+        self._directory = directory.rstrip("/") + "/"
+        self._rules = tuple(rules) if rules is not None else (*installed_rules(), *RULES)
+
+    def tidy_text(self, text: str) -> str:
+        """The text without the path of the judge's temporary directory."""
+        return text.replace(self._directory, "").replace(self._directory.rstrip("/"), ".")
+
+    def tidy(self, evidence: Evidence) -> Evidence:
+        """The evidence without the path of the judge's temporary directory."""
+        return replace(
+            evidence,
+            message=self.tidy_text(evidence.message),
+            stderr=self.tidy_text(evidence.stderr),
+            actual=self.tidy_text(evidence.actual),
+            command=self.tidy_text(evidence.command),
+        )
+
+    def analyse(self, evidence: Evidence) -> Analysis:
+        """Explain a failure. There is always an answer: the general one, if no rule knows it."""
+        evidence = self.tidy(evidence)
+        for rule in self._rules:
+            finding = self._ask(rule, evidence)
+            if finding is not None:
+                return self._complete(finding, evidence)
+        return self._complete(general(evidence, self._context), evidence)
+
+    def _ask(self, rule: Rule, evidence: Evidence) -> Finding | None:
+        try:
+            finding = rule(evidence, self._context)
+            return finding if isinstance(finding, Finding) else None
+        except Exception:
+            # Someone else's code: its fault must not become the submission's.
+            _log.warning("the analyzer %r failed", rule, exc_info=True)
+            return None
+
+    def _complete(self, finding: Finding, evidence: Evidence) -> Analysis:
+        return Analysis(
+            error=finding.error or evidence.message,
+            analysis=finding.analysis,
+            suggestions=tuple(finding.suggestions),
+            category=finding.category,
+            location=finding.location or find_place(evidence, self._context),
+        )
+
+
+def installed_rules() -> tuple[Rule, ...]:
+    """The rules that operators have installed, in the order of their names. One that cannot be loaded is left out."""
+    rules: list[Rule] = []
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        try:
+            rules.append(entry.load())
+        except Exception:
+            _log.warning("the analyzer %r cannot be loaded", entry.name, exc_info=True)
+    return tuple(rules)

@@ -1,0 +1,12 @@
+"""The rules that explain failures, the most specific first.
+
+A rule is a function from evidence and context to a `Finding`, or None where it does not apply.
+"""
+
+from subcli.judge.analyzers import crashes, limits, protocol, tools
+from subcli.judge.analyzers.finding import Context, Finding
+from subcli.judge.analyzers.general import general
+
+RULES = (*limits.RULES, *tools.RULES, *protocol.RULES, *crashes.RULES)
+
+__all__ = ["RULES", "Context", "Finding", "general"]

@@ -1,0 +1,101 @@
+"""Rules for what exceeded a limit."""
+
+from __future__ import annotations
+
+from subcli.judge.analyzers.finding import Context, Finding
+from subcli.judge.evidence import Evidence
+
+
+def too_slow(evidence: Evidence, context: Context) -> Finding | None:
+    """The time of a test, of a build or of the submission was up."""
+    if evidence.kind != "limit" or evidence.limit not in ("time", "submission_time"):
+        return None
+    return Finding(
+        category="timeout",
+        analysis=f"It was still running after {evidence.seconds:.0f} s and was killed. Most often a loop does not end, "
+        "or something is waited for that never comes.",
+        suggestions=(
+            "Look for a loop whose condition never becomes false.",
+            "Look for a read or a lock that waits without a timeout.",
+        ),
+    )
+
+
+def silent(evidence: Evidence, context: Context) -> Finding | None:
+    """A node was alive and did not answer."""
+    if evidence.kind != "silence":
+        return None
+    return Finding(
+        category="timeout",
+        analysis=f"{evidence.node} was running and did not print what the judge waited for ({evidence.actual}). "
+        "Either it is in a loop that does not end, or it did not print the answer, or the answer is still in a buffer.",
+        suggestions=(
+            "Flush stdout after every line: print(..., flush=True).",
+            "Answer every tick with a tick_ok, also when there is nothing to do.",
+            "Look for a loop whose condition never becomes false.",
+        ),
+    )
+
+
+def too_much_memory(evidence: Evidence, context: Context) -> Finding | None:
+    """The watchdog saw it, or an allocation failed."""
+    by_watchdog = evidence.kind == "limit" and evidence.limit == "memory"
+    if not by_watchdog and "MemoryError" not in evidence.stderr and "std::bad_alloc" not in evidence.stderr:
+        return None
+    return Finding(
+        category="memory",
+        error=evidence.message if by_watchdog else f"{evidence.node} ran out of memory",
+        analysis="It asked for more memory than this problem allows. Most often a list, a log or a cache grows with "
+        "every message and is never shortened.",
+        suggestions=("Bound what is kept.", "Check that a loop that appends comes to its end."),
+    )
+
+
+def too_many_processes(evidence: Evidence, context: Context) -> Finding | None:
+    """More processes than allowed."""
+    if evidence.kind != "limit" or evidence.limit != "processes":
+        return None
+    return Finding(
+        category="processes",
+        analysis="It started processes faster than they ended, until the judge killed all of them.",
+        suggestions=("Do not fork, or wait for each child before the next one is started.",),
+    )
+
+
+def left_behind(evidence: Evidence, context: Context) -> Finding | None:
+    """Something was still running when the test was over."""
+    if evidence.kind != "limit" or evidence.limit != "left_behind":
+        return None
+    return Finding(
+        category="processes",
+        analysis="It detached processes that outlive it (a double fork, or setsid). The judge found and killed them; "
+        "a solution must end as a whole.",
+        suggestions=("Do the work in the process that the judge starts.",),
+    )
+
+
+def flood(evidence: Evidence, context: Context) -> Finding | None:
+    """More output than allowed."""
+    if evidence.kind != "flood":
+        return None
+    return Finding(
+        category="output_limit",
+        analysis="It printed more than this problem allows and was stopped; what is shown is cut. "
+        "Most often something is printed in a loop that does not end.",
+        suggestions=("Remove debugging output from loops.", "Check that the loop that prints comes to its end."),
+    )
+
+
+def file_too_large(evidence: Evidence, context: Context) -> Finding | None:
+    """A write beyond RLIMIT_FSIZE: EFBIG, or SIGXFSZ where that is not ignored."""
+    if "File too large" not in evidence.stderr and "EFBIG" not in evidence.stderr and evidence.exit_code != -25:
+        return None
+    return Finding(
+        category="file_size",
+        error=f"{evidence.node or 'it'} wrote a file larger than allowed",
+        analysis="A file grew beyond the size that this problem allows.",
+        suggestions=("Keep state in memory, or save it through the protocol.",),
+    )
+
+
+RULES = (too_slow, silent, too_much_memory, too_many_processes, left_behind, flood, file_too_large)

@@ -1,0 +1,64 @@
+"""Rules for what a node said: broken rules of the problem, lines that are no messages, values that differ."""
+
+from __future__ import annotations
+
+from subcli.judge.analyzers.finding import Context, Finding
+from subcli.judge.analyzers.places import first_own
+from subcli.judge.evidence import Evidence
+
+
+def violation(evidence: Evidence, context: Context) -> Finding | None:
+    """A rule of the problem, with the author's explanation and the line that broke it."""
+    if evidence.kind != "violation":
+        return None
+    place = first_own(evidence.sites, context)
+    sent = ""
+    if place is not None:
+        text = place.text or context.line_text(place.file, place.line)
+        sent = f" It was sent from {place.file}:{place.line} in {place.function}(): `{text}`."
+    return Finding(
+        category="protocol_violation",
+        analysis=(evidence.explanation or f"Expected {evidence.expected}; saw {evidence.actual}.") + sent,
+        suggestions=evidence.suggestions,
+        location=place,
+    )
+
+
+def not_json(evidence: Evidence, context: Context) -> Finding | None:
+    """A line on stdout that is no message."""
+    if evidence.kind != "bad_line":
+        return None
+    return Finding(
+        category="not_json",
+        analysis="stdout is the wire: every line on it must be one JSON object with src, dest and body. "
+        f"{evidence.node} printed {evidence.line[:200]!r}.",
+        suggestions=(
+            "Print debugging output to stderr: print(..., file=sys.stderr).",
+            "Print each message as one line, without line breaks inside.",
+        ),
+    )
+
+
+def wrong_field(evidence: Evidence, context: Context) -> Finding | None:
+    """A message that lacks a field, or has something else in it."""
+    if evidence.kind != "bad_field":
+        return None
+    return Finding(
+        category="wrong_field",
+        analysis=f"The field {evidence.field!r} of this message is not what the protocol says: {evidence.line[:300]}",
+        suggestions=(f"Compare the name and the kind of {evidence.field!r} with the problem's description.",),
+    )
+
+
+def two_values(evidence: Evidence, context: Context) -> Finding | None:
+    """An assertion that compared two values."""
+    if evidence.kind != "assertion" or not evidence.expected:
+        return None
+    return Finding(
+        category="wrong_answer",
+        analysis=f"The test expected {evidence.expected[:500]} and got {evidence.actual[:500]}.",
+        suggestions=("Follow by hand how your program comes to this value.",),
+    )
+
+
+RULES = (violation, not_json, wrong_field, two_values)

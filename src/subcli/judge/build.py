@@ -1,0 +1,100 @@
+"""The build step: one command under the starter, with a time limit and its words kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from subcli.judge.evidence import Evidence
+from subcli.judge.starter import StartPlan, spawn
+from subcli.judge.text import Tail
+
+_LOG_BYTES = 24_576
+_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How a build ended; `evidence` is None where it succeeded."""
+
+    evidence: Evidence | None
+    log: str
+    is_ours: bool = False
+    """Whether the judge is at fault: a tool that it needs is not installed."""
+
+
+def missing_program(programs: tuple[str, ...], language: str) -> BuildResult | None:
+    """What to say where a program that the language needs is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            message = f"{program}: not installed on the judge's machine"
+            evidence = Evidence(kind="missing_tool", message=message, command=program, language=language)
+            return BuildResult(evidence, message, is_ours=True)
+    return None
+
+
+async def build(
+    plan: StartPlan, command: tuple[str, ...], language: str, seconds: float, started: Callable[[int], None]
+) -> BuildResult:
+    """Run `command`; it has `seconds`. Its output goes into the result, cut in the middle where it is long.
+
+    `started` is called with the process id, before anything else can wait for that process.
+    """
+    process = spawn(plan, command, stderr=subprocess.STDOUT)
+    started(process.pid)
+    log = Tail(_LOG_BYTES)
+    began = time.monotonic()
+    try:
+        code = await asyncio.wait_for(_follow(process, log), seconds)
+        timed_out = False
+    except TimeoutError:
+        timed_out, code = True, -signal.SIGKILL
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    text = log.text().replace(plan.directory + "/", "")
+    if code == 0:
+        return BuildResult(None, text)
+    evidence = Evidence(
+        kind="limit" if timed_out else "build",
+        limit="time" if timed_out else "",
+        message=f"the build took longer than {seconds:g} s" if timed_out else f"the build exited with code {code}",
+        exit_code=code,
+        stderr=text,
+        command=" ".join(command),
+        language=language,
+        seconds=time.monotonic() - began,
+    )
+    return BuildResult(evidence, text)
+
+
+async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
+    """Read until the process itself ends; a child of its may hold the pipe open for ever."""
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
+    os.set_blocking(pipe, False)
+    while True:
+        code = process.poll()
+        while data := _read(pipe):
+            log.add(data)
+            await asyncio.sleep(0)
+        if code is not None:
+            return code
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _read(pipe: int) -> bytes:
+    try:
+        return os.read(pipe, 65_536)
+    except BlockingIOError:
+        return b""

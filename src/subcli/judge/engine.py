@@ -1,0 +1,191 @@
+"""`judge()`: one submission in, its events out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+from subcli.judge import events
+from subcli.judge.analysis import Analyst
+from subcli.judge.evidence import Evidence
+from subcli.judge.job import Job, UnsafePath, write_files
+from subcli.judge.processes import kill_descendants
+from subcli.judge.pytest_runner import import_path
+from subcli.judge.starter import LocalStarter, Starter, clean_environment
+from subcli.judge.text import Tail
+
+_LINE_LIMIT = 1024 * 1024
+_GRACE_SECONDS = 5.0
+"""How long a supervisor may take to end everything below it."""
+_SLACK_SECONDS = 30.0
+
+
+async def judge(job: Job, *, starter: Starter | None = None) -> AsyncIterator[dict[str, object]]:
+    """Judge a submission and yield its events as they happen, `complete` last.
+
+    Closing the iterator, or cancelling the task that reads it, kills every process of the submission. Events carry
+    neither `submission_id`, `seq` nor `timestamp`: those are the server's.
+
+    Arguments:
+        job: what to judge.
+        starter: under what the solution's processes run; default `LocalStarter`.
+    """
+    base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
+    try:
+        refusal = _prepare(job, base)
+        if refusal is not None:
+            for event in refusal:
+                yield event
+            return
+        order = _order(job, base, starter or LocalStarter())
+        run = _Run(base)
+        try:
+            await run.start(order)
+            async for event in run.read(_patience(job)):
+                yield event
+        finally:
+            await run.stop()
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+class _Run:
+    """The supervisor's process, seen from the server."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._log = Tail()
+        self._process: asyncio.subprocess.Process | None = None
+        self._logging: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader | None = None
+
+    async def start(self, order: bytes) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
+            descriptor = theirs.fileno()
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "subcli.judge.supervisor",
+                str(descriptor),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=self._base,
+                env={**clean_environment(self._base), "PYTHONPATH": import_path()},
+                pass_fds=(descriptor,),
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._logging = asyncio.create_task(self._collect(self._process.stdout))
+        self._process.stdin.write(order)
+
+    async def _collect(self, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(65_536):
+            self._log.add(data)
+
+    async def read(self, patience: float) -> AsyncIterator[events.Event]:
+        """The supervisor's events; if it ends without a `complete`, one that says so."""
+        assert self._reader is not None
+        deadline = asyncio.get_running_loop().time() + patience
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                line = await asyncio.wait_for(self._reader.readline(), max(0.0, left))
+            except (TimeoutError, ConnectionError):
+                line = b""
+            if not line:
+                break
+            event = json.loads(line)
+            yield event
+            if event["type"] == "complete":
+                return
+        for event in self._lost():
+            yield event
+
+    def _lost(self) -> list[events.Event]:
+        evidence = Evidence(kind="judge", message="the judge's own process ended early", stderr=self._log.text())
+        return [
+            events.status_update("failed"),
+            Analyst({}, "", str(self._base), rules=()).analyse(evidence).as_event(),
+            events.complete("error", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
+        ]
+
+    async def stop(self) -> None:
+        """End the supervisor and all below it, whatever state they are in."""
+        process = self._process
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+        finally:
+            if process.returncode is None:
+                # Without an await: this also runs when the task is cancelled a second time.
+                kill_descendants(process.pid)
+                with suppress(ProcessLookupError):
+                    process.kill()
+        await process.wait()
+        if self._logging is not None:
+            self._logging.cancel()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _prepare(job: Job, base: Path) -> list[events.Event] | None:
+    """Write the files. Returns the events of a submission that cannot even be written."""
+    workspace, scratch = base / "work", base / "judge"
+    workspace.mkdir()
+    scratch.mkdir()
+    try:
+        write_files(job.files, workspace)
+    except UnsafePath as error:
+        complaint = str(error)
+    else:
+        if job.language in job.problem.languages:
+            return None
+        offered = ", ".join(sorted(job.problem.languages))
+        complaint = f"{job.problem.slug} cannot be solved in {job.language!r}; it offers {offered}"
+    return [
+        events.status_update("build_failed", detail=complaint),
+        events.error_analysis(
+            error=complaint,
+            analysis="Nothing was built or run.",
+            suggestions=("Submit files by paths inside the submission, in a language that the problem offers.",),
+            category="bad_submission",
+            location=None,
+        ),
+        events.complete("build_failed", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
+    ]
+
+
+def _order(job: Job, base: Path, starter: Starter) -> bytes:
+    language = job.problem.languages[job.language]
+    plan = starter.plan(base / "work", job.problem.limits, bounded_address_space=language.bounded_address_space)
+    order = {
+        "problem": os.fspath(job.problem.root),
+        "language": job.language,
+        "files": sorted(job.files),
+        "start": plan.as_json(),
+        "scratch": str(base / "judge"),
+    }
+    return json.dumps(order).encode() + b"\n"
+
+
+def _patience(job: Job) -> float:
+    limits = job.problem.limits
+    return limits.build_seconds + limits.submission_seconds + _SLACK_SECONDS

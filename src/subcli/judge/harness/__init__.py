@@ -1,0 +1,32 @@
+"""What the tests of a problem use: nodes, a simulated network, and words for what a solution did wrong.
+
+A test drives real processes of the solution through simulated time. Each step of the clock delivers what is
+due, gives every node a `tick`, and waits until all of them have answered it. A slow machine makes such a run
+slow and never different: nothing depends on how long a process took to be scheduled.
+"""
+
+from subcli.judge.evidence import Site
+from subcli.judge.harness.cluster import Cluster
+from subcli.judge.harness.faults import (
+    BadLine,
+    NodeDied,
+    NodeSilent,
+    OutputFlood,
+    SolutionFault,
+    Violation,
+)
+from subcli.judge.harness.message import Message
+from subcli.judge.harness.network import Network
+
+__all__ = [
+    "BadLine",
+    "Cluster",
+    "Message",
+    "Network",
+    "NodeDied",
+    "NodeSilent",
+    "OutputFlood",
+    "Site",
+    "SolutionFault",
+    "Violation",
+]

@@ -1,0 +1,301 @@
+"""A cluster of nodes under a clock that the test moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from subcli.judge.evidence import Site
+from subcli.judge.harness.faults import BadLine, NodeDied, NodeSilent, OutputFlood
+from subcli.judge.harness.message import JUDGE, Message, parse
+from subcli.judge.harness.network import Network
+from subcli.judge.harness.node import Node, NodePlan, read_line
+from subcli.judge.harness.switchboard import Switchboard
+
+STEP_MS = 10
+DISK = "disk"
+"""The name to which a node sends what must survive its crash."""
+
+_LOG_KEPT = 20_000
+
+
+class Cluster:
+    """Processes `n1`, `n2` …, the network between them and the time they live in.
+
+    Arguments:
+        plan: how to start a node.
+        size: how many nodes.
+        seed: for the network, and handed to the nodes; the same seed gives the same run.
+        init: more fields for the body of `init`; a callable is asked for each node's name.
+        network: default a quick one without loss.
+    """
+
+    def __init__(
+        self,
+        plan: NodePlan,
+        size: int,
+        *,
+        seed: int = 1,
+        init: Callable[[str], Mapping[str, object]] | Mapping[str, object] | None = None,
+        network: Network | None = None,
+        strangers: Sequence[str] = (),
+    ) -> None:
+        self.names = tuple(f"n{number}" for number in range(1, size + 1))
+        self.strangers = tuple(strangers)
+        """Members of the cluster that the test plays itself."""
+        self.network = network or Network(seed)
+        self.now_ms = 0
+        self.log: list[Message] = []
+        """The messages between members, in the order in which they were sent."""
+        self.disk: dict[str, Mapping[str, object]] = {}
+        """What each node saved last."""
+        self._plan = plan
+        self._seed = seed
+        self._init = init or {}
+        self._board = Switchboard()
+        self._nodes: dict[str, Node] = {}
+        self._ended: list[Node] = []
+        self._answers: dict[str, list[Message]] = {}
+        self._outbox: dict[str, list[Message]] = {}
+        self._line_types: dict[tuple[str, int], set[str]] = {}
+        self._watchers: list[Callable[[Message], None]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.start(*self.names)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- nodes
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        return tuple(name for name in self.names if name in self._nodes)
+
+    def start(self, *names: str) -> None:
+        """Start these nodes, at once, and wait for their `init_ok`."""
+        for name in names:
+            node = Node(name, self._plan)
+            self._nodes[name] = node
+            self._board.add(node)
+        for name in names:
+            extra = self._init(name) if callable(self._init) else self._init
+            body: dict[str, object] = {
+                "type": "init",
+                "node_id": name,
+                "node_ids": [*self.names, *self.strangers],
+                "now_ms": self.now_ms,
+                "seed": self._seed * 1_000 + int(name[1:]),
+                **extra,
+            }
+            if name in self.disk:
+                body["saved"] = self.disk[name]
+            self._post(Message(JUDGE, name, body))
+        self._await(names, "init_ok", "after init")
+
+    def kill(self, name: str) -> None:
+        """As a power failure: no warning, and what was not saved is gone."""
+        node = self._nodes.pop(name)
+        self._board.remove(node)
+        node.kill()
+        self._ended.append(node)
+        self.network.forget(name)
+
+    def close(self) -> None:
+        """Kill all nodes."""
+        for name in list(self._nodes):
+            self.kill(name)
+        self._board.close()
+
+    def stderr(self) -> dict[str, str]:
+        """What each node wrote to stderr, by name; nodes that wrote nothing are left out."""
+        texts: dict[str, str] = {}
+        for node in self._nodes.values():
+            node.drain_log()
+        for node in (*self._ended, *self._nodes.values()):
+            if node.log.total:
+                texts[node.name] = texts.get(node.name, "") + node.log.text()
+        return texts
+
+    # -- time and messages
+
+    def step(self) -> None:
+        """Ten milliseconds: deliver what is due, give every node its `tick`, take what they send."""
+        self.now_ms += STEP_MS
+        for message in self.network.due(self.now_ms):
+            if message.dest in self._nodes:
+                self._post(message)
+        alive = self.alive
+        for name in alive:
+            self._post(Message(JUDGE, name, {"type": "tick", "now_ms": self.now_ms}))
+        self._await(alive, "tick_ok", f"at {self.now_ms} ms of simulated time")
+
+    def run(self, milliseconds: int) -> None:
+        """Let so much simulated time pass."""
+        for _ in range(0, milliseconds, STEP_MS):
+            self.step()
+
+    def run_until(self, condition: Callable[[], bool], milliseconds: int) -> bool:
+        """Let time pass until `condition` holds, for at most `milliseconds`. Returns whether it does."""
+        for _ in range(0, milliseconds, STEP_MS):
+            if condition():
+                return True
+            self.step()
+        return condition()
+
+    def request(self, name: str, body: Mapping[str, object], answer: str) -> Message:
+        """Put a request of the test's to a node, over no network, and wait for the answer of that type."""
+        self._post(Message(JUDGE, name, body))
+        return self._await((name,), answer, f"when asked to {body['type']}")[0]
+
+    def request_all(self, body: Mapping[str, object], answer: str) -> list[Message]:
+        """The same to every running node, all at once."""
+        alive = self.alive
+        for name in alive:
+            self._post(Message(JUDGE, name, body))
+        return self._await(alive, answer, f"when asked to {body['type']}")
+
+    def deliver(self, src: str, dest: str, body: Mapping[str, object]) -> list[Message]:
+        """Hand a node a message from `src`, now, and return what it sends because of it.
+
+        The time does not move: a `tick` with the present time only marks the end of the answer.
+        """
+        before = len(self.log)
+        self._post(Message(src, dest, body, self.now_ms))
+        self._post(Message(JUDGE, dest, {"type": "tick", "now_ms": self.now_ms}))
+        self._await((dest,), "tick_ok", f"after a {body.get('type')} from {src}")
+        return [message for message in self.log[before:] if message.src == dest]
+
+    def watch(self, watcher: Callable[[Message], None]) -> None:
+        """Call `watcher` with each message between members as it is sent."""
+        self._watchers.append(watcher)
+
+    def where(self, message: Message) -> tuple[Site, ...]:
+        """The places that sent `message`, the most telling first.
+
+        A line through which messages of several types pass is a helper; what calls it says more.
+        """
+        sites = message.sites
+        telling = [site for site in sites if len(self._line_types.get((site.file, site.line), ())) <= 1]
+        ordered = [*telling, *(site for site in sites if site not in telling)]
+        return tuple(self._with_text(site) for site in ordered)
+
+    def _with_text(self, site: Site) -> Site:
+        return replace(site, text=read_line(Path(self._plan.start.directory), site))
+
+    # -- the way of a line
+
+    def _post(self, message: Message) -> None:
+        self._nodes[message.dest].unsent += message.encoded()
+
+    def _await(self, names: Sequence[str], answer: str, doing: str) -> list[Message]:
+        for name in names:
+            self._answers[name] = []
+        nodes = [self._nodes[name] for name in names]
+        seconds = self._plan.answer_seconds
+        late = self._board.exchange(nodes, lambda node: self._take_lines(node, answer), seconds)
+        self._send_in_order(names)
+        for node in nodes:
+            if not self._answers[node.name]:
+                self._missing(node, answer, doing, seconds, node in late)
+        return [self._answers[name][0] for name in names]
+
+    def _missing(self, node: Node, answer: str, doing: str, seconds: float, is_late: bool) -> None:
+        code = node.exit_code(0.0 if is_late else 2.0)
+        sites = tuple(self._with_text(site) for site in node.last_sites)
+        if code is not None:
+            raise NodeDied(node.name, code, node.log.text(), doing)
+        if not is_late:
+            raise BadLine(node.name, "", f"was never finished: it closed its stdout {doing}", sites)
+        if node.unfinished_line:
+            line = node.unfinished_line.decode("utf-8", "backslashreplace")
+            raise BadLine(node.name, line, "does not end with a newline", sites)
+        raise NodeSilent(node.name, answer, seconds, node.log.text(), sites)
+
+    def _take_lines(self, node: Node, answer: str) -> bool:
+        """Sort what the node has printed. Returns whether the awaited answer is there."""
+        while node.lines:
+            line = node.lines.popleft()
+            if not line.strip():
+                continue
+            message = self._parsed(node, line)
+            for site in message.sites:
+                self._line_types.setdefault((site.file, site.line), set()).add(message.type)
+            if message.dest == JUDGE:
+                if message.type == answer:
+                    self._answers[node.name].append(message)
+            elif message.dest == DISK:
+                self._save(node, line, message)
+            else:
+                self._outbox.setdefault(node.name, []).append(message)
+        if node.flooding:
+            last = node.unfinished_line.decode("utf-8", "backslashreplace")
+            stream = "stderr" if node.log.total > node.printed else "stdout"
+            raise OutputFlood(node.name, self._plan.output_kb, stream, last, node.last_sites)
+        return bool(self._answers[node.name])
+
+    def _parsed(self, node: Node, line: bytes) -> Message:
+        sites = node.sites_of(line)
+        shown = line[:2_000].decode("utf-8", "backslashreplace")
+        try:
+            message = parse(line, node.name, self.now_ms, sites)
+        except ValueError as error:
+            raise BadLine(node.name, shown, str(error), tuple(map(self._with_text, sites))) from None
+        if message.dest not in (*self.names, *self.strangers, JUDGE, DISK):
+            complaint = f"is for {message.dest!r}, which is no member of the cluster"
+            raise BadLine(node.name, shown, complaint, tuple(map(self._with_text, sites)), field="dest")
+        return message
+
+    def _save(self, node: Node, line: bytes, message: Message) -> None:
+        data = message.body.get("data")
+        if not isinstance(data, dict):
+            shown = line[:2_000].decode("utf-8", "backslashreplace")
+            sites = tuple(map(self._with_text, message.sites))
+            raise BadLine(node.name, shown, 'saves no "data" that is an object', sites, field="data")
+        self.disk[node.name] = data
+
+    def _send_in_order(self, names: Sequence[str]) -> None:
+        # By name, and not as the operating system happened to run them: that differs from run to run.
+        for name in sorted(names):
+            for message in self._outbox.pop(name, ()):
+                self._send(message)
+
+    def _send(self, message: Message) -> None:
+        self.log.append(message)
+        if len(self.log) > 2 * _LOG_KEPT:
+            del self.log[:_LOG_KEPT]
+        self.network.send(message)
+        for watcher in self._watchers:
+            watcher(message)
+
+    # -- reading messages
+
+    def integer(self, message: Message, field: str) -> int:
+        """The whole number in this field of the body. Raises BadLine where it is missing or something else."""
+        value = message.body.get(field)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._bad_field(message, field, "a whole number")
+        return value
+
+    def text(self, message: Message, field: str) -> str:
+        """The text in this field of the body. Raises BadLine where it is missing or something else."""
+        value = message.body.get(field)
+        if not isinstance(value, str):
+            raise self._bad_field(message, field, "a text")
+        return value
+
+    def _bad_field(self, message: Message, field: str, wanted: str) -> BadLine:
+        line = message.encoded().decode().rstrip()
+        if field in message.body:
+            complaint = f"has {json.dumps(message.body[field])} as {field!r} of a {message.type!r}; it must be {wanted}"
+        else:
+            complaint = f"lacks {field!r}: a {message.type!r} needs it, as {wanted}"
+        return BadLine(message.src, line[:2_000], complaint, self.where(message), field=field)

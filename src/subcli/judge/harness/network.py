@@ -1,0 +1,65 @@
+"""The simulated network: seeded delay and loss, partitions, and rules for single links."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Collection, Iterable
+
+from subcli.judge.harness.message import Message
+
+Rule = Callable[[Message], bool]
+
+
+class Network:
+    """Decides when, and whether, a message arrives. All times are milliseconds of simulated time.
+
+    The same seed and the same messages give the same deliveries.
+    """
+
+    def __init__(self, seed: int, *, delay_ms: tuple[int, int] = (1, 5), loss: float = 0.0) -> None:
+        self.delay_ms = delay_ms
+        self.loss = loss
+        self._random = random.Random(seed)
+        self._queue: list[tuple[int, int, Message]] = []
+        self._count = 0
+        self._groups: tuple[frozenset[str], ...] = ()
+        self._drop_rules: list[Rule] = []
+
+    def send(self, message: Message) -> None:
+        """Take a message in; it is delivered after a delay, or lost."""
+        lost = self._random.random() < self.loss
+        delay = self._random.randint(*self.delay_ms)
+        if lost or not self._connected(message.src, message.dest) or any(rule(message) for rule in self._drop_rules):
+            return
+        self._count += 1
+        heapq.heappush(self._queue, (message.sent_ms + delay, self._count, message))
+
+    def due(self, now_ms: int) -> Iterable[Message]:
+        """The messages that arrive by `now_ms`, in the order of their arrival."""
+        while self._queue and self._queue[0][0] <= now_ms:
+            message = heapq.heappop(self._queue)[2]
+            # A partition cuts what is under way as well.
+            if self._connected(message.src, message.dest):
+                yield message
+
+    def partition(self, *groups: Collection[str]) -> None:
+        """Only members of the same group reach each other. Who is in no group is cut off from all."""
+        self._groups = tuple(frozenset(group) for group in groups)
+
+    def heal(self) -> None:
+        """End the partition."""
+        self._groups = ()
+
+    def drop(self, rule: Rule) -> Callable[[], None]:
+        """Lose every message for which `rule` is true. Returns a function that ends this."""
+        self._drop_rules.append(rule)
+        return lambda: self._drop_rules.remove(rule)
+
+    def forget(self, node: str) -> None:
+        """Lose what is on its way to `node`: it has crashed."""
+        self._queue = [entry for entry in self._queue if entry[2].dest != node]
+        heapq.heapify(self._queue)
+
+    def _connected(self, a: str, b: str) -> bool:
+        return not self._groups or any(a in group and b in group for group in self._groups)

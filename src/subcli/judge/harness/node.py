@@ -1,0 +1,237 @@
+"""One process of the solution and its pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from subcli.judge.evidence import Site
+from subcli.judge.starter import StartPlan, spawn
+from subcli.judge.text import Tail
+
+TRACE_VARIABLE = "SUBCLI_TRACE_FD"
+"""Tells a language's shim the descriptor on which it reports where each line was printed."""
+
+_CHUNK = 65_536
+_TRACES_KEPT = 4_096
+_DRAIN_READS = 64
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """How the nodes of this submission are started, and what they may print."""
+
+    start: StartPlan
+    command: tuple[str, ...]
+    output_kb: int
+    answer_seconds: float
+
+
+class Node:
+    """A running process: lines in, lines out. All of its descriptors are non-blocking."""
+
+    def __init__(self, name: str, plan: NodePlan) -> None:
+        self.name = name
+        self.plan = plan
+        trace_read, trace_write = os.pipe()
+        try:
+            self.process = spawn(
+                plan.start,
+                plan.command,
+                stdin=subprocess.PIPE,
+                pass_fds=(trace_write,),
+                extra_environment={TRACE_VARIABLE: str(trace_write)},
+            )
+        except BaseException:
+            os.close(trace_read)
+            raise
+        finally:
+            os.close(trace_write)
+        stdin, stdout, stderr = self.process.stdin, self.process.stdout, self.process.stderr
+        assert stdin is not None
+        assert stdout is not None
+        assert stderr is not None
+        self.stdin, self.stdout, self.stderr, self.trace = stdin.fileno(), stdout.fileno(), stderr.fileno(), trace_read
+        for descriptor in (self.stdin, self.stdout, self.stderr, self.trace):
+            os.set_blocking(descriptor, False)
+        self.lines: deque[bytes] = deque()
+        """Whole lines of stdout that nobody has taken yet."""
+        self.unsent = bytearray()
+        self.log = Tail()
+        """What the node wrote to stderr."""
+        self.printed = 0
+        """Bytes written to stdout in all."""
+        self.at_end = False
+        """Whether the node closed its stdout."""
+        self._partial = bytearray()
+        self._trace_partial = bytearray()
+        self._traces: deque[tuple[int, tuple[Site, ...]]] = deque(maxlen=_TRACES_KEPT)
+        self.last_sites: tuple[Site, ...] = ()
+        self.closed = False
+
+    # -- what the switchboard calls when a descriptor is ready
+
+    def write_some(self) -> None:
+        try:
+            written = os.write(self.stdin, self.unsent[:_CHUNK])
+        except BlockingIOError:
+            return
+        except OSError:
+            # The reader is gone; its exit tells why.
+            self.unsent.clear()
+            return
+        del self.unsent[:written]
+
+    def read_stdout(self) -> None:
+        data = _read(self.stdout)
+        if data is None:
+            return
+        if not data:
+            self.at_end = True
+            return
+        self.printed += len(data)
+        self._partial += data
+        *whole, rest = self._partial.split(b"\n")
+        self.lines.extend(bytes(line) for line in whole)
+        self._partial = bytearray(rest)
+
+    def read_stderr(self) -> bool:
+        """Returns False at the end of the stream."""
+        data = _read(self.stderr)
+        if data:
+            self.log.add(data)
+        return data != b""
+
+    def read_trace(self) -> bool:
+        """Returns False at the end of the stream."""
+        data = _read(self.trace)
+        if data:
+            self._trace_partial += data
+            *whole, rest = self._trace_partial.split(b"\n")
+            self._trace_partial = bytearray(rest[-_CHUNK:])
+            for line in whole:
+                self._add_trace(bytes(line))
+        return data != b""
+
+    # -- what is asked about it
+
+    @property
+    def flooding(self) -> bool:
+        """Whether it printed more than it may, or a single line that never ends."""
+        limit = self.plan.output_kb * 1024
+        return self.printed > limit or self.log.total > limit
+
+    @property
+    def unfinished_line(self) -> bytes:
+        return bytes(self._partial[:2_000])
+
+    def sites_of(self, line: bytes) -> tuple[Site, ...]:
+        """Where the solution printed `line`, as its shim reported; empty without a shim.
+
+        The report comes from the solution's own process. It may be forged, and so it is only ever shown.
+        """
+        while self.read_trace_now():
+            pass
+        wanted = _fingerprint(line)
+        while self._traces:
+            fingerprint, sites = self._traces.popleft()
+            if fingerprint == wanted:
+                return sites
+        return ()
+
+    def read_trace_now(self) -> bool:
+        before = len(self._traces), len(self._trace_partial)
+        return self.read_trace() and before != (len(self._traces), len(self._trace_partial))
+
+    def drain_log(self) -> None:
+        """Take in what lies in stderr now. Bounded: a node may write faster than this reads."""
+        for _ in range(_DRAIN_READS):
+            before = self.log.total
+            self.read_stderr()
+            if self.log.total == before:
+                return
+
+    def exit_code(self, patience: float) -> int | None:
+        """The exit code, waiting at most `patience` seconds for it; None while the process runs."""
+        try:
+            code = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return None
+        deadline = time.monotonic() + 0.2
+        # A child of the node may hold the pipe open: take what is there, do not wait for its end.
+        while self.read_stderr() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return code
+
+    # -- its end
+
+    def kill(self) -> None:
+        """SIGKILL to the node and all of its process group, at once, and wait for the end."""
+        if self.closed:
+            return
+        self.closed = True
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.drain_log()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        os.close(self.trace)
+
+    def _add_trace(self, line: bytes) -> None:
+        try:
+            fingerprint, frames = json.loads(line)
+            sites = tuple(_site(frame) for frame in frames)
+        except (ValueError, TypeError, RecursionError):
+            return
+        self._traces.append((fingerprint, sites))
+        self.last_sites = sites
+
+    def source_line(self, site: Site) -> str:
+        return read_line(Path(self.plan.start.directory), site)
+
+
+def read_line(directory: Path, site: Site) -> str:
+    """The text of that line in the user's file; empty where it cannot be read."""
+    try:
+        with (directory / site.file).open(encoding="utf-8", errors="replace") as file:
+            for number, text in enumerate(file, start=1):
+                if number == site.line:
+                    return text.strip()[:300]
+    except OSError:
+        pass
+    return ""
+
+
+def _site(frame: Sequence[object]) -> Site:
+    file, line, function = frame
+    if not (isinstance(file, str) and isinstance(line, int) and isinstance(function, str)):
+        raise TypeError(frame)
+    return Site(file[:300], line, function[:200])
+
+
+def _read(descriptor: int) -> bytes | None:
+    """What is there now; None where nothing is, b"" at the end."""
+    try:
+        return os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def _fingerprint(line: bytes) -> int:
+    # As the shims compute it: something short that any language can make out of a line.
+    import zlib
+
+    return zlib.crc32(line.rstrip(b"\r"))

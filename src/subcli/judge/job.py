@@ -1,0 +1,68 @@
+"""A submission to be judged, and its files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from subcli.judge.problem import Problem
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission: `files` maps paths inside the submission to their texts."""
+
+    problem: Problem
+    language: str
+    files: Mapping[str, str]
+    attempt: int = 1
+
+
+class UnsafePath(ValueError):
+    """A file of a submission would lie outside of it. Carries `path`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path!r} is not a path inside the submission"
+
+
+def check_path(path: str) -> PurePosixPath:
+    """The path, if it is relative, stays inside the submission and can be a file's.
+
+    Raises:
+        UnsafePath: it is not.
+    """
+    pure = PurePosixPath(path)
+    unsafe = (
+        not pure.parts
+        or pure.is_absolute()
+        or ".." in pure.parts
+        or "\\" in path
+        or any(ord(character) < 32 or ord(character) == 127 for character in path)
+        or any(len(part.encode("utf-8", "replace")) > 200 for part in pure.parts)
+        or len(pure.parts) > 16
+    )
+    if unsafe:
+        raise UnsafePath(path)
+    return pure
+
+
+def write_files(files: Mapping[str, str], directory: Path) -> None:
+    """Write a submission's files below `directory`.
+
+    Raises:
+        UnsafePath: a path leads out of it, or names both a file and a directory. Nothing is written then.
+    """
+    paths = {name: check_path(name) for name in files}
+    parents = {parent for path in paths.values() for parent in path.parents}
+    for name, path in paths.items():
+        if path in parents:
+            raise UnsafePath(name)
+    for name, path in paths.items():
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(files[name], encoding="utf-8", errors="surrogatepass", newline="")

@@ -1,0 +1,258 @@
+"""Running a problem's tests: pytest as a child, without any configuration but its own, reporting over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from subcli.judge.evidence import Evidence
+from subcli.judge.problem import Problem
+from subcli.judge.results import Results
+from subcli.judge.starter import StartPlan, clean_environment
+from subcli.judge.text import Tail
+from subcli.judge.watchdog import Watchdog
+
+REPORT_VARIABLE = "SUBCLI_REPORT_FD"
+_INI = "[pytest]\naddopts =\nxfail_strict = true\nfilterwarnings = default\n"
+_LINE_LIMIT = 1024 * 1024
+_ALL_RAN = (0, 1)  # pytest's exit codes: all passed, some failed
+
+
+@dataclass(frozen=True)
+class _Running:
+    identifier: str
+    began: float
+
+
+class PytestRun:
+    """One run of pytest over a problem's tests."""
+
+    def __init__(self, problem: Problem, watchdog: Watchdog, results: Results) -> None:
+        self._problem = problem
+        self._watchdog = watchdog
+        self._results = results
+        self._running: _Running | None = None
+        self._crashes: list[str] = []
+        self._log = Tail()
+
+    async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
+        """Returns the verdict: passed, failed or error."""
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *_command(self._problem.root / self._problem.tests, scratch),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=scratch,
+                env={
+                    **clean_environment(scratch),
+                    **_environment(),
+                    REPORT_VARIABLE: str(theirs.fileno()),
+                },
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._watchdog.trust(process.pid)
+        assert process.stdout is not None
+        logging = asyncio.create_task(self._collect(process.stdout))
+        try:
+            writer.write(self._instructions(plan, command))
+            await self._follow(reader, writer, process)
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            logging.cancel()
+            writer.close()
+        return self._verdict(code)
+
+    def _instructions(self, plan: StartPlan, command: tuple[str, ...]) -> bytes:
+        limits = self._problem.limits
+        job = {
+            "start": plan.as_json(),
+            "command": command,
+            "output_kb": limits.output_kb,
+            # Long enough for a machine under load, short enough to say which answer is missing
+            # before the whole test's time is up.
+            "answer_seconds": limits.test_seconds / 2,
+        }
+        return json.dumps(job).encode() + b"\n"
+
+    async def _collect(self, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(65_536):
+            self._log.add(data)
+
+    async def _follow(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, process: asyncio.subprocess.Process
+    ) -> None:
+        over = asyncio.create_task(self._watchdog.submission_over.wait())
+        try:
+            while not over.done():
+                line = asyncio.create_task(reader.readline())
+                await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
+                if not line.done():
+                    line.cancel()
+                    break
+                if not line.result():
+                    return
+                await self._record(json.loads(line.result()), writer)
+        finally:
+            over.cancel()
+        self._out_of_time()
+        with suppress(ProcessLookupError):
+            process.kill()
+
+    async def _record(self, record: Mapping[str, object], writer: asyncio.StreamWriter) -> None:
+        match record["record"]:
+            case "collected":
+                total = record["total"]
+                self._results.testing(total if isinstance(total, int) else None)
+            case "started":
+                self._running = _Running(str(record["id"]), asyncio.get_running_loop().time())
+                self._watchdog.begin(self._problem.limits.test_seconds)
+            case "finished":
+                self._watchdog.end()
+                left_behind = await self._watchdog.clear()
+                self._finished(record, left_behind)
+                self._running = None
+                writer.write(b"next\n")
+            case "crashed":
+                self._crashes.append(str(record["message"]))
+
+    def _finished(self, record: Mapping[str, object], left_behind: int) -> None:
+        evidence = None
+        status = str(record["status"])
+        raw = record.get("evidence")
+        if isinstance(raw, dict):
+            evidence = Evidence.from_json(raw)
+        exceeded = self._watchdog.exceeded
+        if exceeded is not None and status != "error":
+            status = "failed"
+            evidence = _because(exceeded, evidence)
+        elif left_behind and status in ("passed", "failed"):
+            status = "failed"
+            evidence = _left_behind(left_behind, evidence)
+        duration = record["duration_ms"]
+        self._results.finished(
+            test_id=str(record["id"]),
+            name=str(record["name"]),
+            kind=str(record["type"]),
+            status=status,
+            duration_ms=duration if isinstance(duration, int) else 0,
+            evidence=evidence,
+            message=str(record.get("message", "")),
+            output=str(record.get("output", "")),
+        )
+
+    def _out_of_time(self) -> None:
+        seconds = self._problem.limits.submission_seconds
+        evidence = Evidence(
+            kind="limit",
+            limit="submission_time",
+            message=f"the submission took longer than {seconds:g} s in all",
+            seconds=seconds,
+        )
+        if self._running is None:
+            self._results.remark(evidence)
+            return
+        elapsed = asyncio.get_running_loop().time() - self._running.began
+        self._results.finished(
+            test_id=self._running.identifier,
+            name=_name_of(self._running.identifier),
+            kind="functional",
+            status="failed",
+            duration_ms=round(elapsed * 1000),
+            evidence=evidence,
+        )
+
+    def _verdict(self, code: int) -> str:
+        over = self._watchdog.submission_over.is_set()
+        if self._crashes or self._results.errors or (code not in _ALL_RAN and not over):
+            text = "\n".join(self._crashes) or self._log.text()
+            self._results.remark(Evidence(kind="judge", message="the problem's tests could not be run", stderr=text))
+            return "error"
+        return "failed" if self._results.failed or over or not self._results.reported else "passed"
+
+
+async def run_tests(
+    problem: Problem,
+    plan: StartPlan,
+    command: tuple[str, ...],
+    scratch: Path,
+    watchdog: Watchdog,
+    results: Results,
+) -> str:
+    """Run the tests of `problem` on a solution that `command` starts. Returns the verdict."""
+    return await PytestRun(problem, watchdog, results).run(plan, command, scratch)
+
+
+def _name_of(identifier: str) -> str:
+    return identifier.rpartition("::")[2].removeprefix("test_").replace("_", " ").capitalize()
+
+
+def _because(exceeded: Evidence, found: Evidence | None) -> Evidence:
+    """The limit is the cause of whatever the test saw; what the test knows of places and output stays."""
+    if found is None:
+        return exceeded
+    return replace(exceeded, node=found.node, sites=found.sites, stderr=found.stderr)
+
+
+def _left_behind(count: int, found: Evidence | None) -> Evidence:
+    if found is not None:
+        return replace(found, left_behind=count)
+    return Evidence(
+        kind="limit",
+        limit="left_behind",
+        message=f"{count} process{'es' if count > 1 else ''} still running after the test had ended",
+        expected="no process left",
+        actual=f"{count} left",
+        left_behind=count,
+    )
+
+
+def _command(tests: Path, scratch: Path) -> list[str]:
+    """The command for the tests in `tests`, with an empty configuration written to `scratch`."""
+    ini = scratch / "pytest.ini"
+    ini.write_text(_INI, encoding="utf-8")
+    return [
+        sys.executable,
+        "-P",
+        "-B",
+        "-m",
+        "pytest",
+        "-p",
+        "subcli.judge.plugin",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:junitxml",
+        "-c",
+        str(ini),
+        f"--rootdir={tests}",
+        f"--confcutdir={tests}",
+        f"--basetemp={scratch / 'pytest'}",
+        "--quiet",
+        "--tb=short",
+        "--color=no",
+        str(tests),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    """Variables beside those of a clean environment."""
+    return {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": import_path()}
+
+
+def import_path() -> str:
+    """Where this process imports from, so that another one finds the same subcli and pytest."""
+    return ":".join(entry for entry in sys.path if entry and not entry.startswith(sys.base_prefix + "/lib"))

@@ -1,0 +1,94 @@
+"""Counts results and turns each into its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from subcli.judge import events
+from subcli.judge.analysis import Analyst
+from subcli.judge.evidence import Evidence
+
+_STATUSES = ("passed", "failed", "error", "skipped")
+
+
+class Results:
+    """Takes finished tests, emits their events, and keeps only the counts."""
+
+    def __init__(self, emit: Callable[[events.Event], None], analyst: Analyst) -> None:
+        self._emit = emit
+        self._analyst = analyst
+        self._counts = dict.fromkeys(_STATUSES, 0)
+        self._total: int | None = None
+
+    @property
+    def reported(self) -> int:
+        """How many tests have ended."""
+        return sum(self._counts.values())
+
+    @property
+    def missing(self) -> int:
+        """How many of the tests have not been heard of."""
+        return max(0, (self._total or 0) - self.reported)
+
+    @property
+    def failed(self) -> int:
+        return self._counts["failed"] + self._counts["error"]
+
+    @property
+    def errors(self) -> int:
+        """Tests that the judge itself could not carry out."""
+        return self._counts["error"]
+
+    def testing(self, total: int | None) -> None:
+        """The tests begin; `total` where it is known."""
+        self._total = total
+        self._emit(events.status_update("testing", total_tests=total))
+
+    def finished(
+        self,
+        *,
+        test_id: str,
+        name: str,
+        kind: str,
+        status: str,
+        duration_ms: int,
+        evidence: Evidence | None = None,
+        message: str = "",
+        output: str = "",
+    ) -> None:
+        """One test has ended. A failure is followed by its analysis."""
+        self._counts[status] += 1
+        analysis = None
+        if evidence is not None:
+            evidence = self._analyst.tidy(evidence)
+            analysis = self._analyst.analyse(evidence)
+        self._emit(
+            events.result(
+                test_id=test_id,
+                test_name=name,
+                test_type=kind,
+                status=status,
+                duration_ms=duration_ms,
+                message=evidence.message if evidence else message,
+                expected=evidence.expected if evidence else "",
+                actual=evidence.actual if evidence else "",
+                output=self._analyst.tidy_text(output),
+            )
+        )
+        if analysis is not None:
+            self._emit(analysis.as_event(test_id=test_id, test_name=name))
+
+    def remark(self, evidence: Evidence) -> None:
+        """An analysis that belongs to no single test."""
+        self._emit(self._analyst.analyse(self._analyst.tidy(evidence)).as_event())
+
+    def summary(self, duration_ms: int) -> Mapping[str, int]:
+        """The counts, as `complete` carries them. Tests that never ran count as skipped."""
+        summary = {
+            "total_tests": max(self._total or 0, self.reported),
+            "passed": self._counts["passed"],
+            "failed": self.failed,
+            "duration_ms": duration_ms,
+        }
+        skipped = self._counts["skipped"] + self.missing
+        return {**summary, "skipped": skipped} if skipped else summary

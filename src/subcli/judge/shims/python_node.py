@@ -1,0 +1,109 @@
+"""Runs a Python solution and reports, for every line that it prints, from where it was printed.
+
+    python -s -S -P python_node.py SOURCE
+
+The report goes to a descriptor of its own, one line of JSON for each line of output: a checksum of the line and the
+call stack, innermost first, as far as it lies in the solution's own files. The judge shows it and draws no conclusions
+from it; a solution that turns it off loses nothing but the line number.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import sys
+import zlib
+from contextlib import suppress
+from types import FunctionType
+
+# Not from `typing`: every node pays for what is imported here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType, TracebackType
+    from typing import TextIO
+
+    Frame = tuple[str, int, str]
+
+_DEPTH = 8
+
+
+class _Traced:
+    """Standard output that notes the stack whenever a line is finished, and passes it on at once."""
+
+    def __init__(self, stream: TextIO, descriptor: int, directory: str) -> None:
+        self._stream = stream
+        self._descriptor = descriptor
+        self._directory = directory + os.sep
+        self._names: dict[str, str] = {}
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        self._line += text
+        if "\n" in text:
+            *whole, self._line = self._line.split("\n")
+            frames = self._frames(sys._getframe(1))
+            for line in whole:
+                self._report(line, frames)
+        return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def _report(self, line: str, frames: list[Frame]) -> None:
+        checksum = zlib.crc32(line.encode("utf-8", "surrogatepass"))
+        # Where nobody reads fast enough the place is lost; the line is not.
+        with suppress(OSError):
+            os.write(self._descriptor, json.dumps([checksum, frames]).encode() + b"\n")
+
+    def _frames(self, frame: FrameType | None) -> list[Frame]:
+        frames: list[Frame] = []
+        while frame is not None and len(frames) < _DEPTH:
+            file = frame.f_code.co_filename
+            name = self._names.get(file)
+            if name is None:
+                inside = file.startswith(self._directory)
+                name = self._names[file] = file[len(self._directory) :] if inside else ""
+            if name:
+                frames.append((name, frame.f_lineno, frame.f_code.co_name))
+            frame = frame.f_back
+        return frames
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The traceback without this file's own frames."""
+    import traceback
+
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    traceback.print_exception(kind, error, trace)
+
+
+def main() -> None:
+    """Become the program named on the command line."""
+    source = os.path.abspath(sys.argv[1])
+    descriptor = os.environ.pop("SUBCLI_TRACE_FD", None)
+    sys.argv = sys.argv[1:]
+    sys.path.insert(0, os.path.dirname(source))
+    sys.excepthook = _show
+    if descriptor is not None:
+        os.set_blocking(int(descriptor), False)
+        os.set_inheritable(int(descriptor), False)
+        vars(sys)["stdout"] = _Traced(sys.stdout, int(descriptor), os.getcwd())
+    # What `site` would have put there.
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)
+    with open(source, "rb") as file:
+        code = compile(file.read(), source, "exec", dont_inherit=True)
+    module = type(sys)("__main__")
+    vars(module).update(__file__=source, __builtins__=builtins)
+    sys.modules["__main__"] = module
+    # As `exec` would: a function made of the code, with the new module's names.
+    FunctionType(code, vars(module))()
+
+
+main()

@@ -1,0 +1,107 @@
+"""How every process of a submission is started: its builds, its nodes, what a TAP command runs.
+
+Three processes start solutions (the supervisor its builds, pytest's process the nodes, a TAP command through
+`subcli.judge.launch`). A `Starter` therefore does not start anything itself. It makes a `StartPlan`, plain
+data that is handed to all three, and `spawn` carries a plan out. A sandbox is another `Starter`: it puts its own
+words before the command (bubblewrap's, say) and leaves the rest alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from subcli.judge.problem import Limits
+
+_CONFINE = Path(__file__).with_name("confine.py")
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class StartPlan:
+    """What is the same for every process of one submission."""
+
+    prefix: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: str
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "prefix": list(self.prefix),
+            "environment": dict(self.environment),
+            "directory": self.directory,
+        }
+
+
+class Starter(Protocol):
+    """Decides under what a submission's processes run."""
+
+    def plan(self, workspace: Path, limits: Limits, *, bounded_address_space: bool) -> StartPlan:
+        """The plan for a submission whose files lie in `workspace`."""
+        ...
+
+
+class LocalStarter:
+    """No sandbox: the judge's own user, in a session of its own, with a clean environment and resource limits.
+
+    It keeps honest mistakes from doing harm. It does not keep a hostile solution from reading what the
+    judge's user can read.
+    """
+
+    def plan(self, workspace: Path, limits: Limits, *, bounded_address_space: bool) -> StartPlan:
+        confine = [sys.executable, "-I", "-S", str(_CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
+        if bounded_address_space:
+            confine.append(f"--address-space={limits.memory_mb * _MEGABYTE}")
+        return StartPlan(prefix=(*confine, "--"), environment=clean_environment(workspace), directory=str(workspace))
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Nothing of the judge's environment but where programs are found."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        # Sets iterate alike in every run, so that the same solution meets the same fate.
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+    }
+
+
+def spawn(
+    plan: StartPlan,
+    command: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    pass_fds: Iterable[int] = (),
+    extra_environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` under `plan`, with unbuffered pipes, in a session of its own, all other descriptors closed.
+
+    The own session is also how the supervisor tells a solution's processes from the judge's.
+
+    Raises:
+        FileNotFoundError: the plan's own program is not there. (A missing program of the *command* is
+            reported by the process itself: exit code 127, see `confine`.)
+    """
+    return subprocess.Popen(
+        [*plan.prefix, *command],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        bufsize=0,
+        cwd=plan.directory,
+        env={**plan.environment, **(extra_environment or {})},
+        close_fds=True,
+        pass_fds=tuple(pass_fds),
+        start_new_session=True,
+    )

@@ -1,0 +1,178 @@
+"""The judge's own process for one submission: `python -m subcli.judge.supervisor`.
+
+    server  --stdin: the job-->  supervisor  --spawn-->  pytest  --spawn-->  nodes of the solution
+            <--fd: events------             <--socket--
+
+It is the subreaper of everything below it, so that nothing escapes; the server cannot be one, because it has children
+that are none of the judge's business. The end of its stdin is the order to stop: it comes by itself when the
+server is killed. Events leave as lines of JSON on the descriptor given as the only argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from subcli.judge import events
+from subcli.judge.analysis import Analyst
+from subcli.judge.build import BuildResult, build, missing_program
+from subcli.judge.evidence import Evidence
+from subcli.judge.problem import Language, Problem, load_problem
+from subcli.judge.processes import become_subreaper, hide_from_peers, kill_descendants
+from subcli.judge.pytest_runner import run_tests
+from subcli.judge.results import Results
+from subcli.judge.starter import StartPlan
+from subcli.judge.watchdog import Watchdog
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the server asks for."""
+
+    problem: Problem
+    language: Language
+    files: Mapping[str, str]
+    plan: StartPlan
+    scratch: Path
+    """A directory of the judge's, gone when the supervisor is."""
+
+    @staticmethod
+    def read(line: bytes) -> Order:
+        value = json.loads(line)
+        problem = load_problem(Path(value["problem"]))
+        workspace = Path(value["start"]["directory"])
+        files = {name: (workspace / name).read_text("utf-8", "surrogatepass") for name in value["files"]}
+        return Order(
+            problem=problem,
+            language=problem.languages[value["language"]],
+            files=files,
+            plan=StartPlan(**value["start"]),
+            scratch=Path(value["scratch"]),
+        )
+
+
+class Supervisor:
+    """Judges one submission: build, tests, verdict."""
+
+    def __init__(self, order: Order, channel: socket.socket) -> None:
+        self._order = order
+        self._channel = channel
+        self._watchdog = Watchdog(order.problem.limits)
+        analyst = Analyst(order.files, order.language.name, order.plan.directory)
+        self._results = Results(self._emit, analyst)
+        self._analyst = analyst
+
+    def _emit(self, event: events.Event) -> None:
+        self._channel.sendall(events.encode(event))
+
+    async def run(self) -> None:
+        """Emit every event up to `complete`."""
+        started = time.monotonic()
+        watching = asyncio.create_task(self._watchdog.run())
+        try:
+            verdict = await self._judge()
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        self._emit(events.status_update("completed" if verdict == "passed" else verdict.replace("error", "failed")))
+        elapsed = round((time.monotonic() - started) * 1000)
+        self._emit(events.complete(verdict, self._results.summary(elapsed)))
+
+    async def _judge(self) -> str:
+        order = self._order
+        self._emit(events.status_update("building"))
+        entry = order.language.entry(order.files)
+        if entry is None:
+            return self._build_failed(_no_entry(order))
+        outcome = await self._build(entry)
+        if outcome is not None and outcome.evidence is not None:
+            return self._build_failed(outcome)
+        command = order.language.expand(order.language.run, order.files, entry)
+        return await run_tests(order.problem, order.plan, command, order.scratch, self._watchdog, self._results)
+
+    async def _build(self, entry: str) -> BuildResult | None:
+        order = self._order
+        missing = missing_program(order.language.requires, order.language.name)
+        if missing is not None or not order.language.build:
+            return missing
+        seconds = order.problem.limits.build_seconds
+        command = order.language.expand(order.language.build, order.files, entry)
+        self._watchdog.begin(seconds)
+        try:
+            started = self._watchdog.leave_to_its_starter
+            result = await build(order.plan, command, order.language.name, seconds, started)
+        finally:
+            self._watchdog.end()
+            await self._watchdog.clear()
+        if self._watchdog.exceeded is not None:
+            return BuildResult(self._watchdog.exceeded, result.log)
+        return result
+
+    def _build_failed(self, outcome: BuildResult) -> str:
+        assert outcome.evidence is not None
+        self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=outcome.log))
+        self._emit(self._analyst.analyse(outcome.evidence).as_event())
+        return "error" if outcome.is_ours else "build_failed"
+
+
+def _no_entry(order: Order) -> BuildResult:
+    wanted = order.language.source
+    message = f"the submission has no file {wanted!r} to start"
+    there = ", ".join(sorted(order.files)) or "nothing"
+    evidence = Evidence(
+        kind="violation",
+        message=message,
+        expected=wanted,
+        actual=there,
+        explanation=f"A {order.language.name} solution is started from {wanted}. The submission contains {there}.",
+        suggestions=(f"Name the file that is to be started {wanted}.",),
+    )
+    return BuildResult(evidence, message)
+
+
+async def _end_of_input(reader: asyncio.StreamReader) -> None:
+    while await reader.read(4_096):
+        pass
+
+
+async def _main(channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=4 * 1024 * 1024)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    order = Order.read(await reader.readline())
+    judging = asyncio.create_task(Supervisor(order, channel).run())
+    stop = asyncio.create_task(_end_of_input(reader))
+    try:
+        await asyncio.wait({judging, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if judging.done():
+            judging.result()
+    finally:
+        judging.cancel()
+        stop.cancel()
+        kill_descendants(os.getpid())
+        shutil.rmtree(order.scratch.parent, ignore_errors=True)
+
+
+def main() -> None:
+    """Judge the job on stdin."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    become_subreaper()
+    hide_from_peers()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        asyncio.run(_main(channel))
+    kill_descendants(os.getpid())
+
+
+if __name__ == "__main__":
+    main()

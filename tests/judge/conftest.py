@@ -1,0 +1,96 @@
+"""Judging in tests: solutions as texts, events as lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import Job, Problem, judge, load_problem, load_problems
+
+Event = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every event of a submission, and when each was yielded (seconds since the start)."""
+
+    events: list[Event]
+    times: list[float]
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def verdict(self) -> object:
+        return self.events[-1]["final_status"]
+
+    @property
+    def failed(self) -> list[object]:
+        return [event["test_name"] for event in self.of("test_result") if event["status"] in ("failed", "error")]
+
+    @property
+    def analysis(self) -> Event:
+        """The first analysis."""
+        return self.of("error_analysis")[0]
+
+
+async def _run(problem: Problem, source: str | Mapping[str, str], language: str = "python") -> Judged:
+    files = {problem.languages[language].source: source} if isinstance(source, str) else source
+    events, times = [], []
+    started = time.monotonic()
+    async for event in judge(Job(problem, language, files)):
+        events.append(event)
+        times.append(time.monotonic() - started)
+    return Judged(events, times)
+
+
+@pytest.fixture
+def run() -> Callable[..., Awaitable[Judged]]:
+    """Judges a source text, or several files by name, to the end."""
+    return _run
+
+
+@pytest.fixture(scope="session")
+def election() -> Problem:
+    return load_problems()["leader-election"]
+
+
+@pytest.fixture
+def solution(election: Problem) -> Callable[[str], str]:
+    """The text of a bundled solution of leader-election."""
+    return lambda name: (election.root / "solutions" / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Problem]:
+    """Makes a problem of a single node out of the text of its test file."""
+
+    def make(tests: str, *, limits: str = "") -> Problem:
+        root = tmp_path / "tiny"
+        (root / "tests").mkdir(parents=True)
+        (root / "tests" / "test_tiny.py").write_text(tests, encoding="utf-8")
+        (root / "description.md").write_text("Answer.", encoding="utf-8")
+        (root / "problem.toml").write_text(
+            f"""
+id = 900
+slug = "tiny"
+title = "Tiny"
+
+[limits]
+test_seconds = 4
+{limits}
+
+[languages.python]
+source = "node.py"
+build = ["{{python}}", "-s", "-S", "-P", "-m", "py_compile", "{{sources}}"]
+run = ["{{python}}", "-s", "-S", "-P", "{{shims}}/python_node.py", "{{source}}"]
+""",
+            encoding="utf-8",
+        )
+        return load_problem(root)
+
+    return make

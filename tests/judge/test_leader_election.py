@@ -1,0 +1,100 @@
+"""The bundled problem, judged for real."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import aclosing
+from itertools import pairwise
+
+import pytest
+
+from subcli.judge import Job, judge
+
+TITLES = [
+    "Leader Election",
+    "Five Nodes Agree",
+    "A Stable Leader Stays",
+    "Re-election After a Crash",
+    "One Leader per Term",
+    "Split Vote",
+    "Partition Heals",
+    "No Leader Without a Majority",
+    "Terms Survive a Restart",
+    "Lossy Network",
+]
+
+
+async def test_the_reference_solution_passes_ten_of_ten_one_after_another(run, election, solution):
+    """Every result is yielded when its test ends, not at the end; the total is known before the first one."""
+    judged = await run(election, solution("passing.py"))
+
+    assert [event["test_name"] for event in judged.of("test_result")] == TITLES
+    assert judged.failed == []
+    assert [event["status"] for event in judged.of("status_update")] == ["building", "testing", "completed"]
+    assert judged.events[1]["total_tests"] == 10
+    assert judged.verdict == "passed"
+    summary = judged.events[-1]["summary"]
+    assert summary == {"total_tests": 10, "passed": 10, "failed": 0, "duration_ms": summary["duration_ms"]}
+    seen = [at for event, at in zip(judged.events, judged.times, strict=True) if event["type"] == "test_result"]
+    assert seen[0] < judged.times[-1] / 2
+    assert all(later - earlier > 0.02 for earlier, later in pairwise(seen))
+
+
+async def test_the_wrong_solution_fails_exactly_two_and_the_analyses_show_its_bug(run, election, solution):
+    """Both say who voted twice and point at the line that granted the second vote, in every run the same."""
+    source = solution("failing.py")
+    judged, again = await asyncio.gather(run(election, source), run(election, source))
+    assert _story(judged) == _story(again)
+
+    assert judged.failed == ["One Leader per Term", "Split Vote"]
+    assert judged.verdict == "failed"
+    analyses = judged.of("error_analysis")
+    assert [event["test_name"] for event in analyses] == judged.failed
+    assert "both lead term" in analyses[0]["error"]
+    assert "voted twice in term" in analyses[1]["error"]
+    for analysis in analyses:
+        before = judged.events[judged.events.index(analysis) - 1]
+        assert before["test_id"] == analysis["test_id"]
+        assert analysis["location"]["file"] == "node.py"
+        line = source.splitlines()[analysis["location"]["line"] - 1]
+        assert "granted=granted" in line
+        assert "on_request_vote" in analysis["analysis"]
+        assert any("one vote in a term" in suggestion for suggestion in analysis["suggestions"])
+
+
+async def test_a_solution_that_does_not_compile_is_not_tested(run, election, solution):
+    """A syntax error ends the build: verdict build_failed, with the line."""
+    judged = await run(election, solution("broken.py"))
+
+    assert judged.verdict == "build_failed"
+    assert judged.of("test_result") == []
+    assert judged.analysis["category"] == "syntax_error"
+    line = solution("broken.py").splitlines()[judged.analysis["location"]["line"] - 1]
+    assert line == "    def on_vote(self, src, body)"
+    assert "SyntaxError" in judged.events[1]["detail"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+async def test_javascript_passes_as_well(run, election, solution):
+    """The protocol is lines of JSON: a solution in another language is judged by the same tests."""
+    judged = await run(election, solution("passing.js"), "javascript")
+    assert judged.failed == []
+    assert judged.verdict == "passed"
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+async def test_templates_start_and_fail_for_the_right_reason(run, election, language):
+    """A template is a node that answers and never leads."""
+    if language == "javascript" and shutil.which("node") is None:
+        pytest.skip("needs node")
+    files = {election.languages[language].source: election.languages[language].template_text()}
+    async with aclosing(judge(Job(election, language, files))) as events:
+        # All ten tests fail alike; the first one says it.
+        analysis = await anext(event async for event in events if event["type"] == "error_analysis")
+    assert "Nobody ever stood for election" in analysis["analysis"]
+
+
+def _story(judged):
+    """All that was said, without how long it took."""
+    return [{**event, "duration_ms": 0} for event in judged.events[:-1]]

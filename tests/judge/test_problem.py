@@ -1,0 +1,129 @@
+"""problem.toml: what is read, and how it complains."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from subcli.judge import ProblemError, load_problem, load_problems
+
+GOOD = """
+id = 7
+slug = "sum"
+title = "Sum"
+[limits]
+memory_mb = 64
+[languages.python]
+source = "main.py"
+run = ["{python}", "{source}"]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="sum"):
+        root = tmp_path / name
+        (root / "tests").mkdir(parents=True, exist_ok=True)
+        (root / "description.md").write_text("Add.", encoding="utf-8")
+        (root / "problem.toml").write_text(text, encoding="utf-8")
+        return root
+
+    return write
+
+
+def test_a_problem_is_read_whole(write):
+    """Values from the file, defaults for the rest."""
+    problem = load_problem(write(GOOD))
+    assert (problem.id, problem.slug, problem.title, problem.description) == (7, "sum", "Sum", "Add.")
+    assert problem.limits.memory_mb == 64
+    assert problem.limits.test_seconds == 20
+    assert problem.languages["python"].run == ("{python}", "{source}")
+    assert problem.languages["python"].template_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("id = 7", 'id = "7"', "id: must be an integer, at least 1"),
+        ("id = 7", "", "id: must be an integer, at least 1"),
+        ("id = 7", "id = 0", "id: must be an integer, at least 1"),
+        ('slug = "sum"', 'slug = "Sum!"', "slug: must be lower-case letters"),
+        ('title = "Sum"', 'title = " "', "title: must be a text"),
+        ('title = "Sum"', 'title = "Sum"\ntitel = "x"', "titel: unknown key"),
+        ('title = "Sum"', 'title = "Sum"\nrunner = "make"', "runner: must be one of pytest, tap"),
+        ('title = "Sum"', 'title = "Sum"\nrunner = "tap"', "command: is missing"),
+        ('title = "Sum"', 'title = "Sum"\ntests = "nowhere"', "tests: there is no directory 'nowhere'"),
+        ("memory_mb = 64", "memory_mb = 1", "limits.memory_mb: must be an integer, at least 16"),
+        ("memory_mb = 64", "memory = 64", "limits.memory: unknown key"),
+        ("memory_mb = 64", "test_seconds = -1", "limits.test_seconds: must be a number of seconds"),
+        ("memory_mb = 64", "test_seconds = true", "limits.test_seconds: must be a number of seconds"),
+        ('source = "main.py"', 'source = "../main.py"', "languages.python.source: must be a path inside"),
+        ('source = "main.py"', 'source = "/main.py"', "languages.python.source: must be a path inside"),
+        ('source = "main.py"', 'source = "main.py"\ntemplate = "no.py"', "there is no file 'no.py'"),
+        ('run = ["{python}", "{source}"]', 'run = "python"', "languages.python.run: must be a list of texts"),
+        ('run = ["{python}", "{source}"]', "", "languages.python.run: is missing"),
+        ("[languages.python]", "[languages]\n[other]", "languages: needs at least one language"),
+        ("[limits]", "limits = 3\n[other]", "limits: must be a table"),
+        ("[limits]", "[[limits]]", "limits: must be a table"),
+        ("[limits]", "solutions = 3\n[limits]", "solutions: must be written as [[solutions]]"),
+        ("id = 7", "id = ", "problem.toml"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(write, old, new, complaint):
+    """Every complaint names the file and the key, so that an author finds it without the manual."""
+    with pytest.raises(ProblemError) as caught:
+        load_problem(write(GOOD.replace(old, new)))
+    assert complaint in str(caught.value)
+    assert "problem.toml" in str(caught.value)
+
+
+def test_declared_solutions_must_exist_and_fit(write):
+    """A solution of an unknown language, and failed tests of a passing one, are refused."""
+    root = write(GOOD)
+    (root / "s.py").write_text("", encoding="utf-8")
+    entry = '[[solutions]]\nfile = "s.py"\nlanguage = "{}"\nexpect = "{}"\nfailed = ["x"]\n'
+    write(GOOD + entry.format("cobol", "failed"))
+    with pytest.raises(ProblemError, match="no language 'cobol'"):
+        load_problem(root)
+    write(GOOD + entry.format("python", "passed"))
+    with pytest.raises(ProblemError, match="goes with expect"):
+        load_problem(root)
+    write(GOOD + entry.format("python", "failed"))
+    assert load_problem(root).solutions[0].failed == ("x",)
+
+
+def test_a_directory_without_a_problem_is_refused(tmp_path):
+    """The sentence names the file that is missing."""
+    with pytest.raises(ProblemError, match=r"problem\.toml: no such file"):
+        load_problem(tmp_path)
+    with pytest.raises(ProblemError, match="no such directory"):
+        load_problems(tmp_path / "none")
+
+
+def test_an_operators_directory_adds_to_the_bundled_problems(write):
+    """Both are there, by slug; a slug or an id taken twice is refused."""
+    root = write(GOOD.replace("id = 7", "id = 700"))
+    problems = load_problems(root.parent)
+    assert {"leader-election", "sum"} <= set(problems)
+    write(GOOD.replace("id = 7", "id = 700").replace('"sum"', '"other"'), "other")
+    with pytest.raises(ProblemError, match="has the id or the slug"):
+        load_problems(root.parent)
+
+
+def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write):
+    """A single file of any name is started; among several the declared name decides."""
+    language = load_problem(write(GOOD)).languages["python"]
+    assert language.entry({"main.py": "", "util.py": ""}) == "main.py"
+    assert language.entry({"mine.py": "", "notes.txt": ""}) == "mine.py"
+    assert language.entry({"a.py": "", "b.py": ""}) is None
+    expanded = language.expand(("cc", "-o", "x", "{sources}"), {"b.py": "", "a.py": ""}, "a.py")
+    assert expanded == ("cc", "-o", "x", "a.py", "b.py")
+
+
+def test_importing_the_judge_is_light():
+    """The server imports it at start: neither pytest nor the harness come along."""
+    code = "import sys, subcli.judge; print(sorted({'pytest', '_pytest', 'subcli.judge.harness'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
