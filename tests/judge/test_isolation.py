@@ -89,6 +89,7 @@ for pid in (os.getppid(), 1):
             handle = os.open(f"/proc/{pid}/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
             if os.fstat(handle).st_mode & 0o170000 == 0o140000:
                 os.write(handle, report)
+            os.close(handle)
         except OSError:
             pass
 for fd in range(4, 64):
