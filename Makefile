@@ -33,7 +33,7 @@ test: $(VENV)/.dev  ## all tests, the core's branch coverage first
 test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 	$(BIN)/python -m pytest tests/core -q --cov-config=pyproject.toml --cov-branch --cov-fail-under=100 \
 	  --cov=subcli.protocol --cov=subcli.submission --cov=subcli.watch --cov=subcli.recovery \
-	  --cov=subcli.happened --cov=subcli.catchup \
+	  --cov=subcli.happened --cov=subcli.repeat --cov=subcli.catchup \
 	  --cov=subcli.secret --cov=subcli.errors --cov-report=term
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers

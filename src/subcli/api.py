@@ -18,10 +18,11 @@ import httpx
 import msgspec
 
 from subcli.auth import Authenticator
-from subcli.errors import NetworkError, NotFoundError, SubcliError
+from subcli.errors import NetworkError, NotFoundError, SubcliError, unauthorized
 from subcli.happened import AskedInVain, Blocked
 from subcli.network import proxy_wants_credentials, retry_after, same_origin, unreached, untrusted
-from subcli.recovery import MAX_ATTEMPTS, repeat_request, unauthorized
+from subcli.recovery import MAX_ATTEMPTS
+from subcli.repeat import repeat_request
 from subcli.secret import redact
 
 Json: TypeAlias = dict[str, Any]

@@ -101,3 +101,36 @@ class InternalError(SubcliError):
     """A fault of subcli itself."""
 
     kind = "internal"
+
+
+# -- sentences that are said in more than one place ---------------------------------------------------
+
+
+def unreachable(reason: str) -> NetworkError:
+    """The error for a server that never answered; ``reason`` names the address tried."""
+    return NetworkError(
+        f"No server answers: {reason}.",
+        hint="Name the server with `--server URL`, or start one here with `subcli serve`.",
+    )
+
+
+def unauthorized(reason: str, hint: str = "") -> AuthError:
+    """The error for a server that does not accept who we are, or wants to know it."""
+    said = f": {reason}" if reason else ""
+    return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
+
+
+def not_found() -> NotFoundError:
+    """The error for an id that the server does not know, or does not show to this user."""
+    return NotFoundError(
+        "No such submission, or none that you may see.",
+        hint="`subcli list` shows yours; `--server` and the login decide whose they are.",
+    )
+
+
+def rate_limited() -> RateLimitedError:
+    """The error for having been told to wait once too often."""
+    return RateLimitedError(
+        "The server is still limiting the rate after all attempts.",
+        hint="Wait a few minutes, then take it up again with `subcli watch`.",
+    )

@@ -44,12 +44,12 @@ from typing import Final, Literal, TypeAlias, assert_never
 import msgspec
 
 from subcli.errors import (
-    AuthError,
     NetworkError,
-    NotFoundError,
-    RateLimitedError,
     ServerError,
-    SubcliError,
+    not_found,
+    rate_limited,
+    unauthorized,
+    unreachable,
 )
 from subcli.happened import (
     Action,
@@ -262,14 +262,6 @@ def _first_contact(state: State, reason: str) -> Step:
     return state, Stop(unreachable(reason))
 
 
-def unreachable(reason: str) -> NetworkError:
-    """The error for a server that never answered; ``reason`` names the address tried."""
-    return NetworkError(
-        f"No server answers: {reason}.",
-        hint="Name the server with `--server URL`, or start one here with `subcli serve`.",
-    )
-
-
 def _look_then_retry(state: State, trouble: Trouble) -> Step:
     """The verdict may be there already: ask before waiting."""
     return _with(state, purpose="retry", trouble=trouble), CatchUp()
@@ -295,12 +287,6 @@ def _unauthorized(state: State, reason: str) -> Step:
     return _with(state, refusals=state.refusals + 1, trouble=Trouble(reason=reason)), Refresh()
 
 
-def unauthorized(reason: str, hint: str = "") -> AuthError:
-    """The error for a server that does not accept who we are, or wants to know it."""
-    said = f": {reason}" if reason else ""
-    return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
-
-
 def _refreshed(state: State, ok: bool, hint: str) -> Step:
     if not ok:
         return state, Stop(unauthorized(state.trouble.reason, hint))
@@ -315,28 +301,12 @@ def _not_found(state: State, trouble: Trouble, now: float) -> Step:
     return state, Stop(not_found())
 
 
-def not_found() -> NotFoundError:
-    """The error for an id that the server does not know, or does not show to this user."""
-    return NotFoundError(
-        "No such submission, or none that you may see.",
-        hint="`subcli list` shows yours; `--server` and the login decide whose they are.",
-    )
-
-
 def _rate_limited(state: State, trouble: Trouble, random: float) -> Step:
     attempt = state.attempts + 1
     if attempt > state.max_attempts:
         return state, Stop(rate_limited())
     delay = min(max(backoff(attempt, random), trouble.told_s or 0.0), MAX_TOLD_WAIT_S)
     return _with(state, attempts=attempt), Connect(delay, attempt, trouble.code, trouble.reason or "rate limited")
-
-
-def rate_limited() -> RateLimitedError:
-    """The error for having been told to wait once too often."""
-    return RateLimitedError(
-        "The server is still limiting the rate after all attempts.",
-        hint="Wait a few minutes, then take it up again with `subcli watch`.",
-    )
 
 
 def _caught_up(state: State, over: bool, now: float, random: float) -> Step:
@@ -389,38 +359,3 @@ def _poll_again(state: State, asked: AskedInVain, random: float) -> Step:
         )
     delay = min(max(backoff(failures, random), asked.retry_after or 0.0), MAX_TOLD_WAIT_S)
     return _with(state, unanswered=failures), Poll(delay, state.trouble.reason)
-
-
-def repeat_request(
-    asked: AskedInVain, *, attempt: int, answered: bool, repeatable: bool, max_attempts: int, random: float
-) -> float | SubcliError:
-    """Whether a REST request is sent again: seconds to wait, or the error that ends it.
-
-    Args:
-        asked: what came of it.
-        attempt: how often it was sent, from 1.
-        answered: whether this server was there at least once.
-        repeatable: whether sending it again can do no harm, although its effect is unknown.
-        max_attempts: repeats allowed.
-        random: in [0, 1).
-    """
-    told = min(max(backoff(attempt, random), asked.retry_after or 0.0), MAX_TOLD_WAIT_S)
-    match asked.status:
-        case None if not answered:
-            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(asked.reason)
-        case None:
-            if repeatable and attempt <= max_attempts:
-                return told
-            return NetworkError(f"The server did not answer: {asked.reason}.")
-        case 401:
-            return unauthorized(asked.reason)
-        case 404:
-            return NotFoundError(asked.reason or "The server does not know this.")
-        case 429:
-            return told if attempt <= max_attempts else rate_limited()
-        case 503:
-            return told if attempt <= max_attempts else ServerError(f"The server is not available: {asked.reason}.")
-        case _:
-            if asked.status >= 500 and repeatable and attempt <= max_attempts:
-                return told
-            return ServerError(f"The server answered {asked.status}: {asked.reason}.")

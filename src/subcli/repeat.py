@@ -1,0 +1,78 @@
+"""Whether a REST request is sent again (contract, sections 6 and 7). Pure, as :mod:`subcli.recovery` is.
+
+=====================  ===========================================================================
+no answer              never one from this server: once more after 1 s; else if harmless, after the backoff
+401                    the caller authenticates again once; then stop (auth)
+404                    stop (not found)
+429, 503               wait ``Retry-After`` or the backoff; attempts used up: stop
+400, 409, 413, 422     stop (usage): the server's own sentence says what is wrong
+other 5xx              if harmless, after the backoff; else stop (server)
+anything else          stop (server)
+=====================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from subcli.errors import (
+    NetworkError,
+    NotFoundError,
+    ServerError,
+    SubcliError,
+    UsageError,
+    rate_limited,
+    unauthorized,
+    unreachable,
+)
+from subcli.happened import AskedInVain
+from subcli.recovery import FIRST_CONTACT_DELAY_S, MAX_TOLD_WAIT_S, backoff
+
+_LATER: Final = "Try again later; `subcli list` shows what was handed in."
+_NOT_FOUND: Final = "Check the id or name, and `--server`."
+_REFUSED: Final = "The server refused it; nothing was handed in or changed."
+
+
+def repeat_request(
+    asked: AskedInVain, *, attempt: int, answered: bool, repeatable: bool, max_attempts: int, random: float
+) -> float | SubcliError:
+    """Whether a REST request is sent again: seconds to wait, or the error that ends it.
+
+    Args:
+        asked: what came of it.
+        attempt: how often it was sent, from 1.
+        answered: whether this server was there at least once.
+        repeatable: whether sending it again can do no harm, although its effect is unknown.
+        max_attempts: repeats allowed.
+        random: in [0, 1).
+    """
+    told = min(max(backoff(attempt, random), asked.retry_after or 0.0), MAX_TOLD_WAIT_S)
+    match asked.status:
+        case None if not answered:
+            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(asked.reason)
+        case None:
+            if repeatable and attempt <= max_attempts:
+                return told
+            return NetworkError(f"The server did not answer: {asked.reason}.", hint=_LATER)
+        case 401:
+            return unauthorized(asked.reason)
+        case 404:
+            return NotFoundError(_sentence(asked.reason), hint=_NOT_FOUND)
+        case 429:
+            return told if attempt <= max_attempts else rate_limited()
+        case 503:
+            return (
+                told
+                if attempt <= max_attempts
+                else ServerError(f"The server is not available: {asked.reason}.", hint=_LATER)
+            )
+        case 400 | 409 | 413 | 415 | 422:
+            return UsageError(_sentence(asked.reason), hint=_REFUSED)
+        case _:
+            if asked.status >= 500 and repeatable and attempt <= max_attempts:
+                return told
+            return ServerError(f"The server answered {asked.status}: {asked.reason.rstrip('.')}.", hint=_LATER)
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason.rstrip('.')}." if reason else "The server does not know this."
