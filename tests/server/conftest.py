@@ -92,7 +92,8 @@ class Live:
         return int(response.json()["submission_id"])
 
     async def watch(self, submission_id: object, query: str = "", **options: Any) -> ClientConnection:
-        url = f"{self.url.replace('http', 'ws')}/ws/submissions/{submission_id}{query}"
+        base = options.pop("url", self.url.replace("http", "ws"))
+        url = f"{base}/ws/submissions/{submission_id}{query}"
         options = {"compression": None, "proxy": None, **options}
         return await self.sockets.enter_async_context(connect(url, **options))
 
@@ -171,3 +172,8 @@ def start(tmp_path: Path) -> Callable[..., Any]:
 async def live(start: Callable[..., Any]) -> AsyncIterator[Live]:
     async with start() as server:
         yield server
+
+
+@pytest.fixture
+def problem() -> Problem:
+    return make_problem()

@@ -2,21 +2,313 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-async def messages(socket: Any) -> list[dict[str, Any]]:
+
+async def messages(socket: ClientConnection) -> list[dict[str, Any]]:
     return [json.loads(text) async for text in socket]
+
+
+async def next_event(socket: ClientConnection) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        return dict(json.loads(await socket.recv()))
+
+
+async def closed(socket: ClientConnection, seconds: float = 5) -> tuple[int | None, str | None]:
+    async with asyncio.timeout(seconds):
+        with suppress(ConnectionClosed):
+            async for _ in socket:
+                pass
+    return socket.close_code, socket.close_reason
+
+
+def seqs(events: Sequence[dict[str, Any]]) -> list[int]:
+    return [event["seq"] for event in events]
 
 
 async def test_every_event_then_close_1000(live: Any) -> None:
     """A watcher gets every event from 1 on, numbered without holes, then close 1000."""
     submission_id = await live.submit()
-    socket = await live.watch(submission_id)
-    events = await messages(socket)
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    watcher = await live.watch(submission_id)
+    events = await messages(watcher)
+    assert seqs(events) == list(range(1, len(events) + 1))
     assert [event["type"] for event in events][-2:] == ["status_update", "complete"]
     assert {event["submission_id"] for event in events} == {submission_id}
-    assert all("timestamp" in event for event in events)
-    assert socket.close_code == 1000
+    assert all(event["timestamp"].endswith("Z") for event in events)
+    assert watcher.close_code == 1000
+
+
+async def test_a_late_watcher_sees_the_very_same(live: Any) -> None:
+    """One who connects after the end gets the same texts, and the log over REST has them too."""
+    submission_id = await live.submit()
+    early = [text async for text in await live.watch(submission_id)]
+    late = [text async for text in await live.watch(submission_id, "?token=whatever")]
+    page = (await live.http.get(f"/api/submissions/{submission_id}/events")).json()
+    assert early == late
+    assert [json.loads(text) for text in early] == page["events"]
+
+
+async def test_resuming_after_a_position(live: Any) -> None:
+    """`after_seq=N` gives what follows N; after the last event there is nothing left but close 1000."""
+    submission_id = await live.submit()
+    whole = await messages(await live.watch(submission_id))
+    rest = await messages(await live.watch(submission_id, "?token=&after_seq=3"))
+    assert rest == whole[3:]
+    for beyond in (len(whole), 10**17):
+        watcher = await live.watch(submission_id, f"?after_seq={beyond}")
+        assert await messages(watcher) == []
+        assert watcher.close_code == 1000
+
+
+async def test_each_event_travels_while_the_next_is_awaited(live: Any) -> None:
+    """Two watchers, one of them late, see each event when it happens, with the same seq."""
+    submission_id = await live.submit("wait")
+    first = await live.watch(submission_id)
+    assert (await next_event(first))["status"] == "pending"
+    await live.judge.events.put({"type": "status_update", "status": "building"})
+    building = await next_event(first)
+    second = await live.watch(submission_id)
+    assert (await next_event(second))["seq"] == 1
+    assert await next_event(second) == building
+    for name in ("One", "Two"):
+        await live.judge.events.put({"type": "test_result", "test_name": name, "status": "passed"})
+        event = await next_event(first)
+        assert event["test_name"] == name
+        assert await next_event(second) == event
+    await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
+    assert (await next_event(first))["type"] == (await next_event(second))["type"] == "complete"
+    assert await closed(first) == await closed(second) == (1000, "")
+
+
+@pytest.mark.parametrize("path", ["9999", "abc", "-1", "1.5", "9" * 40, "%2e%2e", "", "1/2", "٣"])
+async def test_what_is_not_there_is_4004(live: Any, path: str) -> None:
+    """An absent submission, and a path that names none: accepted, then closed with 4004."""
+    await live.submit()
+    assert await closed(await live.watch(path)) == (4004, "submission not found")
+
+
+async def test_another_path_is_closed_with_a_code(live: Any) -> None:
+    """A WebSocket anywhere else gets a close code and not a bare HTTP 403."""
+    assert (await closed(await live.watch("../../other/path")))[0] == 4004
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "", "1.5", "9" * 30])
+async def test_a_position_that_is_none(live: Any, after: str) -> None:
+    """`after_seq` that is not a number is closed with 1008 and says so."""
+    submission_id = await live.submit()
+    code, reason = await closed(await live.watch(submission_id, f"?after_seq={after}"))
+    assert (code, "after_seq" in str(reason)) == (1008, True)
+
+
+async def test_the_eleventh_connection(live: Any) -> None:
+    """Ten connections a submission; the eleventh is told when to come again, and may when one has left."""
+    submission_id = await live.submit("wait")
+    watchers = [await live.watch(submission_id) for _ in range(10)]
+    for watcher in watchers:
+        await next_event(watcher)
+    assert await closed(await live.watch(submission_id)) == (4029, "retry_after=5")
+    other = await live.watch(await live.submit())
+    assert await next_event(other)
+    await watchers[3].close()
+    await asyncio.sleep(0.05)
+    assert (await next_event(await live.watch(submission_id)))["seq"] == 1
+
+
+@pytest.mark.parametrize("ping", ["ping", '{"type":"ping"}', '{ "type" : "ping", "id": 7 }'])
+async def test_both_pings_are_answered(live: Any, ping: str) -> None:
+    """The bare ping of the specification's client and the JSON one get the text `pong`."""
+    watcher = await live.watch(await live.submit("wait"))
+    await next_event(watcher)
+    await watcher.send(ping)
+    async with asyncio.timeout(5):
+        assert await watcher.recv() == "pong"
+
+
+async def test_what_is_not_known_is_ignored(live: Any) -> None:
+    """Binary, broken and unknown messages are passed over; the socket lives on."""
+    watcher = await live.watch(await live.submit("wait"))
+    await next_event(watcher)
+    deep = "[" * 20_000 + '"ping"'
+    for strange in (b"ping", "{", "[]", '"ping"', '{"type":"other"}', '{"type":["ping"]}', "PING", "", deep):
+        await watcher.send(strange)
+    await watcher.send("ping")
+    async with asyncio.timeout(5):
+        assert await watcher.recv() == "pong"
+
+
+async def test_pongs_and_events_do_not_mix(live: Any) -> None:
+    """Under a flood of pings every message still is a whole one, and every event comes."""
+    submission_id = await live.submit("wait")
+    watcher = await live.watch(submission_id)
+
+    async def ping() -> None:
+        for _ in range(300):
+            await watcher.send("ping")
+
+    async def judge() -> None:
+        for number in range(300):
+            await live.judge.events.put(
+                {"type": "test_result", "test_name": f"{number}", "status": "passed", "output": "x" * 500}
+            )
+        await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
+
+    pinging, judging = asyncio.create_task(ping()), asyncio.create_task(judge())
+    texts = [text async for text in watcher]
+    await asyncio.gather(judging, pinging, return_exceptions=True)
+    events = [json.loads(text) for text in texts if text != "pong"]
+    assert seqs(events) == list(range(1, len(events) + 1))
+    assert len(events) >= 302
+
+
+async def test_a_silent_client_is_closed_with_1001(start: Callable[..., Any]) -> None:
+    """Without any message for the connection timeout: 1001; with pings it stays."""
+    async with start(idle=0.4) as live:
+        submission_id = await live.submit("wait")
+        silent, alive = await live.watch(submission_id), await live.watch(submission_id)
+
+        async def ping() -> None:
+            while True:
+                await alive.send("ping")
+                await asyncio.sleep(0.1)
+
+        pinging = asyncio.create_task(ping())
+        assert (await closed(silent))[0] == 1001
+        await asyncio.sleep(0.3)
+        assert alive.close_code is None
+        pinging.cancel()
+
+
+async def test_a_message_that_is_too_large_is_1009(live: Any) -> None:
+    """A client's message over 64 KB closes with 1009; one of 64 KB does not."""
+    watcher = await live.watch(await live.submit("wait"))
+    await watcher.send("x" * 65_536)
+    await watcher.send("ping")
+    while await watcher.recv() != "pong":
+        pass
+    await watcher.send("x" * 65_537)
+    assert (await closed(watcher))[0] == 1009
+
+
+async def test_our_own_fault_is_1011(live: Any, tmp_path: Path) -> None:
+    """When the server itself fails behind the handshake, the client is told so by a close code."""
+    submission_id = await live.submit()
+    await live.ended(submission_id)
+    with sqlite3.connect(tmp_path / "subcli.db") as database:
+        database.execute("ALTER TABLE events RENAME TO elsewhere")
+    database.close()
+    assert (await closed(await live.watch(submission_id)))[0] == 1011
+
+
+async def test_a_stopping_server_closes_with_1012(start: Callable[..., Any]) -> None:
+    """Whoever watches when the server stops is told that it restarts."""
+    async with start() as live:
+        watcher = await live.watch(await live.submit("wait"))
+        await next_event(watcher)
+        live.server.should_exit = True
+        assert (await closed(watcher))[0] == 1012
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example:8000"}]
+)
+async def test_other_web_pages_are_refused(live: Any, headers: dict[str, str]) -> None:
+    """A page of another origin, or one that reaches us by a name of its own, gets nothing."""
+    submission_id = await live.submit()
+    options: dict[str, Any] = {"additional_headers": {k: v for k, v in headers.items() if k != "Host"}}
+    if "Host" in headers:
+        port = int(live.url.rsplit(":", 1)[1])
+        options.update(host="127.0.0.1", port=port)
+        watcher = await live.watch(submission_id, url=f"ws://{headers['Host']}", **options)
+    else:
+        watcher = await live.watch(submission_id, **options)
+    assert (await closed(watcher))[0] == 4003
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:1", "http://[::1]:3000"])
+async def test_pages_of_this_machine_may_watch(live: Any, origin: str) -> None:
+    """A page served from this machine, as a developer's is, may open the socket."""
+    watcher = await live.watch(await live.submit(), additional_headers={"Origin": origin})
+    assert (await messages(watcher))[-1]["type"] == "complete"
+
+
+def raw_watcher(url: str, submission_id: int) -> socket.socket:
+    """A WebSocket that takes the handshake and then reads nothing."""
+    host, port = url.removeprefix("http://").split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect((host, int(port)))
+    key = base64.b64encode(os.urandom(16)).decode()
+    raw.sendall(
+        f"GET /ws/submissions/{submission_id} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    return raw
+
+
+async def test_a_reader_that_does_not_read_is_let_go(start: Callable[..., Any]) -> None:
+    """It is closed with 1013 after a bounded time, and never holds up the others."""
+    async with start(send=0.3) as live:
+        submission_id = await live.submit("wait")
+        frozen = raw_watcher(live.url, submission_id)
+        healthy = await live.watch(submission_id, max_queue=None)
+        count = 200
+        for number in range(count):
+            live.judge.events.put_nowait(
+                {"type": "test_result", "test_name": f"{number}", "status": "passed", "output": "x" * 60_000}
+            )
+        live.judge.events.put_nowait({"type": "complete", "final_status": "passed", "summary": {}})
+        async with asyncio.timeout(20):
+            events = await messages(healthy)
+        assert seqs(events) == list(range(1, len(events) + 1))
+        assert len(events) > count
+        await live.until(lambda: len(live.server.server_state.tasks) == 0)
+        frozen.settimeout(0)
+        received = b""
+        while True:
+            try:
+                chunk = frozen.recv(1 << 20)
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+                continue
+            except ConnectionResetError:
+                break
+            received += chunk
+            if not chunk or received.endswith(b"reading too slowly"):
+                break
+        frozen.close()
+        assert received.endswith((1013).to_bytes(2, "big") + b"reading too slowly")
+        assert len(received) < 12_000_000
+
+
+async def test_a_frozen_reader_is_hung_up_on_in_the_end(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not even read the close is dropped, so that connections cannot pile up."""
+    monkeypatch.setattr("subcli.server.sockets._LINGER", 0.2)
+    async with start(send=0.2) as live:
+        submission_id = await live.submit("wait")
+        frozen = raw_watcher(live.url, submission_id)
+        for number in range(200):
+            live.judge.events.put_nowait(
+                {"type": "test_result", "test_name": f"{number}", "status": "passed", "output": "x" * 60_000}
+            )
+
+        def sockets() -> int:
+            return sum(hasattr(c, "close_now") for c in live.server.server_state.connections)
+
+        await live.until(lambda: sockets() == 1)
+        await live.until(lambda: sockets() == 0, seconds=10)
+        frozen.close()

@@ -15,7 +15,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
 
 from subcli.judge import Problem
 from subcli.server.bus import MemoryBus
@@ -84,12 +85,13 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        max_body_size=limits.body_bytes,
     )
     app.include_router(make_router(services), prefix="/api")
     _add_pages(app)
     _add_error_handlers(app)
     gateway = Gateway(store, journal, DEMO_USER, limits)
-    app.add_middleware(Guard, gateway=gateway, body_bytes=limits.body_bytes)
+    app.add_middleware(Guard, gateway=gateway)
     return app
 
 
@@ -115,9 +117,15 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": _sentence(error.errors())}, 422)
 
-    @app.exception_handler(DBAPIError)
-    async def database_away(_request: Request, error: DBAPIError) -> JSONResponse:
-        _log.error("the database did not answer: %s", error.orig)
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
+        # Those that FastAPI raises itself have no full stop.
+        detail = f"{str(error.detail).rstrip('.')}."
+        return JSONResponse({"detail": detail}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(SQLAlchemyError)
+    async def database_away(_request: Request, error: SQLAlchemyError) -> JSONResponse:
+        _log.error("the database did not answer: %s", getattr(error, "orig", error))
         detail = "The server's database does not answer; try again."
         return JSONResponse({"detail": detail}, 503, headers={"Retry-After": "2"})
 

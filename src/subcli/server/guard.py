@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, and how much they may send.
+"""What stands before every request: who may ask.
 
 In demo mode anybody on this machine may hand in code that then runs here. A web page must not: its scripts
 can reach a loopback port, and with a name of its own that resolves to 127.0.0.1 (DNS rebinding) it would
@@ -9,11 +9,10 @@ must be one too.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from subcli.protocol import CloseCode
@@ -25,12 +24,11 @@ _STRANGER: Final = "A demo server answers only to names of this machine, such as
 
 
 class Guard:
-    """ASGI middleware: names of this machine only, bounded bodies, sockets straight to the gateway."""
+    """ASGI middleware: names of this machine only, and sockets straight to the gateway."""
 
-    def __init__(self, app: App, gateway: App, body_bytes: int) -> None:
+    def __init__(self, app: App, gateway: App) -> None:
         self._app = app
         self._gateway = gateway
-        self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -41,25 +39,11 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        too_large = f"The request body has more than {self._body_bytes} bytes."
-        left = self._body_bytes
-
-        async def receive_some() -> MutableMapping[str, Any]:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, too_large)
-            return message
-
-        length = _header(scope, b"content-length")
-        if not _is_local(scope):
+        if _is_local(scope):
+            await self._app(scope, receive, send)
+        else:
             # RFC 9110, section 15.5.20: the request was sent to a server that does not answer for that host.
             await JSONResponse({"detail": _STRANGER}, 421)(scope, receive, send)
-        elif length.isdecimal() and int(length) > self._body_bytes:
-            await JSONResponse({"detail": too_large}, 413)(scope, receive, send)
-        else:
-            await self._app(scope, receive_some, send)
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:

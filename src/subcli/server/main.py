@@ -19,7 +19,8 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from subcli.judge import ProblemError, judge, load_problems
+from subcli.judge import ProblemError, load_problems
+from subcli.judge import judge as judge_in_processes
 from subcli.protocol import MAX_MESSAGE_BYTES
 from subcli.server.app import create_app
 from subcli.server.database import open_database
@@ -27,17 +28,19 @@ from subcli.server.guard import is_loopback
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.sockets import GatewayProtocol
 from subcli.server.store import Store
+from subcli.server.worker import Judge
 
 _BACKLOG: Final = 2048
 
 
-def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None]) -> None:
+def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: Judge = judge_in_processes) -> None:
     """Serve until SIGINT or SIGTERM, then close every socket with 1012 and return.
 
     What is being judged then stays to be judged again by the next start.
 
     Args:
         on_ready: called once, when requests are answered.
+        judge: another one is for tests.
 
     Raises:
         ServeError: it cannot start.

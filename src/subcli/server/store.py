@@ -42,6 +42,8 @@ T = TypeVar("T")
 _THREADS: Final = 4
 _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
 _ENDED: Final = "complete"
+_PAGE_BYTES: Final = 512 * 1024
+"""A page ends here, so that what a slow watcher holds in memory is bounded."""
 _SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
@@ -334,7 +336,7 @@ class Store:
             return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
 
     def page(self, submission_id: int, after: int, limit: int) -> Page:
-        """At most `limit` events after position `after`.
+        """At most `limit` events after position `after`, and at most about 512 KiB of them.
 
         Raises:
             UnknownSubmissionError: no such submission.
@@ -351,9 +353,17 @@ class Store:
                 .where(events.c.submission_id == submission_id, events.c.seq > after)
                 .order_by(events.c.seq)
                 .limit(limit + 1)
-            ).all()
-        found = tuple(record(row.seq, row.payload, last=row.type == _ENDED) for row in rows[:limit])
-        return Page(found, more=len(rows) > limit, ended=ended.final_status is not None)
+            )
+            found: list[Record] = []
+            size = 0
+            more = False
+            for row in rows:
+                if len(found) == limit or size > _PAGE_BYTES:
+                    more = True
+                    break
+                found.append(record(row.seq, row.payload, last=row.type == _ENDED))
+                size += len(row.payload)
+        return Page(tuple(found), more, ended=ended.final_status is not None)
 
     def positions(self, ids: Collection[int]) -> dict[int, int]:
         """The last seq of each of these submissions."""

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.judge import Job, Problem
 from subcli.protocol import TERMINAL_STATUSES, timestamp
@@ -90,7 +90,7 @@ class Workers:
             try:
                 for submission_id in await self._store.run(self._store.claimable):
                     self._queue.put(submission_id)
-            except DBAPIError:
+            except SQLAlchemyError:
                 _log.warning("the database did not answer; looking again later", exc_info=True)
             await asyncio.sleep(self._limits.lease / 3)
 
@@ -99,7 +99,7 @@ class Workers:
             submission_id = await self._queue.get()
             try:
                 claim = await self._store.run(self._store.claim, submission_id, self._name, self._limits.lease)
-            except DBAPIError:
+            except SQLAlchemyError:
                 _log.warning("submission %s could not be claimed; later", submission_id, exc_info=True)
                 await asyncio.sleep(_RETRY_DELAY)
                 continue
@@ -119,14 +119,14 @@ class Workers:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-                with suppress(DBAPIError):
+                with suppress(SQLAlchemyError):
                     await self._store.run(self._store.release, claim)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("submission %s: %r; to be judged again", claim.submission_id, error, exc_info=error)
 
     async def _tell_positions(self) -> None:
         """Tell those who wait next that they have moved up."""
-        with suppress(DBAPIError):
+        with suppress(SQLAlchemyError):
             waiting = await self._store.run(self._store.waiting, _TOLD)
             for position, submission_id in enumerate(waiting, 1):
                 moved = {"type": "status_update", "status": "pending", "queue_position": position}
@@ -172,6 +172,11 @@ class _Judging:
         reading = asyncio.create_task(self._read_judge(job, ready))
         try:
             fault = await self._append_all(ready)
+        except (LostClaimError, SQLAlchemyError):
+            raise
+        except Exception as error:
+            _log.exception("submission %s: an event could not be kept", claim.submission_id)
+            fault = f"The judge failed: {type(error).__name__}."
         finally:
             reading.cancel()
             await asyncio.wait([reading])
@@ -232,7 +237,7 @@ class _Judging:
                 await self._journal.append(self._claim.submission_id, batch, self._claim.fence)
             except (EndedError, StaleFenceError):
                 raise LostClaimError from None
-            except DBAPIError:
+            except SQLAlchemyError:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_RETRY_DELAY)
@@ -244,7 +249,7 @@ class _Judging:
             await asyncio.sleep(self._limits.lease / 3)
             try:
                 held = await self._store.run(self._store.renew, self._claim, self._limits.lease)
-            except DBAPIError:
+            except SQLAlchemyError:
                 continue
             if not held and judging is not None:
                 judging.cancel()

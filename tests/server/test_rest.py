@@ -1,0 +1,303 @@
+"""The REST half over a real server (contract, section 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+BODY = {"problem": "echo", "language": "python", "source_code": "print()"}
+
+
+async def post(live: Any, **changes: Any) -> httpx.Response:
+    body = {name: value for name, value in {**BODY, **changes}.items() if value is not None}
+    response = await live.http.post("/api/submissions", json=body)
+    assert isinstance(response, httpx.Response)
+    return response
+
+
+def sentence(response: httpx.Response) -> str:
+    detail = response.json()["detail"]
+    assert isinstance(detail, str)
+    assert detail.endswith(".")
+    return detail
+
+
+async def test_info_names_only_what_is_there(live: Any) -> None:
+    """`/info` says demo, and as features what this server really has."""
+    info = (await live.http.get("/api/info")).json()
+    assert info["name"] == "subcli"
+    assert info["demo"] is True
+    assert info["features"] == ["resume", "idempotency"]
+
+
+async def test_problems(live: Any) -> None:
+    """A problem is found by its id and by its slug, with its languages and a template."""
+    [listed] = (await live.http.get("/api/problems")).json()["problems"]
+    assert (listed["id"], listed["slug"], listed["languages"]) == (7, "echo", ["javascript", "python"])
+    by_id, by_slug = [(await live.http.get(f"/api/problems/{p}")).json() for p in ("7", "echo")]
+    assert by_id == by_slug
+    assert by_id["description"] == "Say it again."
+    template = (await live.http.get("/api/problems/echo/template/python")).json()
+    assert list(template["files"]) == ["solution.py"]
+    for path in ("nope", "8", "echo/template/cobol"):
+        response = await live.http.get(f"/api/problems/{path}")
+        assert response.status_code == 404
+        sentence(response)
+
+
+async def test_a_submission_from_hand_in_to_verdict(live: Any) -> None:
+    """201 with both names of the id, its page's URL, and later a snapshot with everything."""
+    response = await post(live, problem=None, problem_id=7)
+    made = response.json()
+    assert response.status_code == 201
+    assert made["submission_id"] == made["id"]
+    assert (made["status"], made["final_status"], made["attempt"]) == ("pending", None, 1)
+    page = await live.http.get(made["url"])
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert (await live.http.get("/static/submission.js")).status_code == 200
+    snapshot = await live.ended(made["id"])
+    assert snapshot["status"] == "completed"
+    assert snapshot["final_status"] == "passed"
+    assert snapshot["summary"] == {"total_tests": 2, "passed": 2, "failed": 0, "duration_ms": 10.0}
+    assert snapshot["finished_at"] >= snapshot["created_at"]
+    assert snapshot["last_seq"] == 7
+    assert live.judge.jobs[0].files == {"solution.py": "print()"}
+
+
+async def test_files_and_their_names(live: Any) -> None:
+    """Several files go to the judge as they are named; one source gets the language's name."""
+    files = {"src/a.js": "1", "b.js": "2"}
+    await live.ended((await post(live, language="javascript", source_code=None, files=files)).json()["id"])
+    assert live.judge.jobs[0].files == files
+    assert live.judge.jobs[0].language == "javascript"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"problem": "nope"}, 404, "echo"),
+        ({"problem": None, "problem_id": 8}, 404, "echo"),
+        ({"problem_id": 7}, 422, "either"),
+        ({"problem": None}, 422, "either"),
+        ({"language": "cobol"}, 422, "javascript, python"),
+        ({"language": None}, 422, "language"),
+        ({"language": 5}, 422, "language"),
+        ({"source_code": None}, 422, "either"),
+        ({"files": {"a.py": "1"}}, 422, "either"),
+        ({"source_code": ""}, 422, "empty"),
+        ({"source_code": " \n\t"}, 422, "empty"),
+        ({"source_code": "a\0b"}, 422, "binary"),
+        ({"source_code": "x" * (256 * 1024 + 1)}, 413, "256 KiB"),
+        ({"source_code": "é" * (128 * 1024 + 1)}, 413, "256 KiB"),
+        ({"source_code": None, "files": {}}, 422, "no file"),
+        ({"source_code": None, "files": {"a": "x" * 200_000, "b": "x" * 200_000}}, 413, "256 KiB"),
+        ({"source_code": None, "files": {f"{n}.py": "x" for n in range(201)}}, 422, "200 files"),
+        ({"source_code": None, "files": {"a": "x", "a/b": "x"}}, 422, "directory"),
+        ({"source_code": None, "files": ["a.py"]}, 422, "files"),
+        ({"source_code": None, "files": {"a.py": 5}}, 422, "files"),
+    ],
+)
+async def test_what_is_refused(live: Any, changes: dict[str, Any], status: int, words: str) -> None:
+    """Bad input gets its status and one sentence that says what is wrong; nothing is made of it."""
+    response = await post(live, **changes)
+    assert response.status_code == status
+    assert words in sentence(response)
+    assert (await live.http.get("/api/submissions")).json() == {"submissions": []}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/.", "C:x", "a" * 101, "x/" * 150],
+)
+async def test_paths_that_lead_elsewhere(live: Any, path: str) -> None:
+    """A file's path is relative, plain and without `..`."""
+    response = await post(live, source_code=None, files={path: "x"})
+    assert response.status_code == 422
+    assert "path" in sentence(response)
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" * 50_000])
+async def test_bodies_that_are_none(live: Any, content: bytes) -> None:
+    """A body that is no JSON object of ours is 422 with a sentence, never 500."""
+    headers = {"Content-Type": "application/json"}
+    response = await live.http.post("/api/submissions", content=content, headers=headers)
+    assert response.status_code in (400, 422)
+    sentence(response)
+
+
+async def test_half_a_surrogate_pair_is_refused(live: Any) -> None:
+    """A text that cannot be UTF-8 is refused, not stored."""
+    content = b'{"problem": "echo", "language": "python", "source_code": "a\\ud800"}'
+    headers = {"Content-Type": "application/json"}
+    assert (await live.http.post("/api/submissions", content=content, headers=headers)).status_code == 422
+
+
+async def test_a_body_without_end(live: Any) -> None:
+    """A body beyond the limit is 413 whether or not it says its length."""
+
+    async def chunks() -> Any:
+        for _ in range(40):
+            yield b" " * 65_536
+
+    headers = {"Content-Type": "application/json"}
+    response = await live.http.post("/api/submissions", content=chunks(), headers=headers)
+    assert response.status_code == 413
+    response = await live.http.post("/api/submissions", content=b" " * 3_000_000, headers=headers)
+    assert response.status_code == 413
+
+
+async def test_the_same_key_gives_the_same_submission(live: Any) -> None:
+    """An Idempotency-Key makes a repeated POST harmless, also ten at once; another content is refused."""
+    headers = {"Idempotency-Key": "k-1"}
+    responses = await asyncio.gather(
+        *(live.http.post("/api/submissions", json=BODY, headers=headers) for _ in range(10))
+    )
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["id"] for response in responses}) == 1
+    other = await live.http.post("/api/submissions", json={**BODY, "source_code": "2"}, headers=headers)
+    assert other.status_code == 422
+    assert "Idempotency-Key" in sentence(other)
+    assert len((await live.http.get("/api/submissions")).json()["submissions"]) == 1
+    await live.ended(responses[0].json()["id"])
+    assert len(live.judge.jobs) == 1
+
+
+async def test_the_list(live: Any) -> None:
+    """The latest first, as many as asked for, of one problem if asked for."""
+    ids = [await live.submit() for _ in range(4)]
+    for query, expected in (("", ids[::-1]), ("?limit=2", ids[:1:-1]), ("?problem=7&limit=1", ids[3:])):
+        listed = (await live.http.get(f"/api/submissions{query}")).json()["submissions"]
+        assert [row["submission_id"] for row in listed] == expected
+    assert (await live.http.get("/api/submissions?problem=nope")).status_code == 404
+    assert (await live.http.get("/api/submissions?limit=0")).status_code == 422
+
+
+async def test_tests_and_their_analyses(live: Any) -> None:
+    """The last result of each test counts; the analysis of a failure stands beside it."""
+    submission_id = await live.submit("wait")
+    for event in (
+        {"type": "test_result", "test_id": "a", "test_name": "One", "status": "failed", "output": "boom"},
+        {"type": "error_analysis", "test_id": "a", "error": "boom", "analysis": "It broke."},
+        {"type": "test_result", "test_id": "b", "test_name": "Two", "status": "passed"},
+        {"type": "test_result", "test_id": "b", "test_name": "Two", "status": "failed"},
+        {"type": "complete", "final_status": "failed", "summary": {}},
+    ):
+        await live.judge.events.put(event)
+    await live.ended(submission_id)
+    body = (await live.http.get(f"/api/submissions/{submission_id}/tests")).json()
+    assert [(row["test_name"], row["status"]) for row in body["tests"]] == [("One", "failed"), ("Two", "failed")]
+    assert body["tests"][0]["output"] == "boom"
+    assert body["tests"][0]["error_analysis"]["analysis"] == "It broke."
+
+
+async def test_events_in_pages(live: Any) -> None:
+    """The log can be read a page at a time, after any position."""
+    submission_id = await live.submit()
+    await live.ended(submission_id)
+    seen: list[int] = []
+    more = True
+    while more:
+        after = seen[-1] if seen else 0
+        path = f"/api/submissions/{submission_id}/events?after_seq={after}&limit=3"
+        page = (await live.http.get(path)).json()
+        seen += [event["seq"] for event in page["events"]]
+        more = page["more"]
+        assert page["last_seq"] == seen[-1]
+    assert seen == [1, 2, 3, 4, 5, 6, 7]
+    assert (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=-1")).status_code == 422
+
+
+@pytest.mark.parametrize("tail", ["", "/tests", "/events", "/cancel"])
+@pytest.mark.parametrize("name", ["999", "0", "-5", "9" * 30])
+async def test_a_submission_that_is_not_there(live: Any, name: str, tail: str) -> None:
+    """404 with a sentence, on every path."""
+    method = live.http.post if tail == "/cancel" else live.http.get
+    response = await method(f"/api/submissions/{name}{tail}")
+    assert response.status_code == 404
+    assert "no submission" in sentence(response)
+
+
+async def test_an_id_that_is_no_number(live: Any) -> None:
+    """422, and the sentence names the field."""
+    response = await live.http.get("/api/submissions/abc")
+    assert response.status_code == 422
+    assert "submission_id" in sentence(response)
+
+
+async def test_cancelling(live: Any) -> None:
+    """The judge is stopped, the verdict is `cancelled`, the watcher is told; a second time is 409."""
+    submission_id = await live.submit("wait")
+    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
+    watcher = await live.watch(submission_id)
+    while '"One"' not in await watcher.recv():
+        pass
+    assert live.judge.running == 1
+    response = await live.http.post(f"/api/submissions/{submission_id}/cancel")
+    assert response.status_code == 200
+    assert response.json()["final_status"] == response.json()["status"] == "cancelled"
+    assert response.json()["summary"]["passed"] == 1
+    texts = [text async for text in watcher]
+    assert '"final_status":"cancelled"' in texts[-1]
+    await live.until(lambda: live.judge.running == 0)
+    again = await live.http.post(f"/api/submissions/{submission_id}/cancel")
+    assert again.status_code == 409
+    assert "verdict" in sentence(again)
+    # The worker goes on with the next.
+    assert (await live.ended(await live.submit()))["final_status"] == "passed"
+
+
+async def test_cancelling_what_waits(live: Any) -> None:
+    """A submission that no worker has taken yet is cancelled without being judged."""
+    running, waiting = await live.submit("wait"), await live.submit()
+    await live.http.post(f"/api/submissions/{waiting}/cancel")
+    await live.http.post(f"/api/submissions/{running}/cancel")
+    last = await live.submit()
+    await live.ended(last)
+    assert len(live.judge.jobs) == 2
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
+async def test_other_web_pages_are_refused(live: Any, headers: dict[str, str]) -> None:
+    """A page of another origin, or by a name of its own for this address, can hand nothing in."""
+    response = await live.http.post("/api/submissions", json=BODY, headers=headers)
+    assert response.status_code == 421
+    sentence(response)
+    assert (await live.http.get("/api/info", headers={"Host": "localhost:1"})).status_code == 200
+
+
+async def test_a_form_cannot_hand_in(live: Any) -> None:
+    """A cross-site POST that needs no preflight (text/plain) is not read as JSON."""
+    response = await live.http.post(
+        "/api/submissions",
+        content=httpx.Request("POST", "http://x", json=BODY).content,
+        headers={"Content-Type": "text/plain"},
+    )
+    assert response.status_code == 422
+
+
+async def test_a_fault_of_ours_is_a_sentence(live: Any, tmp_path: Path) -> None:
+    """When the database fails the answer is 503 with `Retry-After`."""
+    database = sqlite3.connect(tmp_path / "subcli.db")
+    database.execute("ALTER TABLE submissions RENAME TO elsewhere")
+    database.close()
+    response = await live.http.get("/api/submissions")
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
+    sentence(response)
+
+
+async def test_the_openapi_document(live: Any) -> None:
+    """`/docs` shows a document with every call and the shape of its answers."""
+    assert (await live.http.get("/docs")).status_code == 200
+    document = (await live.http.get("/openapi.json")).json()
+    assert "/api/submissions/{submission_id}/events" in document["paths"]
+    for path, calls in document["paths"].items():
+        for call in calls.values():
+            good = next(answer for status, answer in call["responses"].items() if status.startswith("2"))
+            assert good["content"]["application/json"]["schema"], path

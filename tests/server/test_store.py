@@ -1,0 +1,227 @@
+"""The log: numbered, fenced, committed as one, and its snapshot beside it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from subcli.server.schema import DEMO_USER
+from subcli.server.values import (
+    Claim,
+    EndedError,
+    KeyReusedError,
+    NewSubmission,
+    StaleFenceError,
+    UnknownSubmissionError,
+)
+
+
+def new(key: str | None = None, source: str = "print()") -> NewSubmission:
+    return NewSubmission(DEMO_USER, "echo", "python", {"solution.py": source}, key)
+
+
+def claimed(store: Any, submission_id: int, lease: float = 60) -> Claim:
+    claim = store.claim(submission_id, "worker", lease)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def result(name: str, status: str = "passed", **more: Any) -> dict[str, Any]:
+    return {"type": "test_result", "test_name": name, "status": status, "duration_ms": 1, **more}
+
+
+COMPLETE = {"type": "complete", "final_status": "passed", "summary": {"total_tests": 1, "passed": 1}}
+
+
+def test_created_pending_with_its_first_event(store: Any) -> None:
+    """A new submission is pending, and event 1 says so with its place in the queue."""
+    first, _ = store.create(new())
+    second, is_new = store.create(new())
+    assert is_new
+    assert (second.status, second.last_seq, second.id) == ("pending", 1, first.id + 1)
+    [event] = [json.loads(item.text) for item in store.page(second.id, 0, 10).records]
+    assert (event["seq"], event["status"], event["queue_position"]) == (1, "pending", 2)
+
+
+def test_the_same_key_gives_the_same_submission(store: Any) -> None:
+    """A repeated POST with its Idempotency-Key makes no twin."""
+    first, _ = store.create(new("key"))
+    again, is_new = store.create(new("key"))
+    assert (again.id, is_new) == (first.id, False)
+
+
+def test_a_key_used_for_something_else_is_refused(store: Any) -> None:
+    """A key with another content is an error, not silently the old submission."""
+    store.create(new("key"))
+    with pytest.raises(KeyReusedError):
+        store.create(new("key", "other"))
+
+
+def test_one_key_at_the_same_moment_makes_one(store: Any) -> None:
+    """Twenty POSTs with one key at once: one submission."""
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: store.create(new("key")), range(20)))
+    assert len({snapshot.id for snapshot, _ in made}) == 1
+    assert sum(is_new for _, is_new in made) == 1
+
+
+def test_seqs_have_no_holes_when_many_append(store: Any) -> None:
+    """Batches from several threads are numbered 1, 2, 3 … and each batch stays together."""
+    submission_id = store.create(new())[0].id
+
+    def append(writer: int) -> list[int]:
+        return [
+            item.seq
+            for _ in range(5)
+            for item in store.append(submission_id, [result(f"{writer}-{n}") for n in range(3)])
+        ]
+
+    with ThreadPoolExecutor(4) as pool:
+        seqs = [seq for written in pool.map(append, range(4)) for seq in written]
+    assert sorted(seqs) == list(range(2, 62))
+    page = store.page(submission_id, 0, 1000)
+    assert [item.seq for item in page.records] == list(range(1, 62))
+    assert all(json.loads(item.text)["seq"] == item.seq for item in page.records)
+    assert store.snapshot(submission_id, DEMO_USER).last_seq == 61
+
+
+def test_the_snapshot_follows_the_events(store: Any) -> None:
+    """Status, verdict and summary are committed together with the events that say them."""
+    submission_id = store.create(new())[0].id
+    store.append(submission_id, [{"type": "status_update", "status": "testing", "total_tests": 9}])
+    snapshot = store.snapshot(submission_id, DEMO_USER)
+    assert (snapshot.status, snapshot.total_tests, snapshot.final_status) == ("testing", 9, None)
+    store.append(submission_id, [{"type": "status_update", "status": "completed"}, COMPLETE])
+    snapshot = store.snapshot(submission_id, DEMO_USER)
+    assert (snapshot.status, snapshot.final_status) == ("completed", "passed")
+    assert snapshot.summary == COMPLETE["summary"]
+    assert snapshot.finished_at is not None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [("passed", "completed"), ("failed", "failed"), ("error", "failed"), ("cancelled", "cancelled")],
+)
+def test_a_verdict_ends_the_status(store: Any, verdict: str, status: str) -> None:
+    """A verdict without a terminal status before it leaves a terminal status all the same."""
+    submission_id = store.create(new())[0].id
+    store.append(submission_id, [{**COMPLETE, "final_status": verdict}])
+    assert store.snapshot(submission_id, DEMO_USER).status == status
+
+
+def test_nothing_follows_the_verdict(store: Any) -> None:
+    """What comes after `complete` is refused, in the same batch (which is then not written) or later."""
+    submission_id = store.create(new())[0].id
+    with pytest.raises(EndedError):
+        store.append(submission_id, [COMPLETE, result("late")])
+    assert store.snapshot(submission_id, DEMO_USER).last_seq == 1
+    store.append(submission_id, [COMPLETE])
+    with pytest.raises(EndedError):
+        store.append(submission_id, [result("late")])
+    with pytest.raises(EndedError):
+        store.cancel(submission_id, DEMO_USER)
+    assert store.claim(submission_id, "worker", 60) is None
+
+
+def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Any) -> None:
+    """A batch is written whole or not at all."""
+    submission_id = store.create(new())[0].id
+    with pytest.raises(TypeError):
+        store.append(submission_id, [result("good"), result("bad", output=object())])
+    assert [item.seq for item in store.append(submission_id, [result("good")])] == [2]
+
+
+def test_one_claim_at_a_time(store: Any) -> None:
+    """While a lease runs nobody else gets the submission; when it is given up, the attempt is raised."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
+    assert store.claim(submission_id, "other", 60) is None
+    assert store.claimable() == []
+    assert store.release(claim)
+    assert store.claimable() == [submission_id]
+    assert claimed(store, submission_id).attempt == 2
+
+
+def test_a_late_worker_is_fenced_off(store: Any) -> None:
+    """When a lease has run out and another holds the submission, what the first still sends is refused."""
+    submission_id = store.create(new())[0].id
+    dead = claimed(store, submission_id, lease=-1)
+    living = claimed(store, submission_id)
+    with pytest.raises(StaleFenceError):
+        store.append(submission_id, [result("late")], dead.fence)
+    assert not store.renew(dead, 60)
+    assert not store.release(dead)
+    assert store.renew(living, 60)
+    store.append(submission_id, [result("good")], living.fence)
+
+
+def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
+    """The only process on a database ends every lease at its start."""
+    submission_id = store.create(new())[0].id
+    claimed(store, submission_id)
+    store.release_all()
+    assert store.claimable() == [submission_id]
+
+
+def test_cancelling_counts_what_was_there(store: Any) -> None:
+    """The verdict `cancelled` comes with the last result of each test; the worker is fenced off by it."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    store.append(
+        submission_id,
+        [
+            {"type": "status_update", "status": "testing", "total_tests": 10},
+            result("One", "failed"),
+            result("Two", "error"),
+            result("Three", "skipped"),
+            result("One"),
+        ],
+    )
+    records = store.cancel(submission_id, DEMO_USER)
+    assert records[-1].last
+    summary = store.snapshot(submission_id, DEMO_USER).summary
+    assert {name: summary[name] for name in ("total_tests", "passed", "failed")} == {
+        "total_tests": 10,
+        "passed": 1,
+        "failed": 1,
+    }
+    with pytest.raises(EndedError):
+        store.append(submission_id, [result("late")], claim.fence)
+
+
+def test_foreign_and_absent_are_alike(store: Any) -> None:
+    """Another owner's submission is answered as one that does not exist."""
+    submission_id = store.create(new())[0].id
+    for wrong in ((submission_id, DEMO_USER + 1), (submission_id + 1, DEMO_USER)):
+        for method in (store.snapshot, store.cancel):
+            with pytest.raises(UnknownSubmissionError):
+                method(*wrong)
+    assert store.recent(DEMO_USER + 1, 10) == []
+    with pytest.raises(UnknownSubmissionError):
+        store.page(submission_id + 1, 0, 10)
+
+
+def test_a_log_is_read_in_pages(store: Any) -> None:
+    """A page says whether the log goes on, and whether it is complete."""
+    submission_id = store.create(new())[0].id
+    store.append(submission_id, [result(str(n)) for n in range(4)])
+    page = store.page(submission_id, 1, 3)
+    assert ([item.seq for item in page.records], page.more, page.ended) == ([2, 3, 4], True, False)
+    store.append(submission_id, [COMPLETE])
+    page = store.page(submission_id, 4, 3)
+    assert ([item.seq for item in page.records], page.more, page.ended) == ([5, 6], False, True)
+    assert [item.last for item in page.records] == [False, True]
+    assert store.positions([submission_id, 99]) == {submission_id: 6}
+
+
+def test_results_are_stored_only_once_encoded(store: Any) -> None:
+    """What is appended is the very text that the log gives back."""
+    submission_id = store.create(new())[0].id
+    appended = store.append(submission_id, [result("Ünïcödé \x1b[31m\u202e")])
+    assert store.page(submission_id, 1, 10).records == appended
+    assert "\x1b" not in appended[0].text
+    assert "\u202e" not in appended[0].text

@@ -1,0 +1,254 @@
+"""Judging what waits: no submission is left waiting, none is judged by two."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from subcli.judge import Job
+from subcli.server.bus import MemoryBus
+from subcli.server.feed import Journal
+from subcli.server.jobs import MemoryQueue
+from subcli.server.schema import DEMO_USER
+from subcli.server.settings import Limits
+from subcli.server.values import NewSubmission
+from subcli.server.worker import Workers
+
+
+async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
+    page = (await live.http.get(f"/api/submissions/{submission_id}/events?limit=1000")).json()
+    return list(page["events"])
+
+
+@pytest.mark.parametrize("last", [RuntimeError("broken"), None], ids=["raises", "stops"])
+async def test_a_judge_that_fails_is_the_verdict_error(live: Any, last: object) -> None:
+    """A judge that raises, or stops without a verdict: `error`, with the counts so far, and a reason."""
+    submission_id = await live.submit("wait")
+    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
+    await live.judge.events.put(last)
+    snapshot = await live.ended(submission_id)
+    assert snapshot["final_status"] == "error"
+    assert snapshot["summary"]["passed"] == 1
+    events = await events_of(live, submission_id)
+    assert "judge" in events[-2]["detail"]
+    assert "broken" not in json.dumps(events)
+
+
+async def test_an_event_that_cannot_be_sent_is_the_verdict_error(live: Any) -> None:
+    """What JSON has no form for does not leave the submission hanging."""
+    submission_id = await live.submit("wait")
+    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed", "output": object()})
+    assert (await live.ended(submission_id))["final_status"] == "error"
+
+
+async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None:
+    """`complete` is the last event, whatever else comes."""
+    submission_id = await live.submit("wait")
+    for event in (
+        {"type": "complete", "final_status": "passed", "summary": {}},
+        {"type": "test_result", "test_name": "Late", "status": "failed"},
+    ):
+        live.judge.events.put_nowait(event)
+    await live.ended(submission_id)
+    await asyncio.sleep(0.05)
+    assert (await events_of(live, submission_id))[-1]["type"] == "complete"
+    assert live.judge.running == 0
+
+
+async def test_a_terminal_status_comes_with_its_verdict(live: Any) -> None:
+    """A snapshot never shows an end without the verdict, as another platform's would."""
+    submission_id = await live.submit("wait")
+    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
+    await live.judge.events.put({"type": "status_update", "status": "completed"})
+    watcher = await live.watch(submission_id)
+    while '"One"' not in await watcher.recv():
+        pass
+    await asyncio.sleep(0.05)
+    snapshot = (await live.http.get(f"/api/submissions/{submission_id}")).json()
+    assert snapshot["status"] not in ("completed", "failed")
+    await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
+    assert (await live.ended(submission_id))["status"] == "completed"
+    assert [event["type"] for event in await events_of(live, submission_id)][-2:] == ["status_update", "complete"]
+
+
+async def test_those_who_wait_are_told_their_place(live: Any) -> None:
+    """`queue_position` counts down as the queue moves."""
+    first = await live.submit("wait")
+    await live.until(lambda: live.judge.running == 1)
+    waiting = [await live.submit() for _ in range(2)]
+    assert [(await events_of(live, each))[0]["queue_position"] for each in waiting] == [1, 2]
+    await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
+    await live.ended(waiting[1])
+    places = [event["queue_position"] for event in await events_of(live, waiting[1]) if "queue_position" in event]
+    assert places == [2, 1]
+    assert (await live.ended(first))["final_status"] == "passed"
+
+
+def judge_of(*scripts: Callable[[Job], AsyncIterator[Mapping[str, Any]]]) -> Callable[[Job], Any]:
+    remaining = list(scripts)
+    return lambda job: remaining.pop(0)(job) if len(remaining) > 1 else remaining[0](job)
+
+
+async def passes(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+    yield {"type": "status_update", "status": "testing"}
+    yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+
+async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+    yield {"type": "status_update", "status": "testing"}
+    await asyncio.sleep(3600)
+
+
+class Bench:
+    """Workers on a store, without a server."""
+
+    def __init__(self, store: Any, problem: Any) -> None:
+        self.store = store
+        self.problem = problem
+        self.limits = Limits(lease=0.3, attempts=3)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def submit(self) -> int:
+        return int(self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"a.py": "1"}))[0].id)
+
+    def work(self, judge: Any, limits: Limits | None = None) -> asyncio.Task[None]:
+        journal = Journal(self.store, MemoryBus())
+        problems = {"echo": self.problem}
+        workers = Workers(self.store, journal, MemoryQueue(), problems, judge, 2, limits or self.limits)
+        self.tasks.append(asyncio.create_task(workers.run()))
+        return self.tasks[-1]
+
+    def events(self, submission_id: int) -> list[dict[str, Any]]:
+        return [json.loads(item.text) for item in self.store.page(submission_id, 0, 1000).records]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 8
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen"
+            await asyncio.sleep(0.01)
+
+    def verdict(self, submission_id: int) -> str | None:
+        return self.store.snapshot(submission_id, DEMO_USER).final_status  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def workbench(store: Any, problem: Any) -> AsyncIterator[Bench]:
+    bench = Bench(store, problem)
+    yield bench
+    for task in bench.tasks:
+        task.cancel()
+    await asyncio.wait(bench.tasks)
+
+
+async def test_what_was_left_is_judged_again(workbench: Bench) -> None:
+    """A stopped worker gives its submission back; the next judges it in the same log, attempt raised."""
+    submission_id = workbench.submit()
+    first = workbench.work(hangs)
+    await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
+    first.cancel()
+    await asyncio.wait([first])
+    assert workbench.store.claimable() == [submission_id]
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    events = workbench.events(submission_id)
+    assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
+    assert [event.get("attempt") for event in events] == [1, 1, 2, 2, None]
+    assert "again" in events[2]["detail"]
+
+
+async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
+    """A judging that takes longer than a lease stays with its worker."""
+
+    async def slow(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"type": "status_update", "status": "testing"}
+        await asyncio.sleep(0.8)
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    submission_id = workbench.submit()
+    workbench.work(slow)
+    workbench.work(slow)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert max(event.get("attempt", 1) for event in workbench.events(submission_id)) == 1
+
+
+async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
+    """When another has taken the submission, the first one's judge is closed and nothing of it is written."""
+    closed = asyncio.Event()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            yield {"type": "status_update", "status": "testing"}
+            await asyncio.sleep(3600)
+        finally:
+            closed.set()
+
+    submission_id = workbench.submit()
+    workbench.work(judge, Limits(lease=0.6))
+    await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
+    workbench.store.release_all()
+    assert workbench.store.claim(submission_id, "another", 60) is not None
+    async with asyncio.timeout(5):
+        await closed.wait()
+    assert len(workbench.events(submission_id)) == 2
+
+
+async def test_a_submission_that_kills_its_workers_is_given_up(workbench: Bench) -> None:
+    """After the limit of attempts the verdict is `error`, so that one submission cannot hold a server down."""
+    submission_id = workbench.submit()
+    for _ in range(3):
+        assert workbench.store.claim(submission_id, "dies", -1) is not None
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+    assert "3 times" in workbench.events(submission_id)[-2]["detail"]
+
+
+async def test_a_problem_that_is_gone(workbench: Bench) -> None:
+    """A submission for a problem that this server no longer has gets the verdict `error`."""
+    submission_id = int(workbench.store.create(NewSubmission(DEMO_USER, "gone", "python", {"a.py": "1"}))[0].id)
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+
+
+async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
+    """Each of forty submissions is judged once by one of four workers."""
+    judged: list[str] = []
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        judged.append("x")
+        await asyncio.sleep(0)
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    ids = [workbench.submit() for _ in range(40)]
+    workbench.work(judge)
+    workbench.work(judge)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    assert len(judged) == 40
+
+
+async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
+    """A thousand results that are ready at once take far fewer transactions than events."""
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        for number in range(1000):
+            yield {"type": "test_result", "test_name": str(number), "status": "passed"}
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    appends = 0
+    original = workbench.store.append
+
+    def counted(*args: Any) -> Any:
+        nonlocal appends
+        appends += 1
+        return original(*args)
+
+    workbench.store.append = counted
+    submission_id = workbench.submit()
+    workbench.work(judge)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert appends < 100
+    assert len(workbench.store.page(submission_id, 0, 5000).records) == 1002
