@@ -154,7 +154,7 @@ def _server_url(text: str) -> str:
     if parts.username or parts.password:
         raise UsageError("The server's address holds a user name or password.", hint="Log in instead of that.")
     if parts.query or parts.fragment:
-        raise UsageError(f"The server's address {text!r} has a part after `?` or `#`.")
+        raise UsageError(f"The server's address {text!r} has a part after `?` or `#`.", hint="Leave it out.")
     return url.rstrip("/")
 
 

@@ -30,6 +30,9 @@ LANGUAGES: Final = {
 """Languages by the ending of a file, where ``--language`` does not say."""
 
 
+_EMPTY: Final = "Nothing was handed in."
+
+
 class Source(msgspec.Struct, frozen=True):
     """Code, as it is sent. ``files``: path within the submission to text."""
 
@@ -69,7 +72,7 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     if list(paths) == ["-"]:
         return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, single=True)
     if "-" in paths:
-        raise UsageError("`-` (stdin) cannot be combined with other paths.")
+        raise UsageError("`-` (stdin) cannot be combined with other paths.", hint="Name files, or pipe one file in.")
     base = (root or Path.cwd()).resolve()
     files: dict[str, bytes] = {}
     for text in paths:
@@ -83,10 +86,12 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
             resolved = path.resolve()
             name = resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name
             if name in files:
-                raise UsageError(f"Two of the files would be called {name} in the submission.")
+                raise UsageError(
+                    f"Two of the files would be called {name}.", hint="Submit the directory that holds them."
+                )
             files[name] = _read(path)
     if not files:
-        raise UsageError(f"There is no file in {', '.join(paths)}.")
+        raise UsageError(f"There is no file in {', '.join(paths)}.", hint="Hidden files are left out.")
     return _checked(files, single=len(files) == 1 and not Path(paths[0]).is_dir())
 
 
@@ -97,14 +102,16 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise UsageError(f"There is no file {path}.", hint="Check the path; `-` reads stdin.") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the path.") from None
 
 
 def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
     texts: dict[str, str] = {}
     for name, data in files.items():
         if b"\0" in data:
-            raise UsageError(f"{name} is a binary file; a submission is source code.")
+            raise UsageError(
+                f"{name} is a binary file.", hint="A submission is source code, not what was built from it."
+            )
         try:
             texts[name] = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -119,5 +126,5 @@ def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
             hint="Leave out what is not source code.",
         )
     if not any(text.strip() for text in texts.values()):
-        raise UsageError(f"{', '.join(files)} is empty." if len(files) == 1 else "All files are empty.")
+        raise UsageError(f"{', '.join(files)} is empty." if len(files) == 1 else "All files are empty.", hint=_EMPTY)
     return Source(texts, single)

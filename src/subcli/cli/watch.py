@@ -44,7 +44,9 @@ def register(app: typer.Typer) -> None:
         options = Options(timeout=timeout, fail_fast=fail_fast, max_attempts=max_attempts, compact=compact, plain=plain)
         server, numbers = targets(ids or [])
         if after_seq is not None and len(numbers) != 1:
-            raise UsageError("`--after-seq` goes with exactly one id.")
+            raise UsageError(
+                "`--after-seq` goes with exactly one id.", hint="The others are watched from their beginning."
+            )
         settings = common.settings(server=common.server or server)
         return run(common, options, settings, numbers, after_seq or 0)
 

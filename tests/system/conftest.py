@@ -1,0 +1,185 @@
+"""The installed program, run as a user runs it: as processes, on loopback, with a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUBCLI = [sys.executable, "-m", "subcli"]
+SOLUTIONS = Path(__file__).parents[2] / "src/subcli/judge/problems/leader-election/solutions"
+CONFUSING = ("CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "GITHUB_ACTIONS")
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """An environment with a home of its own and nothing that changes what the program does."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in CONFUSING and not name.startswith(("SUBCLI_", "XDG_", "PYTEST_")) and "proxy" not in name.lower()
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    return {**kept, "HOME": str(home), "TERM": "xterm-256color", "PYTHONUNBUFFERED": ""}
+
+
+@dataclass
+class Served:
+    """A running `subcli serve`."""
+
+    data_dir: Path
+    env: dict[str, str]
+    arguments: tuple[str, ...] = ()
+    port: int = 0
+    url: str = ""
+    process: subprocess.Popen[str] = field(init=False)
+
+    def start(self) -> None:
+        """Start, or start again on the same port and data."""
+        self.process = subprocess.Popen(
+            [*SUBCLI, "serve", "--json", "--port", str(self.port), "--data-dir", str(self.data_dir), *self.arguments],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        ready = json.loads(line)
+        assert ready["type"] == "ready", line
+        self.url = ready["url"]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; SIGKILL if it does not come."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+@pytest.fixture
+def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., Served]]:
+    """Starts servers and ends them with the test."""
+    started: list[Served] = []
+
+    def start(*arguments: str) -> Served:
+        served = Served(tmp_path / f"data{len(started)}", env, arguments)
+        served.start()
+        started.append(served)
+        return served
+
+    yield start
+    for served in started:
+        served.stop()
+
+
+@pytest.fixture
+def server(serve: Callable[..., Served]) -> Served:
+    """One server."""
+    return serve()
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(env: dict[str, str], tmp_path: Path) -> Run:
+    """Runs one command to its end and gives back its output and exit code."""
+
+    def call(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        extra = options.pop("env", {})
+        return subprocess.run(
+            [*SUBCLI, *arguments],
+            **{
+                "env": {**env, **extra},
+                "cwd": tmp_path,
+                "capture_output": True,
+                "text": True,
+                "timeout": 80,
+                "stdin": subprocess.DEVNULL,
+                **options,
+            },
+        )
+
+    return call
+
+
+class Lines:
+    """A command whose stdout is read line by line while it runs, each with the moment of its arrival."""
+
+    def __init__(self, *arguments: str, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [*SUBCLI, *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[dict[str, Any]] = []
+        self.arrived: list[float] = []
+
+    def until(self, wanted: Callable[[dict[str, Any]], bool], timeout: float = 60) -> dict[str, Any]:
+        """Read until a line that is wanted."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + timeout
+        while True:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"no such line within {timeout} s; so far: {self.lines}"
+            text = self.process.stdout.readline()
+            assert text, f"the command ended before such a line: {self.lines}"
+            self.lines.append(json.loads(text))
+            self.arrived.append(time.monotonic())
+            if wanted(self.lines[-1]):
+                return self.lines[-1]
+
+    def end(self, timeout: float = 60) -> int:
+        """Read what is left and give back the exit code."""
+        out, self.errors = self.process.communicate(timeout=timeout)
+        self.lines.extend(json.loads(line) for line in out.splitlines())
+        return self.process.returncode
+
+    def of(self, *types: str) -> list[dict[str, Any]]:
+        """The lines of these types."""
+        return [line for line in self.lines if line["type"] in types]
+
+
+@pytest.fixture
+def follow(env: dict[str, str]) -> Iterator[Callable[..., Lines]]:
+    """Starts commands whose NDJSON is read as it comes."""
+    started: list[Lines] = []
+
+    def start(*arguments: str) -> Lines:
+        started.append(Lines(*arguments, env=env))
+        return started[-1]
+
+    yield start
+    for lines in started:
+        if lines.process.poll() is None:
+            lines.process.kill()
+        lines.process.communicate()
+
+
+def needs(what: str, present: object) -> None:
+    """Skip where the machine lacks something; under SUBCLI_TEST_ALL a skipped test is a failure."""
+    if not present:
+        if os.environ.get("SUBCLI_TEST_ALL"):
+            pytest.fail(f"SUBCLI_TEST_ALL is set, and {what} is missing")
+        pytest.skip(f"{what} is missing")

@@ -1,0 +1,130 @@
+"""Bad input: one clear sentence with a hint, the right exit code, and nothing half-done."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import SOLUTIONS, Run, Served
+
+GOOD = str(SOLUTIONS / "passing.py")
+PROBLEM = ("--problem", "leader-election")
+
+
+def check_told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One error with a hint on stderr, nothing on stdout, and this exit code."""
+    told = done.stderr.strip().splitlines()
+    assert done.returncode == code, done
+    assert done.stdout == ""
+    assert len(told) == 2, told
+    assert told[0].startswith("error: ")
+    assert told[1].startswith("hint:  ")
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def bad_files(tmp_path: Path) -> Path:
+    """Files that cannot be submitted."""
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "blank.py").write_text(" \n\n")
+    (tmp_path / "binary.py").write_bytes(b"\x7fELF\0\0")
+    (tmp_path / "latin.py").write_bytes("# é".encode("latin-1"))
+    (tmp_path / "large.py").write_text("#" * (256 * 1024 + 1))
+    (tmp_path / "fits.py").write_text("#" * (256 * 1024))
+    (tmp_path / "what.xyz").write_text("x")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.py", *PROBLEM], ["missing.py"]),
+        (["empty.py", *PROBLEM], ["empty.py", "empty"]),
+        (["blank.py", *PROBLEM], ["blank.py", "empty"]),
+        (["binary.py", *PROBLEM], ["binary.py", "binary"]),
+        (["latin.py", *PROBLEM], ["latin.py", "UTF-8"]),
+        (["large.py", *PROBLEM], ["256 KiB"]),
+        (["large.py", "fits.py", *PROBLEM], ["256 KiB"]),
+        (["what.xyz", *PROBLEM], ["what.xyz", "--language"]),
+        (["folder", *PROBLEM], ["folder"]),
+        (["fits.py"], ["--problem"]),
+        ([*PROBLEM], ["file"]),
+        (["fits.py", "-", *PROBLEM], ["stdin"]),
+    ],
+)
+def test_before_anything_is_sent(run: Run, bad_files: Path, arguments: list[str], words: list[str]) -> None:
+    """What can be seen here is told before any server is asked: exit 2 although none is there."""
+    check_told(run("submit", *arguments, "--server", "http://127.0.0.1:9", cwd=bad_files), 2, *words)
+
+
+def test_empty_stdin(run: Run) -> None:
+    """An empty stdin is an empty submission."""
+    check_told(run("submit", "-", *PROBLEM, "--language", "python", "--server", "http://127.0.0.1:9"), 2, "empty")
+
+
+@pytest.mark.parametrize("words", [["watch", "twelve"], ["watch", "1.5"], ["status", "-x1"], ["watch", "http://h/x/1"]])
+def test_id_that_is_no_number(run: Run, words: list[str]) -> None:
+    """An id that is not a number is a usage error."""
+    done = run(*words)
+    check_told(done, 2)
+
+
+def test_no_server(run: Run) -> None:
+    """Nobody there: one more try, then exit 6 with the address and what to do."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        for words in (["submit", GOOD, *PROBLEM], ["status", "1"], ["list"]):
+            check_told(run(*words, "--server", f"http://{address}"), 6, address, "refused", "--server", "subcli serve")
+        done = run("watch", "1", "--json", "--server", f"http://{address}")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 6
+    assert (lines[-1]["type"], lines[-1]["error"]["kind"]) == ("error", "network")
+    assert address in lines[-1]["error"]["message"]
+    assert [line["type"] for line in lines].count("error") == 1
+
+
+def test_what_the_server_refuses(server: Served, run: Run, bad_files: Path) -> None:
+    """Unknown problem, language and id: a sentence from the server's answer, and no submission left behind."""
+    at = ("--server", server.url)
+    check_told(run("submit", GOOD, "--problem", "leader-erection", *at), 5, "leader-erection", "leader-election")
+    check_told(run("submit", GOOD, "--problem", "999", *at), 5, "999")
+    check_told(run("submit", GOOD, *PROBLEM, "--language", "cobol", *at), 2, "cobol", "python")
+    check_told(run("status", "77", *at), 5)
+    missing = run("watch", "77", "--json", *at)
+    assert missing.returncode == 5
+    assert json.loads(missing.stdout.splitlines()[-1])["error"]["kind"] == "not_found"
+    assert json.loads(run("list", "--json", *at).stdout)["submissions"] == []
+
+
+def test_wrong_kind_of_server(run: Run, server: Served) -> None:
+    """A server that is not ours, or another path: a sentence, not a traceback."""
+    check_told(run("list", "--server", f"{server.url}/nothing-here"), 5)
+    check_told(run("list", "--server", "ftp://example.org"), 2, "ftp://example.org")
+    check_told(run("list", "--server", "http://user:hunter2@127.0.0.1"), 2)
+    assert "hunter2" not in run("list", "--server", "http://user:hunter2@127.0.0.1").stderr
+
+
+def test_options_that_exclude_each_other(run: Run) -> None:
+    """`-q --json` is a usage error, told in JSON as JSON was asked for."""
+    done = run("watch", "1", "-q", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["kind"] == "usage"
+    check_told(run("watch", "1", "2", "--after-seq", "3"), 2, "--after-seq")
+    check_told(run("wach"), 2, "watch")
+
+
+def test_server_that_cannot_start(run: Run, server: Served, tmp_path: Path) -> None:
+    """`serve` on a port in use, on another address, or on unusable data says so and exits 2."""
+    port = str(server.port)
+    check_told(run("serve", "--port", port, "--data-dir", str(tmp_path / "d")), 2, port)
+    check_told(run("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "d")), 2, "127.0.0.1")
+    (tmp_path / "file").write_text("")
+    check_told(run("serve", "--port", "0", "--data-dir", str(tmp_path / "file")), 2, "file")

@@ -1,0 +1,204 @@
+"""From code to verdict, over the installed program: submit, judge, socket, output, exit code."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+
+from .conftest import SOLUTIONS, Lines, Run, Served
+
+SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
+
+
+def check_is_valid(lines: list[dict[str, object]]) -> None:
+    """Every line is what `subcli schema` says."""
+    for line in lines:
+        SCHEMA.validate(line)
+
+
+def test_demo_passes_and_streams(follow: Callable[..., Lines]) -> None:
+    """`subcli demo` ends with passed and 0; each of the ten results is seen while later ones still run."""
+    lines = follow("demo", "--json")
+    lines.until(lambda line: line["type"] == "result")
+    assert lines.end() == 0
+    check_is_valid(lines.lines)
+    results = lines.of("test_result")
+    assert len(results) == 10
+    assert [result["status"] for result in results] == ["passed"] * 10
+    assert {"Leader Election", "Split Vote", "Partition Heals"} <= {result["test_name"] for result in results}
+    arrivals = [at for at, line in zip(lines.arrived, lines.lines, strict=True) if line["type"] == "test_result"]
+    # Each came at least half of the next one's own duration before the next: they were not handed over together.
+    for (earlier, later), result in zip(itertools.pairwise(arrivals), results[1:], strict=True):
+        assert later - earlier > result["duration_ms"] / 2000
+    assert lines.lines[-1]["final_status"] == "passed"
+    assert [line["status"] for line in lines.of("status_update")] == ["pending", "building", "testing", "completed"]
+
+
+def test_demo_failing_ends_with_one(follow: Callable[..., Lines]) -> None:
+    """`subcli demo --failing` ends with 1; both failing tests come with an analysis that names the user's line."""
+    lines = follow("demo", "--failing", "--json")
+    assert lines.end() == 1
+    check_is_valid(lines.lines)
+    failed = [result for result in lines.of("test_result") if result["status"] != "passed"]
+    analyses = lines.of("error_analysis")
+    assert len(failed) == len(analyses) == 2
+    assert {analysis["test_id"] for analysis in analyses} == {result["test_id"] for result in failed}
+    source = (SOLUTIONS / "failing.py").read_text().splitlines()
+    for analysis in analyses:
+        assert "vote" in source[analysis["location"]["line"] - 1]
+        assert analysis["suggestions"]
+    assert lines.lines[-1]["exit_code"] == 1
+
+
+def test_ndjson_of_submit(server: Served, run: Run) -> None:
+    """The NDJSON of `submit` is valid, begins with `submitted` and ends with the only `result`."""
+    done = run(
+        "submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "--json", "--server", server.url
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    check_is_valid(lines)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert lines[0]["type"] == "submitted"
+    assert lines[0]["url"].startswith(server.url)
+    assert [line["type"] for line in lines].count("result") == 1
+    assert lines[-1]["type"] == "result"
+    assert {line["submission_id"] for line in lines} == {lines[0]["submission_id"]}
+    assert [line["seq"] for line in lines if "seq" in line] == list(range(1, 16))
+
+
+def test_late_watcher_sees_the_same(server: Served, follow: Callable[..., Lines]) -> None:
+    """Two watchers of one submission, one of them late, see the same events with the same seq."""
+    first = follow(
+        "submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "--json", "--server", server.url
+    )
+    number = str(first.until(lambda line: line["type"] == "submitted")["submission_id"])
+    first.until(lambda line: line["type"] == "test_result")
+    late = follow("watch", number, "--json", "--server", server.url)
+    assert first.end() == late.end() == 1
+    after = follow("watch", number, "--json", "--server", server.url)
+    assert after.end() == 1
+    resumed = follow("watch", number, "--json", "--after-seq", "5", "--server", server.url)
+    assert resumed.end() == 1
+
+    def events(lines: Lines) -> list[dict[str, object]]:
+        return [line for line in lines.lines if "seq" in line]
+
+    assert events(first) == events(late) == events(after)
+    assert events(resumed) == events(first)[5:]
+
+
+def test_kill_and_restart(server: Served, follow: Callable[..., Lines], env: dict[str, str]) -> None:
+    """`kill -9` of the server while it judges, then a restart: the watch goes on by itself, nothing comes twice."""
+    watching = follow(
+        "submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "--json", "--server", server.url
+    )
+    number = str(watching.until(lambda line: line["type"] == "submitted")["submission_id"])
+    plain = subprocess.Popen(
+        [sys.executable, "-m", "subcli", "watch", number, "--plain", "--server", server.url],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(3):
+        watching.until(lambda line: line["type"] == "test_result")
+    server.stop(signal.SIGKILL)
+    watching.until(lambda line: line["type"] == "connection" and line["state"] == "reconnecting")
+    server.start()
+    watching.until(lambda line: line["type"] == "result")
+    assert watching.end() == 0
+    check_is_valid(watching.lines)
+    assert [line["seq"] for line in watching.lines if "seq" in line] == list(
+        range(1, 1 + len([line for line in watching.lines if "seq" in line]))
+    )
+    assert max(line.get("attempt", 1) for line in watching.of("status_update")) == 2
+    out, _ = plain.communicate(timeout=60)
+    assert plain.returncode == 0
+    told = [line for line in out.splitlines() if re.search(r"Leader Election|Five Nodes Agree", line)]
+    assert len(told) == 2, out
+
+
+def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str, str]) -> None:
+    """The ten lines of asyncio in the README work as printed."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = re.search(r"```python\n(import asyncio\n.*?)```", readme, re.S)
+    assert example is not None
+    (tmp_path / "node.py").write_text((SOLUTIONS / "passing.py").read_text())
+    done = subprocess.run(
+        [sys.executable, "-c", example.group(1)],
+        env={**env, "SUBCLI_SERVER": server.url},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Leader Election" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("passed")
+
+
+def test_schema_is_what_the_program_makes(run: Run) -> None:
+    """`subcli schema` prints what `make generate` writes."""
+    from subcli.output.schema import build
+
+    done = run("schema")
+    assert json.loads(done.stdout) == build()
+    jsonschema.Draft202012Validator.check_schema(build())
+
+
+def test_status_and_list(server: Served, run: Run) -> None:
+    """`status` and `list` print one valid object with --json, and exit 0 whatever the verdict."""
+    at = ("--server", server.url)
+    submitted = run("submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "-q", *at)
+    assert (submitted.returncode, submitted.stdout) == (1, "failed\n")
+    status = run("status", "1", "--json", *at)
+    assert status.returncode == 0
+    body = json.loads(status.stdout)
+    SCHEMA.validate(body)
+    assert body["final_status"] == "failed"
+    assert len(body["tests"]) == 10
+    listed = run("list", "--json", *at)
+    SCHEMA.validate(json.loads(listed.stdout))
+    assert [row["submission_id"] for row in json.loads(listed.stdout)["submissions"]] == [1]
+    for human in (run("status", "1", *at), run("list", *at)):
+        assert human.returncode == 0
+        assert "leader-election" in human.stdout
+    assert run("watch", "-q", *at).stdout == "failed\n"
+
+
+def test_no_watch(server: Served, run: Run) -> None:
+    """--no-watch ends after handing in: `submitted` is the last line, -q prints the id and nothing else."""
+    arguments = ("submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "--no-watch")
+    at = ("--server", server.url)
+    done = run(*arguments, "--json", *at)
+    assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["submitted"]
+    assert run(*arguments, "-q", *at).stdout == "2\n"
+    human = run(*arguments, *at)
+    assert human.stdout.startswith("Submitted #3  http")
+    assert "subcli watch 3" in human.stderr
+
+
+def test_several_at_once(server: Served, run: Run) -> None:
+    """Several ids: each ends with one last line, the exit code is the highest, -q names the ids."""
+    at = ("--server", server.url)
+    for name in ("passing.py", "failing.py"):
+        run("submit", str(SOLUTIONS / name), "--problem", "leader-election", "--no-watch", *at)
+    done = run("watch", "1", "2", "999", "--json", *at)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    check_is_valid(lines)
+    last = {line["submission_id"]: line for line in lines if line["type"] in ("result", "error")}
+    assert len([line for line in lines if line["type"] in ("result", "error")]) == 3
+    assert {number: line["exit_code"] for number, line in last.items()} == {1: 0, 2: 1, 999: 5}
+    assert done.returncode == 5
+    quiet = run("watch", "1", "2", "-q", *at)
+    assert sorted(quiet.stdout.splitlines()) == ["1 passed", "2 failed"]
