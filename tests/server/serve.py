@@ -1,0 +1,31 @@
+"""A server in a process of its own, whose judge takes its time: `serve.py DATA_DIR PORT [stdin]`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from subcli.judge import Job
+from subcli.server import Limits, ServerSettings
+from subcli.server.main import run
+
+
+async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+    """Ten tests, a tenth of a second each."""
+    yield {"type": "status_update", "status": "testing", "total_tests": 10}
+    for number in range(10):
+        await asyncio.sleep(0.1)
+        yield {"type": "test_result", "test_name": f"Test {number}", "status": "passed", "duration_ms": 100}
+    yield {"type": "status_update", "status": "completed"}
+    yield {"type": "complete", "final_status": "passed", "summary": {"total_tests": 10, "passed": 10}}
+
+
+if __name__ == "__main__":
+    settings = ServerSettings(
+        data_dir=Path(sys.argv[1]),
+        port=int(sys.argv[2]),
+        limits=Limits(shutdown=2),
+        stop_with_stdin="stdin" in sys.argv,
+    )
+    run(settings, on_ready=lambda ready: print(ready.url, flush=True), judge=judge)

@@ -1,0 +1,91 @@
+"""The schema: made by migrations, by as many processes at once as there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from subcli.server.database import open_database, reading
+from subcli.server.schema import metadata
+from subcli.server.settings import ServeError
+
+
+def test_the_migrations_make_the_schema(engine: Any) -> None:
+    """What the migrations make is what the code describes."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    """A second start finds the schema, and the demo user once."""
+    url = f"sqlite:///{tmp_path / 'a b%c.db'}"
+    open_database(url).dispose()
+    engine = open_database(url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 1
+    engine.dispose()
+
+
+def test_processes_that_start_at_once(tmp_path: Path) -> None:
+    """Four processes migrate one new database at the same moment, and all of them succeed."""
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    program = (
+        "import sys; from subcli.server.database import open_database; print('ready', flush=True);"
+        "sys.stdin.read(); open_database(sys.argv[1]).dispose()"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    assert [process.communicate(timeout=30)[1] for process in processes] == [""] * 4
+    assert [process.returncode for process in processes] == [0] * 4
+
+
+def test_readers_do_not_wait_for_the_writer(engine: Any) -> None:
+    """While a transaction writes, others read what was there before."""
+    with engine.begin() as writer:
+        writer.execute(text("INSERT INTO users (name, created_at) VALUES ('x', 0)"))
+        with reading(engine).begin() as reader:
+            assert reader.execute(text("SELECT count(*) FROM users")).scalar_one() == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "nosuch://x/y", "postgresql+nosuch://x/y", "sqlite:////no/such/directory/x.db"]
+)
+def test_a_database_that_is_none(url: str) -> None:
+    """A URL that cannot be used is one sentence and a hint."""
+    with pytest.raises(ServeError) as error:
+        open_database(url)
+    assert error.value.message
+    assert error.value.hint
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """A file of something else is not overwritten, and the password of a URL is not shown."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database " * 100)
+    with pytest.raises(ServeError) as error:
+        open_database(f"sqlite:///{path}")
+    assert "notes.txt" in error.value.message
+    assert path.read_text().startswith("not a database")
