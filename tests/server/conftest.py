@@ -80,7 +80,7 @@ class Live:
 
     url: str
     http: httpx.AsyncClient
-    judge: FakeJudge
+    judge: Any
     server: Server
     limits: Limits
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -147,18 +147,20 @@ def start(tmp_path: Path) -> Callable[..., Any]:
     """A context manager that runs a server on this test's data."""
 
     @asynccontextmanager
-    async def start(**limits: Any) -> AsyncIterator[Live]:
+    async def start(
+        judge: Any = None, problems: Mapping[str, Problem] | None = None, **limits: Any
+    ) -> AsyncIterator[Live]:
         engine = open_database(f"sqlite:///{tmp_path / 'subcli.db'}")
-        judge = FakeJudge()
+        judge = judge or FakeJudge()
         chosen = Limits(**{"shutdown": 1.0, **limits})
-        app = create_app(engine, {"echo": make_problem()}, judge, limits=chosen)
+        app = create_app(engine, problems or {"echo": make_problem()}, judge, limits=chosen)
         started = asyncio.Event()
         server = Server(uvicorn_config(app, chosen), started.set, with_stdin=False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
                 live = Live(url, http, judge, server, chosen)
                 async with live.sockets:
                     yield live

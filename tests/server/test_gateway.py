@@ -93,11 +93,12 @@ async def test_each_event_travels_while_the_next_is_awaited(live: Any) -> None:
     assert await closed(first) == await closed(second) == (1000, "")
 
 
-@pytest.mark.parametrize("path", ["9999", "abc", "-1", "1.5", "9" * 40, "%2e%2e", "", "1/2", "٣"])
-async def test_what_is_not_there_is_4004(live: Any, path: str) -> None:
+async def test_what_is_not_there_is_4004(live: Any, subtests: pytest.Subtests) -> None:
     """An absent submission, and a path that names none: accepted, then closed with 4004."""
     await live.submit()
-    assert await closed(await live.watch(path)) == (4004, "submission not found")
+    for path in ("9999", "abc", "-1", "1.5", "9" * 40, "%2e%2e", "", "1/2", "٣"):
+        with subtests.test(path):
+            assert await closed(await live.watch(path)) == (4004, "submission not found")
 
 
 async def test_another_path_is_closed_with_a_code(live: Any) -> None:
@@ -105,12 +106,13 @@ async def test_another_path_is_closed_with_a_code(live: Any) -> None:
     assert (await closed(await live.watch("../../other/path")))[0] == 4004
 
 
-@pytest.mark.parametrize("after", ["-1", "x", "", "1.5", "9" * 30])
-async def test_a_position_that_is_none(live: Any, after: str) -> None:
+async def test_a_position_that_is_none(live: Any, subtests: pytest.Subtests) -> None:
     """`after_seq` that is not a number is closed with 1008 and says so."""
     submission_id = await live.submit()
-    code, reason = await closed(await live.watch(submission_id, f"?after_seq={after}"))
-    assert (code, "after_seq" in str(reason)) == (1008, True)
+    for after in ("-1", "x", "", "1.5", "9" * 30):
+        with subtests.test(after):
+            code, reason = await closed(await live.watch(submission_id, f"?after_seq={after}"))
+            assert (code, "after_seq" in str(reason)) == (1008, True)
 
 
 async def test_the_eleventh_connection(live: Any) -> None:

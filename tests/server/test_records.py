@@ -64,7 +64,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(more=st.dictionaries(st.text(max_size=20), JSON, max_size=20))
 def test_any_event_fits_a_small_limit(more: dict[str, Any]) -> None:
     """With any fields, the encoded event keeps to its limit and keeps what is needed."""

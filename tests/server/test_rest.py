@@ -78,57 +78,63 @@ async def test_files_and_their_names(live: Any) -> None:
     assert live.judge.jobs[0].language == "javascript"
 
 
-@pytest.mark.parametrize(
-    ("changes", "status", "words"),
-    [
-        ({"problem": "nope"}, 404, "echo"),
-        ({"problem": None, "problem_id": 8}, 404, "echo"),
-        ({"problem_id": 7}, 422, "either"),
-        ({"problem": None}, 422, "either"),
-        ({"language": "cobol"}, 422, "javascript, python"),
-        ({"language": None}, 422, "language"),
-        ({"language": 5}, 422, "language"),
-        ({"source_code": None}, 422, "either"),
-        ({"files": {"a.py": "1"}}, 422, "either"),
-        ({"source_code": ""}, 422, "empty"),
-        ({"source_code": " \n\t"}, 422, "empty"),
-        ({"source_code": "a\0b"}, 422, "binary"),
-        ({"source_code": "x" * (256 * 1024 + 1)}, 413, "256 KiB"),
-        ({"source_code": "é" * (128 * 1024 + 1)}, 413, "256 KiB"),
-        ({"source_code": None, "files": {}}, 422, "no file"),
-        ({"source_code": None, "files": {"a": "x" * 200_000, "b": "x" * 200_000}}, 413, "256 KiB"),
-        ({"source_code": None, "files": {f"{n}.py": "x" for n in range(201)}}, 422, "200 files"),
-        ({"source_code": None, "files": {"a": "x", "a/b": "x"}}, 422, "directory"),
-        ({"source_code": None, "files": ["a.py"]}, 422, "files"),
-        ({"source_code": None, "files": {"a.py": 5}}, 422, "files"),
-    ],
-)
-async def test_what_is_refused(live: Any, changes: dict[str, Any], status: int, words: str) -> None:
+REFUSALS: list[tuple[dict[str, Any], int, str]] = [
+    ({"problem": "nope"}, 404, "echo"),
+    ({"problem": None, "problem_id": 8}, 404, "echo"),
+    ({"problem_id": 7}, 422, "either"),
+    ({"problem": None}, 422, "either"),
+    ({"language": "cobol"}, 422, "javascript, python"),
+    ({"language": None}, 422, "language"),
+    ({"language": 5}, 422, "language"),
+    ({"source_code": None}, 422, "either"),
+    ({"files": {"a.py": "1"}}, 422, "either"),
+    ({"source_code": ""}, 422, "empty"),
+    ({"source_code": " \n\t"}, 422, "empty"),
+    ({"source_code": "a\0b"}, 422, "binary"),
+    ({"source_code": "x" * (256 * 1024 + 1)}, 413, "256 KiB"),
+    ({"source_code": "é" * (128 * 1024 + 1)}, 413, "256 KiB"),
+    ({"source_code": None, "files": {}}, 422, "no file"),
+    ({"source_code": None, "files": {"a": "x" * 200_000, "b": "x" * 200_000}}, 413, "256 KiB"),
+    ({"source_code": None, "files": {f"{n}.py": "x" for n in range(201)}}, 422, "200 files"),
+    ({"source_code": None, "files": {"a": "x", "a/b": "x"}}, 422, "directory"),
+    ({"source_code": None, "files": ["a.py"]}, 422, "files"),
+    ({"source_code": None, "files": {"a.py": 5}}, 422, "files"),
+]
+
+
+async def test_what_is_refused(live: Any, subtests: pytest.Subtests) -> None:
     """Bad input gets its status and one sentence that says what is wrong; nothing is made of it."""
-    response = await post(live, **changes)
-    assert response.status_code == status
-    assert words in sentence(response)
+    for changes, status, words in REFUSALS:
+        with subtests.test(words, keys=list(changes)):
+            response = await post(live, **changes)
+            assert response.status_code == status
+            assert words in sentence(response)
     assert (await live.http.get("/api/submissions")).json() == {"submissions": []}
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/.", "C:x", "a" * 101, "x/" * 150],
-)
-async def test_paths_that_lead_elsewhere(live: Any, path: str) -> None:
+PATHS = ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/.", "C:x", "a" * 101, "x/" * 150]
+
+
+async def test_paths_that_lead_elsewhere(live: Any, subtests: pytest.Subtests) -> None:
     """A file's path is relative, plain and without `..`."""
-    response = await post(live, source_code=None, files={path: "x"})
-    assert response.status_code == 422
-    assert "path" in sentence(response)
+    for path in PATHS:
+        with subtests.test(path[:20]):
+            response = await post(live, source_code=None, files={path: "x"})
+            assert response.status_code == 422
+            assert "path" in sentence(response)
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" * 50_000])
-async def test_bodies_that_are_none(live: Any, content: bytes) -> None:
-    """A body that is no JSON object of ours is 422 with a sentence, never 500."""
+BODIES = [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" * 50_000]
+
+
+async def test_bodies_that_are_none(live: Any, subtests: pytest.Subtests) -> None:
+    """A body that is no JSON object of ours is refused with a sentence, never with 500."""
     headers = {"Content-Type": "application/json"}
-    response = await live.http.post("/api/submissions", content=content, headers=headers)
-    assert response.status_code in (400, 422)
-    sentence(response)
+    for content in BODIES:
+        with subtests.test(repr(content[:20])):
+            response = await live.http.post("/api/submissions", content=content, headers=headers)
+            assert response.status_code in (400, 422)
+            sentence(response)
 
 
 async def test_half_a_surrogate_pair_is_refused(live: Any) -> None:
@@ -213,14 +219,15 @@ async def test_events_in_pages(live: Any) -> None:
     assert (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=-1")).status_code == 422
 
 
-@pytest.mark.parametrize("tail", ["", "/tests", "/events", "/cancel"])
-@pytest.mark.parametrize("name", ["999", "0", "-5", "9" * 30])
-async def test_a_submission_that_is_not_there(live: Any, name: str, tail: str) -> None:
+async def test_a_submission_that_is_not_there(live: Any, subtests: pytest.Subtests) -> None:
     """404 with a sentence, on every path."""
-    method = live.http.post if tail == "/cancel" else live.http.get
-    response = await method(f"/api/submissions/{name}{tail}")
-    assert response.status_code == 404
-    assert "no submission" in sentence(response)
+    for tail in ("", "/tests", "/events", "/cancel"):
+        for name in ("999", "0", "-5", "9" * 30):
+            with subtests.test(name, tail=tail):
+                method = live.http.post if tail == "/cancel" else live.http.get
+                response = await method(f"/api/submissions/{name}{tail}")
+                assert response.status_code == 404
+                assert "no submission" in sentence(response)
 
 
 async def test_an_id_that_is_no_number(live: Any) -> None:

@@ -55,8 +55,19 @@ async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None
     ):
         live.judge.events.put_nowait(event)
     await live.ended(submission_id)
-    await asyncio.sleep(0.05)
+    assert live.judge.running == 1
+    live.judge.events.put_nowait(None)
+    await live.until(lambda: live.judge.running == 0)
     assert (await events_of(live, submission_id))[-1]["type"] == "complete"
+
+
+async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is closed after a while, and the worker goes on."""
+    monkeypatch.setattr("subcli.server.worker._CLEARING_UP", 0.1)
+    submission_id = await live.submit("wait")
+    await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
+    await live.ended(submission_id)
+    assert (await live.ended(await live.submit()))["final_status"] == "passed"
     assert live.judge.running == 0
 
 

@@ -34,6 +34,8 @@ _BUFFER: Final = 256
 """Events that a judge may be ahead of the database."""
 _TOLD: Final = 10
 """How many of those who wait are told when their position changes."""
+_CLEARING_UP: Final = 10.0
+"""Seconds that a judge may take to end after its verdict."""
 _RETRY_DELAY: Final = 0.2
 _AGAIN: Final = "Judged again from the start: the worker that had this submission went away."
 
@@ -172,6 +174,8 @@ class _Judging:
         reading = asyncio.create_task(self._read_judge(job, ready))
         try:
             fault = await self._append_all(ready)
+            # It has said its last word, and may still be clearing up.
+            await asyncio.wait([reading], timeout=_CLEARING_UP)
         except (LostClaimError, SQLAlchemyError):
             raise
         except Exception as error:
@@ -186,11 +190,12 @@ class _Judging:
     async def _read_judge(self, job: Job, ready: asyncio.Queue[Events | Exception | None]) -> None:
         """Put the judge's events into the queue as they come, behind them what it raised, or None."""
         events = self._judge(job)
+        ended = False
         try:
             async for event in events:
-                await ready.put(_stamped(event, self._claim))
-                if event["type"] == "complete":
-                    break
+                if not ended:
+                    await ready.put(_stamped(event, self._claim))
+                ended = ended or event["type"] == "complete"
             await ready.put(None)
         except Exception as error:
             _log.exception("submission %s: the judge failed", self._claim.submission_id)
