@@ -10,7 +10,7 @@ from typing import Any
 
 from subcli.errors import SubcliError
 from subcli.output.view import Ending, View
-from subcli.protocol import Complete, from_mapping
+from subcli.protocol import from_mapping
 from subcli.submission import Connection
 from subcli.watch import Watch
 
@@ -76,7 +76,7 @@ class Stage:
         self.view.event(id, connection)
 
     def complete(self, final_status: str, id: int = 12, ms: float = 45000, **summary: Any) -> None:
-        counts = self.watches[id].counts
+        counts = self.watches[id].snapshot().counts
         summary = {
             "total_tests": counts.done,
             "passed": counts.passed,
@@ -108,7 +108,7 @@ TWO_LEADERS: dict[str, Any] = {
     "message": "two leaders in term 3: n1 and n4",
     "expected": "one leader in term 3",
     "actual": "two leaders in term 3: n1, n4",
-    "output": "n1: became leader of term 3\nn2: granted vote to n1\nn2: granted vote to n4\nn4: became leader of term 3",
+    "output": "n1: leader of term 3\nn2: granted vote to n1\nn2: granted vote to n4\nn4: leader of term 3",
 }
 SPLIT: dict[str, Any] = {
     "message": "no leader after 5 s",

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.cells import cell_len
 from rich.style import Style
 
-from subcli.output.lines import Line, clip, wrap
+from subcli.output.lines import Line, clip, verbatim, wrap
 from subcli.output.theme import BAD, BAD_MARK, GOOD, GOOD_MARK, MORE, QUIET
 
 _LABEL: Final = 10
@@ -103,15 +103,8 @@ def _diff(expected: str, actual: str, width: int, limit: int) -> list[Line]:
             lines.append(Line(f"{MORE} {rest} more lines", QUIET))
             break
         style = GOOD if sign == "-" else BAD if sign == "+" else QUIET
-        lines.append(Line(sign, style).put(" ").put(_indented(text, width - 2), style))
+        lines.append(Line(sign, style).put(" ").put(verbatim(text, width - 2), style))
     return lines
-
-
-def _indented(text: str, cells: int) -> str:
-    """One line of a value with its indentation, which says something here."""
-    text = text.expandtabs(4)
-    lead = min(len(text) - len(text.lstrip(" ")), cells // 2)
-    return " " * lead + clip(text.strip(), cells - lead)
 
 
 def _changes(expected: list[str], actual: list[str]) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ MARKS_KEPT: Final = 3
 """Combining characters kept on one base: a hundred of them would paint over the lines above."""
 
 _PER_CELL: Final = 4
-_TAB: Final = "    "
+_TAB: Final = 4
 
 
 class Line:
@@ -135,7 +135,7 @@ def wrap(text: str, cells: int, limit: int) -> list[str]:
     cells = max(cells, 8)
     kept: list[str] = []
     budget = cells * (limit + 1) * _PER_CELL
-    for raw in printable(text[:budget].strip()).expandtabs(len(_TAB)).split("\n"):
+    for raw in printable(text[:budget].strip()).expandtabs(_TAB).split("\n"):
         kept.extend(_folded(_tamed(raw.rstrip()), cells))
         if len(kept) > limit:
             break
@@ -144,6 +144,13 @@ def wrap(text: str, cells: int, limit: int) -> list[str]:
         if kept:
             kept[-1] = _head(kept[-1], cells - 1) + MORE
     return kept
+
+
+def verbatim(text: str, cells: int) -> str:
+    """One line of foreign text with its indentation, which says something in code and in output."""
+    text = text[: cells * _PER_CELL].expandtabs(_TAB).rstrip()
+    lead = min(len(text) - len(text.lstrip(" ")), max(cells // 2, 0))
+    return (" " * lead + clip(text.strip(), cells - lead)).rstrip(" ")
 
 
 def _folded(line: str, cells: int) -> Iterator[str]:

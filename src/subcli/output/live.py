@@ -6,16 +6,16 @@ how it gets to the terminal :mod:`subcli.output.region`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rich.console import Console
 
-from subcli.output import frame, summary
+from subcli.output import frame, overview, parts, summary, summary_several
 from subcli.output.lines import Block, Line
 from subcli.output.region import Region
 from subcli.output.view import Ending, Shown, Source
-from subcli.submission import Connection
+from subcli.submission import Connection, Submission
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
@@ -48,6 +48,7 @@ class LiveView:
         stderr: where the screen is drawn; the same terminal.
         clock: gives monotonic seconds.
         compact: list only what failed.
+        region: how frames get to the terminal: in place, or with ``FullScreen`` on the alternate screen.
 
     Attributes:
         rows: rows of results that were made for the last frame.
@@ -55,12 +56,20 @@ class LiveView:
 
     tick_s: float | None = FRAME_S
 
-    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+    def __init__(
+        self,
+        stdout: Console,
+        stderr: Console,
+        clock: Callable[[], float],
+        *,
+        compact: bool = False,
+        region: Callable[[Console], Region] = Region,
+    ) -> None:
         self._out, self._err = stdout, stderr
         self._clock = clock
         self._compact = compact
         self._watched: dict[int, _Watched] = {}
-        self._region = Region(stderr)
+        self._region = region(stderr)
         self._suspended = False
         self._drawn_at: float | None = None
         self._faults: list[Ending] = []
@@ -69,7 +78,7 @@ class LiveView:
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """The id and where its page is: they stay."""
         self._region.erase()
-        self._out.print(Block([summary.submitted(submission_id, answer, self._out.width)]))
+        self._out.print(Block([parts.submitted(submission_id, answer, self._out.width)]))
 
     def begin(self, source: Source) -> None:
         """One more submission on the screen."""
@@ -100,15 +109,14 @@ class LiveView:
         self._draw(now)
 
     def _draw(self, now: float) -> None:
-        columns, height = self._region.size
         shots = [watched.shot(now) for watched in self._watched.values()]
-        room = max(height - 1, 1)
-        if len(shots) == 1:
-            drawn = frame.single(shots[0], now, columns, room, compact=self._compact)
-        else:
-            drawn = frame.several(shots, now, columns, room, compact=self._compact)
-        self.rows = drawn.rows
-        self._region.draw(drawn.lines)
+
+        def make(columns: int, room: frame.Room) -> frame.Frame:
+            if len(shots) == 1:
+                return frame.single(shots[0], now, columns, room, compact=self._compact)
+            return overview.several(shots, now, columns, room)
+
+        self.rows = self._region.draw(make).rows
 
     def flush(self) -> None:
         """Nothing: the next tick draws."""
@@ -125,15 +133,29 @@ class LiveView:
     def close(self) -> None:
         """Remove the screen and print what stays."""
         self._region.erase()
-        width = min(self._out.width, SUMMARY_MAX)
         now = self._clock()
-        for watched in self._watched.values():
-            shot = watched.shot(now)
-            ending = shot.ending
-            if ending is not None and ending.verdict is not None:
-                lines = summary.final(shot.picture, ending.verdict, width)
-                self._out.print(Block([Line(), *lines]))
-            elif ending is not None:
-                self._err.print(Block([Line(), *summary.fault(ending, shot.picture, width)]))
+        shots = [watched.shot(now) for watched in self._watched.values()]
+        width = max(min(self._out.width, SUMMARY_MAX) - 2 * parts.MARGIN, 20)
+        told = self._told(shots, width)
+        if told:
+            self._out.print(Block([Line(), *parts.indented(told), Line()]))
+        for shot in shots:
+            if shot.ending is not None:
+                self._fault(shot.ending, shot.picture, width)
         for ending in self._faults:
-            self._err.print(Block(summary.fault(ending, None, width)))
+            self._fault(ending, None, width)
+
+    def _told(self, shots: Sequence[frame.Shot], width: int) -> list[Line]:
+        """What is data: verdicts, and what was seen where there is none."""
+        if len(shots) > 1:
+            return summary_several.final(shots, width)
+        for shot in shots:
+            if shot.ending is not None and shot.ending.verdict is not None:
+                return summary.final(shot.picture, shot.ending.verdict, width)
+            return summary.so_far(shot.picture, width)
+        return []
+
+    def _fault(self, ending: Ending, picture: Submission | None, width: int) -> None:
+        lines = summary.fault(ending, picture, width, badge=True)
+        if lines:
+            self._err.print(Block([*parts.indented(lines), Line()]))

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from subcli.output import details, summary, words
+from subcli.output import details, parts, summary, words
 from subcli.output.lines import Ink, Line, clip
-from subcli.output.theme import MID, QUIET, WARN, test_mark
+from subcli.output.theme import ACCENT, MID, QUIET, WARN, test_mark
 from subcli.output.view import Ending, Shown, Source
 from subcli.protocol import ErrorAnalysis, StatusUpdate, TestResult
 from subcli.submission import Connection
@@ -64,7 +64,7 @@ class PlainView:
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """The id and where its page is."""
-        self._write(submission_id, summary.submitted(submission_id, answer, _LONG))
+        self._write(submission_id, parts.submitted(submission_id, answer, _LONG))
         self.flush()
 
     def begin(self, source: Source) -> None:
@@ -93,7 +93,7 @@ class PlainView:
             told.ended = True
         picture = told.source.snapshot() if told is not None else None
         if ending.verdict is not None and picture is not None:
-            for line in summary.closing(picture, ending.verdict, width=_LONG):
+            for line in summary.closing(picture, ending.verdict):
                 self._write(picture.id, line)
             self.flush()
         elif ending.error is not None:
@@ -173,16 +173,19 @@ class PlainView:
         ):
             return
         line = Line(f"{MID} ", QUIET).put(clip(update.status, _NAME))
-        for fact in summary.stage_facts(update, _NAME):
+        for fact in parts.stage_facts(update, _NAME):
             line.put(f", {fact}", QUIET)
         self._write(submission_id, line)
 
     def _analysis(self, submission_id: int, event: ErrorAnalysis) -> None:
         about = clip(event.test_name, _NAME) if event.test_name else ""
-        title = f"analysis of {about}" if about else "analysis"
+        title = Line(f"analysis of {about}" if about else "analysis", QUIET)
+        where = details.place(event.location, _NAME)
+        if where:
+            title.put(f" {MID} ", QUIET).put(where, ACCENT)
         lines = details.analysis(event, _LONG)
-        if lines:
-            self._block(submission_id, [Line(title, QUIET), *details.indent(lines, 2)])
+        if lines or where:
+            self._block(submission_id, [title, *parts.indented(lines, 2)])
 
     def _connection(self, submission_id: int, told: _Told, connection: Connection) -> None:
         before, told.connection = told.connection, connection
@@ -194,7 +197,7 @@ class PlainView:
         repeated = before.state == connection.state and connection.attempt == before.attempt
         if repeated or connection.state in ("connecting", "closed"):
             return
-        self._tell(submission_id, summary.connection_line(connection, _NAME))
+        self._tell(submission_id, parts.connection_line(connection, _NAME))
 
     def _still(self, told: _Told, now: float) -> str:
         """What is going on, for how long."""
@@ -205,7 +208,7 @@ class PlainView:
     # -- out --------------------------------------------------------------------------------------
 
     def _block(self, submission_id: int, lines: list[Line]) -> None:
-        for line in details.indent(lines, _INDENT):
+        for line in parts.indented(lines, _INDENT):
             self._write(submission_id, line)
 
     def _write(self, submission_id: int | None, line: Line) -> None:

@@ -1,9 +1,13 @@
-"""A few lines at the bottom of a terminal that are drawn again in place.
+"""Lines at the bottom of a terminal that are drawn again in place.
 
 Theory. The cursor rests on the *first* line of the region, not after its last. When the terminal is resized it
 may fold the lines of the region or not, terminals differ, but the cursor stays on the character it was on; so
 whatever came of the lines below, one "erase from here to the end" removes all of them and nothing else. The
 same sequence leaves the terminal clean at the end.
+
+One thing cannot be undone: when a terminal that is made narrower folds its lines and they do not fit any more,
+it pushes the first ones into its scrollback. So :class:`Region` leaves as many lines free as it needs to be
+folded to three quarters of its width. :class:`FullScreen` uses the alternate screen, which has no scrollback.
 
 A frame writes only the lines that changed, in one ``write``, between the two marks of synchronized output
 (DEC mode 2026; terminals without it ignore it). Automatic wrapping is off while lines are written, so that a
@@ -12,23 +16,33 @@ character which the terminal measures wider than we do cannot break the count of
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import termios
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TextIO
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from rich.console import Console
 
+from subcli.output.frame import Frame, Room
+from subcli.output.keyboard import QuietKeys
 from subcli.output.lines import Ink, Line
 
+ROOMY: Final = 20
+"""From this many lines on there are blank ones, and lines kept free."""
+
+_TRIES: Final = 4
 _ESC: Final = "\x1b["
 _BEGIN: Final = f"{_ESC}?2026h{_ESC}?25l{_ESC}?7l"
 _END: Final = f"{_ESC}?7h{_ESC}?2026l"
-_ERASE_BELOW: Final = f"\r{_ESC}J"
+# Not a mere "erase to the end": at the top left corner tmux takes that for "clear" and keeps a copy of the
+# screen in its history.
+_ERASE_BELOW: Final = f"\r\x1b7{_ESC}2K{_ESC}B{_ESC}J\x1b8"
 _ERASE_RIGHT: Final = f"{_ESC}K"
 _SHOW_CURSOR: Final = f"{_ESC}?25h"
+_ENTER: Final = f"{_ESC}?1049h"
+_LEAVE: Final = f"{_ESC}?1049l"
+_CLEAR: Final = f"{_ESC}H{_ESC}2J"
+
+Maker: TypeAlias = Callable[[int, Room], Frame]
+"""Makes a frame for so many columns, in so many lines."""
 
 
 class _Drawn(NamedTuple):
@@ -39,52 +53,82 @@ class _Drawn(NamedTuple):
 
 
 class Region:
-    """Draws lines, and draws over them.
+    """Draws frames, each over the one before.
 
     Args:
         console: on a terminal; its size is asked for at every frame.
     """
+
+    enter, again, leave = "", _ERASE_BELOW, _ERASE_BELOW
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._ink = Ink(console)
         self._drawn: list[_Drawn] = []
         self._size = (0, 0)
-        self._quiet_keys = _QuietKeys()
+        self._keys = QuietKeys()
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Columns and lines of the terminal at this moment."""
-        return self._console.size.width, self._console.size.height
+    def draw(self, make: Maker) -> Frame:
+        """Show the frame that ``make`` makes for the size that the terminal has now."""
+        size = self._console.size
+        frame = self.fit(make, size.width, size.height)
+        self._show([line.cut(size.width) for line in frame.lines[: size.height]], (size.width, size.height))
+        return frame
 
-    def draw(self, lines: Sequence[Line]) -> None:
-        """Make the region these lines, as many as the terminal has at most."""
-        width, height = size = self.size
-        fitting = [line.cut(width) for line in lines[:height]]
-        new = [_Drawn(self._ink.render(line), line.cells) for line in fitting]
-        erased = ""
-        if self._drawn and size != self._size:
-            erased, self._drawn = _ERASE_BELOW, []
-        self._size = size
-        if new == self._drawn and not erased:
-            return
-        self._quiet_keys.begin()
-        self._write(_BEGIN + erased + _difference(self._drawn, new, width) + _END)
-        self._drawn = new
+    def fit(self, make: Maker, columns: int, height: int) -> Frame:
+        """A frame that can be folded to three quarters of the width. Low terminals have no lines to spare."""
+        roomy = height >= ROOMY
+        room = max(height - 1, 1)
+        frame = make(columns, Room(room, roomy))
+        for _ in range(_TRIES if roomy else 0):
+            excess = _folded(frame.lines, max(columns * 3 // 4, 1)) - height
+            if excess <= 0:
+                break
+            room = max(min(room, len(frame.lines)) - (excess + 1) // 2, ROOMY // 2)
+            frame = make(columns, Room(room, roomy))
+        return frame
 
     def erase(self) -> None:
         """Remove the region, and give the cursor and the keyboard back."""
         try:
             if self._drawn:
-                self._write(_ERASE_BELOW + _SHOW_CURSOR)
+                self._write(self.leave + _SHOW_CURSOR)
         finally:
             self._drawn, self._size = [], (0, 0)
-            self._quiet_keys.end()
+            self._keys.end()
+
+    def _show(self, lines: Sequence[Line], size: tuple[int, int]) -> None:
+        new = [_Drawn(self._ink.render(line), line.cells) for line in lines]
+        before = ""
+        if not self._drawn:
+            self._keys.begin()
+            before = self.enter
+        elif size != self._size:
+            before, self._drawn = self.again, []
+        if new == self._drawn and not before:
+            return
+        self._write(_BEGIN + before + _difference(self._drawn, new, size[0]) + _END)
+        self._drawn, self._size = new, size
 
     def _write(self, text: str) -> None:
         stream = self._console.file
         stream.write(text)
         stream.flush()
+
+
+class FullScreen(Region):
+    """Draws frames on the alternate screen: nothing of them is ever in the scrollback."""
+
+    enter, again, leave = _ENTER + _CLEAR, _CLEAR, _CLEAR + _LEAVE
+
+    def fit(self, make: Maker, columns: int, height: int) -> Frame:
+        """A frame of all lines."""
+        return make(columns, Room(height, height >= ROOMY))
+
+
+def _folded(lines: Sequence[Line], width: int) -> int:
+    """How many lines these are when they are folded to ``width``."""
+    return sum(1 + max(line.cells - 1, 0) // width for line in lines)
 
 
 def _difference(old: Sequence[_Drawn], new: Sequence[_Drawn], width: int) -> str:
@@ -109,42 +153,3 @@ def _difference(old: Sequence[_Drawn], new: Sequence[_Drawn], width: int) -> str
 
 def _down(lines: int) -> str:
     return f"{_ESC}{lines}B" if lines else ""
-
-
-class _QuietKeys:
-    """Keeps typed keys from being echoed into the region: a newline among them would shift it.
-
-    Signals still come from the keyboard. Nothing is changed where this process is not in the foreground.
-    """
-
-    def __init__(self) -> None:
-        self._saved: list[Any] | None = None
-
-    def begin(self) -> None:
-        descriptor = _foreground_terminal(sys.stdin)
-        if descriptor is None or self._saved is not None:
-            return
-        with contextlib.suppress(termios.error):
-            saved = termios.tcgetattr(descriptor)
-            quiet = list(saved)
-            quiet[3] &= ~(termios.ECHO | termios.ECHONL)
-            termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
-            self._saved = saved
-
-    def end(self) -> None:
-        saved, self._saved = self._saved, None
-        descriptor = _foreground_terminal(sys.stdin)
-        if descriptor is not None and saved is not None:
-            with contextlib.suppress(termios.error):
-                termios.tcsetattr(descriptor, termios.TCSANOW, saved)
-
-
-def _foreground_terminal(stream: TextIO | None) -> int | None:
-    """The descriptor of a terminal that this process is in the foreground of."""
-    try:
-        if stream is None or not stream.isatty():
-            return None
-        descriptor = stream.fileno()
-        return descriptor if os.tcgetpgrp(descriptor) == os.getpgrp() else None
-    except (OSError, ValueError):
-        return None

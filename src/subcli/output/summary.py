@@ -1,138 +1,200 @@
-"""What stays at the end: short when all is well, complete when it is not. Functions from data to lines."""
+"""What stays at the end: short when all is well, complete when it is not. Functions from data to lines.
+
+The verdict comes last, above the prompt, where the eye is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from subcli.output import details, parts, words
 from subcli.output.lines import Line, clip, wrap
-from subcli.output.printable import one_line
-from subcli.output.theme import BAD, FAIL, MID, MORE, NO_VERDICT, QUIET, STRONG, test_mark, verdict_mark
+from subcli.output.theme import BAD, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
 from subcli.output.view import Ending
-from subcli.protocol import Complete, Summary, TestResult
+from subcli.protocol import Complete, ErrorAnalysis, Summary, TestResult
 from subcli.submission import Submission
 
 TABLE_ROWS: Final = 20
-"""Up to this many tests the summary lists them all."""
+"""Up to this many tests the table lists them all; of more, what failed is enough."""
 
 NAMED: Final = 20
+"""Failures that are named where all was told before."""
+
 DETAILED: Final = 50
+"""Failures that are told in full."""
 
-submitted = parts.submitted
-connection_line = parts.connection_line
-stage_facts = parts.stage_facts
-
-
-def verdict_line(picture: Submission, verdict: Complete, width: int) -> Line:
-    """``✗ failed   8 passed, 2 failed in 45.0 s   leader-election · #12``."""
-    mark = verdict_mark(verdict.final_status)
-    line = Line(mark.glyph, mark.style).put(" ").put(clip(mark.word, 40), mark.style)
-    told = outcome(words.summary_of(verdict, picture.counts))
-    if told:
-        line.put("   ").put(told)
-    return line.put("   ").join(parts.title(picture, width - line.cells - 3, strong=False)).cut(width)
+_VALUE_LINES: Final = 30
+_MESSAGE_LINES: Final = 6
+_NEVER_TO_BE_RESUMED: Final = ("not_found", "usage")
 
 
-def outcome(summary: Summary) -> str:
-    """The counts as a sentence."""
+# -- the verdict ----------------------------------------------------------------------------------
+
+
+def outcome(verdict: Complete, picture: Submission) -> str:
+    """The counts as a sentence: those that came with the verdict, else those that were seen."""
+    summary = words.summary_of(verdict, picture.counts)
     took = words.total_duration(summary.duration_ms)
     ending = f" in {took}" if took else ""
-    failed, skipped = summary.failed or 0, summary.skipped or 0
-    if summary.passed and not failed and not skipped and summary.total_tests in (None, summary.passed):
-        return f"{words.tests(summary.passed)} passed{ending}"
-    said = [("passed", summary.passed), ("failed", summary.failed), ("skipped", summary.skipped or None)]
-    told = ", ".join(f"{words.number(count)} {word}" for word, count in said if count is not None)
-    return f"{told}{ending}" if told else (f"after {took}" if took else "")
+    if _all_passed(summary):
+        return f"{words.number(summary.passed or 0)} of {words.tests(summary.passed or 0)}{ending}"
+    told = [("passed", summary.passed), ("failed", summary.failed), ("skipped", summary.skipped or None)]
+    said = [f"{words.number(count)} {word}" for word, count in told if count is not None]
+    if any(count for _, count in told):
+        return ", ".join(said) + ending
+    return f"after {took}" if took else ""
 
 
-def closing(picture: Submission, verdict: Complete, width: int) -> list[Line]:
-    """The end of a log in which everything was told: the names of what failed, the verdict, what to type."""
-    lines = []
+def _all_passed(summary: Summary) -> bool:
+    return bool(
+        summary.passed and not summary.failed and not summary.skipped and summary.total_tests in (None, summary.passed)
+    )
+
+
+def _verdict_line(picture: Submission, verdict: Complete) -> Line:
+    """The verdict as one line of a log."""
+    mark = verdict_mark(verdict.final_status)
+    line = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
+    told = outcome(verdict, picture)
+    return line.put(f": {told}" if told else "")
+
+
+def _more(count: int, word: str) -> list[Line]:
+    return [Line(f"{MORE} {words.number(count)} more {word}", QUIET)] if count > 0 else []
+
+
+def next_commands(commands: Sequence[str]) -> Line:
+    """What to type now."""
+    line = Line("next: ", QUIET)
+    for command in commands:
+        line.put(", " if line.cells > 6 else "", QUIET).put(command, STRONG)
+    return line
+
+
+# -- after a log ----------------------------------------------------------------------------------
+
+
+def closing(picture: Submission, verdict: Complete) -> list[Line]:
+    """The end of a log in which everything was told: the verdict, the names of what failed, what to type."""
+    lines = [_verdict_line(picture, verdict)]
     for result in picture.failures[:NAMED]:
         mark = test_mark(result.status)
         line = Line("  ").put(mark.glyph, mark.style).put(" ").put(clip(result.test_name, 300))
         why = clip(details.reason(result), 300)
         lines.append(line.put(f": {why}", QUIET) if why else line)
     rest = picture.counts.not_passed - min(len(picture.failures), NAMED)
-    if rest > 0:
-        lines.append(Line(f"  {MORE} {words.number(rest)} more", QUIET))
-    lines.insert(0, verdict_line(picture, verdict, width))
+    lines += parts.indented(_more(rest, "failed"), 2)
     if verdict.final_status != "passed":
-        lines.append(next_command(picture))
+        lines.append(next_commands([f"subcli status {picture.id}"]))
     return lines
 
 
-def next_command(picture: Submission) -> Line:
-    """What to type to read everything."""
-    return Line("next: ", QUIET).put(f"subcli status {picture.id}", STRONG)
+# -- after the screen -----------------------------------------------------------------------------
 
 
-def fault(ending: Ending, picture: Submission | None, width: int) -> list[Line]:
-    """Why there is no verdict, and how to go on."""
-    error = ending.error
-    if error is None:
-        return []
-    line = Line(NO_VERDICT.glyph, NO_VERDICT.style).put(" ").put(NO_VERDICT.word, NO_VERDICT.style)
-    if picture is not None:
-        line.put("   ").join(parts.title(picture, width - line.cells - 3, strong=False))
-    lines = [line]
-    for text in (error.message, error.hint):
-        lines.extend(details.indent([Line(part) for part in wrap(text, width - 2, 12)], 2))
-    if ending.submission_id is not None and error.kind not in ("not_found", "usage"):
-        command = f"subcli watch {ending.submission_id}"
-        if command not in error.hint:
-            lines.append(Line("  ").put("take it up again: ", QUIET).put(command, STRONG))
-    return lines
-
-
-def final(picture: Submission, verdict: Complete, width: int, *, table: bool = True) -> list[Line]:
-    """What the live screen leaves behind for one submission."""
-    lines: list[Line] = []
-    if table and 0 < picture.counts.done <= min(TABLE_ROWS, len(picture.recent)):
-        names = parts.name_cells(width)
-        lines += [parts.row(result, width, names) for result in picture.recent]
+def final(picture: Submission, verdict: Complete, width: int) -> list[Line]:
+    """What the live screen leaves behind of one submission."""
+    lines = table(picture, width)
+    if lines:
         lines.append(Line())
     lines += failures(picture, width)
-    lines.append(verdict_line(picture, verdict, width))
+    lines.append(parts.badge(verdict_mark(verdict.final_status)).put("  ").put(outcome(verdict, picture)))
+    lines.append(parts.title(picture, width, strong=False))
     if verdict.final_status != "passed":
-        lines.append(Line("  ").join(next_command(picture)))
+        lines.append(next_commands([f"subcli status {picture.id}"]))
     return lines
+
+
+def table(picture: Submission, width: int) -> list[Line]:
+    """All tests in the order in which they ran, where they are few. Why they failed is told below."""
+    if not 0 < picture.counts.done <= min(TABLE_ROWS, len(picture.recent)):
+        return []
+    return [
+        parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in picture.recent
+    ]
 
 
 def failures(picture: Submission, width: int) -> list[Line]:
     """Every failure with all that is known about it, then the analyses that belong to no test."""
     lines: list[Line] = []
     for result in picture.failures[:DETAILED]:
-        lines += [_failure_title(result, width)]
-        why = result.message
-        if why and why.strip():
-            lines += details.indent([Line(part, BAD) for part in wrap(why, width - 2, 6)], 2)
-        body = details.failure(result, picture.analyses, width - 4, value_lines=30, output_lines=20)
-        if body:
-            lines += [Line(), *details.indent(body, 4)]
-        lines.append(Line())
-    rest = picture.counts.not_passed - min(len(picture.failures), DETAILED)
-    if rest > 0:
-        lines += [Line(f"{MORE} {words.number(rest)} more failed", QUIET), Line()]
+        lines += [*failure(result, picture.analyses, width), Line()]
+    rest = _more(picture.counts.not_passed - min(len(picture.failures), DETAILED), "failed")
+    lines += [*rest, Line()] if rest else []
     for event in picture.analyses:
         if not any(details.is_about(event, result) for result in picture.failures):
-            title = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "why", 80), STRONG)
-            lines += [title, *details.indent(details.analysis(event, width - 4), 4), Line()]
+            lines += [*_analysis(event, width), Line()]
     return lines
 
 
-def _failure_title(result: TestResult, width: int) -> Line:
+def failure(
+    result: TestResult,
+    analyses: Sequence[ErrorAnalysis],
+    width: int,
+    *,
+    value_lines: int = _VALUE_LINES,
+    output_lines: int = details.OUTPUT_LINES,
+) -> list[Line]:
+    """One failed test: its name, why, expected and actual, analysis, output."""
     mark = test_mark(result.status)
     took = words.duration(result.duration_ms)
-    line = Line(mark.glyph, mark.style).put(" ")
-    line.put(clip(result.test_name, width - 4 - len(took)), STRONG)
-    return line.put(f" {MID} {took}", QUIET) if took else line
+    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(took)), STRONG)
+    lines = [parts.rule(heading, width, took)]
+    if result.message and result.message.strip():
+        lines += parts.indented([Line(part, BAD) for part in wrap(result.message, width - 2, _MESSAGE_LINES)], 2)
+    values = details.values(result, width - 2, value_lines)
+    blocks = [
+        details.analysis(event, width - 2, where=details.place(event.location, width // 2))
+        for event in analyses
+        if details.is_about(event, result)
+    ]
+    blocks.append(details.output(result.output, width - 2, output_lines))
+    lines += parts.indented(values, 2)
+    for block in blocks:
+        lines += [Line(), *parts.indented(block, 2)] if block else []
+    return lines
 
 
-def interrupted(picture: Submission, width: int) -> Line:
-    """How far it had come when the watch was left."""
-    line = parts.title(picture, width).put("   ")
-    counted = parts.counts(picture, gap=", ")
-    status = one_line(picture.status or "", 40)
-    line.put(f"{status} " if status else "", QUIET)
-    return line.join(counted)
+def _analysis(event: ErrorAnalysis, width: int) -> list[Line]:
+    """An analysis that belongs to no test: of the build, of the whole."""
+    heading = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "analysis", width - 6), STRONG)
+    return [
+        parts.rule(heading, width, ""),
+        *parts.indented(details.analysis(event, width - 2, where=details.place(event.location, width // 2)), 2),
+    ]
+
+
+# -- without a verdict ----------------------------------------------------------------------------
+
+
+def so_far(picture: Submission, width: int) -> list[Line]:
+    """What was seen of a submission whose verdict was not waited for: its failures, its counts."""
+    if not picture.counts.done:
+        return []
+    lines = [parts.row(result, width) for result in picture.failures[:NAMED]]
+    lines += _more(picture.counts.not_passed - min(len(picture.failures), NAMED), "failed")
+    total = words.known_total(picture)
+    told = Line("so far: ", QUIET).join(parts.counts(picture.counts, ", "))
+    return [*lines, told.put(f" of {words.number(total)}" if total else "", QUIET)]
+
+
+def fault(ending: Ending, picture: Submission | None, width: int, *, badge: bool = False) -> list[Line]:
+    """Why there is no verdict, and how to go on."""
+    error = ending.error
+    if error is None:
+        return []
+    heading = parts.badge(NO_VERDICT) if badge else _named(NO_VERDICT)
+    if picture is not None:
+        heading.put("  ").join(parts.title(picture, width - heading.cells - 2, strong=False))
+    lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, 12)], 2)]
+    lines += parts.indented([Line(part, QUIET) for part in wrap(error.hint, width - 2, 12) if part], 2)
+    if ending.submission_id is not None and error.kind not in _NEVER_TO_BE_RESUMED:
+        command = f"subcli watch {ending.submission_id}"
+        if command not in error.hint:
+            lines.append(Line("  ").join(next_commands([command])))
+    return lines
+
+
+def _named(mark: Mark) -> Line:
+    return Line(f"{mark.glyph} {mark.word}", mark.style)

@@ -21,6 +21,9 @@ WARN: Final = Style(color="yellow")
 GOOD_STRONG: Final = Style(color="green", bold=True)
 BAD_STRONG: Final = Style(color="red", bold=True)
 WARN_STRONG: Final = Style(color="yellow", bold=True)
+GOOD_BADGE: Final = Style(color="green", bold=True, reverse=True)
+BAD_BADGE: Final = Style(color="red", bold=True, reverse=True)
+WARN_BADGE: Final = Style(color="yellow", bold=True, reverse=True)
 GOOD_MARK: Final = Style(color="green", bold=True, underline=True)
 BAD_MARK: Final = Style(color="red", bold=True, underline=True)
 
@@ -59,11 +62,12 @@ _ASCII: Final = str.maketrans(
 
 
 class Mark(NamedTuple):
-    """How a state is shown: never by colour alone."""
+    """How a state is shown: never by colour alone. ``badge`` is the style of a verdict that cannot be missed."""
 
     glyph: str
     style: Style
     word: str
+    badge: Style = PLAIN
 
 
 _TESTS: Final = {
@@ -73,13 +77,13 @@ _TESTS: Final = {
     "skipped": Mark(SKIP, QUIET, "skipped"),
 }
 _VERDICTS: Final = {
-    "passed": Mark(PASS, GOOD_STRONG, "passed"),
-    "failed": Mark(FAIL, BAD_STRONG, "failed"),
-    "build_failed": Mark(FAIL, BAD_STRONG, "build failed"),
-    "cancelled": Mark(SKIP, WARN_STRONG, "cancelled"),
-    "error": Mark(FAULT, WARN_STRONG, "error of the judge"),
+    "passed": Mark(PASS, GOOD_STRONG, "passed", GOOD_BADGE),
+    "failed": Mark(FAIL, BAD_STRONG, "failed", BAD_BADGE),
+    "build_failed": Mark(FAIL, BAD_STRONG, "build failed", BAD_BADGE),
+    "cancelled": Mark(SKIP, WARN_STRONG, "cancelled", WARN_BADGE),
+    "error": Mark(FAULT, WARN_STRONG, "error of the judge", WARN_BADGE),
 }
-NO_VERDICT: Final = Mark(FAULT, WARN_STRONG, "no verdict")
+NO_VERDICT: Final = Mark(FAULT, WARN_STRONG, "no verdict", WARN_BADGE)
 
 
 def test_mark(status: str) -> Mark:
@@ -89,7 +93,7 @@ def test_mark(status: str) -> Mark:
 
 def verdict_mark(final_status: str) -> Mark:
     """The mark of a verdict; another word counts as failed, and is said in its own words."""
-    return _VERDICTS.get(final_status) or Mark(FAIL, BAD_STRONG, final_status.replace("_", " "))
+    return _VERDICTS.get(final_status) or Mark(FAIL, BAD_STRONG, final_status.replace("_", " "), BAD_BADGE)
 
 
 def spinner(now: float) -> str:
