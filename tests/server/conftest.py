@@ -57,6 +57,7 @@ class FakeJudge:
         self.jobs: list[Job] = []
         self.events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self.running = 0
+        self.ends_itself = True
 
     async def __call__(self, job: Job) -> AsyncIterator[Event]:
         self.jobs.append(job)
@@ -70,6 +71,8 @@ class FakeJudge:
                 if isinstance(event, Exception):
                     raise event
                 yield event
+                if event["type"] == "complete" and self.events.empty() and self.ends_itself:
+                    return
         finally:
             self.running -= 1
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+from websockets.exceptions import ConnectionClosed
 
 from subcli.judge import judge, load_problems
 
@@ -18,8 +23,10 @@ async def test_a_bundled_solution_passes(start: Callable[..., Any]) -> None:
         submission_id = await live.submit(source, problem="leader-election")
         watcher = await live.watch(submission_id)
         seen: list[tuple[float, dict[str, Any]]] = []
-        async for text in watcher:
-            seen.append((asyncio.get_running_loop().time(), json.loads(text)))  # noqa: PERF401
+        with suppress(ConnectionClosed):
+            while True:
+                event = json.loads(await watcher.recv())
+                seen.append((asyncio.get_running_loop().time(), event))
         assert watcher.close_code == 1000
         snapshot = (await live.http.get(f"/api/submissions/{submission_id}")).json()
         tests = (await live.http.get(f"/api/submissions/{submission_id}/tests")).json()["tests"]
@@ -52,9 +59,6 @@ async def test_cancelling_ends_its_processes(start: Callable[..., Any]) -> None:
 
 def descendants() -> set[int]:
     """The processes below this one."""
-    import os
-    from pathlib import Path
-
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():

@@ -48,6 +48,7 @@ async def test_an_event_that_cannot_be_sent_is_the_verdict_error(live: Any) -> N
 
 async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None:
     """`complete` is the last event, whatever else comes."""
+    live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     for event in (
         {"type": "complete", "final_status": "passed", "summary": {}},
@@ -64,6 +65,7 @@ async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None
 async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is closed after a while, and the worker goes on."""
     monkeypatch.setattr("subcli.server.worker._CLEARING_UP", 0.1)
+    live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
     await live.ended(submission_id)
@@ -144,7 +146,9 @@ class Bench:
             await asyncio.sleep(0.01)
 
     def verdict(self, submission_id: int) -> str | None:
-        return self.store.snapshot(submission_id, DEMO_USER).final_status  # type: ignore[no-any-return]
+        verdict = self.store.snapshot(submission_id, DEMO_USER).final_status
+        assert verdict is None or isinstance(verdict, str)
+        return verdict
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
     with ExitStack() as stack:
         _make_data_dir(settings.data_dir)
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        is_alone = settings.database_url.startswith("sqlite")
+        # A database of one's own choice may be shared; then a dead process's leases have to run out.
+        is_alone = settings.database is None
         if is_alone:
             stack.enter_context(_only_server(settings.data_dir))
         try:

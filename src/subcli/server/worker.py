@@ -12,8 +12,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -89,24 +89,20 @@ class Workers:
     async def _sweep(self) -> None:
         """Queue what the store has and the queue does not: after a restart, or a worker's death."""
         while True:
-            try:
+            with _surviving("looking for what waits"):
                 for submission_id in await self._store.run(self._store.claimable):
                     self._queue.put(submission_id)
-            except SQLAlchemyError:
-                _log.warning("the database did not answer; looking again later", exc_info=True)
             await asyncio.sleep(self._limits.lease / 3)
 
     async def _take_and_judge(self) -> None:
         while True:
             submission_id = await self._queue.get()
-            try:
-                claim = await self._store.run(self._store.claim, submission_id, self._name, self._limits.lease)
-            except SQLAlchemyError:
-                _log.warning("submission %s could not be claimed; later", submission_id, exc_info=True)
-                await asyncio.sleep(_RETRY_DELAY)
-                continue
-            if claim is not None:
-                await self._see_through(claim)
+            # What is not claimed now is found by the next sweep.
+            with _surviving(f"submission {submission_id}"):
+                lease = self._limits.lease
+                claim = await self._store.run(self._store.claim, submission_id, self._name, lease)
+                if claim is not None:
+                    await self._see_through(claim)
 
     async def _see_through(self, claim: Claim) -> None:
         """Judge in a task of its own, so that it can be stopped alone."""
@@ -137,6 +133,15 @@ class Workers:
                     await self._journal.append(submission_id, [moved], fence=0)
 
 
+@contextmanager
+def _surviving(what: str) -> Iterator[None]:
+    """A database that is away for a while, or a fault of ours, must not end the workers."""
+    try:
+        yield
+    except Exception:
+        _log.exception("%s: failed; trying again later", what)
+
+
 class _Judging:
     """One attempt at one submission."""
 
@@ -150,7 +155,7 @@ class _Judging:
 
     async def run(self) -> None:
         claim = self._claim
-        renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
+        self._renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
         try:
             if claim.attempt > 1:
                 await self._append([_stamped({"type": "status_update", "status": "pending", "detail": _AGAIN}, claim)])
@@ -164,8 +169,8 @@ class _Judging:
         except LostClaimError:
             _log.info("submission %s was taken from this worker", claim.submission_id)
         finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
 
     async def _run_judge(self, problem: Problem) -> None:
         claim = self._claim
@@ -174,7 +179,8 @@ class _Judging:
         reading = asyncio.create_task(self._read_judge(job, ready))
         try:
             fault = await self._append_all(ready)
-            # It has said its last word, and may still be clearing up.
+            # The judge has said its last word, and may still be clearing up: nothing to hold any more.
+            self._renewing.cancel()
             await asyncio.wait([reading], timeout=_CLEARING_UP)
         except (LostClaimError, SQLAlchemyError):
             raise
