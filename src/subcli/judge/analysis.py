@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 
 from subcli.judge import events
 from subcli.judge.analyzers import RULES, Context, Finding, general
-from subcli.judge.analyzers.places import find_place
+from subcli.judge.analyzers.places import excerpt, find_place
 from subcli.judge.evidence import Evidence, Site
 
 ENTRY_POINTS = "subcli.analyzers"
 """Operators' own rules: callables like those in `subcli.judge.analyzers`, asked before them."""
 
 Rule = Callable[[Evidence, Context], Finding | None]
+_PATIENCE_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +50,7 @@ class Analyst:
         files: the submission, to tell its own lines from a library's.
         language: its name.
         directory: where it lies; the path is taken out of every text.
-        rules: default the built-in ones, after those that operators have installed.
+        rules: those asked before the built-in ones; default the ones that operators have installed.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Analyst:
     ) -> None:
         self._context = Context(files=files, language=language)
         self._directory = directory.rstrip("/") + "/"
-        self._rules = tuple(rules) if rules is not None else (*installed_rules(), *RULES)
+        self._foreign = list(installed_rules() if rules is None else rules)
 
     def tidy_text(self, text: str) -> str:
         """The text without the path of the judge's temporary directory."""
@@ -75,29 +77,51 @@ class Analyst:
     def analyse(self, evidence: Evidence) -> Analysis:
         """Explain a failure. There is always an answer: the general one, if no rule knows it."""
         evidence = self.tidy(evidence)
-        for rule in self._rules:
+        for rule in list(self._foreign):
             finding = self._ask(rule, evidence)
+            if finding is not None:
+                return self._complete(finding, evidence)
+        for rule in RULES:
+            finding = rule(evidence, self._context)
             if finding is not None:
                 return self._complete(finding, evidence)
         return self._complete(general(evidence, self._context), evidence)
 
     def _ask(self, rule: Rule, evidence: Evidence) -> Finding | None:
-        try:
-            finding = rule(evidence, self._context)
-            return finding if isinstance(finding, Finding) else None
-        except Exception:
-            # Someone else's code: its fault must not become the submission's.
-            _log.warning("the analyzer %r failed", rule, exc_info=True)
-            return None
+        """Ask someone else's code, whose faults must not become the submission's: it may fail, and it may hang."""
+        answers: list[Finding] = []
+
+        def ask() -> None:
+            try:
+                finding = rule(evidence, self._context)
+                if isinstance(finding, Finding):
+                    answers.append(finding)
+            except BaseException:
+                _log.warning("the analyzer %r failed", rule, exc_info=True)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(_PATIENCE_SECONDS)
+        if thread.is_alive():
+            _log.warning("the analyzer %r takes longer than %g s; it is not asked again", rule, _PATIENCE_SECONDS)
+            self._foreign.remove(rule)
+        return answers[0] if answers else None
 
     def _complete(self, finding: Finding, evidence: Evidence) -> Analysis:
+        place = finding.location or find_place(evidence, self._context)
         return Analysis(
             error=finding.error or evidence.message,
-            analysis=finding.analysis,
+            analysis=finding.analysis + excerpt(place, self._context) + _left_behind(evidence),
             suggestions=tuple(finding.suggestions),
             category=finding.category,
-            location=finding.location or find_place(evidence, self._context),
+            location=place,
         )
+
+
+def _left_behind(evidence: Evidence) -> str:
+    if not evidence.left_behind or evidence.limit == "left_behind":
+        return ""
+    return f"\n\nIt also left {evidence.left_behind} processes running, which were killed."
 
 
 def installed_rules() -> tuple[Rule, ...]:

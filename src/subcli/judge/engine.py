@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,8 +28,10 @@ _GRACE_SECONDS = 5.0
 """How long a supervisor may take to end everything below it."""
 _SLACK_SECONDS = 30.0
 
+_log = logging.getLogger(__name__)
 
-async def judge(job: Job, *, starter: Starter | None = None) -> AsyncIterator[dict[str, object]]:
+
+async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[dict[str, object], None]:
     """Judge a submission and yield its events as they happen, `complete` last.
 
     Closing the iterator, or cancelling the task that reads it, kills every process of the submission. Events carry
@@ -142,6 +145,9 @@ class _Run:
         await process.wait()
         if self._logging is not None:
             self._logging.cancel()
+        if self._log.total:
+            # A plug-in that failed, most often: for whoever runs the server.
+            _log.warning("the supervisor said: %s", self._log.text().rstrip())
         if self._writer is not None:
             self._writer.close()
 

@@ -32,6 +32,9 @@ class Limits:
     submission_seconds: float = 120.0
     build_seconds: float = 60.0
     memory_mb: int = 256
+    """For each process."""
+    total_memory_mb: int = 1024
+    """For all processes of the submission together."""
     processes: int = 32
     file_size_mb: int = 16
     output_kb: int = 1024
@@ -139,7 +142,7 @@ def load_problem(root: Path) -> Problem:
         description=table.file("description", "description.md").read_text(encoding="utf-8"),
         languages=_languages(table),
         limits=_limits(table.table("limits")),
-        root=root,
+        root=root.resolve(),
         runner=runner,
         tests=table.directory("tests", "tests").name,
         command=table.words("command", required=runner == "tap"),
@@ -187,6 +190,7 @@ def _limits(table: Table) -> Limits:
         submission_seconds=table.seconds("submission_seconds", standard.submission_seconds),
         build_seconds=table.seconds("build_seconds", standard.build_seconds),
         memory_mb=table.integer("memory_mb", standard.memory_mb, minimum=16),
+        total_memory_mb=table.integer("total_memory_mb", standard.total_memory_mb, minimum=16),
         processes=table.integer("processes", standard.processes, minimum=1),
         file_size_mb=table.integer("file_size_mb", standard.file_size_mb, minimum=1),
         output_kb=table.integer("output_kb", standard.output_kb, minimum=1),

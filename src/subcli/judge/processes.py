@@ -11,15 +11,13 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,11 @@ class Process:
     state: str
     resident_bytes: int
     name: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still do something: a zombie cannot."""
+        return self.state not in ("Z", "X")
 
 
 def become_subreaper() -> None:
@@ -77,23 +80,26 @@ def kill(processes: Iterable[Process]) -> None:
 
 
 def kill_descendants(root: int, *, patience: float = 5.0) -> bool:
-    """Kill what is below `root` until nothing is left, for at most `patience` seconds.
+    """Kill what is below `root`; see `kill_all`."""
+    return kill_all(lambda: [process for process in descendants(root) if process.is_alive], patience=patience)
+
+
+def kill_all(find: Callable[[], list[Process]], *, patience: float = 5.0) -> bool:
+    """Kill what `find` finds until it finds nothing more, for at most `patience` seconds.
 
     A process that forks faster than it is looked for is first stopped with all others: what is stopped
-    cannot fork. Returns whether everything alive is gone.
+    cannot fork. Returns whether everything is gone.
     """
     deadline = time.monotonic() + patience
-    while True:
-        alive = [process for process in descendants(root) if process.state not in "ZX"]
-        if not alive:
-            return True
+    while alive := find():
         if time.monotonic() > deadline:
             return False
         for process in alive:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process.pid, signal.SIGSTOP)
         kill(alive)
-        time.sleep(0.005)
+        time.sleep(0.002)
+    return True
 
 
 def reap_adopted(own: Collection[int]) -> None:
@@ -106,13 +112,20 @@ def reap_adopted(own: Collection[int]) -> None:
 
 
 def _all_processes() -> Iterable[Process]:
-    for entry in os.listdir(_PROC):
+    # Some twenty times a second while something runs: the plain calls are a third of the cost of `Path`'s.
+    for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                line = (_PROC / entry / "stat").read_text(encoding="utf-8", errors="replace")
+                descriptor = os.open(f"/proc/{entry}/stat", os.O_RDONLY)
             except OSError:
                 continue
-            yield _parse(line)
+            try:
+                line = os.read(descriptor, 4_096)
+            except OSError:
+                continue
+            finally:
+                os.close(descriptor)
+            yield _parse(line.decode("utf-8", "replace"))
 
 
 def _parse(line: str) -> Process:

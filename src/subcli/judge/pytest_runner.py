@@ -8,10 +8,11 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from subcli.judge.evidence import Evidence
+from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
 from subcli.judge.results import Results
 from subcli.judge.starter import StartPlan, clean_environment
@@ -84,7 +85,7 @@ class PytestRun:
             "output_kb": limits.output_kb,
             # Long enough for a machine under load, short enough to say which answer is missing
             # before the whole test's time is up.
-            "answer_seconds": limits.test_seconds / 2,
+            "answer_seconds": limits.test_seconds / 4,
         }
         return json.dumps(job).encode() + b"\n"
 
@@ -122,14 +123,15 @@ class PytestRun:
                 self._watchdog.begin(self._problem.limits.test_seconds)
             case "finished":
                 self._watchdog.end()
-                left_behind = await self._watchdog.clear()
-                self._finished(record, left_behind)
+                count = await self._watchdog.clear()
+                self._finished(record, count)
                 self._running = None
+                await self._results.drain()
                 writer.write(b"next\n")
             case "crashed":
                 self._crashes.append(str(record["message"]))
 
-    def _finished(self, record: Mapping[str, object], left_behind: int) -> None:
+    def _finished(self, record: Mapping[str, object], count: int) -> None:
         evidence = None
         status = str(record["status"])
         raw = record.get("evidence")
@@ -138,10 +140,10 @@ class PytestRun:
         exceeded = self._watchdog.exceeded
         if exceeded is not None and status != "error":
             status = "failed"
-            evidence = _because(exceeded, evidence)
-        elif left_behind and status in ("passed", "failed"):
+            evidence = over_limit(exceeded, evidence)
+        elif count and status in ("passed", "failed"):
             status = "failed"
-            evidence = _left_behind(left_behind, evidence)
+            evidence = left_behind(count, evidence)
         duration = record["duration_ms"]
         self._results.finished(
             test_id=str(record["id"]),
@@ -156,12 +158,7 @@ class PytestRun:
 
     def _out_of_time(self) -> None:
         seconds = self._problem.limits.submission_seconds
-        evidence = Evidence(
-            kind="limit",
-            limit="submission_time",
-            message=f"the submission took longer than {seconds:g} s in all",
-            seconds=seconds,
-        )
+        evidence = out_of_time(seconds)
         if self._running is None:
             self._results.remark(evidence)
             return
@@ -184,7 +181,7 @@ class PytestRun:
         return "failed" if self._results.failed or over or not self._results.reported else "passed"
 
 
-async def run_tests(
+async def run_pytest(
     problem: Problem,
     plan: StartPlan,
     command: tuple[str, ...],
@@ -198,26 +195,6 @@ async def run_tests(
 
 def _name_of(identifier: str) -> str:
     return identifier.rpartition("::")[2].removeprefix("test_").replace("_", " ").capitalize()
-
-
-def _because(exceeded: Evidence, found: Evidence | None) -> Evidence:
-    """The limit is the cause of whatever the test saw; what the test knows of places and output stays."""
-    if found is None:
-        return exceeded
-    return replace(exceeded, node=found.node, sites=found.sites, stderr=found.stderr)
-
-
-def _left_behind(count: int, found: Evidence | None) -> Evidence:
-    if found is not None:
-        return replace(found, left_behind=count)
-    return Evidence(
-        kind="limit",
-        limit="left_behind",
-        message=f"{count} process{'es' if count > 1 else ''} still running after the test had ended",
-        expected="no process left",
-        actual=f"{count} left",
-        left_behind=count,
-    )
 
 
 def _command(tests: Path, scratch: Path) -> list[str]:

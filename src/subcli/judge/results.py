@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from subcli.judge import events
 from subcli.judge.analysis import Analyst
@@ -14,8 +14,12 @@ _STATUSES = ("passed", "failed", "error", "skipped")
 class Results:
     """Takes finished tests, emits their events, and keeps only the counts."""
 
-    def __init__(self, emit: Callable[[events.Event], None], analyst: Analyst) -> None:
+    def __init__(
+        self, emit: Callable[[events.Event], None], drain: Callable[[], Awaitable[None]], analyst: Analyst
+    ) -> None:
         self._emit = emit
+        self.drain = drain
+        """Wait until the server has taken most of what was emitted. Whoever emits many events calls it."""
         self._analyst = analyst
         self._counts = dict.fromkeys(_STATUSES, 0)
         self._total: int | None = None

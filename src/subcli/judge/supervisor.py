@@ -28,10 +28,13 @@ from subcli.judge.build import BuildResult, build, missing_program
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem, load_problem
 from subcli.judge.processes import become_subreaper, hide_from_peers, kill_descendants
-from subcli.judge.pytest_runner import run_tests
+from subcli.judge.pytest_runner import run_pytest
 from subcli.judge.results import Results
 from subcli.judge.starter import StartPlan
+from subcli.judge.tap_runner import run_tap
 from subcli.judge.watchdog import Watchdog
+
+_FLUSH_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,17 @@ class Order:
 class Supervisor:
     """Judges one submission: build, tests, verdict."""
 
-    def __init__(self, order: Order, channel: socket.socket) -> None:
+    def __init__(self, order: Order, channel: asyncio.StreamWriter) -> None:
         self._order = order
         self._channel = channel
         self._watchdog = Watchdog(order.problem.limits)
         analyst = Analyst(order.files, order.language.name, order.plan.directory)
-        self._results = Results(self._emit, analyst)
+        self._results = Results(self._emit, channel.drain, analyst)
         self._analyst = analyst
+        self._has_ended = False
 
     def _emit(self, event: events.Event) -> None:
-        self._channel.sendall(events.encode(event))
+        self._channel.write(events.encode(event))
 
     async def run(self) -> None:
         """Emit every event up to `complete`."""
@@ -84,9 +88,11 @@ class Supervisor:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-        self._emit(events.status_update("completed" if verdict == "passed" else verdict.replace("error", "failed")))
+        if not self._has_ended:
+            self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
         elapsed = round((time.monotonic() - started) * 1000)
         self._emit(events.complete(verdict, self._results.summary(elapsed)))
+        await self._channel.drain()
 
     async def _judge(self) -> str:
         order = self._order
@@ -98,6 +104,7 @@ class Supervisor:
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
         command = order.language.expand(order.language.run, order.files, entry)
+        run_tests = run_tap if order.problem.runner == "tap" else run_pytest
         return await run_tests(order.problem, order.plan, command, order.scratch, self._watchdog, self._results)
 
     async def _build(self, entry: str) -> BuildResult | None:
@@ -120,6 +127,7 @@ class Supervisor:
 
     def _build_failed(self, outcome: BuildResult) -> str:
         assert outcome.evidence is not None
+        self._has_ended = True
         self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=outcome.log))
         self._emit(self._analyst.analyse(outcome.evidence).as_event())
         return "error" if outcome.is_ours else "build_failed"
@@ -150,7 +158,8 @@ async def _main(channel: socket.socket) -> None:
     reader = asyncio.StreamReader(limit=4 * 1024 * 1024)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     order = Order.read(await reader.readline())
-    judging = asyncio.create_task(Supervisor(order, channel).run())
+    _, writer = await asyncio.open_connection(sock=channel)
+    judging = asyncio.create_task(Supervisor(order, writer).run())
     stop = asyncio.create_task(_end_of_input(reader))
     try:
         await asyncio.wait({judging, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -161,6 +170,10 @@ async def _main(channel: socket.socket) -> None:
         stop.cancel()
         kill_descendants(os.getpid())
         shutil.rmtree(order.scratch.parent, ignore_errors=True)
+        writer.close()
+        with suppress(ConnectionError, TimeoutError):
+            # What is still unsent goes out first, for as long as someone reads it.
+            await asyncio.wait_for(writer.wait_closed(), _FLUSH_SECONDS)
 
 
 def main() -> None:

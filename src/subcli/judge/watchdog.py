@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Limits
-from subcli.judge.processes import Process, descendants, kill, reap_adopted
+from subcli.judge.processes import Process, descendants, kill_all, reap_adopted
 
 _INTERVAL = 0.05
 _MEGABYTE = 1024 * 1024
@@ -59,9 +59,7 @@ class Watchdog:
     def solution_processes(self) -> list[Process]:
         """What of the submission is alive."""
         return [
-            process
-            for process in descendants(os.getpid())
-            if process.session not in self._ours and process.state not in "ZX"
+            process for process in descendants(os.getpid()) if process.session not in self._ours and process.is_alive
         ]
 
     async def run(self) -> None:
@@ -79,11 +77,8 @@ class Watchdog:
             await asyncio.sleep(0.01)
             left = self.solution_processes()
         count = len(left)
-        patience = self._clock() + 5.0
-        while left and self._clock() < patience:
-            kill(left)
-            await asyncio.sleep(0.005)
-            left = self.solution_processes()
+        if left:
+            kill_all(self.solution_processes)
         reap_adopted(self._own_children)
         return count
 
@@ -98,7 +93,7 @@ class Watchdog:
         found = self._over_limit(running, now)
         if found is not None:
             self.exceeded = self.exceeded or found
-            kill(running)
+            kill_all(self.solution_processes, patience=2.0)
 
     def _over_limit(self, running: list[Process], now: float) -> Evidence | None:
         limits = self._limits
@@ -111,15 +106,22 @@ class Watchdog:
                 actual=f"{len(running)} processes",
             )
         used = sum(process.resident_bytes for process in running) // _MEGABYTE
-        allowed = limits.memory_mb
         largest = max(process.resident_bytes for process in running) // _MEGABYTE
-        if largest > allowed:
+        if largest > limits.memory_mb:
             return Evidence(
                 kind="limit",
                 limit="memory",
-                message=f"one process used {largest} MB of memory, more than the limit of {allowed} MB",
-                expected=f"at most {allowed} MB for each process",
+                message=f"a process used {largest} MB of memory, more than the limit of {limits.memory_mb} MB",
+                expected=f"at most {limits.memory_mb} MB for each process",
                 actual=f"{largest} MB in one process, {used} MB in all",
+            )
+        if used > limits.total_memory_mb:
+            return Evidence(
+                kind="limit",
+                limit="memory",
+                message=f"all processes used {used} MB of memory, more than the limit of {limits.total_memory_mb} MB",
+                expected=f"at most {limits.total_memory_mb} MB in all",
+                actual=f"{used} MB in {len(running)} processes",
             )
         if self._deadline is not None and now > self._deadline:
             self._deadline = now + 5.0

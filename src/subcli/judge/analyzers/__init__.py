@@ -3,10 +3,17 @@
 A rule is a function from evidence and context to a `Finding`, or None where it does not apply.
 """
 
-from subcli.judge.analyzers import crashes, limits, protocol, tools
+from subcli.judge.analyzers import crashes, exceptions, limits, protocol, tools
 from subcli.judge.analyzers.finding import Context, Finding
 from subcli.judge.analyzers.general import general
 
-RULES = (*limits.RULES, *tools.RULES, *protocol.RULES, *crashes.RULES)
+RULES = (
+    *limits.RULES,
+    *tools.RULES,
+    *protocol.RULES,
+    *crashes.EVIDENT,
+    *exceptions.RULES,
+    *crashes.ENDS,
+)
 
 __all__ = ["RULES", "Context", "Finding", "general"]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import signal
+
 from subcli.judge.analyzers.finding import Context, Finding
+from subcli.judge.analyzers.places import place_in
 from subcli.judge.evidence import Evidence
+
+_OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|JavaScript heap out of memory|Cannot allocate memory")
+_FILE_TOO_LARGE = re.compile(r"File too large|EFBIG")
 
 
 def too_slow(evidence: Evidence, context: Context) -> Finding | None:
@@ -25,6 +32,18 @@ def silent(evidence: Evidence, context: Context) -> Finding | None:
     """A node was alive and did not answer."""
     if evidence.kind != "silence":
         return None
+    if "most recent call first" in evidence.stderr:
+        place = place_in(evidence.stderr, context)
+        where = f" It was busy at {place.file}:{place.line} in {place.function}()." if place else ""
+        return Finding(
+            category="timeout",
+            analysis=f"{evidence.node} was running and did not answer ({evidence.actual}).{where}",
+            suggestions=(
+                "Look for a loop whose condition never becomes false.",
+                "Look for a read, a sleep or a lock that waits.",
+            ),
+            location=place,
+        )
     return Finding(
         category="timeout",
         analysis=f"{evidence.node} was running and did not print what the judge waited for ({evidence.actual}). "
@@ -40,7 +59,7 @@ def silent(evidence: Evidence, context: Context) -> Finding | None:
 def too_much_memory(evidence: Evidence, context: Context) -> Finding | None:
     """The watchdog saw it, or an allocation failed."""
     by_watchdog = evidence.kind == "limit" and evidence.limit == "memory"
-    if not by_watchdog and "MemoryError" not in evidence.stderr and "std::bad_alloc" not in evidence.stderr:
+    if not by_watchdog and not (evidence.kind == "exit" and _OUT_OF_MEMORY.search(evidence.stderr)):
         return None
     return Finding(
         category="memory",
@@ -88,7 +107,9 @@ def flood(evidence: Evidence, context: Context) -> Finding | None:
 
 def file_too_large(evidence: Evidence, context: Context) -> Finding | None:
     """A write beyond RLIMIT_FSIZE: EFBIG, or SIGXFSZ where that is not ignored."""
-    if "File too large" not in evidence.stderr and "EFBIG" not in evidence.stderr and evidence.exit_code != -25:
+    if evidence.kind != "exit" or not (
+        evidence.exit_code == -signal.SIGXFSZ or _FILE_TOO_LARGE.search(evidence.stderr)
+    ):
         return None
     return Finding(
         category="file_size",

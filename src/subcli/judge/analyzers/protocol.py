@@ -14,8 +14,8 @@ def violation(evidence: Evidence, context: Context) -> Finding | None:
     place = first_own(evidence.sites, context)
     sent = ""
     if place is not None:
-        text = place.text or context.line_text(place.file, place.line)
-        sent = f" It was sent from {place.file}:{place.line} in {place.function}(): `{text}`."
+        inside = f" in {place.function}()" if place.function else ""
+        sent = f" The message was sent from {place.file}:{place.line}{inside}."
     return Finding(
         category="protocol_violation",
         analysis=(evidence.explanation or f"Expected {evidence.expected}; saw {evidence.actual}.") + sent,
@@ -57,8 +57,19 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
     return Finding(
         category="wrong_answer",
         analysis=f"The test expected {evidence.expected[:500]} and got {evidence.actual[:500]}.",
-        suggestions=("Follow by hand how your program comes to this value.",),
+        suggestions=("Follow by hand how your program comes to this value; what went before is in the output.",),
     )
 
 
-RULES = (violation, not_json, wrong_field, two_values)
+def bail_out(evidence: Evidence, context: Context) -> Finding | None:
+    """The tests gave up."""
+    if evidence.kind != "bail_out":
+        return None
+    return Finding(
+        category="bail_out",
+        analysis="The tests themselves gave up here; those after this one did not run.",
+        suggestions=("Mend what the last tests complain about first.",),
+    )
+
+
+RULES = (violation, not_json, wrong_field, two_values, bail_out)

@@ -218,6 +218,7 @@ class Cluster:
         if node.unfinished_line:
             line = node.unfinished_line.decode("utf-8", "backslashreplace")
             raise BadLine(node.name, line, "does not end with a newline", sites)
+        node.dump_stack()
         raise NodeSilent(node.name, answer, seconds, node.log.text(), sites)
 
     def _take_lines(self, node: Node, answer: str) -> bool:

@@ -23,6 +23,7 @@ TRACE_VARIABLE = "SUBCLI_TRACE_FD"
 _CHUNK = 65_536
 _TRACES_KEPT = 4_096
 _DRAIN_READS = 64
+_DUMP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Node:
         self._traces: deque[tuple[int, tuple[Site, ...]]] = deque(maxlen=_TRACES_KEPT)
         self.last_sites: tuple[Site, ...] = ()
         self.closed = False
+        self._dump_signal: signal.Signals | None = None
 
     # -- what the switchboard calls when a descriptor is ready
 
@@ -171,6 +173,21 @@ class Node:
             time.sleep(0.005)
         return code
 
+    def dump_stack(self) -> None:
+        """Ask a shim that offers it to write to stderr what the program is doing right now."""
+        if self._dump_signal is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(self._dump_signal)
+        before, deadline = self.log.total, time.monotonic() + _DUMP_SECONDS
+        while time.monotonic() < deadline:
+            self.drain_log()
+            if self.log.total > before:
+                # The rest is written in one go, right behind.
+                time.sleep(0.02)
+                self.drain_log()
+                return
+            time.sleep(0.01)
+
     # -- its end
 
     def kill(self) -> None:
@@ -190,9 +207,13 @@ class Node:
 
     def _add_trace(self, line: bytes) -> None:
         try:
-            fingerprint, frames = json.loads(line)
+            value = json.loads(line)
+            if isinstance(value, dict):
+                self._dump_signal = signal.Signals(value["dump_signal"])
+                return
+            fingerprint, frames = value
             sites = tuple(_site(frame) for frame in frames)
-        except (ValueError, TypeError, RecursionError):
+        except (LookupError, ValueError, TypeError, RecursionError):
             return
         self._traces.append((fingerprint, sites))
         self.last_sites = sites

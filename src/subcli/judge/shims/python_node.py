@@ -10,8 +10,10 @@ from it; a solution that turns it off loses nothing but the line number.
 from __future__ import annotations
 
 import builtins
+import faulthandler
 import json
 import os
+import signal
 import sys
 import zlib
 from contextlib import suppress
@@ -84,6 +86,13 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
     traceback.print_exception(kind, error, trace)
 
 
+def _dump_on_request(descriptor: int) -> None:
+    """Write the running call stack to stderr on SIGUSR1, and tell the judge that it may ask."""
+    faulthandler.register(signal.SIGUSR1)
+    with suppress(OSError):
+        os.write(descriptor, json.dumps({"dump_signal": int(signal.SIGUSR1)}).encode() + b"\n")
+
+
 def main() -> None:
     """Become the program named on the command line."""
     source = os.path.abspath(sys.argv[1])
@@ -94,6 +103,7 @@ def main() -> None:
     if descriptor is not None:
         os.set_blocking(int(descriptor), False)
         os.set_inheritable(int(descriptor), False)
+        _dump_on_request(int(descriptor))
         vars(sys)["stdout"] = _Traced(sys.stdout, int(descriptor), os.getcwd())
     # What `site` would have put there.
     vars(builtins).update(exit=sys.exit, quit=sys.exit)

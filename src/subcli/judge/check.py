@@ -1,0 +1,142 @@
+"""Whether a problem does what its author says: for `subcli problems check DIR`.
+
+Every statement of `problem.toml` is tried for real: templates are judged, and so is each solution that ships with the
+problem, against the verdict and the failing tests that are declared for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from subcli.judge.engine import judge
+from subcli.judge.events import Event
+from subcli.judge.job import Job
+from subcli.judge.problem import Language, Problem, Solution, load_problem
+from subcli.judge.starter import Starter
+from subcli.judge.table import ProblemError
+
+_NOT_STARTED = frozenset(
+    ("exception", "early_exit", "crash", "import_error", "syntax_error", "not_startable", "memory_error", "recursion")
+)
+"""Categories of analyses that mean that a program ended by itself."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `ok` is None where it could not be: a tool is not installed."""
+
+    name: str
+    ok: bool | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was looked at."""
+
+    directory: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return all(check.ok is not False for check in self.checks)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    verdict: str
+    failed: tuple[str, ...]
+    total: int
+    analyses: tuple[Event, ...]
+
+    @property
+    def first_error(self) -> str:
+        return str(self.analyses[0]["error"]) if self.analyses else ""
+
+
+async def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
+    """Look at all of the problem in `directory`, which takes as long as judging each of its solutions."""
+    return Report(directory, tuple([check async for check in checks(directory, starter=starter)]))
+
+
+async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncIterator[Check]:
+    """The same, one by one as each is done."""
+    try:
+        problem = load_problem(directory)
+    except ProblemError as error:
+        yield Check("problem.toml", False, str(error))
+        return
+    yield Check("problem.toml", True, f"{problem.slug}: {problem.title}")
+    yield _has_reference(problem)
+    for language in problem.languages.values():
+        yield await _template(problem, language, starter)
+    for solution in problem.solutions:
+        yield await _solution(problem, solution, starter)
+
+
+def _has_reference(problem: Problem) -> Check:
+    references = [solution for solution in problem.solutions if solution.expect == "passed"]
+    if references:
+        return Check("reference solution", True, ", ".join(each.file.name for each in references))
+    return Check(
+        "reference solution", False, 'no [[solutions]] with expect = "passed": nothing shows that it can be solved'
+    )
+
+
+async def _template(problem: Problem, language: Language, starter: Starter | None) -> Check:
+    name = f"template {language.name}"
+    if language.template is None:
+        return Check(name, True, "none")
+    missing = _missing(language)
+    if missing:
+        return Check(name, None, f"{missing} is not installed here")
+    outcome = await _judge(problem, language, language.template, starter)
+    if outcome.verdict in ("error", "build_failed"):
+        return Check(name, False, f"{outcome.verdict}: {outcome.first_error}")
+    ended = next((each for each in outcome.analyses if each["category"] in _NOT_STARTED), None)
+    if ended is not None:
+        return Check(name, False, f"it does not stay up: {ended['error']}")
+    if outcome.verdict == "passed":
+        return Check(name, False, "it passes every test: nothing is left to do")
+    return Check(name, True, f"starts, and fails {len(outcome.failed)} of {outcome.total}")
+
+
+async def _solution(problem: Problem, solution: Solution, starter: Starter | None) -> Check:
+    name = f"solution {solution.file.name}"
+    language = problem.languages[solution.language]
+    missing = _missing(language)
+    if missing:
+        return Check(name, None, f"{missing} is not installed here")
+    outcome = await _judge(problem, language, solution.file, starter)
+    if outcome.verdict != solution.expect:
+        return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.first_error}".strip())
+    if solution.failed and set(solution.failed) != set(outcome.failed):
+        said = ", ".join(solution.failed)
+        return Check(name, False, f"fails {', '.join(outcome.failed)}; declared was {said}")
+    if problem.total_tests is not None and outcome.total not in (0, problem.total_tests):
+        return Check(name, False, f"{outcome.total} tests ran; total_tests says {problem.total_tests}")
+    return Check(name, True, solution.expect + (f": {', '.join(outcome.failed)}" if outcome.failed else ""))
+
+
+def _missing(language: Language) -> str:
+    return ", ".join(program for program in language.requires if shutil.which(program) is None)
+
+
+async def _judge(problem: Problem, language: Language, file: Path, starter: Starter | None) -> _Outcome:
+    source = await asyncio.to_thread(file.read_text, encoding="utf-8")
+    job = Job(problem, language.name, {language.source: source})
+    async with aclosing(judge(job, starter=starter)) as judging:
+        events = [event async for event in judging]
+    results = [event for event in events if event["type"] == "test_result"]
+    return _Outcome(
+        verdict=str(events[-1]["final_status"]),
+        failed=tuple(str(event["test_name"]) for event in results if event["status"] in ("failed", "error")),
+        total=len(results),
+        analyses=tuple(event for event in events if event["type"] == "error_analysis"),
+    )

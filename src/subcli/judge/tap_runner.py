@@ -1,0 +1,279 @@
+"""Running a problem's tests: any command that prints TAP.
+
+The command finds the solution as a program whose path is in `SUBCLI_SOLUTION`; each time it runs that program a process
+of the solution starts, under the submission's starter. Standard output is TAP, standard error is kept for the
+judge's own log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from subcli.judge.evidence import Evidence, Site
+from subcli.judge.limits import left_behind, out_of_time, over_limit
+from subcli.judge.problem import Problem
+from subcli.judge.results import Results
+from subcli.judge.starter import StartPlan, clean_environment
+from subcli.judge.tap import BailOut, Item, Parser, Plan, Point
+from subcli.judge.text import Tail, cut
+from subcli.judge.watchdog import Watchdog
+
+SOLUTION_VARIABLE = "SUBCLI_SOLUTION"
+_CHUNK = 64 * 1024
+_LINE_BYTES = 64 * 1024
+_IDLE_SECONDS = 0.05
+"""A passed test is given out when the stream has been silent for so long."""
+_IDLE_FAILED_SECONDS = 1.0
+"""A failed one waits longer: its diagnostics may be under way."""
+_TEXT = 4_000
+
+
+async def run_tap(
+    problem: Problem,
+    plan: StartPlan,
+    command: tuple[str, ...],
+    scratch: Path,
+    watchdog: Watchdog,
+    results: Results,
+) -> str:
+    """Run the TAP command of `problem` on a solution that `command` starts. Returns the verdict."""
+    return await TapRun(problem, watchdog, results).run(plan, command, scratch)
+
+
+class TapRun:
+    """One run of a command that prints TAP."""
+
+    def __init__(self, problem: Problem, watchdog: Watchdog, results: Results) -> None:
+        self._problem = problem
+        self._watchdog = watchdog
+        self._results = results
+        self._parser = Parser()
+        self._log = Tail()
+        self._announced = False
+        self._began = time.monotonic()
+
+    async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
+        """Returns the verdict: passed, failed or error."""
+        solution = _write_launcher(plan, command, scratch)
+        process = await asyncio.create_subprocess_exec(
+            *self._command(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self._problem.root / self._problem.tests,
+            env={**clean_environment(scratch), SOLUTION_VARIABLE: str(solution)},
+            start_new_session=True,
+        )
+        self._watchdog.trust(process.pid)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        logging = asyncio.create_task(self._collect(process.stderr))
+        self._watchdog.begin(self._problem.limits.test_seconds)
+        self._began = time.monotonic()
+        try:
+            is_whole = await self._follow(process.stdout)
+            if not is_whole:
+                process.kill()
+            code = await process.wait()
+            await self._take(self._parser.finish())
+        finally:
+            self._watchdog.end()
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            logging.cancel()
+        return await self._verdict(code)
+
+    def _command(self) -> list[str]:
+        return [sys.executable if word == "{python}" else word for word in self._problem.command]
+
+    async def _collect(self, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(65_536):
+            self._log.add(data)
+
+    async def _follow(self, stream: asyncio.StreamReader) -> bool:
+        """Returns whether the command ended by itself, and not because time was up."""
+        over = asyncio.create_task(self._watchdog.submission_over.wait())
+        reading: asyncio.Task[bytes] | None = None
+        lines = _Lines()
+        try:
+            while not over.done():
+                reading = reading or asyncio.create_task(stream.read(_CHUNK))
+                await asyncio.wait({reading, over}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    data, reading = reading.result(), None
+                    for line in lines.split(data):
+                        await self._take(self._parser.feed(line))
+                    if not data:
+                        return True
+                elif not over.done():
+                    await self._take(self._parser.flush())
+            return False
+        finally:
+            over.cancel()
+            if reading is not None:
+                reading.cancel()
+
+    def _patience(self) -> float:
+        return _IDLE_FAILED_SECONDS if self._parser.holds_failure else _IDLE_SECONDS
+
+    async def _take(self, items: list[Item]) -> None:
+        for item in items:
+            match item:
+                case Plan():
+                    self._announce(item.count)
+                case BailOut():
+                    self._results.remark(Evidence(kind="bail_out", message=f"Bail out! {item.reason}".strip()))
+                case Point():
+                    self._announce(None)
+                    self._point(item)
+        if items:
+            await self._results.drain()
+
+    def _announce(self, total: int | None) -> None:
+        """The number of tests is known when the plan comes, which may be last."""
+        if not self._announced:
+            self._announced = True
+            self._results.testing(total if total is not None else self._problem.total_tests)
+
+    def _point(self, point: Point) -> None:
+        evidence = _evidence(point)
+        if self._watchdog.exceeded is not None:
+            evidence = over_limit(self._watchdog.exceeded, evidence)
+        duration = point.data.get("duration_ms")
+        elapsed = (time.monotonic() - self._began) * 1000
+        self._results.finished(
+            test_id=str(point.number),
+            name=point.description or f"Test {point.number}",
+            kind=str(point.data.get("type", "functional")),
+            status="failed" if evidence is not None else point.status,
+            duration_ms=round(duration if isinstance(duration, int | float) else elapsed),
+            evidence=evidence,
+            message=point.reason,
+            output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), _TEXT),
+        )
+        self._began = time.monotonic()
+        self._watchdog.begin(self._problem.limits.test_seconds)
+
+    async def _verdict(self, code: int) -> str:
+        over = self._watchdog.submission_over.is_set()
+        # Not after each test: a command may keep one process of the solution for all of them.
+        count = await self._watchdog.clear()
+        if count and not over:
+            self._results.remark(left_behind(count, None))
+        if over:
+            self._results.remark(out_of_time(self._problem.limits.submission_seconds))
+        missing = self._parser.missing
+        ours = not over and self._parser.bailed is None and (missing > 0 or not self._results.reported)
+        if ours:
+            what = f"{missing} of its tests never came" if missing else "it reported no test"
+            message = f"the test command exited with code {code}, and {what}"
+            self._results.remark(Evidence(kind="judge", message=message, stderr=self._log.text()))
+            return "error"
+        await self._results.drain()
+        failed = self._results.failed or over or count or self._parser.bailed
+        return "failed" if failed else "passed"
+
+
+def _write_launcher(plan: StartPlan, command: tuple[str, ...], scratch: Path) -> Path:
+    described = scratch / "plan.json"
+    described.write_text(json.dumps({**plan.as_json(), "command": command}), encoding="utf-8")
+    launcher = scratch / "solution"
+    words = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), str(described)]
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    launcher.chmod(0o700)
+    return launcher
+
+
+class _Lines:
+    """Whole lines out of chunks, in bounded memory: what is longer than a line may be is cut."""
+
+    def __init__(self) -> None:
+        self._partial = b""
+        self._is_cut = False
+
+    def split(self, data: bytes) -> Iterator[str]:
+        """The lines that `data` completes; no data is the end of the stream and completes the last one."""
+        if not data:
+            data = b"\n" if self._partial else b""
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        for line in whole:
+            if not self._is_cut:
+                yield line[:_LINE_BYTES].decode("utf-8", "backslashreplace").rstrip("\r")
+            self._is_cut = False
+        if len(self._partial) > _LINE_BYTES:
+            if not self._is_cut:
+                yield self._partial[:_LINE_BYTES].decode("utf-8", "backslashreplace")
+            self._partial, self._is_cut = b"", True
+
+
+def _evidence(point: Point) -> Evidence | None:
+    """What the diagnostics of a failed test say, by the names that test libraries use."""
+    if point.status != "failed":
+        return None
+    data = point.data
+    expected, actual = _text(data, "expected", "wanted", "want", "expect"), _text(data, "actual", "found", "got")
+    failed_children = [child for child in point.children if child.status == "failed"]
+    if failed_children and not data:
+        return _of_children(point, failed_children)
+    exit_code = data.get("exit", data.get("exitcode", data.get("exitstatus")))
+    explanation = _text(data, "explanation", "analysis")
+    kind = "assertion" if expected or actual else "tap"
+    if data.get("kind") == "silence":
+        kind = "silence"
+    elif explanation:
+        kind = "violation"
+    elif isinstance(exit_code, int) and exit_code != 0 and not expected:
+        kind = "exit"
+    return Evidence(
+        kind=kind,
+        message=cut(_text(data, "message") or point.description or f"test {point.number} failed", _TEXT),
+        expected=cut(expected, _TEXT),
+        actual=cut(actual, _TEXT),
+        node=_text(data, "program") or "the program",
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+        stderr=cut(_text(data, "stderr", "stack", "output"), _TEXT * 2),
+        sites=_sites(data),
+        explanation=explanation,
+        suggestions=_suggestions(data),
+    )
+
+
+def _of_children(point: Point, failed: list[Point]) -> Evidence:
+    names = "; ".join(child.description or str(child.number) for child in failed[:10])
+    first = _evidence(failed[0])
+    assert first is not None
+    return replace(first, message=cut(f"{len(failed)} of {len(point.children)} parts failed: {names}", _TEXT))
+
+
+def _suggestions(data: Mapping[str, object]) -> tuple[str, ...]:
+    hints = data.get("suggestions", data.get("hint"))
+    if isinstance(hints, list):
+        return tuple(str(hint) for hint in hints[:10])
+    return (str(hints),) if hints else ()
+
+
+def _sites(data: Mapping[str, object]) -> tuple[Site, ...]:
+    place = data.get("at")
+    where = place if isinstance(place, dict) else data
+    file, line = where.get("file", where.get("fileName")), where.get("line", where.get("lineNumber"))
+    if isinstance(file, str) and isinstance(line, int):
+        return (Site(file, line),)
+    return ()
+
+
+def _text(data: Mapping[str, object], *names: str) -> str:
+    for name in names:
+        value = data.get(name)
+        if value is not None:
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return ""
