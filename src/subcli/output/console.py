@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ViewName: TypeAlias = Literal["live", "plain", "ndjson", "quiet"]
 
+UNSEEN_WIDTH: Final = 120
+"""Columns of a file or pipe, whose width nobody knows."""
+
 _OFF: Final = ("", "0", "false", "no")
 _NO_CURSOR: Final = ("dumb", "unknown")
 
@@ -61,9 +64,11 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
 
     _spell_out_what_cannot_be_encoded(stream)
     tty = stream.isatty()
+    width = None if tty or "COLUMNS" in env else UNSEEN_WIDTH
     sizes = {name: env[name] for name in ("COLUMNS", "LINES") if name in env}
     return Console(
         file=stream,
+        width=width,
         force_terminal=tty,
         color_system="standard" if wants_colour(env, tty=tty) else None,
         markup=False,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from subcli.output.diff import comparison, value_text
 from subcli.output.lines import Line, clip, verbatim, wrap
 from subcli.output.theme import ACCENT, ARROW, GUTTER, MORE, PLAIN, QUIET, STRONG
 from subcli.protocol import ErrorAnalysis, Location, TestResult
-
-OUTPUT_LINES: Final = 20
-"""Lines of a test's output that are shown: the last ones, where the reason mostly stands."""
 
 TEXT_LINES: Final = 12
 SUGGESTIONS: Final = 5
@@ -43,27 +40,45 @@ def place(location: Location | None, cells: int) -> str:
     return clip(location.file, cells - len(line)) + line
 
 
-def values(result: TestResult, width: int, limit: int) -> list[Line]:
+class Limits(NamedTuple):
+    """How much of a failure is told.
+
+    Attributes:
+        message, values, output: lines of each; of the output the last ones, where the reason mostly stands.
+        fold: screen lines that one line of a value or of output may take.
+    """
+
+    message: int = 6
+    values: int = 30
+    output: int = 20
+    fold: int = 2
+
+
+ALL: Final = Limits(message=10**6, values=10**6, output=10**6, fold=10**6)
+
+
+def values(result: TestResult, width: int, limits: Limits) -> list[Line]:
     """Expected and actual, where the server said at least one of them."""
     if result.expected is None and result.actual is None:
         return []
     raw = result.raw
     expected = value_text(result.expected) if "expected" in raw else None
     actual = value_text(result.actual) if "actual" in raw else None
-    return comparison(expected, actual, width, limit)
+    return comparison(expected, actual, width, limits.values, limits.fold)
 
 
-def output(text: str | None, width: int, limit: int = OUTPUT_LINES) -> list[Line]:
+def output(text: str | None, width: int, limits: Limits, title: str = "output") -> list[Line]:
     """The last lines of what a test printed, behind a gutter."""
     if not text or not text.strip():
         return []
-    kept = text.strip("\r\n").rsplit("\n", limit)
-    lines = [Line("output", QUIET)]
-    if len(kept) > limit:
+    kept = text.replace("\r\n", "\n").strip("\n").rsplit("\n", limits.output)
+    lines = [Line(title, QUIET)]
+    if len(kept) > limits.output:
         before = kept.pop(0).count("\n") + 1
         above = f"{MORE} {before:,} line{'' if before == 1 else 's'} above"
         lines.append(Line(GUTTER, QUIET).put(" ").put(above, QUIET))
-    lines.extend(Line(GUTTER, QUIET).put(" ").put(verbatim(raw, width - 2)) for raw in kept)
+    for raw in kept:
+        lines.extend(Line(GUTTER, QUIET).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
     return lines
 
 

@@ -33,18 +33,19 @@ def value_text(value: Any) -> str:
         return str(type(value).__name__)
 
 
-def comparison(expected: str | None, actual: str | None, width: int, limit: int) -> list[Line]:
+def comparison(expected: str | None, actual: str | None, width: int, limit: int, fold: int = 1) -> list[Line]:
     """What was expected and what came, at most about ``limit`` lines of at most ``width`` cells.
 
     Args:
         expected, actual: foreign text; ``None`` where the server did not say.
+        fold: screen lines that one line of a long value may take.
     """
     room = width - _LABEL
     wanted, got = _normal(expected), _normal(actual)
     if wanted is None or got is None or (_is_short(wanted, room) and _is_short(got, room)):
         lines = _labelled("expected", wanted, got, GOOD, GOOD_MARK, room, limit)
         return lines + _labelled("actual", got, wanted, BAD, BAD_MARK, room, limit)
-    return _diff(wanted, got, width, limit)
+    return _diff(wanted, got, width, limit, fold)
 
 
 def _normal(text: str | None) -> str | None:
@@ -92,7 +93,7 @@ def _marked(text: str, other: str) -> Iterator[tuple[str, bool]]:
     yield text[len(text) - tail :], False
 
 
-def _diff(expected: str, actual: str, width: int, limit: int) -> list[Line]:
+def _diff(expected: str, actual: str, width: int, limit: int, fold: int) -> list[Line]:
     """Lines with ``-`` before what was expected and did not come, ``+`` before what came instead."""
     legend = Line("- expected", GOOD).put("  ").put("+ actual", BAD)
     lines = [legend]
@@ -103,7 +104,7 @@ def _diff(expected: str, actual: str, width: int, limit: int) -> list[Line]:
             lines.append(Line(f"{MORE} {rest} more lines", QUIET))
             break
         style = GOOD if sign == "-" else BAD if sign == "+" else QUIET
-        lines.append(Line(sign, style).put(" ").put(verbatim(text, width - 2), style))
+        lines.extend(Line(sign, style).put(" ").put(piece, style) for piece in verbatim(text, width - 2, fold))
     return lines
 
 

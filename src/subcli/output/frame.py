@@ -31,7 +31,7 @@ COLUMN_MAX: Final = 116
 _LATEST_KEPT: Final = 3
 _NARROWEST: Final = 20
 _TEXT_LINES: Final = 4
-_VALUE_LINES: Final = 6
+_LIMITS: Final = details.Limits(values=6, fold=1)
 _GUTTER_CELLS: Final = 5
 
 
@@ -180,7 +180,7 @@ def _analysis(event: ErrorAnalysis, result: TestResult | None, width: int, room:
             return []
         body = details.analysis(event, width - 2, 2)
         body = body if len(body) < room else details.analysis(event, width - 2, 1)[: room - 1]
-    values = details.values(result, width - 2, _VALUE_LINES) if result is not None else []
+    values = details.values(result, width - 2, _LIMITS) if result is not None else []
     if len(body) + len(values) < room:
         body = values + body
     return [heading, *parts.indented(body, 2)]

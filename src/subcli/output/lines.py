@@ -7,6 +7,7 @@ the width of every column is ours to say. Rich measures, colours and prints them
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from rich.cells import cell_len, get_character_cell_size
@@ -91,11 +92,22 @@ class Ink:
     def render(self, line: Line) -> str:
         """One line as it is written, without its end."""
         if self._colour is None:
-            return "".join(self.spell(text) for text, _ in line.pieces).rstrip(" ")
+            return "".join(self.spell(text) for text, style in line.pieces if not _is_padding(text, style)).rstrip(" ")
         return "".join(
             style.render(self.spell(text), color_system=self._colour) if style else self.spell(text)
             for text, style in line.pieces
         )
+
+    def segments(self, line: Line) -> Iterator[Segment]:
+        """One line as Rich takes it."""
+        for text, style in line.pieces:
+            if self._colour is not None or not _is_padding(text, style):
+                yield Segment(self.spell(text), style)
+
+
+def _is_padding(text: str, style: Style) -> bool:
+    """Whether this is the rim of a badge: without colours there is none."""
+    return text == " " and bool(style.reverse)
 
 
 class Block:
@@ -107,13 +119,8 @@ class Block:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ink = Ink(console)
         for line in self.lines:
-            yield from _segments(line, ink)
+            yield from ink.segments(line)
             yield Segment.line()
-
-
-def _segments(line: Line, ink: Ink) -> Iterator[Segment]:
-    for text, style in line.pieces:
-        yield Segment(ink.spell(text), style)
 
 
 def clip(text: str, cells: int) -> str:
@@ -146,11 +153,26 @@ def wrap(text: str, cells: int, limit: int) -> list[str]:
     return kept
 
 
-def verbatim(text: str, cells: int) -> str:
-    """One line of foreign text with its indentation, which says something in code and in output."""
-    text = text[: cells * _PER_CELL].expandtabs(_TAB).rstrip()
-    lead = min(len(text) - len(text.lstrip(" ")), max(cells // 2, 0))
-    return (" " * lead + clip(text.strip(), cells - lead)).rstrip(" ")
+def verbatim(text: str, cells: int, pieces: int = 1) -> list[str]:
+    """One line of foreign text with its indentation, which says something in code and in output.
+
+    Args:
+        pieces: into how many it may be folded; what is left then is cut.
+    """
+    cells = max(cells, 8)
+    line = _tamed(printable(text[: cells * pieces * _PER_CELL].expandtabs(_TAB)).replace("\n", " ").rstrip(" "))
+    kept = list(islice(_chopped(line, cells), pieces + 1)) if line else [""]
+    if len(kept) > pieces or len(text) > cells * pieces * _PER_CELL:
+        kept = kept[:pieces]
+        kept[-1] = _head(kept[-1], cells - 1) + MORE
+    return kept
+
+
+def _chopped(line: str, cells: int) -> Iterator[str]:
+    while line:
+        head = _head(line, cells) or line[0]
+        yield head
+        line = line[len(head) :]
 
 
 def _folded(line: str, cells: int) -> Iterator[str]:

@@ -77,7 +77,7 @@ def counts(seen: Counts, gap: str = "   ", *, short: bool = False) -> Line:
 
 def badge(mark: Mark) -> Line:
     """A verdict that cannot be missed."""
-    return Line(f" {mark.glyph} {clip(mark.word, 40)} ", mark.badge)
+    return Line(" ", mark.badge).put(f"{mark.glyph} {clip(mark.word, 40)}", mark.badge).put(" ", mark.badge)
 
 
 def rule(line: Line, width: int, right: str) -> Line:

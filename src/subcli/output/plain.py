@@ -23,8 +23,7 @@ SILENCE_S: Final = 30.0
 _LONG: Final = 2000
 _NAME: Final = 300
 _INDENT: Final = 4
-_VALUE_LINES: Final = 40
-_OUTPUT_LINES: Final = 30
+_LIMITS: Final = details.Limits(values=40, output=30, fold=1)
 
 
 class _Told:
@@ -147,8 +146,8 @@ class PlainView:
             line.put(": ").put(why, mark.style)
         self._write(submission_id, line)
         if failed:
-            values = details.values(result, _LONG, _VALUE_LINES)
-            self._block(submission_id, values + details.output(result.output, _LONG, _OUTPUT_LINES))
+            values = details.values(result, _LONG, _LIMITS)
+            self._block(submission_id, values + details.output(result.output, _LONG, _LIMITS))
 
     def _position(self, told: _Told) -> str:
         """How many tests have a result, of how many: the progress bar of a log."""

@@ -24,8 +24,7 @@ NAMED: Final = 20
 DETAILED: Final = 50
 """Failures that are told in full."""
 
-_VALUE_LINES: Final = 30
-_MESSAGE_LINES: Final = 6
+_LIMITS: Final = details.Limits()
 _NEVER_TO_BE_RESUMED: Final = ("not_found", "usage")
 
 
@@ -124,39 +123,31 @@ def failures(picture: Submission, width: int) -> list[Line]:
     lines += [*rest, Line()] if rest else []
     for event in picture.analyses:
         if not any(details.is_about(event, result) for result in picture.failures):
-            lines += [*_analysis(event, width), Line()]
+            lines += [*unattached(event, width), Line()]
     return lines
 
 
 def failure(
-    result: TestResult,
-    analyses: Sequence[ErrorAnalysis],
-    width: int,
-    *,
-    value_lines: int = _VALUE_LINES,
-    output_lines: int = details.OUTPUT_LINES,
+    result: TestResult, analyses: Sequence[ErrorAnalysis], width: int, limits: details.Limits = _LIMITS
 ) -> list[Line]:
     """One failed test: its name, why, expected and actual, analysis, output."""
     mark = test_mark(result.status)
     took = words.duration(result.duration_ms)
     heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(took)), STRONG)
     lines = [parts.rule(heading, width, took)]
+    inner = width - 2
     if result.message and result.message.strip():
-        lines += parts.indented([Line(part, BAD) for part in wrap(result.message, width - 2, _MESSAGE_LINES)], 2)
-    values = details.values(result, width - 2, value_lines)
-    blocks = [
-        details.analysis(event, width - 2, where=details.place(event.location, width // 2))
-        for event in analyses
-        if details.is_about(event, result)
-    ]
-    blocks.append(details.output(result.output, width - 2, output_lines))
-    lines += parts.indented(values, 2)
-    for block in blocks:
-        lines += [Line(), *parts.indented(block, 2)] if block else []
-    return lines
+        lines += parts.indented([Line(part, BAD) for part in wrap(result.message, inner, limits.message)], 2)
+    lines += parts.indented(details.values(result, inner, limits), 2)
+    for event in analyses:
+        if details.is_about(event, result):
+            told = details.analysis(event, inner, where=details.place(event.location, width // 2))
+            lines += [Line(), *parts.indented(told, 2)]
+    output = details.output(result.output, inner, limits)
+    return [*lines, Line(), *parts.indented(output, 2)] if output else lines
 
 
-def _analysis(event: ErrorAnalysis, width: int) -> list[Line]:
+def unattached(event: ErrorAnalysis, width: int) -> list[Line]:
     """An analysis that belongs to no test: of the build, of the whole."""
     heading = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "analysis", width - 6), STRONG)
     return [

@@ -1,0 +1,224 @@
+"""What ``subcli list`` and ``subcli status`` print. Functions from data to renderables; foreign text throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console, ConsoleOptions, RenderResult
+
+from subcli.catchup import missed
+from subcli.output import details, parts, summary, words
+from subcli.output.lines import Block, Line, clip
+from subcli.output.theme import ACCENT, DOT, MORE, QUIET, STRONG, Mark, test_mark, verdict_mark
+from subcli.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
+from subcli.submission import Counts, Submission
+
+TEXT_MAX: Final = 100
+"""Columns of what is read as text."""
+
+TABLE_MAX: Final = 200
+"""Tests that are all listed; of more, what did not pass is enough."""
+
+_GAP: Final = 2
+_NARROWEST: Final = 8
+_BUILD_LINES: Final = 20
+_ABSURD: Final = 1e12
+_AGES: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
+
+
+class Page:
+    """Lines that are made for the width that they are printed in."""
+
+    def __init__(self, make: Callable[[int], list[Line]]) -> None:
+        self._make = make
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Block(self._make(options.max_width))
+
+
+# -- list -----------------------------------------------------------------------------------------
+
+
+def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> Page:
+    """A line for each submission, as the server lists them.
+
+    Args:
+        rows: the server's objects.
+        now: Unix time, for the ages.
+    """
+    return Page(lambda width: _submission_lines(rows, now, width))
+
+
+def _submission_lines(rows: Sequence[Mapping[str, Any]], now: float, width: int) -> list[Line]:
+    if not rows:
+        return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" hands one in.")]
+    cells = [[_cell(text) for text in ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE")]]
+    cells += [_submission_cells(row, now) for row in rows]
+    right = (True, False, False, False, True, True, True)
+    widths = [max(line[column].cells for line in cells) for column in range(len(right))]
+    excess = sum(widths) + _GAP * (len(widths) - 1) - width
+    widths[1] = max(widths[1] - max(excess, 0), _NARROWEST)
+    lines = []
+    for number, line in enumerate(cells):
+        joined = Line()
+        for cell, room, flush_right in zip(line, widths, right, strict=True):
+            start = joined.cells + (_GAP if joined.cells else 0)
+            cut = _cell(clip(cell.text, room), not number) if cell.cells > room else cell
+            joined.to(start + (room - cut.cells if flush_right else 0)).join(cut).to(start + room)
+        lines.append(joined.cut(width))
+    return lines
+
+
+def _cell(text: str, heading: bool = True) -> Line:
+    return Line(text, QUIET) if heading else Line(text)
+
+
+def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:
+    counts = row.get("summary")
+    total, passed = _number(counts, "total_tests"), _number(counts, "passed")
+    took = _number(counts, "duration_ms")
+    mark = _mark(row.get("status"), row.get("final_status"))
+    return [
+        Line(_word(row.get("submission_id", row.get("id"))), STRONG),
+        Line(_word(row.get("problem", row.get("problem_id")))),
+        Line(_word(row.get("language"))),
+        Line(f"{mark.glyph} {clip(mark.word, 24)}", mark.style),
+        Line(f"{passed:.0f}/{total:.0f}" if passed is not None and total is not None else ""),
+        Line(words.total_duration(took)),
+        Line(age(row.get("created_at"), now), QUIET),
+    ]
+
+
+def _mark(status: object, final_status: object) -> Mark:
+    """The mark of a verdict, or of being on the way."""
+    if isinstance(final_status, str) and final_status:
+        return verdict_mark(final_status)
+    return Mark(DOT, ACCENT, str(status or "unknown"))
+
+
+def _word(value: object) -> str:
+    """A foreign value in a cell."""
+    return "" if value is None else clip(str(value), 60)
+
+
+def _number(mapping: object, name: str) -> float | None:
+    value = mapping.get(name) if isinstance(mapping, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _ABSURD:
+        return None
+    return float(value)
+
+
+def age(timestamp: object, now: float) -> str:
+    """``3 minutes ago``; the day, where it is longer ago than a month; as it came, where it is no time."""
+    if not isinstance(timestamp, str):
+        return ""
+    try:
+        then = datetime.fromisoformat(timestamp)
+        seconds = now - (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return clip(timestamp, 20)
+    if seconds >= 30 * 86_400:
+        return then.date().isoformat()
+    for unit, name in _AGES:
+        count = int(seconds // unit)
+        if count >= 1:
+            return f"{count} {name}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def submission_page(snapshot: Mapping[str, Any], tests: Sequence[Mapping[str, Any]]) -> Page:
+    """One submission as it stands: its tests, every failure in full, its build log.
+
+    Args:
+        snapshot: the fields of section 4.
+        tests: the last result of each test, some with an ``error_analysis``.
+    """
+    return Page(lambda width: _submission_page(snapshot, tests, min(width, TEXT_MAX)))
+
+
+def _submission_page(snapshot: Mapping[str, Any], tests: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
+    events = missed(snapshot, tests, None)
+    results = [event for event in events if isinstance(event, TestResult)]
+    verdict = next((event for event in events if isinstance(event, Complete)), None)
+    analyses = _analyses(tests)
+    lines = _table(results, width)
+    for result in results:
+        if test_mark(result.status).word in ("failed", "error"):
+            lines += [*summary.failure(result, analyses, width, details.ALL), Line()]
+    for event in analyses:
+        if not any(details.is_about(event, result) for result in results):
+            lines += [*summary.unattached(event, width), Line()]
+    lines += _build_log(snapshot, width)
+    return lines + _heading(snapshot, results, verdict, width)
+
+
+def _table(results: Sequence[TestResult], width: int) -> list[Line]:
+    """All tests where they are not too many; else those that did not pass."""
+    listed = results
+    if len(results) > TABLE_MAX:
+        listed = [result for result in results if result.status != "passed"]
+    lines = [parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in listed]
+    if len(listed) < len(results):
+        lines.append(Line(f"{MORE} {words.number(len(results) - len(listed))} more passed", QUIET))
+    return [*lines, Line()] if lines else []
+
+
+def _analyses(tests: Sequence[Mapping[str, Any]]) -> list[ErrorAnalysis]:
+    """The analyses that stand beside the results."""
+    found = []
+    for test in tests:
+        analysis = test.get("error_analysis")
+        if isinstance(analysis, dict):
+            known = {"test_id": test.get("test_id"), "test_name": test.get("test_name")}
+            try:
+                event = from_mapping({**known, **analysis, "type": "error_analysis"})
+            except MalformedMessageError:
+                continue
+            if isinstance(event, ErrorAnalysis):
+                found.append(event)
+    return found
+
+
+def _build_log(snapshot: Mapping[str, Any], width: int) -> list[Line]:
+    """What the compiler said: all of it where the build failed, the end of it otherwise."""
+    log = snapshot.get("build_log")
+    if not isinstance(log, str):
+        return []
+    failed = snapshot.get("final_status") == "build_failed" or snapshot.get("status") == "build_failed"
+    limits = details.ALL if failed else details.Limits(output=_BUILD_LINES)
+    lines = details.output(log, width, limits, "build log")
+    return [*lines, Line()] if lines else []
+
+
+def _heading(
+    snapshot: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
+) -> list[Line]:
+    """The verdict or the stage, what was submitted, when, and where its page is."""
+    picture = Submission(
+        id=int(snapshot.get("submission_id") or 0),
+        problem=_word(snapshot.get("problem")) or None,
+        language=_word(snapshot.get("language")) or None,
+        counts=_counts(results),
+    )
+    if verdict is not None:
+        lines = [parts.badge(verdict_mark(verdict.final_status)).put("  ").put(summary.outcome(verdict, picture))]
+    else:
+        mark = _mark(snapshot.get("status"), None)
+        lines = [Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").join(parts.counts(picture.counts))]
+    lines.append(parts.title(picture, width))
+    created, url = _word(snapshot.get("created_at")), snapshot.get("url")
+    if created:
+        lines.append(Line("submitted ", QUIET).put(created, QUIET))
+    if isinstance(url, str) and url:
+        lines.append(Line(clip(url, width), QUIET))
+    return lines
+
+
+def _counts(results: Sequence[TestResult]) -> Counts:
+    seen = [test_mark(result.status).word for result in results]
+    return Counts(seen.count("passed"), seen.count("failed"), seen.count("error"), seen.count("skipped"))
