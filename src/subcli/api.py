@@ -12,7 +12,7 @@ import random
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import httpx
 import msgspec
@@ -21,7 +21,7 @@ from subcli.auth import Authenticator
 from subcli.errors import NetworkError, NotFoundError, SubcliError, unauthorized
 from subcli.happened import AskedInVain, Blocked
 from subcli.network import proxy_wants_credentials, retry_after, same_origin, unreached, untrusted
-from subcli.recovery import MAX_ATTEMPTS
+from subcli.patience import MAX_ATTEMPTS
 from subcli.repeat import repeat_request
 from subcli.secret import redact
 
@@ -171,6 +171,15 @@ class Api:
     async def problems(self) -> list[Any]:
         """The problems there are."""
         return await self.insist("GET", "/problems", shape=_list)
+
+    async def problem(self, name: str) -> Json:
+        """One problem, by id or slug."""
+        return await self.insist("GET", f"/problems/{quote(name, safe='')}", shape=_object)
+
+    async def template(self, name: str, language: str) -> Json:
+        """What a new solution of a problem starts from."""
+        path = f"/problems/{quote(name, safe='')}/template/{quote(language, safe='')}"
+        return await self.insist("GET", path, shape=_object)
 
     # -- sending ----------------------------------------------------------------------------------
 

@@ -36,9 +36,9 @@ async def test_info_names_only_what_is_there(live: Any) -> None:
 
 
 async def test_problems(live: Any) -> None:
-    """A problem is found by its id and by its slug, with its languages and a template."""
+    """A problem is found by its id and by its slug, with its languages in the author's order and a template."""
     [listed] = (await live.http.get("/api/problems")).json()["problems"]
-    assert (listed["id"], listed["slug"], listed["languages"]) == (7, "echo", ["javascript", "python"])
+    assert (listed["id"], listed["slug"], listed["languages"]) == (7, "echo", ["python", "javascript"])
     by_id, by_slug = [(await live.http.get(f"/api/problems/{p}")).json() for p in ("7", "echo")]
     assert by_id == by_slug
     assert by_id["description"] == "Say it again."

@@ -72,7 +72,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, example: str, hidden: bool = False
+    app: typer.Typer, name: str | None = None, *, example: str, is_group: bool = False
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Declare a command: its own parameters, then the common options.
 
@@ -80,7 +80,7 @@ def command(
         app: where it belongs.
         name: if it is not the function's.
         example: command lines for the help.
-        hidden: leave it out of the help.
+        is_group: it is what ``app`` itself does, with or without a command of its own behind it.
     """
 
     def declare(function: Callable[..., int]) -> Callable[..., int]:
@@ -105,7 +105,10 @@ def command(
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         epilog = f"Example: {example}\n\n{EXIT_CODES}"
-        app.command(name, epilog=epilog, hidden=hidden)(run)
+        if is_group:
+            app.callback(invoke_without_command=True, epilog=epilog)(run)
+        else:
+            app.command(name, epilog=epilog)(run)
         return function
 
     return declare

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     def status(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
         """Show one submission as it stands."""
         number = submission_id(id)
-        snapshot, tests = _ask(common, lambda client: _snapshot(client, number))
+        snapshot, tests = ask(common, lambda client: _snapshot(client, number))
         if common.json:
             print_json({**_status_object(snapshot, number), "tests": tests})
         elif common.quiet:
@@ -52,11 +52,11 @@ def register(app: typer.Typer) -> None:
     @command(app, "list", example="subcli list --limit 5 --problem leader-election")
     def list_(
         common: Common,
-        limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many at most.")] = 20,
+        limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 20,
         problem: Annotated[str | None, typer.Option("--problem", metavar="ID or SLUG", help="Only this one's.")] = None,
     ) -> int:
         """List your recent submissions, newest first."""
-        rows = _ask(common, lambda client: client.api.submissions(limit=limit, problem=problem))
+        rows = ask(common, lambda client: client.api.submissions(limit=limit, problem=problem))
         rows = [_with_id(row) for row in rows if isinstance(row, dict)][:limit]
         if common.json:
             print_json({"submissions": rows})
@@ -72,8 +72,12 @@ def register(app: typer.Typer) -> None:
         return 0
 
 
-def _ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
-    """Connect, make one call, and give back its answer."""
+def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
+    """Connect, make one call, and give back its answer.
+
+    Raises:
+        SubcliError: it has none.
+    """
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.client import connect

@@ -19,6 +19,7 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _EXIT: Final = {"type": "integer", "minimum": 0, "maximum": 143}
+_OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
 _OPTIONAL_TEXT: Final = {"type": ["string", "null"]}
 _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
 
@@ -56,7 +57,14 @@ def build() -> dict[str, Any]:
             base=("schema", "type"),
         ),
     }
-    objects = {"status": _status(), "list": _object({"submissions": {"type": "array", "items": {"type": "object"}}})}
+    objects = {
+        "status": _status(),
+        "list": _object({"submissions": _OBJECTS}),
+        "problems": _object({"problems": _OBJECTS}),
+        "problem": _object({"problem": {"type": "object"}}),
+        "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
+        "check": _object({"check": {"type": "object"}}),
+    }
     definitions = {**own, **events, "other_event": _other_event([*own, *events]), **objects}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

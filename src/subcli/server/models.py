@@ -47,6 +47,7 @@ class Template(BaseModel):
     problem: str
     language: str
     files: dict[str, str] = Field(description="Texts by file name.")
+    submit: list[str] = Field(description="Those of the files that are handed in; the others help on the way.")
 
 
 class NewSubmission(BaseModel):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NoReturn
 from fastapi import APIRouter, Header, HTTPException, Query, Request
 
 from subcli.judge import Problem
+from subcli.judge.scaffold import scaffold
 from subcli.protocol import timestamp
 from subcli.server import models
 from subcli.server.services import Services
@@ -73,10 +74,10 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     def template(problem: str, language: str) -> models.Template:
         """What a new solution starts from."""
         found = _find_problem(services, problem)
-        known = found.languages.get(language)
-        if known is None:
+        if language not in found.languages:
             raise HTTPException(404, _unknown_language(found, language))
-        return models.Template(problem=found.slug, language=language, files={known.source: known.template_text()})
+        start = scaffold(found, language)
+        return models.Template(problem=found.slug, language=language, files=dict(start.files), submit=[start.source])
 
 
 def _add_submissions(router: APIRouter, services: Services) -> None:
@@ -203,7 +204,7 @@ def _problem_fields(problem: Problem) -> dict[str, Any]:
         "id": problem.id,
         "slug": problem.slug,
         "title": problem.title,
-        "languages": sorted(problem.languages),
+        "languages": list(problem.languages),
         "total_tests": problem.total_tests,
     }
 

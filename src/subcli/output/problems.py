@@ -1,0 +1,89 @@
+"""Problems, for a person: the list, one problem's text, an author's check. Functions from data to renderables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+from subcli.output.printable import one_line, printable
+
+
+def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """A line for each problem."""
+    if not rows:
+        return Text("This server has no problems.")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("ID", justify="right")
+    table.add_column("PROBLEM", no_wrap=True)
+    table.add_column("TITLE", overflow="fold")
+    table.add_column("TESTS", justify="right")
+    table.add_column("LANGUAGES", overflow="fold")
+    for row in rows:
+        languages = row.get("languages")
+        table.add_row(
+            _cell(row.get("id")),
+            Text(_word(row.get("slug")), style="bold"),
+            _cell(row.get("title")),
+            _cell(row.get("total_tests")),
+            _cell(", ".join(map(str, languages)) if isinstance(languages, list) else languages),
+        )
+    return table
+
+
+def problem_page(problem: Mapping[str, Any], *, quiet: bool) -> RenderableType:
+    """One problem: its facts and its text. ``quiet``: the text alone, as the author wrote it."""
+    description = printable(str(problem.get("description") or ""))
+    if quiet:
+        return Text(description)
+    languages = problem.get("languages")
+    limits = problem.get("limits")
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("problem", Text(_word(problem.get("slug")), style="bold"))
+    if isinstance(languages, list):
+        facts.add_row("languages", _cell(", ".join(map(str, languages))))
+    if problem.get("total_tests") is not None:
+        facts.add_row("tests", _cell(problem["total_tests"]))
+    if isinstance(limits, Mapping):
+        facts.add_row("limits", _cell(", ".join(_limit(str(name), value) for name, value in limits.items())))
+    title = Text(_word(problem.get("title")), style="bold")
+    text = Markdown(description, hyperlinks=False)
+    slug = one_line(str(problem.get("slug") or "P"))
+    return Group(title, Text(), facts, Text(), text, Text(), Text(f"subcli init {slug}", style="dim"))
+
+
+def check_line(name: str, ok: bool | None, detail: str) -> RenderableType:
+    """One thing of an author's check; ``ok`` is None where it could not be looked at here."""
+    mark, style = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("–", "dim")}[ok]
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_column(no_wrap=True)
+    row.add_column(min_width=24)
+    row.add_column(overflow="fold")
+    row.add_row(
+        Text(mark, style=style), Text(one_line(name)), Text(printable(detail), style="" if ok is False else "dim")
+    )
+    return row
+
+
+def _limit(name: str, value: Any) -> str:
+    """``test_seconds`` 20 → ``20 s a test``."""
+    what, _, unit = name.rpartition("_")
+    number = f"{value:g}" if isinstance(value, int | float) else str(value)
+    units = {"seconds": "s", "mb": "MB", "kb": "KB"}
+    if unit in units:
+        return f"{what.replace('_', ' ')} {number} {units[unit]}"
+    return f"{name.replace('_', ' ')} {number}"
+
+
+def _word(value: Any) -> str:
+    return one_line(str(value)) if value is not None else "–"
+
+
+def _cell(value: Any) -> Text:
+    return Text(_word(value))

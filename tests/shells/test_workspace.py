@@ -1,0 +1,70 @@
+"""What `subcli init` writes, given what a server offers."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from subcli.errors import ServerError, UsageError
+from subcli.workspace import make_workspace
+
+
+def make(directory: Path, files: dict[str, str]) -> list[Path]:
+    """A workspace for these files."""
+    return make_workspace(directory, files, problem="p", language="c", submitted=list(files))
+
+
+def test_writes_files_and_project(tmp_path: Path) -> None:
+    """The files are written with their texts, and the project file names them."""
+    written = make(tmp_path / "new", {"a.c": "one", "tests/b.c": "two"})
+    assert [path.relative_to(tmp_path / "new").as_posix() for path in written] == ["a.c", "tests/b.c", ".subcli.toml"]
+    assert (tmp_path / "new/tests/b.c").read_text() == "two"
+    project = tomllib.loads((tmp_path / "new/.subcli.toml").read_text())
+    assert project == {"problem": "p", "language": "c", "files": ["a.c", "tests/b.c"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/x",
+        "../x",
+        "a/../../x",
+        "a/./b",
+        ".bashrc",
+        ".git/hooks/post-checkout",
+        "a//b",
+        "",
+        "a\\b",
+        "a\nb",
+        "\x1b[31m",
+    ],
+)
+def test_names_that_lead_elsewhere(tmp_path: Path, name: str) -> None:
+    """A name that is absolute, climbs, hides or cannot be printed is refused before anything is written."""
+    with pytest.raises(ServerError):
+        make(tmp_path / "new", {"fine.c": "", name: "evil"})
+    assert not (tmp_path / "new").exists()
+
+
+def test_too_many_files(tmp_path: Path) -> None:
+    """A server cannot fill the disk with files."""
+    with pytest.raises(ServerError):
+        make(tmp_path / "new", {f"{number}.c": "" for number in range(201)})
+    assert not (tmp_path / "new").exists()
+
+
+def test_never_overwrites(tmp_path: Path) -> None:
+    """A file that is there stays as it is, and no other is written."""
+    (tmp_path / "b.c").write_text("mine")
+    with pytest.raises(UsageError, match=r"b\.c"):
+        make(tmp_path, {"a.c": "theirs", "b.c": "theirs"})
+    assert (tmp_path / "b.c").read_text() == "mine"
+    assert not (tmp_path / "a.c").exists()
+
+
+def test_odd_problem_names_stay_text(tmp_path: Path) -> None:
+    """What a server calls its problem cannot break out of the project file."""
+    make_workspace(tmp_path, {"a.c": ""}, problem='x"\nserver = "http://evil', language="c", submitted=["a.c"])
+    assert set(tomllib.loads((tmp_path / ".subcli.toml").read_text())) == {"problem", "language", "files"}

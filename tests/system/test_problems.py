@@ -1,0 +1,61 @@
+"""From a problem to a submission: `problems`, `problems show`, `init`, and plain `submit` in the directory."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+
+from .conftest import Run, Served
+
+SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
+
+
+def test_list_and_show(server: Served, run: Run) -> None:
+    """The list names every problem with its languages; one can be read by slug or by id."""
+    at = ("--server", server.url)
+    listed = run("problems", *at)
+    assert listed.returncode == 0
+    assert "leader-election" in listed.stdout
+    assert "python" in listed.stdout
+    shown = run("problems", "show", "leader-election", *at)
+    assert shown.returncode == 0
+    assert "request_vote" in shown.stdout
+    assert (
+        run("problems", "show", "1", "-q", *at).stdout == run("problems", "show", "leader-election", "-q", *at).stdout
+    )
+    for words in (["problems"], ["problems", "show", "leader-election"]):
+        body = json.loads(run(*words, "--json", *at).stdout)
+        SCHEMA.validate(body)
+    assert body["problem"]["slug"] == "leader-election"
+    assert run("problems", "show", "nope", *at).returncode == 5
+
+
+def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
+    """`init` makes a directory in which plain `submit` works, also from below; it never overwrites."""
+    at = ("--server", server.url)
+    made = run("init", "leader-election", "--language", "python", *at)
+    assert made.returncode == 0, made.stderr
+    directory = tmp_path / "leader-election"
+    project = tomllib.loads((directory / ".subcli.toml").read_text())
+    assert project["problem"] == "leader-election"
+    assert project["language"] == "python"
+    assert all((directory / name).is_file() for name in project["files"])
+    below = directory / "notes"
+    below.mkdir()
+    for place in (directory, below):
+        done = run("submit", "-q", *at, cwd=place)
+        assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
+    before = {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
+    again = run("init", "leader-election", "--language", "python", *at)
+    assert again.returncode == 2
+    assert "already there" in again.stderr
+    assert before == {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
+    elsewhere = run("init", "leader-election", "other", "--language", "python", "--json", *at)
+    SCHEMA.validate(json.loads(elsewhere.stdout))
+    assert (tmp_path / "other" / ".subcli.toml").is_file()
+    assert run("init", "leader-election", "third", "--language", "cobol", *at).returncode == 5
+    assert not (tmp_path / "third").exists()
