@@ -1,4 +1,4 @@
-"""The server with the real judge and the bundled problem."""
+"""The server with the real judge: processes of their own, on a problem that needs little of the machine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,55 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
-from subcli.judge import judge, load_problems
+from subcli.judge import Problem, judge, load_problem
+
+PROBLEM = """
+id = 99
+slug = "waiting"
+title = "Waiting"
+total_tests = 4
+
+[languages.python]
+source = "solution.py"
+run = ["{python}", "{source}"]
+"""
+TESTS = '''
+import time
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_waits(number):
+    """Waits"""
+    time.sleep(SECONDS)
+'''
 
 
-async def test_a_bundled_solution_passes(start: Callable[..., Any]) -> None:
-    """Ten results, each seen while later ones still run, then the verdict; the snapshot says the same."""
-    problems = load_problems()
-    source = (problems["leader-election"].root / "solutions" / "passing.py").read_text(encoding="utf-8")
-    async with start(judge, problems) as live:
-        submission_id = await live.submit(source, problem="leader-election")
+@pytest.fixture
+def waiting(tmp_path: Path) -> Callable[[float], dict[str, Problem]]:
+    """A problem whose four tests take so many seconds each."""
+
+    def make(seconds: float) -> dict[str, Problem]:
+        root = tmp_path / "waiting"
+        (root / "tests").mkdir(parents=True)
+        (root / "problem.toml").write_text(PROBLEM)
+        (root / "description.md").write_text("Wait.")
+        (root / "tests" / "test_waiting.py").write_text(TESTS.replace("SECONDS", str(seconds)))
+        return {"waiting": load_problem(root)}
+
+    return make
+
+
+async def test_from_hand_in_to_verdict(start: Callable[..., Any], waiting: Any) -> None:
+    """Each result is seen while later tests still run; the snapshot says what the events said."""
+    async with start(judge, waiting(0.15)) as live:
+        submission_id = await live.submit(problem="waiting")
         watcher = await live.watch(submission_id)
         seen: list[tuple[float, dict[str, Any]]] = []
         with suppress(ConnectionClosed):
@@ -33,28 +68,38 @@ async def test_a_bundled_solution_passes(start: Callable[..., Any]) -> None:
     events = [event for _, event in seen]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     statuses = [event["status"] for event in events if event["type"] == "status_update"]
-    assert [each for each in statuses if each != "pending"] == ["building", "testing", "completed"]
+    assert statuses == ["pending", "building", "testing", "completed"]
     assert events[-1]["final_status"] == snapshot["final_status"] == "passed"
+    assert snapshot["summary"]["passed"] == snapshot["total_tests"] == 4
     results = [(moment, event) for moment, event in seen if event["type"] == "test_result"]
     assert [row["test_name"] for row in tests] == [event["test_name"] for _, event in results]
-    assert len(results) == 10
-    assert len({round(moment, 2) for moment, _ in results}) > 5
-    assert snapshot["summary"]["passed"] == 10
+    moments = [moment for moment, _ in results]
+    assert all(later - earlier > 0.05 for earlier, later in pairwise(moments))
 
 
-async def test_cancelling_ends_its_processes(start: Callable[..., Any]) -> None:
+async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
     """A judging that is cancelled leaves no process behind."""
-    problems = load_problems()
-    source = (problems["leader-election"].root / "solutions" / "passing.py").read_text(encoding="utf-8")
-    async with start(judge, problems) as live:
-        submission_id = await live.submit(source, problem="leader-election")
+    async with start(judge, waiting(15)) as live:
+        submission_id = await live.submit(problem="waiting")
         watcher = await live.watch(submission_id)
-        while '"test_result"' not in await watcher.recv():
+        while '"testing"' not in await watcher.recv():
             pass
         running = descendants()
         assert running
-        await live.http.post(f"/api/submissions/{submission_id}/cancel")
+        response = await live.http.post(f"/api/submissions/{submission_id}/cancel")
+        assert response.json()["final_status"] == "cancelled"
         await live.until(lambda: not running & descendants())
+
+
+async def test_stopping_the_server_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
+    """A server that stops leaves no process behind, and the submission unfinished."""
+    async with start(judge, waiting(15)) as live:
+        watcher = await live.watch(await live.submit(problem="waiting"))
+        while '"testing"' not in await watcher.recv():
+            pass
+        running = descendants()
+        assert running
+    assert not running & descendants()
 
 
 def descendants() -> set[int]:
@@ -62,12 +107,10 @@ def descendants() -> set[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] != "Z":
-                children.setdefault(int(fields[1]), []).append(int(entry.name))
+            with suppress(OSError):
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    children.setdefault(int(parent), []).append(int(entry.name))
     found: set[int] = set()
     todo = [os.getpid()]
     while todo:

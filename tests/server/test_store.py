@@ -101,6 +101,16 @@ def test_the_snapshot_follows_the_events(store: Any) -> None:
     assert snapshot.finished_at is not None
 
 
+def test_a_failed_build_leaves_its_log(store: Any) -> None:
+    """What the compiler said is in the snapshot, also where it is no proper text."""
+    submission_id = store.create(new())[0].id
+    failed = {"type": "status_update", "status": "build_failed", "detail": "line 3: \0 \ud800 odd"}
+    store.append(submission_id, [failed, {**COMPLETE, "final_status": "build_failed"}])
+    snapshot = store.snapshot(submission_id, DEMO_USER)
+    assert snapshot.build_log == "line 3: ␀ ? odd"
+    assert snapshot.status == snapshot.final_status == "build_failed"
+
+
 @pytest.mark.parametrize(
     ("verdict", "status"),
     [("passed", "completed"), ("failed", "failed"), ("error", "failed"), ("cancelled", "cancelled")],

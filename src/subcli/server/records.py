@@ -65,10 +65,15 @@ def encode_within(event: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> s
     return encode(_cut(essential, _TEXT_CAPS[-1], items=10))
 
 
+def storable(text: str) -> str:
+    """`text` without what a database cannot keep: halves of surrogate pairs, and NUL (PostgreSQL)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
+
+
 def _cut(value: Any, cap: int, items: int = _ITEM_CAP) -> Any:
     """`value` with no text longer than `cap` characters and no list longer than `items`."""
     if isinstance(value, str):
-        value = value.encode("utf-8", "replace").decode()
+        value = storable(value)
         if len(value) <= cap:
             return value
         return value[:cap] + _MARKER.format(len(value) - cap)

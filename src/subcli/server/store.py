@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
 from subcli.server.database import reading
-from subcli.server.records import Record, encode_within, record
+from subcli.server.records import Record, encode_within, record, storable
 from subcli.server.schema import events, submissions
 from subcli.server.summary import summary_of
 from subcli.server.values import (
@@ -296,9 +296,10 @@ class Store:
         found: dict[str, Any] = {}
         if event["type"] == "status_update":
             found["status"] = event["status"]
-            for name in ("total_tests", "build_log"):
-                if event.get(name) is not None:
-                    found[name] = event[name]
+            if event.get("total_tests") is not None:
+                found["total_tests"] = event["total_tests"]
+            if event["status"] == "build_failed" and event.get("detail"):
+                found["build_log"] = storable(event["detail"])
         elif event["type"] == _ENDED:
             verdict = event["final_status"]
             found.update(final_status=verdict, summary=event.get("summary"), finished_at=self._clock())
