@@ -4,7 +4,13 @@ from subcli.server import ServerSettings, run
 run(ServerSettings(data_dir=Path("data")), on_ready=print)
 """
 
+from typing import TYPE_CHECKING
+
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+
+if TYPE_CHECKING:
+    from subcli.server.app import create_app
+    from subcli.server.main import run
 
 __all__ = ["Limits", "Ready", "ServeError", "ServerSettings", "create_app", "run"]
 
