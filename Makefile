@@ -31,9 +31,9 @@ test: $(VENV)/.dev  ## all tests, the core's branch coverage first
 	$(BIN)/python -m pytest tests --ignore=tests/core -n $(WORKERS) --dist worksteal
 
 test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
-	$(BIN)/python -m pytest tests/core -q --cov-config=pyproject.toml --cov-branch --cov-fail-under=100 \
+	COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m pytest tests/core -q -p no:xdist -p no:hypothesispytest --cov-config=pyproject.toml --cov-branch --cov-fail-under=100 \
 	  --cov=subcli.protocol --cov=subcli.submission --cov=subcli.watch --cov=subcli.recovery \
-	  --cov=subcli.happened --cov=subcli.repeat --cov=subcli.catchup \
+	  --cov=subcli.tally --cov=subcli.patience --cov=subcli.happened --cov=subcli.repeat --cov=subcli.catchup \
 	  --cov=subcli.secret --cov=subcli.errors --cov-report=term
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers

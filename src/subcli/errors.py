@@ -103,7 +103,7 @@ class InternalError(SubcliError):
     kind = "internal"
 
 
-# -- sentences that are said in more than one place ---------------------------------------------------
+# -- the sentences of a watch -------------------------------------------------------------------------
 
 
 def unreachable(reason: str) -> NetworkError:
@@ -134,3 +134,43 @@ def rate_limited() -> RateLimitedError:
         "The server is still limiting the rate after all attempts.",
         hint="Wait a few minutes, then take it up again with `subcli watch`.",
     )
+
+
+def broken_off(code: int | None, reason: str) -> ServerError:
+    """The error for a close code that says that no retry will do better."""
+    said = f": {reason}" if reason else ""
+    return ServerError(
+        f"The server closed the connection with code {code}{said}.",
+        hint="This is not cured by trying again; `--debug` shows what was said before.",
+    )
+
+
+def proxy_credentials() -> NetworkError:
+    """The error for HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
+    return NetworkError(
+        "The proxy wants credentials (HTTP 407).",
+        hint="Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+    )
+
+
+def no_verdict() -> ServerError:
+    """The error for a submission that is over, and about which nobody says how it ended."""
+    return ServerError(
+        "The submission has ended, but the server gives no verdict: it has no results that can be read.",
+        hint="`subcli status ID` shows what it knows.",
+    )
+
+
+def no_way_left(socket: str, rest: str, status: int | None) -> SubcliError:
+    """The error for having lost both ways to a verdict.
+
+    Args:
+        socket: why there is no WebSocket.
+        rest: why REST was asked in vain.
+        status: the HTTP status of that; ``None`` where nobody answered.
+    """
+    if status == 429:
+        return rate_limited()
+    message = f"A verdict can be had neither by WebSocket ({socket}) nor by REST ({rest})."
+    hint = "Judging goes on there; `subcli watch ID` takes it up again."
+    return NetworkError(message, hint=hint) if status is None else ServerError(message, hint=hint)

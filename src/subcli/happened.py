@@ -15,13 +15,15 @@ from subcli.errors import SubcliError
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A watch begins."""
+    """A watch begins. ``own_submit``: of what we have just handed in ourselves."""
+
+    own_submit: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The handshake succeeded. ``resume``: the server replays its log after ``after_seq``."""
+    """The handshake succeeded. ``look``: REST must tell what was missed, since this server does not replay it."""
 
-    resume: bool
+    look: bool
 
 
 class Progressed(msgspec.Struct, frozen=True):
@@ -49,9 +51,10 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """No connection: reset, refused, unknown host, no route, timeout."""
+    """No connection: reset, refused, unknown host, no route, timeout. ``reached``: somebody was there."""
 
     reason: str
+    reached: bool = False
 
 
 class Silent(msgspec.Struct, frozen=True):
@@ -74,8 +77,12 @@ class Blocked(msgspec.Struct, frozen=True):
 
 
 class CaughtUp(msgspec.Struct, frozen=True):
-    """REST was asked and answered. ``over``: the submission has ended, and still there is no verdict."""
+    """REST was asked and answered.
 
+    ``news``: it told something new. ``over``: the submission has ended, and still there is no verdict.
+    """
+
+    news: bool = False
     over: bool = False
 
 
@@ -120,7 +127,7 @@ Happened: TypeAlias = (
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """Open the socket after ``delay_s`` seconds. ``attempt`` is 0 for the first time."""
+    """Open the socket after ``delay_s`` seconds. ``attempt`` is 0 where it is not one of the counted retries."""
 
     delay_s: float = 0.0
     attempt: int = 0
@@ -133,9 +140,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class CatchUp(msgspec.Struct, frozen=True):
-    """Ask REST for what was missed, after ``delay_s`` seconds."""
-
-    delay_s: float = 0.0
+    """Ask REST for what was missed."""
 
 
 class Poll(msgspec.Struct, frozen=True):

@@ -13,13 +13,15 @@ platforms send it and want ``pong``), and our own ``ping``.
 
 An event keeps the mapping it came as (``raw``) beside its typed fields, so that what is unknown today comes
 out again. The optional fields are read leniently: one of another type than expected counts as absent, since
-a number where we hoped for text must not cost anybody a verdict. What a type *needs* is checked.
+a number where we hoped for text must not cost anybody a verdict. What a type *needs* is checked, and so is
+whose message it is: a ``submission_id`` that cannot be read is not ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
@@ -27,13 +29,19 @@ from typing import Annotated, Any, ClassVar, Final, TypeAlias
 import msgspec
 
 Raw: TypeAlias = Mapping[str, Any]
-Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+"""From 1 up to what JavaScript can count; anything else counts as absent."""
+
+Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 """The largest message a server sends (specification, "Server Configuration")."""
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 """The largest frame that a client takes (contract, section 7)."""
+
+MAX_DEPTH: Final = 64
+"""Objects and lists within each other; a message nested more deeply is absurd (contract, section 7)."""
 
 MAX_SOURCE_BYTES: Final = 256 * 1024
 """The largest submission, all files together (contract, section 2)."""
@@ -47,6 +55,19 @@ TERMINAL_STATUSES: Final = frozenset(
     {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"}
 )
 """Statuses of a snapshot after which nothing changes (contract, section 6)."""
+
+STATUS_RANKS: Final = {
+    "pending": 0,
+    "queued": 0,
+    "submitted": 0,
+    "building": 1,
+    "built": 2,
+    "deploying": 3,
+    "testing": 4,
+    "running": 4,
+    **dict.fromkeys(TERMINAL_STATUSES, 9),
+}
+"""How far on the way a submission with this status is."""
 
 
 class CloseCode(IntEnum):
@@ -121,7 +142,7 @@ class StatusUpdate(Event, frozen=True, kw_only=True):
     """``status_update``: a stage was reached."""
 
     type_name: ClassVar[str] = "status_update"
-    status: str
+    status: Word
     total_tests: int | None = None
     queue_position: int | None = None
     attempt: int | None = None
@@ -135,7 +156,7 @@ class TestResult(Event, frozen=True, kw_only=True):
     __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
     type_name: ClassVar[str] = "test_result"
     test_name: str
-    status: str
+    status: Word
     duration_ms: float | None = None
     test_id: int | str | None = None
     test_type: str | None = None
@@ -168,7 +189,7 @@ class Complete(Event, frozen=True, kw_only=True):
     """``complete``: the verdict. ``final_status`` alone decides (contract, section 1)."""
 
     type_name: ClassVar[str] = "complete"
-    final_status: str
+    final_status: Word
     summary: Summary = Summary()
 
 
@@ -188,11 +209,12 @@ _TYPES: Final[dict[str, type[Message]]] = {
     cls.type_name: cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete)
 }
 _CONTROLS: Final = {PONG: Control(PONG), PING: Control(PING, reply=PONG)}
-_REQUIRED: Final = {
+_REQUIRED: Final[dict[type[msgspec.Struct], frozenset[str]]] = {
     cls: frozenset(f.encode_name for f in msgspec.structs.fields(cls) if f.required) for cls in _TYPES.values()
 }
-_FIELD_TYPES: Final = {
-    cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)} for cls in (*_TYPES.values(), Unknown, Summary)
+_FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
+    cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
+    for cls in (*_TYPES.values(), Unknown, Summary, Location)
 }
 _decode_json: Final = msgspec.json.Decoder().decode
 _encode_json: Final = msgspec.json.Encoder().encode
@@ -221,21 +243,55 @@ def decode(frame: str | bytes) -> Message | Control:
     control = _CONTROLS.get(frame)
     if control is not None:
         return control
+    raw = _json(frame)
+    return from_mapping(raw) if frame.count("{") + frame.count("[") > MAX_DEPTH else _event(raw)
+
+
+def _json(text: str) -> object:
     try:
-        raw = _decode_json(frame)
+        try:
+            return _decode_json(text)
+        except msgspec.DecodeError:
+            return _decode_json(_without_half_characters(text))
     except RecursionError:
         raise MalformedMessageError("JSON nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise MalformedMessageError(f"not JSON: {error}") from None
-    return from_mapping(raw)
+
+
+_HALF_CHARACTER: Final = re.compile(
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\[^u])|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def _without_half_characters(text: str) -> str:
+    """``text`` with U+FFFD for each surrogate without its other half, as a server that cuts long texts leaves them."""
+    return _HALF_CHARACTER.sub(lambda match: match[1] or "\ufffd", text)
 
 
 def from_mapping(raw: object) -> Message:
     """The event that a decoded JSON value stands for.
 
     Raises:
-        MalformedMessageError: it is not an object, has no ``type``, or lacks what its type needs.
+        MalformedMessageError: it is not an object, has no ``type``, lacks what its type needs, or is
+            absurdly nested.
     """
+    if _deeper_than(MAX_DEPTH, raw):
+        raise MalformedMessageError("JSON nested too deeply")
+    return _event(raw)
+
+
+def _deeper_than(depth: int, value: object) -> bool:
+    if isinstance(value, dict):
+        inner: Iterable[object] = value.values()
+    elif isinstance(value, list):
+        inner = value
+    else:
+        return False
+    return depth == 0 or any(_deeper_than(depth - 1, part) for part in inner)
+
+
+def _event(raw: object) -> Message:
     if not isinstance(raw, dict):
         raise MalformedMessageError("not a JSON object")
     kind = raw.get("type")
@@ -244,7 +300,7 @@ def from_mapping(raw: object) -> Message:
     cls = _TYPES.get(kind, Unknown)
     try:
         event = msgspec.convert(raw, cls)
-    except (msgspec.ValidationError, RecursionError):
+    except msgspec.ValidationError:
         event = _leniently(raw, cls)
     event.__dict__["raw"] = raw
     return event
@@ -252,43 +308,52 @@ def from_mapping(raw: object) -> Message:
 
 def _leniently(raw: Raw, cls: type[Message]) -> Message:
     """``raw`` as a ``cls`` in spite of optional fields of unexpected types."""
-    if cls is ErrorAnalysis and isinstance(raw.get("analysis"), dict):
-        return _leniently(_flattened_analysis(raw), cls)
-    kept: dict[str, Any] = {}
+    flat = _flattened_analysis(raw) if cls is ErrorAnalysis else raw
+    fields = _readable(flat, cls)
+    for name in _REQUIRED.get(cls, ()):
+        if name not in fields:
+            raise MalformedMessageError(f"{raw['type']} without a usable {name}")
+    if raw.get("submission_id") is not None and "submission_id" not in fields:
+        raise MalformedMessageError("a submission_id that is neither number nor text")
+    return cls(**fields)
+
+
+def _readable(raw: Raw, cls: type[msgspec.Struct]) -> dict[str, Any]:
+    """Those fields of ``cls`` that ``raw`` has in their type."""
+    fields: dict[str, Any] = {}
     for name, kind in _FIELD_TYPES[cls].items():
         if name not in raw:
             continue
-        value = _summary(raw[name]) if kind is Summary else raw[name]
-        try:
-            kept[name] = msgspec.convert(value, kind)
-        except (msgspec.ValidationError, RecursionError):
-            if name in _REQUIRED.get(cls, ()):
-                raise MalformedMessageError(f"{raw['type']} with an unusable {name}") from None
-    for name in _REQUIRED.get(cls, ()):
-        if name not in kept:
-            raise MalformedMessageError(f"{raw['type']} without {name}")
-    return cls(**kept)
+        value = _mended(name, raw[name])
+        with contextlib.suppress(msgspec.ValidationError):
+            fields[name] = msgspec.convert(value, kind)
+    return fields
 
 
-def _summary(value: object) -> Summary:
-    """The counts that can be read from ``value``; those that cannot are left out."""
-    kept: dict[str, Any] = {}
-    for name, kind in _FIELD_TYPES[Summary].items():
-        if isinstance(value, dict) and name in value:
-            try:
-                kept[name] = msgspec.convert(value[name], kind)
-            except msgspec.ValidationError:
-                continue
-    return Summary(**kept)
+def _mended(name: str, value: Any) -> Any:
+    """The readable part of a field that is made of several."""
+    match name, value:
+        case "summary", dict():
+            return Summary(**_readable(value, Summary))
+        case "location", {"file": str(file)}:
+            return Location(file, _readable(value, Location).get("line"))
+        case "suggestions", str():
+            return [value]
+        case "suggestions", list():
+            return [entry for entry in value if isinstance(entry, str)]
+        case _:
+            return value
 
 
 def _flattened_analysis(raw: Raw) -> Raw:
     """An ``error_analysis`` whose ``analysis`` is an object (contract, section 6), in the usual shape."""
-    inner: dict[str, Any] = raw["analysis"]
+    inner = raw.get("analysis")
+    if not isinstance(inner, dict):
+        return raw
     return {
         **raw,
-        "analysis": inner.get("explanation") or "",
-        "suggestions": raw.get("suggestions") or inner.get("suggestions") or (),
+        "analysis": inner.get("explanation"),
+        "suggestions": raw.get("suggestions") or inner.get("suggestions"),
         "category": raw.get("category") or inner.get("category"),
     }
 

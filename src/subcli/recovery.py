@@ -10,43 +10,51 @@ then connect again after the backoff, and give up the socket when the attempts a
 ================================================  ====================================================
 ``Ended``                                         ``Finish``
 ``Started``                                       ``Connect`` at once
-``Opened``                                        ``Read``; without ``resume`` first ``CatchUp``
+``Opened``                                        ``Read``; first ``CatchUp`` where the server does not
+                                                  replay its log
 ``Progressed``                                    the attempts start again; ``Read``
 ``Quiet`` (no event for 10 s, without resume)     ``CatchUp``, then ``Read``
 ``Closed`` 1000, 1001, 1005, 1006, 1011–1013      retry
-``Closed`` 4003, ``Refused`` 401                  ``Refresh``, a second time in a row: stop (auth)
-``Closed`` 4004                                   within 5 s of our own submit: again; else stop (not found)
-``Closed`` 4029, ``Refused`` 429                  wait as told, at most 5 min; attempts used up: stop
 ``Closed`` 1002, 1003, 1007, 1008, 1010, 4500 up  stop (server)
 ``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
+``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a second time in a row: stop (auth)
+``Closed`` 4004, ``Refused`` 404                  within 5 s of our own submit: again; else stop (not found)
+``Closed`` 4029, ``Refused`` 429                  wait as told, at most 5 min; attempts used up: stop
 ``Closed`` with another code                      retry
-``Refused`` 403                                   ask REST: 401, 404 as there; else retry
-``Refused`` 404                                   as 4004
-``Refused`` 2xx, 3xx, 400, 405, 426               twice: give up the socket
-``Refused`` with another status                   retry
-``Lost`` (reset, refused, DNS, timeout)           never answered: once more after 1 s, then stop (network);
-                                                  else retry
+``Refused`` 2xx, 3xx, 400, 405, 426               retry; twice: give up the socket
+``Refused`` 407, also from REST                   stop (network)
+``Refused`` 403 or another status                 retry; REST's 401 or 404 decide as there
+``Lost`` (reset, refused, DNS, timeout)           retry; where nothing ever answered: once more after 1 s,
+                                                  then, if REST is silent too, stop (network)
 ``Silent`` (10 s after a ping)                    retry
 ``Slept``                                         connect again at once
 ``Babbled`` (20 bad frames in a row)              give up the socket
 ``Blocked`` (certificate, proxy)                  stop (network)
-``CaughtUp``, ``AskedInVain``                     go on with what the look was for
+``CaughtUp``                                      go on with what the look was for; over without a
+                                                  verdict: stop (server)
+``AskedInVain``                                   the same; 401, 404 as above
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
-Giving up the socket is ``Poll``: REST every 2 to 10 s until the verdict; where REST is silent too, stop.
+Giving up the socket is ``Poll``: REST every 2 to 10 s until the verdict. REST has as many attempts in a row as
+the socket; when neither has any left, stop. Whatever the cause, no more than 5 connects are begun in 10 s, and
+no wait that a server asks for is longer than 5 minutes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
 from subcli.errors import (
     NetworkError,
-    ServerError,
+    broken_off,
+    no_verdict,
+    no_way_left,
     not_found,
+    proxy_credentials,
     rate_limited,
     unauthorized,
     unreachable,
@@ -77,36 +85,38 @@ from subcli.happened import (
     Started,
     Stop,
 )
-from subcli.protocol import CloseCode
-
-MAX_ATTEMPTS: Final = 5
-"""Reconnects in a row without a new event (specification, "Reconnection Strategy")."""
-
-MAX_DELAY_S: Final = 30.0
-JITTER: Final = 0.2
-STABLE_S: Final = 30.0
-"""A connection that held for so long starts the attempts again."""
-
-OWN_SUBMIT_GRACE_S: Final = 5.0
-MAX_TOLD_WAIT_S: Final = 300.0
-FIRST_CONTACT_DELAY_S: Final = 1.0
-POLL_S: Final = (2.0, 10.0)
-POLL_GROWTH: Final = 1.5
-INCURABLE_MAX: Final = 2
-BABBLE_MAX: Final = 20
-
+from subcli.patience import (
+    FIRST_CONTACT_DELAY_S,
+    INCURABLE_MAX,
+    MAX_ATTEMPTS,
+    MAX_CONNECTS,
+    MAX_TOLD_WAIT_S,
+    OWN_SUBMIT_GRACE_S,
+    POLL_GROWTH,
+    POLL_S,
+    STABLE_S,
+    backoff,
+    no_storm,
+    wait,
+)
 
 # -- state ------------------------------------------------------------------------------------------
 
-Purpose: TypeAlias = Literal["retry", "read", "poll"]
+Purpose: TypeAlias = Literal["read", "retry", "poll"]
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why the socket is not open. ``told_s``: how long the server told us to wait."""
+    """What stands in the way. ``told_s``: how long the server told us to wait."""
 
     code: int | None = None
     reason: str = ""
     told_s: float | None = None
+
+    def __str__(self) -> str:
+        return self.reason or ("lost" if self.code is None else f"code {self.code}")
+
+
+_NONE: Final = Trouble()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,43 +124,47 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_attempts: reconnects in a row without a new event.
-        own_submit_at: monotonic seconds of our own submit, where the watch follows one.
+        submitted_at: monotonic seconds of our own submit, where the watch follows one.
         answered: the server was there at least once.
         attempts: reconnects since the last new event or stable connection.
+        connects: monotonic seconds at which the latest connects were through, or had failed.
         opened_at: monotonic seconds; ``None`` while there is no socket.
-        purpose: what a look at REST is for.
+        trouble: why there is no socket.
         refusals: authentications in a row that were refused.
-        oversize, incurable: consecutive troubles of their kind.
+        oversize, incurable: troubles of their kind at the same place.
+        purpose: what a look at REST is for.
+        rest_trouble: why REST was asked in vain the last time.
+        unanswered: looks at REST in a row that were in vain.
+        rest_at: monotonic seconds before which the server does not want to be asked.
         poll_s: seconds to the next poll.
-        unanswered: polls in a row that nobody answered.
     """
 
     max_attempts: int = MAX_ATTEMPTS
-    own_submit_at: float | None = None
+    submitted_at: float | None = None
     answered: bool = False
     attempts: int = 0
+    connects: tuple[float, ...] = ()
     opened_at: float | None = None
-    purpose: Purpose = "retry"
-    trouble: Trouble = Trouble()
+    trouble: Trouble = _NONE
     refusals: int = 0
     oversize: int = 0
     incurable: int = 0
-    poll_s: float = POLL_S[0]
+    purpose: Purpose = "retry"
+    rest_trouble: Trouble = _NONE
     unanswered: int = 0
-    polled: bool = False
+    rest_at: float = 0.0
+    poll_s: float = POLL_S[0]
 
 
 Step: TypeAlias = tuple[State, Action]
-_FATAL_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1010})
-_INCURABLE_STATUSES: Final = frozenset({400, 405, 426})
+Cure: TypeAlias = Callable[[State, Trouble, float, float], Step]
 
 
-def backoff(attempt: int, random: float) -> float:
-    """Seconds before attempt ``attempt`` (from 1): min(2ⁿ, 30), ±20 % by ``random`` in [0, 1).
+def _with(state: State, **changes: object) -> State:
+    return msgspec.structs.replace(state, **changes)
 
-    The specification's delay; jitter small enough that a short outage is outlived by all clients.
-    """
-    return float(min(2.0 ** min(attempt, 10), MAX_DELAY_S) * (1 - JITTER + 2 * JITTER * random))
+
+# -- the machine ------------------------------------------------------------------------------------
 
 
 def step(state: State, happened: Happened, now: float, random: float) -> Step:
@@ -165,197 +179,221 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
     match happened:
         case Ended():
             return state, Finish()
-        case Started():
-            return state, Connect()
-        case Opened(resume):
-            state = _with(state, answered=True, opened_at=now, incurable=0)
-            return (state, Read()) if resume else (_with(state, purpose="read"), CatchUp())
+        case Started(own_submit):
+            state = _with(state, answered=own_submit, submitted_at=now if own_submit else None)
+            return _connect(state, now)
+        case Opened(look):
+            state = _with(_dialled(state, now), answered=True, opened_at=now, incurable=0)
+            return _look(state, "read", now, random) if look else (state, Read())
         case Progressed():
-            return _with(state, attempts=0, refusals=0, oversize=0, trouble=Trouble()), Read()
+            return _with(state, attempts=0, refusals=0, oversize=0), Read()
         case Quiet():
-            return _with(state, purpose="read"), CatchUp()
-        case CaughtUp(over):
-            return _caught_up(_with(state, answered=True), over, now, random)
+            return _look(state, "read", now, random)
+        case CaughtUp():
+            return _caught_up(state, happened, now, random)
         case AskedInVain():
             return _asked_in_vain(state, happened, now, random)
         case Refreshed(ok, hint):
-            return _refreshed(state, ok, hint)
+            return _refreshed(state, ok, hint, now)
         case Blocked(reason, hint):
             return state, Stop(NetworkError(reason, hint=hint))
     return _socket_gone(state, happened, now, random)
 
 
-def _with(state: State, **changes: object) -> State:
-    return msgspec.structs.replace(state, **changes)
-
-
 def _socket_gone(
     state: State, happened: Closed | Refused | Lost | Silent | Slept | Babbled, now: float, random: float
 ) -> Step:
-    if state.opened_at is not None and now - state.opened_at >= STABLE_S:
+    if state.opened_at is None:
+        state = _dialled(state, now)
+    elif now - state.opened_at >= STABLE_S:
         state = _with(state, attempts=0, refusals=0)
     state = _with(state, opened_at=None)
     match happened:
-        case Closed():
-            return _closed(_with(state, answered=True), happened, now, random)
-        case Refused():
-            return _refused(_with(state, answered=True), happened, now, random)
-        case Lost(reason):
-            if not state.answered:
-                return _first_contact(state, reason)
-            return _look_then_retry(state, Trouble(reason=reason))
+        case Closed(code, reason, told_s):
+            state = _with(state, answered=True)
+            return cure_of_close(code)(state, Trouble(code, reason, told_s), now, random)
+        case Refused(status, reason, told_s):
+            state = _with(state, answered=True)
+            return cure_of_refusal(status)(state, Trouble(status, reason, told_s), now, random)
+        case Lost(reason, reached):
+            state = _with(state, answered=state.answered or reached)
+            cure = _retry if state.answered else _first_contact
+            return cure(state, Trouble(reason=reason), now, random)
         case Silent():
-            return _look_then_retry(state, Trouble(reason="no answer to a ping"))
+            return _retry(state, Trouble(reason="no answer to a ping"), now, random)
         case Slept():
-            return state, Connect(reason="this machine slept")
+            return _connect(state, now, trouble=Trouble(reason="this machine slept"))
         case Babbled():
-            return _give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"))
+            return _give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"), now, random)
         case _:  # pragma: no cover
             assert_never(happened)
 
 
-def _closed(state: State, closed: Closed, now: float, random: float) -> Step:
-    code = closed.code
-    trouble = Trouble(code, closed.reason, closed.retry_after)
-    if code == CloseCode.UNAUTHORIZED:
-        return _unauthorized(state, closed.reason)
-    if code == CloseCode.NOT_FOUND:
-        return _not_found(state, trouble, now)
-    if code == CloseCode.RATE_LIMITED:
-        return _rate_limited(state, trouble, random)
-    if code == CloseCode.MESSAGE_TOO_BIG:
-        state = _with(state, oversize=state.oversize + 1)
-        if state.oversize >= INCURABLE_MAX:
-            return _give_up_socket(state, trouble)
-        return _look_then_retry(state, trouble)
-    if code in _FATAL_CODES or 4500 <= code <= 4999:
-        reason = f": {closed.reason}" if closed.reason else ""
-        return state, Stop(
-            ServerError(
-                f"The server closed the connection with code {code}{reason}.",
-                hint="This is not cured by trying again; `--debug` shows what was said before.",
-            )
-        )
-    return _look_then_retry(state, trouble)
+# -- cures: what is done about a socket that is gone --------------------------------------------------
 
 
-def _refused(state: State, refused: Refused, now: float, random: float) -> Step:
-    status = refused.status
-    trouble = Trouble(status, refused.reason, refused.retry_after)
-    if status == 401:
-        return _unauthorized(state, refused.reason)
-    if status == 404:
-        return _not_found(state, trouble, now)
-    if status == 429:
-        return _rate_limited(state, trouble, random)
-    if 200 <= status < 400 or status in _INCURABLE_STATUSES:
-        state = _with(state, incurable=state.incurable + 1)
-        if state.incurable >= INCURABLE_MAX:
-            return _give_up_socket(state, trouble)
-    return _look_then_retry(state, trouble)
-
-
-def _first_contact(state: State, reason: str) -> Step:
-    """Nothing ever answered: one more try, then the patience ends."""
-    if state.attempts == 0:
-        return _with(state, attempts=1), Connect(FIRST_CONTACT_DELAY_S, 1, None, reason)
-    return state, Stop(unreachable(reason))
-
-
-def _look_then_retry(state: State, trouble: Trouble) -> Step:
+def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
     """The verdict may be there already: ask before waiting."""
-    return _with(state, purpose="retry", trouble=trouble), CatchUp()
+    return _look(_with(state, trouble=trouble), "retry", now, random)
 
 
-def _retry(state: State, random: float) -> Step:
-    trouble = state.trouble
-    attempt = state.attempts + 1
-    if attempt > state.max_attempts:
-        return _give_up_socket(state, trouble)
-    delay = max(backoff(attempt, random), trouble.told_s or 0.0)
-    return _with(state, attempts=attempt), Connect(delay, attempt, trouble.code, trouble.reason)
+def _first_contact(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    """Nothing ever answered: one more try, then the patience ends, unless REST is there."""
+    if state.attempts == 0:
+        return _connect(_with(state, attempts=1), now, FIRST_CONTACT_DELAY_S, 1, trouble)
+    return _retry(state, trouble, now, random)
 
 
-def _give_up_socket(state: State, trouble: Trouble) -> Step:
-    state = _with(state, purpose="poll", trouble=trouble, poll_s=POLL_S[0], unanswered=0, polled=False)
-    return state, Poll(0.0, trouble.reason)
-
-
-def _unauthorized(state: State, reason: str) -> Step:
+def _authenticate(state: State, trouble: Trouble, now: float, random: float) -> Step:
     if state.refusals >= 1:
-        return state, Stop(unauthorized(reason))
-    return _with(state, refusals=state.refusals + 1, trouble=Trouble(reason=reason)), Refresh()
+        return state, Stop(unauthorized(trouble.reason))
+    return _with(state, opened_at=None, refusals=1, trouble=trouble), Refresh()
 
 
-def _refreshed(state: State, ok: bool, hint: str) -> Step:
-    if not ok:
-        return state, Stop(unauthorized(state.trouble.reason, hint))
-    if state.purpose == "poll" and state.opened_at is None and state.polled:
-        return state, Poll(0.0, state.trouble.reason)
-    return state, Connect()
+def _not_found(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    """After our own submit a server may need a moment to see it everywhere: at 1, 2, 4 and at last 5 s."""
+    since = OWN_SUBMIT_GRACE_S if state.submitted_at is None else now - state.submitted_at
+    if since >= OWN_SUBMIT_GRACE_S:
+        return state, Stop(not_found())
+    delay = min(max(1.0, since), OWN_SUBMIT_GRACE_S - since)
+    if state.purpose == "poll":
+        return state, Poll(delay, str(state.trouble))
+    return _connect(state, now, delay, trouble=Trouble(trouble.code, "not visible yet"))
 
 
-def _not_found(state: State, trouble: Trouble, now: float) -> Step:
-    if state.own_submit_at is not None and now - state.own_submit_at < OWN_SUBMIT_GRACE_S:
-        return state, Connect(1.0, max(state.attempts, 1), trouble.code, "not visible yet")
-    return state, Stop(not_found())
-
-
-def _rate_limited(state: State, trouble: Trouble, random: float) -> Step:
+def _rate_limited(state: State, trouble: Trouble, now: float, random: float) -> Step:
     attempt = state.attempts + 1
     if attempt > state.max_attempts:
         return state, Stop(rate_limited())
-    delay = min(max(backoff(attempt, random), trouble.told_s or 0.0), MAX_TOLD_WAIT_S)
-    return _with(state, attempts=attempt), Connect(delay, attempt, trouble.code, trouble.reason or "rate limited")
+    trouble = Trouble(trouble.code, trouble.reason or "rate limited", trouble.told_s)
+    return _connect(_with(state, attempts=attempt), now, wait(attempt, random, trouble.told_s), attempt, trouble)
 
 
-def _caught_up(state: State, over: bool, now: float, random: float) -> Step:
-    if over:
-        return state, Stop(
-            ServerError(
-                "The submission has ended, but the server gives no verdict: it has no results.",
-                hint="`subcli status ID` shows what it knows.",
-            )
-        )
-    match state.purpose:
-        case "read":
-            return state, Read()
-        case "retry":
-            return _retry(state, random)
-        case "poll":
-            delay = state.poll_s
-            state = _with(state, poll_s=min(delay * POLL_GROWTH, POLL_S[1]), unanswered=0, polled=True)
-            return state, Poll(delay, state.trouble.reason)
+def _oversize(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    state = _with(state, oversize=state.oversize + 1)
+    return (_give_up_socket if state.oversize >= INCURABLE_MAX else _retry)(state, trouble, now, random)
+
+
+def _incurable(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    state = _with(state, incurable=state.incurable + 1)
+    return (_give_up_socket if state.incurable >= INCURABLE_MAX else _retry)(state, trouble, now, random)
+
+
+def _stop(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    return state, Stop(broken_off(trouble.code, trouble.reason))
+
+
+def _proxy(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    return state, Stop(proxy_credentials())
+
+
+_CLOSES: Final[Mapping[int, Cure]] = {
+    **dict.fromkeys((1000, 1001, 1005, 1006, 1011, 1012, 1013), _retry),
+    **dict.fromkeys((1002, 1003, 1007, 1008, 1010), _stop),
+    1009: _oversize,
+    4003: _authenticate,
+    4004: _not_found,
+    4029: _rate_limited,
+}
+_REFUSALS: Final[Mapping[int, Cure]] = {
+    **dict.fromkeys((400, 405, 426), _incurable),
+    401: _authenticate,
+    404: _not_found,
+    407: _proxy,
+    429: _rate_limited,
+}
+
+
+def cure_of_close(code: int) -> Cure:
+    """What is done about a close code: the table, then the ranges."""
+    return _CLOSES.get(code) or (_stop if 4500 <= code <= 4999 else _retry)
+
+
+def cure_of_refusal(status: int) -> Cure:
+    """What is done about a handshake's HTTP status: the table, then the ranges."""
+    return _REFUSALS.get(status) or (_incurable if 200 <= status < 400 else _retry)
+
+
+# -- connecting -------------------------------------------------------------------------------------
+
+
+def _connect(state: State, now: float, delay_s: float = 0.0, attempt: int = 0, trouble: Trouble = _NONE) -> Step:
+    return state, Connect(no_storm(delay_s, state.connects, now), attempt, trouble.code, trouble.reason)
+
+
+def _dialled(state: State, now: float) -> State:
+    return _with(state, connects=(*state.connects, now)[-MAX_CONNECTS:])
+
+
+def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
+    if not ok:
+        return state, Stop(unauthorized(state.trouble.reason, hint))
+    if state.purpose == "poll":
+        return state, Poll(0.0, str(state.trouble))
+    return _connect(state, now, trouble=Trouble(state.trouble.code, "authenticated again"))
+
+
+# -- looking at REST --------------------------------------------------------------------------------
+
+
+def _look(state: State, purpose: Purpose, now: float, random: float) -> Step:
+    """Ask REST, or go on without it for as long as it does not want to be asked."""
+    state = _with(state, purpose=purpose)
+    return (state, CatchUp()) if now >= state.rest_at else _go_on(state, now, random)
+
+
+def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> Step:
+    if caught_up.over:
+        return state, Stop(no_verdict())
+    state = _with(state, answered=True, unanswered=0)
+    if caught_up.news:
+        state = _with(state, oversize=0)
+    if state.purpose == "poll":
+        state = _with(state, refusals=0)
+    return _go_on(state, now, random)
 
 
 def _asked_in_vain(state: State, asked: AskedInVain, now: float, random: float) -> Step:
-    if asked.status is not None:
-        state = _with(state, answered=True)
+    trouble = Trouble(asked.status, asked.reason, asked.retry_after)
+    if asked.status is None and not state.answered:
+        return state, Stop(unreachable(state.trouble.reason))
     if asked.status == 401:
-        return _unauthorized(_with(state, opened_at=None), asked.reason)
+        return _authenticate(state, trouble, now, random)
     if asked.status == 404 and state.purpose != "read":
-        return _not_found(_with(state, opened_at=None), Trouble(404), now)
-    match state.purpose:
-        case "read":
-            return state, Read()
-        case "retry":
-            return _retry(state, random)
-        case "poll":
-            return _poll_again(state, asked, random)
+        return _not_found(state, trouble, now, random)
+    if asked.status == 407:
+        return _proxy(state, trouble, now, random)
+    told_s = min(asked.retry_after or 0.0, MAX_TOLD_WAIT_S)
+    state = _with(state, answered=True, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + told_s)
+    return _go_on(state, now, random)
 
 
-def _poll_again(state: State, asked: AskedInVain, random: float) -> Step:
-    """A poll failed. The first one in a row without any answer since the socket was given up ends it."""
-    failures = state.unanswered + 1
-    if failures > (state.max_attempts if state.polled else 0):
-        if asked.status == 429:
-            return state, Stop(rate_limited())
-        socket = state.trouble.reason or (f"code {state.trouble.code}" if state.trouble.code else "lost")
-        return state, Stop(
-            NetworkError(
-                f"The server cannot be reached any more, neither by WebSocket ({socket}) nor by REST ({asked.reason}).",
-                hint="Judging goes on there; `subcli watch ID` takes it up again.",
-            )
-        )
-    delay = min(max(backoff(failures, random), asked.retry_after or 0.0), MAX_TOLD_WAIT_S)
-    return _with(state, unanswered=failures), Poll(delay, state.trouble.reason)
+def _go_on(state: State, now: float, random: float) -> Step:
+    """Go on with what the look at REST was for."""
+    if state.purpose == "read":
+        return state, Read()
+    if state.purpose == "poll":
+        return _poll(state, now, random)
+    attempt = state.attempts + 1
+    if attempt > state.max_attempts:
+        return _give_up_socket(state, state.trouble, now, random)
+    delay = max(wait(attempt, random, state.trouble.told_s), state.rest_at - now)
+    return _connect(_with(state, attempts=attempt), now, delay, attempt, state.trouble)
+
+
+def _give_up_socket(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    state = _with(state, purpose="poll", trouble=trouble)
+    if state.unanswered:
+        return _poll(state, now, random)
+    return state, Poll(max(0.0, state.rest_at - now), str(trouble))
+
+
+def _poll(state: State, now: float, random: float) -> Step:
+    if state.unanswered > state.max_attempts:
+        return state, Stop(no_way_left(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
+    if state.unanswered:
+        delay = backoff(state.unanswered, random)
+    else:
+        delay = state.poll_s
+        state = _with(state, poll_s=min(delay * POLL_GROWTH, POLL_S[1]))
+    return state, Poll(max(delay, state.rest_at - now), str(state.trouble))

@@ -4,6 +4,7 @@
 no answer              never one from this server: once more after 1 s; else if harmless, after the backoff
 401                    the caller authenticates again once; then stop (auth)
 404                    stop (not found)
+407                    stop (network): a proxy wants credentials
 429, 503               wait ``Retry-After`` or the backoff; attempts used up: stop
 400, 409, 413, 422     stop (usage): the server's own sentence says what is wrong
 other 5xx              if harmless, after the backoff; else stop (server)
@@ -21,12 +22,13 @@ from subcli.errors import (
     ServerError,
     SubcliError,
     UsageError,
+    proxy_credentials,
     rate_limited,
     unauthorized,
     unreachable,
 )
 from subcli.happened import AskedInVain
-from subcli.recovery import FIRST_CONTACT_DELAY_S, MAX_TOLD_WAIT_S, backoff
+from subcli.patience import FIRST_CONTACT_DELAY_S, wait
 
 _LATER: Final = "Try again later; `subcli list` shows what was handed in."
 _NOT_FOUND: Final = "Check the id or name, and `--server`."
@@ -46,7 +48,7 @@ def repeat_request(
         max_attempts: repeats allowed.
         random: in [0, 1).
     """
-    told = min(max(backoff(attempt, random), asked.retry_after or 0.0), MAX_TOLD_WAIT_S)
+    told = wait(attempt, random, asked.retry_after)
     match asked.status:
         case None if not answered:
             return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(asked.reason)
@@ -58,6 +60,8 @@ def repeat_request(
             return unauthorized(asked.reason)
         case 404:
             return NotFoundError(_sentence(asked.reason), hint=_NOT_FOUND)
+        case 407:
+            return proxy_credentials()
         case 429:
             return told if attempt <= max_attempts else rate_limited()
         case 503:

@@ -9,21 +9,32 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Final
+from urllib.parse import quote
 
-MASK = "***"
+MASK: Final = "***"
 
-_PATTERNS = (
-    # ?token=…, &access_token=…, "password": "…", refresh_token=…
-    re.compile(
-        r"""(?ix) (\b(?:access_|refresh_|watch_|id_)?(?:token|password|passwd|secret|api_key)\b
-            ["']? \s* [=:] \s* ["']?) (?!\*\*\*) ([^\s"'&,;)}\]]+)"""
-    ),
-    # Authorization: Bearer …, Proxy-Authorization: Basic …
-    re.compile(r"(?i)(\b(?:bearer|basic)\s+)(?!\*\*\*)([A-Za-z0-9._~+/=-]+)"),
-    # scheme://user:password@host
-    re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)(?!\*\*\*)([^\s/@\"']+)(?=@)"),
-    # A JSON Web Token, wherever it stands (RFC 7519: three base64url parts, the first an object).
-    re.compile(r"()(\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)"),
+# What stands between a secret's name and its value: = in a URL, ": " in JSON (its quotes perhaps escaped once
+# more), "', '" in a list of headers. Nothing here repeats over what goes before it: the time stays linear.
+_BETWEEN: Final = r"""\\*["']?\s*(?:=|:|%3[dD]|,(?=\s*b?\\*["']))\s*"""
+_NAME: Final = r"(?<![A-Za-z0-9])(?:token|password|passwd|secret|api[_-]?key|credentials?)"
+_HEADER: Final = r"(?<![A-Za-z0-9])(?:authorization|cookie)"
+_PATTERNS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), masked)
+    for pattern, masked in (
+        # In quotes: all of it, whatever it is.
+        (rf"""((?:{_NAME}|{_HEADER}){_BETWEEN}b?(\\*["']))(?!\*\*\*)(?:(?!\2)(?:\\.|.))+""", rf"\1{MASK}"),
+        # A header, to the end of its line.
+        (rf"""({_HEADER}{_BETWEEN})(?!\s*(?:b?\\*["']|\*\*\*))[^\r\n"']+""", rf"\1{MASK}"),
+        # A word.
+        (rf"""({_NAME}{_BETWEEN})(?!b?\\*["']|\*\*\*|null\b|none\b)[^\s"'&,;<>)}}\]]+""", rf"\1{MASK}"),
+        # Bearer …, Basic …, where no header's name goes before it.
+        (r"\b((?:bearer|basic)\s+)(?!\*\*\*)[A-Za-z0-9._~+/=-]{8,}", rf"\1{MASK}"),
+        # scheme://user:password@host
+        (r"""(\b[a-z][a-z0-9+.-]{0,20}://)(?!\*\*\*@)[^\s/"'<>]+@""", rf"\1{MASK}@"),
+        # A JSON Web Token, wherever it stands (RFC 7519: three base64url parts, the first an object).
+        (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", MASK),
+    )
 )
 
 
@@ -65,16 +76,16 @@ class Secret:
 
 def redact(text: str, *known: Secret) -> str:
     """``text`` without secrets: those in ``known`` literally, others by the shapes they come in."""
-    for secret in known:
-        if secret:
-            text = text.replace(secret.reveal(), MASK)
-    for pattern in _PATTERNS:
-        text = pattern.sub(rf"\1{MASK}", text)
+    values = {form for secret in known if secret for form in (secret.reveal(), quote(secret.reveal(), safe=""))}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    for pattern, masked in _PATTERNS:
+        text = pattern.sub(masked, text)
     return text
 
 
 class RedactingFilter(logging.Filter):
-    """Takes secrets out of every record that passes, its arguments and its traceback included.
+    """Takes secrets out of every record that passes: its arguments, its traceback and its stack included.
 
     Args:
         known: secrets to take out literally, beside the usual shapes.
@@ -85,9 +96,21 @@ class RedactingFilter(logging.Filter):
         self._known = known
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = redact(record.getMessage(), *self._known)
+        record.msg = redact(_message(record), *self._known)
         record.args = None
         if record.exc_info:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info), *self._known)
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
             record.exc_info = None
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text, *self._known)
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info, *self._known)
         return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        # The arguments do not fit the text: a fault of whoever logged it, and no reason to lose either.
+        return f"{record.msg} {record.args}"

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from subcli.api import Info, RequestFailed
 from subcli.auth import Authenticator
-from subcli.catchup import events_from_log, events_from_snapshot, is_over
+from subcli.catchup import events_from_log, is_over, missed
 from subcli.happened import (
     Action,
     AskedInVain,
@@ -39,11 +39,12 @@ from subcli.happened import (
     Started,
     Stop,
 )
+from subcli.patience import BABBLE_MAX, MAX_ATTEMPTS
 from subcli.protocol import CloseCode, Message
-from subcli.recovery import BABBLE_MAX, MAX_ATTEMPTS, State, step
+from subcli.recovery import State, step
 from subcli.submission import Connection
-from subcli.transport import Gone, Socket
-from subcli.watch import Watch
+from subcli.transport import Gone
+from subcli.watch import Received, Watch
 
 PING_S: Final = 30.0
 """Heartbeat interval (specification, "Server Configuration")."""
@@ -56,7 +57,12 @@ QUIET_S: Final = 10.0
 
 CLOCK_LOOK_S: Final = 5.0
 SLEEP_GAP_S: Final = 5.0
-INFO_WAIT_S: Final = 5.0
+
+INFO_WAIT_S: Final = 1.0
+"""For so long an open socket waits to learn whether the server replays its log."""
+
+LOOK_S: Final = 15.0
+"""A look at REST takes no longer, however slowly its answer drips."""
 
 Shown: TypeAlias = Message | Connection
 
@@ -66,7 +72,7 @@ _retry_log = logging.getLogger("subcli.retry")
 
 
 class Rest(Protocol):
-    """The calls that catching up needs (:class:`subcli.api.Api`)."""
+    """The calls that catching up needs (:class:`subcli.api.Api`); each raises :class:`RequestFailed`."""
 
     async def info(self) -> Info: ...
     async def submission(self, submission_id: int) -> dict[str, Any]: ...
@@ -74,8 +80,20 @@ class Rest(Protocol):
     async def events(self, submission_id: int, after_seq: int) -> list[Any]: ...
 
 
-Dial: TypeAlias = Callable[[int, int], Awaitable[Socket]]
-"""Opens the socket of a submission, given its id and the last ``seq`` seen."""
+class OpenSocket(Protocol):
+    """An open WebSocket (:class:`subcli.transport.Socket`); its coroutines raise :class:`Gone`."""
+
+    @property
+    def last_byte_at(self) -> float: ...
+    async def receive(self) -> str | bytes: ...
+    async def send(self, text: str) -> None: ...
+    async def ping(self) -> None: ...
+    async def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+Dial: TypeAlias = Callable[[int, int], Awaitable[OpenSocket]]
+"""Opens the socket of a submission, given its id and the last ``seq`` seen; raises :class:`Gone`."""
 
 
 class Session:
@@ -115,8 +133,10 @@ class Session:
         self._describe = describe
         self._wall = wall
         self._chance = chance
-        self._socket: Socket | None = None
-        self._replays = False
+        self._info: Info | None = None
+        self._learning: asyncio.Task[None] | None = None
+        self._socket: OpenSocket | None = None
+        self._look_due = False
         self._progressed = False
         self._faults = 0
         self._last_news_at = 0.0
@@ -126,16 +146,14 @@ class Session:
         self._wall_at = 0.0
 
     async def events(self) -> AsyncGenerator[Shown, None]:
-        """Everything new, in order, each once; ends after the verdict .
+        """Everything new, in order, each once; ends after the verdict.
 
         Raises:
             SubcliError: no verdict can be had.
         """
         loop = asyncio.get_running_loop()
-        if self._own_submit:
-            self._state = State(max_attempts=self._state.max_attempts, own_submit_at=loop.time())
-        self._learning = asyncio.create_task(self._learn())
-        happened: Happened | None = Started()
+        describing = loop.create_task(self._learn_what_is_shown())
+        happened: Happened | None = Started(self._own_submit)
         action: Action = Read()
         try:
             while True:
@@ -152,23 +170,18 @@ class Session:
                         happened = await self._connect(action.delay_s)
                         if isinstance(happened, Opened):
                             yield self._note(Connection("open"))
-                    case CatchUp(delay_s):
-                        await asyncio.sleep(delay_s)
+                    case CatchUp():
                         news, happened = await self._catch_up()
                     case Poll(delay_s, reason):
                         self._drop()
-                        yield self._note(Connection("polling", delay_s=delay_s, reason=reason or None))
+                        yield self._note(Connection("polling", delay_s=round(delay_s, 2), reason=reason or None))
                         await asyncio.sleep(delay_s)
                         news, happened = await self._catch_up()
                     case Refresh():
                         self._drop()
                         happened = await self._authenticator.refresh()
                     case Finish():
-                        if self._socket is not None:
-                            _state_log.debug("#%s 2 CLOSING", self.watch.submission_id)
-                            await self._socket.close()
-                            _state_log.debug("#%s 3 CLOSED", self.watch.submission_id)
-                            self._socket = None
+                        await self._close()
                         yield self._note(Connection("closed", code=CloseCode.NORMAL))
                         return
                     case Stop(error):
@@ -177,13 +190,16 @@ class Session:
                 for event in news:
                     yield event
         finally:
-            self._learning.cancel()
+            describing.cancel()
+            if self._learning is not None:
+                self._learning.cancel()
             self._drop()
 
     # -- actions ----------------------------------------------------------------------------------
 
     async def _connect(self, delay_s: float) -> Happened:
         await asyncio.sleep(delay_s)
+        learning = self._learn()
         _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
         try:
             self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq)
@@ -191,6 +207,8 @@ class Session:
             _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.happened)
             return gone.happened
         _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
+        await asyncio.wait({learning}, timeout=INFO_WAIT_S)
+        self._look_due = self._info is None
         self._progressed = False
         self._faults = 0
         now = asyncio.get_running_loop().time()
@@ -198,13 +216,17 @@ class Session:
         self._ping_at = now + PING_S
         self._pinged_at = None
         self._look_at_clocks(now)
-        self._replays = await self._resumes()
-        return Opened(self._replays)
+        return Opened(look=self._info is not None and not self._info.resume)
 
     async def _next(self) -> tuple[Sequence[Message], Happened | None]:
         """The news of one frame, or of time passing; and what happened, if it concerns the machine."""
         socket = self._socket
         assert socket is not None
+        if self.watch.hole is not None:
+            return await self._close_hole()
+        if self._look_due and self._info is not None:
+            self._look_due = False
+            return (), None if self._info.resume else Quiet()
         try:
             async with asyncio.timeout_at(self._wake_at()):
                 frame = await socket.receive()
@@ -217,26 +239,17 @@ class Session:
             _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
         received = self.watch.receive(frame)
         if received.reply is not None:
-            try:
-                await socket.send(received.reply)
-            except Gone as gone:
-                return received.events, gone.happened
+            return (), await self._say(socket.send(received.reply))
         if received.fault is not None:
             self._faults += 1
             return (), Babbled() if self._faults >= BABBLE_MAX else None
         self._faults = 0
-        news: Sequence[Message] = received.events
-        if received.hole is not None:
-            try:
-                news = [*news, *await self._fill()]
-            except RequestFailed:
-                return news, Lost("events are missing, and the log cannot be read")
-        return news, self._after(news)
+        return received.events, self._after(received)
 
-    def _after(self, news: Sequence[Message]) -> Happened | None:
+    def _after(self, received: Received) -> Happened | None:
         if self.watch.verdict is not None:
             return Ended()
-        if not news:
+        if not received.progress:
             return None
         self._last_news_at = asyncio.get_running_loop().time()
         if self._progressed:
@@ -244,29 +257,41 @@ class Session:
         self._progressed = True
         return Progressed()
 
-    async def _fill(self) -> Sequence[Message]:
-        """What is missing before the events that came too early, and these."""
-        news: Sequence[Message] = ()
-        if await self._resumes():
-            log = await self._api.events(self.watch.submission_id, self.watch.last_seq)
-            news = self.watch.take_all(events_from_log(log)).events
-        return [*news, *self.watch.skip_hole().events]
+    async def _close_hole(self) -> tuple[Sequence[Message], Happened | None]:
+        """Fetch what is missing before the events that came too early."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                replays = (await self._api.info()).resume
+                log = await self._api.events(self.watch.submission_id, self.watch.last_seq) if replays else ()
+        except (RequestFailed, TimeoutError):
+            return (), Lost("events are missing, and the log cannot be read", reached=True)
+        received = self.watch.fill(events_from_log(log))
+        # Without a log the snapshot is all that is left to tell what was missed.
+        self._look_due = not replays
+        return received.events, self._after(received)
 
     async def _catch_up(self) -> tuple[Sequence[Message], Happened]:
         """What was missed, from the event log, else from snapshot and results."""
-        watch, api = self.watch, self._api
-        over = False
         try:
-            if (await api.info()).resume:
-                news = await self._fill()
-            else:
-                snapshot = await api.submission(watch.submission_id)
-                events = events_from_snapshot(snapshot, await self._tests(snapshot))
-                news = watch.take_all(events).events
-                over = is_over(snapshot)
+            async with asyncio.timeout(LOOK_S):
+                snapshot, tests, log = await self._look()
         except RequestFailed as failed:
             return (), failed.happened
-        return news, Ended() if watch.verdict is not None else CaughtUp(over)
+        except TimeoutError:
+            return (), AskedInVain(None, f"no answer within {LOOK_S:g} s")
+        received = self.watch.fill(missed(snapshot, tests, log))
+        if self.watch.verdict is not None:
+            return received.events, Ended()
+        return received.events, CaughtUp(news=received.progress, over=is_over(snapshot))
+
+    async def _look(self) -> tuple[dict[str, Any], list[Any], list[Any] | None]:
+        """Snapshot, results and log; the snapshot first, so that the others have all that it knows of."""
+        submission_id = self.watch.submission_id
+        self._info = await self._api.info()
+        snapshot = await self._api.submission(submission_id)
+        log = await self._api.events(submission_id, self.watch.last_seq) if self._info.resume else None
+        tests = await self._tests(snapshot) if log is None or is_over(snapshot) else []
+        return snapshot, tests, log
 
     async def _tests(self, snapshot: dict[str, Any]) -> list[Any]:
         """The results, which some servers put into the snapshot."""
@@ -282,24 +307,24 @@ class Session:
 
     # -- what the server is -----------------------------------------------------------------------
 
-    async def _learn(self) -> None:
-        """Ask for the features, and for what a screen wants to show, beside the handshake."""
+    def _learn(self) -> asyncio.Task[None]:
+        """Ask for the features, beside the handshake; again where that was in vain."""
+        if self._learning is None or (self._learning.done() and self._info is None):
+            self._learning = asyncio.create_task(self._learn_features())
+        return self._learning
+
+    async def _learn_features(self) -> None:
         try:
-            await self._api.info()
-            if self._describe:
-                snapshot = await self._api.submission(self.watch.submission_id)
-                self.watch.describe(snapshot)
+            self._info = await self._api.info()
         except RequestFailed:
             return
 
-    async def _resumes(self) -> bool:
-        """Whether the server replays its log; unknown counts as no, which only costs a look at REST."""
-        await asyncio.wait({self._learning}, timeout=INFO_WAIT_S)
-        try:
-            async with asyncio.timeout(INFO_WAIT_S):
-                return (await self._api.info()).resume
-        except (RequestFailed, TimeoutError):
-            return False
+    async def _learn_what_is_shown(self) -> None:
+        if self._describe:
+            try:
+                self.watch.describe(await self._api.submission(self.watch.submission_id))
+            except RequestFailed:
+                return
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -308,23 +333,23 @@ class Session:
         at = min(self._clocks_at + CLOCK_LOOK_S, self._ping_at)
         if self._pinged_at is not None:
             at = min(at, self._pinged_at + PONG_S)
-        return at if self._replays else min(at, self._last_news_at + QUIET_S)
+        return at if self._replays() else min(at, self._last_news_at + QUIET_S)
 
-    async def _time_passed(self, socket: Socket) -> Happened | None:
+    def _replays(self) -> bool:
+        return self._info is not None and self._info.resume
+
+    async def _time_passed(self, socket: OpenSocket) -> Happened | None:
         now = asyncio.get_running_loop().time()
-        if self._look_at_clocks(now) > SLEEP_GAP_S:
+        if abs(self._look_at_clocks(now)) > SLEEP_GAP_S:
             return Slept()
-        if self._pinged_at is not None and socket.last_byte_at >= self._pinged_at:
+        if self._pinged_at is not None and socket.last_byte_at > self._pinged_at:
             self._pinged_at = None
         if self._pinged_at is not None and now >= self._pinged_at + PONG_S:
             return Silent()
         if now >= self._ping_at:
             self._pinged_at, self._ping_at = now, now + PING_S
-            try:
-                await socket.ping()
-            except Gone as gone:
-                return gone.happened
-        if not self._replays and now >= self._last_news_at + QUIET_S:
+            return await self._say(socket.ping())
+        if not self._replays() and now >= self._last_news_at + QUIET_S:
             self._last_news_at = now
             return Quiet()
         return None
@@ -338,6 +363,24 @@ class Session:
 
     # -- the socket -------------------------------------------------------------------------------
 
+    async def _say(self, sending: Awaitable[None]) -> Happened | None:
+        """Send something, but not for ever: a server that takes nothing any more is as good as dead."""
+        try:
+            async with asyncio.timeout(PONG_S):
+                await sending
+        except TimeoutError:
+            return Silent()
+        except Gone as gone:
+            return gone.happened
+        return None
+
+    async def _close(self) -> None:
+        if self._socket is not None:
+            _state_log.debug("#%s 2 CLOSING", self.watch.submission_id)
+            await self._socket.close()
+            _state_log.debug("#%s 3 CLOSED", self.watch.submission_id)
+            self._socket = None
+
     def _drop(self) -> None:
         if self._socket is not None:
             self._socket.abort()
@@ -350,11 +393,11 @@ class Session:
 
 
 def _connecting(action: Connect) -> Connection:
-    if action.attempt == 0:
-        return Connection("connecting", reason=action.reason or None)
+    if action == Connect():
+        return Connection("connecting")
     return Connection(
         "reconnecting",
-        attempt=action.attempt,
+        attempt=action.attempt or None,
         delay_s=round(action.delay_s, 2),
         code=action.code,
         reason=action.reason or None,

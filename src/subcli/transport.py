@@ -168,12 +168,13 @@ async def open_socket(url: str, *, token: Secret | None = None, ssl_context: ssl
         raise Gone(untrusted(error, parts.netloc)) from None
     except InvalidMessage as error:
         if isinstance(error.__cause__, EOFError):
-            raise Gone(Lost(f"{parts.netloc} closed the connection during the handshake")) from None
+            raise Gone(Lost(f"{parts.netloc} closed the connection during the handshake", reached=True)) from None
         raise Gone(Refused(400, "the answer to the handshake is not HTTP")) from None
     except InvalidHandshake:
         raise Gone(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
     except (OSError, EOFError) as error:
-        raise Gone(Lost(unreached(error, parts.netloc))) from None
+        reached = isinstance(error, ConnectionResetError | EOFError)
+        raise Gone(Lost(unreached(error, parts.netloc), reached)) from None
     assert isinstance(connection, _Connection)
     connection.last_byte_at = asyncio.get_running_loop().time()
     return Socket(connection)
@@ -201,4 +202,4 @@ def _proxy_trouble(error: Exception) -> Blocked | Lost:
         return proxy_wants_credentials()
     if isinstance(error, InvalidProxy):
         return Blocked("The proxy setting is no usable URL.", "Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY.")
-    return Lost("the proxy did not connect us")
+    return Lost("the proxy did not connect us", reached=True)

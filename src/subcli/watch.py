@@ -2,17 +2,29 @@
 
 Theory. A frame becomes news in four steps: decode it; drop what was seen; hold what came too early and
 report the hole; apply the rest. Whether an event was seen is decided by its ``seq`` where the server numbers
-its events (contract, section 1), so that reconnecting, catching up and duplicates need no care elsewhere.
-Servers without ``seq`` get the next best thing: a result is known by its test and status, a status by its
-rank on the way, an analysis by its text.
+its events (contract, section 1), so that reconnecting, catching up and duplicates need no care elsewhere:
 
 =====================  =====================================================================
 ``seq``                what happens
 =====================  =====================================================================
 ≤ the last applied     dropped: seen
 the last applied + 1   applied, and then what was held and now follows
-beyond that            held; ``Received.hole`` names what is missing, to be had from the log
-absent                 applied unless it tells nothing new
+beyond that            held; ``Watch.hole`` names what is missing, to be had from the log
+absent                 applied where it tells something new
+=====================  =====================================================================
+
+Two exceptions. A verdict is never dropped while there is none: there is only one. And where a server numbers
+its events but does not replay them, a snapshot may have told an event before it came: it counts as seen.
+
+An event without ``seq`` tells something new if it is
+
+=====================  =====================================================================
+``test_result``        of a test that had no result, or another status
+``status_update``      of a status not reached yet in this attempt, and not behind the one reached;
+                       or says something else of the present one
+``error_analysis``     about another test, error or explanation
+``complete``           always: after it nothing is taken
+another type           shown, but it tells nothing: a greeting at every connect is no progress
 =====================  =====================================================================
 
 Dictionaries change in place, in :meth:`Watch._apply` alone; what leaves is frozen.
@@ -21,10 +33,10 @@ Dictionaries change in place, in :meth:`Watch._apply` alone; what leaves is froz
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from subcli.protocol import (
-    TERMINAL_STATUSES,
+    STATUS_RANKS,
     Complete,
     Control,
     ErrorAnalysis,
@@ -33,32 +45,18 @@ from subcli.protocol import (
     Raw,
     StatusUpdate,
     TestResult,
+    Unknown,
     decode,
 )
-from subcli.submission import (
-    FAILURES_KEPT,
-    RECENT_KEPT,
-    STAGES_KEPT,
-    Connection,
-    Counts,
-    Stage,
-    Submission,
-)
+from subcli.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
+from subcli.tally import Tally
+
+T = TypeVar("T")
 
 HELD_MAX: Final = 1000
 """How many early events are held; further ones come from the log as well."""
 
-_RANK: Final = {
-    "pending": 0,
-    "queued": 0,
-    "submitted": 0,
-    "building": 1,
-    "built": 2,
-    "deploying": 3,
-    "testing": 4,
-    "running": 4,
-    **dict.fromkeys(TERMINAL_STATUSES, 9),
-}
+_ENDED: Final = STATUS_RANKS["completed"]
 
 
 class Hole(NamedTuple):
@@ -72,14 +70,14 @@ class Received(NamedTuple):
     """What came of a frame.
 
     Attributes:
-        events: what is new, in order.
-        hole: what has to be fetched before anything more can be applied.
+        events: what is to be shown, in order.
+        progress: whether they tell anything new.
         reply: a text to send back.
         fault: why the frame was passed over.
     """
 
     events: tuple[Message, ...] = ()
-    hole: Hole | None = None
+    progress: bool = False
     reply: str | None = None
     fault: str | None = None
 
@@ -115,16 +113,14 @@ class Watch:
         self.malformed = 0
         self._id_text = str(submission_id)
         self._held: dict[int, Message] = {}
+        self._told_without_seq = False
+        self._tally = Tally()
         self._stages: list[Stage] = []
-        self._latest = StatusUpdate(status="")
-        self._total: int | None = None
-        self._progress: float | None = None
-        self._attempt: int | None = None
-        self._statuses: dict[str, str] = {}
-        self._counts = {"passed": 0, "failed": 0, "error": 0, "skipped": 0}
-        self._recent: dict[str, TestResult] = {}
-        self._failures: dict[str, TestResult] = {}
-        self._analyses: dict[tuple[str, str, str], ErrorAnalysis] = {}
+        self._reached: set[str] = set()
+        self._rank = 0
+        self._now = StatusUpdate(status="")
+        self._analyses: list[ErrorAnalysis] = []
+        self._analysed: set[int] = set()
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -145,119 +141,132 @@ class Watch:
         if self.verdict is not None:
             return _NOTHING
         seq = event.seq
-        if seq is None:
-            if not self._tells_something(event):
-                return _NOTHING
-            self._apply(event)
-            return Received((event,))
+        if seq is None or (seq <= self.last_seq and isinstance(event, Complete)):
+            return self._take_without_seq(event)
         if seq <= self.last_seq:
             return _NOTHING
-        if seq > self.last_seq + 1:
-            if len(self._held) < HELD_MAX:
-                self._held[seq] = event
-            return Received(hole=Hole(self.last_seq, min(self._held)))
-        if not self._held:
-            self._apply(event)
-            return Received((event,))
-        self._held[seq] = event
+        if seq == self.last_seq + 1 and not self._held:
+            return self._take_next(event)
+        if len(self._held) < HELD_MAX or seq == self.last_seq + 1:
+            self._held[seq] = event
         return self._release()
 
-    def take_all(self, events: Iterable[Message]) -> Received:
-        """What is new in several events, with the first hole that is left."""
-        new: list[Message] = []
-        hole: Hole | None = None
+    def fill(self, events: Iterable[Message]) -> Received:
+        """What is new in all that the log or a snapshot has to say. What the log lacks does not exist."""
+        numbered: list[Message] = []
+        others: list[Message] = []
         for event in events:
-            received = self.take(event)
-            new.extend(received.events)
-            hole = received.hole
-        return Received(tuple(new), hole=hole)
+            (others if event.seq is None else numbered).append(event)
+        received = [self.take(event) for event in numbered]
+        while self._held:
+            received.append(self._skip_hole())
+        return _joined([*received, *(self.take(event) for event in others)])
 
-    def skip_hole(self) -> Received:
-        """Give up what is missing before the first held event: the log does not have it either."""
-        if not self._held:
-            return _NOTHING
+    @property
+    def hole(self) -> Hole | None:
+        """What has to be fetched from the log before anything more can be applied."""
+        return Hole(self.last_seq, min(self._held)) if self._held else None
+
+    def _skip_hole(self) -> Received:
+        """Go on with the first held event."""
         self.last_seq = min(self._held) - 1
         return self._release()
 
     def _release(self) -> Received:
         """Apply what is held and follows without a hole."""
-        new: list[Message] = []
-        while self.verdict is None and (event := self._held.pop(self.last_seq + 1, None)) is not None:
-            self._apply(event)
-            new.append(event)
-        for seen in [seq for seq in self._held if seq <= self.last_seq]:
-            del self._held[seen]
-        hole = Hole(self.last_seq, min(self._held)) if self._held and self.verdict is None else None
-        return Received(tuple(new), hole=hole)
+        received: list[Received] = []
+        while (event := self._held.pop(self.last_seq + 1, None)) is not None:
+            received.append(self._take_next(event))
+        return _joined(received)
+
+    def _take_next(self, event: Message) -> Received:
+        """Apply the event that follows in the log."""
+        assert event.seq is not None
+        self.last_seq = event.seq
+        if self._told_without_seq and not self._tells(event):
+            return _NOTHING
+        self._apply(event)
+        return Received((event,), progress=True)
+
+    def _take_without_seq(self, event: Message) -> Received:
+        if isinstance(event, Unknown):
+            return Received((event,))
+        if not self._tells(event):
+            return _NOTHING
+        self._told_without_seq = True
+        self._apply(event)
+        return Received((event,), progress=True)
 
     def _pass_over(self, fault: str) -> Received:
         self.malformed += 1
         return Received(fault=fault)
 
-    def _tells_something(self, event: Message) -> bool:
-        """Whether an event without ``seq`` is new."""
+    # -- what is new ------------------------------------------------------------------------------
+
+    def _tells(self, event: Message) -> bool:
+        """Whether an event tells something new, its place in the log apart."""
         match event:
             case TestResult():
-                return self._statuses.get(event.key) != event.status
+                return self._tally.status_of(event) != event.status
             case StatusUpdate():
-                before = self._latest
-                if event.status != before.status:
-                    unranked = 99
-                    return _RANK.get(event.status, unranked) >= _RANK.get(before.status, -1)
-                # The same stage: news only where something else is said of it.
-                return (event.detail, event.progress, event.total_tests, event.queue_position) != (
-                    before.detail,
-                    before.progress,
-                    before.total_tests,
-                    before.queue_position,
-                )
+                return self._advances(event)
             case ErrorAnalysis():
-                return _analysis_key(event) not in self._analyses
+                return _fingerprint(event) not in self._analysed
             case _:
                 return True
+
+    def _advances(self, update: StatusUpdate) -> bool:
+        now = self._now
+        attempt = now.attempt if update.attempt is None else update.attempt
+        if attempt != now.attempt and now.attempt is not None:
+            return attempt is not None and attempt > now.attempt
+        if update.status != now.status:
+            rank = STATUS_RANKS.get(update.status, min(self._rank, _ENDED - 1))
+            return update.status not in self._reached and rank >= self._rank
+        return (
+            update.detail not in (None, now.detail)
+            or update.total_tests not in (None, now.total_tests)
+            or update.queue_position not in (None, now.queue_position)
+            or (update.progress or 0) > (now.progress or 0)
+        )
 
     # -- state ------------------------------------------------------------------------------------
 
     def _apply(self, event: Message) -> None:
-        if event.seq is not None:
-            self.last_seq = event.seq
         match event:
             case TestResult():
-                self._apply_result(event)
+                self._tally.put(event)
             case StatusUpdate():
                 self._apply_status(event)
             case ErrorAnalysis():
+                self._analysed.add(_fingerprint(event))
                 if len(self._analyses) < FAILURES_KEPT:
-                    self._analyses[_analysis_key(event)] = event
+                    self._analyses.append(event)
             case Complete():
                 self.verdict = event
                 self._held.clear()
 
-    def _apply_result(self, result: TestResult) -> None:
-        key = result.key
-        before = self._statuses.get(key)
-        if before is not None:
-            self._counts[_counted(before)] -= 1
-            self._recent.pop(key, None)
-            self._failures.pop(key, None)
-        status = _counted(result.status)
-        self._statuses[key] = result.status
-        self._counts[status] += 1
-        self._recent[key] = result
-        if len(self._recent) > RECENT_KEPT:
-            del self._recent[next(iter(self._recent))]
-        if status in ("failed", "error") and len(self._failures) < FAILURES_KEPT:
-            self._failures[key] = result
-
     def _apply_status(self, update: StatusUpdate) -> None:
-        again = update.attempt is not None and update.attempt != self._attempt
-        self._attempt = update.attempt if update.attempt is not None else self._attempt
-        if update.status != self._latest.status or again:
-            self._stages.append(Stage(update.status, update.timestamp, self._attempt))
+        """The present status: what an update leaves out is still as it was, as long as the stage is the same."""
+        before = self._now
+        again = update.attempt is not None and update.attempt != before.attempt
+        same = update.status == before.status and not again
+        if again:
+            self._reached.clear()
+            self._rank = 0
+        if not same:
+            self._stages.append(Stage(update.status, update.timestamp, _first(update.attempt, before.attempt)))
             del self._stages[:-STAGES_KEPT]
-        self._latest = update
-        self._total = update.total_tests if update.total_tests is not None else self._total
-        self._progress = update.progress if update.progress is not None else self._progress
+        self._reached.add(update.status)
+        self._rank = max(self._rank, STATUS_RANKS.get(update.status, 0))
+        self._now = StatusUpdate(
+            status=update.status,
+            attempt=_first(update.attempt, before.attempt),
+            total_tests=_first(update.total_tests, before.total_tests),
+            progress=_first(update.progress, None if again else before.progress),
+            detail=_first(update.detail, before.detail if same else None),
+            queue_position=_first(update.queue_position, before.queue_position if same else None),
+        )
 
     def describe(self, snapshot: Raw) -> None:
         """Take from a REST snapshot what is only shown: problem, language, page."""
@@ -266,25 +275,11 @@ class Watch:
             for name, known in (("problem", self.problem), ("language", self.language), ("url", self.url))
         )
 
-    def status_of(self, key: str) -> str | None:
-        """The status of the test with this key, if it has one."""
-        return self._statuses.get(key)
-
     # -- out --------------------------------------------------------------------------------------
-
-    @property
-    def status(self) -> str | None:
-        """The stage reached last."""
-        return self._latest.status or None
-
-    @property
-    def counts(self) -> Counts:
-        """Tests by status."""
-        count = self._counts
-        return Counts(count["passed"], count["failed"], count["error"], count["skipped"])
 
     def snapshot(self) -> Submission:
         """The picture at this moment. Its cost does not depend on the number of results."""
+        now = self._now
         return Submission(
             id=self.submission_id,
             problem=self.problem,
@@ -292,26 +287,30 @@ class Watch:
             url=self.url,
             connection=self.connection,
             stages=tuple(self._stages),
-            total_tests=self._total,
-            progress=self._progress,
-            queue_position=self._latest.queue_position,
-            attempt=self._attempt,
-            detail=self._latest.detail,
-            counts=self.counts,
-            recent=tuple(self._recent.values()),
-            failures=tuple(self._failures.values()),
-            analyses=tuple(self._analyses.values()),
+            total_tests=now.total_tests,
+            progress=now.progress,
+            queue_position=now.queue_position,
+            attempt=now.attempt,
+            detail=now.detail,
+            counts=self._tally.counts,
+            recent=self._tally.recent,
+            failures=self._tally.failures,
+            analyses=tuple(self._analyses),
             verdict=self.verdict,
             last_seq=self.last_seq,
             malformed=self.malformed,
         )
 
 
-def _counted(status: str) -> str:
-    """The count that a test status belongs to; an unknown word counts as failed."""
-    return status if status in ("passed", "failed", "error", "skipped") else "failed"
+def _joined(received: Iterable[Received]) -> Received:
+    parts = list(received)
+    return Received(tuple(event for part in parts for event in part.events), any(part.progress for part in parts))
 
 
-def _analysis_key(event: ErrorAnalysis) -> tuple[str, str, str]:
+def _first(value: T | None, otherwise: T | None) -> T | None:
+    return otherwise if value is None else value
+
+
+def _fingerprint(event: ErrorAnalysis) -> int:
     test = event.test_name or "" if event.test_id is None else f"#{event.test_id}"
-    return (test, event.error, event.analysis)
+    return hash((test, event.error, event.analysis))

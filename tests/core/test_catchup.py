@@ -1,0 +1,271 @@
+"""A REST snapshot and its results as the events that would have told them (contract, section 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from subcli.catchup import events_from_log, is_over, missed, verdict
+from subcli.protocol import TERMINAL_STATUSES, Complete, StatusUpdate, TestResult
+from subcli.submission import Counts
+from subcli.watch import Watch
+
+A = {"test_name": "A", "status": "passed"}
+B = {"test_name": "B", "status": "failed"}
+SKIPPED = {"test_name": "S", "status": "skipped"}
+
+
+def events(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None = None) -> list[dict[str, Any]]:
+    return [dict(event.raw) for event in missed({"id": 7, **snapshot}, tests, log)]
+
+
+# -- the verdict --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tests", "expected"),
+    [
+        pytest.param([A], "passed", id="passed"),
+        pytest.param([A, SKIPPED], "passed", id="skipped is not failed"),
+        pytest.param([SKIPPED], "passed", id="all skipped"),
+        pytest.param([A, B], "failed", id="one failed"),
+        pytest.param([A, {"test_name": "B", "status": "error"}], "failed", id="one erred"),
+        pytest.param([A, {"test_name": "B", "status": "flaky"}], "failed", id="an unknown word"),
+        pytest.param([A, {"status": "failed"}], "failed", id="a failure without a name"),
+        pytest.param([A, {"test_name": "B", "status": "running"}], "passed", id="one never ended"),
+        pytest.param([], None, id="no results"),
+        pytest.param([{"test_name": "B", "status": "pending"}], None, id="none ended"),
+        pytest.param([A, {"test_name": "B"}], None, id="one without a status"),
+        pytest.param([A, {"test_name": "B", "status": ""}], None, id="one with an empty status"),
+        pytest.param([A, {"test_name": "B", "status": ["passed"]}], None, id="one with a list as status"),
+        pytest.param([A, "B"], None, id="one that is no object"),
+        pytest.param([B, "B"], "failed", id="a failure and one that cannot be read"),
+    ],
+)
+def test_completed_is_passed_only_with_results_and_without_failures(tests: list[Any], expected: str | None) -> None:
+    """The rule for servers that give no verdict of their own; what cannot be read is no reason to say passed."""
+    assert verdict({"status": "completed"}, tests) == expected
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL_STATUSES - {"completed"}))
+@pytest.mark.parametrize("tests", [[], [A], [A, B]])
+def test_any_other_terminal_status_is_failed(status: str, tests: list[Any]) -> None:
+    """Whatever the results say."""
+    assert verdict({"status": status}, tests) == "failed"
+
+
+@pytest.mark.parametrize(
+    "status", ["pending", "queued", "submitted", "building", "built", "deploying", "testing", "running"]
+)
+@pytest.mark.parametrize("final_status", [None, "passed", "failed"])
+def test_there_is_no_verdict_on_the_way(status: str, final_status: str | None) -> None:
+    """Not even where one is left over from an attempt that was judged before."""
+    assert verdict({"status": status, "final_status": final_status}, [A]) is None
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "judged", None, 5, []])
+@pytest.mark.parametrize("final_status", ["passed", "failed", "error", "something"])
+def test_the_servers_own_verdict_decides(status: Any, final_status: str) -> None:
+    """Results and counts do not override it, and an unknown status does not hide it."""
+    assert verdict({"status": status, "final_status": final_status}, [B]) == final_status
+
+
+@pytest.mark.parametrize("final_status", ["", None, 0, True, ["passed"]])
+def test_a_final_status_that_is_no_word_is_none(final_status: Any) -> None:
+    """Then the rule for servers without one holds."""
+    assert verdict({"status": "completed", "final_status": final_status}, [B]) == "failed"
+    assert verdict({"status": "unheard of", "final_status": final_status}, [A]) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "over"),
+    [*((status, True) for status in TERMINAL_STATUSES), ("testing", False), (None, False), ([], False)],
+)
+def test_a_terminal_status_is_the_end(status: Any, over: bool) -> None:
+    """Verdict or not."""
+    assert is_over({"status": status}) is over
+    assert is_over({}) is False
+
+
+# -- events from a snapshot ---------------------------------------------------------------------------
+
+
+def test_a_snapshot_on_the_way_tells_its_status_and_then_its_results() -> None:
+    """As they would have come."""
+    told = events({"status": "testing", "total_tests": 3, "progress": 50, "detail": "d", "attempt": 1}, [A, B])
+    assert told == [
+        {
+            "type": "status_update",
+            "submission_id": 7,
+            "status": "testing",
+            "total_tests": 3,
+            "progress": 50,
+            "detail": "d",
+            "attempt": 1,
+        },
+        {"type": "test_result", "submission_id": 7, **A},
+        {"type": "test_result", "submission_id": 7, **B},
+    ]
+
+
+def test_a_terminal_snapshot_tells_results_then_status_then_verdict() -> None:
+    """With counts of its own where the server gives none."""
+    told = events({"status": "completed"}, [A, B, SKIPPED])
+    assert [event["type"] for event in told] == ["test_result"] * 3 + ["status_update", "complete"]
+    assert told[-1] == {
+        "type": "complete",
+        "submission_id": 7,
+        "final_status": "failed",
+        "summary": {"total_tests": 3, "passed": 1, "failed": 1, "skipped": 1},
+    }
+
+
+def test_the_servers_summary_goes_first() -> None:
+    """Ours only stands in for it."""
+    told = events({"status": "completed", "final_status": "passed", "summary": {"total_tests": 9}}, [A])
+    assert told[-1]["summary"] == {"total_tests": 9}
+
+
+@pytest.mark.parametrize(
+    ("row", "read_as"),
+    [
+        ({"name": "A", "status": "passed"}, {"test_name": "A", "status": "passed"}),
+        ({"test_name": None, "name": "A", "status": "passed"}, {"test_name": "A", "status": "passed"}),
+        ({"test_id": "t9", "status": "failed"}, {"test_name": "test t9", "status": "failed", "test_id": "t9"}),
+        ({"id": 9, "status": "failed"}, {"test_name": "test 9", "status": "failed"}),
+        ({"status": "failed"}, {"test_name": "test ?", "status": "failed"}),
+        ({"name": "A", "status": "passed", "id": 40}, {"test_name": "A", "status": "passed"}),
+        (
+            {
+                "name": "A",
+                "status": "failed",
+                "test_id": 1,
+                "test_type": "chaos",
+                "duration_ms": 5,
+                "message": "m",
+                "expected": 0,
+                "actual": [],
+                "output": "o",
+                "error_category": "c",
+                "timestamp": "t",
+                "started_at": "unknown to us",
+            },
+            {
+                "test_name": "A",
+                "status": "failed",
+                "test_id": 1,
+                "test_type": "chaos",
+                "duration_ms": 5,
+                "message": "m",
+                "expected": 0,
+                "actual": [],
+                "output": "o",
+                "error_category": "c",
+                "timestamp": "t",
+            },
+        ),
+    ],
+)
+def test_a_row_becomes_a_result(row: dict[str, Any], read_as: dict[str, Any]) -> None:
+    """By whichever names the server gives; a row's own id may be another than the test's, and is left out."""
+    assert events({}, [row]) == [{"type": "test_result", "submission_id": 7, **read_as}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "A", "status": "pending"},
+        {"name": "A", "status": "queued"},
+        {"name": "A", "status": "running"},
+        {"name": "A"},
+        {"name": "A", "status": None},
+        {"name": "A", "status": {"passed": True}},
+        "A",
+        None,
+        ["A", "passed"],
+    ],
+)
+def test_a_row_that_is_no_result_tells_nothing(row: Any) -> None:
+    """Tests that have not ended, and what cannot be read."""
+    assert events({}, [row]) == []
+
+
+def test_a_rows_own_id_tells_tests_of_one_name_apart() -> None:
+    """Where the name does not."""
+    told = events({}, [{"name": "A", "status": "passed", "id": 1}, {"name": "A", "status": "failed", "id": 2}])
+    assert [event.get("test_id") for event in told] == [1, 2]
+    given = events({}, [{**A, "id": 1, "test_id": "x"}, {**A, "id": 2, "test_id": "y"}, A])
+    assert [event.get("test_id") for event in given] == ["x", "y", None]
+
+
+@pytest.mark.parametrize("status", [None, "", 5, ["testing"], {}])
+def test_a_snapshot_without_a_readable_status_tells_its_results(status: Any) -> None:
+    """And nothing else."""
+    assert [event["type"] for event in events({"status": status}, [A])] == ["test_result"]
+
+
+@pytest.mark.parametrize("snapshot", [{"submission_id": 7, "id": 3}, {"id": 7}])
+def test_the_id_stands_under_either_name(snapshot: dict[str, Any]) -> None:
+    """``submission_id`` goes first."""
+    assert [event.submission_id for event in missed({**snapshot, "status": "testing"}, [A], None)] == [7, 7]
+
+
+def test_a_snapshot_of_another_submission_tells_a_watch_nothing() -> None:
+    """Whatever the server mixed up."""
+    watch = Watch(8)
+    received = watch.fill(missed({"id": 7, "status": "completed"}, [A], None))
+    assert received.events == ()
+    assert watch.verdict is None
+
+
+def test_socket_and_snapshot_meet() -> None:
+    """What came over the socket is not told again by the snapshot, although the two name tests differently."""
+    watch = Watch(7)
+    for raw in (
+        {"type": "status_update", "status": "testing", "detail": "1 of 2", "progress": 50},
+        {"type": "test_result", "test_name": "A", "test_id": "a", "status": "passed"},
+    ):
+        watch.fill(events_from_log([raw]))
+    snapshot = {"id": 7, "status": "testing", "progress": 40}
+    told = watch.fill(missed(snapshot, [{"id": 1, "name": "A", "status": "passed"}, {"id": 2, **B}], None))
+    assert [event.raw["test_name"] for event in told.events] == ["B"]
+    assert watch.snapshot().counts == Counts(passed=1, failed=1)
+    assert watch.snapshot().detail == "1 of 2"
+
+
+# -- events from a log --------------------------------------------------------------------------------
+
+
+def test_a_log_is_read_and_what_is_no_event_is_passed_over() -> None:
+    """One bad entry does not cost the others."""
+    log = [{"type": "status_update", "status": "testing", "seq": 1}, None, {"seq": 2}, {"type": "complete"}]
+    assert [type(event) for event in events_from_log(log)] == [StatusUpdate]
+
+
+def test_where_there_is_a_log_it_alone_tells_what_happened() -> None:
+    """The snapshot's own status and results are not told a second time, without their numbers."""
+    log = [{"type": "test_result", "submission_id": 7, **A, "seq": 4}]
+    assert events({"status": "testing"}, [A, B], log) == log
+    assert events({"status": "testing"}, [A, B], []) == []
+
+
+def test_a_verdict_that_the_log_lacks_is_taken_from_the_snapshot() -> None:
+    """After ``--after-seq`` beyond the end, or where the log was lost."""
+    (complete,) = missed({"id": 7, "status": "completed", "final_status": "passed"}, [], [])
+    assert isinstance(complete, Complete)
+    assert (complete.final_status, complete.seq) == ("passed", None)
+    (complete,) = missed({"id": 7, "status": "completed"}, [A, B], [])
+    assert isinstance(complete, Complete)
+    assert complete.final_status == "failed"
+
+
+def test_the_verdict_of_the_log_goes_first() -> None:
+    """It has its number, and there is only one."""
+    log = [{"type": "complete", "final_status": "failed", "seq": 9}]
+    assert events({"status": "completed", "final_status": "passed"}, [], log) == log
+
+
+def test_results_are_results() -> None:
+    """Rows become the same class as messages."""
+    assert isinstance(missed({"id": 7}, [A], None)[0], TestResult)

@@ -1,0 +1,68 @@
+"""Delays: the specification's backoff, what servers ask for, and no storm whatever happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from subcli.patience import (
+    CONNECTS_WINDOW_S,
+    MAX_ATTEMPTS,
+    MAX_CONNECTS,
+    MAX_TOLD_WAIT_S,
+    backoff,
+    no_storm,
+    wait,
+)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "middle"), [(1, 2.0), (2, 4.0), (3, 8.0), (4, 16.0), (5, 30.0), (6, 30.0), (10, 30.0), (10_000, 30.0)]
+)
+def test_the_delay_is_the_specifications_with_jitter(attempt: int, middle: float) -> None:
+    """min(2ⁿ s, 30 s), ±20 %: the bounds are reached at both ends of the random number, the delay at its middle."""
+    assert backoff(attempt, 0.0) == pytest.approx(middle * 0.8)
+    assert backoff(attempt, 0.5) == pytest.approx(middle)
+    assert backoff(attempt, 1.0) == pytest.approx(middle * 1.2)
+
+
+@pytest.mark.parametrize(
+    ("told_s", "waited"),
+    [
+        (None, 8.0),
+        (0.0, 8.0),
+        (-5.0, 8.0),
+        (7.9, 8.0),
+        (8.1, 8.1),
+        (300.0, 300.0),
+        (301.0, 300.0),
+        (1e12, 300.0),
+        (float("inf"), 300.0),
+        (float("nan"), 8.0),
+    ],
+)
+def test_a_server_can_make_us_wait_longer_but_not_for_ever(told_s: float | None, waited: float) -> None:
+    """The longer of backoff and what it says, at most 5 minutes; nonsense counts for nothing."""
+    assert MAX_TOLD_WAIT_S == 300.0
+    assert wait(3, 0.5, told_s) == waited
+
+
+def test_the_constants_are_those_of_the_contract() -> None:
+    """Five attempts; five connects in ten seconds."""
+    assert (MAX_ATTEMPTS, MAX_CONNECTS, CONNECTS_WINDOW_S) == (5, 5, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("connects", "delay_s", "expected"),
+    [
+        pytest.param([], 0.0, 0.0, id="the first"),
+        pytest.param([100.0] * 4, 0.0, 0.0, id="four before"),
+        pytest.param([100.0] * 5, 0.0, 10.0, id="five before, at once"),
+        pytest.param([100.0] * 5, 12.0, 12.0, id="five before, and a longer delay"),
+        pytest.param([95.0, 96.0, 97.0, 98.0, 99.0], 1.6, 5.0, id="until the oldest is ten seconds old"),
+        pytest.param([90.0, 96.0, 97.0, 98.0, 99.0], 1.6, 1.6, id="the oldest is old enough"),
+        pytest.param([80.0, 95.0, 96.0, 97.0, 98.0, 99.0], 0.0, 5.0, id="only the last five count"),
+    ],
+)
+def test_never_more_than_five_connects_in_ten_seconds(connects: list[float], delay_s: float, expected: float) -> None:
+    """Whatever the reason to connect."""
+    assert no_storm(delay_s, connects, 100.0) == pytest.approx(expected)

@@ -1,0 +1,477 @@
+"""Messages from text to value and back (specification, "Message Protocol"; contract, section 6)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from subcli.protocol import (
+    EVENT_TYPES,
+    MAX_DEPTH,
+    PING,
+    PONG,
+    STATUS_RANKS,
+    TERMINAL_STATUSES,
+    CloseCode,
+    Complete,
+    Control,
+    ErrorAnalysis,
+    Location,
+    MalformedMessageError,
+    StatusUpdate,
+    Summary,
+    TestResult,
+    Unknown,
+    decode,
+    encode,
+    from_mapping,
+    required_fields,
+    timestamp,
+)
+
+SPECIFIED: dict[str, dict[str, Any]] = {
+    "status_update": {
+        "type": "status_update",
+        "submission_id": 123,
+        "status": "testing",
+        "timestamp": "2024-01-15T10:38:00Z",
+    },
+    "test_result": {
+        "type": "test_result",
+        "submission_id": 123,
+        "test_name": "Leader Election",
+        "status": "passed",
+        "duration_ms": 1250,
+        "timestamp": "2024-01-15T10:40:00Z",
+    },
+    "error_analysis": {
+        "type": "error_analysis",
+        "submission_id": 123,
+        "error": "Connection refused",
+        "analysis": "The node failed to connect to peer",
+        "suggestions": ["Check network configuration", "Verify port bindings"],
+        "timestamp": "2024-01-15T10:41:00Z",
+    },
+    "complete": {
+        "type": "complete",
+        "submission_id": 123,
+        "final_status": "passed",
+        "summary": {"total_tests": 10, "passed": 8, "failed": 2, "duration_ms": 45000},
+        "timestamp": "2024-01-15T10:45:00Z",
+    },
+}
+CLASSES = {
+    "status_update": StatusUpdate,
+    "test_result": TestResult,
+    "error_analysis": ErrorAnalysis,
+    "complete": Complete,
+}
+
+
+def read(**fields: Any) -> Any:
+    return decode(json.dumps(fields))
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_the_specifications_examples_are_read_whole(kind: str) -> None:
+    """Each example of the specification becomes an event of its class, with every field."""
+    raw = SPECIFIED[kind]
+    event = decode(json.dumps(raw))
+    assert type(event) is CLASSES[kind]
+    assert event.raw == raw
+    assert event.type == kind
+    assert event.submission_id == 123
+    assert event.timestamp == raw["timestamp"]
+    assert event.seq is None
+
+
+def test_a_status_update_has_what_our_server_and_the_other_platform_add() -> None:
+    """``total_tests``, ``queue_position``, ``attempt``, ``detail`` and ``progress`` are fields of their own."""
+    event = read(
+        type="status_update",
+        status="testing",
+        seq=3,
+        total_tests=10,
+        queue_position=2,
+        attempt=1,
+        detail="warming up",
+        progress=41.5,
+    )
+    assert (event.seq, event.total_tests, event.queue_position) == (3, 10, 2)
+    assert (event.attempt, event.detail, event.progress) == (1, "warming up", 41.5)
+
+
+def test_a_result_has_what_our_server_and_the_other_platform_add() -> None:
+    """A result's further fields are read; ``expected`` and ``actual`` may be anything."""
+    event = read(
+        type="test_result",
+        test_name="A",
+        status="failed",
+        test_id="t-1",
+        test_type="chaos",
+        message="no leader",
+        expected={"leaders": 1},
+        actual=[0],
+        output="…",
+        error_category="timeout",
+    )
+    assert (event.test_id, event.test_type, event.message) == ("t-1", "chaos", "no leader")
+    assert (event.expected, event.actual, event.output, event.error_category) == ({"leaders": 1}, [0], "…", "timeout")
+    assert event.key == "#t-1"
+    assert read(type="test_result", test_name="A", status="passed").key == "A"
+
+
+def test_the_summary_is_read_and_never_overrides_the_verdict() -> None:
+    """The specification's own example: passed, with two failed tests."""
+    event = read(**SPECIFIED["complete"])
+    assert event.final_status == "passed"
+    assert event.summary == Summary(total_tests=10, passed=8, failed=2, duration_ms=45000)
+
+
+@pytest.mark.parametrize("extra", [{"next": [1, {"a": None}]}, {"type2": "x"}, {"raw": 1, "seq2": 9}])
+def test_unknown_fields_are_kept(extra: dict[str, Any]) -> None:
+    """What is unknown today comes out again."""
+    raw = {**SPECIFIED["test_result"], **extra}
+    event = read(**raw)
+    assert event.raw == raw
+
+
+def test_an_unknown_type_is_kept_with_its_fields() -> None:
+    """``connected``, and whatever else there will be, is an event of its own."""
+    event = read(type="connected", submission_id=5, seq=1, message="hello")
+    assert type(event) is Unknown
+    assert (event.type, event.submission_id, event.seq) == ("connected", 5, 1)
+    assert event.raw["message"] == "hello"
+
+
+@pytest.mark.parametrize(("text", "reply"), [(PONG, None), (PING, PONG)])
+def test_bare_texts_are_controls(text: str, reply: str | None) -> None:
+    """``pong`` answers our ping; a bare ``ping`` wants a ``pong``."""
+    assert decode(text) == Control(text, reply)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b'{"type":"complete","final_status":"passed"}', id="binary"),
+        pytest.param(b"pong", id="binary pong"),
+        pytest.param("", id="empty"),
+        pytest.param("ping ", id="nearly a ping"),
+        pytest.param("hello", id="text"),
+        pytest.param("{", id="cut"),
+        pytest.param('{"type":"connected"} {}', id="two objects"),
+        pytest.param('\ufeff{"type":"connected"}', id="byte order mark"),
+        pytest.param('{"type":"connected","n":NaN}', id="NaN"),
+        pytest.param('{"type":"connected","n":1e999}', id="a number beyond all numbers"),
+        pytest.param('{"type":"connected","n":' + "9" * 5000 + "}", id="5,000 digits"),
+        pytest.param('{"type":"connected","n":"a\nb"}', id="a raw newline in a string"),
+        pytest.param('{"type":"connected","n":"\ud800"}', id="a raw lone surrogate"),
+        pytest.param("null", id="null"),
+        pytest.param("[]", id="a list"),
+        pytest.param('"ping"', id="a string"),
+        pytest.param("{}", id="no type"),
+        pytest.param('{"type":null}', id="null type"),
+        pytest.param('{"type":""}', id="empty type"),
+        pytest.param('{"type":7}', id="a number as type"),
+        pytest.param('{"type":["complete"],"final_status":"passed"}', id="a list as type"),
+        pytest.param("[" * 100_000, id="nested without end"),
+        pytest.param('{"type":"connected","n":' + "[" * 100_000 + "]" * 100_000 + "}", id="nested absurdly"),
+        pytest.param('{"type":"connected","s":"\\ud800","n":' + "[" * 9_999 + "]" * 9_999 + "}", id="both"),
+    ],
+)
+def test_what_is_no_message_is_refused(frame: str | bytes) -> None:
+    """Bad JSON, binary frames, absurd nesting and objects without a type: one exception for all of them."""
+    with pytest.raises(MalformedMessageError):
+        decode(frame)
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(2, True), (MAX_DEPTH, True), (MAX_DEPTH + 1, False), (400, False)])
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+def test_nesting_is_bounded(depth: int, fits: bool, pair: str) -> None:
+    """What can be decoded can be encoded again, from anywhere: nesting ends well before the interpreter's limit."""
+    inner: Any = 0
+    for _ in range(depth - 1):
+        inner = [inner] if pair == "[]" else {"a": inner}
+    raw = {"type": "connected", "n": inner}
+    for read_it in (lambda: decode(json.dumps(raw)), lambda: from_mapping(raw)):
+        if fits:
+            assert encode(read_it().raw)
+        else:
+            with pytest.raises(MalformedMessageError, match="nested"):
+                read_it()
+
+
+def test_many_brackets_are_not_deep() -> None:
+    """A flat message with many objects in it is an ordinary message."""
+    many = [{"n": [number]} for number in range(MAX_DEPTH)]
+    assert read(type="connected", many=many).raw["many"] == many
+
+
+@pytest.mark.parametrize(
+    ("raw", "missing"),
+    [
+        ({"type": "status_update"}, "status"),
+        ({"type": "status_update", "status": None}, "status"),
+        ({"type": "status_update", "status": ""}, "status"),
+        ({"type": "status_update", "status": 4}, "status"),
+        ({"type": "test_result", "status": "passed"}, "test_name"),
+        ({"type": "test_result", "test_name": ["A"], "status": "passed"}, "test_name"),
+        ({"type": "test_result", "test_name": "A"}, "status"),
+        ({"type": "test_result", "test_name": "A", "status": True}, "status"),
+        ({"type": "complete"}, "final_status"),
+        ({"type": "complete", "final_status": None, "summary": {"passed": 1}}, "final_status"),
+        ({"type": "complete", "final_status": ""}, "final_status"),
+        ({"type": "complete", "final_status": {"status": "passed"}}, "final_status"),
+    ],
+)
+def test_what_a_type_needs_is_checked(raw: dict[str, Any], missing: str) -> None:
+    """A message that lacks what its type needs is no message, and the fault names the field."""
+    with pytest.raises(MalformedMessageError, match=f"{raw['type']} without a usable {missing}"):
+        from_mapping(raw)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("status_update", "total_tests", "ten"),
+        ("status_update", "queue_position", 1.5),
+        ("status_update", "attempt", True),
+        ("status_update", "detail", {"a": 1}),
+        ("status_update", "progress", "41 %"),
+        ("status_update", "timestamp", 1705315080),
+        ("test_result", "duration_ms", "1250"),
+        ("test_result", "test_id", 1.5),
+        ("test_result", "test_type", ["chaos"]),
+        ("test_result", "message", 12),
+        ("test_result", "output", None),
+        ("test_result", "error_category", False),
+        ("error_analysis", "category", 7),
+        ("error_analysis", "test_id", []),
+        ("error_analysis", "location", "main.py:3"),
+        ("error_analysis", "location", {"line": 3}),
+        ("error_analysis", "location", None),
+        ("complete", "timestamp", {}),
+    ],
+)
+def test_an_optional_field_of_another_type_counts_as_absent(kind: str, field: str, value: Any) -> None:
+    """A number where text was hoped for costs nobody an event; the mapping keeps it as it came."""
+    raw = {**SPECIFIED[kind], field: value}
+    event = read(**raw)
+    assert type(event) is CLASSES[kind]
+    assert getattr(event, field) is None
+    assert event.raw == raw
+
+
+@pytest.mark.parametrize("seq", [0, -1, 1.0, 1.5, "1", True, None, [], 2**53, 10**30])
+def test_a_seq_that_cannot_be_one_counts_as_absent(seq: Any) -> None:
+    """``seq`` goes from 1 up, and no server counts beyond 2⁵³: one bad number must not hide all that follow."""
+    assert read(type="test_result", test_name="A", status="passed", seq=seq).seq is None
+
+
+@pytest.mark.parametrize("seq", [1, 2, 2**53 - 1])
+def test_a_seq_is_read(seq: int) -> None:
+    """The numbers that a log can have."""
+    assert read(type="connected", seq=seq).seq == seq
+
+
+@pytest.mark.parametrize("value", [True, 1.5, [123], {"id": 123}])
+@pytest.mark.parametrize("kind", [*EVENT_TYPES, "connected"])
+def test_a_submission_id_that_cannot_be_read_is_not_ours(kind: str, value: Any) -> None:
+    """A verdict must not be taken from a message that may be about anything."""
+    with pytest.raises(MalformedMessageError, match="submission_id"):
+        read(**{**SPECIFIED.get(kind, {"type": kind}), "submission_id": value})
+
+
+@pytest.mark.parametrize("value", [None, 123, "123"])
+def test_a_submission_id_is_a_number_a_text_or_absent(value: Any) -> None:
+    """Some servers write ids as text; some leave them out."""
+    assert read(type="complete", final_status="passed", submission_id=value).submission_id == value
+
+
+@pytest.mark.parametrize(
+    ("summary", "read_as"),
+    [
+        ({"total_tests": 3, "passed": "two", "failed": None}, Summary(total_tests=3)),
+        ({"total_tests": 3.5, "passed": 2, "skipped": 1, "duration_ms": 1.5}, Summary(None, 2, None, 1, 1.5)),
+        ({"unknown": 1}, Summary()),
+        ({}, Summary()),
+        (None, Summary()),
+        ("10 of 10", Summary()),
+        ([1, 2], Summary()),
+    ],
+)
+def test_those_counts_are_read_that_can_be(summary: Any, read_as: Summary) -> None:
+    """A summary with one bad count keeps the others, and one that is none costs no verdict."""
+    event = read(type="complete", final_status="passed", summary=summary)
+    assert event.summary == read_as
+
+
+def test_the_other_platforms_analysis_object_is_flattened() -> None:
+    """``{category, confidence, explanation, suggestions}`` gives text, suggestions and category; raw keeps it all."""
+    inner = {"category": "network", "confidence": 0.8, "explanation": "No route", "suggestions": ["Bind to 0.0.0.0"]}
+    event = read(type="error_analysis", error="refused", analysis=inner)
+    assert (event.error, event.analysis) == ("refused", "No route")
+    assert (event.suggestions, event.category) == (("Bind to 0.0.0.0",), "network")
+    assert event.raw["analysis"] == inner
+
+
+def test_what_stands_outside_the_analysis_object_goes_first() -> None:
+    """Suggestions and category of the message itself win over those of the object in it."""
+    inner = {"category": "network", "suggestions": ["inner"]}
+    event = read(type="error_analysis", analysis=inner, suggestions=["outer"], category="crash")
+    assert (event.analysis, event.suggestions, event.category) == ("", ("outer",), "crash")
+
+
+@pytest.mark.parametrize(
+    ("suggestions", "read_as"),
+    [
+        (["a", 1, None, "b"], ("a", "b")),
+        ("do this", ("do this",)),
+        ({"a": "b"}, ()),
+        ([], ()),
+        (None, ()),
+    ],
+)
+def test_suggestions_are_read_one_by_one(suggestions: Any, read_as: tuple[str, ...]) -> None:
+    """One bad suggestion does not cost the others."""
+    assert read(type="error_analysis", suggestions=suggestions).suggestions == read_as
+
+
+@pytest.mark.parametrize(
+    ("location", "read_as"),
+    [
+        ({"file": "a.py", "line": 3}, Location("a.py", 3)),
+        ({"file": "a.py", "line": "3"}, Location("a.py")),
+        ({"file": "a.py", "column": 3}, Location("a.py")),
+    ],
+)
+def test_a_location_is_at_least_a_file(location: dict[str, Any], read_as: Location) -> None:
+    """A line that is no number leaves the file; the bad field beside it makes both lenient."""
+    assert read(type="error_analysis", location=location, error="e", category=5).location == read_as
+
+
+def test_the_last_of_two_equal_keys_counts() -> None:
+    """As everywhere else in JSON: one reading, the same in state and output."""
+    event = decode('{"type":"complete","final_status":"failed","final_status":"passed"}')
+    assert isinstance(event, Complete)
+    assert event.final_status == event.raw["final_status"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"\ude00 cut", "\ufffd cut"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\uD83D\uDE00 \uDBFF", "\U0001f600 \ufffd"),
+        (r"\\ud83d \ud83d", r"\ud83d " + "\ufffd"),
+        (r"\" \/ \n \u00e9 \ud83d", '" / \n é \ufffd'),
+    ],
+)
+def test_half_a_character_costs_no_event(text: str, read_as: str) -> None:
+    """A server that cuts a long text between two surrogates leaves an escape that no strict reader takes."""
+    event = decode(f'{{"type":"test_result","test_name":"A","status":"failed","message":"{text}"}}')
+    assert isinstance(event, TestResult)
+    assert event.message == read_as
+
+
+def test_huge_integers_come_out_as_they_went_in() -> None:
+    """Beyond 64 bits as well."""
+    text = '{"type":"connected","n":123456789012345678901234567890}'
+    event = decode(text)
+    assert isinstance(event, Unknown)
+    assert encode(event.raw) == text
+
+
+def test_what_a_type_needs_can_be_asked_for() -> None:
+    """The JSON Schema is built from it."""
+    needed, optional = required_fields("test_result")
+    assert needed == {"test_name", "status"}
+    assert "seq" in optional
+    assert "duration_ms" in optional
+    assert not needed & set(optional)
+    assert not {"submission_id", "timestamp"} & set(optional)
+
+
+def test_the_terminal_statuses_are_those_of_the_contract() -> None:
+    """Section 6 names six; each is further on the way than any other status."""
+    assert {
+        "completed",
+        "failed",
+        "build_failed",
+        "deploy_failed",
+        "validation_failed",
+        "cancelled",
+    } == TERMINAL_STATUSES
+    last = {STATUS_RANKS[status] for status in TERMINAL_STATUSES}
+    assert len(last) == 1
+    assert all(rank < max(last) for status, rank in STATUS_RANKS.items() if status not in TERMINAL_STATUSES)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("pending", "building"),
+        ("queued", "building"),
+        ("submitted", "building"),
+        ("building", "built"),
+        ("built", "deploying"),
+        ("deploying", "testing"),
+        ("building", "running"),
+        ("running", "completed"),
+    ],
+)
+def test_statuses_have_an_order(earlier: str, later: str) -> None:
+    """The way of a submission, on our server and on the other platform."""
+    assert STATUS_RANKS[earlier] < STATUS_RANKS[later]
+
+
+def test_the_close_codes_are_those_of_rfc_6455_and_of_the_specification() -> None:
+    """Each code that the contract treats by name has one."""
+    assert [int(code) for code in CloseCode] == [
+        *(1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013),
+        *(4003, 4004, 4029),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoded"),
+    [
+        ("plain", '"plain"'),
+        ("é 漢 \U0001f600", '"é 漢 \U0001f600"'),
+        ("tab\tnewline\n", r'"tab\tnewline\n"'),
+        ("\x00\x1b[31m", r'"\u0000\u001b[31m"'),
+        ("\x7f", r'"\u007f"'),
+        ("\x80\x9b\x9f", r'"\u0080\u009b\u009f"'),
+        ("\u202e\u2066\u2069\u200f\u061c", r'"\u202e\u2066\u2069\u200f\u061c"'),
+        ("\u200b\u200d\u2060\ufeff\u00ad", r'"\u200b\u200d\u2060\ufeff\u00ad"'),
+        ("\u2028\u2029", r'"\u2028\u2029"'),
+        ("\U000e0041", r'"\udb40\udc41"'),
+    ],
+)
+def test_json_shows_what_is_invisible(text: str, encoded: str) -> None:
+    """Control, bidi and zero-width characters leave as ``\\uXXXX``, in keys and values; and nothing is lost."""
+    assert encode({"a": text}) == f'{{"a":{encoded}}}'
+    assert encode({text: 1}) == f"{{{encoded}:1}}"
+    assert json.loads(encode({"a": text})) == {"a": text}
+
+
+def test_a_value_without_a_json_form_is_refused() -> None:
+    """Nothing is printed that is no JSON."""
+    with pytest.raises(TypeError):
+        encode({"a": object()})
+
+
+def test_timestamps_are_rfc_3339_in_utc() -> None:
+    """With milliseconds and a ``Z``; cut, so that no stamp lies ahead of its time."""
+    assert timestamp(1705315080.0) == "2024-01-15T10:38:00.000Z"
+    assert timestamp(1705315080.1236) == "2024-01-15T10:38:00.123Z"
+
+
+def test_an_event_cannot_be_changed() -> None:
+    """What is handed on is frozen."""
+    event = read(**SPECIFIED["complete"])
+    with pytest.raises(AttributeError):
+        event.final_status = "failed"

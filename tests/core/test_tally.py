@@ -1,0 +1,104 @@
+"""The last result of each test, counted, whatever the server identifies a test by."""
+
+from __future__ import annotations
+
+import pytest
+
+from subcli.protocol import TestResult
+from subcli.submission import FAILURES_KEPT, RECENT_KEPT, Counts
+from subcli.tally import Tally
+
+
+def result(name: str, status: str = "passed", test_id: int | str | None = None) -> TestResult:
+    return TestResult(test_name=name, status=status, test_id=test_id)
+
+
+def tally(*results: TestResult) -> Tally:
+    one = Tally()
+    for each in results:
+        one.put(each)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        ("passed", Counts(passed=1)),
+        ("failed", Counts(failed=1)),
+        ("error", Counts(errored=1)),
+        ("skipped", Counts(skipped=1)),
+        ("flaky", Counts(failed=1)),
+    ],
+)
+def test_each_status_has_its_count(status: str, counts: Counts) -> None:
+    """An unknown word counts as failed."""
+    assert tally(result("A", status)).counts == counts
+
+
+@pytest.mark.parametrize("first", ["passed", "failed", "error", "skipped", "flaky"])
+@pytest.mark.parametrize("last", ["passed", "failed", "error", "skipped", "flaky"])
+def test_the_last_result_of_a_test_counts(first: str, last: str) -> None:
+    """A test that is run again has one count, one row, and a place among the failures only if it failed last."""
+    again = result("A", last)
+    one = tally(result("A", first), again)
+    assert one.counts == tally(again).counts
+    assert one.recent == (again,)
+    assert one.failures == ((again,) if last in ("failed", "error", "flaky") else ())
+    assert one.status_of(again) == last
+
+
+@pytest.mark.parametrize(
+    ("results", "tests"),
+    [
+        pytest.param([("A", 1), ("A", 1)], 1, id="the same id"),
+        pytest.param([("A", 1), ("A", "1")], 1, id="the same id as a number and as text"),
+        pytest.param([("A", 1), ("B", 1)], 1, id="the same id under another name"),
+        pytest.param([("A", None), ("A", None)], 1, id="the same name"),
+        pytest.param([("A", 1), ("A", 2)], 2, id="two ids of one name"),
+        pytest.param([("A", None), ("B", None)], 2, id="two names"),
+        pytest.param([("A", 1), ("A", None)], 1, id="an id, then only the name"),
+        pytest.param([("A", None), ("A", 1)], 1, id="a name, then the id with it"),
+        pytest.param([("A", None), ("A", 1), ("A", None), ("A", 1)], 1, id="in turns"),
+        pytest.param([("A", None), ("A", 1), ("A", 2)], 2, id="adopted by one id, not by two"),
+        pytest.param([("A", 1), ("A", 2), ("A", 1), ("A", 2)], 2, id="two ids of one name, again"),
+        pytest.param([("#1", None), ("A", 1)], 2, id="a name that looks like an id"),
+        pytest.param([("1", None), ("A", 1)], 2, id="a name that is the id of another"),
+        pytest.param([("", None), ("", 7)], 1, id="an empty name"),
+    ],
+)
+def test_a_test_is_known_by_its_id_or_else_by_its_name(results: list[tuple[str, int | str | None]], tests: int) -> None:
+    """The socket may give the id and REST only the name, or the other way round."""
+    assert tally(*(result(name, test_id=test_id) for name, test_id in results)).counts.done == tests
+
+
+def test_a_name_alone_means_the_first_test_of_that_name() -> None:
+    """With two ids of one name, a result without an id is the first one's."""
+    one = tally(result("A", "passed", 1), result("A", "failed", 2))
+    assert one.status_of(result("A")) == "passed"
+    assert one.status_of(result("A", test_id=2)) == "failed"
+    assert one.status_of(result("A", test_id=3)) is None
+    assert one.status_of(result("B")) is None
+
+
+def test_what_leaves_is_bounded_and_the_counts_go_on() -> None:
+    """A hundred thousand results are counted; a picture carries the latest, and the first of the failures."""
+    one = Tally()
+    for number in range(100_000):
+        one.put(result(f"t{number}", "failed" if number % 2 else "passed"))
+    assert one.counts == Counts(passed=50_000, failed=50_000)
+    assert [each.test_name for each in one.recent] == [f"t{n}" for n in range(100_000 - RECENT_KEPT, 100_000)]
+    assert [each.test_name for each in one.failures] == [f"t{n}" for n in range(1, 2 * FAILURES_KEPT, 2)]
+
+
+def test_a_test_run_again_becomes_the_most_recent() -> None:
+    """The rows are in the order of the last results."""
+    one = tally(result("A"), result("B"), result("A"))
+    assert [each.test_name for each in one.recent] == ["B", "A"]
+
+
+def test_a_test_that_fell_out_of_the_recent_ones_can_be_run_again() -> None:
+    """Its old row is gone; its count is not taken twice."""
+    one = tally(*(result(f"t{number}") for number in range(RECENT_KEPT + 1)), result("t0", "failed"))
+    assert one.counts == Counts(passed=RECENT_KEPT, failed=1)
+    assert one.recent[-1].test_name == "t0"
+    assert len(one.recent) == RECENT_KEPT

@@ -1,0 +1,415 @@
+"""Frames in, news out: what was seen is dropped, what comes too early is held, the rest is applied."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from subcli.protocol import Complete, Message, StatusUpdate, from_mapping
+from subcli.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Counts, Stage
+from subcli.watch import HELD_MAX, Hole, Received, Watch
+
+ID = 7
+
+
+def event(kind: str, seq: int | None = None, **fields: Any) -> Message:
+    numbered = {} if seq is None else {"seq": seq}
+    return from_mapping({"type": kind, "submission_id": ID, **numbered, **fields})
+
+
+def status(word: str, seq: int | None = None, **fields: Any) -> Message:
+    return event("status_update", seq, status=word, **fields)
+
+
+def result(name: str, word: str = "passed", seq: int | None = None, **fields: Any) -> Message:
+    return event("test_result", seq, test_name=name, status=word, **fields)
+
+
+def analysis(text: str, seq: int | None = None, **fields: Any) -> Message:
+    return event("error_analysis", seq, error="E", analysis=text, **fields)
+
+
+def complete(word: str = "passed", seq: int | None = None) -> Message:
+    return event("complete", seq, final_status=word)
+
+
+def watch(*events: Message, after_seq: int = 0) -> Watch:
+    one = Watch(ID, after_seq=after_seq)
+    for each in events:
+        one.take(each)
+    return one
+
+
+LOG = [
+    status("pending", 1),
+    status("building", 2),
+    status("testing", 3, total_tests=2),
+    result("A", "passed", 4),
+    result("B", "failed", 5),
+    analysis("why", 6, test_name="B"),
+    event("something_new", 7),
+    complete("failed", 8),
+]
+
+
+# -- frames -------------------------------------------------------------------------------------------
+
+
+def test_a_frame_becomes_an_event() -> None:
+    """The event of a frame is shown, counted as progress, and in the picture."""
+    one = Watch(ID)
+    frame = json.dumps({"type": "test_result", "submission_id": ID, "test_name": "A", "status": "passed", "seq": 1})
+    received = one.receive(frame)
+    assert [shown.raw for shown in received.events] == [json.loads(frame)]
+    assert received.progress
+    assert received.reply is received.fault is None
+    assert one.snapshot().counts == Counts(passed=1)
+
+
+def test_a_pong_is_nothing_and_a_ping_wants_a_pong() -> None:
+    """Bare texts are neither events nor faults."""
+    one = Watch(ID)
+    assert one.receive("pong") == Received()
+    assert one.receive("ping") == Received(reply="pong")
+    assert one.malformed == 0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{",
+        b"\x00",
+        '{"type":"complete"}',
+        '{"type":"complete","final_status":"passed","submission_id":8}',
+        '{"type":"complete","final_status":"passed","submission_id":"07"}',
+        '{"type":"complete","final_status":"passed","submission_id":[7]}',
+        '{"type":"something_new","submission_id":8}',
+    ],
+)
+def test_what_is_no_message_for_us_is_counted_and_passed_over(frame: str | bytes) -> None:
+    """Bad frames and messages about another submission change nothing but their count."""
+    one = Watch(ID)
+    received = one.receive(frame)
+    assert received.fault
+    assert not received.events
+    assert not received.progress
+    assert one.verdict is None
+    assert one.snapshot().malformed == one.malformed == 1
+
+
+@pytest.mark.parametrize("submission_id", [7, "7", None])
+def test_an_id_may_be_a_number_a_text_or_absent(submission_id: int | str | None) -> None:
+    """As servers write it."""
+    one = Watch(ID)
+    one.take(from_mapping({"type": "complete", "final_status": "passed", "submission_id": submission_id}))
+    assert one.verdict is not None
+
+
+# -- numbered events ----------------------------------------------------------------------------------
+
+
+def test_a_log_is_shown_once_and_in_order() -> None:
+    """Read twice, the second time tells nothing."""
+    one = Watch(ID)
+    first = [shown for each in LOG for shown in one.take(each).events]
+    second = [shown for each in LOG for shown in one.take(each).events]
+    assert first == LOG
+    assert second == []
+    assert one.last_seq == 8
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(5))))
+def test_any_order_gives_the_order_of_the_log(order: tuple[int, ...]) -> None:
+    """Early events are held until those before them are there; late ones are dropped."""
+    one = Watch(ID)
+    shown = [new for index in order for new in one.take(LOG[index]).events]
+    assert shown == LOG[:5]
+    assert one.hole is None
+
+
+@pytest.mark.parametrize("after_seq", range(9))
+def test_events_up_to_after_seq_are_taken_as_seen(after_seq: int) -> None:
+    """``--after-seq``: what comes after it is shown; the verdict always is."""
+    one = Watch(ID, after_seq=after_seq)
+    shown = [new for each in LOG for new in one.take(each).events]
+    assert shown == (LOG[after_seq:] or LOG[-1:])
+    assert one.verdict is LOG[-1]
+
+
+def test_a_verdict_is_never_late() -> None:
+    """A log that was begun anew may give it a number that was seen: there is only one verdict."""
+    one = watch(*LOG[:7])
+    received = one.take(complete("passed", 3))
+    assert [shown.type for shown in received.events] == ["complete"]
+    assert received.progress
+    assert one.last_seq == 7
+
+
+def test_a_hole_is_named() -> None:
+    """What is missing, exclusive on both sides; until it is closed nothing is applied."""
+    one = watch(LOG[0])
+    assert one.hole is None
+    assert one.take(LOG[3]) == Received()
+    assert one.hole == Hole(after=1, before=4)
+    assert one.take(LOG[5]) == Received()
+    assert one.take(LOG[2]) == Received()
+    assert one.hole == Hole(after=1, before=3)
+    assert one.take(LOG[1]) == Received((LOG[1], LOG[2], LOG[3]), progress=True)
+    assert one.hole == Hole(after=4, before=6)
+
+
+def test_a_hole_is_filled_from_the_log() -> None:
+    """With the events that were held in their places."""
+    one = watch(LOG[0], LOG[3])
+    assert one.fill(LOG[1:6]) == Received(tuple(LOG[1:6]), progress=True)
+    assert one.hole is None
+
+
+@pytest.mark.parametrize(
+    ("held", "log", "shown"),
+    [
+        pytest.param([3], [], [3], id="an empty log"),
+        pytest.param([3, 5], [1], [1, 3, 5], id="several holes"),
+        pytest.param([3], [1, 5], [1, 3, 5], id="the log goes on"),
+        pytest.param([], [4, 5], [4, 5], id="a log whose beginning is gone"),
+        pytest.param([2, 3], [1], [1, 2, 3], id="a hole that closes"),
+    ],
+)
+def test_what_the_log_lacks_does_not_exist(held: list[int], log: list[int], shown: list[int]) -> None:
+    """After a look at the log nothing is waited for any more."""
+    one = watch(LOG[0], *(LOG[number] for number in held))
+    assert one.fill([LOG[number] for number in log]).events == tuple(LOG[number] for number in shown)
+    assert one.hole is None
+
+
+def test_a_verdict_from_a_snapshot_comes_after_what_was_held() -> None:
+    """Once it is applied, nothing more is shown."""
+    one = watch(LOG[0], LOG[2])
+    verdict = complete("failed")
+    assert one.fill([verdict]).events == (LOG[2], verdict)
+
+
+def test_nothing_is_held_without_bound() -> None:
+    """Beyond the bound early events are forgotten, and come from the log; the next one is never refused."""
+    early = [result(f"t{seq}", seq=seq) for seq in range(2, HELD_MAX + 3)]
+    one = watch(*early)
+    first = result("t1", seq=1)
+    shown = one.take(first).events
+    assert shown == (first, *early[:HELD_MAX])
+    assert one.hole is None
+    assert one.take(early[HELD_MAX]).events == (early[HELD_MAX],)
+
+
+def test_nothing_comes_after_the_verdict() -> None:
+    """Neither what follows nor what was held."""
+    one = watch(complete("failed"), complete("passed"), status("testing"), result("A"))
+    assert isinstance(one.verdict, Complete)
+    assert one.verdict.final_status == "failed"
+    assert one.snapshot().counts.done == 0
+    one = watch(LOG[0], result("late", seq=4), complete("passed", 2))
+    assert one.hole is None
+    assert one.snapshot().counts.done == 0
+
+
+def test_numbered_events_are_applied_as_they_come() -> None:
+    """The server's order is the truth, even where a status goes back: a worker died, and another begins."""
+    one = watch(status("testing", 1, attempt=1), status("pending", 2, attempt=2), status("pending", 3))
+    assert one.snapshot().status == "pending"
+    assert one.last_seq == 3
+
+
+def test_a_server_that_numbers_but_does_not_replay_shows_nothing_twice() -> None:
+    """What a snapshot told already counts as seen when its number comes; what is new is shown."""
+    one = watch(status("testing"), result("A"))
+    assert one.take(status("building", 1)) == Received()
+    assert one.take(result("A", seq=2)) == Received()
+    assert one.snapshot().status == "testing"
+    assert one.take(result("B", seq=3)).progress
+    assert one.last_seq == 3
+
+
+# -- events without a number --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "new"),
+    [
+        pytest.param([], result("A"), True, id="the first result"),
+        pytest.param([result("A")], result("A"), False, id="the same result"),
+        pytest.param([result("A")], result("A", "failed"), True, id="another status"),
+        pytest.param([result("A")], result("A", duration_ms=5), False, id="the same status, other data"),
+        pytest.param([result("A", test_id=1)], result("A"), False, id="REST has only the name"),
+        pytest.param([result("A")], result("A", test_id=1), False, id="REST has the id as well"),
+        pytest.param([result("A", test_id=1)], result("A", test_id=2), True, id="another test of that name"),
+        pytest.param([], analysis("why"), True, id="an analysis"),
+        pytest.param([analysis("why")], analysis("why"), False, id="the same analysis"),
+        pytest.param([analysis("why")], analysis("because"), True, id="another explanation"),
+        pytest.param([analysis("why", test_name="A")], analysis("why", test_name="B"), True, id="of another test"),
+        pytest.param([analysis("why", test_id=1)], analysis("why", test_id=2), True, id="of another test by id"),
+        pytest.param([], status("pending"), True, id="the first status"),
+        pytest.param([status("pending")], status("pending"), False, id="the same status"),
+        pytest.param([status("pending")], status("building"), True, id="a later status"),
+        pytest.param([status("testing")], status("building"), False, id="an earlier status"),
+        pytest.param([status("testing")], status("running"), True, id="another word for the same stage"),
+        pytest.param([status("testing"), status("running")], status("testing"), False, id="the first word again"),
+        pytest.param([status("testing")], status("completed"), True, id="a terminal status"),
+        pytest.param([status("completed")], status("testing"), False, id="back from the end"),
+        pytest.param([status("completed")], status("archiving"), False, id="an unknown status after the end"),
+        pytest.param([status("testing")], status("archiving"), True, id="an unknown status"),
+        pytest.param([status("testing"), status("archiving")], status("testing"), False, id="back from an unknown one"),
+        pytest.param([status("testing"), status("archiving")], status("building"), False, id="behind an unknown one"),
+        pytest.param([status("testing"), status("archiving")], status("failed"), True, id="on from an unknown one"),
+        pytest.param([status("testing", detail="a")], status("testing", detail="b"), True, id="another detail"),
+        pytest.param([status("testing", detail="a")], status("testing"), False, id="no detail"),
+        pytest.param([status("testing", progress=5)], status("testing", progress=6), True, id="progress"),
+        pytest.param([status("testing", progress=5)], status("testing", progress=4), False, id="progress backward"),
+        pytest.param([status("testing", progress=5)], status("testing"), False, id="no progress"),
+        pytest.param([status("testing")], status("testing", progress=0), False, id="no progress yet"),
+        pytest.param([status("testing")], status("testing", progress=0.5), True, id="progress begins"),
+        pytest.param([status("testing")], status("testing", total_tests=5), True, id="the total becomes known"),
+        pytest.param([status("testing", total_tests=5)], status("testing"), False, id="the total is left out"),
+        pytest.param([status("queued", queue_position=3)], status("queued", queue_position=2), True, id="the queue"),
+        pytest.param([status("queued", queue_position=3)], status("queued"), False, id="the queue is left out"),
+        pytest.param([status("testing", attempt=1)], status("building", attempt=2), True, id="judged again"),
+        pytest.param([status("testing", attempt=2)], status("completed", attempt=1), False, id="of an old attempt"),
+        pytest.param([status("testing", attempt=1)], status("testing", attempt=1), False, id="the same attempt"),
+        pytest.param([status("testing")], status("testing", attempt=1), False, id="the attempt becomes known"),
+        pytest.param([status("testing", attempt=1)], status("building"), False, id="an earlier status, no attempt"),
+        pytest.param([], complete(), True, id="the verdict"),
+    ],
+)
+def test_an_event_without_a_number_is_shown_if_it_tells_something(
+    before: list[Message], after: Message, new: bool
+) -> None:
+    """Otherwise it was told before, over the socket or over REST; a status never moves backward."""
+    one = watch(*before)
+    assert one.take(after) == (Received((after,), progress=True) if new else Received())
+
+
+def test_an_unknown_type_is_shown_but_tells_nothing() -> None:
+    """A server that greets at every connect and closes must not look like one that works."""
+    one = Watch(ID)
+    greeting = event("connected")
+    assert one.take(greeting) == Received((greeting,))
+    assert one.take(greeting) == Received((greeting,))
+
+
+def test_after_an_attempt_raised_the_way_begins_anew() -> None:
+    """Statuses reached in the first attempt are reached again, progress starts again, results stay."""
+    one = watch(
+        status("building", attempt=1),
+        status("testing", attempt=1, progress=80, total_tests=3),
+        result("A"),
+        status("building", attempt=2),
+        status("testing"),
+        status("building"),
+    )
+    picture = one.snapshot()
+    assert [(stage.status, stage.attempt) for stage in picture.stages] == [
+        *(("building", 1), ("testing", 1)),
+        *(("building", 2), ("testing", 2)),
+    ]
+    assert (picture.attempt, picture.progress, picture.total_tests) == (2, None, 3)
+    assert picture.counts == Counts(passed=1)
+
+
+def test_a_status_keeps_what_an_update_leaves_out() -> None:
+    """Within a stage detail and queue position hold; the next stage begins without them; the total holds."""
+    one = watch(status("queued", detail="d", queue_position=3, total_tests=9, progress=1))
+    one.take(status("queued", progress=2))
+    picture = one.snapshot()
+    assert (picture.detail, picture.queue_position, picture.progress, picture.total_tests) == ("d", 3, 2, 9)
+    one.take(status("testing"))
+    picture = one.snapshot()
+    assert (picture.detail, picture.queue_position, picture.progress, picture.total_tests) == (None, None, 2, 9)
+
+
+# -- the picture --------------------------------------------------------------------------------------
+
+
+def test_the_picture_shows_what_is_known() -> None:
+    """Everything that a view draws."""
+    one = Watch(ID, problem="leader-election", language="python", url="http://h/7")
+    one.fill(LOG)
+    picture = one.snapshot()
+    assert (picture.id, picture.problem, picture.language, picture.url) == (
+        7,
+        "leader-election",
+        "python",
+        "http://h/7",
+    )
+    assert picture.stages == (Stage("pending"), Stage("building"), Stage("testing"))
+    assert picture.status == "testing"
+    assert (picture.total_tests, picture.counts) == (2, Counts(passed=1, failed=1))
+    assert picture.recent == (LOG[3], LOG[4])
+    assert picture.failures == (LOG[4],)
+    assert picture.analyses == (LOG[5],)
+    assert picture.verdict is LOG[7]
+    assert (picture.last_seq, picture.malformed) == (8, 0)
+    assert picture.connection.state == "connecting"
+
+
+def test_the_first_picture_is_empty() -> None:
+    """Nothing is known, and nothing is made up."""
+    picture = Watch(ID).snapshot()
+    assert picture.status is picture.total_tests is picture.verdict is picture.attempt is None
+    assert picture.stages == picture.recent == picture.failures == picture.analyses == ()
+
+
+def test_a_picture_does_not_change_afterwards() -> None:
+    """What leaves the watch is frozen, although the watch goes on."""
+    one = watch(*LOG[:5])
+    before = one.snapshot()
+    copy = one.snapshot()
+    one.fill(LOG)
+    assert before == copy
+    assert before != one.snapshot()
+
+
+def test_a_picture_is_bounded_whatever_the_number_of_events() -> None:
+    """Thousands of results, a thousand analyses, a hundred stages: counts go on, the picture stays small."""
+    one = Watch(ID)
+    for number in range(2_000):
+        one.take(result(f"t{number}", "failed" if number % 2 else "passed"))
+    for number in range(1_000):
+        one.take(analysis(f"why {number}"))
+    for number in range(100):
+        one.take(status("testing", attempt=number))
+    picture = one.snapshot()
+    assert picture.counts == Counts(passed=1_000, failed=1_000)
+    assert (len(picture.recent), len(picture.failures)) == (RECENT_KEPT, FAILURES_KEPT)
+    assert [each.analysis for each in picture.analyses] == [f"why {number}" for number in range(FAILURES_KEPT)]
+    assert [stage.attempt for stage in picture.stages] == list(range(100 - STAGES_KEPT, 100))
+
+
+def test_an_analysis_beyond_the_bound_is_still_known() -> None:
+    """It is not in the picture any more, and not shown twice either."""
+    one = watch(*(analysis(f"why {number}") for number in range(FAILURES_KEPT + 1)))
+    assert one.take(analysis(f"why {FAILURES_KEPT}")) == Received()
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "described"),
+    [
+        ({"problem": "p", "language": "l", "url": "u"}, ("p", "l", "u")),
+        ({"problem": {"id": 3}, "language": None}, ("known", None, None)),
+        ({}, ("known", None, None)),
+    ],
+)
+def test_a_snapshot_tells_problem_language_and_page(
+    snapshot: dict[str, Any], described: tuple[str | None, ...]
+) -> None:
+    """Where they are texts; what was known stays otherwise."""
+    one = Watch(ID, problem="known")
+    one.describe(snapshot)
+    assert (one.problem, one.language, one.url) == described
+
+
+def test_the_present_status_is_that_of_the_last_update() -> None:
+    """A timestamp belongs to the stage it began."""
+    one = watch(status("testing", timestamp="t1"), status("testing", timestamp="t2", detail="d"))
+    assert one.snapshot().stages == (Stage("testing", "t1"),)
+    assert isinstance(LOG[0], StatusUpdate)
