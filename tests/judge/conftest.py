@@ -65,32 +65,57 @@ def solution(election: Problem) -> Callable[[str], str]:
     return lambda name: (election.root / "solutions" / name).read_text(encoding="utf-8")
 
 
+NODE = """
+import json, sys
+
+def send(body):
+    print(json.dumps({"src": me, "dest": "judge", "body": body}), flush=True)
+
+for line in sys.stdin:
+    body = json.loads(line)["body"]
+    if body["type"] == "init":
+        me = body["node_id"]
+        INIT
+        send({"type": "init_ok"})
+    else:
+        TICK
+        send({"type": "tick_ok"})
+"""
+ONE_NODE = """
+def test_answers(make_cluster):
+    make_cluster(1).run(100)
+"""
+
+
+@pytest.fixture
+def node() -> Callable[..., str]:
+    """Makes a correct node that does something more: at its start, at init, at every tick."""
+
+    def make(start: str = "", *, init: str = "pass", tick: str = "pass") -> str:
+        return start + NODE.replace("INIT", init).replace("TICK", tick)
+
+    return make
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., Problem]:
-    """Makes a problem of a single node out of the text of its test file."""
+    """Makes a problem out of the text of its test file; by default a single node that must answer ten ticks."""
 
-    def make(tests: str, *, limits: str = "") -> Problem:
+    def make(tests: str = ONE_NODE, *, limits: str = "", language: str = PYTHON, runner: str = "") -> Problem:
         root = tmp_path / "tiny"
         (root / "tests").mkdir(parents=True)
-        (root / "tests" / "test_tiny.py").write_text(tests, encoding="utf-8")
+        (root / "tests" / ("run.py" if runner else "test_tiny.py")).write_text(tests, encoding="utf-8")
         (root / "description.md").write_text("Answer.", encoding="utf-8")
-        (root / "problem.toml").write_text(
-            f"""
-id = 900
-slug = "tiny"
-title = "Tiny"
-
-[limits]
-test_seconds = 4
-{limits}
-
-[languages.python]
-source = "node.py"
-build = ["{{python}}", "-s", "-S", "-P", "-m", "py_compile", "{{sources}}"]
-run = ["{{python}}", "-s", "-S", "-P", "{{shims}}/python_node.py", "{{source}}"]
-""",
-            encoding="utf-8",
-        )
+        text = f'id = 900\nslug = "tiny"\ntitle = "Tiny"\n{runner}\n[limits]\ntest_seconds = 4\n{limits}\n{language}'
+        (root / "problem.toml").write_text(text, encoding="utf-8")
         return load_problem(root)
 
     return make
+
+
+PYTHON = """
+[languages.python]
+source = "node.py"
+build = ["{python}", "-s", "-S", "-P", "-m", "py_compile", "{sources}"]
+run = ["{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"]
+"""

@@ -15,30 +15,6 @@ from subcli.judge import Job, UnsafePath, judge
 from subcli.judge.job import write_files
 from subcli.judge.processes import descendants
 
-ONE_NODE = """
-def test_answers(make_cluster):
-    make_cluster(1).run(100)
-"""
-NODE = """
-import json, sys
-def send(body):
-    print(json.dumps({"src": me, "dest": "judge", "body": body}), flush=True)
-for line in sys.stdin:
-    body = json.loads(line)["body"]
-    if body["type"] == "init":
-        me = body["node_id"]
-        BEFORE
-        send({"type": "init_ok"})
-    else:
-        AFTER
-        send({"type": "tick_ok"})
-"""
-
-
-def node(before: str = "pass", after: str = "pass", first: str = "") -> str:
-    """A correct node that does something more, at init or at every tick."""
-    return first + NODE.replace("BEFORE", before).replace("AFTER", after)
-
 
 def alive(marker: str) -> list[str]:
     """Command lines of running processes that contain `marker`."""
@@ -52,12 +28,12 @@ def alive(marker: str) -> list[str]:
     return found
 
 
-async def test_a_correct_node_passes(run, tiny):
+async def test_a_correct_node_passes(run, node, tiny):
     """The yardstick for the rest of this file."""
-    assert (await run(tiny(ONE_NODE), node())).verdict == "passed"
+    assert (await run(tiny(), node())).verdict == "passed"
 
 
-async def test_a_solution_that_patches_pytest_changes_nothing(run, tiny):
+async def test_a_solution_that_patches_pytest_changes_nothing(run, node, tiny):
     """It is another process: its own pytest is not the judge's."""
     forge = """
 import sys
@@ -68,14 +44,12 @@ try:
 except ImportError:
     pass
 """.replace("PATHS", repr([path for path in __import__("sys").path if path]))
-    judged = await run(
-        tiny("def test_no(make_cluster):\n    make_cluster(1)\n    assert False, 'no'\n"), node(first=forge)
-    )
+    judged = await run(tiny("def test_no(make_cluster):\n    make_cluster(1)\n    assert False, 'no'\n"), node(forge))
     assert judged.verdict == "failed"
     assert judged.failed == ["No"]
 
 
-async def test_the_report_socket_is_out_of_a_solutions_reach(run, tiny):
+async def test_the_report_socket_is_out_of_a_solutions_reach(run, node, tiny):
     """No descriptor beyond stdio and its own trace is inherited, and the judge's cannot be opened through /proc."""
     forge = """
 import os, json
@@ -100,7 +74,7 @@ for fd in range(4, 64):
 os.write(2, ("inherited " + json.dumps([fd for fd in own if fd > 2]) + "\\n").encode())
 """
     tests = "def test_no(make_cluster):\n    make_cluster(1)\n    assert False, 'no'\n"
-    judged = await run(tiny(tests), node(first=forge))
+    judged = await run(tiny(tests), node(forge))
     assert [event["test_name"] for event in judged.of("test_result")] == ["No"]
     assert judged.verdict == "failed"
     inherited = json.loads(judged.of("test_result")[0]["output"].partition("inherited ")[2].partition("\n")[0])
@@ -108,31 +82,29 @@ os.write(2, ("inherited " + json.dumps([fd for fd in own if fd > 2]) + "\\n").en
     assert len(inherited) <= 2
 
 
-async def test_the_environment_of_a_solution_is_clean(run, tiny, monkeypatch):
+async def test_the_environment_of_a_solution_is_clean(run, node, tiny, monkeypatch):
     """Neither the server's variables nor pytest's settings reach a solution or the tests."""
     monkeypatch.setenv("SUBCLI_TOKEN", "hush")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--collect-only")
-    judged = await run(
-        tiny(ONE_NODE), node(first="import os, sys\nprint(sorted(os.environ), file=sys.stderr)\n1 / 0\n")
-    )
+    judged = await run(tiny(), node("import os, sys\nprint(sorted(os.environ), file=sys.stderr)\n1 / 0\n"))
     output = judged.of("test_result")[0]["output"]
     assert "PATH" in output
     assert "SUBCLI" not in output
     assert "hush" not in output
 
 
-async def test_pytest_configuration_around_the_problem_is_ignored(run, tiny):
+async def test_pytest_configuration_around_the_problem_is_ignored(run, node, tiny):
     """A conftest or an ini file above the tests does not change how they are judged."""
-    problem = tiny(ONE_NODE)
+    problem = tiny()
     (problem.root.parent / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n", encoding="utf-8")
     (problem.root.parent / "conftest.py").write_text("raise RuntimeError('stray')\n", encoding="utf-8")
     assert (await run(problem, node())).verdict == "passed"
 
 
 @pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "", ".", "a\\b", "a\nb", "x" * 300, "a/" * 20 + "b"])
-async def test_unsafe_paths_are_refused(run, tiny, path):
+async def test_unsafe_paths_are_refused(run, node, tiny, path):
     """A file outside of the submission is never written; the verdict says which path it was."""
-    judged = await run(tiny(ONE_NODE), {path: "x"})
+    judged = await run(tiny(), {path: "x"})
     assert judged.verdict == "build_failed"
     assert repr(path) in judged.analysis["error"]
 
@@ -144,24 +116,24 @@ def test_a_path_cannot_be_a_file_and_a_directory(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_several_files_go_together(run, tiny):
+async def test_several_files_go_together(run, node, tiny):
     """A module beside the source is imported; a traceback in it is located in it."""
     files = {"node.py": "import helper\n" + node(), "helper.py": "x = 1\n"}
-    assert (await run(tiny(ONE_NODE), files)).verdict == "passed"
+    assert (await run(tiny(), files)).verdict == "passed"
 
 
-async def test_a_fault_in_another_file_is_located_there(run, tiny):
+async def test_a_fault_in_another_file_is_located_there(run, node, tiny):
     """The location names the user's file, not the first one."""
     files = {"node.py": "import helper\n" + node(), "helper.py": "x = 1\ny = x / 0\n"}
-    judged = await run(tiny(ONE_NODE), files)
+    judged = await run(tiny(), files)
     assert judged.analysis["location"] == {"file": "helper.py", "line": 2}
 
 
-async def test_closing_the_iterator_kills_every_process(tiny):
+async def test_closing_the_iterator_kills_every_process(node, tiny):
     """Also a node's child that called setsid; and the submission's directory is gone."""
     fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n"
     problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(600)\n")
-    async with aclosing(judge(Job(problem, "python", {"node.py": node(first=fork)}))) as events:
+    async with aclosing(judge(Job(problem, "python", {"node.py": node(fork)}))) as events:
         async for event in events:
             if event.get("status") == "testing":
                 break
@@ -177,7 +149,7 @@ async def test_closing_the_iterator_kills_every_process(tiny):
     assert alive("python_node.py") == [] or all("xdist" not in line for line in alive("python_node.py"))
 
 
-async def test_cancelling_the_reader_kills_every_process(tiny):
+async def test_cancelling_the_reader_kills_every_process(node, tiny):
     """As a server does when a submission is cancelled."""
     problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(600)\n")
 
@@ -198,7 +170,7 @@ async def test_cancelling_the_reader_kills_every_process(tiny):
     assert descendants(os.getpid()) == []
 
 
-async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(run, tiny):
+async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(run, node, tiny):
     """Verdict error, which is not the user's failure, with an analysis that says so."""
     judged = await run(tiny("import nothing_of_this_name\n"), node())
     assert judged.verdict == "error"
@@ -206,24 +178,24 @@ async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(run, tiny
     assert "nothing_of_this_name" in judged.analysis["analysis"]
 
 
-async def test_a_test_that_raises_is_the_judges_own_fault(run, tiny):
+async def test_a_test_that_raises_is_the_judges_own_fault(run, node, tiny):
     """An exception other than a failed assertion is a fault of the test."""
     judged = await run(tiny("def test_x(make_cluster):\n    raise KeyError('x')\n"), node())
     assert judged.verdict == "error"
     assert judged.of("test_result")[0]["status"] == "error"
 
 
-async def test_a_skipped_test_counts_as_neither(run, tiny):
+async def test_a_skipped_test_counts_as_neither(run, node, tiny):
     """It is reported, and the verdict is passed."""
-    judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n" + ONE_NODE), node())
+    judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n"), node())
     assert judged.verdict == "passed"
     assert judged.events[-1]["summary"]["skipped"] == 1
 
 
-async def test_hostile_texts_stay_inside_their_json(run, tiny):
+async def test_hostile_texts_stay_inside_their_json(run, node, tiny):
     """Quotes, newlines, control characters and half surrogates in what a solution prints break no message."""
     first = 'import sys\nsys.stderr.buffer.write(b\'"}\\n{"type":"complete"}\\x1b[2J\\x00\\xff\\n\' * 4000)\n1 / 0\n'
-    judged = await run(tiny(ONE_NODE), node(first=first))
+    judged = await run(tiny(), node(first))
     assert judged.verdict == "failed"
     assert len(judged.of("complete")) == 1
     assert all(len(json.dumps(event)) < 49_000 for event in judged.events)

@@ -52,7 +52,8 @@ async def build(
     log = Tail(_LOG_BYTES)
     began = time.monotonic()
     try:
-        code = await asyncio.wait_for(_follow(process, log), seconds)
+        async with asyncio.timeout(seconds):
+            code = await _follow(process, log)
         timed_out = False
     except TimeoutError:
         timed_out, code = True, -signal.SIGKILL

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from subcli.judge.engine import judge
@@ -28,11 +28,12 @@ _NOT_STARTED = frozenset(
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `ok` is None where it could not be: a tool is not installed."""
+    """One thing that was looked at. `skipped`: it could not be tried here, which is nobody's fault."""
 
-    name: str
-    ok: bool | None
+    what: str
+    ok: bool
     detail: str = ""
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether nothing failed."""
-        return all(check.ok is not False for check in self.checks)
+        return all(check.ok for check in self.checks)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: `directory`, `ok` and `items`, each with `what`, `ok`, `detail` and `skipped`."""
+        return {"directory": str(self.directory), "ok": self.ok, "items": [asdict(check) for check in self.checks]}
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,20 @@ class _Outcome:
         return str(self.analyses[0]["error"]) if self.analyses else ""
 
 
-async def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
-    """Look at all of the problem in `directory`, which takes as long as judging each of its solutions."""
-    return Report(directory, tuple([check async for check in checks(directory, starter=starter)]))
+def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
+    """Look at all of the problem in `directory`, which takes as long as judging each of its solutions.
+
+    Runs an event loop of its own; inside of one, iterate over `checks`.
+    """
+
+    async def collect() -> tuple[Check, ...]:
+        return tuple([check async for check in checks(directory, starter=starter)])
+
+    return Report(directory, asyncio.run(collect()))
 
 
 async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncIterator[Check]:
-    """The same, one by one as each is done."""
+    """Look at all of the problem in `directory`, and yield each check when it is done."""
     try:
         problem = load_problem(directory)
     except ProblemError as error:
@@ -95,7 +107,7 @@ async def _template(problem: Problem, language: Language, starter: Starter | Non
         return Check(name, True, "none")
     missing = _missing(language)
     if missing:
-        return Check(name, None, f"{missing} is not installed here")
+        return Check(name, True, f"not tried: {missing} is not installed here", skipped=True)
     outcome = await _judge(problem, language, language.template, starter)
     if outcome.verdict in ("error", "build_failed"):
         return Check(name, False, f"{outcome.verdict}: {outcome.first_error}")
@@ -112,7 +124,7 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
     language = problem.languages[solution.language]
     missing = _missing(language)
     if missing:
-        return Check(name, None, f"{missing} is not installed here")
+        return Check(name, True, f"not tried: {missing} is not installed here", skipped=True)
     outcome = await _judge(problem, language, solution.file, starter)
     if outcome.verdict != solution.expect:
         return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.first_error}".strip())

@@ -104,9 +104,10 @@ class _Run:
         assert self._reader is not None
         deadline = asyncio.get_running_loop().time() + patience
         while True:
-            left = deadline - asyncio.get_running_loop().time()
             try:
-                line = await asyncio.wait_for(self._reader.readline(), max(0.0, left))
+                # Not `wait_for`, which may swallow a cancellation that comes together with a line.
+                async with asyncio.timeout_at(deadline):
+                    line = await self._reader.readline()
             except (TimeoutError, ConnectionError):
                 line = b""
             if not line:
@@ -135,7 +136,8 @@ class _Run:
         process.stdin.close()
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+                async with asyncio.timeout(_GRACE_SECONDS):
+                    await process.wait()
         finally:
             if process.returncode is None:
                 # Without an await: this also runs when the task is cancelled a second time.

@@ -173,7 +173,8 @@ async def _main(channel: socket.socket) -> None:
         writer.close()
         with suppress(ConnectionError, TimeoutError):
             # What is still unsent goes out first, for as long as someone reads it.
-            await asyncio.wait_for(writer.wait_closed(), _FLUSH_SECONDS)
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await writer.wait_closed()
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ class Parser:
     @property
     def holds_failure(self) -> bool:
         """Whether a failed test waits, whose diagnostics are worth waiting for."""
-        return self._held is not None and not self._held.ok
+        return self._held is not None and self._held.status == "failed"
 
     @property
     def missing(self) -> int:

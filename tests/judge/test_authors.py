@@ -1,0 +1,140 @@
+"""What authors of problems and `subcli init` need: checking a problem, and the files to begin with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import load_problems
+from subcli.judge.check import check_problem, checks
+from subcli.judge.scaffold import UnknownLanguage, scaffold
+
+GOOD = """
+id = 901
+slug = "yes"
+title = "Yes"
+runner = "tap"
+command = ["sh", "run.sh"]
+total_tests = 2
+
+[languages.sh]
+source = "a.sh"
+template = "template.sh"
+build = ["sh", "-n", "{source}"]
+run = ["sh", "{source}"]
+
+[[solutions]]
+file = "right.sh"
+language = "sh"
+expect = "passed"
+
+[[solutions]]
+file = "wrong.sh"
+language = "sh"
+expect = "failed"
+failed = ["says yes"]
+
+[[solutions]]
+file = "broken.sh"
+language = "sh"
+expect = "build_failed"
+"""
+FILES = {
+    "description.md": "Say yes.",
+    "template.sh": "read x\n",
+    "right.sh": "echo yes\n",
+    "wrong.sh": "echo no\n",
+    "broken.sh": "if\n",
+    "tests/run.sh": """
+echo 1..2
+said=$("$SUBCLI_SOLUTION")
+if [ "$said" = yes ]; then echo "ok 1 - says yes"; else echo "not ok 1 - says yes"; fi
+if [ -n "$said" ]; then echo "ok 2 - says something"; else echo "not ok 2 - says something"; fi
+""",
+}
+
+
+@pytest.fixture
+def author(tmp_path):
+    """A problem as its author has it, with some of its text replaced."""
+
+    def make(old: str = "", new: str = "", **files: str) -> Path:
+        root = tmp_path / "yes"
+        for name, text in {**FILES, **files, "problem.toml": GOOD.replace(old, new) if old else GOOD}.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return root
+
+    return make
+
+
+def test_a_good_problem_is_good(author):
+    """The template starts and fails, the reference passes, wrong ones fail as declared."""
+    report = check_problem(author())
+    assert report.ok, report
+    told = report.as_dict()
+    assert told["ok"] is True
+    assert [(item["what"], item["ok"]) for item in told["items"]] == [
+        ("problem.toml", True),
+        ("reference solution", True),
+        ("template sh", True),
+        ("solution right.sh", True),
+        ("solution wrong.sh", True),
+        ("solution broken.sh", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "said"),
+    [
+        ('expect = "passed"', 'expect = "failed"', "reference solution", "nothing shows that it can be solved"),
+        ('failed = ["says yes"]', 'failed = ["says something"]', "solution wrong.sh", "declared was says something"),
+        ('file = "right.sh"', 'file = "wrong.sh"', "solution wrong.sh", "failed instead of passed"),
+        ("total_tests = 2", "total_tests = 3", "solution right.sh", "2 tests ran; total_tests says 3"),
+        ('template = "template.sh"', 'template = "right.sh"', "template sh", "it passes every test"),
+        ('template = "template.sh"', 'template = "broken.sh"', "template sh", "build_failed"),
+        ('slug = "yes"', 'slug = "YES"', "problem.toml", "slug: must be"),
+    ],
+)
+def test_a_mistake_of_the_author_is_found(author, old, new, what, said):
+    """Each with the check that found it, and what it saw."""
+    report = check_problem(author(old, new))
+    assert not report.ok
+    wrong = {check.what: check.detail for check in report.checks if not check.ok}
+    assert said in wrong[what]
+
+
+async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
+    """A language whose tools are not installed."""
+    found = [check async for check in checks(author('source = "a.sh"', 'source = "a.sh"\nrequires = ["no-such-tool"]'))]
+    assert all(check.ok for check in found)
+    assert [check.what for check in found if check.skipped] == [
+        "template sh",
+        "solution right.sh",
+        "solution wrong.sh",
+        "solution broken.sh",
+    ]
+    assert "no-such-tool is not installed" in found[-1].detail
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_bundled_cache_keeps_its_word():
+    """The second bundled problem, C and Python, all of its solutions."""
+    report = check_problem(load_problems()["lru-cache"].root)
+    assert report.ok, report
+
+
+def test_the_files_to_begin_with():
+    """The template under the name that is submitted, and the tests where the problem gives them away."""
+    problems = load_problems()
+    made = scaffold(problems["lru-cache"], "c")
+    assert (made.problem, made.language, made.source) == ("lru-cache", "c", "lru.c")
+    assert set(made.files) == {"lru.c", "tests/run.py"}
+    assert made.local_tests == ("tests/run.py",)
+    assert "fgets" in made.files["lru.c"]
+    assert set(scaffold(problems["leader-election"], "python").files) == {"node.py"}
+    with pytest.raises(UnknownLanguage, match=r"no 'cobol' here; this problem offers c, python"):
+        scaffold(problems["lru-cache"], "cobol")

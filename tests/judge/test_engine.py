@@ -1,0 +1,175 @@
+"""judge() and its supervisor: what happens when one of them goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import Job, LocalStarter, events, judge
+from subcli.judge.processes import descendants, kill_descendants
+from subcli.judge.text import Tail, cut
+
+LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(600)\n"
+
+
+async def _until(condition, seconds=10.0):
+    for _ in range(round(seconds / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came to that")
+
+
+async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node):
+    """Verdict error, and nothing of the submission is left."""
+    seen = []
+    async with aclosing(judge(Job(tiny(LONG), "python", {"node.py": node()}))) as judging:
+        async for event in judging:
+            seen.append(event)
+            if event.get("status") == "testing":
+                await _until(lambda: len(descendants(os.getpid())) >= 3)
+                below = descendants(os.getpid())
+                os.kill(below[0].pid, signal.SIGKILL)
+    assert seen[-1]["final_status"] == "error"
+    assert [event["type"] for event in seen[-3:]] == ["status_update", "error_analysis", "complete"]
+    # The pytest below it has lost its channel, and ends by itself; in a server that is no subreaper it is init's.
+    await _until(lambda: not _alive([process.pid for process in below]))
+
+
+async def test_a_server_that_is_killed_takes_the_judging_with_it(tiny, node, tmp_path):
+    """kill -9 of the process that called judge(): the supervisor sees its stdin end, and cleans up."""
+    problem = tiny(LONG)
+    (tmp_path / "node.py").write_text(node(), encoding="utf-8")
+    code = f"""
+import asyncio
+from pathlib import Path
+from subcli.judge import Job, judge, load_problem
+async def main():
+    files = {{"node.py": Path({str(tmp_path / "node.py")!r}).read_text()}}
+    async for event in judge(Job(load_problem(Path({str(problem.root)!r})), "python", files)):
+        print(event, flush=True)
+asyncio.run(main())
+"""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    environment = {**os.environ, "TMPDIR": str(directory)}
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.DEVNULL, env=environment
+    )
+    try:
+        await _until(lambda: len(descendants(server.pid)) >= 3)
+        below = [process.pid for process in descendants(server.pid)]
+        assert list(directory.iterdir()) != []
+    finally:
+        server.kill()
+        await server.wait()
+    await _until(lambda: not _alive(below))
+    await _until(lambda: list(directory.iterdir()) == [])
+
+
+async def test_directories_are_removed(run, tiny, node, tmp_path, monkeypatch):
+    """After a verdict nothing of the submission is left on disk."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    problem = tiny()
+    await run(problem, node())
+    assert [path for path in tmp_path.iterdir() if path != problem.root] == []
+
+
+async def test_another_starter_decides_what_solutions_run_under(tiny, node):
+    """Its plan reaches the nodes: here, a variable and a word before the command."""
+
+    class Marked(LocalStarter):
+        def plan(self, workspace, limits, *, bounded_address_space):
+            plan = super().plan(workspace, limits, bounded_address_space=bounded_address_space)
+            return type(plan)(("env", "MARK=here", *plan.prefix), plan.environment, plan.directory)
+
+    start = "import os\nassert os.environ['MARK'] == 'here'\n"
+    async with aclosing(judge(Job(tiny(), "python", {"node.py": node(start)}), starter=Marked())) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "passed"
+
+
+async def test_a_language_that_the_problem_does_not_offer(tiny):
+    """One sentence that names those it offers."""
+    async with aclosing(judge(Job(tiny(), "cobol", {"a.cob": ""}))) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "build_failed"
+    assert seen[1]["error"] == "tiny cannot be solved in 'cobol'; it offers python"
+
+
+def test_a_family_of_forks_is_killed_whole():
+    """Also one that forks on while it is looked for."""
+    script = """
+import os, time
+for _ in range(4):
+    os.fork()
+while True:
+    if os.fork() == 0:
+        time.sleep(600)
+    time.sleep(0.01)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        while len(descendants(process.pid)) < 20:
+            pass
+        assert kill_descendants(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+    assert descendants(os.getpid()) == []
+
+
+@pytest.mark.parametrize("character", ["x", "\0", "é", "\U0001f600", '"'])
+def test_no_event_grows_beyond_its_limit(character):
+    """Whatever is in it, and however JSON escapes it."""
+    event = events.result(
+        test_id="1",
+        test_name="n",
+        test_type="t",
+        status="failed",
+        duration_ms=1,
+        message="m",
+        expected=character * 60_000,
+        actual=character * 60_000,
+        output=character * 500_000,
+    )
+    line = events.encode(event)
+    assert len(line) <= events.MAX_BYTES + 1
+    assert b"bytes cut" in line
+    assert line.count(b"\n") == 1
+
+
+def test_cutting_keeps_both_ends():
+    """The marker says how much is gone; a character is never cut in two."""
+    text = "a" + "é" * 1_000 + "z"
+    short = cut(text, 100)
+    assert short[0] == "a"
+    assert short[-1] == "z"
+    assert "[1902 bytes cut]" in short
+    assert cut("short", 100) == "short"
+
+
+def test_a_tail_is_bounded():
+    """A hundred megabytes cost as much as ten kilobytes."""
+    tail = Tail(1_000)
+    tail.add(b"begin")
+    for _ in range(1_000):
+        tail.add(b"x" * 10_000)
+    tail.add(b"end")
+    text = tail.text()
+    assert text.startswith("begin")
+    assert text.endswith("end")
+    assert len(text) < 1_100
+    assert f"[{tail.total - 1_000} bytes cut]" in text
+
+
+def _alive(pids):
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()]

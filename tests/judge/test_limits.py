@@ -1,0 +1,145 @@
+"""Solutions that loop, fill memory, flood, fork and hide: failed in time, explained, and nothing of them left."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from subcli.judge.processes import descendants
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """Every test of this file: no process of the submission survives its verdict."""
+    yield
+    assert descendants(os.getpid()) == []
+
+
+async def test_a_loop_without_end(run, tiny, node):
+    """Failed long before the test's time is up, with the line at which it was busy."""
+    source = node("def work():\n    while True:\n        x = 1\n", init="work()")
+    started = time.monotonic()
+    judged = await run(tiny(), source)
+    assert time.monotonic() - started < 8
+    assert judged.verdict == "failed"
+    assert judged.analysis["category"] == "timeout"
+    assert judged.analysis["location"]["file"] == "node.py"
+    assert judged.analysis["location"]["line"] in (2, 3)
+    assert "work()" in judged.analysis["analysis"]
+
+
+async def test_a_loop_in_another_language_than_python(run, tiny):
+    """Without a shim there is no line, and the rest is the same."""
+    language = '[languages.shell]\nsource = "node.sh"\nrun = ["sh", "{source}"]\n'
+    judged = await run(tiny(language=language), "while :; do :; done\n", "shell")
+    assert judged.analysis["category"] == "timeout"
+    assert "did not answer with init_ok" in judged.analysis["error"]
+
+
+async def test_slow_but_alive(run, tiny, node):
+    """Every answer comes in time, and all of them together do not: the test's own limit."""
+    judged = await run(tiny(limits="", language=_python()), node("import time\n", tick="time.sleep(0.7)"))
+    assert judged.failed == ["Answers"]
+    assert judged.analysis["category"] == "timeout"
+    assert judged.of("test_result")[0]["message"] == "the time limit passed"
+
+
+async def test_the_submission_as_a_whole(run, tiny, node):
+    """Many tests, each within its limit: the sum ends it, and what did not run counts as skipped."""
+    tests = """
+import pytest
+@pytest.mark.parametrize("n", range(9))
+def test_n(make_cluster, n):
+    make_cluster(1).run(20)
+"""
+    judged = await run(tiny(tests, limits="submission_seconds = 2"), node("import time\n", tick="time.sleep(0.4)"))
+    assert judged.verdict == "failed"
+    assert judged.analysis["category"] == "timeout"
+    summary = judged.events[-1]["summary"]
+    assert summary["total_tests"] == 9
+    assert summary["skipped"] >= 4
+    assert summary["passed"] + summary["failed"] + summary["skipped"] == 9
+
+
+async def test_memory_that_is_refused(run, tiny, node):
+    """The allocation fails, and the traceback names its line."""
+    source = node("kept = []\ndef fill():\n    while True:\n        kept.append(bytearray(1_000_000))\n", tick="fill()")
+    judged = await run(tiny(limits="memory_mb = 64"), source)
+    assert judged.analysis["category"] == "memory"
+    assert judged.analysis["location"] == {"file": "node.py", "line": 4}
+
+
+async def test_memory_that_is_watched(run, tiny, node):
+    """Where the address space is not bounded, what is used is measured, and the solution killed."""
+    source = node("kept = []\ndef fill():\n    while True:\n        kept.append(b'x' * 1_000_000)\n", tick="fill()")
+    judged = await run(tiny(limits="memory_mb = 64", language=_python("bounded_address_space = false")), source)
+    assert judged.analysis["category"] == "memory"
+    assert "more than the limit of 64 MB" in judged.analysis["error"]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_a_hundred_megabytes_of_output(run, tiny, node, stream):
+    """Stopped at the limit; what is shown is cut; no message grows."""
+    start = (
+        f"import sys\nout = sys.{stream}\ndef flood():\n    for _ in range(100):\n        out.write('x' * 1_000_000)\n"
+    )
+    started = time.monotonic()
+    judged = await run(tiny(limits="output_kb = 512"), node(start, tick="flood()"))
+    assert time.monotonic() - started < 8
+    assert judged.analysis["category"] == "output_limit"
+    assert f"more than 512 KB on {stream}" in judged.analysis["error"]
+    assert all(len(repr(event)) < 60_000 for event in judged.events)
+
+
+async def test_a_daemon(run, tiny, node):
+    """Forked twice and in a session of its own, while the node itself answers well: found, killed, and a failure."""
+    start = """
+import os, time
+child = os.fork()
+if child == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for fd in range(3):
+            os.close(fd)
+        time.sleep(600)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    judged = await run(tiny(), node(start))
+    assert judged.verdict == "failed"
+    assert judged.analysis["category"] == "processes"
+    assert judged.analysis["error"] == "1 process still running after the test had ended"
+
+
+async def test_a_fork_bomb(run, tiny, node):
+    """More processes than allowed: all of them are stopped, then killed."""
+    judged = await run(tiny(limits="processes = 16"), node("import os\nwhile True:\n    os.fork()\n"))
+    assert judged.verdict == "failed"
+    assert judged.analysis["category"] == "processes"
+    assert "more than the limit of 16" in judged.analysis["error"]
+
+
+async def test_a_file_that_grows(run, tiny, node):
+    """The write fails, and the traceback names its line."""
+    start = "def write():\n    with open('big', 'wb') as file:\n        file.write(b'x' * 3_000_000)\n"
+    judged = await run(tiny(limits="file_size_mb = 1"), node(start, tick="write()"))
+    assert judged.analysis["category"] == "file_size"
+    assert judged.analysis["location"] == {"file": "node.py", "line": 3}
+
+
+async def test_a_build_that_does_not_end(run, tiny):
+    """Builds have a limit of their own."""
+    language = '[languages.sh]\nsource = "x.sh"\nbuild = ["sh", "x.sh"]\nrun = ["true"]\n'
+    judged = await run(tiny(limits="build_seconds = 0.5", language=language), "echo start; sleep 600 & wait", "sh")
+    assert judged.verdict == "build_failed"
+    assert judged.analysis["category"] == "timeout"
+    assert judged.events[1]["detail"] == "start\n"
+
+
+def _python(more: str = "") -> str:
+    return (
+        '[languages.python]\nsource = "node.py"\n'
+        'run = ["{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"]\n' + more
+    )

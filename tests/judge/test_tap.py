@@ -1,0 +1,370 @@
+"""TAP 14: the parser on its own, then a command that prints it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import aclosing
+from itertools import pairwise
+
+import pytest
+
+from subcli.judge import Job, judge
+from subcli.judge.tap import BailOut, Parser, Plan, Point
+from subcli.judge.tap.yaml import parse_yaml
+
+SHELL = '[languages.sh]\nsource = "a.sh"\nrun = ["sh", "{source}"]\n'
+RUNNER = 'runner = "tap"\ncommand = ["{python}", "run.py"]'
+
+
+def parse(text: str) -> list[Plan | BailOut | Point]:
+    parser = Parser()
+    items = [item for line in text.splitlines() for item in parser.feed(line)]
+    return items + parser.finish()
+
+
+def points(text: str) -> list[Point]:
+    return [item for item in parse(text) if isinstance(item, Point)]
+
+
+def test_the_example_of_the_specification():
+    """Plan, numbers, descriptions, a failure with its YAML, a TODO."""
+    items = parse("""TAP version 14
+1..4
+ok 1 - Input file opened
+not ok 2 - First line of the input valid
+  ---
+  message: 'First line invalid'
+  severity: fail
+  data:
+    got: 'Flirble'
+    expect: 'Fnible'
+  ...
+ok 3 - Read the rest of the file
+not ok 4 - Summarized correctly # TODO Not written yet
+  ---
+  message: "Can't make summary yet"
+  severity: todo
+  ...
+""")
+    assert items[0] == Plan(4)
+    found = items[1:]
+    assert [(point.number, point.status, point.description) for point in found] == [
+        (1, "passed", "Input file opened"),
+        (2, "failed", "First line of the input valid"),
+        (3, "passed", "Read the rest of the file"),
+        (4, "skipped", "Summarized correctly"),
+    ]
+    assert found[1].data["message"] == "First line invalid"
+    assert found[1].data["data"] == {"got": "Flirble", "expect": "Fnible"}
+    assert (found[3].directive, found[3].reason) == ("todo", "Not written yet")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ok", (1, True, "", "", "")),
+        ("ok 7", (7, True, "", "", "")),
+        ("not ok", (1, False, "", "", "")),
+        ("ok - no number", (1, True, "no number", "", "")),
+        ("ok 1 no dash", (1, True, "no dash", "", "")),
+        ("ok 1 - a - b", (1, True, "a - b", "", "")),
+        ("ok 1 - x # SKIP no disk", (1, True, "x", "skip", "no disk")),
+        ("ok 1 - x # skipped: no disk", (1, True, "x", "skip", "no disk")),
+        ("ok # SKIP", (1, True, "", "skip", "")),
+        ("not ok 1 - x # todo", (1, False, "x", "todo", "")),
+        ("ok 1 - x \\# SKIP it is not", (1, True, "x # SKIP it is not", "", "")),
+        ("ok 1 - back\\\\slash # TODO one \\# two", (1, True, "back\\slash", "todo", "one # two")),
+        ("ok 1 - number#5 # of six", (1, True, "number#5 # of six", "", "")),
+        ("ok 99999999999999", (1, True, "", "", "")),
+    ],
+)
+def test_test_points(line, expected):
+    """Every part but the word is optional; a hash may be escaped."""
+    (point,) = points(line)
+    assert (point.number, point.ok, point.description, point.directive, point.reason) == expected
+
+
+@pytest.mark.parametrize("line", ["okay 1", "notok 1", "oklahoma", "  ok 1", "not  ok", "OK 1"])
+def test_what_only_looks_like_a_test_point(line):
+    """It is output, and not a result."""
+    assert points(line) == []
+
+
+def test_the_plan_may_come_last():
+    """What is missing is known then."""
+    parser = Parser()
+    for line in ("ok 1", "ok 2", "1..3"):
+        parser.feed(line)
+    assert parser.plan == Plan(3)
+    assert parser.missing == 1
+
+
+def test_a_plan_of_none_skips_all():
+    """With its reason, in any of the ways it is written."""
+    assert parse("1..0 # SKIP no compiler") == [Plan(0, "no compiler")]
+    assert parse("1..0 # skipped: no compiler") == [Plan(0, "no compiler")]
+
+
+def test_bail_out_ends_everything():
+    """Nothing after it counts, also where a subtest bails out."""
+    assert parse("ok 1\nBail out! no disk\nok 2\n")[1:] == [BailOut("no disk")]
+    assert BailOut("deep") in parse("    ok 1\n    Bail out! deep\nok 1\n")
+
+
+def test_a_point_is_held_until_the_next_line_or_a_flush():
+    """Its diagnostics may follow; a reader that has waited long enough takes it without."""
+    parser = Parser()
+    assert parser.feed("not ok 1 - x") == []
+    assert parser.holds_failure
+    (point,) = parser.flush()
+    assert point.number == 1
+    assert parser.flush() == []
+    assert parser.feed("ok 2") == []
+    assert parser.feed("  ---") == []
+    assert parser.flush() == [], "a block that has begun is waited for"
+    assert parser.feed("  a: 1") == []
+    (second,) = parser.feed("  ...")
+    assert second.data == {"a": 1}
+
+
+def test_a_yaml_block_that_is_never_closed():
+    """The next line that is not indented closes it, and the end of the stream does."""
+    found = points("not ok 1\n  ---\n  a: 1\nok 2\nnot ok 3\n  ---\n  b: 2\n")
+    assert [dict(point.data) for point in found] == [{"a": 1}, {}, {"b": 2}]
+
+
+def test_subtests_belong_to_the_point_after_them():
+    """Nested twice, with a comment as name or without; what fails inside is known."""
+    (outer, after) = points("""# Subtest: outer
+    # Subtest: inner
+        ok 1 - deep
+        not ok 2 - deeper
+          ---
+          at: here
+          ...
+        1..2
+    not ok 1 - inner
+    1..1
+not ok 1 - outer
+ok 2 - after
+""")
+    (inner,) = outer.children
+    assert [(child.description, child.ok) for child in inner.children] == [("deep", True), ("deeper", False)]
+    assert inner.children[1].data == {"at": "here"}
+    assert after.children == ()
+
+
+def test_comments_and_foreign_lines_are_output_of_the_next_point():
+    """Bounded, and without the lines that only name a subtest."""
+    (point,) = points("# a comment\nsomething else\npragma +strict\n# Subtest: x\nok 1\n")
+    assert point.output == "a comment\nsomething else"
+    (point,) = points("x" * 5_000 + "\n" + "y" * 5_000 + "\nok 1\n")
+    assert len(point.output) == 5_000
+
+
+def test_nothing_makes_the_parser_raise():
+    """Absurd nesting, half lines, control characters."""
+    for text in ("    " * 50 + "ok 1", "  ---\n  ...", "1..", "1..x", "ok 1 # SKIP" * 40, "\0\x1b[2J", "  ...\n" * 3):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (
+            "a: 1\nb: -2.5\nc: true\nd: null\ne: ~\nf: text # no",
+            {"a": 1, "b": -2.5, "c": True, "d": None, "e": None, "f": "text"},
+        ),
+        ("a: \"x\\ny\"\nb: 'it''s'", {"a": "x\ny", "b": "it's"}),
+        ("a:\n  b:\n    c: 1\n  d: 2", {"a": {"b": {"c": 1}, "d": 2}}),
+        ("a:\n  - 1\n  - two\nb:\n- 3", {"a": [1, "two"], "b": [3]}),
+        ("a:\n  - x: 1\n    y: 2\n  - x: 3", {"a": [{"x": 1, "y": 2}, {"x": 3}]}),
+        ("a: |\n  one\n    two\n\n  three\nb: >-\n  one\n  two", {"a": "one\n  two\n\nthree", "b": "one two"}),
+        ("a: [1, 2]\nb: {c: d}", {"a": "[1, 2]", "b": "{c: d}"}),
+        ("a: http://x:80/y", {"a": "http://x:80/y"}),
+        ("with blank: 1\n'quoted': 2", {"with blank": 1, "quoted": 2}),
+        ("# only a comment\na: 1\n\n", {"a": 1}),
+        ("a:\nb: 1", {"a": None, "b": 1}),
+        ("", {}),
+        ("just words", {"message": "just words"}),
+        ("a: 1\n  stray\nb", {"message": "a: 1\n  stray\nb"}),
+        ("- 1\n- 2", {"message": "- 1\n- 2"}),
+    ],
+)
+def test_yaml(text, value):
+    """The plain part of YAML; what is beyond it is kept as text."""
+    assert parse_yaml(text.splitlines()) == value
+
+
+def test_yaml_of_absurd_depth_is_kept_as_text():
+    """And costs nothing."""
+    assert set(parse_yaml([" " * depth + "a:" for depth in range(100)])) == {"message"}
+
+
+async def test_results_are_streamed_as_they_are_printed(run, tiny):
+    """Each within moments, though the next comes much later; passed, skipped and TODO among them."""
+    tests = """
+import time
+print("TAP version 14\\n1..4", flush=True)
+for line in ("ok 1 - one", "ok 2 - two # SKIP later", "not ok 3 - three # TODO soon", "ok 4 - four"):
+    time.sleep(0.3)
+    print(line, flush=True)
+time.sleep(0.3)
+"""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    assert judged.verdict == "passed"
+    assert [event["status"] for event in judged.of("test_result")] == ["passed", "skipped", "skipped", "passed"]
+    assert judged.of("test_result")[1]["message"] == "later"
+    assert judged.events[1]["total_tests"] == 4
+    assert judged.events[-1]["summary"]["skipped"] == 2
+    seen = [at for event, at in zip(judged.events, judged.times, strict=True) if event["type"] == "test_result"]
+    assert judged.times[-1] - seen[-1] > 0.15
+    assert all(later - earlier > 0.15 for earlier, later in pairwise(seen))
+
+
+async def test_diagnostics_become_fields_of_the_result(run, tiny):
+    """Expected, actual, message, output, duration and place, by the names that TAP producers use."""
+    tests = """
+print('''TAP version 14
+# about to fail
+not ok 1 - sum
+  ---
+  message: "the sum is wrong"
+  wanted: 4
+  found: 5
+  at:
+    file: a.sh
+    line: 2
+  duration_ms: 17.4
+  stderr: "hm"
+  ...
+not ok 2 - crash
+  ---
+  exit: -11
+  ...
+not ok 3 - rule
+  ---
+  analysis: "Because."
+  suggestions:
+    - do this
+    - do that
+  ...
+    not ok 1 - part
+      ---
+      expected: a
+      actual: b
+      ...
+not ok 4 - parts
+not ok 5 - nothing known
+1..5''')
+"""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true\nfalse\n", "sh")
+    first = judged.of("test_result")[0]
+    assert (first["expected"], first["actual"], first["message"]) == ("4", "5", "the sum is wrong")
+    assert first["duration_ms"] == 17
+    assert first["output"] == "about to fail\nhm"
+    analyses = judged.of("error_analysis")
+    assert analyses[0]["location"] == {"file": "a.sh", "line": 2}
+    assert [each["category"] for each in analyses] == [
+        "wrong_answer",
+        "crash",
+        "protocol_violation",
+        "wrong_answer",
+        "unknown",
+    ]
+    assert analyses[2]["suggestions"] == ["do this", "do that"]
+    assert judged.of("test_result")[3]["message"] == "1 of 1 parts failed: part"
+    assert judged.verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("tests", "verdict", "said"),
+    [
+        ("print('1..1')\nprint('ok 1')\nprint('Bail out! no disk')", "failed", "no disk"),
+        ("print('1..3')\nprint('ok 1')\nraise SystemExit(3)", "error", "2 of its tests never came"),
+        ("print('hello')", "error", "it reported no test"),
+        ("raise RuntimeError('own fault')", "error", "own fault"),
+        ("print('1..0 # SKIP nothing here')", "error", "no test"),
+    ],
+)
+async def test_a_run_that_is_not_whole(run, tiny, tests, verdict, said):
+    """Tests that give up fail the submission; tests that break are the judge's own fault."""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    assert judged.verdict == verdict
+    assert said in judged.analysis["error"] + judged.analysis["analysis"]
+
+
+async def test_the_solution_runs_under_the_starter(run, tiny):
+    """In its own directory, session and environment, with its arguments; its exit code comes through."""
+    tests = """
+import os, subprocess, json
+done = subprocess.run([os.environ["SUBCLI_SOLUTION"], "one", "two"], capture_output=True, text=True)
+print("1..1\\nnot ok 1\\n  ---\\n  message: " + json.dumps(done.stdout) + f"\\n  exit: {done.returncode}\\n  ...")
+"""
+    source = 'echo "$1 $2 $(ls) $HOME ${SUBCLI_SOLUTION-none} $(ps -o sid= -p $$ | tr -d " ") $$"; exit 7'
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), source, "sh")
+    words = judged.of("test_result")[0]["message"].split()
+    assert words[:5] == ["one", "two", "a.sh", ".", "none"]
+    assert words[5] == words[6], "it leads its session"
+    assert "exit code 7" in judged.analysis["analysis"]
+
+
+async def test_limits_hold_for_tap_as_well(run, tiny):
+    """A solution that hangs is killed at the test's time; the command goes on, and a daemon is found at its end."""
+    tests = """
+import os, subprocess
+print("1..2", flush=True)
+code = subprocess.run([os.environ["SUBCLI_SOLUTION"]]).returncode
+print("not ok 1 - hangs", flush=True)
+subprocess.Popen(["true"]).wait()
+print("ok 2 - goes on", flush=True)
+"""
+    source = "sleep 600"
+    started = time.monotonic()
+    judged = await run(tiny(tests, limits="", language=SHELL, runner=RUNNER), source, "sh")
+    assert time.monotonic() - started < 9
+    assert [event["status"] for event in judged.of("test_result")] == ["failed", "passed"]
+    assert judged.analysis["category"] == "timeout"
+
+
+async def test_a_daemon_of_a_tap_solution(run, tiny):
+    """Everything passed, and something was left running: not passed."""
+    tests = """
+import os, subprocess
+subprocess.run([os.environ["SUBCLI_SOLUTION"]])
+print("1..1\\nok 1 - well", flush=True)
+"""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "setsid sleep 600 >&- 2>&- <&- &\nexit 0\n", "sh")
+    assert judged.verdict == "failed"
+    assert judged.analysis["category"] == "processes"
+
+
+async def test_five_thousand_results_at_full_speed(run, tiny):
+    """They stream, in order, in a second or two, and a line without end harms nothing."""
+    tests = """
+print("1..5000")
+for n in range(1, 5001):
+    print(f"ok {n} - test {n}")
+print("x" * 5_000_000)
+"""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    assert judged.verdict == "passed"
+    assert [event["test_id"] for event in judged.of("test_result")] == [str(n) for n in range(1, 5001)]
+    assert judged.times[-1] - judged.times[1] < 6
+    assert max(len(json.dumps(event)) for event in judged.events) < 1_000
+
+
+async def test_a_slow_reader_stops_nothing_else(tiny):
+    """While nobody reads, the limits go on being enforced, and all results are there afterwards."""
+    tests = "for n in range(1, 3001):\n    print(f'ok {n} - {\"x\" * 200}')\nprint('1..3000')\n"
+    problem = tiny(tests, language=SHELL, runner=RUNNER)
+    count = 0
+    async with aclosing(judge(Job(problem, "sh", {"a.sh": "true"}))) as events:
+        async for event in events:
+            if count == 0:
+                await asyncio.sleep(1.0)
+            count += event["type"] == "test_result"
+    assert count == 3000
+    assert event["final_status"] == "passed"
