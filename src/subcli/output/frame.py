@@ -77,7 +77,7 @@ def _wide(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> Fr
     lines = _head(shot, now, left, roomy=room.roomy)
     rows = test_rows(shot.picture, left, room.lines - len(lines), compact=compact)
     why = analyses(shot.picture, width - left - _GUTTER_CELLS, room.lines)
-    return Frame(parts.indented(_beside(lines + rows, why, left)[: room.lines]), len(rows))
+    return Frame(parts.on_screen(_beside(lines + rows, why, left), columns, room.lines), len(rows))
 
 
 def _narrow(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> Frame:
@@ -91,7 +91,7 @@ def _narrow(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> 
     why = analyses(picture, text, max(left - 1 - wanted, left // 2))
     rows = test_rows(picture, width, left - (len(why) + 1 if why else 0), compact=compact)
     gap = [Line()] if rows and why else []
-    return Frame(parts.indented([*lines, *rows, *gap, *why][: room.lines]), len(rows))
+    return Frame(parts.on_screen([*lines, *rows, *gap, *why], columns, room.lines), len(rows))
 
 
 def _head(shot: Shot, now: float, width: int, *, roomy: bool) -> list[Line]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -43,6 +43,11 @@ _COUNT_STYLES: Final = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": 
 def indented(lines: Iterable[Line], by: int = MARGIN) -> list[Line]:
     """The same lines, further to the right."""
     return [Line().to(by).join(line) if line.cells else line for line in lines]
+
+
+def on_screen(lines: Sequence[Line], columns: int, height: int) -> list[Line]:
+    """Lines with their margin, as many and as much of them as the terminal has room for."""
+    return [line.cut(columns) for line in indented(lines[:height])]
 
 
 def submitted(submission_id: int, answer: dict[str, Any], width: int) -> Line:

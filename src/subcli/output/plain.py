@@ -38,7 +38,7 @@ class _Told:
         self.attempt = 1
         self.connection = Connection("connecting")
         self.open_before = False
-        self.ended = False
+        self.exit_code: int | None = None
 
 
 class PlainView:
@@ -89,7 +89,7 @@ class PlainView:
         """The verdict with its counts and the names of what failed, or why there is none."""
         told = self._told.get(ending.submission_id or 0)
         if told is not None:
-            told.ended = True
+            told.exit_code = ending.exit_code
         picture = told.source.snapshot() if told is not None else None
         if ending.verdict is not None and picture is not None:
             for line in summary.closing(picture, ending.verdict):
@@ -105,7 +105,7 @@ class PlainView:
         if now - self._spoke < SILENCE_S:
             return
         for submission_id, told in self._told.items():
-            if not told.ended:
+            if told.exit_code is None:
                 self._tell(submission_id, Line(self._still(told, now), QUIET))
         self._spoke = now
 
@@ -120,7 +120,10 @@ class PlainView:
         """Nothing."""
 
     def close(self) -> None:
-        """Hand the last line over."""
+        """How many passed, if there were several; and hand the last line over."""
+        if len(self._told) > 1:
+            passed = sum(1 for told in self._told.values() if told.exit_code == 0)
+            self._write(None, Line(f"{passed} of {len(self._told)} submissions passed"))
         self.flush()
 
     # -- changes ----------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ class PlainView:
         if took:
             line.put(f" ({took})", QUIET)
         if mark.word == "skipped":
-            line.put(" skipped", QUIET)
+            line.put(" (skipped)", QUIET)
         why = clip(details.reason(result), _LONG)
         if why:
             line.put(": ").put(why, mark.style)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from subcli.errors import InterruptedByUser
 from subcli.output import details, parts, words
 from subcli.output.lines import Line, clip, wrap
-from subcli.output.theme import BAD, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
+from subcli.output.theme import BAD, DETACHED, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
 from subcli.output.view import Ending
 from subcli.protocol import Complete, ErrorAnalysis, Summary, TestResult
 from subcli.submission import Submission
@@ -49,6 +50,13 @@ def _all_passed(summary: Summary) -> bool:
     return bool(
         summary.passed and not summary.failed and not summary.skipped and summary.total_tests in (None, summary.passed)
     )
+
+
+def ending_mark(ending: Ending) -> Mark:
+    """The mark of how one submission ended."""
+    if ending.verdict is not None:
+        return verdict_mark(ending.verdict.final_status)
+    return DETACHED if isinstance(ending.error, InterruptedByUser) else NO_VERDICT
 
 
 def _verdict_line(picture: Submission, verdict: Complete) -> Line:
@@ -175,7 +183,8 @@ def fault(ending: Ending, picture: Submission | None, width: int, *, badge: bool
     error = ending.error
     if error is None:
         return []
-    heading = parts.badge(NO_VERDICT) if badge else _named(NO_VERDICT)
+    mark = ending_mark(ending)
+    heading = parts.badge(mark) if badge else Line(f"{mark.glyph} {mark.word}", mark.style)
     if picture is not None:
         heading.put("  ").join(parts.title(picture, width - heading.cells - 2, strong=False))
     lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, 12)], 2)]
@@ -185,7 +194,3 @@ def fault(ending: Ending, picture: Submission | None, width: int, *, badge: bool
         if command not in error.hint:
             lines.append(Line("  ").join(next_commands([command])))
     return lines
-
-
-def _named(mark: Mark) -> Line:
-    return Line(f"{mark.glyph} {mark.word}", mark.style)

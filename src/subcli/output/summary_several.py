@@ -8,7 +8,6 @@ from typing import Final
 from subcli.output import parts, summary
 from subcli.output.frame import Shot
 from subcli.output.lines import Line, clip
-from subcli.output.overview import ending_mark
 from subcli.output.printable import one_line
 from subcli.output.theme import QUIET, verdict_mark
 from subcli.output.view import Ending
@@ -54,7 +53,7 @@ def _table(shots: Sequence[Shot], width: int) -> list[Line]:
         line = Line("- " if ending is None else "")
         told = ""
         if ending is not None:
-            mark = ending_mark(ending)
+            mark = summary.ending_mark(ending)
             line.put(f"{mark.glyph} ", mark.style)
             told = one_line(ending.error.message, 300) if ending.error is not None else ""
             if ending.verdict is not None:

@@ -84,6 +84,7 @@ _VERDICTS: Final = {
     "error": Mark(FAULT, WARN_STRONG, "error of the judge", WARN_BADGE),
 }
 NO_VERDICT: Final = Mark(FAULT, WARN_STRONG, "no verdict", WARN_BADGE)
+DETACHED: Final = Mark(SKIP, WARN_STRONG, "detached", WARN_BADGE)
 
 
 def test_mark(status: str) -> Mark:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from script import NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS, Stage, many, ten
-
 from subcli.errors import InterruptedByUser, NetworkError
+
+from .script import NAMES, TWICE, Stage, many, ten
 
 
 def start(stage: Stage) -> None:
@@ -161,7 +161,7 @@ def lost_end(stage: Stage) -> None:
 def left_end(stage: Stage) -> None:
     half(stage)
     stage.pass_time(0.1)
-    stage.fail(InterruptedByUser("interrupted; judging goes on", hint="subcli watch 12"), 130)
+    stage.fail(InterruptedByUser("Interrupted.", hint="Judging goes on; `subcli watch 12` takes it up again."), 130)
 
 
 def thousands_end(stage: Stage) -> None:
@@ -176,4 +176,3 @@ SCENES: dict[str, Callable[[Stage], None]] = {
     for name, scene in list(globals().items())
     if callable(scene) and getattr(scene, "__module__", "") == __name__
 }
-_ = (SPLIT, TIMERS, TWO_LEADERS)

@@ -1,4 +1,4 @@
-"""Draws one scene on the terminal that it runs in: ``python show.py SCENE [HOLD_SECONDS]``.
+"""Draws one scene on the terminal that it runs in: ``python -m playhouse SCENE [HOLD_SECONDS]``, here above.
 
 Scenes whose name ends in ``-end`` are played to their end; the others are left standing on the screen.
 """
@@ -8,30 +8,35 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from scenes import SCENES
-from script import Clock, Stage
 
 from subcli.output.console import make_console
 from subcli.output.live import LiveView
 from subcli.output.plain import PlainView
+from subcli.output.region import FullScreen
+from subcli.output.view import View
+
+from .scenes import SCENES
+from .script import Clock, Stage
+
+FULL_SCREEN = "-full-screen"
 
 
 def main() -> None:
     name = sys.argv[1]
     hold = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    view_class = PlainView if os.environ.get("SHOW") == "plain" else LiveView
     clock = Clock()
-    view = view_class(make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ), clock)
+    stdout, stderr = (make_console(stream, os.environ) for stream in (sys.stdout, sys.stderr))
+    view: View = LiveView(stdout, stderr, clock)
+    if name.endswith(FULL_SCREEN):
+        name = name.removesuffix(FULL_SCREEN)
+        view = LiveView(stdout, stderr, clock, region=FullScreen)
+    elif os.environ.get("SHOW") == "plain":
+        view = PlainView(stdout, stderr, clock)
     stage = Stage(view, clock)
     try:
         SCENES[name](stage)
         if not name.endswith("-end"):
             stage.pass_time(0.1)
-            print("\x1b]0;ready\x07", end="", file=sys.stderr, flush=True)
             until = time.monotonic() + hold
             while time.monotonic() < until:
                 time.sleep(0.1)

@@ -1,0 +1,29 @@
+"""Approved texts: what a screen or a log looked like when somebody found it good.
+
+``SUBCLI_APPROVE=1 pytest tests/output`` writes them anew; look at the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+APPROVED = Path(__file__).parent / "approved"
+
+
+@pytest.fixture
+def approved() -> Callable[[str, str], None]:
+    """Compares a text with the approved one of that name."""
+
+    def compare(name: str, text: str) -> None:
+        path = APPROVED / f"{name}.txt"
+        if os.environ.get("SUBCLI_APPROVE"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path.name} is not approved yet: SUBCLI_APPROVE=1"
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

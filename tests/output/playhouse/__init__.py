@@ -1,0 +1,1 @@
+"""Scripted submissions, and a terminal to watch them on."""

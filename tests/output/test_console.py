@@ -1,0 +1,110 @@
+"""Which view and which colours the environment and the streams ask for."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from subcli.output.console import choose_view, make_console, wants_colour
+from subcli.output.lines import Block, Ink, Line
+from subcli.output.theme import GOOD
+
+TERMINALS = {"stdout_tty": True, "stderr_tty": True}
+
+
+@pytest.mark.parametrize(
+    ("changed", "env", "view"),
+    [
+        ({}, {}, "live"),
+        ({}, {"TERM": "xterm"}, "live"),
+        ({"json": True}, {}, "ndjson"),
+        ({"json": True, "plain": True}, {}, "ndjson"),
+        ({"quiet": True}, {}, "quiet"),
+        ({"plain": True}, {}, "plain"),
+        ({"stdout_tty": False}, {}, "plain"),
+        ({"stderr_tty": False}, {}, "plain"),
+        ({"stdout_tty": False, "stderr_tty": False}, {"FORCE_COLOR": "1"}, "plain"),
+        ({}, {"CI": "true"}, "plain"),
+        ({}, {"CI": "1"}, "plain"),
+        ({}, {"CI": "false"}, "live"),
+        ({}, {"CI": ""}, "live"),
+        ({}, {"TERM": "dumb"}, "plain"),
+        ({"quiet": True}, {"CI": "true"}, "quiet"),
+    ],
+)
+def test_the_view_is_chosen_by_options_streams_and_environment(
+    changed: dict[str, bool], env: dict[str, str], view: str
+) -> None:
+    """Contract, section 4."""
+    options = {"json": False, "quiet": False, "plain": False, **TERMINALS, **changed}
+    assert choose_view(**options, env=env) == view
+
+
+@pytest.mark.parametrize(
+    ("env", "on_terminal", "on_pipe"),
+    [
+        ({}, True, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"NO_COLOR": ""}, True, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": "0"}, False, False),
+        ({"FORCE_COLOR": ""}, True, False),
+        ({"CLICOLOR": "0"}, False, False),
+        ({"CLICOLOR": "1"}, True, False),
+        ({"CLICOLOR_FORCE": "1"}, True, True),
+        ({"CLICOLOR_FORCE": "0"}, True, False),
+        ({"CLICOLOR": "0", "CLICOLOR_FORCE": "1"}, True, True),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
+    ],
+)
+def test_colour_is_asked_for_by_the_environment(env: dict[str, str], on_terminal: bool, on_pipe: bool) -> None:
+    """NO_COLOR wins, then what forces, then CLICOLOR and TERM."""
+    assert wants_colour(env, tty=True) is on_terminal
+    assert wants_colour(env, tty=False) is on_pipe
+    console = make_console(io.StringIO(), env)
+    assert ("\x1b" in Ink(console).render(Line("x", GOOD))) is on_pipe
+
+
+def test_forced_colour_does_not_make_a_pipe_a_terminal() -> None:
+    """Rich alone would believe it."""
+    console = make_console(io.StringIO(), {"FORCE_COLOR": "1"})
+    assert not console.is_terminal
+    assert console.color_system == "standard"
+
+
+def test_columns_decides_the_width() -> None:
+    """COLUMNS wins; a pipe without it is neither narrow nor endless."""
+    assert make_console(io.StringIO(), {"COLUMNS": "60"}).width == 60
+    assert make_console(io.StringIO(), {}).width == 120
+
+
+def test_a_console_takes_nothing_for_markup() -> None:
+    """Foreign text is text, also where somebody prints it as a string."""
+    stream = io.StringIO()
+    make_console(stream, {"FORCE_COLOR": "1"}).print("[bold]x[/bold] [/y] :smile: 42")
+    assert stream.getvalue() == "[bold]x[/bold] [/y] :smile: 42\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_an_encoding_without_our_glyphs_gets_others(encoding: str) -> None:
+    """Nothing raises; ✓ becomes +, foreign letters are spelt out."""
+    binary = io.BytesIO()
+    stream = io.TextIOWrapper(binary, encoding=encoding, write_through=True)
+    console = make_console(stream, {})
+    console.print(Block([Line("✓ ").put("中 … ✗"), Line("… 3 more")]))
+    console.file.write("中\n")
+    assert binary.getvalue() == b"+ \\u4e2d ~ x\n... 3 more\n\\u4e2d\n"
+
+
+def test_rich_is_not_imported_for_json_and_quiet() -> None:
+    """It costs more than all the rest of a command."""
+    code = (
+        "import sys, subcli.output.console, subcli.output.quiet, subcli.output.ndjson;"
+        "sys.exit(any(name.split('.')[0] == 'rich' for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,239 @@
+"""Text from a server that wants more than to be read: it is shown, and does nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import time
+from typing import Any
+
+import pyte
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from subcli.output.console import make_console
+from subcli.output.frame import Room, Shot, single
+from subcli.output.lines import Ink, Line, clip, verbatim, wrap
+from subcli.output.live import LiveView
+from subcli.output.overview import several
+from subcli.output.plain import PlainView
+from subcli.output.tables import submission_page, submissions_table
+from subcli.protocol import INVISIBLE, MalformedMessageError
+
+from .playhouse.script import Clock, Stage
+from .playhouse.terminal import terminal
+
+NASTY = [
+    "\x1b[2J", "\x1b]0;owned\x07", "\x1b]52;c;cm0=\x07", "\x9b2J", "\x07", "\x08\x08", "\r", "\n", "\r\n", "\t", "\x7f",
+    "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u2028", "\x85", "\U000e0041", "\ufe0f", "\ud800",
+    "[/x]", "[bold red]", "[link=http://x]", ":smile:", "中文字", "👩‍👩‍👧", "🇩🇪", "é", "e\u0301" * 30, "\u0300" * 200,
+    "a" * 500, " " * 300, "", "…", "━", "{", "%s",
+]  # fmt: skip
+TEXTS = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=12)), max_size=6).map("".join)
+ANYTHING = st.one_of(st.none(), TEXTS, st.integers(), st.floats(allow_nan=False), st.lists(TEXTS, max_size=3))
+RESULTS = st.fixed_dictionaries(
+    {"test_name": TEXTS, "status": st.one_of(st.sampled_from(["passed", "failed", "error", "skipped"]), TEXTS)},
+    optional={
+        "duration_ms": st.one_of(st.none(), st.floats(allow_nan=False)), "message": TEXTS, "output": TEXTS,
+        "expected": ANYTHING, "actual": ANYTHING, "test_id": TEXTS, "error_category": TEXTS,
+    },
+)  # fmt: skip
+STATUSES = st.fixed_dictionaries(
+    {"status": TEXTS},
+    optional={
+        "detail": TEXTS, "total_tests": st.integers(), "progress": st.floats(allow_nan=False), "timestamp": TEXTS,
+        "attempt": st.integers(), "queue_position": st.integers(),
+    },
+)  # fmt: skip
+ANALYSES = st.fixed_dictionaries(
+    {"error": TEXTS, "analysis": TEXTS},
+    optional={
+        "suggestions": st.lists(TEXTS, max_size=7), "test_name": TEXTS, "category": TEXTS,
+        "location": st.fixed_dictionaries({"file": TEXTS}, optional={"line": st.integers()}),
+    },
+)  # fmt: skip
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("test_result"), RESULTS),
+        st.tuples(st.just("status_update"), STATUSES),
+        st.tuples(st.just("error_analysis"), ANALYSES),
+    ),
+    max_size=8,
+)
+FIELDS = [
+    "submission_id", "problem", "language", "status", "final_status", "created_at", "url", "build_log", "test_name",
+    "message", "expected", "actual", "output",
+]  # fmt: skip
+SIZES = st.tuples(st.integers(1, 210), st.integers(1, 62))
+OURS = re.compile(r"\x1b\[(?:\?(?:2026|25|7|1049)[hl]|[0-9;]*m|\d*[ABHJK]|2K|2J)|\x1b[78]|\r\n|\r|\n")
+HARMFUL = re.compile(f"[{INVISIBLE}\ud800-\udfff]")
+BOUNDED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Tape(io.StringIO):
+    """What was written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def console(stream: io.StringIO, columns: int, lines: int) -> Console:
+    return make_console(stream, {"COLUMNS": str(columns), "LINES": str(lines)})
+
+
+def play(stage: Stage, events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str) -> None:
+    stage.begin(problem=problem, language=problem)
+    stage.connection("open")
+    for kind, fields in events:
+        send(stage, kind, fields)
+        stage.pass_time(0.1)
+    stage.connection("reconnecting", delay_s=3.0, reason=verdict)
+    stage.pass_time(0.1)
+    stage.complete(verdict or "passed")
+
+
+def send(stage: Stage, kind: str, fields: dict[str, Any]) -> None:
+    """One event, if it is one."""
+    with contextlib.suppress(MalformedMessageError):
+        stage.send(kind, seq=False, **fields)
+
+
+def harmless(text: str) -> None:
+    """Nothing but our own sequences and what can be printed."""
+    rest = OURS.sub("", text)
+    assert not HARMFUL.search(rest), repr(rest)
+
+
+@BOUNDED
+@given(EVENTS, TEXTS, TEXTS, SIZES)
+def test_nothing_harmful_reaches_the_terminal(
+    events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str, size: tuple[int, int]
+) -> None:
+    """Whatever the server says, the live view writes its own sequences and printable text."""
+    tape, clock = Tape(), Clock()
+    screen = console(tape, *size)
+    view = LiveView(screen, screen, clock)
+    stage = Stage(view, clock)
+    stage.view.submitted(12, {"url": verdict})
+    play(stage, events, verdict, problem)
+    view.close()
+    harmless(tape.getvalue())
+
+
+@BOUNDED
+@given(EVENTS, TEXTS, TEXTS)
+def test_nothing_harmful_reaches_a_log(events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str) -> None:
+    """The same for the plain view: and every change is one line of its own."""
+    tape, clock = Tape(), Clock()
+    view = PlainView(console(tape, 80, 24), console(tape, 80, 24), clock)
+    play(Stage(view, clock), events, verdict, problem)
+    view.close()
+    harmless(tape.getvalue())
+    assert "\r" not in tape.getvalue()
+
+
+@BOUNDED
+@given(EVENTS, TEXTS, SIZES)
+def test_no_line_of_a_frame_is_wider_than_the_terminal(
+    events: list[tuple[str, dict[str, Any]]], problem: str, size: tuple[int, int]
+) -> None:
+    """Nor are there more of them than there is room for; and they are as wide as they say."""
+    columns, lines = size
+    stage = Stage(LiveView(console(Tape(), 80, 24), console(Tape(), 80, 24), Clock()), Clock())
+    stage.begin(problem=problem)
+    for kind, fields in events:
+        send(stage, kind, fields)
+    picture = stage.watches[12].snapshot()
+    shot = Shot(picture, picture.connection, 0.0, 12.0)
+    room = Room(lines, lines >= 20)
+    for frame in (single(shot, 3.0, columns, room, compact=False), several([shot, shot], 3.0, columns, room)):
+        assert len(frame.lines) <= lines
+        assert frame.rows <= lines
+        for line in frame.lines:
+            assert line.cells == cell_len(line.text)
+            if columns >= 12:
+                assert line.cells <= columns
+            assert "\n" not in line.text
+
+
+@BOUNDED
+@given(st.lists(st.dictionaries(st.sampled_from(FIELDS), ANYTHING), max_size=4))
+def test_nothing_harmful_reaches_the_terminal_from_a_snapshot(rows: list[dict[str, Any]]) -> None:
+    """``list`` and ``status`` neither, whatever types the fields have."""
+    tape = Tape()
+    screen = console(tape, 80, 24)
+    screen.print(submissions_table(rows, 1e9))
+    for row in rows:
+        screen.print(submission_page({**row, "submission_id": 12}, rows))
+    harmless(tape.getvalue())
+
+
+@BOUNDED
+@given(TEXTS, st.integers(-1, 90), st.integers(1, 9))
+def test_cut_text_fits(text: str, cells: int, limit: int) -> None:
+    """Cut, folded or kept with its indentation: it fits, and it is harmless."""
+    assert cell_len(clip(text, cells)) <= max(cells, 0)
+    folded = wrap(text, cells, limit)
+    assert len(folded) <= limit
+    pieces = verbatim(text.replace("\n", ""), cells, limit)
+    assert len(pieces) <= limit
+    for line in (clip(text, cells), *folded, *pieces):
+        harmless(line)
+        assert "\n" not in line
+        assert cell_len(line) <= max(cells, 8)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_hostile_names_do_not_move_what_stands_around_them(encoding: str) -> None:
+    """On a real terminal the next row stands where it should, and the screen has not scrolled."""
+    with terminal(60, 15, encoding=encoding) as tty:
+        clock = Clock()
+        view = LiveView(tty.console(), tty.console(), clock)
+        stage = Stage(view, clock)
+        stage.begin()
+        stage.connection("open")
+        stage.status("testing", total_tests=40)
+        for text in NASTY:
+            stage.result(f"{text}x", "failed", message=text)
+        stage.result("the last one")
+        stage.pass_time(0.1)
+        lines = tty.text().splitlines()
+        assert not tty.scrollback()
+        assert lines[0].startswith(" leader-election")
+        assert lines[-1].split()[1:] == ["the", "last", "one", "1.25", "s"]
+        view.close()
+
+
+def test_a_megabyte_costs_no_more_than_a_line() -> None:
+    """Of a long text only as much is looked at as can be shown."""
+    view_clock = Clock()
+    view = LiveView(console(Tape(), 80, 24), console(Tape(), 80, 24), view_clock)
+    stage = Stage(view, view_clock)
+    stage.begin(problem="中" * 1_000_000)
+    long = "\u0300\x1b" * 500_000
+    for number in range(20):
+        stage.result(f"{number}{long}", "failed", message=long, output=long, expected=long, actual="x" + long)
+        stage.send("error_analysis", error=long, analysis=long, suggestions=[long] * 5, test_name=f"{number}{long}")
+    view.tick()
+    began = time.perf_counter()
+    view_clock.now += 0.1
+    view.tick()
+    assert time.perf_counter() - began < 0.2
+
+
+def test_pyte_and_we_agree_on_the_width_of_what_we_draw() -> None:
+    """Our own glyphs are one cell wide each."""
+    screen = pyte.Screen(80, 1)
+    pyte.Stream(screen).feed("✓✗–!●○↻→│·…━─⠋⠏")
+    assert screen.cursor.x == cell_len("✓✗–!●○↻→│·…━─⠋⠏") == 15
+
+
+def test_a_line_in_another_encoding_keeps_its_columns() -> None:
+    """Each glyph is replaced by one letter."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    ink = Ink(make_console(stream, {}))
+    assert ink.render(Line("✓ ").put("name").to(10).put("━─")) == "+ name    =-"

@@ -1,0 +1,201 @@
+"""The view for logs: a line for each change on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from subcli.errors import NetworkError
+from subcli.output.console import make_console
+from subcli.output.plain import PlainView
+
+from .playhouse.scenes import SCENES
+from .playhouse.script import SPLIT, TWICE, Clock, Stage, ten
+
+
+class Log:
+    """A plain view, and what it wrote."""
+
+    def __init__(self, *, compact: bool = False, env: dict[str, str] | None = None) -> None:
+        self.stdout, self.stderr = io.StringIO(), io.StringIO()
+        self.both: list[str] = []
+        self.clock = Clock()
+        consoles = [make_console(stream, env or {}) for stream in (self.stdout, self.stderr)]
+        self.view = PlainView(consoles[0], consoles[1], self.clock, compact=compact)
+        self.stage = Stage(self.view, self.clock)
+
+    @property
+    def out(self) -> list[str]:
+        return self.stdout.getvalue().splitlines()
+
+    @property
+    def err(self) -> list[str]:
+        return self.stderr.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    "scene",
+    ["passed-end", "failed-end", "build-failed-end", "six-end", "lost-end", "left-end", "again", "reconnecting"],
+)
+def test_a_log_is_as_it_was_approved(approved: Callable[[str, str], None], scene: str) -> None:
+    """A whole run in a CI log: what was on stdout, then what was on stderr."""
+    log = Log()
+    SCENES[scene](log.stage)
+    log.view.close()
+    approved(f"log-{scene}", log.stdout.getvalue() + "--- stderr\n" + log.stderr.getvalue())
+
+
+def test_without_colour_there_is_no_escape_in_a_log() -> None:
+    """A pipe gets text and nothing else."""
+    log = Log()
+    SCENES["failed-end"](log.stage)
+    assert "\x1b" not in log.stdout.getvalue() + log.stderr.getvalue()
+
+
+def test_forced_colour_changes_nothing_but_the_colour() -> None:
+    """With FORCE_COLOR a log has the same lines."""
+    import re
+
+    plain, coloured = Log(), Log(env={"FORCE_COLOR": "1"})
+    for log in (plain, coloured):
+        SCENES["failed-end"](log.stage)
+    text = coloured.stdout.getvalue()
+    assert "\x1b[" in text
+    stripped = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+    assert stripped == [line.rstrip() for line in plain.out]
+
+
+def test_a_result_that_has_not_changed_is_not_printed_again() -> None:
+    """Judged again, only what came out otherwise is news."""
+    log = Log()
+    log.stage.begin()
+    ten(log.stage, 3)
+    before = len(log.out)
+    log.stage.status("testing", attempt=2, total_tests=10)
+    log.stage.result("Leader Election")
+    log.stage.result("Re-election after a crash", "failed", message="no leader")
+    again = log.out[before:]
+    assert again == [
+        "· judged again (attempt 2)",
+        "✗  3/10 Re-election after a crash (1.25 s): no leader",
+    ]
+
+
+def test_the_number_of_tests_counts_each_once() -> None:
+    """The number in front is how many tests have a result."""
+    log = Log()
+    log.stage.begin()
+    log.stage.status("testing", total_tests=2)
+    log.stage.result("a", "failed")
+    log.stage.result("a", "passed")
+    log.stage.result("b", "skipped", None)
+    assert log.out[1:] == ["✗ 1/2 a (1.25 s)", "✓ 1/2 a (1.25 s)", "– 2/2 b (skipped)"]
+
+
+def test_after_half_a_minute_of_silence_there_is_a_sign_of_life_on_stderr() -> None:
+    """One line for 30 s in which nothing was said, not more; none when it is over."""
+    log = Log()
+    log.stage.begin()
+    ten(log.stage, 2, failing=False)
+    for _ in range(29):
+        log.stage.pass_time(1)
+    assert log.err == []
+    log.stage.pass_time(1)
+    assert log.err == ["still testing, 2/10 tests, 0:35 so far"]
+    for _ in range(30):
+        log.stage.pass_time(1)
+    assert len(log.err) == 2
+    log.stage.complete("passed")
+    for _ in range(100):
+        log.stage.pass_time(1)
+    assert len(log.err) == 2
+
+
+def test_changes_of_the_connection_go_to_stderr() -> None:
+    """Lost, tried again, polled, back: each said once; that all is well at first is not said."""
+    log = Log()
+    log.stage.begin()
+    log.stage.connection("connecting")
+    log.stage.connection("open")
+    assert log.err == []
+    log.stage.connection("reconnecting", attempt=1, delay_s=1.9, code=1006)
+    log.stage.connection("connecting")
+    log.stage.connection("reconnecting", attempt=2, delay_s=4.2, code=1012, reason="restarting")
+    log.stage.connection("open")
+    log.stage.connection("polling", delay_s=2.0)
+    log.stage.connection("polling", delay_s=3.0)
+    log.stage.connection("open")
+    log.stage.connection("closed", code=1000)
+    assert log.err == [
+        "reconnecting in 2 s (attempt 1): 1006 connection lost",
+        "reconnecting in 5 s (attempt 2): 1012 restarting",
+        "connected again",
+        "no live connection, asking for the state instead",
+        "connected again",
+    ]
+    assert log.out == []
+
+
+def test_several_submissions_have_their_number_in_front() -> None:
+    """With more than one, every line says whose it is."""
+    log = Log()
+    SCENES["six-end"](log.stage)
+    log.view.close()
+    lines = log.out[:-1] + log.err
+    assert lines
+    assert all(line.startswith("#1") for line in lines)
+    assert log.out[-1] == "3 of 6 submissions passed"
+
+
+def test_compact_leaves_out_what_passed() -> None:
+    """Failures and the verdict remain."""
+    log = Log(compact=True)
+    SCENES["failed-end"](log.stage)
+    assert not any(line.startswith("✓") for line in log.out)
+    assert sum(line.startswith("✗") for line in log.out) == 3
+
+
+def test_a_large_output_is_cut_and_says_so() -> None:
+    """The last lines of an output are printed, with how many there were before them."""
+    log = Log()
+    log.stage.begin()
+    log.stage.result("x", "failed", **{**SPLIT, "output": "\n".join(map(str, range(1000)))})
+    assert "    │ … 970 lines above" in log.out
+    assert log.out[-1] == "    │ 999"
+
+
+def test_an_error_without_a_submission_is_told() -> None:
+    """What went wrong before there was an id."""
+    log = Log()
+    log.stage.fail(NetworkError("nobody at 127.0.0.1:8000", hint="subcli serve"), 6, None)
+    assert log.err == ["! no verdict", "  nobody at 127.0.0.1:8000", "  subcli serve"]
+    assert log.out == []
+
+
+def test_events_of_an_unknown_kind_or_submission_are_passed_over() -> None:
+    """They are for JSON."""
+    log = Log()
+    log.stage.begin()
+    log.stage.send("news", text="x")
+    log.view.event(99, log.stage.watches[12].snapshot().connection)
+    log.stage.send("error_analysis", error="", analysis="")
+    assert log.out == log.err == []
+
+
+def test_an_analysis_of_no_test_names_its_place() -> None:
+    """Title, place, and the text below."""
+    log = Log()
+    log.stage.begin()
+    log.stage.send("error_analysis", **TWICE)
+    assert log.out[0] == "    analysis · node.py:48"
+    assert log.out[-1] == "      → Clear voted_for only when a higher term is seen."
+
+
+def test_a_prompt_and_its_end_change_nothing() -> None:
+    """The plain view holds nothing of the terminal."""
+    log = Log()
+    log.view.suspend()
+    log.view.resume()
+    assert log.out == log.err == []
