@@ -23,7 +23,7 @@ from subcli.happened import AskedInVain, Blocked
 from subcli.network import proxy_wants_credentials, retry_after, same_origin, unreached, untrusted
 from subcli.patience import MAX_ATTEMPTS
 from subcli.repeat import repeat_request
-from subcli.secret import redact
+from subcli.secret import Secret, redact
 
 Json: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -171,6 +171,32 @@ class Api:
     async def problems(self) -> list[Any]:
         """The problems there are."""
         return await self.insist("GET", "/problems", shape=_list)
+
+    async def watch_token(self, submission_id: int) -> Secret:
+        """A token for one socket of this submission, good for a minute (contract, section 6)."""
+        return await self.ask("POST", f"/submissions/{submission_id}/watch-token", shape=_token)
+
+    async def me(self) -> Json:
+        """Who the token belongs to."""
+        return await self.ask("GET", "/auth/me", shape=_object)
+
+    async def insist_me(self) -> Json:
+        """As :meth:`me`, with one renewal of the token.
+
+        Raises:
+            AuthError: the token is not accepted.
+            RequestFailed: whatever else.
+        """
+        try:
+            return await self.me()
+        except RequestFailed as failed:
+            if not isinstance(failed.happened, AskedInVain) or failed.happened.status not in (401, 403):
+                raise
+            reason = failed.happened.reason
+        again = await self._authenticator.refresh()
+        if not again.ok:
+            raise unauthorized(reason, again.hint)
+        return await self.me()
 
     async def problem(self, name: str) -> Json:
         """One problem, by id or slug."""
@@ -321,6 +347,14 @@ def _shaped(shape: Callable[[Any], T], body: Any, status: int) -> T:
         return shape(body)
     except ValueError as error:
         raise RequestFailed(AskedInVain(status, str(error))) from None
+
+
+def _token(body: Any) -> Secret:
+    found = [body.get(name) for name in ("token", "watch_token", "access_token")] if isinstance(body, dict) else []
+    for value in found:
+        if isinstance(value, str) and value:
+            return Secret(value)
+    raise ValueError("no token in the answer")
 
 
 def _object(body: Any) -> Json:

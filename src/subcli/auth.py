@@ -1,11 +1,35 @@
-"""Who is asking. Whether there is anybody to prompt is another object, not an ``if``."""
+"""Who is asking. Whether there is anybody to prompt is another object, not an ``if`` (contract, section 5).
+
+::
+
+    GivenToken     a token from a variable: nothing can renew it
+    StoredLogin    a login on record: renewed silently with its refresh token, once for all watches of this
+                   process, and safely beside other processes
+    Prompting      around either: asks the person at the terminal, once
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
 
+import httpx
+import msgspec
+
+from subcli.credentials import CredentialError, Credentials, Place, Tokens
 from subcli.happened import Refreshed
 from subcli.secret import Secret
+
+RENEWAL_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0)
+"""A server that does not answer is asked again before the login is given up."""
+
+_log = logging.getLogger("subcli.auth")
+
+JUST_NOW_S: Final = 2.0
+"""A refusal so soon after a renewal was for the token before it."""
 
 
 class Authenticator(Protocol):
@@ -26,11 +50,13 @@ class GivenToken:
     Args:
         token: the token.
         origin: where it came from, for the hint.
+        server: for the hint.
     """
 
-    def __init__(self, token: Secret | None, origin: str = "") -> None:
+    def __init__(self, token: Secret | None, origin: str = "", server: str = "") -> None:
         self._token = token
         self._origin = origin
+        self._server = server
 
     def token(self) -> Secret | None:
         """The token given."""
@@ -40,4 +66,176 @@ class GivenToken:
         """Always in vain."""
         if self._token:
             return Refreshed(False, f"The token from {self._origin} is not accepted: set a valid one.")
-        return Refreshed(False, "Set SUBCLI_TOKEN to a token of this server.")
+        return Refreshed(False, login_hint(self._server))
+
+
+class StoredLogin:
+    """The login on record for a server.
+
+    Args:
+        credentials: where it is kept.
+        server: its URL.
+        tokens: as loaded.
+        grant: sends a refresh token and gives the next pair, ``None`` if it is refused.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        server: str,
+        tokens: Tokens,
+        grant: Callable[[Secret], Awaitable[Tokens | None]],
+    ) -> None:
+        self._credentials = credentials
+        self._server = server
+        self._tokens = tokens
+        self._grant = grant
+        self._one_at_a_time = asyncio.Lock()
+        self._renewed_at: float | None = None
+
+    def token(self) -> Secret | None:
+        """The access token."""
+        return self._tokens.access
+
+    async def refresh(self) -> Refreshed:
+        """The next pair of tokens: from another process that was quicker, else from the server."""
+        async with self._one_at_a_time:
+            now = asyncio.get_running_loop().time()
+            if self._renewed_at is not None and now - self._renewed_at < JUST_NOW_S:
+                return Refreshed(True)
+            lock = self._credentials.locked()
+            await asyncio.to_thread(lock.__enter__)
+            try:
+                renewed = await self._renew()
+            except CredentialError as error:
+                return Refreshed(False, f"{error.message} {error.hint}")
+            finally:
+                lock.__exit__(None, None, None)
+            if renewed:
+                self._renewed_at = asyncio.get_running_loop().time()
+                return Refreshed(True)
+            return Refreshed(False, login_hint(self._server))
+
+    async def _renew(self) -> bool:
+        stored = await asyncio.to_thread(self._credentials.load, self._server)
+        if stored is not None and stored.access != self._tokens.access:
+            self._tokens = stored
+            return True
+        login = self._credentials.login(self._server)
+        if stored is None or stored.refresh is None or login is None:
+            return False
+        tokens = await self._grant(stored.refresh)
+        if tokens is None:
+            return False
+        self._tokens = tokens
+        try:
+            await asyncio.to_thread(self._credentials.save, self._server, login.user, tokens, login.place)
+        except CredentialError as error:
+            # This process goes on; the next one will have to log in, and is told now why.
+            _log.warning("The renewed login could not be kept: %s %s", error.message, error.hint)
+        return True
+
+
+class Prompting:
+    """Asks the person at the terminal when nothing silent helps; once in a process.
+
+    Args:
+        inner: tried first.
+        ask: asks, logs in, and gives the new tokens; ``None`` if the person did not want to.
+        server: for the hint.
+    """
+
+    def __init__(self, inner: Authenticator, ask: Callable[[], Awaitable[Tokens | None]], server: str) -> None:
+        self._inner = inner
+        self._ask = ask
+        self._server = server
+        self._tokens: Tokens | None = None
+        self._asked = False
+        self._one_at_a_time = asyncio.Lock()
+
+    def token(self) -> Secret | None:
+        """The token of the new login, else that of the inner one."""
+        return self._tokens.access if self._tokens is not None else self._inner.token()
+
+    async def refresh(self) -> Refreshed:
+        """Silently if possible, else by asking."""
+        async with self._one_at_a_time:
+            if self._tokens is None:
+                silent = await self._inner.refresh()
+                if silent.ok:
+                    return silent
+            if self._asked:
+                return Refreshed(self._tokens is not None, login_hint(self._server))
+            self._asked = True
+            self._tokens = await self._ask()
+            return Refreshed(self._tokens is not None, login_hint(self._server))
+
+
+def login_hint(server: str) -> str:
+    """The command that makes a login."""
+    return f"Log in: `subcli auth login --server {server}`." if server else "Log in: `subcli auth login`."
+
+
+# -- the server's side of it --------------------------------------------------------------------------
+
+
+class TokenRefusedError(Exception):
+    """The server did not give tokens. ``status`` is its HTTP status, ``reason`` its own words."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+
+async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, Any]) -> Tokens:
+    """Ask for tokens (RFC 6749 sections 4.3 and 6).
+
+    Args:
+        http: the client to send with.
+        api_url: base of the REST half.
+        form: the grant: ``grant_type`` and what belongs to it.
+
+    Raises:
+        TokenRefusedError: the server did not give any.
+        httpx.HTTPError: it did not answer.
+    """
+    response = await http.post(f"{api_url}/auth/token", data=form)
+    body: Any = None
+    with contextlib.suppress(msgspec.DecodeError):
+        body = msgspec.json.decode(response.content)
+    if not isinstance(body, dict):
+        body = {}
+    if not response.is_success or not isinstance(body.get("access_token"), str):
+        raise TokenRefusedError(response.status_code, str(body.get("detail") or f"HTTP {response.status_code}"))
+    refresh = body.get("refresh_token")
+    return Tokens(Secret(body["access_token"]), Secret(refresh) if isinstance(refresh, str) else None)
+
+
+async def refresh_grant(http: httpx.AsyncClient, api_url: str, refresh: Secret) -> Tokens | None:
+    """The next pair for a refresh token; ``None`` where it is not accepted, or nobody answers for a while."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh.reveal()}
+    for delay in RENEWAL_DELAYS_S:
+        await asyncio.sleep(delay)
+        try:
+            tokens = await request_tokens(http, api_url, form)
+        except TokenRefusedError as refused:
+            if refused.status < 500 and refused.status != 429:
+                return None
+        except httpx.HTTPError:
+            continue
+        else:
+            # A server that does not rotate gives no new one: the old one stays good (RFC 6749 section 6).
+            return tokens if tokens.refresh else Tokens(tokens.access, refresh)
+    return None
+
+
+async def password_grant(http: httpx.AsyncClient, api_url: str, user: str, password: Secret) -> Tokens:
+    """The first pair for a user name and password. Raises as :func:`request_tokens`."""
+    form = {"grant_type": "password", "username": user, "password": password.reveal()}
+    return await request_tokens(http, api_url, form)
+
+
+def place_for(insecure_storage: bool) -> Place:
+    """Where a login is kept."""
+    return "file" if insecure_storage else "keyring"

@@ -5,27 +5,40 @@ Also the library: :func:`submit` and :func:`follow` are what ``from subcli impor
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import os
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
-from subcli.api import Api
-from subcli.auth import Authenticator, GivenToken
-from subcli.config import Settings, load
-from subcli.errors import NotFoundError, ServerError
+from subcli.api import Api, RequestFailed
+from subcli.auth import (
+    Authenticator,
+    GivenToken,
+    Prompting,
+    StoredLogin,
+    TokenRefusedError,
+    password_grant,
+    refresh_grant,
+)
+from subcli.config import Settings, load, user_directory
+from subcli.credentials import Credentials, Tokens
+from subcli.errors import AuthError, NotFoundError, ServerError
+from subcli.happened import Blocked, Lost, Refused
 from subcli.network import is_loopback
 from subcli.protocol import Message
+from subcli.secret import Secret
 from subcli.session import Session
 from subcli.source import Source, read_source
 from subcli.submission import Connection
-from subcli.transport import Socket, open_socket
+from subcli.transport import Gone, Socket, open_socket
 from subcli.watch import Watch
 
 HTTP_TIMEOUT_S: Final = 10.0
@@ -85,6 +98,20 @@ class Client:
                 return found
         raise NotFoundError("You have not submitted anything yet.", hint="`subcli submit FILE --problem SLUG`")
 
+    def token(self) -> Secret | None:
+        """The token that would be sent now."""
+        return self._authenticator.token()
+
+    async def renew(self) -> None:
+        """Get a new token.
+
+        Raises:
+            AuthError: there is none to be had.
+        """
+        again = await self._authenticator.refresh()
+        if not again.ok:
+            raise AuthError("The login cannot be renewed.", hint=again.hint)
+
     def session(self, watch: Watch, *, own_submit: bool = False, describe: bool = False) -> Session:
         """The session that follows ``watch``'s submission."""
         return Session(
@@ -101,7 +128,30 @@ class Client:
         url = f"{self.settings.ws_url}/submissions/{submission_id}"
         if after_seq:
             url += f"?after_seq={after_seq}"
-        return await open_socket(url, token=self._authenticator.token(), ssl_context=self._ssl_context)
+        token = self._authenticator.token()
+        if token is not None and await self._has_watch_tokens():
+            # So that no long-lived token stands in a URL (contract, section 6).
+            return await open_socket(
+                url, query_token=await self._watch_token(submission_id), ssl_context=self._ssl_context
+            )
+        return await open_socket(url, token=token, query_token=token, ssl_context=self._ssl_context)
+
+    async def _has_watch_tokens(self) -> bool:
+        try:
+            return "watch_token" in (await self.api.info()).features
+        except RequestFailed:
+            return False
+
+    async def _watch_token(self, submission_id: int) -> Secret:
+        try:
+            return await self.api.watch_token(submission_id)
+        except RequestFailed as failed:
+            happened = failed.happened
+            if isinstance(happened, Blocked):
+                raise Gone(happened) from None
+            if happened.status is None:
+                raise Gone(Lost(happened.reason)) from None
+            raise Gone(Refused(happened.status, happened.reason, happened.retry_after)) from None
 
     async def _knows_slugs(self) -> bool:
         """A server with ``/info`` takes a slug; the other platform wants ``problem_id``."""
@@ -132,32 +182,92 @@ def slugify(title: str) -> str:
 
 @contextlib.asynccontextmanager
 async def connect(
-    settings: Settings, *, authenticator: Authenticator | None = None, max_attempts: int = 5
+    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5
 ) -> AsyncIterator[Client]:
     """A client of the server that ``settings`` name.
 
     Args:
         settings: see :func:`subcli.config.load`.
-        authenticator: who is asking; default: the token of the settings.
+        prompter: asks for a login where nothing silent helps; ``None``: nobody is there to be asked.
         max_attempts: reconnects in a row without a new event, and repeats of a request.
+
+    Raises:
+        AuthError: there is a login on record, and its tokens cannot be read.
+        UsageError: they would go over plain http to another machine.
     """
-    parts = urlsplit(settings.server)
-    # Loading the certificate authorities takes longer than a whole submit on loopback: only for https.
-    context = ssl.create_default_context() if parts.scheme == "https" else None
-    async with httpx.AsyncClient(
-        verify=context or False,
-        timeout=HTTP_TIMEOUT_S,
-        follow_redirects=False,
-        trust_env=not is_loopback(parts.hostname),
-        headers={"User-Agent": USER_AGENT},
-    ) as http:
+    async with http_client(settings) as http:
         yield Client(
             settings,
             http,
-            authenticator or GivenToken(settings.token, settings.token_origin),
-            context,
+            await _authenticator(settings, http, prompter),
+            _ssl_context(settings),
             max_attempts=max_attempts,
         )
+
+
+def http_client(settings: Settings) -> httpx.AsyncClient:
+    """An HTTP client for the server: no redirects, and no proxy for this machine itself."""
+    return httpx.AsyncClient(
+        verify=_ssl_context(settings) or False,
+        timeout=HTTP_TIMEOUT_S,
+        follow_redirects=False,
+        trust_env=not is_loopback(urlsplit(settings.server).hostname),
+        headers={"User-Agent": USER_AGENT},
+    )
+
+
+@functools.cache
+def _system_trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """One for all connections, made only for https: loading the authorities takes longer than a submit."""
+    return _system_trust() if urlsplit(settings.server).scheme == "https" else None
+
+
+class Prompter(Protocol):
+    """Somebody who can be asked for a login (:mod:`subcli.cli.prompt`)."""
+
+    async def ask(self, server: str) -> tuple[str, Secret] | None:
+        """User name and password; ``None`` if the person does not want to."""
+        ...
+
+    def refused(self, reason: str) -> None:
+        """What was given did not help."""
+        ...
+
+
+async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
+    """The token of a variable, else the login on record; with a person to ask, if there is one."""
+    server, api_url = settings.server, settings.api_url
+    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
+    credentials = Credentials(user_directory())
+    if settings.token is None and credentials.login(server) is not None:
+        settings.require_safe_for_secrets()
+        tokens = await asyncio.to_thread(credentials.load, server)
+        if tokens is not None:
+            inner = StoredLogin(credentials, server, tokens, functools.partial(refresh_grant, http, api_url))
+    if prompter is None:
+        return inner
+    person = prompter
+
+    async def ask() -> Tokens | None:
+        answer = await person.ask(server)
+        if answer is None:
+            return None
+        settings.require_safe_for_secrets()
+        try:
+            tokens = await password_grant(http, api_url, *answer)
+        except (TokenRefusedError, httpx.HTTPError) as error:
+            person.refused(error.reason if isinstance(error, TokenRefusedError) else "the server did not answer")
+            return None
+        login = credentials.login(server)
+        if login is not None:
+            await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+        return tokens
+
+    return Prompting(inner, ask, server)
 
 
 def _library_settings(server: str | None, token: str | None, env: Mapping[str, str]) -> Settings:

@@ -7,8 +7,10 @@ named by flag, variable or user file.
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         project_dir: where the project file lies.
         token: to send; ``None`` where there is none.
         token_origin: its variable or file, for messages.
+        insecure_http: credentials may go over plain http to another machine.
     """
 
     server: str = DEFAULT_SERVER
@@ -51,6 +54,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project_dir: Path | None = None
     token: Secret | None = None
     token_origin: str = ""
+    insecure_http: bool = False
+
+    def require_safe_for_secrets(self) -> None:
+        """
+        Raises:
+            UsageError: credentials would go over plain http to another machine.
+        """
+        parts = urlsplit(self.server)
+        if parts.scheme != "https" and not is_loopback(parts.hostname) and not self.insecure_http:
+            raise UsageError(
+                f"{self.server} is plain http on another machine: credentials would be readable on the way.",
+                hint="Use an https address, or `--insecure-http` if you must.",
+            )
 
     @property
     def api_url(self) -> str:
@@ -70,6 +86,7 @@ def load(
     *,
     profile: str | None = None,
     insecure_http: bool = False,
+    known_servers: Iterable[str] = (),
 ) -> Settings:
     """Resolve the settings of one command.
 
@@ -80,6 +97,7 @@ def load(
         user_file: the user's file; it need not exist.
         profile: which ``[profiles.NAME]`` of the user file counts over its top level.
         insecure_http: credentials may go over plain ``http`` to another machine.
+        known_servers: those that the user logged in to.
 
     Raises:
         UsageError: a file that cannot be read, a wrong key or type, or a setting that is not allowed.
@@ -99,22 +117,15 @@ def load(
     origin: Origin = next((name for name, layer in layers if "server" in layer), "default")
     server = _server_url(str(found.get("server", DEFAULT_SERVER)))
     if origin == "project file":
-        if not any(same_origin(server, known) for known in _servers_named_by_user(user_file)):
+        if not any(same_origin(server, known) for known in (*known_servers, *_servers_named_by_user(user_file))):
             raise UsageError(
                 f"{project_path} names the server {server}, which you have not used before.",
                 hint=f"If you trust it, say so: `--server {server}`, or put it into your own settings.",
             )
         origin = "user file"
     token, token_origin = _token(env)
-    if origin == "default" and token and not is_loopback(urlsplit(server).hostname):
-        token = None
-    if token and not _may_carry_secrets(server) and not insecure_http:
-        raise UsageError(
-            f"{server} is plain http on another machine: the token would be readable on the way.",
-            hint="Use an https address, or `--insecure-http` if you must.",
-        )
     api_path = "/" + str(found.get("api_path", DEFAULT_API_PATH)).strip("/")
-    return Settings(
+    settings = Settings(
         server=server,
         server_origin=origin,
         api_path="" if api_path == "/" else api_path,
@@ -125,7 +136,11 @@ def load(
         project_dir=project_path.parent if project_path else None,
         token=token,
         token_origin=token_origin,
+        insecure_http=insecure_http or env.get("SUBCLI_INSECURE_HTTP", "") not in ("", "0"),
     )
+    if token:
+        settings.require_safe_for_secrets()
+    return settings
 
 
 def _token(env: Mapping[str, str]) -> tuple[Secret | None, str]:
@@ -160,11 +175,6 @@ def _server_url(text: str) -> str:
 
 def _ws_url(server: str) -> str:
     return f"ws{server.removeprefix('http')}/ws"
-
-
-def _may_carry_secrets(server: str) -> bool:
-    parts = urlsplit(server)
-    return parts.scheme == "https" or is_loopback(parts.hostname)
 
 
 def _find_project_file(cwd: Path) -> Path | None:
@@ -234,11 +244,36 @@ def _line(path: Path | None, key: str) -> str:
     return ""
 
 
-def user_file() -> Path | None:
-    """The user's own settings file; ``None`` where there is no home to have one."""
+def add_profile(path: Path, name: str, server: str) -> None:
+    """Append ``[profiles.NAME]`` to the user's file.
+
+    Raises:
+        UsageError: the name cannot be used, exists already, or the file cannot be written.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise UsageError(f"{name!r} is no name for a profile.", hint="Letters, digits, `-` and `_`.")
+    table = _read(path) if path.is_file() else {}
+    if name in table.get("profiles", {}):
+        raise UsageError(f"There is a profile {name!r} already.", hint=f"It stands in {path}.")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"\n[profiles.{name}]\nserver = {json.dumps(server)}\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.", hint="Check its owner.") from None
+
+
+def user_directory() -> Path | None:
+    """Where the user's own files are; ``None`` where there is no home to have them."""
     from platformdirs import user_config_path
 
     try:
-        return user_config_path("subcli") / "config.toml"
+        return user_config_path("subcli")
     except (RuntimeError, OSError, KeyError):
         return None
+
+
+def user_file() -> Path | None:
+    """The user's own settings file."""
+    directory = user_directory()
+    return directory / "config.toml" if directory else None

@@ -13,7 +13,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as _connect
@@ -129,12 +129,19 @@ class Socket:
         self._connection.transport.abort()
 
 
-async def open_socket(url: str, *, token: Secret | None = None, ssl_context: ssl.SSLContext | None = None) -> Socket:
+async def open_socket(
+    url: str,
+    *,
+    token: Secret | None = None,
+    query_token: Secret | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Socket:
     """Connect and shake hands.
 
     Args:
         url: of the endpoint, without a token.
-        token: sent as the specification's ``?token=`` and as ``Authorization: Bearer``.
+        token: sent as ``Authorization: Bearer``.
+        query_token: sent as the specification's ``?token=``.
         ssl_context: for ``wss``.
 
     Raises:
@@ -144,7 +151,8 @@ async def open_socket(url: str, *, token: Secret | None = None, ssl_context: ssl
     full = url
     if token:
         headers = {"Authorization": f"Bearer {token.reveal()}"}
-        full = f"{url}{'&' if '?' in url else '?'}token={token.reveal()}"
+    if query_token:
+        full = f"{url}{'&' if '?' in url else '?'}token={quote(query_token.reveal(), safe='')}"
     parts = urlsplit(url)
     options: dict[str, Any] = {"ssl": ssl_context} if parts.scheme == "wss" and ssl_context is not None else {}
     try:

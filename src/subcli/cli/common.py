@@ -46,7 +46,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: a file or setting cannot be used.
         """
-        from subcli.config import load, user_file
+        from subcli.config import load, user_directory, user_file
+        from subcli.credentials import Credentials
 
         return load(
             {"server": self.server, **flags},
@@ -55,6 +56,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
             user_file(),
             profile=self.profile,
             insecure_http=self.insecure_http,
+            known_servers=Credentials(user_directory()).logins(),
         )
 
 

@@ -80,12 +80,13 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     """
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
+    from subcli.cli.prompt import prompter_for
     from subcli.client import connect
 
     settings = common.settings()
 
     async def main(_: Interrupts) -> Any:
-        async with connect(settings) as client:
+        async with connect(settings, prompter=prompter_for(common)) as client:
             return await call(client)
 
     return run_async(main)

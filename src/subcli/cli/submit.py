@@ -69,11 +69,13 @@ def run(
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.following import follow_all, make_view, timed_out
+    from subcli.cli.prompt import prompter_for
     from subcli.client import connect
     from subcli.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
-        async with connect(settings, max_attempts=options.max_attempts) as client:
+        prompter = prompter_for(common)
+        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts) as client:
             handing_in = client.submit(source, problem=problem, language=language)
             try:
                 answer = await asyncio.wait_for(handing_in, options.left())
@@ -84,6 +86,8 @@ def run(
                 _print_submitted(common, number, answer)
                 return 0
             view = make_view(common, options, several=False)
+            if prompter is not None:
+                prompter.view = view
             try:
                 view.submitted(number, answer)
                 view.flush()

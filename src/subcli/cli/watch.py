@@ -56,13 +56,15 @@ def run(common: Common, options: Options, settings: Settings, ids: list[int], af
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.following import follow_all, make_view, timed_out
+    from subcli.cli.prompt import prompter_for
     from subcli.client import connect
     from subcli.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
         import asyncio
 
-        async with connect(settings, max_attempts=options.max_attempts) as client:
+        prompter = prompter_for(common)
+        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts) as client:
             numbers = ids
             if not numbers:
                 try:
@@ -70,6 +72,8 @@ def run(common: Common, options: Options, settings: Settings, ids: list[int], af
                 except TimeoutError:
                     raise timed_out(options, "") from None
             view = make_view(common, options, several=len(numbers) > 1)
+            if prompter is not None:
+                prompter.view = view
             try:
                 sessions = [
                     client.session(Watch(number, after_seq=after_seq), describe=not common.json and not common.quiet)

@@ -1,0 +1,103 @@
+"""Asking a person at the terminal for a login, without getting in the way of the screen or of Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from subcli.cli.common import Common
+from subcli.output.view import View
+from subcli.secret import Secret
+
+T = TypeVar("T")
+
+
+def prompter_for(common: Common) -> TerminalPrompter | None:
+    """Somebody to ask, if there is a terminal and ``--no-input`` was not given."""
+    if common.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return TerminalPrompter()
+
+
+class TerminalPrompter:
+    """Asks on the terminal. ``view`` steps aside for it, once there is one."""
+
+    def __init__(self) -> None:
+        self.view: View | None = None
+
+    async def ask(self, server: str) -> tuple[str, Secret] | None:
+        """User name and password; ``None`` where the person ends the input instead."""
+        with self._aside():
+            sys.stderr.write(f"{server} asks you to log in again.\n")
+            return await in_daemon_thread(ask_login)
+
+    def refused(self, reason: str) -> None:
+        """Say why it did not help."""
+        from subcli.output.printable import one_line
+
+        with self._aside():
+            sys.stderr.write(f"not logged in: {one_line(reason)}\n")
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        if self.view is None:
+            yield
+            return
+        self.view.suspend()
+        try:
+            yield
+        finally:
+            self.view.resume()
+
+
+def ask_login(user: str | None = None) -> tuple[str, Secret] | None:
+    """Ask for user name, unless given, and password. ``None`` where the input ends or nothing is given."""
+    import getpass
+
+    try:
+        if not user:
+            sys.stderr.write("User: ")
+            sys.stderr.flush()
+            user = sys.stdin.readline().strip()
+        password = getpass.getpass("Password: ", stream=sys.stderr) if user else ""
+    except EOFError:
+        return None
+    return (user, Secret(password)) if user and password else None
+
+
+async def in_daemon_thread(work: Callable[[], T]) -> T:
+    """Run ``work``, which waits for a person, so that Ctrl-C ends us at once and the terminal echoes again."""
+    import termios
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            loop.call_soon_threadsafe(_settle, future, None, error)
+        else:
+            loop.call_soon_threadsafe(_settle, future, result, None)
+
+    before = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
+    # Daemonic: a thread that reads the terminal cannot be woken, and must not hold up the exit.
+    threading.Thread(target=run, daemon=True, name="prompt").start()
+    try:
+        return await future
+    finally:
+        if before is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _settle(future: asyncio.Future[T], result: T | None, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]

@@ -1,0 +1,290 @@
+"""Where logins are kept: the keyring, or a plaintext file where the user said so (contract, section 5).
+
+Two things on disk, both in the user's configuration directory:
+
+``logins.json``       without secrets: which servers have a login, whose, and where its tokens are. Without an
+                      entry there the keyring is not even imported.
+``credentials.json``  only after ``--insecure-storage``: the tokens, mode 0600.
+
+The keyring is foreign code that may hang on a bus that nobody answers (the Secret Service does): every call
+is made in a daemon thread and given up after a while. A failure is named, never hidden.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from subcli.errors import AuthError
+from subcli.secret import Secret
+
+T = TypeVar("T")
+Place: TypeAlias = Literal["keyring", "file"]
+
+SERVICE: Final = "subcli"
+CALL_S: Final = 3.0
+LOGIN_CALL_S: Final = 30.0
+LOCK_S: Final = 15.0
+_INSTEAD: Final = "Set SUBCLI_TOKEN instead, or log in with `--insecure-storage`."
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What one login is made of. One entry for each server, both tokens together.
+
+    Attributes:
+        access: sent with every request.
+        refresh: gets the next pair; ``None`` for a token that was handed in.
+    """
+
+    access: Secret
+    refresh: Secret | None = None
+
+
+class Login(msgspec.Struct, frozen=True):
+    """The record of one login: no secrets."""
+
+    user: str | None
+    place: Place
+
+
+class CredentialError(AuthError):
+    """Tokens could not be read or written."""
+
+
+class Credentials:
+    """The logins of one user.
+
+    Args:
+        directory: the user's configuration directory; ``None``: there is none, and so no login.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+
+    # -- records ----------------------------------------------------------------------------------
+
+    def logins(self) -> dict[str, Login]:
+        """All records, by server."""
+        if self._directory is None:
+            return {}
+        try:
+            return msgspec.json.decode((self._directory / "logins.json").read_bytes(), type=dict[str, Login])
+        except (OSError, msgspec.MsgspecError, UnicodeError):
+            return {}
+
+    def login(self, server: str) -> Login | None:
+        """The record of one server."""
+        return self.logins().get(server)
+
+    # -- tokens -----------------------------------------------------------------------------------
+
+    def load(self, server: str, *, timeout: float = CALL_S) -> Tokens | None:
+        """The tokens of a server; ``None`` where there is no login on record.
+
+        Raises:
+            CredentialError: there is one, and its tokens cannot be read.
+        """
+        login = self.login(server)
+        if login is None:
+            return None
+        text = self._from_file(server) if login.place == "file" else _from_keyring(server, timeout)
+        if text is None:
+            raise CredentialError(
+                f"The tokens for {server} are gone from the {_NAMES[login.place]}.",
+                hint=f"Log in again: `subcli auth login --server {server}`.",
+            )
+        try:
+            entry = msgspec.json.decode(text, type=dict[str, str | None])
+            refresh = entry.get("refresh")
+            return Tokens(Secret(str(entry["access"])), Secret(refresh) if refresh else None)
+        except (msgspec.MsgspecError, KeyError):
+            raise CredentialError(
+                f"What the {_NAMES[login.place]} holds for {server} is no login of subcli.",
+                hint=f"Log in again: `subcli auth login --server {server}`.",
+            ) from None
+
+    def save(self, server: str, user: str | None, tokens: Tokens, place: Place, *, timeout: float = CALL_S) -> None:
+        """Keep the tokens of a server, and the record of it.
+
+        Raises:
+            CredentialError: they cannot be kept there.
+        """
+        entry = {"access": tokens.access.reveal(), "refresh": tokens.refresh.reveal() if tokens.refresh else None}
+        text = msgspec.json.encode(entry).decode()
+        if place == "file":
+            self._change_json("credentials.json", {server: text})
+        else:
+            _to_keyring(server, text, timeout)
+        self._change_json("logins.json", {server: {"user": user, "place": place}})
+
+    def delete(self, server: str, *, timeout: float = CALL_S) -> None:
+        """Forget a login. The record goes even where the keyring does not answer.
+
+        Raises:
+            CredentialError: the tokens are still in the keyring.
+        """
+        login = self.login(server)
+        self._change_json("logins.json", {server: None})
+        if login is not None and login.place == "file":
+            self._change_json("credentials.json", {server: None})
+        elif login is not None:
+            _delete_from_keyring(server, timeout)
+
+    def probe(self, place: Place, *, timeout: float = LOGIN_CALL_S) -> str:
+        """Write, read and delete a test entry, before anything is promised; gives the place's name.
+
+        Raises:
+            CredentialError: nothing can be kept there.
+        """
+        if place == "file":
+            self._change_json("credentials.json", {})
+            return str(self._file("credentials.json"))
+        name = f"probe-{os.getpid()}"
+        _to_keyring(name, "probe", timeout)
+        try:
+            if _from_keyring(name, timeout) != "probe":
+                raise CredentialError("The keyring does not give back what was put into it.", hint=_INSTEAD)
+        finally:
+            with contextlib.suppress(CredentialError):
+                _delete_from_keyring(name, timeout)
+        return f"keyring ({backend_name(timeout)})"
+
+    @contextlib.contextmanager
+    def locked(self, timeout: float = LOCK_S) -> Iterator[None]:
+        """Exclude other processes of this user while tokens are renewed: the refresh token rotates.
+
+        Blocks; call it in a thread. A lock that cannot be had in time is passed over: the server's grace for a
+        refresh token used twice covers that.
+        """
+        import fcntl
+        import time
+
+        try:
+            lock = self._file("lock").open("w")
+        except (OSError, CredentialError):
+            yield
+            return
+        with lock:
+            deadline = time.monotonic() + timeout
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    time.sleep(0.02)
+            yield
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def _from_file(self, server: str) -> str | None:
+        path = self._file("credentials.json")
+        try:
+            if path.stat().st_mode & 0o077:
+                raise CredentialError(f"{path} can be read by others.", hint=f"`chmod 600 {path}`, then try again.")
+            entry = msgspec.json.decode(path.read_bytes(), type=dict[str, str]).get(server)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CredentialError(f"{path} cannot be read: {error}.", hint=_INSTEAD) from None
+        return entry
+
+    def _file(self, name: str) -> Path:
+        if self._directory is None:
+            raise CredentialError("There is no home directory to keep a login in.", hint="Set SUBCLI_TOKEN instead.")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._directory / name
+
+    def _change_json(self, name: str, changes: dict[str, Any]) -> None:
+        """Set or, with None, remove entries of a file, atomically and readable by the user only."""
+        try:
+            path = self._file(name)
+            try:
+                content: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+            except (FileNotFoundError, msgspec.MsgspecError):
+                content = {}
+            content.update(changes)
+            kept = {key: value for key, value in content.items() if value is not None}
+            import tempfile
+
+            # mkstemp makes it 0600 from the beginning.
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+                Path(temporary).replace(path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise CredentialError(
+                f"{self._directory} cannot be written: {error.strerror or error}.", hint="Set SUBCLI_TOKEN instead."
+            ) from None
+
+
+_NAMES: Final[dict[Place, str]] = {"keyring": "keyring", "file": "credentials file"}
+
+# -- the keyring ------------------------------------------------------------------------------------
+
+
+def backend_name(timeout: float = CALL_S) -> str:
+    """Which keyring there is, for people."""
+    return _bounded(lambda keyring: str(keyring.get_keyring().name), timeout)
+
+
+def _from_keyring(server: str, timeout: float) -> str | None:
+    found = _bounded(lambda keyring: keyring.get_password(SERVICE, server), timeout)
+    return found if isinstance(found, str) else None
+
+
+def _to_keyring(server: str, text: str, timeout: float) -> None:
+    _bounded(lambda keyring: keyring.set_password(SERVICE, server, text), timeout)
+
+
+def _delete_from_keyring(server: str, timeout: float) -> None:
+    def delete(keyring: Any) -> None:
+        from keyring.errors import PasswordDeleteError
+
+        with contextlib.suppress(PasswordDeleteError):
+            keyring.delete_password(SERVICE, server)
+
+    _bounded(delete, timeout)
+
+
+def _bounded(call: Callable[[Any], T], timeout: float) -> T:
+    """Make one call of the keyring library, its import included, for at most ``timeout`` seconds."""
+    answer: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            import keyring
+
+            _check_usable(keyring.get_keyring())
+            answer.append(call(keyring))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="keyring")
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise CredentialError(f"The keyring did not answer within {timeout:g} s.", hint=_INSTEAD)
+    if failure:
+        error = failure[0]
+        if isinstance(error, CredentialError):
+            raise error
+        # A backend's text may hold what it was given: only its kind is told.
+        raise CredentialError(f"The keyring failed ({type(error).__name__}).", hint=_INSTEAD)
+    return answer[0]
+
+
+def _check_usable(backend: Any) -> None:
+    module = type(backend).__module__
+    if module in ("keyring.backends.fail", "keyring.backends.null"):
+        raise CredentialError("There is no keyring on this machine.", hint=_INSTEAD)
