@@ -340,9 +340,11 @@ def test_a_terminal_that_folds_its_lines_is_followed(tmux: Tmux, scene: str, siz
     for size in sizes:
         columns, lines = size.split("x")
         tmux("resize-window", "-x", columns, "-y", lines)
-        time.sleep(0.35)
-        assert tmux.all().count("leader-election") == 1, size
-        assert tmux.all().count("7/10") == 1, size
+        time.sleep(0.25)
+        deadline = time.monotonic() + 10
+        while tmux.all().count("leader-election") != 1 or tmux.all().count("7/10") != 1:
+            assert time.monotonic() < deadline, f"{size}\n{tmux.all()}"
+            time.sleep(0.1)
     tmux("send-keys", "C-c")
     tmux.wait_for("so far")
     text = tmux.all()

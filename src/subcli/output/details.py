@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from rich.style import Style
+
 from subcli.output.diff import comparison, value_text
-from subcli.output.lines import Line, clip, verbatim, wrap
+from subcli.output.lines import CODE, Line, clip, verbatim, wrap
 from subcli.output.theme import ACCENT, ARROW, GUTTER, MORE, PLAIN, QUIET, STRONG
 from subcli.protocol import ErrorAnalysis, Location, TestResult
 
-TEXT_LINES: Final = 12
+TEXT_LINES: Final = 24
 SUGGESTIONS: Final = 5
 _SUGGESTION_LINES: Final = 4
 _LOOKED_THROUGH: Final = 2000
@@ -82,23 +84,37 @@ def output(text: str | None, width: int, limits: Limits, title: str = "output") 
     return lines
 
 
-def analysis(event: ErrorAnalysis, width: int, limit: int = TEXT_LINES, *, where: str = "") -> list[Line]:
-    """What went wrong, ``where`` if that is to be said, and what to do."""
-    texts = _texts(event)
+def analysis(
+    event: ErrorAnalysis, width: int, limit: int = TEXT_LINES, *, where: str = "", known: str | None = None
+) -> list[Line]:
+    """What went wrong and what to do.
+
+    Args:
+        limit: lines of each text.
+        where: the place, if that is to be said.
+        known: what has been said already, and is not said again.
+    """
+    texts = [text for text in (event.error, event.analysis) if text.strip()]
+    if len(texts) == 2 and texts[0].strip() in (texts[1].strip(), (known or "").strip()):
+        texts = texts[1:]
     lines = [Line(where, ACCENT)] if where else []
+    excerpt = False
     for index, text in enumerate(texts):
-        style = STRONG if index == 0 and len(texts) > 1 else PLAIN
-        lines.extend(Line(part, style) for part in wrap(text, width, limit))
+        usual = STRONG if index == 0 and len(texts) > 1 else PLAIN
+        for part in wrap(text, width, limit):
+            excerpt = part.startswith(CODE)
+            lines.append(Line(part, _code_style(part) if excerpt else usual))
+    if excerpt and event.suggestions:
+        lines.append(Line())
     for suggestion in event.suggestions[:SUGGESTIONS]:
         if suggestion.strip():
             lines.extend(_hanging(ARROW, suggestion, width, min(limit, _SUGGESTION_LINES)))
     return lines
 
 
-def _texts(event: ErrorAnalysis) -> list[str]:
-    """The error and what it means, each once."""
-    texts = [text for text in (event.error, event.analysis) if text.strip()]
-    return texts[:1] if len(texts) == 2 and texts[0].strip() == texts[1].strip() else texts
+def _code_style(line: str) -> Style:
+    """Of an excerpt the line that is meant stands out."""
+    return STRONG if line.lstrip().startswith(">") else QUIET
 
 
 def _hanging(mark: str, text: str, width: int, limit: int) -> list[Line]:

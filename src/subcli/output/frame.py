@@ -30,7 +30,7 @@ COLUMN_MAX: Final = 116
 
 _LATEST_KEPT: Final = 3
 _NARROWEST: Final = 20
-_TEXT_LINES: Final = 4
+_TEXT_LINES: Final = (16, 4, 2, 1)
 _LIMITS: Final = details.Limits(values=6, fold=1)
 _GUTTER_CELLS: Final = 5
 
@@ -174,12 +174,15 @@ def _analysis(event: ErrorAnalysis, result: TestResult | None, width: int, room:
     heading.put(clip(about, width - 2 - (len(where) + 3 if where else 0)), STRONG)
     if where:
         heading.put(f" {MID} ", QUIET).put(where, ACCENT)
-    body = details.analysis(event, width - 2, _TEXT_LINES)
+    body: list[Line] = []
+    for limit in _TEXT_LINES if shorten else _TEXT_LINES[:2]:
+        body = details.analysis(event, width - 2, limit)
+        if len(body) < room:
+            break
     if len(body) >= room:
         if not shorten:
             return []
-        body = details.analysis(event, width - 2, 2)
-        body = body if len(body) < room else details.analysis(event, width - 2, 1)[: room - 1]
+        body = body[: room - 1]
     values = details.values(result, width - 2, _LIMITS) if result is not None else []
     if len(body) + len(values) < room:
         body = values + body

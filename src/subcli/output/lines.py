@@ -22,6 +22,9 @@ from subcli.output.theme import MORE, PLAIN, in_ascii
 MARKS_KEPT: Final = 3
 """Combining characters kept on one base: a hundred of them would paint over the lines above."""
 
+CODE: Final = "  "
+"""What a line of code begins with where it stands in a text."""
+
 _PER_CELL: Final = 4
 _TAB: Final = 4
 
@@ -68,6 +71,12 @@ class Line:
                 break
             short.put(_head(text, room), style)
         return short
+
+    def trimmed(self) -> Line:
+        """This line without the spaces at its end."""
+        while self.pieces and not self.pieces[-1][0].strip(" ") and not self.pieces[-1][1]:
+            self.cells -= len(self.pieces.pop()[0])
+        return self
 
     @property
     def text(self) -> str:
@@ -119,7 +128,7 @@ class Block:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ink = Ink(console)
         for line in self.lines:
-            yield from ink.segments(line)
+            yield from ink.segments(line.trimmed())
             yield Segment.line()
 
 
@@ -138,12 +147,19 @@ def clip(text: str, cells: int) -> str:
 
 
 def wrap(text: str, cells: int, limit: int) -> list[str]:
-    """Foreign text of several lines, harmless, folded to ``cells`` and cut to ``limit`` lines with ``…``."""
+    """Foreign text of several lines, harmless, folded to ``cells`` and cut to ``limit`` lines with ``…``.
+
+    Lines that are indented are code: they are cut, not folded.
+    """
     cells = max(cells, 8)
     kept: list[str] = []
     budget = cells * (limit + 1) * _PER_CELL
     for raw in printable(text[:budget].strip()).expandtabs(_TAB).split("\n"):
-        kept.extend(_folded(_tamed(raw.rstrip()), cells))
+        line = _tamed(raw.rstrip())
+        if line.startswith(CODE):
+            kept.append(line if cell_len(line) <= cells else _head(line, cells - 1) + MORE)
+        else:
+            kept.extend(_folded(line, cells))
         if len(kept) > limit:
             break
     if len(kept) > limit or len(text) > budget:
@@ -177,15 +193,13 @@ def _chopped(line: str, cells: int) -> Iterator[str]:
 
 def _folded(line: str, cells: int) -> Iterator[str]:
     """``line`` in pieces of at most ``cells``, parted at spaces where there are any."""
-    while cell_len(line) > cells:
-        head = _head(line, cells)
-        space = head.rfind(" ")
-        if len(line) > len(head) and line[len(head)] == " ":
-            space = len(head)
+    while len(head := _head(line, cells)) < len(line):
+        space = len(head) if line[len(head)] == " " else head.rfind(" ")
         if space > cells // 3:
             yield line[:space].rstrip()
             line = line[space + 1 :]
         else:
+            head = head or line[0]
             yield head
             line = line[len(head) :]
     yield line

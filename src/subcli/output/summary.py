@@ -149,7 +149,7 @@ def failure(
     lines += parts.indented(details.values(result, inner, limits), 2)
     for event in analyses:
         if details.is_about(event, result):
-            told = details.analysis(event, inner, where=details.place(event.location, width // 2))
+            told = details.analysis(event, inner, where=details.place(event.location, width // 2), known=result.message)
             lines += [Line(), *parts.indented(told, 2)]
     output = details.output(result.output, inner, limits)
     return [*lines, Line(), *parts.indented(output, 2)] if output else lines

@@ -21,6 +21,14 @@ TEXT_MAX: Final = 100
 TABLE_MAX: Final = 200
 """Tests that are all listed; of more, what did not pass is enough."""
 
+_HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE")
+_RIGHT: Final = (0, 4, 5, 6)
+_FLEXIBLE: Final = 1
+"""The column that gives way where there is no room."""
+
+_SPARE: Final = (5, 2, 4)
+"""The columns that are left out where that is not enough, in this order."""
+
 _GAP: Final = 2
 _NARROWEST: Final = 8
 _BUILD_LINES: Final = 20
@@ -54,25 +62,31 @@ def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> Page:
 def _submission_lines(rows: Sequence[Mapping[str, Any]], now: float, width: int) -> list[Line]:
     if not rows:
         return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" hands one in.")]
-    cells = [[_cell(text) for text in ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE")]]
-    cells += [_submission_cells(row, now) for row in rows]
-    right = (True, False, False, False, True, True, True)
-    widths = [max(line[column].cells for line in cells) for column in range(len(right))]
-    excess = sum(widths) + _GAP * (len(widths) - 1) - width
-    widths[1] = max(widths[1] - max(excess, 0), _NARROWEST)
-    lines = []
-    for number, line in enumerate(cells):
-        joined = Line()
-        for cell, room, flush_right in zip(line, widths, right, strict=True):
-            start = joined.cells + (_GAP if joined.cells else 0)
-            cut = _cell(clip(cell.text, room), not number) if cell.cells > room else cell
-            joined.to(start + (room - cut.cells if flush_right else 0)).join(cut).to(start + room)
-        lines.append(joined.cut(width))
-    return lines
+    table = [[Line(heading, QUIET) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
+    columns = list(range(len(_HEADINGS)))
+    widths = [max(line[column].cells for line in table) for column in columns]
+    for spare in _SPARE:
+        if _table_cells(widths, columns) - widths[_FLEXIBLE] + _NARROWEST <= width:
+            break
+        columns.remove(spare)
+    widths[_FLEXIBLE] -= min(max(_table_cells(widths, columns) - width, 0), max(widths[_FLEXIBLE] - _NARROWEST, 0))
+    return [_table_line(line, widths, columns).cut(width) for line in table]
 
 
-def _cell(text: str, heading: bool = True) -> Line:
-    return Line(text, QUIET) if heading else Line(text)
+def _table_cells(widths: Sequence[int], columns: Sequence[int]) -> int:
+    return sum(widths[column] for column in columns) + _GAP * (len(columns) - 1)
+
+
+def _table_line(cells: Sequence[Line], widths: Sequence[int], columns: Sequence[int]) -> Line:
+    """One row; numbers at the right end of their columns."""
+    line = Line()
+    for column in columns:
+        cell, room = cells[column], widths[column]
+        if cell.cells > room:
+            cell = Line(clip(cell.text, room))
+        start = line.cells + (_GAP if line.cells else 0)
+        line.to(start + (room - cell.cells if column in _RIGHT else 0)).join(cell).to(start + room)
+    return line
 
 
 def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:

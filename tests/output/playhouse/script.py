@@ -119,7 +119,9 @@ SPLIT: dict[str, Any] = {
 TWICE: dict[str, Any] = {
     "error": "AssertionError: two leaders in term 3",
     "analysis": "n2 granted its vote to n1 and to n4 in the same term. A node votes at most once in each term; "
-    "the vote is not remembered when a second request of the same term comes in.",
+    "the vote is not remembered when a second request of the same term comes in.\n\nnode.py:\n"
+    "    46      def on_request_vote(self, src, body):\n    47          if body['term'] >= self.term:\n"
+    "  > 48              self.send(src, 'vote', term=self.term, granted=True)",
     "suggestions": [
         "Remember voted_for together with the term, and refuse a second candidate of that term.",
         "Clear voted_for only when a higher term is seen.",

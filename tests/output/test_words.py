@@ -1,0 +1,115 @@
+"""Numbers and states in words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from subcli.output import words
+from subcli.output.details import is_about, place, reason
+from subcli.output.summary import outcome
+from subcli.protocol import Complete, ErrorAnalysis, Location, Summary, from_mapping
+from subcli.submission import Connection, Counts, Submission
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0 ms"), (0.44, "0.4 ms"), (9.44, "9.4 ms"), (9.5, "10 ms"), (412, "412 ms"), (999.4, "999 ms"),
+        (999.5, "1.00 s"), (1250, "1.25 s"), (99_994, "99.99 s"), (99_995, "1m 40s"), (3_599_600, "1h 00m"),
+        (7_500_000, "2h 05m"), (None, ""), (-1, ""), (math.inf, ""), (1e300, ""),
+    ],
+)  # fmt: skip
+def test_a_duration_has_three_digits_and_a_unit(ms: float | None, text: str) -> None:
+    """And is empty where it is unknown or absurd."""
+    assert words.duration(ms) == text
+    assert len(text) <= 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7.9, "0:07"), (65, "1:05"), (3723, "1:02:03"), (-3, "0:00")]
+)
+def test_elapsed_time_is_a_clock(seconds: float, text: str) -> None:
+    """Minutes and seconds, hours where there are any."""
+    assert words.elapsed(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("delay", "passed", "left"),
+    [(4.0, 0.0, 4), (4.0, 0.1, 4), (4.0, 3.9, 1), (4.0, 4.0, 0), (4.0, 9.0, 0), (None, 0.0, None), (math.inf, 0, None)],
+)
+def test_a_countdown_counts_whole_seconds(delay: float | None, passed: float, left: int | None) -> None:
+    """Rounded up, and never below nothing."""
+    assert words.remaining(Connection("reconnecting", delay_s=delay), 100.0, 100.0 + passed) == left
+
+
+@pytest.mark.parametrize(
+    ("connection", "text"),
+    [
+        (Connection("reconnecting"), ""),
+        (Connection("reconnecting", code=1006), "1006 connection lost"),
+        (Connection("reconnecting", code=1012, reason="restarting"), "1012 restarting"),
+        (Connection("reconnecting", code=4242), "4242"),
+        (Connection("polling", reason="a proxy"), "a proxy"),
+    ],
+)
+def test_a_close_code_is_said_in_words(connection: Connection, text: str) -> None:
+    """The other side's own words come first."""
+    assert words.why(connection) == text
+
+
+@pytest.mark.parametrize(
+    ("status", "summary", "counts", "text"),
+    [
+        ("passed", Summary(10, 10, 0, None, 45_000), Counts(), "10 of 10 tests in 45.0 s"),
+        ("passed", Summary(1, 1, 0, None, 45_000), Counts(), "1 of 1 test in 45.0 s"),
+        ("passed", Summary(10, 8, 2, None, 45_000), Counts(), "8 passed, 2 failed in 45.0 s"),
+        ("passed", Summary(11, 10, 0, 1, 160_000), Counts(), "10 passed, 0 failed, 1 skipped in 2m 40s"),
+        ("failed", Summary(), Counts(3, 1, 1, 0), "3 passed, 2 failed"),
+        ("passed", Summary(), Counts(3), "3 of 3 tests"),
+        ("build_failed", Summary(None, None, None, None, 812), Counts(), "after 0.8 s"),
+        ("build_failed", Summary(0, 0, 0, 0, None), Counts(), ""),
+    ],
+)
+def test_the_outcome_is_a_sentence(status: str, summary: Summary, counts: Counts, text: str) -> None:
+    """The server's counts, else those that were seen."""
+    verdict = Complete(final_status=status, summary=summary)
+    assert outcome(verdict, Submission(id=1, counts=counts)) == text
+
+
+@pytest.mark.parametrize(
+    ("location", "cells", "text"),
+    [
+        (None, 20, ""),
+        (Location(" "), 20, ""),
+        (Location("node.py", 48), 20, "node.py:48"),
+        (Location("node.py"), 20, "node.py"),
+        (Location("node.py", -1), 20, "node.py"),
+        (Location("a/very/long/path/node.py", 48), 12, "a/very/l…:48"),
+    ],
+)
+def test_a_place_can_be_clicked(location: Location | None, cells: int, text: str) -> None:
+    """``file:line``, the line always whole."""
+    assert place(location, cells) == text
+
+
+def test_a_reason_is_the_first_line_that_says_something() -> None:
+    """Else the category, else nothing."""
+
+    def of(**fields: str) -> str:
+        result = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", **fields})
+        return reason(result)
+
+    assert of(message="\n \nfirst\nsecond", error_category="timeout") == "first"
+    assert of(message=" \n", error_category="timeout") == "timeout"
+    assert of() == ""
+
+
+def test_an_analysis_belongs_to_its_test() -> None:
+    """By the id where both have one, else by the name."""
+    result = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", "test_id": 3})
+    assert is_about(ErrorAnalysis(test_id=3, test_name="y"), result)
+    assert not is_about(ErrorAnalysis(test_id=4, test_name="x"), result)
+    assert is_about(ErrorAnalysis(test_name="x"), result)
+    assert not is_about(ErrorAnalysis(), result)
