@@ -103,14 +103,11 @@ class StoredLogin:
             now = asyncio.get_running_loop().time()
             if self._renewed_at is not None and now - self._renewed_at < JUST_NOW_S:
                 return Refreshed(True)
-            lock = self._credentials.locked()
-            await asyncio.to_thread(lock.__enter__)
             try:
-                renewed = await self._renew()
+                async with self._credentials.locked():
+                    renewed = await self._renew()
             except CredentialError as error:
                 return Refreshed(False, f"{error.message} {error.hint}")
-            finally:
-                lock.__exit__(None, None, None)
             if renewed:
                 self._renewed_at = asyncio.get_running_loop().time()
                 return Refreshed(True)
@@ -118,21 +115,28 @@ class StoredLogin:
 
     async def _renew(self) -> bool:
         stored = await asyncio.to_thread(self._credentials.load, self._server)
-        if stored is not None and stored.access != self._tokens.access:
-            self._tokens = stored
+        if self._adopt(stored):
             return True
         login = self._credentials.login(self._server)
         if stored is None or stored.refresh is None or login is None:
             return False
         tokens = await self._grant(stored.refresh)
         if tokens is None:
-            return False
+            # Another process may have used the same refresh token at the same moment, in spite of the lock.
+            return self._adopt(await asyncio.to_thread(self._credentials.load, self._server))
         self._tokens = tokens
         try:
             await asyncio.to_thread(self._credentials.save, self._server, login.user, tokens, login.place)
         except CredentialError as error:
             # This process goes on; the next one will have to log in, and is told now why.
             _log.warning("The renewed login could not be kept: %s %s", error.message, error.hint)
+        return True
+
+    def _adopt(self, stored: Tokens | None) -> bool:
+        """Take what another process has renewed, if it has."""
+        if stored is None or stored.access == self._tokens.access:
+            return False
+        self._tokens = stored
         return True
 
 

@@ -12,10 +12,11 @@ is made in a daemon thread and given up after a while. A failure is named, never
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -31,6 +32,7 @@ SERVICE: Final = "subcli"
 CALL_S: Final = 3.0
 LOGIN_CALL_S: Final = 30.0
 LOCK_S: Final = 15.0
+LOCK_LOOK_S: Final = 0.02
 _INSTEAD: Final = "Set SUBCLI_TOKEN instead, or log in with `--insecure-storage`."
 
 
@@ -155,29 +157,28 @@ class Credentials:
                 _delete_from_keyring(name, timeout)
         return f"keyring ({backend_name(timeout)})"
 
-    @contextlib.contextmanager
-    def locked(self, timeout: float = LOCK_S) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def locked(self, timeout: float = LOCK_S) -> AsyncIterator[None]:
         """Exclude other processes of this user while tokens are renewed: the refresh token rotates.
 
-        Blocks; call it in a thread. A lock that cannot be had in time is passed over: the server's grace for a
-        refresh token used twice covers that.
+        A lock that cannot be had in time is passed over: what others renewed meanwhile is found all the same.
         """
         import fcntl
-        import time
 
         try:
             lock = self._file("lock").open("w")
         except (OSError, CredentialError):
             yield
             return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         with lock:
-            deadline = time.monotonic() + timeout
-            while time.monotonic() < deadline:
+            while loop.time() < deadline:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except OSError:
-                    time.sleep(0.02)
+                    await asyncio.sleep(LOCK_LOOK_S)
             yield
 
     # -- files ------------------------------------------------------------------------------------

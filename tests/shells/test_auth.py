@@ -1,0 +1,151 @@
+"""Renewing a login: once for all watches of a process, and beside other processes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from subcli.auth import GivenToken, Prompting, StoredLogin
+from subcli.credentials import Credentials, Tokens
+from subcli.happened import Refreshed
+from subcli.secret import Secret
+
+SERVER = "https://judge.example"
+
+
+def pair(number: int) -> Tokens:
+    """The tokens after this many renewals."""
+    return Tokens(Secret(f"access-{number}"), Secret(f"refresh-{number}"))
+
+
+class Server:
+    """Gives the next pair for the refresh token that is current, and none for another: it rotates."""
+
+    def __init__(self) -> None:
+        self.current = 0
+        self.asked: list[str] = []
+
+    async def grant(self, refresh: Secret) -> Tokens | None:
+        self.asked.append(refresh.reveal())
+        await asyncio.sleep(0.01)
+        if refresh != pair(self.current).refresh:
+            return None
+        self.current += 1
+        return pair(self.current)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Credentials:
+    """A stored login with the first pair."""
+    kept = Credentials(tmp_path / "config")
+    kept.save(SERVER, "ada", pair(0), "file")
+    return kept
+
+
+def login(credentials: Credentials, server: Server) -> StoredLogin:
+    """As a process that has just started has it."""
+    tokens = credentials.load(SERVER)
+    assert tokens is not None
+    return StoredLogin(credentials, SERVER, tokens, server.grant)
+
+
+async def test_renews_and_keeps(credentials: Credentials) -> None:
+    """The new pair is used, and kept for the next process."""
+    server = Server()
+    mine = login(credentials, server)
+    assert (await mine.refresh()).ok
+    assert mine.token() == Secret("access-1")
+    assert credentials.load(SERVER) == pair(1)
+    record = credentials.login(SERVER)
+    assert record is not None
+    assert record.user == "ada"
+
+
+async def test_one_renewal_for_all_watches(credentials: Credentials) -> None:
+    """Twenty watches that are refused at the same moment cause one renewal."""
+    server = Server()
+    mine = login(credentials, server)
+    answers = await asyncio.gather(*(mine.refresh() for _ in range(20)))
+    assert all(answer.ok for answer in answers)
+    assert server.asked == ["refresh-0"]
+
+
+async def test_processes_do_not_log_each_other_out(credentials: Credentials) -> None:
+    """Ten processes whose token expires together: one renews, the others take what it kept."""
+    server = Server()
+    processes = [login(credentials, server) for _ in range(10)]
+    answers = await asyncio.gather(*(process.refresh() for process in processes))
+    assert all(answer.ok for answer in answers)
+    assert server.asked == ["refresh-0"]
+    assert {str(process.token() and process.token().reveal()) for process in processes} == {"access-1"}
+
+
+async def test_refused(credentials: Credentials) -> None:
+    """A login that the server ended cannot be renewed; the hint names the command."""
+    server = Server()
+    mine = login(credentials, server)
+    server.current = 7
+    answer = await mine.refresh()
+    assert not answer.ok
+    assert f"subcli auth login --server {SERVER}" in answer.hint
+
+
+async def test_logged_out_meanwhile(credentials: Credentials) -> None:
+    """A login deleted by another process is not made again."""
+    mine = login(credentials, Server())
+    credentials.delete(SERVER)
+    assert not (await mine.refresh()).ok
+    assert credentials.logins() == {}
+
+
+async def test_no_refresh_token(credentials: Credentials) -> None:
+    """A token that was handed in with --with-token cannot be renewed."""
+    credentials.save(SERVER, None, Tokens(Secret("given")), "file")
+    server = Server()
+    assert not (await login(credentials, server).refresh()).ok
+    assert server.asked == []
+
+
+async def test_given_token() -> None:
+    """A token from a variable cannot be renewed, and the hint names the variable."""
+    given = GivenToken(Secret("x"), "SUBCLI_TOKEN", SERVER)
+    answer = await given.refresh()
+    assert given.token() == Secret("x")
+    assert not answer.ok
+    assert "SUBCLI_TOKEN" in answer.hint
+    nothing = await GivenToken(None, "", SERVER).refresh()
+    assert f"subcli auth login --server {SERVER}" in nothing.hint
+
+
+async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:
+    """A person is asked only when renewing silently fails, and only once for all watches."""
+    asked = 0
+
+    async def ask() -> Tokens | None:
+        nonlocal asked
+        asked += 1
+        return pair(9)
+
+    quiet = Prompting(login(credentials, Server()), ask, SERVER)
+    assert (await quiet.refresh()).ok
+    assert asked == 0
+    refused = Prompting(GivenToken(None), ask, SERVER)
+    answers = await asyncio.gather(*(refused.refresh() for _ in range(5)))
+    assert asked == 1
+    assert answers == [Refreshed(True, answers[0].hint)] * 5
+    assert refused.token() == Secret("access-9")
+
+
+async def test_person_who_does_not_want_to(credentials: Credentials) -> None:
+    """Ending the prompt without an answer ends in the same error as having nobody to ask."""
+
+    async def ask() -> Tokens | None:
+        return None
+
+    nobody = Prompting(GivenToken(None), ask, SERVER)
+    for _ in range(2):
+        answer = await nobody.refresh()
+        assert not answer.ok
+        assert "subcli auth login" in answer.hint
