@@ -101,18 +101,20 @@ def node() -> Callable[..., str]:
 def tiny(tmp_path: Path) -> Callable[..., Problem]:
     """Makes a problem out of the text of its test file; by default a single node that must answer ten ticks."""
 
-    def make(tests: str = ONE_NODE, *, limits: str = "", language: str = PYTHON, runner: str = "") -> Problem:
+    def make(tests: str = ONE_NODE, *, limits: str = LIMITS, language: str = PYTHON, runner: str = "") -> Problem:
         root = tmp_path / "tiny"
         (root / "tests").mkdir(parents=True)
         (root / "tests" / ("run.py" if runner else "test_tiny.py")).write_text(tests, encoding="utf-8")
         (root / "description.md").write_text("Answer.", encoding="utf-8")
-        text = f'id = 900\nslug = "tiny"\ntitle = "Tiny"\n{runner}\n[limits]\ntest_seconds = 4\n{limits}\n{language}'
+        text = f'id = 900\nslug = "tiny"\ntitle = "Tiny"\n{runner}\n[limits]\n{limits}\n{language}'
         (root / "problem.toml").write_text(text, encoding="utf-8")
         return load_problem(root)
 
     return make
 
 
+# Short for what never comes, and still long for a machine under load.
+LIMITS = "test_seconds = 15\nanswer_seconds = 1.5\n"
 PYTHON = """
 [languages.python]
 source = "node.py"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, LocalStarter, events, judge
-from subcli.judge.processes import descendants, kill_descendants
+from subcli.judge.processes import descendants
 from subcli.judge.text import Tail, cut
 
-LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(600)\n"
+LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n"
 
 
 async def _until(condition, seconds=10.0):
@@ -106,25 +106,27 @@ async def test_a_language_that_the_problem_does_not_offer(tiny):
 
 
 def test_a_family_of_forks_is_killed_whole():
-    """Also one that forks on while it is looked for."""
+    """Also one that forks on while it is looked for, below a process that its orphans come back to."""
     script = """
-import os, time
-for _ in range(4):
-    os.fork()
-while True:
-    if os.fork() == 0:
-        time.sleep(600)
-    time.sleep(0.01)
+import os, sys, time
+from subcli.judge.processes import become_subreaper, descendants, kill_descendants
+become_subreaper()
+if os.fork() == 0:
+    os.setsid()
+    for _ in range(3):
+        os.fork()
+    for _ in range(100):  # an end of its own, should it not be killed
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+        time.sleep(0.01)
+    os._exit(0)
+while len(descendants(os.getpid())) < 60:
+    pass
+print(kill_descendants(os.getpid()), [p for p in descendants(os.getpid()) if p.is_alive])
 """
-    process = subprocess.Popen([sys.executable, "-c", script])
-    try:
-        while len(descendants(process.pid)) < 20:
-            pass
-        assert kill_descendants(process.pid)
-    finally:
-        process.kill()
-        process.wait()
-    assert descendants(os.getpid()) == []
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split() == ["True", "[]"]
 
 
 @pytest.mark.parametrize("character", ["x", "\0", "é", "\U0001f600", '"'])

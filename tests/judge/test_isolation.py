@@ -131,8 +131,8 @@ async def test_a_fault_in_another_file_is_located_there(run, node, tiny):
 
 async def test_closing_the_iterator_kills_every_process(node, tiny):
     """Also a node's child that called setsid; and the submission's directory is gone."""
-    fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n"
-    problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(600)\n")
+    fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n"
+    problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
     async with aclosing(judge(Job(problem, "python", {"node.py": node(fork)}))) as events:
         async for event in events:
             if event.get("status") == "testing":
@@ -151,7 +151,7 @@ async def test_closing_the_iterator_kills_every_process(node, tiny):
 
 async def test_cancelling_the_reader_kills_every_process(node, tiny):
     """As a server does when a submission is cancelled."""
-    problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(600)\n")
+    problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
 
     async def read():
         async with aclosing(judge(Job(problem, "python", {"node.py": node()}))) as events:

@@ -40,7 +40,9 @@ async def test_a_loop_in_another_language_than_python(run, tiny):
 
 async def test_slow_but_alive(run, tiny, node):
     """Every answer comes in time, and all of them together do not: the test's own limit."""
-    judged = await run(tiny(limits="", language=_python()), node("import time\n", tick="time.sleep(0.7)"))
+    judged = await run(
+        tiny(limits="test_seconds = 1.5\nanswer_seconds = 15"), node("import time\n", tick="time.sleep(0.4)")
+    )
     assert judged.failed == ["Answers"]
     assert judged.analysis["category"] == "timeout"
     assert judged.of("test_result")[0]["message"] == "the time limit passed"
@@ -103,7 +105,7 @@ if child == 0:
     if os.fork() == 0:
         for fd in range(3):
             os.close(fd)
-        time.sleep(600)
+        time.sleep(60)
     os._exit(0)
 os.waitpid(child, 0)
 """
@@ -115,7 +117,9 @@ os.waitpid(child, 0)
 
 async def test_a_fork_bomb(run, tiny, node):
     """More processes than allowed: all of them are stopped, then killed."""
-    judged = await run(tiny(limits="processes = 16"), node("import os\nwhile True:\n    os.fork()\n"))
+    judged = await run(
+        tiny(limits="processes = 16"), node("import os, time\nfor _ in range(9):\n    os.fork()\ntime.sleep(20)\n")
+    )
     assert judged.verdict == "failed"
     assert judged.analysis["category"] == "processes"
     assert "more than the limit of 16" in judged.analysis["error"]
@@ -132,7 +136,7 @@ async def test_a_file_that_grows(run, tiny, node):
 async def test_a_build_that_does_not_end(run, tiny):
     """Builds have a limit of their own."""
     language = '[languages.sh]\nsource = "x.sh"\nbuild = ["sh", "x.sh"]\nrun = ["true"]\n'
-    judged = await run(tiny(limits="build_seconds = 0.5", language=language), "echo start; sleep 600 & wait", "sh")
+    judged = await run(tiny(limits="build_seconds = 0.5", language=language), "echo start; sleep 60 & wait", "sh")
     assert judged.verdict == "build_failed"
     assert judged.analysis["category"] == "timeout"
     assert judged.events[1]["detail"] == "start\n"

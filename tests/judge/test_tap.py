@@ -321,12 +321,38 @@ print("not ok 1 - hangs", flush=True)
 subprocess.Popen(["true"]).wait()
 print("ok 2 - goes on", flush=True)
 """
-    source = "sleep 600"
+    source = "sleep 60"
     started = time.monotonic()
-    judged = await run(tiny(tests, limits="", language=SHELL, runner=RUNNER), source, "sh")
+    judged = await run(tiny(tests, limits="test_seconds = 1.5", language=SHELL, runner=RUNNER), source, "sh")
     assert time.monotonic() - started < 9
     assert [event["status"] for event in judged.of("test_result")] == ["failed", "passed"]
     assert judged.analysis["category"] == "timeout"
+
+
+async def test_a_solution_that_prints_tap_forges_nothing(run, tiny):
+    """Where its output goes where the results go, because the author forgot it, it is not read as results."""
+    tests = """
+import os, subprocess
+print("1..1", flush=True)
+subprocess.run([os.environ["SUBCLI_SOLUTION"]])
+print("not ok 1 - real", flush=True)
+"""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "echo 'ok 1 - forged'", "sh")
+    assert [event["test_name"] for event in judged.of("test_result")] == ["real"]
+    assert judged.verdict == "failed"
+
+
+async def test_a_helper_that_holds_the_pipe_open(run, tiny):
+    """The run is over when the command is, whoever else could still write."""
+    tests = """
+import subprocess
+print("1..1\\nok 1", flush=True)
+subprocess.Popen(["sleep", "60"])
+"""
+    started = time.monotonic()
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    assert judged.verdict == "passed"
+    assert time.monotonic() - started < 8
 
 
 async def test_a_daemon_of_a_tap_solution(run, tiny):
@@ -336,7 +362,7 @@ import os, subprocess
 subprocess.run([os.environ["SUBCLI_SOLUTION"]])
 print("1..1\\nok 1 - well", flush=True)
 """
-    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "setsid sleep 600 >&- 2>&- <&- &\nexit 0\n", "sh")
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "setsid sleep 60 >&- 2>&- <&- &\nexit 0\n", "sh")
     assert judged.verdict == "failed"
     assert judged.analysis["category"] == "processes"
 

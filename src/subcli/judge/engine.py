@@ -15,13 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from subcli.judge import events
-from subcli.judge.analysis import Analyst
+from subcli.judge.analyzers.finding import Context
+from subcli.judge.analyzers.general import general
+from subcli.judge.child import Child
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
-from subcli.judge.processes import kill_descendants
+from subcli.judge.processes import kill_all, kill_descendants, started_from
 from subcli.judge.pytest_runner import import_path
 from subcli.judge.starter import LocalStarter, Starter, clean_environment
-from subcli.judge.text import Tail
 
 _LINE_LIMIT = 1024 * 1024
 _GRACE_SECONDS = 5.0
@@ -65,39 +66,21 @@ class _Run:
 
     def __init__(self, base: Path) -> None:
         self._base = base
-        self._log = Tail()
-        self._process: asyncio.subprocess.Process | None = None
-        self._logging: asyncio.Task[None] | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._child: Child | None = None
         self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     async def start(self, order: bytes) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
-            descriptor = theirs.fileno()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "subcli.judge.supervisor",
-                str(descriptor),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                cwd=self._base,
-                env={**clean_environment(self._base), "PYTHONPATH": import_path()},
-                pass_fds=(descriptor,),
-                start_new_session=True,
+            self._child = await Child.start(
+                [sys.executable, "-P", "-m", "subcli.judge.supervisor", str(theirs.fileno())],
+                directory=self._base,
+                environment={**clean_environment(self._base), "PYTHONPATH": import_path()},
+                pass_fds=(theirs.fileno(),),
             )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._logging = asyncio.create_task(self._collect(self._process.stdout))
-        self._process.stdin.write(order)
-
-    async def _collect(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(65_536):
-            self._log.add(data)
+        self._writer.write(order)
 
     async def read(self, patience: float) -> AsyncIterator[events.Event]:
         """The supervisor's events; if it ends without a `complete`, one that says so."""
@@ -120,38 +103,45 @@ class _Run:
             yield event
 
     def _lost(self) -> list[events.Event]:
-        evidence = Evidence(kind="judge", message="the judge's own process ended early", stderr=self._log.text())
+        evidence = Evidence(
+            kind="judge", message="the judge's own process ended early", stderr=self._child.log if self._child else ""
+        )
+        finding = general(evidence, Context(files={}, language=""))
         return [
             events.status_update("failed"),
-            Analyst({}, "", str(self._base), rules=()).analyse(evidence).as_event(),
+            events.error_analysis(
+                error=evidence.message,
+                analysis=finding.analysis,
+                suggestions=finding.suggestions,
+                category=finding.category,
+                location=None,
+            ),
             events.complete("error", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
         ]
 
     async def stop(self) -> None:
         """End the supervisor and all below it, whatever state they are in."""
-        process = self._process
-        if process is None:
+        if self._writer is not None:
+            # The end of its input is the supervisor's order to stop.
+            self._writer.close()
+        child = self._child
+        if child is None:
             return
-        assert process.stdin is not None
-        process.stdin.close()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE_SECONDS):
-                    await process.wait()
+                    await child.wait()
         finally:
-            if process.returncode is None:
-                # Without an await: this also runs when the task is cancelled a second time.
-                kill_descendants(process.pid)
-                with suppress(ProcessLookupError):
-                    process.kill()
-        await process.wait()
-        if self._logging is not None:
-            self._logging.cancel()
-        if self._log.total:
+            # Without an await: this also runs when the task is cancelled a second time.
+            if child.returncode != 0:
+                kill_descendants(child.pid)
+                child.kill()
+                kill_all(lambda: started_from(self._base))
+            child.close()
+        await child.wait()
+        if child.log:
             # A plug-in that failed, most often: for whoever runs the server.
-            _log.warning("the supervisor said: %s", self._log.text().rstrip())
-        if self._writer is not None:
-            self._writer.close()
+            _log.warning("the supervisor said: %s", child.log)
 
 
 def _prepare(job: Job, base: Path) -> list[events.Event] | None:

@@ -1,7 +1,7 @@
 """Starts a process of the solution for tests that are no Python: `python -I -S launch.py PLAN [ARGUMENT ...]`.
 
-PLAN is a file with the start plan and the command, as JSON. The process leaves the session of the tests, which is
-how the supervisor knows it from them, and then becomes the solution.
+PLAN is a file with the start plan, the command and the inode of the pipe that results are written to, as JSON. The
+process leaves the session of the tests, which is how the supervisor knows it from them, and becomes the solution.
 """
 
 import json
@@ -23,7 +23,10 @@ def main() -> None:
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             os._exit(code if code >= 0 else 128 - code)
         os.setsid()
-    os.closerange(3, 256)
+    if os.fstat(1).st_ino == plan["results"]:
+        # Whoever started this did not ask for the output; it would be read as results.
+        os.dup2(2, 1)
+    os.closerange(3, 65_536)
     os.chdir(plan["directory"])
     command = [*plan["prefix"], *plan["command"], *sys.argv[2:]]
     os.execvpe(command[0], command, plan["environment"])

@@ -29,6 +29,8 @@ class Limits:
     """What a submission may use. Sizes in the units their names say, times in seconds of the wall clock."""
 
     test_seconds: float = 20.0
+    answer_seconds: float = 5.0
+    """For a single answer of a node; under pytest only. It tells a node that hangs from a test that is slow."""
     submission_seconds: float = 120.0
     build_seconds: float = 60.0
     memory_mb: int = 256
@@ -144,7 +146,7 @@ def load_problem(root: Path) -> Problem:
         limits=_limits(table.table("limits")),
         root=root.resolve(),
         runner=runner,
-        tests=table.directory("tests", "tests").name,
+        tests=table.directory("tests", "tests"),
         command=table.words("command", required=runner == "tap"),
         total_tests=table.integer("total_tests", None, minimum=1),
         solutions=tuple(_solution(entry) for entry in table.tables("solutions")),
@@ -185,8 +187,10 @@ def _slug(table: Table) -> str:
 
 def _limits(table: Table) -> Limits:
     standard = Limits()
+    test_seconds = table.seconds("test_seconds", standard.test_seconds)
     limits = Limits(
-        test_seconds=table.seconds("test_seconds", standard.test_seconds),
+        test_seconds=test_seconds,
+        answer_seconds=table.seconds("answer_seconds", min(standard.answer_seconds, test_seconds / 4)),
         submission_seconds=table.seconds("submission_seconds", standard.submission_seconds),
         build_seconds=table.seconds("build_seconds", standard.build_seconds),
         memory_mb=table.integer("memory_mb", standard.memory_mb, minimum=16),

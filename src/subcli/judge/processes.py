@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -100,6 +101,17 @@ def kill_all(find: Callable[[], list[Process]], *, patience: float = 5.0) -> boo
         kill(alive)
         time.sleep(0.002)
     return True
+
+
+def started_from(directory: Path) -> list[Process]:
+    """The processes with this directory in their environment: what is left of a judging whose supervisor is gone."""
+    mark = f"={directory}".encode()
+    found: list[Process] = []
+    for process in _all_processes():
+        with suppress(OSError):
+            if process.is_alive and mark in Path(f"/proc/{process.pid}/environ").read_bytes():
+                found.append(process)
+    return found
 
 
 def reap_adopted(own: Collection[int]) -> None:

@@ -7,16 +7,15 @@ import json
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from subcli.judge.child import Child
 from subcli.judge.evidence import Evidence
 from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
 from subcli.judge.results import Results
 from subcli.judge.starter import StartPlan, clean_environment
-from subcli.judge.text import Tail
 from subcli.judge.watchdog import Watchdog
 
 REPORT_VARIABLE = "SUBCLI_REPORT_FD"
@@ -40,42 +39,32 @@ class PytestRun:
         self._results = results
         self._running: _Running | None = None
         self._crashes: list[str] = []
-        self._log = Tail()
 
     async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
         """Returns the verdict: passed, failed or error."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *_command(self._problem.root / self._problem.tests, scratch),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                cwd=scratch,
-                env={
+            child = await Child.start(
+                _command(self._problem.root / self._problem.tests, scratch),
+                directory=scratch,
+                environment={
                     **clean_environment(scratch),
                     **_environment(),
                     REPORT_VARIABLE: str(theirs.fileno()),
                 },
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,
             )
-        self._watchdog.trust(process.pid)
-        assert process.stdout is not None
-        logging = asyncio.create_task(self._collect(process.stdout))
+        self._watchdog.trust(child.pid)
         try:
             writer.write(self._instructions(plan, command))
-            await self._follow(reader, writer, process)
-            code = await process.wait()
+            await self._follow(reader, writer, child)
+            code = await child.wait()
         finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-            logging.cancel()
+            child.kill()
+            child.close()
             writer.close()
-        return self._verdict(code)
+        return self._verdict(code, child.log)
 
     def _instructions(self, plan: StartPlan, command: tuple[str, ...]) -> bytes:
         limits = self._problem.limits
@@ -83,19 +72,11 @@ class PytestRun:
             "start": plan.as_json(),
             "command": command,
             "output_kb": limits.output_kb,
-            # Long enough for a machine under load, short enough to say which answer is missing
-            # before the whole test's time is up.
-            "answer_seconds": limits.test_seconds / 4,
+            "answer_seconds": limits.answer_seconds,
         }
         return json.dumps(job).encode() + b"\n"
 
-    async def _collect(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(65_536):
-            self._log.add(data)
-
-    async def _follow(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, process: asyncio.subprocess.Process
-    ) -> None:
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, child: Child) -> None:
         over = asyncio.create_task(self._watchdog.submission_over.wait())
         try:
             while not over.done():
@@ -110,8 +91,7 @@ class PytestRun:
         finally:
             over.cancel()
         self._out_of_time()
-        with suppress(ProcessLookupError):
-            process.kill()
+        child.kill()
 
     async def _record(self, record: Mapping[str, object], writer: asyncio.StreamWriter) -> None:
         match record["record"]:
@@ -172,10 +152,10 @@ class PytestRun:
             evidence=evidence,
         )
 
-    def _verdict(self, code: int) -> str:
+    def _verdict(self, code: int, log: str) -> str:
         over = self._watchdog.submission_over.is_set()
         if self._crashes or self._results.errors or (code not in _ALL_RAN and not over):
-            text = "\n".join(self._crashes) or self._log.text()
+            text = "\n".join(self._crashes) or log
             self._results.remark(Evidence(kind="judge", message="the problem's tests could not be run", stderr=text))
             return "error"
         return "failed" if self._results.failed or over or not self._results.reported else "passed"

@@ -1,11 +1,11 @@
 """The judge's own process for one submission: `python -m subcli.judge.supervisor`.
 
-    server  --stdin: the job-->  supervisor  --spawn-->  pytest  --spawn-->  nodes of the solution
-            <--fd: events------             <--socket--
+    server  --the job-->  supervisor  --spawn-->  pytest  --spawn-->  nodes of the solution
+            <--events---              <--results-
 
 It is the subreaper of everything below it, so that nothing escapes; the server cannot be one, because it has children
-that are none of the judge's business. The end of its stdin is the order to stop: it comes by itself when the
-server is killed. Events leave as lines of JSON on the descriptor given as the only argument.
+that are none of the judge's business. Job and events are lines of JSON on one socket, whose descriptor is the only
+argument. Its end is the order to stop, and comes by itself when the server is killed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from subcli.judge.tap_runner import run_tap
 from subcli.judge.watchdog import Watchdog
 
 _FLUSH_SECONDS = 3.0
+_ORDER_LIMIT = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,8 @@ async def _end_of_input(reader: asyncio.StreamReader) -> None:
 
 
 async def _main(channel: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=4 * 1024 * 1024)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    reader, writer = await asyncio.open_connection(sock=channel, limit=_ORDER_LIMIT)
     order = Order.read(await reader.readline())
-    _, writer = await asyncio.open_connection(sock=channel)
     judging = asyncio.create_task(Supervisor(order, writer).run())
     stop = asyncio.create_task(_end_of_input(reader))
     try:
@@ -178,7 +176,7 @@ async def _main(channel: socket.socket) -> None:
 
 
 def main() -> None:
-    """Judge the job on stdin."""
+    """Judge one job."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     become_subreaper()

@@ -110,12 +110,13 @@ class Table:
             raise self.error(key, f"there is no file {name!r}")
         return path
 
-    def directory(self, key: str, default: str) -> Path:
+    def directory(self, key: str, default: str) -> str:
+        """A directory that exists, beside `problem.toml` or below; relative to it."""
         self._values.setdefault(key, default)
-        path = self._path.parent / self.file_name(key)
-        if not path.is_dir():
-            raise self.error(key, f"there is no directory {path.name!r}")
-        return path
+        name = self.file_name(key)
+        if not (self._path.parent / name).is_dir():
+            raise self.error(key, f"there is no directory {name!r}")
+        return name
 
     def table(self, key: str) -> Table:
         value = self._values.pop(key, {})

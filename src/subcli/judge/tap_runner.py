@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from subcli.judge.child import Child, Pipe
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
 from subcli.judge.results import Results
 from subcli.judge.starter import StartPlan, clean_environment
 from subcli.judge.tap import BailOut, Item, Parser, Plan, Point
-from subcli.judge.text import Tail, cut
+from subcli.judge.text import cut
 from subcli.judge.watchdog import Watchdog
 
 SOLUTION_VARIABLE = "SUBCLI_SOLUTION"
@@ -56,72 +57,68 @@ class TapRun:
         self._watchdog = watchdog
         self._results = results
         self._parser = Parser()
-        self._log = Tail()
         self._announced = False
         self._began = time.monotonic()
 
     async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
         """Returns the verdict: passed, failed or error."""
-        solution = _write_launcher(plan, command, scratch)
-        process = await asyncio.create_subprocess_exec(
-            *self._command(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=self._problem.root / self._problem.tests,
-            env={**clean_environment(scratch), SOLUTION_VARIABLE: str(solution)},
-            start_new_session=True,
-        )
-        self._watchdog.trust(process.pid)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        logging = asyncio.create_task(self._collect(process.stderr))
+        pipe = await Pipe.open()
+        try:
+            solution = _write_launcher(plan, command, scratch, results=os.fstat(pipe.writing).st_ino)
+            child = await Child.start(
+                self._command(),
+                directory=self._problem.root / self._problem.tests,
+                environment={**clean_environment(scratch), SOLUTION_VARIABLE: str(solution)},
+                stdout=pipe.writing,
+            )
+        except BaseException:
+            pipe.close()
+            raise
+        pipe.close_writing()
+        self._watchdog.trust(child.pid)
         self._watchdog.begin(self._problem.limits.test_seconds)
         self._began = time.monotonic()
         try:
-            is_whole = await self._follow(process.stdout)
-            if not is_whole:
-                process.kill()
-            code = await process.wait()
+            if not await self._follow(pipe.reader, child):
+                child.kill()
+            code = await child.wait()
             await self._take(self._parser.finish())
         finally:
             self._watchdog.end()
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-            logging.cancel()
-        return await self._verdict(code)
+            child.kill()
+            child.close()
+            pipe.close()
+        return await self._verdict(code, child.log)
 
     def _command(self) -> list[str]:
         return [sys.executable if word == "{python}" else word for word in self._problem.command]
 
-    async def _collect(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(65_536):
-            self._log.add(data)
-
-    async def _follow(self, stream: asyncio.StreamReader) -> bool:
+    async def _follow(self, stream: asyncio.StreamReader, child: Child) -> bool:
         """Returns whether the command ended by itself, and not because time was up."""
         over = asyncio.create_task(self._watchdog.submission_over.wait())
-        reading: asyncio.Task[bytes] | None = None
+        exited = asyncio.create_task(child.wait())
+        reading = asyncio.create_task(stream.read(_CHUNK))
         lines = _Lines()
         try:
             while not over.done():
-                reading = reading or asyncio.create_task(stream.read(_CHUNK))
-                await asyncio.wait({reading, over}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    data, reading = reading.result(), None
+                watched = {reading, over} if exited.done() else {reading, over, exited}
+                ready, _ = await asyncio.wait(watched, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
+                if reading in ready:
+                    data = reading.result()
                     for line in lines.split(data):
                         await self._take(self._parser.feed(line))
                     if not data:
                         return True
-                elif not over.done():
+                    reading = asyncio.create_task(stream.read(_CHUNK))
+                elif not ready:
                     await self._take(self._parser.flush())
+                    if exited.done():
+                        # Something else holds the pipe open; whatever the command had to say has come.
+                        return True
             return False
         finally:
-            over.cancel()
-            if reading is not None:
-                reading.cancel()
+            for task in (over, exited, reading):
+                task.cancel()
 
     def _patience(self) -> float:
         return _IDLE_FAILED_SECONDS if self._parser.holds_failure else _IDLE_SECONDS
@@ -164,7 +161,7 @@ class TapRun:
         self._began = time.monotonic()
         self._watchdog.begin(self._problem.limits.test_seconds)
 
-    async def _verdict(self, code: int) -> str:
+    async def _verdict(self, code: int, log: str) -> str:
         over = self._watchdog.submission_over.is_set()
         # Not after each test: a command may keep one process of the solution for all of them.
         count = await self._watchdog.clear()
@@ -177,16 +174,17 @@ class TapRun:
         if ours:
             what = f"{missing} of its tests never came" if missing else "it reported no test"
             message = f"the test command exited with code {code}, and {what}"
-            self._results.remark(Evidence(kind="judge", message=message, stderr=self._log.text()))
+            self._results.remark(Evidence(kind="judge", message=message, stderr=log))
             return "error"
         await self._results.drain()
         failed = self._results.failed or over or count or self._parser.bailed
         return "failed" if failed else "passed"
 
 
-def _write_launcher(plan: StartPlan, command: tuple[str, ...], scratch: Path) -> Path:
+def _write_launcher(plan: StartPlan, command: tuple[str, ...], scratch: Path, *, results: int) -> Path:
     described = scratch / "plan.json"
-    described.write_text(json.dumps({**plan.as_json(), "command": command}), encoding="utf-8")
+    text = json.dumps({**plan.as_json(), "command": command, "results": results})
+    described.write_text(text, encoding="utf-8")
     launcher = scratch / "solution"
     words = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), str(described)]
     launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")

@@ -9,7 +9,7 @@ from subcli.judge.analyzers.places import place_in
 from subcli.judge.evidence import Evidence, Site
 
 _PYTHON_START = "Traceback (most recent call last)"
-_PYTHON_END = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.MULTILINE)
+_PYTHON_END = re.compile(r"^([A-Za-z_][\w.<>]*)(?:: (.*))?$", re.MULTILINE)
 _JAVASCRIPT = re.compile(r"^(?:Uncaught )?([A-Z]\w*(?:Error|Exception))(?: \[\w+\])?: (.*)$", re.MULTILINE)
 _MODULE = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'|Cannot find module '([^']+)'", re.MULTILINE)
 _IMPORT = re.compile(r"^ImportError: (.+)$", re.MULTILINE)
@@ -105,7 +105,9 @@ def javascript_exception(evidence: Evidence, context: Context) -> Finding | None
 
 def _uncaught(name: str, text: str, trace: str, evidence: Evidence, context: Context) -> Finding:
     place = place_in(trace, context)
-    meaning, advice = _MEANINGS.get(name.rpartition(".")[2], ("", ""))
+    # `__main__.f.<locals>.Odd`: where a class was made says nothing here.
+    name = name.rpartition(".")[2]
+    meaning, advice = _MEANINGS.get(name, ("", ""))
     means = f" {name}: {meaning}." if meaning else ""
     return Finding(
         category="exception",
