@@ -222,7 +222,7 @@ def test_a_megabyte_costs_no_more_than_a_line() -> None:
     began = time.perf_counter()
     view_clock.now += 0.1
     view.tick()
-    assert time.perf_counter() - began < 0.2
+    assert time.perf_counter() - began < 1
 
 
 def test_pyte_and_we_agree_on_the_width_of_what_we_draw() -> None:

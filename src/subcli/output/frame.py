@@ -176,7 +176,7 @@ def _analysis(event: ErrorAnalysis, result: TestResult | None, width: int, room:
         heading.put(f" {MID} ", QUIET).put(where, ACCENT)
     body: list[Line] = []
     for limit in _TEXT_LINES if shorten else _TEXT_LINES[:2]:
-        body = details.analysis(event, width - 2, limit)
+        body = details.analysis(event, width - 2, limit, known=result.message if result is not None else None)
         if len(body) < room:
             break
     if len(body) >= room:

@@ -22,8 +22,8 @@ from subcli.output.theme import MORE, PLAIN, in_ascii
 MARKS_KEPT: Final = 3
 """Combining characters kept on one base: a hundred of them would paint over the lines above."""
 
-CODE: Final = "  "
-"""What a line of code begins with where it stands in a text."""
+CODE: Final = ("  ", "> ")
+"""What a line of code begins with where it stands in a text; ``>`` is the one that is meant."""
 
 _PER_CELL: Final = 4
 _TAB: Final = 4
@@ -164,6 +164,8 @@ def wrap(text: str, cells: int, limit: int) -> list[str]:
             break
     if len(kept) > limit or len(text) > budget:
         kept = kept[:limit]
+        while kept and not kept[-1]:
+            kept.pop()
         if kept:
             kept[-1] = _head(kept[-1], cells - 1) + MORE
     return kept

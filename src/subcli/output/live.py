@@ -73,12 +73,15 @@ class LiveView:
         self._suspended = False
         self._drawn_at: float | None = None
         self._faults: list[Ending] = []
+        self._above: list[Line] = [Line()]
         self.rows = 0
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """The id and where its page is: they stay."""
         self._region.erase()
-        self._out.print(Block([parts.submitted(submission_id, answer, self._out.width)]))
+        line = parts.submitted(submission_id, answer, self._out.width - 2 * parts.MARGIN)
+        self._out.print(Block([*parts.indented([line]), Line()]))
+        self._above = []
 
     def begin(self, source: Source) -> None:
         """One more submission on the screen."""
@@ -138,7 +141,7 @@ class LiveView:
         width = max(min(self._out.width, SUMMARY_MAX) - 2 * parts.MARGIN, 20)
         told = self._told(shots, width)
         if told:
-            self._out.print(Block([Line(), *parts.indented(told), Line()]))
+            self._out.print(Block([*self._above, *parts.indented(told), Line()]))
         for shot in shots:
             if shot.ending is not None:
                 self._fault(shot.ending, shot.picture, width)
