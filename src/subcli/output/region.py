@@ -28,7 +28,7 @@ from subcli.output.lines import Ink, Line
 ROOMY: Final = 20
 """From this many lines on there are blank ones, and lines kept free."""
 
-_TRIES: Final = 4
+_TRIES: Final = 3
 _ESC: Final = "\x1b["
 _BEGIN: Final = f"{_ESC}?2026h{_ESC}?25l{_ESC}?7l"
 _END: Final = f"{_ESC}?7h{_ESC}?2026l"
@@ -81,10 +81,10 @@ class Region:
         room = max(height - 1, 1)
         frame = make(columns, Room(room, roomy))
         for _ in range(_TRIES if roomy else 0):
-            excess = _folded(frame.lines, max(columns * 3 // 4, 1)) - height
-            if excess <= 0:
+            folded = _folded(frame.lines, max(columns * 3 // 4, 1))
+            if folded <= height:
                 break
-            room = max(min(room, len(frame.lines)) - (excess + 1) // 2, ROOMY // 2)
+            room = max(len(frame.lines) * height // folded, ROOMY // 2)
             frame = make(columns, Room(room, roomy))
         return frame
 
