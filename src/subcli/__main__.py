@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with the contract's codes (section 3)."""
+    _fill_closed_streams()
     if sys.argv[1:] in (["--version"], ["-V"]):
         from subcli import __version__
 
         sys.stdout.write(f"subcli {__version__}\n")
         return
-    from subcli.cli.main import run
-
+    try:
+        from subcli.cli.main import run
+    except KeyboardInterrupt:
+        # Before there is anything to interrupt.
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
+
+
+def _fill_closed_streams() -> None:
+    """Where a standard stream was closed (``>&-``), open nothing in its place.
+
+    Otherwise Python has no such stream, and the next socket or file would get its number.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The REST half, over an httpx client handed in (contract, section 6).
 
 :meth:`Api.ask` sends one request and raises :class:`RequestFailed` with what the recovery machine wants to
-hear; :meth:`Api.insist` repeats as :func:`subcli.recovery.repeat_request` decides.
+hear; :meth:`Api.insist` repeats as :func:`subcli.repeat.repeat_request` decides.
 """
 
 from __future__ import annotations
@@ -10,27 +10,43 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from subcli.auth import Authenticator
-from subcli.errors import NetworkError, NotFoundError, SubcliError, unauthorized
+from subcli.bodies import Json, as_list, as_object, sentence
+from subcli.errors import NetworkError, SubcliError, unauthorized
 from subcli.happened import AskedInVain, Blocked
-from subcli.network import proxy_wants_credentials, retry_after, same_origin, unreached, untrusted
+from subcli.network import proxy_wants_credentials, redirect_target, retry_after, unreached, untrusted
 from subcli.patience import MAX_ATTEMPTS
 from subcli.repeat import repeat_request
 from subcli.secret import Secret, redact
 
-Json: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 EVENTS_PAGE: Final = 1000
 REDIRECTS_MAX: Final = 3
 REASON_MAX: Final = 500
+
+REQUEST_S: Final = 30.0
+"""One request takes no longer, however slowly its answer drips."""
+
+BODY_MAX_BYTES: Final = 64 * 1024 * 1024
+"""The largest answer that is read: a page of events of 64 KiB each is not larger."""
+
 _log = logging.getLogger("subcli.http")
+
+
+Wait: TypeAlias = Callable[[float, str], Awaitable[None]]
+"""Waits so many seconds, and may tell the user why."""
+
+
+async def just_wait(seconds: float, reason: str) -> None:
+    """Wait, and say nothing."""
+    await asyncio.sleep(seconds)
 
 
 class RequestFailed(Exception):
@@ -55,6 +71,20 @@ class Info(msgspec.Struct, frozen=True):
         return "resume" in self.features
 
 
+class _Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer, read to its end."""
+
+    status: int
+    phrase: str
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def location(self) -> str | None:
+        """Where it redirects to."""
+        return self.headers.get("Location") if self.status in (301, 302, 303, 307, 308) else None
+
+
 class Api:
     """The calls of one server.
 
@@ -63,6 +93,7 @@ class Api:
         base: server and ``api_path``, without a slash at the end.
         authenticator: gives the token.
         max_attempts: repeats of a request that may succeed later.
+        wait: waits before a request is repeated.
     """
 
     def __init__(
@@ -72,11 +103,13 @@ class Api:
         authenticator: Authenticator,
         *,
         max_attempts: int = MAX_ATTEMPTS,
+        wait: Wait = just_wait,
     ) -> None:
         self._client = client
         self._base = base.rstrip("/")
         self._authenticator = authenticator
         self._max_attempts = max_attempts
+        self._wait = wait
         self._info: Info | None = None
         self._answered = False
 
@@ -86,17 +119,13 @@ class Api:
         """What the server is and can do; asked once.
 
         Raises:
-            RequestFailed: it did not answer. A 404 is an answer: no features.
+            RequestFailed: it did not answer. A 404 is an answer: no features; so is a page for people.
         """
         if self._info is None:
             try:
                 self._info = await self.ask("GET", "/info", shape=_info)
             except RequestFailed as failed:
-                if not isinstance(failed.happened, AskedInVain) or failed.happened.status not in (
-                    403,
-                    404,
-                    405,
-                ):
+                if not _has_no_info(failed.happened):
                     raise
                 self._info = Info()
         return self._info
@@ -107,28 +136,23 @@ class Api:
         Raises:
             SubcliError: nobody answered.
         """
-        if self._info is None:
-            try:
-                self._info = await self.insist("GET", "/info", shape=_info)
-            except NotFoundError:
-                self._info = Info()
-        return self._info
+        return await self._insist(self.info, repeatable=True)
 
     async def submission(self, submission_id: int) -> Json:
         """The snapshot of one submission."""
-        return await self.ask("GET", f"/submissions/{submission_id}", shape=_object)
+        return await self.ask("GET", f"/submissions/{submission_id}", shape=as_object)
 
     async def tests(self, submission_id: int) -> list[Any]:
         """The last result of each test."""
-        return await self.ask("GET", f"/submissions/{submission_id}/tests", shape=_list)
+        return await self.ask("GET", f"/submissions/{submission_id}/tests", shape=as_list)
 
     async def insist_submission(self, submission_id: int) -> Json:
         """As :meth:`submission`; raises :class:`SubcliError` where there is none."""
-        return await self.insist("GET", f"/submissions/{submission_id}", shape=_object)
+        return await self.insist("GET", f"/submissions/{submission_id}", shape=as_object)
 
     async def insist_tests(self, submission_id: int) -> list[Any]:
         """As :meth:`tests`; raises :class:`SubcliError` where there is none."""
-        return await self.insist("GET", f"/submissions/{submission_id}/tests", shape=_list)
+        return await self.insist("GET", f"/submissions/{submission_id}/tests", shape=as_list)
 
     async def events(self, submission_id: int, after_seq: int) -> list[Any]:
         """The event log after ``after_seq``, all of it."""
@@ -137,7 +161,7 @@ class Api:
             page = await self.ask(
                 "GET",
                 f"/submissions/{submission_id}/events",
-                shape=_list,
+                shape=as_list,
                 params={"after_seq": after_seq, "limit": EVENTS_PAGE},
             )
             log.extend(page)
@@ -158,7 +182,7 @@ class Api:
         """
         headers = {"Idempotency-Key": key}
         return await self.insist(
-            "POST", "/submissions", shape=_object, if_feature="idempotency", json=body, headers=headers
+            "POST", "/submissions", shape=as_object, if_feature="idempotency", json=body, headers=headers
         )
 
     async def submissions(self, *, limit: int, problem: str | None = None) -> list[Any]:
@@ -166,11 +190,11 @@ class Api:
         params: dict[str, Any] = {"limit": limit}
         if problem is not None:
             params["problem"] = problem
-        return await self.insist("GET", "/submissions", shape=_list, params=params)
+        return await self.insist("GET", "/submissions", shape=as_list, params=params)
 
     async def problems(self) -> list[Any]:
         """The problems there are."""
-        return await self.insist("GET", "/problems", shape=_list)
+        return await self.insist("GET", "/problems", shape=as_list)
 
     async def watch_token(self, submission_id: int) -> Secret:
         """A token for one socket of this submission, good for a minute (contract, section 6)."""
@@ -178,7 +202,7 @@ class Api:
 
     async def me(self) -> Json:
         """Who the token belongs to."""
-        return await self.ask("GET", "/auth/me", shape=_object)
+        return await self.ask("GET", "/auth/me", shape=as_object)
 
     async def insist_me(self) -> Json:
         """As :meth:`me`, with one renewal of the token.
@@ -200,12 +224,12 @@ class Api:
 
     async def problem(self, name: str) -> Json:
         """One problem, by id or slug."""
-        return await self.insist("GET", f"/problems/{quote(name, safe='')}", shape=_object)
+        return await self.insist("GET", f"/problems/{quote(name, safe='')}", shape=as_object)
 
     async def template(self, name: str, language: str) -> Json:
         """What a new solution of a problem starts from."""
         path = f"/problems/{quote(name, safe='')}/template/{quote(language, safe='')}"
-        return await self.insist("GET", path, shape=_object)
+        return await self.insist("GET", path, shape=as_object)
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -227,12 +251,17 @@ class Api:
         Raises:
             SubcliError: what ended it.
         """
+        return await self._insist(
+            lambda: self.ask(method, path, shape=shape, **options), repeatable=method == "GET", if_feature=if_feature
+        )
+
+    async def _insist(self, send: Callable[[], Awaitable[T]], *, repeatable: bool, if_feature: str | None = None) -> T:
         attempt = 0
         refreshed = False
         while True:
             attempt += 1
             try:
-                return await self.ask(method, path, shape=shape, **options)
+                return await send()
             except RequestFailed as failed:
                 happened = failed.happened
             if isinstance(happened, Blocked):
@@ -243,7 +272,6 @@ class Api:
                 if not again.ok:
                     raise unauthorized(happened.reason, again.hint)
                 continue
-            repeatable = method == "GET"
             if not repeatable and if_feature and (happened.status is None or happened.status >= 500) and self._answered:
                 repeatable = await self._has(if_feature)
             decision = repeat_request(
@@ -256,7 +284,7 @@ class Api:
             )
             if isinstance(decision, SubcliError):
                 raise decision
-            await asyncio.sleep(decision)
+            await self._wait(decision, happened.reason)
 
     async def _has(self, feature: str) -> bool:
         try:
@@ -272,62 +300,102 @@ class Api:
         """
         url = self._base + path
         for _ in range(REDIRECTS_MAX + 1):
-            response = await self._send(method, url, **options)
-            location = response.headers.get("Location")
-            if not response.is_redirect or location is None or method != "GET":
-                return _shaped(shape, self._body(response), response.status_code)
-            target = urljoin(url, location)
-            if not same_origin(url, target):
-                raise RequestFailed(AskedInVain(response.status_code, "a redirect to another origin was not followed"))
+            answer = await self._send(method, url, **options)
+            if answer.location is None or (method != "GET" and answer.status not in (307, 308)):
+                return self._shaped(shape, answer)
+            target = redirect_target(url, answer.location)
+            if target is None:
+                raise RequestFailed(AskedInVain(answer.status, "a redirect that leaves the server is not followed"))
             url = target
         raise RequestFailed(AskedInVain(310, "too many redirects"))
 
-    async def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
-        headers = dict(options.pop("headers", {}))
+    async def _send(self, method: str, url: str, **options: Any) -> _Answer:
         token = self._authenticator.token()
+        headers = dict(options.pop("headers", {}))
         if token:
             headers["Authorization"] = f"Bearer {token.reveal()}"
-        address = httpx.URL(url).netloc.decode()
-        response: httpx.Response | None = None
+        status: int | str = "no answer"
         try:
-            response = await self._client.request(method, url, headers=headers, **options)
+            async with asyncio.timeout(REQUEST_S):
+                async with self._client.stream(method, url, headers=headers, **options) as response:
+                    self._answered = True
+                    status = response.status_code
+                    answer = _Answer(status, response.reason_phrase, response.headers, await _read(response))
+        except TimeoutError:
+            raise RequestFailed(AskedInVain(None, f"no whole answer within {REQUEST_S:g} s")) from None
         except httpx.ProxyError as error:
             raise RequestFailed(
                 proxy_wants_credentials() if "407" in str(error) else AskedInVain(None, "the proxy did not connect us")
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, OSError):
-                cause = cause.__cause__ or cause.__context__
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                raise RequestFailed(untrusted(cause, address)) from None
-            if isinstance(error, httpx.TimeoutException):
-                cause = TimeoutError()
-                # A read that timed out has reached the server: what it did there is not known.
-                self._answered = self._answered or isinstance(error, httpx.ReadTimeout)
-            elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-                self._answered = True
-            raise RequestFailed(AskedInVain(None, unreached(cause or error, address))) from None
+            raise RequestFailed(self._unanswered(error, url)) from None
         finally:
-            _log.debug("%s %s %s", method, url, "no answer" if response is None else response.status_code)
-        self._answered = True
-        return response
+            _log.debug("%s %s %s", method, url, status)
+        if answer.status == 407:
+            raise RequestFailed(proxy_wants_credentials())
+        return answer
 
-    def _body(self, response: httpx.Response) -> Any:
-        status = response.status_code
+    def _unanswered(self, error: Exception, url: str) -> AskedInVain | Blocked:
+        """What it means that httpx raised this."""
+        address = httpx.URL(url).netloc.decode()
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return untrusted(cause, address)
+        if isinstance(error, httpx.TimeoutException):
+            cause = TimeoutError()
+        # Whatever came after the connection stood has reached the server: what it did there is not known.
+        if isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError | httpx.ReadError):
+            self._answered = True
+        return AskedInVain(None, unreached(cause or error, address))
+
+    def _shaped(self, shape: Callable[[Any], T], answer: _Answer) -> T:
         try:
-            body = msgspec.json.decode(response.content) if response.content else {}
+            return shape(self._body(answer))
+        except ValueError as error:
+            raise RequestFailed(AskedInVain(answer.status, str(error))) from None
+
+    def _body(self, answer: _Answer) -> Any:
+        status = answer.status
+        try:
+            body = msgspec.json.decode(answer.content) if answer.content else {}
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             body = None
-        if not response.is_success:
-            reason = _detail(body) or f"HTTP {status} {response.reason_phrase}".strip()
-            told = retry_after(response.headers.get("Retry-After"))
+        if not 200 <= status < 300:
+            reason = sentence(body) or f"HTTP {status} {answer.phrase}".strip()
+            told = retry_after(answer.headers.get("Retry-After"))
             if told is None and isinstance(body, dict) and isinstance(body.get("retry_after"), int | float):
                 told = float(body["retry_after"])
-            raise RequestFailed(AskedInVain(status, redact(reason)[:REASON_MAX], told))
+            # A server may repeat what it was sent; the token is not shown all the same.
+            reason = redact(reason, self._authenticator.token() or Secret(""))
+            raise RequestFailed(AskedInVain(status, reason[:REASON_MAX], told))
         if body is None:
             raise RequestFailed(AskedInVain(status, "the answer is not JSON; is this the right server and path?"))
         return body
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body, if it is of a size that a server would send.
+
+    Raises:
+        RequestFailed: it is not.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > BODY_MAX_BYTES:
+            raise RequestFailed(AskedInVain(response.status_code, "the answer is too large"))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _has_no_info(happened: AskedInVain | Blocked) -> bool:
+    """Whether a server gave an answer to ``/info`` from which it follows that it has none."""
+    if isinstance(happened, Blocked) or happened.status is None:
+        return False
+    return (happened.status < 500 and happened.status not in (401, 429)) or happened.status == 501
 
 
 def _info(answer: Any) -> Info:
@@ -342,45 +410,9 @@ def _info(answer: Any) -> Info:
     )
 
 
-def _shaped(shape: Callable[[Any], T], body: Any, status: int) -> T:
-    try:
-        return shape(body)
-    except ValueError as error:
-        raise RequestFailed(AskedInVain(status, str(error))) from None
-
-
 def _token(body: Any) -> Secret:
     found = [body.get(name) for name in ("token", "watch_token", "access_token")] if isinstance(body, dict) else []
     for value in found:
         if isinstance(value, str) and value:
             return Secret(value)
     raise ValueError("no token in the answer")
-
-
-def _object(body: Any) -> Json:
-    if not isinstance(body, dict):
-        raise ValueError("not an object; is this the right server and path?")
-    return body
-
-
-def _list(body: Any) -> list[Any]:
-    """A list, bare or as the only list of an object."""
-    if isinstance(body, dict):
-        lists = [value for value in body.values() if isinstance(value, list)]
-        body = lists[0] if len(lists) == 1 else None
-    if not isinstance(body, list):
-        raise ValueError("not a list; is this the right server and path?")
-    return body
-
-
-def _detail(body: Any) -> str:
-    """The sentence in ``{"detail": …}``, also in FastAPI's list of faults."""
-    detail = body.get("detail") if isinstance(body, dict) else None
-    if isinstance(detail, str):
-        return detail
-    if isinstance(detail, list):
-        faults = [str(fault.get("msg", "")) for fault in detail if isinstance(fault, dict)]
-        return "; ".join(fault for fault in faults if fault)
-    if isinstance(detail, dict) and isinstance(detail.get("message"), str):
-        return str(detail["message"])
-    return ""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from subcli.api import Api, RequestFailed
+from subcli.api import Api, RequestFailed, Wait, just_wait
 from subcli.auth import (
     Authenticator,
     GivenToken,
@@ -30,9 +30,9 @@ from subcli.auth import (
 )
 from subcli.config import Settings, load, user_directory
 from subcli.credentials import Credentials, Tokens
-from subcli.errors import AuthError, NotFoundError, ServerError
+from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError
 from subcli.happened import Blocked, Lost, Refused
-from subcli.network import is_loopback
+from subcli.network import is_loopback, unusable_proxy
 from subcli.protocol import Message
 from subcli.secret import Secret
 from subcli.session import Session
@@ -56,9 +56,10 @@ class Client:
         ssl_context: ssl.SSLContext | None,
         *,
         max_attempts: int,
+        wait: Wait = just_wait,
     ) -> None:
         self.settings = settings
-        self.api = Api(http, settings.api_url, authenticator, max_attempts=max_attempts)
+        self.api = Api(http, settings.api_url, authenticator, max_attempts=max_attempts, wait=wait)
         self._authenticator = authenticator
         self._ssl_context = ssl_context
         self._max_attempts = max_attempts
@@ -75,16 +76,23 @@ class Client:
             SubcliError: it was refused, or nobody answered.
         """
         key = str(uuid.uuid4())
-        body = {"problem": problem, "language": language, **source.body()}
-        if problem.isdecimal():
-            body["problem_id"] = int(body.pop("problem"))
-        elif not (await self._knows_slugs()):
-            body["problem_id"] = await self._problem_id(str(body.pop("problem")))
+        # Asked before anything is handed in: should the answer to that be lost, nobody may be there to ask.
+        features = (await self.api.insist_info()).features
+        body = {"language": language, **source.body()}
+        if problem.isascii() and problem.isdecimal():
+            body["problem_id"] = int(problem)
+        elif features:
+            body["problem"] = problem
+        else:
+            # The other platform knows numbers only (contract, section 6).
+            body["problem_id"] = await self._problem_id(problem)
         answer = await self.api.submit(body, key=key)
         submission_id = _id_of(answer)
         if submission_id is None:
             raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
-        return {"url": self.settings.page_url(submission_id), **answer, "submission_id": submission_id}
+        url = answer.get("url")
+        page = url if isinstance(url, str) and url else self.settings.page_url(submission_id)
+        return {**answer, "url": page, "submission_id": submission_id}
 
     async def latest(self) -> int:
         """The id of the user's latest submission.
@@ -153,10 +161,6 @@ class Client:
                 raise Gone(Lost(happened.reason)) from None
             raise Gone(Refused(happened.status, happened.reason, happened.retry_after)) from None
 
-    async def _knows_slugs(self) -> bool:
-        """A server with ``/info`` takes a slug; the other platform wants ``problem_id``."""
-        return bool((await self.api.insist_info()).features)
-
     async def _problem_id(self, slug: str) -> int:
         problems = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
         for entry in problems:
@@ -182,7 +186,7 @@ def slugify(title: str) -> str:
 
 @contextlib.asynccontextmanager
 async def connect(
-    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5
+    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5, wait: Wait = just_wait
 ) -> AsyncIterator[Client]:
     """A client of the server that ``settings`` name.
 
@@ -190,10 +194,12 @@ async def connect(
         settings: see :func:`subcli.config.load`.
         prompter: asks for a login where nothing silent helps; ``None``: nobody is there to be asked.
         max_attempts: reconnects in a row without a new event, and repeats of a request.
+        wait: waits before a request is repeated, and may tell the user why.
 
     Raises:
         AuthError: there is a login on record, and its tokens cannot be read.
         UsageError: they would go over plain http to another machine.
+        NetworkError: the proxy that the environment names cannot be used.
     """
     async with http_client(settings) as http:
         yield Client(
@@ -202,18 +208,24 @@ async def connect(
             await _authenticator(settings, http, prompter),
             _ssl_context(settings),
             max_attempts=max_attempts,
+            wait=wait,
         )
 
 
 def http_client(settings: Settings) -> httpx.AsyncClient:
     """An HTTP client for the server: no redirects, and no proxy for this machine itself."""
-    return httpx.AsyncClient(
-        verify=_ssl_context(settings) or False,
-        timeout=HTTP_TIMEOUT_S,
-        follow_redirects=False,
-        trust_env=not is_loopback(urlsplit(settings.server).hostname),
-        headers={"User-Agent": USER_AGENT},
-    )
+    try:
+        return httpx.AsyncClient(
+            verify=_ssl_context(settings) or False,
+            timeout=HTTP_TIMEOUT_S,
+            follow_redirects=False,
+            trust_env=not is_loopback(urlsplit(settings.server).hostname),
+            headers={"User-Agent": USER_AGENT},
+        )
+    except (ValueError, ImportError, httpx.InvalidURL):
+        # The proxies of the environment. What httpx says of them holds their passwords.
+        blocked = unusable_proxy()
+        raise NetworkError(blocked.reason, hint=blocked.hint) from None
 
 
 @functools.cache

@@ -13,19 +13,21 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from subcli.errors import UsageError
 from subcli.network import is_loopback, same_origin
-from subcli.secret import Secret
+from subcli.secret import Secret, redact
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 DEFAULT_API_PATH: Final = "/api"
 PROJECT_FILE: Final = ".subcli.toml"
 _KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")
 _TEXT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language")
+_OF_A_SERVER: Final = ("api_path", "ws_url")
+_TOKEN_FILE_MAX: Final = 64 * 1024
 
 Origin: TypeAlias = Literal["flag", "variable", "project file", "user file", "default"]
 
@@ -61,12 +63,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: credentials would go over plain http to another machine.
         """
-        parts = urlsplit(self.server)
-        if parts.scheme != "https" and not is_loopback(parts.hostname) and not self.insecure_http:
-            raise UsageError(
-                f"{self.server} is plain http on another machine: credentials would be readable on the way.",
-                hint="Use an https address, or `--insecure-http` if you must.",
-            )
+        for url in (self.server, self.ws_url):
+            parts = urlsplit(url)
+            if parts.scheme not in ("https", "wss") and not is_loopback(parts.hostname) and not self.insecure_http:
+                raise UsageError(
+                    f"{url} is not encrypted, on another machine: credentials would be readable on the way.",
+                    hint="Use an https address, or `--insecure-http` if you must.",
+                )
 
     @property
     def api_url(self) -> str:
@@ -113,9 +116,9 @@ def load(
         ("project file", project),
         ("user file", user),
     )
-    found = {key: value for _, layer in reversed(layers) for key, value in layer.items()}
     origin: Origin = next((name for name, layer in layers if "server" in layer), "default")
-    server = _server_url(str(found.get("server", DEFAULT_SERVER)))
+    server = _server_url(str(next((layer["server"] for _, layer in layers if "server" in layer), DEFAULT_SERVER)))
+    found = {key: value for _, layer in reversed(layers) for key, value in _fitting(layer, server).items()}
     if origin == "project file":
         if not any(same_origin(server, known) for known in (*known_servers, *_servers_named_by_user(user_file))):
             raise UsageError(
@@ -129,7 +132,7 @@ def load(
         server=server,
         server_origin=origin,
         api_path="" if api_path == "/" else api_path,
-        ws_url=str(found.get("ws_url") or _ws_url(server)).rstrip("/"),
+        ws_url=_checked_ws_url(str(found.get("ws_url") or _ws_url(server))),
         problem=found.get("problem"),
         language=found.get("language"),
         files=tuple(project.get("files", ())),
@@ -145,16 +148,51 @@ def load(
 
 def _token(env: Mapping[str, str]) -> tuple[Secret | None, str]:
     """``SUBCLI_TOKEN``, else the content of ``SUBCLI_TOKEN_FILE``; an empty one is none."""
-    if value := env.get("SUBCLI_TOKEN", "").strip():
-        return Secret(value), "SUBCLI_TOKEN"
+    name, value = "SUBCLI_TOKEN", env.get("SUBCLI_TOKEN", "").strip()
+    if not value and (path := env.get("SUBCLI_TOKEN_FILE", "")):
+        name = "SUBCLI_TOKEN_FILE"
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                value = file.read(_TOKEN_FILE_MAX).strip()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not a text"
+            raise UsageError(f"SUBCLI_TOKEN_FILE cannot be read: {why}.", hint=f"It names {path!r}.") from None
+    if not value:
+        return None, ""
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        # Not shown: it may be a token with something behind it.
+        raise UsageError(
+            f"What {name} holds is no token: it has spaces, line ends or letters that no token has.",
+            hint="It is sent in a header; give the bare token.",
+        )
+    return Secret(value), name
+
+
+def secrets_in(env: Mapping[str, str]) -> tuple[Secret, ...]:
+    """The secrets that the environment holds, to be taken out of whatever is logged: token and proxy passwords.
+
+    Very short ones are left out: to mask them would make any text unreadable.
+    """
+    values = [env.get("SUBCLI_TOKEN", "").strip()]
     if path := env.get("SUBCLI_TOKEN_FILE", ""):
         try:
-            value = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"SUBCLI_TOKEN_FILE cannot be read: {error}.") from None
-        if value:
-            return Secret(value), "SUBCLI_TOKEN_FILE"
-    return None, ""
+            with Path(path).open(encoding="utf-8") as file:
+                values.append(file.read(_TOKEN_FILE_MAX).strip())
+        except (OSError, ValueError):
+            pass
+    for name, value in env.items():
+        if name.lower().endswith("_proxy") and "@" in value:
+            user, _, password = value.rpartition("@")[0].rpartition("/")[2].partition(":")
+            values += [user, password, unquote(user), unquote(password)]
+    return tuple(Secret(value) for value in values if len(value) > 4)
+
+
+def _fitting(layer: Mapping[str, Any], server: str) -> Mapping[str, Any]:
+    """``layer`` without what it says of another server than the one chosen."""
+    named = str(layer.get("server", server))
+    if same_origin(named if "://" in named else f"http://{named}", server):
+        return layer
+    return {key: value for key, value in layer.items() if key not in _OF_A_SERVER}
 
 
 def _server_url(text: str) -> str:
@@ -165,7 +203,9 @@ def _server_url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"{text!r} is no address of a server.", hint="Like this: `--server https://judge.example`.")
+        raise UsageError(
+            f"{redact(text)!r} is no address of a server.", hint="Like this: `--server https://judge.example`."
+        )
     if parts.username or parts.password:
         raise UsageError("The server's address holds a user name or password.", hint="Log in instead of that.")
     if parts.query or parts.fragment:
@@ -175,6 +215,19 @@ def _server_url(text: str) -> str:
 
 def _ws_url(server: str) -> str:
     return f"ws{server.removeprefix('http')}/ws"
+
+
+def _checked_ws_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("ws", "wss") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(
+            f"{redact(url)!r} is no address for WebSockets.", hint='Like this: `ws_url = "wss://judge.example/ws"`.'
+        )
+    return url.rstrip("/")
 
 
 def _find_project_file(cwd: Path) -> Path | None:
@@ -202,7 +255,9 @@ def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
 
 def _servers_named_by_user(path: Path | None) -> list[str]:
     table = _read(path) if path and path.is_file() else {}
-    tables = [table, *(entry for entry in table.get("profiles", {}).values() if isinstance(entry, dict))]
+    profiles = table.get("profiles")
+    entries = profiles.values() if isinstance(profiles, dict) else ()
+    tables = [table, *(entry for entry in entries if isinstance(entry, dict))]
     return [str(entry["server"]) for entry in tables if "server" in entry]
 
 

@@ -6,7 +6,7 @@ import re
 import ssl
 import time
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from subcli.happened import Blocked
 from subcli.secret import redact
@@ -17,6 +17,14 @@ def proxy_wants_credentials() -> Blocked:
     return Blocked(
         "The proxy wants credentials (HTTP 407).",
         "Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+    )
+
+
+def unusable_proxy() -> Blocked:
+    """A proxy setting that cannot be read, or that needs what is not installed. It is not repeated either."""
+    return Blocked(
+        "The proxy setting cannot be used: only http:// and https:// proxies are supported.",
+        "Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY.",
     )
 
 
@@ -59,7 +67,10 @@ def _root_cause(error: BaseException) -> BaseException:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3)."""
+    """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3).
+
+    Anything else is passed over, as if the server had not said when.
+    """
     if value is None:
         return None
     value = value.strip()
@@ -67,26 +78,36 @@ def retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, when.timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs share scheme, host and port (RFC 6454 section 5)."""
+    """Whether two URLs share scheme, host and port (RFC 6454 section 5). ``ws`` counts as ``http``."""
 
     def origin(url: str) -> tuple[str, str | None, int | None]:
         parts = urlsplit(url)
-        return (
-            parts.scheme,
-            parts.hostname,
-            parts.port or {"http": 80, "ws": 80, "https": 443, "wss": 443}.get(parts.scheme),
-        )
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        return scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(scheme)
 
     try:
         return origin(one) == origin(other)
     except ValueError:
         return False
+
+
+def redirect_target(url: str, location: str) -> str | None:
+    """Where a redirect leads; ``None`` where that is another origin, or no address at all.
+
+    A token is never sent elsewhere (contract, section 7), and a user name in the address would replace it.
+    """
+    try:
+        target = urljoin(url, location)
+        stays = same_origin(url, target) and urlsplit(target).username is None
+    except ValueError:
+        return None
+    return target if stays else None
 
 
 def is_loopback(host: str | None) -> bool:

@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as _connect
@@ -24,6 +24,7 @@ from websockets.exceptions import (
     InvalidProxy,
     InvalidProxyStatus,
     InvalidStatus,
+    InvalidURI,
     ProxyError,
 )
 from websockets.frames import CloseCode
@@ -32,10 +33,11 @@ from subcli.happened import Blocked, Closed, Lost, Refused
 from subcli.network import (
     is_loopback,
     proxy_wants_credentials,
+    redirect_target,
     retry_after,
-    same_origin,
     unreached,
     untrusted,
+    unusable_proxy,
 )
 from subcli.protocol import MAX_FRAME_BYTES, PING
 from subcli.secret import Secret, redact
@@ -70,18 +72,27 @@ class _Handshake(_connect):
     """Follows redirects within the origin only: a token is never sent elsewhere (contract, section 7)."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        if isinstance(exc, InvalidStatus) and exc.response.status_code in _REDIRECTS:
-            location = exc.response.headers.get("Location", "")
-            if not same_origin(self.uri, urljoin(self.uri, location)):
-                return exc
-        return super().process_redirect(exc)
+        if not isinstance(exc, InvalidStatus) or exc.response.status_code not in _REDIRECTS:
+            return exc
+        target = redirect_target(self.uri, exc.response.headers.get("Location", ""))
+        if target is None:
+            return exc
+        # A gateway writes http where we have to say ws; whether it is encrypted does not change.
+        parts = urlsplit(target)
+        return urlunsplit((urlsplit(self.uri).scheme, parts.netloc, parts.path, parts.query, ""))
 
 
 class Socket:
-    """An open WebSocket."""
+    """An open WebSocket.
 
-    def __init__(self, connection: _Connection) -> None:
+    Args:
+        connection: after its handshake.
+        secrets: what was sent, and must not be repeated should the server do so.
+    """
+
+    def __init__(self, connection: _Connection, *secrets: Secret) -> None:
         self._connection = connection
+        self._secrets = secrets
 
     @property
     def last_byte_at(self) -> float:
@@ -97,7 +108,7 @@ class Socket:
         try:
             return await self._connection.recv()
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed)) from None
+            raise Gone(_closing(closed, self._secrets)) from None
 
     async def ping(self) -> None:
         """Ask for a sign of life: the specification's ``ping``, and RFC 6455's own (section 5.5.2)."""
@@ -105,7 +116,7 @@ class Socket:
             await self._connection.send(PING)
             await self._connection.ping()
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed)) from None
+            raise Gone(_closing(closed, self._secrets)) from None
 
     async def send(self, text: str) -> None:
         """Send one text frame.
@@ -116,7 +127,7 @@ class Socket:
         try:
             await self._connection.send(text)
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed)) from None
+            raise Gone(_closing(closed, self._secrets)) from None
 
     async def close(self) -> None:
         """Close with 1000, without waiting long for the other side."""
@@ -153,6 +164,7 @@ async def open_socket(
         headers = {"Authorization": f"Bearer {token.reveal()}"}
     if query_token:
         full = f"{url}{'&' if '?' in url else '?'}token={quote(query_token.reveal(), safe='')}"
+    secrets = [secret for secret in (token, query_token) if secret]
     parts = urlsplit(url)
     options: dict[str, Any] = {"ssl": ssl_context} if parts.scheme == "wss" and ssl_context is not None else {}
     try:
@@ -169,8 +181,8 @@ async def open_socket(
             **options,
         )
     except InvalidStatus as refused:
-        raise Gone(_refusal(refused, full)) from None
-    except (InvalidProxyStatus, ProxyError, InvalidProxy) as error:
+        raise Gone(_refusal(refused, secrets)) from None
+    except (InvalidProxyStatus, ProxyError, InvalidProxy, ImportError) as error:
         raise Gone(_proxy_trouble(error)) from None
     except ssl.SSLCertVerificationError as error:
         raise Gone(untrusted(error, parts.netloc)) from None
@@ -183,31 +195,41 @@ async def open_socket(
     except (OSError, EOFError) as error:
         reached = isinstance(error, ConnectionResetError | EOFError)
         raise Gone(Lost(unreached(error, parts.netloc), reached)) from None
+    except (InvalidURI, ValueError):
+        # Our own address was checked before; what is left are a proxy's and a redirect's.
+        raise Gone(unusable_proxy()) from None
     assert isinstance(connection, _Connection)
     connection.last_byte_at = asyncio.get_running_loop().time()
-    return Socket(connection)
+    return Socket(connection, *secrets)
 
 
-def _closing(closed: ConnectionClosed) -> Closed:
-    frame = closed.rcvd or closed.sent
-    if frame is None:
+def _closing(closed: ConnectionClosed, secrets: Sequence[Secret]) -> Closed:
+    sent, received = closed.sent, closed.rcvd
+    if sent is not None and not closed.rcvd_then_sent:
+        if sent.code == CloseCode.MESSAGE_TOO_BIG:
+            return Closed(CloseCode.MESSAGE_TOO_BIG, "a message beyond 1 MiB")
+        # We closed, as the bytes that came were not those of a WebSocket: no word of the server's, but
+        # something in between that is broken. That may be another way the next time.
+        return Closed(CloseCode.ABNORMAL_CLOSURE, f"the WebSocket protocol was broken: {redact(sent.reason, *secrets)}")
+    if received is None:
         return Closed(CloseCode.ABNORMAL_CLOSURE, "the connection was cut")
-    told = _RETRY_AFTER.search(frame.reason)
-    return Closed(int(frame.code), redact(frame.reason), float(told.group(1)) if told else None)
+    told = _RETRY_AFTER.search(received.reason)
+    return Closed(int(received.code), redact(received.reason, *secrets), float(told.group(1)) if told else None)
 
 
-def _refusal(refused: InvalidStatus, url: str) -> Refused:
+def _refusal(refused: InvalidStatus, secrets: Sequence[Secret]) -> Refused:
     response = refused.response
     reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in _REDIRECTS:
-        target = urlsplit(urljoin(url, response.headers.get("Location", "")))
-        reason = f"{reason}: a redirect to another origin ({target.scheme}://{target.hostname})"
-    return Refused(response.status_code, redact(reason), retry_after(response.headers.get("Retry-After")))
+        reason += ": a redirect that leaves the server is not followed"
+    told = retry_after(response.headers.get("Retry-After"))
+    return Refused(response.status_code, redact(reason, *secrets), told)
 
 
-def _proxy_trouble(error: Exception) -> Blocked | Lost:
-    if isinstance(error, InvalidProxyStatus) and error.response.status_code == 407:
-        return proxy_wants_credentials()
-    if isinstance(error, InvalidProxy):
-        return Blocked("The proxy setting is no usable URL.", "Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY.")
+def _proxy_trouble(error: Exception) -> Blocked | Refused | Lost:
+    if isinstance(error, InvalidProxyStatus):
+        status = error.response.status_code
+        return proxy_wants_credentials() if status == 407 else Refused(status, f"the proxy said HTTP {status}")
+    if isinstance(error, InvalidProxy | ImportError):
+        return unusable_proxy()
     return Lost("the proxy did not connect us", reached=True)

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,8 +15,19 @@ from typing import Any
 
 import pytest
 
-SUBCLI = [sys.executable, "-m", "subcli"]
+from .command import SUBCLI, Commands
+
 SOLUTIONS = Path(__file__).parents[2] / "src/subcli/judge/problems/leader-election/solutions"
+CANARIES = {
+    "token": "canary-Tok3n.that+nobody/may-see",
+    "proxy user": "canary-proxy-user",
+    "proxy password": "canary-proxy-passw0rd",
+}
+"""Secrets planted in the environment of every process of this suite; none may turn up in what they write."""
+
+PRINTED: list[str] = []
+"""What the processes of the present test have printed."""
+
 CONFUSING = ("CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "GITHUB_ACTIONS")
 
 
@@ -31,7 +41,29 @@ def env(tmp_path: Path) -> dict[str, str]:
     }
     home = tmp_path / "home"
     home.mkdir()
-    return {**kept, "HOME": str(home), "TERM": "xterm-256color", "PYTHONUNBUFFERED": ""}
+    planted = {
+        "SUBCLI_TOKEN": CANARIES["token"],
+        # Nothing listens there. This machine is reached without a proxy, so it is never asked.
+        "HTTP_PROXY": f"http://{CANARIES['proxy user']}:{CANARIES['proxy password']}@127.0.0.1:9",
+    }
+    return {**kept, **planted, "HOME": str(home), "TERM": "xterm-256color", "PYTHONUNBUFFERED": ""}
+
+
+@pytest.fixture(autouse=True)
+def canary(tmp_path: Path) -> Iterator[None]:
+    """After each test: no planted secret stands in anything that was printed, logged or written."""
+    PRINTED.clear()
+    yield
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "planted"}
+    for name, secret in CANARIES.items():
+        assert not [text for text in PRINTED if secret in text], f"the {name} was printed"
+        assert not [path for path, data in written.items() if secret.encode() in data], f"the {name} was written"
+
+
+@pytest.fixture
+def command(env: dict[str, str], tmp_path: Path) -> Commands:
+    """Runs the program beside the servers of an asyncio test."""
+    return Commands(env, tmp_path, PRINTED)
 
 
 @dataclass
@@ -47,18 +79,32 @@ class Served:
 
     def start(self) -> None:
         """Start, or start again on the same port and data."""
-        self.process = subprocess.Popen(
-            [*SUBCLI, "serve", "--json", "--port", str(self.port), "--data-dir", str(self.data_dir), *self.arguments],
-            env=self.env,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with self.data_dir.with_suffix(".log").open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    *SUBCLI,
+                    "serve",
+                    "--json",
+                    "--port",
+                    str(self.port),
+                    "--data-dir",
+                    str(self.data_dir),
+                    *self.arguments,
+                ],
+                env=self.env,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         ready = json.loads(line)
         assert ready["type"] == "ready", line
         self.url = ready["url"]
         self.port = int(self.url.rpartition(":")[2])
+
+    def _words(self) -> list[str]:
+        return ["serve", "--json", "--port", str(self.port), "--data-dir", str(self.data_dir), *self.arguments]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; SIGKILL if it does not come."""
@@ -105,7 +151,7 @@ def run(env: dict[str, str], tmp_path: Path) -> Run:
 
     def call(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         extra = options.pop("env", {})
-        return subprocess.run(
+        done = subprocess.run(
             [*SUBCLI, *arguments],
             **{
                 "env": {**env, **extra},
@@ -117,6 +163,8 @@ def run(env: dict[str, str], tmp_path: Path) -> Run:
                 **options,
             },
         )
+        PRINTED.extend(text for text in (done.stdout, done.stderr) if isinstance(text, str))
+        return done
 
     return call
 
@@ -153,6 +201,7 @@ class Lines:
     def end(self, timeout: float = 60) -> int:
         """Read what is left and give back the exit code."""
         out, self.errors = self.process.communicate(timeout=timeout)
+        PRINTED.extend([json.dumps(self.lines, ensure_ascii=False), out, self.errors])
         self.lines.extend(json.loads(line) for line in out.splitlines())
         return self.process.returncode
 

@@ -1,10 +1,16 @@
-"""Running a coroutine as a command: signals become an exception, and the end is quick."""
+"""Running a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
-from collections.abc import Callable, Coroutine
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from subcli.errors import InterruptedByUser
@@ -14,16 +20,36 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Which signal came, if one did; ``main`` may look when it is cancelled."""
+    """What ended a command from outside, if anything did; its coroutine may look when it is cancelled.
 
-    def __init__(self) -> None:
+    Attributes:
+        received: the signal.
+        failure: what went wrong beside the coroutine: stdout that nobody reads any more.
+    """
+
+    def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
         self.received: signal.Signals | None = None
+        self.failure: OSError | None = None
+        self._task = task
 
     def error(self, hint: str = "") -> InterruptedByUser:
         """The exception for the signal. A terminal that was closed counts as terminated."""
         if self.received == signal.SIGINT:
             return InterruptedByUser("Interrupted.", hint=hint, signal_number=signal.SIGINT)
         return InterruptedByUser("Terminated.", hint=hint, signal_number=signal.SIGTERM)
+
+    def fail(self, failure: OSError) -> None:
+        """End the command: its output can no longer be written."""
+        if self.failure is None and self.received is None:
+            self.failure = failure
+            if self._task is not None:
+                self._task.cancel()
+
+    def interrupt(self, number: signal.Signals) -> None:
+        """End the command: a signal came."""
+        self.received = number
+        if self._task is not None:
+            self._task.cancel()
 
 
 def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
@@ -37,30 +63,97 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], *, hint: str = "")
 
     Raises:
         InterruptedByUser: Ctrl-C, SIGTERM, or the terminal was closed.
+        OSError: the output cannot be written any more.
     """
 
     async def guarded() -> T:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        assert task is not None
-        interrupts = Interrupts()
+        interrupts = Interrupts(asyncio.current_task())
+        with _signals(interrupts), _reader_of_stdout(interrupts):
+            try:
+                return await main(interrupts)
+            except asyncio.CancelledError:
+                if interrupts.failure is not None:
+                    raise interrupts.failure from None
+                if interrupts.received is None:
+                    raise
+                raise interrupts.error(hint) from None
 
-        def interrupt(number: signal.Signals) -> None:
-            interrupts.received = number
-            for each in _SIGNALS:
-                loop.remove_signal_handler(each)
-            task.cancel()
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        return runner.run(guarded())
 
-        for each in _SIGNALS:
-            loop.add_signal_handler(each, interrupt, each)
-        try:
-            return await main(interrupts)
-        except asyncio.CancelledError:
-            if interrupts.received is None:
-                raise
-            raise interrupts.error(hint) from None
-        finally:
-            for each in _SIGNALS:
-                loop.remove_signal_handler(each)
 
-    return asyncio.run(guarded())
+class _Loop(asyncio.SelectorEventLoop):
+    """Looks names up in a thread that nobody waits for: a resolver that hangs must not hold up the end."""
+
+    async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
+        found: asyncio.Future[Any] = self.create_future()
+
+        def settle(result: Any, error: Exception | None) -> None:
+            if not found.done():
+                found.set_result(result) if error is None else found.set_exception(error)
+
+        def look_up() -> None:
+            result, failed = None, None
+            try:
+                result = socket.getaddrinfo(*args, **options)
+            except Exception as error:
+                failed = error
+            # The loop may be closed by now.
+            with contextlib.suppress(RuntimeError):
+                self.call_soon_threadsafe(settle, result, failed)
+
+        threading.Thread(target=look_up, name="resolver", daemon=True).start()
+        return await found
+
+
+@contextlib.contextmanager
+def _signals(interrupts: Interrupts) -> Iterator[None]:
+    """Signals interrupt, save those that whoever started us wants ignored (``nohup``, ``&``)."""
+    loop = asyncio.get_running_loop()
+    heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+
+    def deaf() -> None:
+        for each in heard:
+            loop.remove_signal_handler(each)
+
+    def interrupt(number: signal.Signals) -> None:
+        deaf()
+        interrupts.interrupt(number)
+
+    for each in heard:
+        loop.add_signal_handler(each, interrupt, each)
+    try:
+        yield
+    finally:
+        deaf()
+
+
+@contextlib.contextmanager
+def _reader_of_stdout(interrupts: Interrupts) -> Iterator[None]:
+    """Where stdout is a pipe, notice at once that its reader went away, not only when there is more to write.
+
+    The writing end of a pipe never becomes readable: whatever the selector says of it is that.
+    """
+    loop = asyncio.get_running_loop()
+    descriptor = _pipe_of(sys.stdout)
+
+    def gone() -> None:
+        if descriptor is not None:
+            loop.remove_reader(descriptor)
+        interrupts.fail(BrokenPipeError())
+
+    if descriptor is not None:
+        loop.add_reader(descriptor, gone)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            loop.remove_reader(descriptor)
+
+
+def _pipe_of(stream: Any) -> int | None:
+    try:
+        descriptor = int(stream.fileno())
+        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
+    except (OSError, ValueError, AttributeError):
+        return None

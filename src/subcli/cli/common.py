@@ -49,10 +49,14 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         from subcli.config import load, user_directory, user_file
         from subcli.credentials import Credentials
 
+        try:
+            here = Path.cwd()
+        except OSError:
+            raise UsageError("The present directory does not exist any more.", hint="Change to another one.") from None
         return load(
             {"server": self.server, **flags},
             os.environ,
-            Path.cwd(),
+            here,
             user_file(),
             profile=self.profile,
             insecure_http=self.insecure_http,
@@ -99,8 +103,9 @@ def command(
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
             if common.debug or os.environ.get("SUBCLI_DEBUG"):
                 from subcli.cli.debug import switch_on
+                from subcli.config import secrets_in
 
-                switch_on(os.environ.get("SUBCLI_DEBUG", ""), sys.stderr)
+                switch_on(os.environ.get("SUBCLI_DEBUG", ""), sys.stderr, *secrets_in(os.environ))
             return function(common, **given)
 
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared

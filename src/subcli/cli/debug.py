@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Final, TextIO
 
-from subcli.secret import RedactingFilter
+from subcli.secret import RedactingFilter, Secret
 
 # What they say holds URLs and headers with tokens, and tells nothing that our own channels do not.
 _SILENT: Final = ("asyncio", "httpcore", "httpx", "markdown_it", "websockets")
@@ -46,12 +46,13 @@ def channel_of(logger: str) -> str:
     return logger.removeprefix("subcli.").replace(".", ":")
 
 
-def switch_on(channels: str, stream: TextIO) -> None:
+def switch_on(channels: str, stream: TextIO, *secrets: Secret) -> None:
     """Show the channels.
 
     Args:
         channels: comma-separated patterns; empty, ``1`` and ``*`` are all of them.
         stream: where to.
+        secrets: taken out literally, beside the usual shapes.
     """
     patterns = [pattern.strip() for pattern in channels.split(",") if pattern.strip()]
     patterns = [f"{p}*" if p == "socket" else p for p in patterns if p not in ("1", "true")] or ["*"]
@@ -59,7 +60,7 @@ def switch_on(channels: str, stream: TextIO) -> None:
     handler.setFormatter(_Line())
     # On the handler, not on a logger: filters of a logger do not see what its children say.
     handler.addFilter(_Channels(patterns))
-    handler.addFilter(RedactingFilter())
+    handler.addFilter(RedactingFilter(*secrets))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import msgspec
 
 from subcli.cli import exits
+from subcli.cli.aside import Aside
 from subcli.cli.asynchronous import Interrupts
 from subcli.cli.common import Common, now
 from subcli.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
 from subcli.output.console import choose_view, make_console
 from subcli.output.view import Ending, View
 from subcli.session import Session
+from subcli.submission import Connection
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,93 +73,123 @@ def make_view(common: Common, options: Options, *, several: bool) -> View:
     return LiveView(stdout, stderr, time.monotonic)
 
 
-async def follow_all(sessions: Sequence[Session], view: View, options: Options, interrupts: Interrupts) -> int:
+async def follow_all(
+    sessions: Sequence[Session], view: View, common: Common, options: Options, interrupts: Interrupts
+) -> int:
     """Follow every session to its end and show it. Each gets exactly one last line.
 
     Returns:
         The highest exit code among them.
+
+    Raises:
+        OSError: the output cannot be written any more.
     """
-    endings: dict[int, Ending] = {}
-    tasks = [asyncio.create_task(_follow(session, view, endings)) for session in sessions]
-    ticking = asyncio.create_task(_tick(view)) if view.tick_s is not None else None
+    following = _Following(view, Aside(common, len(sessions) > 1, sys.stderr), interrupts)
+    tasks = [asyncio.create_task(following.follow(session)) for session in sessions]
+    ticking = asyncio.create_task(following.tick()) if view.tick_s is not None else None
     try:
-        await asyncio.wait_for(_all(tasks, endings, options), options.left())
+        async with asyncio.timeout(options.left()) as limit:
+            await following.all_of(tasks, options)
         # Only --fail-fast leaves any: they do not change the exit code.
-        for session in _unfinished(sessions, endings):
+        for session in following.unfinished(sessions):
             error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_take_up_again(session))
-            _end(view, endings, session, error, exit_code=exits.NOT_PASSED)
+            following.end(session, error, exit_code=exits.NOT_PASSED)
     except TimeoutError:
-        for session in _unfinished(sessions, endings):
-            _end(view, endings, session, timed_out(options, _take_up_again(session)))
+        if not limit.expired():
+            raise
+        for session in following.unfinished(sessions):
+            following.end(session, timed_out(options, _take_up_again(session)))
     except asyncio.CancelledError:
         if interrupts.received is None:
             raise
-        for session in _unfinished(sessions, endings):
-            _end(view, endings, session, interrupts.error(_take_up_again(session)))
+        for session in following.unfinished(sessions):
+            following.end(session, interrupts.error(_take_up_again(session)))
     finally:
         if ticking is not None:
             ticking.cancel()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return max(ending.exit_code for ending in endings.values())
+    return max(ending.exit_code for ending in following.endings.values())
 
 
-async def _all(tasks: Sequence[asyncio.Task[None]], endings: dict[int, Ending], options: Options) -> None:
-    for done in asyncio.as_completed(tasks):
-        await done
-        if options.fail_fast and any(ending.exit_code for ending in endings.values()):
+class _Following:
+    """Several sessions on their way into one view.
+
+    Attributes:
+        endings: of those that have ended, by id.
+    """
+
+    def __init__(self, view: View, aside: Aside, interrupts: Interrupts) -> None:
+        self.endings: dict[int, Ending] = {}
+        self._view = view
+        self._aside = aside
+        self._interrupts = interrupts
+        self._flush_due = False
+
+    async def all_of(self, tasks: Sequence[asyncio.Task[None]], options: Options) -> None:
+        """Until every task has ended; with ``--fail-fast`` until one did without ``passed``."""
+        for done in asyncio.as_completed(tasks):
+            await done
+            if options.fail_fast and any(ending.exit_code for ending in self.endings.values()):
+                return
+
+    async def follow(self, session: Session) -> None:
+        """Show what one session brings, and how it ends."""
+        submission_id = session.watch.submission_id
+        loop = asyncio.get_running_loop()
+        self._view.begin(session.watch)
+        try:
+            async with contextlib.aclosing(session.events()) as events:
+                async for event in events:
+                    self._view.event(submission_id, event)
+                    if isinstance(event, Connection):
+                        self._aside.connection(submission_id, event)
+                    if not self._flush_due:
+                        # Runs when the socket has nothing more at this moment: not a flush for each line.
+                        self._flush_due = True
+                        loop.call_soon(self._flush)
+        except SubcliError as error:
+            self.end(session, error)
             return
+        self.end(session, None)
 
+    def _flush(self) -> None:
+        self._flush_due = False
+        try:
+            self._view.flush()
+        except OSError as failure:
+            self._interrupts.fail(failure)
 
-async def _follow(session: Session, view: View, endings: dict[int, Ending]) -> None:
-    submission_id = session.watch.submission_id
-    loop = asyncio.get_running_loop()
-    waiting = False
+    async def tick(self) -> None:
+        """Tell the view that time passes."""
+        assert self._view.tick_s is not None
+        while True:
+            await asyncio.sleep(self._view.tick_s)
+            try:
+                self._view.tick()
+            except OSError as failure:
+                self._interrupts.fail(failure)
+                return
 
-    def flush() -> None:
-        nonlocal waiting
-        waiting = False
-        view.flush()
+    def end(self, session: Session, error: SubcliError | None, *, exit_code: int | None = None) -> None:
+        """The last line of one session: its verdict if there is one, whatever came afterwards."""
+        submission_id, verdict = session.watch.submission_id, session.watch.verdict
+        if verdict is not None:
+            code = exits.of_verdict(verdict.final_status)
+            ending = Ending(submission_id=submission_id, exit_code=code, verdict=verdict)
+        else:
+            error = error or ServerError("The stream ended without a verdict.", hint=_take_up_again(session))
+            code = exits.of_error(error) if exit_code is None else exit_code
+            ending = Ending(submission_id=submission_id, exit_code=code, error=error)
+        self.endings[submission_id] = ending
+        self._view.end(ending)
+        self._view.flush()
+        self._aside.end(ending)
 
-    view.begin(session.watch)
-    try:
-        async with contextlib.aclosing(session.events()) as events:
-            async for event in events:
-                view.event(submission_id, event)
-                if not waiting:
-                    # Runs when the socket has nothing more at this moment: not a flush for each line.
-                    waiting = True
-                    loop.call_soon(flush)
-    except SubcliError as error:
-        _end(view, endings, session, error)
-        return
-    _end(view, endings, session, None)
-
-
-def _end(
-    view: View,
-    endings: dict[int, Ending],
-    session: Session,
-    error: SubcliError | None,
-    *,
-    exit_code: int | None = None,
-) -> None:
-    submission_id, verdict = session.watch.submission_id, session.watch.verdict
-    if verdict is not None:
-        code = exits.of_verdict(verdict.final_status)
-        ending = Ending(submission_id=submission_id, exit_code=code, verdict=verdict)
-    else:
-        error = error or ServerError("The stream ended without a verdict.", hint=_take_up_again(session))
-        code = exits.of_error(error) if exit_code is None else exit_code
-        ending = Ending(submission_id=submission_id, exit_code=code, error=error)
-    endings[submission_id] = ending
-    view.end(ending)
-    view.flush()
-
-
-def _unfinished(sessions: Sequence[Session], endings: dict[int, Ending]) -> list[Session]:
-    return [session for session in sessions if session.watch.submission_id not in endings]
+    def unfinished(self, sessions: Sequence[Session]) -> list[Session]:
+        """Those that have not ended."""
+        return [session for session in sessions if session.watch.submission_id not in self.endings]
 
 
 def timed_out(options: Options, hint: str) -> WatchTimeoutError:
@@ -167,10 +199,3 @@ def timed_out(options: Options, hint: str) -> WatchTimeoutError:
 
 def _take_up_again(session: Session) -> str:
     return f"Judging goes on; `subcli watch {session.watch.submission_id}` takes it up again."
-
-
-async def _tick(view: View) -> None:
-    assert view.tick_s is not None
-    while True:
-        await asyncio.sleep(view.tick_s)
-        view.tick()

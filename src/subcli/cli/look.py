@@ -78,6 +78,7 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     Raises:
         SubcliError: it has none.
     """
+    from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.prompt import prompter_for
@@ -86,7 +87,7 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     settings = common.settings()
 
     async def main(_: Interrupts) -> Any:
-        async with connect(settings, prompter=prompter_for(common)) as client:
+        async with connect(settings, prompter=prompter_for(common), wait=Countdown(sys.stderr)) as client:
             return await call(client)
 
     return run_async(main)

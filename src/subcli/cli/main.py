@@ -7,6 +7,7 @@ with ``--json`` an ``error`` line on stdout.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -18,11 +19,13 @@ from subcli.cli import exits
 from subcli.errors import InternalError, InterruptedByUser, SubcliError, UsageError
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import NoReturn, TextIO
+
+_OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Terminated(BaseException):
-    """SIGTERM outside of the event loop."""
+    """SIGTERM, or a closed terminal, outside of the event loop."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -34,13 +37,14 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code (contract, section 3).
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()
-    except BrokenPipeError:
-        _silence(sys.stdout)
-        return exits.READER_GONE
+    except OSError as error:
+        return _output_lost(error, arguments)
     except SubcliError as error:
         return _tell(error, arguments)
     except KeyboardInterrupt:
@@ -80,7 +84,27 @@ def _usage(error: Exception) -> UsageError:
     return UsageError(f"{message}{ending}", hint=f"`{path} --help`")
 
 
+def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
+    """Nobody reads stdout any more, the terminal was closed, or the disk is full; anything else is our fault."""
+    if error.filename is None and error.errno in _OUTPUT_FULL:
+        _silence(sys.stdout)
+        # Said on stderr in any case: stdout is what cannot be written.
+        return _tell(UsageError(f"The output cannot be written: {error.strerror}."), ())
+    if isinstance(error, BrokenPipeError):
+        _silence(sys.stdout, sys.stderr)
+        return exits.READER_GONE
+    if error.filename is None and error.errno == errno.EIO:
+        _silence(sys.stdout, sys.stderr)
+        return exits.INTERRUPTED + signal.SIGTERM
+    return _fault(error, arguments)
+
+
 def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
+    from subcli.config import secrets_in
+    from subcli.secret import redact
+
+    secrets = secrets_in(os.environ)
+    error.message, error.hint = redact(error.message, *secrets), redact(error.hint, *secrets)
     code = exits.of_error(error)
     try:
         if "--json" in arguments:
@@ -88,12 +112,12 @@ def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
             from subcli.output.ndjson import error_fields
 
             print_json({"type": "error", "timestamp": now(), **error_fields(error, code)})
-        else:
+        if "--json" not in arguments or isinstance(error, InterruptedByUser):
             from subcli.output.report import report
 
             report(error, sys.stderr, os.environ)
-    except BrokenPipeError:
-        _silence(sys.stdout)
+    except OSError:
+        _silence(sys.stdout, sys.stderr)
     return code
 
 
@@ -101,13 +125,15 @@ def _fault(error: Exception, arguments: Sequence[str]) -> int:
     """An uncaught exception: our own fault. The traceback is for ``--debug``, without secrets."""
     import traceback
 
+    from subcli.config import secrets_in
     from subcli.output.printable import printable
     from subcli.secret import redact
 
+    secrets = secrets_in(os.environ)
     if "--debug" in arguments or os.environ.get("SUBCLI_DEBUG"):
         with contextlib.suppress(OSError):
-            sys.stderr.write(printable(redact("".join(traceback.format_exception(error)))))
-    what = f"{type(error).__name__}: {redact(str(error))}".rstrip(": ")
+            sys.stderr.write(printable(redact("".join(traceback.format_exception(error)), *secrets)))
+    what = f"{type(error).__name__}: {redact(str(error), *secrets)}".rstrip(": ")
     return _tell(
         InternalError(
             f"subcli has a fault: {what}",
@@ -127,7 +153,8 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
-def _silence(stream: object) -> None:
-    """Let the interpreter's last flush go nowhere: the reader of ``stream`` went away."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
+def _silence(*streams: TextIO) -> None:
+    """Let the interpreter's last flush go nowhere: the readers of ``streams`` went away."""
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

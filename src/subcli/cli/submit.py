@@ -66,6 +66,7 @@ def run(
     """Submit and watch; returns the exit code."""
     import asyncio
 
+    from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.following import follow_all, make_view, timed_out
@@ -74,8 +75,8 @@ def run(
     from subcli.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
-        prompter = prompter_for(common)
-        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts) as client:
+        prompter, countdown = prompter_for(common), Countdown(sys.stderr)
+        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts, wait=countdown) as client:
             handing_in = client.submit(source, problem=problem, language=language)
             try:
                 answer = await asyncio.wait_for(handing_in, options.left())
@@ -93,7 +94,7 @@ def run(
                 view.flush()
                 watch = Watch(number, problem=problem, language=language, url=str(answer["url"]))
                 session = client.session(watch, own_submit=True)
-                return await follow_all([session], view, options, interrupts)
+                return await follow_all([session], view, common, options, interrupts)
             finally:
                 view.close()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -53,6 +54,7 @@ def register(app: typer.Typer) -> None:
 
 def run(common: Common, options: Options, settings: Settings, ids: list[int], after_seq: int) -> int:
     """Follow ``ids``, or the latest submission; returns the exit code."""
+    from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.following import follow_all, make_view, timed_out
@@ -63,8 +65,8 @@ def run(common: Common, options: Options, settings: Settings, ids: list[int], af
     async def main(interrupts: Interrupts) -> int:
         import asyncio
 
-        prompter = prompter_for(common)
-        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts) as client:
+        prompter, countdown = prompter_for(common), Countdown(sys.stderr)
+        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts, wait=countdown) as client:
             numbers = ids
             if not numbers:
                 try:
@@ -79,7 +81,7 @@ def run(common: Common, options: Options, settings: Settings, ids: list[int], af
                     client.session(Watch(number, after_seq=after_seq), describe=not common.json and not common.quiet)
                     for number in numbers
                 ]
-                return await follow_all(sessions, view, options, interrupts)
+                return await follow_all(sessions, view, common, options, interrupts)
             finally:
                 view.close()
 
@@ -97,11 +99,11 @@ def targets(texts: list[str]) -> tuple[str | None, list[int]]:
     for text in texts:
         if "://" in text:
             server, _, number = text.partition("/submissions/")
-            parts = urlsplit(text)
-            if parts.scheme not in ("http", "https") or not number:
+            # No more of it is taken apart here: the server's address is checked where all of them are.
+            if not text.startswith(("http://", "https://")) or not number:
                 raise UsageError(f"{text!r} is no URL of a submission.", hint="It ends in `/submissions/ID`.")
             servers.append(server)
-            text = urlsplit(number).path.strip("/")
+            text = re.split("[/?#]", number)[0]
         numbers.append(submission_id(text))
     if len(set(servers)) > 1:
         raise UsageError("The URLs name several servers.", hint="Watch them one by one.")

@@ -1,0 +1,41 @@
+"""The bodies of REST answers: the shapes that are wanted, and the sentence of a refusal. Pure.
+
+A body of another shape is a :class:`ValueError` with the sentence to show; most often it means that the
+address leads to something that is no such server.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+
+def as_object(body: Any) -> Json:
+    """An object."""
+    if not isinstance(body, dict):
+        raise ValueError("not an object; is this the right server and path?")
+    return body
+
+
+def as_list(body: Any) -> list[Any]:
+    """A list, bare or as the only list of an object."""
+    if isinstance(body, dict):
+        lists = [value for value in body.values() if isinstance(value, list)]
+        body = lists[0] if len(lists) == 1 else None
+    if not isinstance(body, list):
+        raise ValueError("not a list; is this the right server and path?")
+    return body
+
+
+def sentence(body: Any) -> str:
+    """The sentence in ``{"detail": …}``, also in FastAPI's list of faults."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, list):
+        faults = [str(fault.get("msg", "")) for fault in detail if isinstance(fault, dict)]
+        return "; ".join(fault for fault in faults if fault)
+    if isinstance(detail, dict) and isinstance(detail.get("message"), str):
+        return str(detail["message"])
+    return ""

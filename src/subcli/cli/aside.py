@@ -1,0 +1,89 @@
+"""What is said on stderr beside a view that keeps to stdout (contract, sections 3, 4 and 7).
+
+The live and the plain view say it all themselves. With ``-q`` a script still wants to read in its log why
+there is no verdict, and that the socket was given up; with ``--json`` whoever pressed Ctrl-C wants the command
+that takes the watch up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from typing import TextIO
+
+from subcli.cli.common import Common
+from subcli.errors import InterruptedByUser
+from subcli.output.printable import one_line
+from subcli.output.report import report
+from subcli.output.view import Ending
+from subcli.submission import Connection
+
+REASON_MAX = 300
+
+
+class Aside:
+    """Says on stderr what the chosen view does not.
+
+    Args:
+        common: decides which view that is.
+        several: whether each line names its submission.
+        stderr: where to.
+    """
+
+    def __init__(self, common: Common, several: bool, stderr: TextIO) -> None:
+        self._common = common
+        self._several = several
+        self._stderr = stderr
+        self._polling: set[int] = set()
+
+    def connection(self, submission_id: int, connection: Connection) -> None:
+        """With ``-q``: that the socket was given up, once."""
+        if not self._common.quiet or connection.state != "polling" or submission_id in self._polling:
+            return
+        self._polling.add(submission_id)
+        why = f": {one_line(connection.reason, REASON_MAX)}" if connection.reason else ""
+        self._stderr.write(f"{self._prefix(submission_id)}polling, without the WebSocket{why}\n")
+        self._stderr.flush()
+
+    def end(self, ending: Ending) -> None:
+        """With ``-q``: why there is no verdict; with ``--json``: how to take up again what was interrupted."""
+        error = ending.error
+        if error is None or ending.submission_id is None:
+            return
+        if self._common.quiet or (self._common.json and isinstance(error, InterruptedByUser)):
+            self._stderr.write(self._prefix(ending.submission_id))
+            report(error, self._stderr, os.environ)
+
+    def _prefix(self, submission_id: int) -> str:
+        return f"#{submission_id} " if self._several else ""
+
+
+class Countdown:
+    """Waits before a request is repeated (:data:`subcli.api.Wait`), and says so on stderr."""
+
+    def __init__(self, stderr: TextIO) -> None:
+        self._stderr = stderr
+
+    async def __call__(self, seconds: float, reason: str) -> None:
+        """Wait. On a terminal the line counts down, and goes when the wait is over."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        tty = self._stderr.isatty()
+        if not tty:
+            self._say(f"{self._words(seconds, reason)}\n")
+            await asyncio.sleep(seconds)
+            return
+        try:
+            while (left := until - loop.time()) > 0:
+                self._say(f"\r\x1b[K{self._words(left, reason)}")
+                await asyncio.sleep(min(left, 1.0))
+        finally:
+            self._say("\r\x1b[K")
+
+    def _words(self, seconds: float, reason: str) -> str:
+        return f"trying again in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
+
+    def _say(self, text: str) -> None:
+        self._stderr.write(text)
+        self._stderr.flush()
