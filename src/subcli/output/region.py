@@ -7,7 +7,9 @@ same sequence leaves the terminal clean at the end.
 
 One thing cannot be undone: when a terminal that is made narrower folds its lines and they do not fit any more,
 it pushes the first ones into its scrollback. So :class:`Region` leaves as many lines free as it needs to be
-folded to three quarters of its width. :class:`FullScreen` uses the alternate screen, which has no scrollback.
+folded to three quarters of its width. That is enough where the region ends at the bottom of the terminal; tmux
+counts the empty lines below it as well. :class:`FullScreen` uses the alternate screen, which has no scrollback,
+and is right everywhere.
 
 A frame writes only the lines that changed, in one ``write``, between the two marks of synchronized output
 (DEC mode 2026; terminals without it ignore it). Automatic wrapping is off while lines are written, so that a
