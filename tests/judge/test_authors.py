@@ -60,9 +60,12 @@ if [ -n "$said" ]; then echo "ok 2 - says something"; else echo "not ok 2 - says
 def author(tmp_path):
     """A problem as its author has it, with some of its text replaced."""
 
-    def make(old: str = "", new: str = "", **files: str) -> Path:
+    def make(*changes: tuple[str, str]) -> Path:
         root = tmp_path / "yes"
-        for name, text in {**FILES, **files, "problem.toml": GOOD.replace(old, new) if old else GOOD}.items():
+        described = GOOD
+        for old, new in changes:
+            described = described.replace(old, new)
+        for name, text in {**FILES, "problem.toml": described}.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -87,29 +90,47 @@ def test_a_good_problem_is_good(author):
     ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "what", "said"),
-    [
-        ('expect = "passed"', 'expect = "failed"', "reference solution", "nothing shows that it can be solved"),
-        ('failed = ["says yes"]', 'failed = ["says something"]', "solution wrong.sh", "declared was says something"),
-        ('file = "right.sh"', 'file = "wrong.sh"', "solution wrong.sh", "failed instead of passed"),
-        ("total_tests = 2", "total_tests = 3", "solution right.sh", "2 tests ran; total_tests says 3"),
-        ('template = "template.sh"', 'template = "right.sh"', "template sh", "it passes every test"),
-        ('template = "template.sh"', 'template = "broken.sh"', "template sh", "build_failed"),
-        ('slug = "yes"', 'slug = "YES"', "problem.toml", "slug: must be"),
-    ],
-)
-def test_a_mistake_of_the_author_is_found(author, old, new, what, said):
+def test_the_mistakes_of_an_author_are_found(author):
     """Each with the check that found it, and what it saw."""
-    report = check_problem(author(old, new))
-    assert not report.ok
+    root = author(
+        ('failed = ["says yes"]', 'failed = ["says something"]'),
+        ('template = "template.sh"', 'template = "right.sh"'),
+        ("total_tests = 2", "total_tests = 3"),
+    )
+    wrong = {check.what: check.detail for check in check_problem(root).checks if not check.ok}
+    assert wrong == {
+        "template sh": "it passes every test: nothing is left to do",
+        "solution right.sh": "2 tests ran; total_tests says 3",
+        "solution wrong.sh": "fails says yes; declared was says something",
+    }
+
+
+def test_a_problem_that_nobody_can_solve(author):
+    """No reference solution, one that passes against its declaration, and a template that does not start."""
+    root = author(
+        ('expect = "passed"', 'expect = "failed"'),
+        ('template = "template.sh"', 'template = "broken.sh"'),
+    )
+    report = check_problem(root)
     wrong = {check.what: check.detail for check in report.checks if not check.ok}
-    assert said in wrong[what]
+    assert "nothing shows that it can be solved" in wrong["reference solution"]
+    assert wrong["solution right.sh"] == "passed instead of failed."
+    assert wrong["template sh"].startswith("build_failed")
+    assert not report.ok
+
+
+def test_a_problem_that_cannot_be_read(author):
+    """Nothing else is looked at."""
+    report = check_problem(author(('slug = "yes"', 'slug = "YES"')))
+    assert [check.what for check in report.checks] == ["problem.toml"]
+    assert "slug: must be" in report.checks[0].detail
 
 
 async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
     """A language whose tools are not installed."""
-    found = [check async for check in checks(author('source = "a.sh"', 'source = "a.sh"\nrequires = ["no-such-tool"]'))]
+    found = [
+        check async for check in checks(author(('source = "a.sh"', 'source = "a.sh"\nrequires = ["no-such-tool"]')))
+    ]
     assert all(check.ok for check in found)
     assert [check.what for check in found if check.skipped] == [
         "template sh",

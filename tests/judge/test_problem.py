@@ -123,7 +123,16 @@ def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write):
 
 
 def test_importing_the_judge_is_light():
-    """The server imports it at start: neither pytest nor the harness come along."""
-    code = "import sys, subcli.judge; print(sorted({'pytest', '_pytest', 'subcli.judge.harness'} & set(sys.modules)))"
+    """The server imports it at start, pytest's process imports parts of it: nothing comes along unasked."""
+    code = """
+import sys, subcli.judge
+heavy = {"pytest", "_pytest", "asyncio", "subcli.judge.engine", "subcli.judge.harness"}
+print(sorted(heavy & set(sys.modules)))
+from subcli.judge import judge, Job
+print(sorted({"pytest", "_pytest", "subcli.judge.harness", "msgspec"} & set(sys.modules)))
+assert set(subcli.judge.__all__) <= set(dir(subcli.judge))
+assert all(hasattr(subcli.judge, name) for name in subcli.judge.__all__)
+assert not hasattr(subcli.judge, "nothing")
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split() == ["[]", "[]"]

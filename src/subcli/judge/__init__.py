@@ -7,14 +7,36 @@ ever runs where verdicts are made:
     supervisor     builds, starts the tests, enforces limits, explains failures, leaves nothing behind
     pytest         the problem's tests; each node of the solution is a child that speaks JSON lines
 
-Importing this package imports neither pytest nor the harness.
+Importing this package costs nothing: what it offers is imported when it is first asked for (PEP 562). Two of those
+processes import modules of it and need neither the engine nor asyncio's sockets.
 """
 
-from subcli.judge.engine import judge
-from subcli.judge.job import Job, UnsafePath
-from subcli.judge.problem import Language, Limits, Problem, load_problem, load_problems
-from subcli.judge.starter import LocalStarter, Starter, StartPlan
-from subcli.judge.table import ProblemError
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from subcli.judge.engine import judge
+    from subcli.judge.job import Job, UnsafePath
+    from subcli.judge.problem import Language, Limits, Problem, load_problem, load_problems
+    from subcli.judge.starter import LocalStarter, Starter, StartPlan
+    from subcli.judge.table import ProblemError
+
+_HOMES = {
+    "Job": "job",
+    "Language": "problem",
+    "Limits": "problem",
+    "LocalStarter": "starter",
+    "Problem": "problem",
+    "ProblemError": "table",
+    "StartPlan": "starter",
+    "Starter": "starter",
+    "UnsafePath": "job",
+    "judge": "engine",
+    "load_problem": "problem",
+    "load_problems": "problem",
+}
 
 __all__ = [
     "Job",
@@ -30,3 +52,16 @@ __all__ = [
     "load_problem",
     "load_problems",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
