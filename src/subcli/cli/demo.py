@@ -45,7 +45,15 @@ def register(app: typer.Typer) -> None:
         with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
             settings = msgspec.structs.replace(common, server=url).settings()
             source = read_source([str(path)])
-            return submit.run(common, Options(plain=plain), settings, source, PROBLEM, "python", no_watch=False)
+            return submit.run(
+                common,
+                Options(plain=plain, follow_up="subcli serve"),
+                settings,
+                source,
+                PROBLEM,
+                "python",
+                no_watch=False,
+            )
 
 
 @contextlib.contextmanager

@@ -30,6 +30,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         fail_fast: end at the first verdict that is not passed.
         max_attempts: reconnects in a row without a new event.
         compact, plain: how the view looks.
+        server: to name in the commands that are suggested, where it was named on the command line.
+        follow_up: the command suggested after a verdict other than passed; default: `subcli status ID`.
         started: monotonic seconds at which the command began.
     """
 
@@ -38,7 +40,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     compact: bool = False
     plain: bool = False
+    server: str | None = None
+    follow_up: str | None = None
     started: float = msgspec.field(default_factory=time.monotonic)
+
+    def command(self, name: str, submission_id: int) -> str:
+        """A command line that will reach the same submission."""
+        return f"subcli {name} {submission_id}" + (f" --server {self.server}" if self.server else "")
 
     def left(self) -> float | None:
         """Seconds left of ``timeout``."""
@@ -50,7 +58,8 @@ def make_view(common: Common, options: Options, *, several: bool) -> View:
     name = choose_view(
         json=common.json,
         quiet=common.quiet,
-        plain=options.plain,
+        # What --debug says would be written into the screen.
+        plain=options.plain or common.debug,
         stdout_tty=sys.stdout.isatty(),
         stderr_tty=sys.stderr.isatty(),
         env=os.environ,
@@ -67,10 +76,11 @@ def make_view(common: Common, options: Options, *, several: bool) -> View:
     if name == "plain":
         from subcli.output.plain import PlainView
 
-        return PlainView(stdout, stderr, time.monotonic)
+        return PlainView(stdout, stderr, time.monotonic, compact=options.compact)
     from subcli.output.live import LiveView
+    from subcli.output.region import FullScreen
 
-    return LiveView(stdout, stderr, time.monotonic)
+    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, region=FullScreen)
 
 
 async def follow_all(
@@ -84,7 +94,10 @@ async def follow_all(
     Raises:
         OSError: the output cannot be written any more.
     """
-    following = _Following(view, Aside(common, len(sessions) > 1, sys.stderr), interrupts)
+    following = _Following(view, options, Aside(common, len(sessions) > 1, sys.stderr), interrupts)
+    for session in sessions:
+        # All before the first event: whether there are several decides how each line begins.
+        view.begin(session.watch)
     tasks = [asyncio.create_task(following.follow(session)) for session in sessions]
     ticking = asyncio.create_task(following.tick()) if view.tick_s is not None else None
     try:
@@ -92,18 +105,18 @@ async def follow_all(
             await following.all_of(tasks, options)
         # Only --fail-fast leaves any: they do not change the exit code.
         for session in following.unfinished(sessions):
-            error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_take_up_again(session))
+            error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_take_up_again(options, session))
             following.end(session, error, exit_code=exits.NOT_PASSED)
     except TimeoutError:
         if not limit.expired():
             raise
         for session in following.unfinished(sessions):
-            following.end(session, timed_out(options, _take_up_again(session)))
+            following.end(session, timed_out(options, _take_up_again(options, session)))
     except asyncio.CancelledError:
         if interrupts.received is None:
             raise
         for session in following.unfinished(sessions):
-            following.end(session, interrupts.error(_take_up_again(session)))
+            following.end(session, interrupts.error(_take_up_again(options, session)))
     finally:
         if ticking is not None:
             ticking.cancel()
@@ -120,8 +133,9 @@ class _Following:
         endings: of those that have ended, by id.
     """
 
-    def __init__(self, view: View, aside: Aside, interrupts: Interrupts) -> None:
+    def __init__(self, view: View, options: Options, aside: Aside, interrupts: Interrupts) -> None:
         self.endings: dict[int, Ending] = {}
+        self._options = options
         self._view = view
         self._aside = aside
         self._interrupts = interrupts
@@ -138,7 +152,6 @@ class _Following:
         """Show what one session brings, and how it ends."""
         submission_id = session.watch.submission_id
         loop = asyncio.get_running_loop()
-        self._view.begin(session.watch)
         try:
             async with contextlib.aclosing(session.events()) as events:
                 async for event in events:
@@ -177,9 +190,12 @@ class _Following:
         submission_id, verdict = session.watch.submission_id, session.watch.verdict
         if verdict is not None:
             code = exits.of_verdict(verdict.final_status)
-            ending = Ending(submission_id=submission_id, exit_code=code, verdict=verdict)
+            follow_up = self._options.follow_up or self._options.command("status", submission_id)
+            ending = Ending(submission_id=submission_id, exit_code=code, verdict=verdict, follow_up=follow_up)
         else:
-            error = error or ServerError("The stream ended without a verdict.", hint=_take_up_again(session))
+            error = error or ServerError(
+                "The stream ended without a verdict.", hint=_take_up_again(self._options, session)
+            )
             code = exits.of_error(error) if exit_code is None else exit_code
             ending = Ending(submission_id=submission_id, exit_code=code, error=error)
         self.endings[submission_id] = ending
@@ -197,5 +213,5 @@ def timed_out(options: Options, hint: str) -> WatchTimeoutError:
     return WatchTimeoutError(f"No verdict within {options.timeout:g} s.", hint=hint)
 
 
-def _take_up_again(session: Session) -> str:
-    return f"Judging goes on; `subcli watch {session.watch.submission_id}` takes it up again."
+def _take_up_again(options: Options, session: Session) -> str:
+    return f"Judging goes on; `{options.command('watch', session.watch.submission_id)}` takes it up again."

@@ -41,7 +41,9 @@ def register(app: typer.Typer) -> None:
         """Hand code in, and watch it being judged."""
         from subcli.cli.following import Options
 
-        options = Options(timeout=timeout, max_attempts=max_attempts, compact=compact, plain=plain)
+        options = Options(
+            timeout=timeout, max_attempts=max_attempts, compact=compact, plain=plain, server=common.server
+        )
         settings = common.settings(problem=problem, language=language)
         source = _source(paths or [], settings)
         if settings.problem is None:

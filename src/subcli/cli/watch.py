@@ -42,7 +42,14 @@ def register(app: typer.Typer) -> None:
         """Follow submissions to their verdicts."""
         from subcli.cli.following import Options
 
-        options = Options(timeout=timeout, fail_fast=fail_fast, max_attempts=max_attempts, compact=compact, plain=plain)
+        options = Options(
+            timeout=timeout,
+            fail_fast=fail_fast,
+            max_attempts=max_attempts,
+            compact=compact,
+            plain=plain,
+            server=common.server,
+        )
         server, numbers = targets(ids or [])
         if after_seq is not None and len(numbers) != 1:
             raise UsageError(

@@ -154,7 +154,7 @@ class LiveView:
             return summary_several.final(shots, width)
         for shot in shots:
             if shot.ending is not None and shot.ending.verdict is not None:
-                return summary.final(shot.picture, shot.ending.verdict, width)
+                return summary.final(shot.picture, shot.ending.verdict, width, shot.ending.next_command)
             return summary.so_far(shot.picture, width)
         return []
 

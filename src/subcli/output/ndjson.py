@@ -36,9 +36,7 @@ class NdjsonView:
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """First line of ``submit``: the id, and the page of the submission."""
-        fields = {
-            name: answer[name] for name in ("url", "status", "created_at") if answer.get(name) is not None
-        }
+        fields = {name: answer[name] for name in ("url", "status", "created_at") if answer.get(name) is not None}
         self._line("submitted", submission_id, {"url": None, **fields})
 
     def begin(self, source: Source) -> None:

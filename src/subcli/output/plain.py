@@ -92,7 +92,7 @@ class PlainView:
             told.exit_code = ending.exit_code
         picture = told.source.snapshot() if told is not None else None
         if ending.verdict is not None and picture is not None:
-            for line in summary.closing(picture, ending.verdict):
+            for line in summary.closing(picture, ending.verdict, ending.next_command):
                 self._write(picture.id, line)
             self.flush()
         elif ending.error is not None:

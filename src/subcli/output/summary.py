@@ -82,7 +82,7 @@ def next_commands(commands: Sequence[str]) -> Line:
 # -- after a log ----------------------------------------------------------------------------------
 
 
-def closing(picture: Submission, verdict: Complete) -> list[Line]:
+def closing(picture: Submission, verdict: Complete, command: str) -> list[Line]:
     """The end of a log in which everything was told: the verdict, the names of what failed, what to type."""
     lines = [_verdict_line(picture, verdict)]
     for result in picture.failures[:NAMED]:
@@ -93,14 +93,14 @@ def closing(picture: Submission, verdict: Complete) -> list[Line]:
     rest = picture.counts.not_passed - min(len(picture.failures), NAMED)
     lines += parts.indented(_more(rest, "failed"), 2)
     if verdict.final_status != "passed":
-        lines.append(next_commands([f"subcli status {picture.id}"]))
+        lines.append(next_commands([command]))
     return lines
 
 
 # -- after the screen -----------------------------------------------------------------------------
 
 
-def final(picture: Submission, verdict: Complete, width: int) -> list[Line]:
+def final(picture: Submission, verdict: Complete, width: int, command: str) -> list[Line]:
     """What the live screen leaves behind of one submission."""
     lines = table(picture, width)
     if lines:
@@ -109,7 +109,7 @@ def final(picture: Submission, verdict: Complete, width: int) -> list[Line]:
     lines.append(parts.badge(verdict_mark(verdict.final_status)).put("  ").put(outcome(verdict, picture)))
     lines.append(parts.title(picture, width, strong=False))
     if verdict.final_status != "passed":
-        lines.append(next_commands([f"subcli status {picture.id}"]))
+        lines.append(next_commands([command]))
     return lines
 
 

@@ -29,10 +29,9 @@ def final(shots: Sequence[Shot], width: int) -> list[Line]:
     passed = sum(1 for shot in ended if shot.ending and shot.ending.exit_code == 0)
     verdict = verdict_mark("passed" if passed == len(shots) else "failed")
     lines += [Line(), parts.badge(verdict).put(f"  {passed} of {len(shots)} submissions passed")]
-    failed = [shot.picture.id for shot in ended if shot.ending and shot.ending.verdict and shot.ending.exit_code]
+    failed = [shot.ending for shot in ended if shot.ending and shot.ending.verdict and shot.ending.exit_code]
     if failed:
-        commands = [f"subcli status {number}" for number in failed[:_COMMANDS]]
-        lines.append(summary.next_commands(commands))
+        lines.append(summary.next_commands([ending.next_command for ending in failed[:_COMMANDS]]))
     return lines
 
 

@@ -32,12 +32,19 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         submission_id: ``None`` where there never was one.
+        follow_up: command to type after a verdict other than passed; ``None``: `subcli status ID`.
     """
 
     submission_id: int | None
     exit_code: int
     verdict: Complete | None = None
     error: SubcliError | None = None
+    follow_up: str | None = None
+
+    @property
+    def next_command(self) -> str:
+        """What to type now to see more."""
+        return self.follow_up or f"subcli status {self.submission_id}"
 
 
 class View(Protocol):
