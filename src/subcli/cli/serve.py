@@ -13,8 +13,9 @@ from subcli.cli.common import Common, command, print_json
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.server import Ready
+    from subcli.server import Authentication, Ready
 
+_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt")
 INSTALL = "pip install 'subcli-watch[server]'"
 
 
@@ -33,11 +34,22 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
         ] = None,
         concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        auth: Annotated[
+            bool, typer.Option("--auth", help="Ask for logins (`subcli user add`); allows any --host.")
+        ] = False,
+        allow_origin: Annotated[
+            list[str] | None,
+            typer.Option("--allow-origin", metavar="ORIGIN", help="Let web pages of this origin use the server too."),
+        ] = None,
+        access_token_seconds: Annotated[
+            int,
+            typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
+        ] = 900,
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
         """Run the server half on this machine."""
         require_server_extra()
-        from subcli.server import ServeError, ServerSettings
+        from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
         settings = ServerSettings(
@@ -47,16 +59,41 @@ def register(app: typer.Typer) -> None:
             database=os.environ.get("SUBCLI_DATABASE") or None,
             problems_dir=problems,
             concurrency=concurrency,
+            limits=Limits(access_token=access_token_seconds),
+            authentication=_authentication() if auth else None,
+            allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             stop_with_stdin=stop_with_stdin,
         )
         try:
-            run(settings, on_ready=lambda ready: _say_ready(common, ready))
+            run(settings, on_ready=lambda ready: _say_ready(common, ready, logins=auth))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
 
 
-def _say_ready(common: Common, ready: Ready) -> None:
+def _authentication() -> Authentication:
+    from subcli.secret import Secret
+    from subcli.server import Authentication
+
+    # Out of the environment, for what is judged here inherits it.
+    key = os.environ.pop("SUBCLI_SECRET_KEY", "")
+    return Authentication(Secret(key) if key else None)
+
+
+def _origin(text: str) -> str:
+    from subcli.server.origins import normal_origin
+
+    origin = normal_origin(text)
+    if origin is None:
+        raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
+    return origin
+
+
+_DEMO = "demo mode: no login, this machine only; solutions run as you, without a sandbox"
+_LOGINS = "logins are asked for; before it is reached from other machines, put TLS in front of it"
+
+
+def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
     if common.json:
         print_json(
             {
@@ -71,17 +108,25 @@ def _say_ready(common: Common, ready: Ready) -> None:
     if common.quiet:
         sys.stdout.write(f"{ready.url}\n")
     else:
-        server = "" if ready.url == "http://127.0.0.1:8000" else f" --server {ready.url}"
         sys.stdout.write(
             f"Serving on {ready.url}\n"
             f"  data in   {ready.data_dir}\n"
             f"  API docs  {ready.url}/docs\n"
-            f"  demo mode: no login, this machine only; solutions run as you, without a sandbox\n"
+            f"  {_LOGINS if logins else _DEMO}\n"
             f"\nNext, in another terminal:\n"
-            f"  subcli submit FILE --problem leader-election{server}\n"
+            f"{_next_steps(ready, logins=logins)}"
             f"\nCtrl-C stops it; what is being judged then is judged again at the next start.\n"
         )
     sys.stdout.flush()
+
+
+def _next_steps(ready: Ready, *, logins: bool) -> str:
+    server = "" if ready.url == "http://127.0.0.1:8000" else f" --server {ready.url}"
+    submit = f"  subcli submit FILE --problem leader-election{server}\n"
+    if not logins:
+        return submit
+    data_dir = "" if ready.data_dir == default_data_dir() else f" --data-dir {ready.data_dir}"
+    return f"  subcli user add NAME{data_dir}\n  subcli auth login{server}\n{submit}"
 
 
 def require_server_extra() -> None:
@@ -91,7 +136,7 @@ def require_server_extra() -> None:
     """
     from importlib.util import find_spec
 
-    missing = [name for name in ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest") if find_spec(name) is None]
+    missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UsageError(f"The server half is not installed ({', '.join(missing)}).", hint=INSTALL)
 

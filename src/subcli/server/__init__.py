@@ -6,13 +6,22 @@ run(ServerSettings(data_dir=Path("data")), on_ready=print)
 
 from typing import TYPE_CHECKING
 
-from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+from subcli.server.settings import Authentication, Limits, PasswordCost, Ready, ServeError, ServerSettings
 
 if TYPE_CHECKING:
     from subcli.server.app import create_app
     from subcli.server.main import run
 
-__all__ = ["Limits", "Ready", "ServeError", "ServerSettings", "create_app", "run"]
+__all__ = [
+    "Authentication",
+    "Limits",
+    "PasswordCost",
+    "Ready",
+    "ServeError",
+    "ServerSettings",
+    "create_app",
+    "run",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -5,43 +5,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from subcli.judge import Problem
+from subcli.server.accounts import Accounts
 from subcli.server.bus import MemoryBus
 from subcli.server.feed import Journal
 from subcli.server.gateway import Gateway
-from subcli.server.guard import Guard
+from subcli.server.guard import SECURITY_HEADERS, Guard
+from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
 from subcli.server.jobs import MemoryQueue
+from subcli.server.logins import Logins
+from subcli.server.origins import OriginRules, OwnPages, ThisMachine
+from subcli.server.pages import add_pages
+from subcli.server.passwords import Passwords
 from subcli.server.rest import make_router
-from subcli.server.schema import DEMO_USER
-from subcli.server.services import Services
-from subcli.server.settings import Limits
+from subcli.server.services import Authority, Services
+from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
+from subcli.server.tokens import Tokens
 from subcli.server.worker import Judge, Workers
 
 _log: Final = logging.getLogger(__name__)
-_STATIC: Final = Path(__file__).with_name("static")
 _DESCRIPTION: Final = """\
 Hand in code over REST, then follow it over `WS /ws/submissions/{id}?after_seq=N`: every event after N, then
 the live ones; after `complete` the server closes with 1000.
 """
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+
+
+@dataclass(frozen=True)
+class Secured:
+    """How an application with logins is made: the signing key, and the cost of a password's hash."""
+
+    key: bytes
+    cost: PasswordCost = field(default_factory=PasswordCost)
 
 
 def create_app(
@@ -51,14 +60,18 @@ def create_app(
     *,
     concurrency: int = 1,
     limits: Limits | None = None,
+    secured: Secured | None = None,
+    allowed_origins: Collection[str] = (),
 ) -> FastAPI:
-    """The ASGI application of a server in demo mode.
+    """The ASGI application of a server.
 
     Args:
         engine: from `open_database`; the application gives up its connections when it ends.
         problems: by slug.
         judge: as `subcli.judge.judge`.
         concurrency: how many submissions are judged at the same time; 0 for none here.
+        secured: None for demo mode.
+        allowed_origins: whose pages may use it beside its own, as `normal_origin` gives them.
     """
     limits = limits or Limits()
     bus = MemoryBus(limits.tail_records, limits.tail_bytes)
@@ -66,7 +79,8 @@ def create_app(
     journal = Journal(store, bus, limits.compare)
     queue = MemoryQueue()
     workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
-    services = Services(store, journal, queue, workers, problems, DEMO_USER)
+    identities, authority = _authority(engine, store, limits, secured)
+    services = Services(store, journal, queue, workers, problems, identities, authority)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -77,6 +91,8 @@ def create_app(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        if authority is not None:
+            authority.logins.close()
         store.close()
 
     app = FastAPI(
@@ -85,29 +101,40 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         max_body_size=limits.body_bytes,
     )
     app.include_router(make_router(services), prefix="/api")
-    _add_pages(app)
+    add_pages(app)
     _add_error_handlers(app)
-    gateway = Gateway(store, journal, DEMO_USER, limits)
-    app.add_middleware(Guard, gateway=gateway)
+    origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
+    if allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(Guard, gateway=Gateway(store, journal, identities, limits), origins=origins)
     return app
+
+
+def _authority(
+    engine: Engine, store: Store, limits: Limits, secured: Secured | None
+) -> tuple[Identities, Authority | None]:
+    if secured is None:
+        return DemoIdentities(), None
+    accounts = Accounts(engine, time.time, limits, secured.key)
+    tokens = Tokens(secured.key, limits, time.time)
+    logins = Logins(store, accounts, tokens, Passwords(secured.cost), limits)
+    return TokenIdentities(store, accounts, tokens), Authority(logins, tokens)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.critical("a task of the server ended: %r", error, exc_info=error)
-
-
-def _add_pages(app: FastAPI) -> None:
-    @app.get("/submissions/{submission_id}", include_in_schema=False)
-    def submission_page(submission_id: int) -> Response:
-        return FileResponse(_STATIC / "submission.html", headers=_PAGE_HEADERS)
-
-    @app.get("/static/submission.js", include_in_schema=False)
-    def submission_script() -> Response:
-        return FileResponse(_STATIC / "submission.js", media_type="text/javascript", headers=_PAGE_HEADERS)
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -131,8 +158,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> JSONResponse:
-        # Starlette logs it.
-        return JSONResponse({"detail": "The server failed; this is its fault, not yours."}, 500)
+        # Starlette logs it. It stands outside of every middleware, the guard included.
+        detail = "The server failed; this is its fault, not yours."
+        return JSONResponse({"detail": detail}, 500, headers=SECURITY_HEADERS)
 
 
 def _sentence(errors: Any) -> str:

@@ -7,8 +7,10 @@ by the writer (WAL), and a lock is waited for. PostgreSQL needs nothing but its 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from contextlib import suppress
 from importlib.resources import as_file, files
 from typing import Any, Final
 
@@ -32,13 +34,14 @@ def open_database(url: str) -> Engine:
         ServeError: the URL names no database that can be used, or the schema cannot be brought up to date.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise ServeError(
             f"The database URL cannot be used: {type(error).__name__}.",
             "Give one such as sqlite:////path/to/subcli.db or postgresql+psycopg://user@host/name.",
         ) from error
     if engine.dialect.name == "sqlite":
+        _make_private(engine.url.database)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     shown = engine.url.render_as_string(hide_password=True)
@@ -68,6 +71,13 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _make_private(path: str | None) -> None:
+    """Make the file for its owner only: it holds password hashes. What goes wrong, opening it will say."""
+    if path and path != ":memory:":
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

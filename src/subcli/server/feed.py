@@ -37,10 +37,14 @@ class Journal:
         self._compare = compare
 
     async def append(
-        self, submission_id: int, batch: Sequence[Mapping[str, Any]], fence: int | None = None
+        self,
+        submission_id: int,
+        batch: Sequence[Mapping[str, Any]],
+        fence: int | None = None,
+        after: int | None = None,
     ) -> tuple[Record, ...]:
-        """Commit events and tell the watchers. Raises what `Store.append` raises."""
-        return await self._commit(submission_id, self._store.append, submission_id, batch, fence)
+        """Commit events and tell the watchers. Takes and raises what `Store.append` does."""
+        return await self._commit(submission_id, self._store.append, submission_id, batch, fence, after)
 
     async def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
         """Commit the verdict `cancelled` and tell the watchers. Raises what `Store.cancel` raises."""

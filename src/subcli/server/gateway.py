@@ -10,15 +10,16 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.protocol import PING, PONG, CloseCode
 from subcli.server.feed import Journal
+from subcli.server.identity import Identities, Identity, UnauthenticatedError
 from subcli.server.settings import Limits
-from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket
+from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
 from subcli.server.store import Store
 from subcli.server.values import UnknownSubmissionError
 
@@ -67,10 +68,10 @@ class Slots:
 class Gateway:
     """The ASGI application behind every WebSocket path."""
 
-    def __init__(self, store: Store, journal: Journal, owner_id: int, limits: Limits) -> None:
+    def __init__(self, store: Store, journal: Journal, identities: Identities, limits: Limits) -> None:
         self._store = store
         self._journal = journal
-        self._owner_id = owner_id
+        self._identities = identities
         self._limits = limits
         self._slots = Slots(limits.connections, limits.retry_after)
 
@@ -104,23 +105,35 @@ class Gateway:
 
     async def _serve(self, socket: Socket, scope: Scope) -> None:
         """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         submission_id = _submission_id(scope)
-        after = _after_seq(scope)
         try:
-            await self._store.run(self._store.snapshot, submission_id, self._owner_id)
-        except UnknownSubmissionError:
-            raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
+            identity = await self._identities.of_socket(_token(scope, query), submission_id)
+        except UnauthenticatedError as error:
+            raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
+        after = _after_seq(query)
+        await self._check_owner(submission_id, identity)
         with self._slots.slot(submission_id):
             sending = asyncio.create_task(self._send_events(socket, submission_id, after))
             listening = asyncio.create_task(self._listen(socket))
             try:
-                done, _ = await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
+                )
             finally:
                 for task in (sending, listening):
                     task.cancel()
                 await asyncio.wait({sending, listening})
+            if not done:
+                raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
             # Raises why it ended. Where both have, the verdict has been sent.
             (sending if sending in done else listening).result()
+
+    async def _check_owner(self, submission_id: int, identity: Identity) -> None:
+        try:
+            await self._store.run(self._store.snapshot, submission_id, identity.user_id)
+        except UnknownSubmissionError:
+            raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 
     async def _send_events(self, socket: Socket, submission_id: int, after: int) -> None:
         async with aclosing(self._journal.follow(submission_id, after)) as batches:
@@ -154,8 +167,15 @@ def _submission_id(scope: Scope) -> int:
     return int(match[1])
 
 
-def _after_seq(scope: Scope) -> int:
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
+    """The token of the header, or else of the specification's `?token=`."""
+    kind, _, token = header(scope, b"authorization").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    return query.get("token", [""])[-1] or None
+
+
+def _after_seq(query: Mapping[str, Sequence[str]]) -> int:
     text = query.get("after_seq", ["0"])[-1]
     if not _NUMBER.match(text):
         raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a number, 0 or more")

@@ -1,49 +1,65 @@
-"""What stands before every request: who may ask.
-
-In demo mode anybody on this machine may hand in code that then runs here. A web page must not: its scripts
-can reach a loopback port, and with a name of its own that resolves to 127.0.0.1 (DNS rebinding) it would
-even read the answers. So the `Host` must be a name of this machine, and an `Origin`, which browsers add,
-must be one too.
-"""
+"""What stands before every request: which pages may ask, and the headers of every answer."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
 from subcli.protocol import CloseCode
-from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket
+from subcli.server.origins import OriginRules, RefusedOriginError
+from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
 
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_STRANGER: Final = "A demo server answers only to names of this machine, such as 127.0.0.1 or localhost."
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # What is asked for with a token is nobody else's, and a token least of all (RFC 6749, section 5.1).
+    "Cache-Control": "no-store",
+}
+"""On every answer that does not say otherwise itself."""
 
 
 class Guard:
-    """ASGI middleware: names of this machine only, and sockets straight to the gateway."""
+    """ASGI middleware: refuses foreign pages, hands sockets straight to the gateway, adds headers."""
 
-    def __init__(self, app: App, gateway: App) -> None:
+    def __init__(self, app: App, gateway: App, origins: OriginRules) -> None:
         self._app = app
         self._gateway = gateway
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await (self._gateway if _is_local(scope) else _refuse_socket)(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._request(scope, receive, send)
-        else:
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        is_socket = scope["type"] == "websocket"
+        try:
+            self._origins.check(header(scope, b"host"), header(scope, b"origin"))
+        except RefusedOriginError as error:
+            refuse = _refuse_socket if is_socket else JSONResponse({"detail": error.detail}, error.status)
+            await refuse(scope, receive, send if is_socket else _with_headers(send))
+            return
+        if is_socket:
+            await self._gateway(scope, receive, send)
+        else:
+            await self._app(scope, receive, _with_headers(send))
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _is_local(scope):
-            await self._app(scope, receive, send)
-        else:
-            # RFC 9110, section 15.5.20: the request was sent to a server that does not answer for that host.
-            await JSONResponse({"detail": _STRANGER}, 421)(scope, receive, send)
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,31 +69,3 @@ async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
         await socket.close(CloseCode.UNAUTHORIZED, "not from this host or origin")
     except DisconnectedError:
         return
-
-
-def _is_local(scope: Scope) -> bool:
-    origin = _header(scope, b"origin")
-    return _is_loopback_name(f"//{_header(scope, b'host')}") and (not origin or _is_loopback_name(origin))
-
-
-def _is_loopback_name(url: str) -> bool:
-    try:
-        name = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    return is_loopback(name) or name == "localhost" or name.endswith(".localhost")
-
-
-def is_loopback(address: str) -> bool:
-    """Whether it is an IP address of this machine's loopback."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -22,15 +23,18 @@ from sqlalchemy import Engine
 from subcli.judge import ProblemError, load_problems
 from subcli.judge import judge as judge_in_processes
 from subcli.protocol import MAX_MESSAGE_BYTES
-from subcli.server.app import create_app
+from subcli.secret import RedactingFilter
+from subcli.server.app import Secured, create_app
 from subcli.server.database import open_database
-from subcli.server.guard import is_loopback
+from subcli.server.keys import signing_key
+from subcli.server.origins import is_loopback
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.sockets import GatewayProtocol
 from subcli.server.store import Store
 from subcli.server.worker import Judge
 
 _BACKLOG: Final = 2048
+_REDACTING: Final = RedactingFilter()
 
 
 def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: Judge = judge_in_processes) -> None:
@@ -46,8 +50,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         ServeError: it cannot start.
     """
     with ExitStack() as stack:
-        _make_data_dir(settings.data_dir)
-        listener = stack.enter_context(_listen(settings.host, settings.port))
+        make_data_dir(settings.data_dir)
+        secured = _secured(settings)
+        listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=secured is not None))
         # A database of one's own choice may be shared; then a dead process's leases have to run out.
         is_alone = settings.database is None
         if is_alone:
@@ -60,7 +65,15 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         if is_alone:
             # Whoever held a lease is dead, for we have the data directory to ourselves.
             _release_all(engine)
-        app = create_app(engine, problems, judge, concurrency=settings.concurrency, limits=settings.limits)
+        app = create_app(
+            engine,
+            problems,
+            judge,
+            concurrency=settings.concurrency,
+            limits=settings.limits,
+            secured=secured,
+            allowed_origins=settings.allowed_origins,
+        )
         ready = Ready(
             url=_url(listener),
             data_dir=settings.data_dir,
@@ -71,8 +84,15 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         server.run(sockets=[listener])
 
 
+def _secured(settings: ServerSettings) -> Secured | None:
+    wanted = settings.authentication
+    return None if wanted is None else Secured(signing_key(settings.data_dir, wanted.key), wanted.cost)
+
+
 def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
     """How uvicorn is to serve the application of `create_app`."""
+    # A fault of a library's is logged with what it worked on.
+    logging.getLogger("uvicorn.error").addFilter(_REDACTING)
     return uvicorn.Config(
         app,
         ws=GatewayProtocol,
@@ -130,7 +150,12 @@ class Server(uvicorn.Server):
                 signal.signal(sig, handler)
 
 
-def _make_data_dir(path: Path) -> None:
+def make_data_dir(path: Path) -> None:
+    """Make the data directory if it is not there, readable by its owner only.
+
+    Raises:
+        ServeError: it cannot be made or written.
+    """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = path / f".writable-{os.getpid()}"
@@ -160,16 +185,16 @@ def _release_all(engine: Engine) -> None:
 
 
 @contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    """A bound socket on a loopback address; uvicorn starts to listen on it."""
+def _listen(host: str, port: int, *, everywhere: bool) -> Iterator[socket.socket]:
+    """A socket that listens, on a loopback address only unless it may be `everywhere`."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, OverflowError, UnicodeError) as error:
         raise ServeError(f"{host}:{port} is no address of this machine.", "Try --host 127.0.0.1.") from error
-    if not all(is_loopback(str(address[4][0])) for address in found):
+    if not everywhere and not all(is_loopback(str(address[4][0])) for address in found):
         raise ServeError(
             f"Without authentication the server listens on this machine only, not on {host}.",
-            "Use --host 127.0.0.1.",
+            "Use --host 127.0.0.1, or turn logins on with --auth.",
         )
     family, _, _, _, address = found[0]
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -191,4 +216,6 @@ def _not_bound(error: OSError, host: str, port: int) -> ServeError:
 
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
+    # Every address of this machine: loopback is one of them, and one that can be typed.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"

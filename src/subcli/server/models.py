@@ -129,3 +129,47 @@ class Problem(BaseModel):
     """What is wrong, in a sentence."""
 
     detail: str
+
+
+class TokenRequest(BaseModel):
+    """A grant: `password` with `username` and `password`, or `refresh_token` with `refresh_token`."""
+
+    grant_type: str = Field(description="`password` or `refresh_token`.")
+    username: str | None = None
+    password: str | None = None
+    refresh_token: str | None = None
+
+
+class Token(BaseModel):
+    """What was granted (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: str = Field(description="`bearer`.")
+    expires_in: int = Field(description="Seconds that the access token is good for.")
+    refresh_token: str = Field(description="Gives the next access token, once.")
+
+
+class Logout(BaseModel):
+    """Which session to end, where the access token has expired."""
+
+    refresh_token: str | None = Field(None, max_length=4096)
+
+
+class LoggedOut(BaseModel):
+    """The session has ended."""
+
+    logged_out: bool
+
+
+class Me(BaseModel):
+    """Who is asking."""
+
+    user: str
+    expires_at: str | None = Field(description="When the access token expires.")
+
+
+class WatchToken(BaseModel):
+    """Opens one socket on one submission, once: `WS /ws/submissions/{id}?token=`."""
+
+    token: str
+    expires_in: int = Field(description="Seconds.")

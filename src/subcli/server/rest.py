@@ -1,18 +1,21 @@
 """The REST half under `/api` (contract, section 6)."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
 import dataclasses
 import json
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
-from fastapi import APIRouter, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 
 from subcli.judge import Problem
 from subcli.judge.scaffold import scaffold
 from subcli.protocol import timestamp
 from subcli.server import models
+from subcli.server.auth_rest import current_identity, make_auth_router, says, watch_token
+from subcli.server.identity import Identity
 from subcli.server.services import Services
 from subcli.server.sources import SourceError, check_files
 from subcli.server.summary import last_results
@@ -24,6 +27,7 @@ from subcli.server.values import (
     UnknownSubmissionError,
 )
 
+_Current: TypeAlias = Callable[..., Awaitable[Identity]]
 # What a database's integers hold.
 _BIGGEST: Final = 2**63 - 1
 
@@ -36,16 +40,14 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _says(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": models.Problem} for status in statuses}
-
-
 def make_router(services: Services) -> APIRouter:
     """All routes, over these services."""
     router = APIRouter()
+    current = current_identity(services)
     _add_problems(router, services)
-    _add_submissions(router, services)
-    _add_one_submission(router, services)
+    _add_submissions(router, services, current)
+    _add_one_submission(router, services, current)
+    router.include_router(make_auth_router(services, current))
     return router
 
 
@@ -53,9 +55,9 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     @router.get("/info")
     async def info() -> models.Info:
         """What this server is and can do."""
-        return models.Info(
-            name="subcli", version=version("subcli-watch"), demo=True, features=["resume", "idempotency"]
-        )
+        demo = services.authority is None
+        features = ["resume", "idempotency"] if demo else ["resume", "idempotency", "watch_token"]
+        return models.Info(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
 
     @router.get("/problems")
     async def list_problems() -> models.ProblemList:
@@ -63,14 +65,14 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
         return models.ProblemList(problems=[models.ProblemSummary(**_problem_fields(problem)) for problem in ordered])
 
-    @router.get("/problems/{problem}", responses=_says(404))
+    @router.get("/problems/{problem}", responses=says(404))
     async def show_problem(problem: str) -> models.ProblemDetail:
         """One problem, by its id or its slug."""
         found = _find_problem(services, problem)
         limits = {name: float(value) for name, value in dataclasses.asdict(found.limits).items()}
         return models.ProblemDetail(**_problem_fields(found), description=found.description, limits=limits)
 
-    @router.get("/problems/{problem}/template/{language}", responses=_says(404))
+    @router.get("/problems/{problem}/template/{language}", responses=says(404))
     def template(problem: str, language: str) -> models.Template:
         """What a new solution starts from."""
         found = _find_problem(services, problem)
@@ -80,19 +82,22 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         return models.Template(problem=found.slug, language=language, files=dict(start.files), submit=[start.source])
 
 
-def _add_submissions(router: APIRouter, services: Services) -> None:
+def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
 
-    @router.post("/submissions", status_code=201, responses=_says(404, 413, 422))
+    @router.post("/submissions", status_code=201, responses=says(401, 404, 413, 422))
     async def submit(
-        new: models.NewSubmission, request: Request, idempotency_key: IdempotencyKey = None
+        new: models.NewSubmission,
+        request: Request,
+        identity: Annotated[Identity, Depends(current)],
+        idempotency_key: IdempotencyKey = None,
     ) -> models.Submission:
         """Hand in code to be judged."""
         problem = _chosen_problem(services, new)
         if new.language not in problem.languages:
             raise HTTPException(422, _unknown_language(problem, new.language))
         handed_in = NewSubmission(
-            owner_id=services.owner_id,
+            owner_id=identity.user_id,
             problem=problem.slug,
             language=new.language,
             files=_files(problem, new),
@@ -106,61 +111,74 @@ def _add_submissions(router: APIRouter, services: Services) -> None:
             services.queue.put(snapshot.id)
         return _submission(snapshot, request)
 
-    @router.get("/submissions")
+    @router.get("/submissions", responses=says(401, 404))
     async def list_submissions(
-        request: Request, limit: Limit = 20, problem: str | None = None
+        request: Request,
+        identity: Annotated[Identity, Depends(current)],
+        limit: Limit = 20,
+        problem: str | None = None,
     ) -> models.SubmissionList:
         """The latest submissions, the latest first."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        found = await store.run(store.recent, services.owner_id, limit, slug)
+        found = await store.run(store.recent, identity.user_id, limit, slug)
         return models.SubmissionList(submissions=[_submission(snapshot, request) for snapshot in found])
 
 
-def _add_one_submission(router: APIRouter, services: Services) -> None:
+def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
 
-    async def find(submission_id: int) -> Snapshot:
+    async def find(submission_id: int, identity: Annotated[Identity, Depends(current)]) -> Snapshot:
+        """The submission, if it is the one's who asks: nobody else can tell that it exists."""
         if submission_id > _BIGGEST:
             _refuse_unknown(submission_id)
         try:
-            return await store.run(store.snapshot, submission_id, services.owner_id)
+            return await store.run(store.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
-    @router.get("/submissions/{submission_id}", responses=_says(404))
-    async def show_submission(submission_id: int, request: Request) -> models.Submission:
+    @router.get("/submissions/{submission_id}", responses=says(401, 404))
+    async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
         """One submission as it is now."""
-        return _submission(await find(submission_id), request)
+        return _submission(found, request)
 
-    @router.get("/submissions/{submission_id}/tests", responses=_says(404))
-    async def list_tests(submission_id: int) -> models.TestList:
+    @router.get("/submissions/{submission_id}/tests", responses=says(401, 404))
+    async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestList:
         """The last result of each test."""
-        await find(submission_id)
-        rows = last_results(await store.run(store.results, submission_id))
-        return models.TestList(submission_id=submission_id, tests=[models.TestRow(**row) for row in rows])
+        rows = last_results(await store.run(store.results, found.id))
+        return models.TestList(submission_id=found.id, tests=[models.TestRow(**row) for row in rows])
 
-    @router.get("/submissions/{submission_id}/events", responses=_says(404))
-    async def list_events(submission_id: int, after_seq: AfterSeq = 0, limit: EventLimit = 500) -> models.EventPage:
+    @router.get("/submissions/{submission_id}/events", responses=says(401, 404))
+    async def list_events(
+        found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
+    ) -> models.EventPage:
         """The event log, a page at a time."""
-        await find(submission_id)
-        page = await store.run(store.page, submission_id, after_seq, limit)
+        page = await store.run(store.page, found.id, after_seq, limit)
         return models.EventPage(
-            submission_id=submission_id,
+            submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
             more=page.more,
             last_seq=page.records[-1].seq if page.records else after_seq,
         )
 
-    @router.post("/submissions/{submission_id}/cancel", responses=_says(404, 409))
-    async def cancel(submission_id: int, request: Request) -> models.Submission:
+    @router.post("/submissions/{submission_id}/cancel", responses=says(401, 404, 409))
+    async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
         """Stop judging; the verdict is `cancelled`."""
-        await find(submission_id)
         try:
-            await services.journal.cancel(submission_id, services.owner_id)
+            await services.journal.cancel(found.id, found.owner_id)
         except EndedError:
-            raise HTTPException(409, f"Submission {submission_id} has its verdict already.") from None
-        services.workers.stop(submission_id)
-        return _submission(await find(submission_id), request)
+            raise HTTPException(409, f"Submission {found.id} has its verdict already.") from None
+        services.workers.stop(found.id)
+        return _submission(await store.run(store.snapshot, found.id, found.owner_id), request)
+
+    if (authority := services.authority) is None:
+        return
+
+    @router.post("/submissions/{submission_id}/watch-token", responses=says(401, 404))
+    async def make_watch_token(
+        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
+    ) -> models.WatchToken:
+        """A token for one socket on this submission, good once and for less than a minute."""
+        return watch_token(authority, identity, found.id)
 
 
 def _find_problem(services: Services, name: str) -> Problem:

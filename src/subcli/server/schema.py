@@ -42,7 +42,40 @@ users: Final = Table(
     Column("id", BIG, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
+    # None: nobody can log in; so it is with the demo user, and with those who were removed.
+    Column("password_hash", Text),
     sqlite_autoincrement=True,
+)
+
+# A login: a family of refresh tokens, each the successor of the one before.
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", BIG, ForeignKey("users.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_sessions_user_id", "user_id"),
+    Index("ix_sessions_expires_at", "expires_at"),
+)
+
+refresh_tokens: Final = Table(
+    "refresh_tokens",
+    metadata,
+    # SHA-256, hexadecimal; the tokens themselves are random enough not to need more.
+    Column("hash", String(64), primary_key=True),
+    Column("session_id", String(32), ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+    Index("ix_refresh_tokens_session_id", "session_id"),
+)
+
+used_tokens: Final = Table(
+    "used_tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_used_tokens_expires_at", "expires_at"),
 )
 
 submissions: Final = Table(

@@ -7,18 +7,30 @@ from dataclasses import dataclass
 
 from subcli.judge import Problem
 from subcli.server.feed import Journal
+from subcli.server.identity import Identities
 from subcli.server.jobs import JobQueue
+from subcli.server.logins import Logins
 from subcli.server.store import Store
+from subcli.server.tokens import Tokens
 from subcli.server.worker import Workers
 
 
 @dataclass(frozen=True)
+class Authority:
+    """What a server with logins has beyond one in demo mode."""
+
+    logins: Logins
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
 class Services:
-    """The parts of one server. `owner_id` owns everything while authentication is off."""
+    """The parts of one server. `authority` is None in demo mode."""
 
     store: Store
     journal: Journal
     queue: JobQueue
     workers: Workers
     problems: Mapping[str, Problem]
-    owner_id: int
+    identities: Identities
+    authority: Authority | None

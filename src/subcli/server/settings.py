@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from subcli.secret import Secret
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -32,6 +34,43 @@ class Limits:
     """How long open connections may take to end after SIGTERM."""
     body_bytes: int = 2 * 1024 * 1024
     """The largest request body; 256 KiB of source may be six times as long in JSON."""
+    access_token: int = 900
+    """How long an access token is good for (contract, section 6: 15 min)."""
+    refresh_token: int = 30 * 86400
+    """How long a login lasts without being used."""
+    refresh_grace: float = 10.0
+    """How long after its use a refresh token still gives its successor, for an answer that was lost."""
+    watch_token: int = 55
+    """How long a watch token is good for; with `leeway` still less than 60 s."""
+    leeway: int = 2
+    """By how much the clocks of two gateways may differ: a token is good for so much longer."""
+    logins: int = 10
+    """Attempts to log in to one account that may fail within `login_window`; then 429."""
+    logins_address: int = 30
+    """The same from one address."""
+    login_window: float = 60.0
+
+
+@dataclass(frozen=True)
+class PasswordCost:
+    """What one argon2id hash costs. By default the second choice of RFC 9106, section 4."""
+
+    passes: int = 3
+    memory_kib: int = 64 * 1024
+    lanes: int = 4
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """A server that wants to know who is asking.
+
+    Attributes:
+        key: signs the tokens, 32 bytes or more; None for the one kept in the data directory.
+        cost: of each password's hash.
+    """
+
+    key: Secret | None = None
+    cost: PasswordCost = field(default_factory=PasswordCost)
 
 
 @dataclass(frozen=True)
@@ -44,6 +83,8 @@ class ServerSettings:
         database: SQLAlchemy URL; by default a SQLite file in `data_dir`.
         problems_dir: an operator's own problems beside the bundled ones.
         concurrency: how many submissions are judged at the same time.
+        authentication: None for demo mode: no logins, and this machine only.
+        allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
         stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
             started it.
     """
@@ -55,6 +96,8 @@ class ServerSettings:
     problems_dir: Path | None = None
     concurrency: int = 1
     limits: Limits = field(default_factory=Limits)
+    authentication: Authentication | None = None
+    allowed_origins: tuple[str, ...] = ()
     stop_with_stdin: bool = False
 
     @property

@@ -120,3 +120,11 @@ class Socket:
             await self._send(message)
         except ClientDisconnected:
             raise DisconnectedError from None
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """A header's value, the first if there are several; empty if there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""

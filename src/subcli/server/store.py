@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
@@ -154,7 +154,7 @@ class Store:
             ).one_or_none()
         if row is None:
             return None
-        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence)
+        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
 
     def renew(self, claim: Claim, lease: float) -> bool:
         """Hold it for another `lease` seconds. False: it has ended, or another holds it now."""
@@ -209,13 +209,19 @@ class Store:
             )
 
     def append(
-        self, submission_id: int, batch: Sequence[Mapping[str, Any]], fence: int | None = None
+        self,
+        submission_id: int,
+        batch: Sequence[Mapping[str, Any]],
+        fence: int | None = None,
+        after: int | None = None,
     ) -> tuple[Record, ...]:
         """Commit events in one transaction, numbered.
 
         Args:
             batch: without `seq` and `submission_id`; `timestamp` is added where it is missing.
             fence: the claim's; None for what needs no claim.
+            after: the last seq, if nobody but the caller appends. A batch that stands behind it already, because
+                the answer to its COMMIT was lost, is not written again.
 
         Raises:
             UnknownSubmissionError: no such submission.
@@ -227,6 +233,11 @@ class Store:
             row = self._locked(connection, submission_id)
             if fence is not None and row.fence != fence:
                 raise StaleFenceError
+            if after is not None and row.last_seq == after + len(batch):
+                rows = connection.execute(_events_after(submission_id, after))
+                return tuple(record(row.seq, row.payload, last=row.type == _ENDED) for row in rows)
+            if row.final_status is not None:
+                raise EndedError
             return self._append(connection, row, batch)
 
     def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
@@ -237,9 +248,9 @@ class Store:
             EndedError: it has its verdict already.
         """
         with self._write.begin() as connection:
-            row = self._locked(connection, submission_id)
-            if row.owner_id != owner_id:
-                raise UnknownSubmissionError
+            row = self._locked(connection, submission_id, submissions.c.owner_id == owner_id)
+            if row.final_status is not None:
+                raise EndedError
             return self._append(
                 connection,
                 row,
@@ -263,14 +274,12 @@ class Store:
         started = row.started_at or self._clock()
         return summary_of(self._results(connection, row.id), row.total_tests, self._clock() - started)
 
-    def _locked(self, connection: Connection, submission_id: int) -> Row[Any]:
+    def _locked(self, connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Row[Any]:
         row = connection.execute(
-            select(submissions).where(submissions.c.id == submission_id).with_for_update()
+            select(submissions).where(submissions.c.id == submission_id, *which).with_for_update()
         ).one_or_none()
         if row is None:
             raise UnknownSubmissionError
-        if row.final_status is not None:
-            raise EndedError
         return row
 
     def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> tuple[Record, ...]:
@@ -317,13 +326,10 @@ class Store:
             UnknownSubmissionError: no such submission of this owner's.
         """
         with self._read.begin() as connection:
-            snapshot = self._snapshot(connection, submission_id)
-        if snapshot.owner_id != owner_id:
-            raise UnknownSubmissionError
-        return snapshot
+            return self._snapshot(connection, submission_id, submissions.c.owner_id == owner_id)
 
-    def _snapshot(self, connection: Connection, submission_id: int) -> Snapshot:
-        row = connection.execute(select(*_SNAPSHOT).where(submissions.c.id == submission_id)).one_or_none()
+    def _snapshot(self, connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Snapshot:
+        row = connection.execute(select(*_SNAPSHOT).where(submissions.c.id == submission_id, *which)).one_or_none()
         if row is None:
             raise UnknownSubmissionError
         return Snapshot(*row)
@@ -349,12 +355,7 @@ class Store:
             ).one_or_none()
             if ended is None:
                 raise UnknownSubmissionError
-            rows = connection.execute(
-                select(events.c.seq, events.c.payload, events.c.type)
-                .where(events.c.submission_id == submission_id, events.c.seq > after)
-                .order_by(events.c.seq)
-                .limit(limit + 1)
-            )
+            rows = connection.execute(_events_after(submission_id, after).limit(limit + 1))
             found: list[Record] = []
             size = 0
             more = False
@@ -388,3 +389,11 @@ class Store:
                 .order_by(events.c.seq)
             ).scalars()
         )
+
+
+def _events_after(submission_id: int, after: int) -> Select[int, str, str]:
+    return (
+        select(events.c.seq, events.c.payload, events.c.type)
+        .where(events.c.submission_id == submission_id, events.c.seq > after)
+        .order_by(events.c.seq)
+    )

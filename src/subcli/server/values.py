@@ -57,7 +57,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to judge a submission until the lease runs out; `fence` proves it."""
+    """The right to judge a submission until the lease runs out; `fence` proves it.
+
+    `last_seq` is where its log ended then; until it ends only whoever has the claim appends, or a cancelling.
+    """
 
     submission_id: int
     problem: str
@@ -65,6 +68,7 @@ class Claim:
     files: Mapping[str, str]
     attempt: int
     fence: int
+    last_seq: int
 
 
 @dataclass(frozen=True, slots=True)

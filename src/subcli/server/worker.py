@@ -152,6 +152,7 @@ class _Judging:
         self._problem = workers._problems.get(claim.problem)
         self._judge = workers._judge
         self._claim = claim
+        self._position = claim.last_seq
 
     async def run(self) -> None:
         claim = self._claim
@@ -245,7 +246,8 @@ class _Judging:
         deadline = time.monotonic() + self._limits.lease
         while True:
             try:
-                await self._journal.append(self._claim.submission_id, batch, self._claim.fence)
+                claim = self._claim
+                records = await self._journal.append(claim.submission_id, batch, claim.fence, self._position)
             except (EndedError, StaleFenceError):
                 raise LostClaimError from None
             except SQLAlchemyError:
@@ -253,6 +255,7 @@ class _Judging:
                     raise
                 await asyncio.sleep(_RETRY_DELAY)
             else:
+                self._position = records[-1].seq
                 return
 
     async def _keep_lease(self, judging: asyncio.Task[Any] | None) -> None:

@@ -1,0 +1,182 @@
+"""``subcli user``: who may log in to a server that runs with ``serve --auth``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from subcli.cli.common import Common, command, print_json
+from subcli.cli.serve import default_data_dir, require_server_extra
+from subcli.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from subcli.server.accounts import Accounts, User
+
+DataDir: TypeAlias = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="The server's, as `serve --data-dir`.")
+]
+Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
+_LONGEST_LINE: Final = 8192
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands into the tree."""
+    group = typer.Typer(
+        rich_markup_mode=None, no_args_is_help=True, help="Who may log in to the server in this data directory."
+    )
+    app.add_typer(group, name="user")
+
+    @command(group, "add", example="subcli user add ada\nsubcli user add ada --password-stdin < password.txt")
+    def add(
+        common: Common,
+        name: Name,
+        password_stdin: Annotated[
+            bool, typer.Option("--password-stdin", help="Read the password from stdin, one line.")
+        ] = False,
+        data_dir: DataDir = None,
+    ) -> int:
+        """Add a user; asks for the password."""
+        return run_add(common, name, data_dir, password_stdin=password_stdin)
+
+    @command(group, "list", example="subcli user list --json")
+    def list_users(common: Common, data_dir: DataDir = None) -> int:
+        """List the users and how many sessions each has."""
+        with _accounts(data_dir) as accounts:
+            found = accounts.list_users()
+        _show(common, found)
+        return 0
+
+    @command(group, "remove", example="subcli user remove ada")
+    def remove(common: Common, name: Name, data_dir: DataDir = None) -> int:
+        """Remove a user and end the user's sessions; submissions stay."""
+        return run_remove(common, name, data_dir)
+
+
+def run_add(common: Common, name: str, data_dir: Path | None, *, password_stdin: bool) -> int:
+    """Add a user.
+
+    Raises:
+        UsageError: name or password cannot be used, or the name is taken.
+    """
+    require_server_extra()
+    from subcli.server import PasswordCost
+    from subcli.server.accounts import NAME, UserExistsError
+    from subcli.server.passwords import PasswordError, Passwords
+
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:64]!r} cannot be a user's name.",
+            hint="Up to 64 letters, digits and . _ @ + -, the first a letter or digit.",
+        )
+    with _accounts(data_dir) as accounts:
+        password = _read_password(name, common, from_stdin=password_stdin)
+        try:
+            accounts.add_user(name, Passwords(PasswordCost()).hash(password))
+        except PasswordError as error:
+            raise UsageError(str(error), hint="Choose another one.") from None
+        except UserExistsError:
+            raise UsageError(f"There is a user {name} already.", hint="`subcli user list` shows them.") from None
+    if common.json:
+        print_json({"user": {"name": name}})
+    elif not common.quiet:
+        sys.stdout.write(f"Added {name}. Next: subcli auth login --server URL\n")
+    return 0
+
+
+def run_remove(common: Common, name: str, data_dir: Path | None) -> int:
+    """Remove a user.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    with _accounts(data_dir) as accounts:
+        from subcli.server.accounts import UnknownUserError
+
+        try:
+            accounts.remove_user(name)
+        except UnknownUserError:
+            raise NotFoundError(f"There is no user {name[:64]}.", hint="`subcli user list` shows them.") from None
+    if common.json:
+        print_json({"user": {"name": name}})
+    elif not common.quiet:
+        sys.stdout.write(f"Removed {name}; sessions have ended, submissions stay.\n")
+    return 0
+
+
+def _show(common: Common, found: list[User]) -> None:
+    from subcli.protocol import timestamp
+
+    if common.json:
+        rows = [
+            {"name": user.name, "created_at": timestamp(user.created_at), "sessions": user.sessions} for user in found
+        ]
+        print_json({"users": rows})
+    elif common.quiet:
+        sys.stdout.write("".join(f"{user.name}\n" for user in found))
+    elif not found:
+        sys.stdout.write("No users. Add one: subcli user add NAME\n")
+    else:
+        width = max(len(user.name) for user in found)
+        for user in found:
+            sessions = "1 session" if user.sessions == 1 else f"{user.sessions} sessions"
+            sys.stdout.write(f"{user.name:{width}}  since {timestamp(user.created_at)[:10]}  {sessions}\n")
+
+
+@contextmanager
+def _accounts(data_dir: Path | None) -> Iterator[Accounts]:
+    """The accounts in the server's database.
+
+    Raises:
+        UsageError: the database cannot be opened, or fails.
+    """
+    require_server_extra()
+    import time
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from subcli.server import Limits, ServeError, ServerSettings
+    from subcli.server.accounts import Accounts
+    from subcli.server.database import open_database
+    from subcli.server.main import make_data_dir
+
+    settings = ServerSettings(data_dir or default_data_dir(), database=os.environ.get("SUBCLI_DATABASE") or None)
+    try:
+        if settings.database is None:
+            make_data_dir(settings.data_dir)
+        engine = open_database(settings.database_url)
+    except ServeError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    try:
+        yield Accounts(engine, time.time, Limits())
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"The database failed: {cause}.", hint="Try again.") from None
+    finally:
+        engine.dispose()
+
+
+def _read_password(name: str, common: Common, *, from_stdin: bool) -> str:
+    if from_stdin or not sys.stdin.isatty():
+        line = sys.stdin.buffer.readline(_LONGEST_LINE)
+        try:
+            return line.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UsageError("The password on stdin is not UTF-8.", hint="Give one line of text.") from None
+    if common.no_input:
+        raise UsageError("`--no-input` forbids to ask for the password.", hint="Use --password-stdin.")
+    import getpass
+
+    try:
+        password = getpass.getpass(f"Password for {name}: ")
+        again = getpass.getpass("Once more: ")
+    except EOFError:
+        raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.") from None
+    if password != again:
+        raise UsageError("The two passwords are not the same.", hint="Try again.")
+    return password

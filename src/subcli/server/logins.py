@@ -1,0 +1,132 @@
+"""The grants: a password or a refresh token for an access token and the next refresh token (RFC 6749)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from subcli.server.accounts import Accounts, DeadTokenError, Session, UnknownUserError
+from subcli.server.attempts import Attempts
+from subcli.server.passwords import Passwords
+from subcli.server.settings import Limits
+from subcli.server.store import Store
+from subcli.server.tokens import Tokens
+
+_HASHES_AT_ONCE: Final = 2
+"""Each takes the memory of `PasswordCost` and a processor."""
+
+
+class GrantError(Exception):
+    """No token is given. Carries OAuth's word (RFC 6749, section 5.2) and a sentence."""
+
+    def __init__(self, error: str, detail: str) -> None:
+        super().__init__(error, detail)
+        self.error = error
+        self.detail = detail
+
+
+class TooManyAttemptsError(Exception):
+    """`retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a client gets. `expires_in` in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class Logins:
+    """Opens, continues and ends sessions."""
+
+    def __init__(self, store: Store, accounts: Accounts, tokens: Tokens, passwords: Passwords, limits: Limits) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._tokens = tokens
+        self._passwords = passwords
+        self._lifetime = limits.access_token
+        self._by_account = Attempts(limits.logins, limits.login_window, time.monotonic)
+        self._by_address = Attempts(limits.logins_address, limits.login_window, time.monotonic)
+        self._threads = ThreadPoolExecutor(_HASHES_AT_ONCE, thread_name_prefix="argon2")
+
+    def close(self) -> None:
+        """Finish what was begun."""
+        self._threads.shutdown()
+
+    async def with_password(self, name: str, password: str, address: str) -> Granted:
+        """A new session for a user. The work and the answer are the same whether name or password is wrong.
+
+        Raises:
+            GrantError: one of the two is wrong.
+            TooManyAttemptsError: too many were, for this account or from this address.
+        """
+        limited = ((self._by_account, name.casefold()[:256]), (self._by_address, _network(address)))
+        seconds = max(attempts.wait(key) for attempts, key in limited)
+        if seconds > 0:
+            raise TooManyAttemptsError(math.ceil(seconds))
+        for attempts, key in limited:
+            attempts.begin(key)
+        session = await self._check(name, password)
+        for attempts, key in limited:
+            attempts.succeeded(key)
+        return self._granted(session)
+
+    async def _check(self, name: str, password: str) -> Session:
+        loop = asyncio.get_running_loop()
+        found = await self._store.run(self._accounts.find_user, name)
+        user_id, kept = found or (0, None)
+        right = await loop.run_in_executor(self._threads, self._passwords.is_right, password, kept)
+        if not right or kept is None:
+            raise GrantError("invalid_grant", "Wrong user or password.")
+        if self._passwords.is_outdated(kept):
+            new = await loop.run_in_executor(self._threads, self._passwords.hash, password)
+            await self._store.run(self._accounts.replace_hash, user_id, kept, new)
+        try:
+            return await self._store.run(self._accounts.open_session, user_id)
+        except UnknownUserError:
+            raise GrantError("invalid_grant", "Wrong user or password.") from None
+
+    async def with_refresh_token(self, token: str) -> Granted:
+        """The session goes on.
+
+        Raises:
+            GrantError: the token is not, or no longer, good.
+        """
+        try:
+            return self._granted(await self._store.run(self._accounts.rotate, token))
+        except DeadTokenError:
+            raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
+
+    def _granted(self, session: Session) -> Granted:
+        access_token = self._tokens.access(session.user_id, session.id)
+        return Granted(access_token, session.refresh_token, self._lifetime)
+
+    async def end(self, session_id: str) -> None:
+        """Log out."""
+        await self._store.run(self._accounts.end_session, session_id)
+
+    async def end_with_refresh_token(self, token: str) -> None:
+        """Log out with the refresh token alone, where the access token has expired."""
+        await self._store.run(self._accounts.end_session_of, token)
+
+
+def _network(address: str) -> str:
+    """What counts as one address: in IPv6 everybody has a whole /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

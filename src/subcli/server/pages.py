@@ -1,0 +1,53 @@
+"""The pages for a browser: a submission's, and the API's description."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+_STATIC: Final = Path(__file__).with_name("static")
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cache-Control": "no-cache",
+}
+_SWAGGER: Final = "https://cdn.jsdelivr.net"
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add the pages, each with the headers that let it do what it does and no more."""
+
+    @app.get("/submissions/{submission_id}", include_in_schema=False)
+    def submission_page(submission_id: int) -> Response:
+        return FileResponse(_STATIC / "submission.html", headers=_PAGE_HEADERS)
+
+    @app.get("/static/submission.js", include_in_schema=False)
+    def submission_script() -> Response:
+        return FileResponse(_STATIC / "submission.js", media_type="text/javascript", headers=_PAGE_HEADERS)
+
+    docs = get_swagger_ui_html(openapi_url="/openapi.json", title="subcli API")
+    headers = {"Content-Security-Policy": _docs_policy(bytes(docs.body).decode())}
+
+    @app.get("/docs", include_in_schema=False)
+    def api_docs() -> Response:
+        return HTMLResponse(docs.body, headers=headers)
+
+
+def _docs_policy(page: str) -> str:
+    """Swagger UI from where FastAPI takes it, and the page's own script by its hash."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    )
+    return (
+        f"default-src 'none'; script-src {_SWAGGER} {hashes}; style-src {_SWAGGER} 'unsafe-inline'; "
+        "img-src https://fastapi.tiangolo.com data:; connect-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
