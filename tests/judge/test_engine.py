@@ -75,6 +75,19 @@ asyncio.run(main())
     await _until(lambda: list(directory.iterdir()) == [])
 
 
+async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
+    """No process can be had: verdict error, and not an exception in the server's worker."""
+
+    def refuse(*_, **__):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("asyncio.create_subprocess_exec", refuse)
+    async with aclosing(judge(Job(tiny(), "python", {"node.py": node()}))) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "error"
+    assert seen[1]["error"] == "the judge could not start: Resource temporarily unavailable"
+
+
 async def test_directories_are_removed(run, tiny, node, tmp_path, monkeypatch):
     """After a verdict nothing of the submission is left on disk."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

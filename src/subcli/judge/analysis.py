@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 
 from subcli.judge import events
 from subcli.judge.analyzers import RULES, Context, Finding, general
@@ -58,7 +57,8 @@ class Analyst:
     ) -> None:
         self._context = Context(files=files, language=language)
         self._directory = directory.rstrip("/") + "/"
-        self._foreign = list(installed_rules() if rules is None else rules)
+        self._given = rules
+        self._loaded: list[Rule] | None = None
 
     def tidy_text(self, text: str) -> str:
         """The text without the path of the judge's temporary directory."""
@@ -77,7 +77,7 @@ class Analyst:
     def analyse(self, evidence: Evidence) -> Analysis:
         """Explain a failure. There is always an answer: the general one, if no rule knows it."""
         evidence = self.tidy(evidence)
-        for rule in list(self._foreign):
+        for rule in list(self._foreign()):
             finding = self._ask(rule, evidence)
             if finding is not None:
                 return self._complete(finding, evidence)
@@ -86,6 +86,12 @@ class Analyst:
             if finding is not None:
                 return self._complete(finding, evidence)
         return self._complete(general(evidence, self._context), evidence)
+
+    def _foreign(self) -> list[Rule]:
+        # Looked for at the first failure: a submission that passes does not pay for it.
+        if self._loaded is None:
+            self._loaded = list(installed_rules() if self._given is None else self._given)
+        return self._loaded
 
     def _ask(self, rule: Rule, evidence: Evidence) -> Finding | None:
         """Ask someone else's code, whose faults must not become the submission's: it may fail, and it may hang."""
@@ -104,7 +110,7 @@ class Analyst:
         thread.join(_PATIENCE_SECONDS)
         if thread.is_alive():
             _log.warning("the analyzer %r takes longer than %g s; it is not asked again", rule, _PATIENCE_SECONDS)
-            self._foreign.remove(rule)
+            self._foreign().remove(rule)
         return answers[0] if answers else None
 
     def _complete(self, finding: Finding, evidence: Evidence) -> Analysis:
@@ -126,6 +132,8 @@ def _left_behind(evidence: Evidence) -> str:
 
 def installed_rules() -> tuple[Rule, ...]:
     """The rules that operators have installed, in the order of their names. One that cannot be loaded is left out."""
+    from importlib.metadata import entry_points
+
     rules: list[Rule] = []
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         try:

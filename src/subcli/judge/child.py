@@ -14,6 +14,8 @@ from pathlib import Path
 
 from subcli.judge.text import Tail
 
+_LAST_WORDS_SECONDS = 0.2
+
 
 class Child:
     """A running process, leader of its session. Its stderr, and stdout unless that goes elsewhere, are kept cut."""
@@ -69,7 +71,10 @@ class Child:
         return self._tail.text().rstrip()
 
     async def wait(self) -> int:
-        return await self._process.wait()
+        """Wait for its end, and a moment for its last words. Returns the exit code."""
+        code = await self._process.wait()
+        await asyncio.wait({self._logging}, timeout=_LAST_WORDS_SECONDS)
+        return code
 
     def kill(self) -> None:
         """SIGKILL, if it still runs."""

@@ -10,8 +10,8 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from subcli.judge import events
@@ -21,8 +21,7 @@ from subcli.judge.child import Child
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
 from subcli.judge.processes import kill_all, kill_descendants, started_from
-from subcli.judge.pytest_runner import import_path
-from subcli.judge.starter import LocalStarter, Starter, clean_environment
+from subcli.judge.starter import LocalStarter, Starter, own_environment
 
 _LINE_LIMIT = 1024 * 1024
 _GRACE_SECONDS = 5.0
@@ -53,7 +52,12 @@ async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[d
         run = _Run(base)
         try:
             await run.start(order)
-            async for event in run.read(_patience(job)):
+            async with aclosing(run.read(_patience(job))) as events_of_run:
+                async for event in events_of_run:
+                    yield event
+        except OSError as error:
+            # No process, no descriptor, no disk: nothing of the submission has run.
+            for event in _own_fault(f"the judge could not start: {error.strerror}", str(error)):
                 yield event
         finally:
             await run.stop()
@@ -77,12 +81,12 @@ class _Run:
             self._child = await Child.start(
                 [sys.executable, "-P", "-m", "subcli.judge.supervisor", str(theirs.fileno())],
                 directory=self._base,
-                environment={**clean_environment(self._base), "PYTHONPATH": import_path()},
+                environment=own_environment(self._base),
                 pass_fds=(theirs.fileno(),),
             )
         self._writer.write(order)
 
-    async def read(self, patience: float) -> AsyncIterator[events.Event]:
+    async def read(self, patience: float) -> AsyncGenerator[events.Event, None]:
         """The supervisor's events; if it ends without a `complete`, one that says so."""
         assert self._reader is not None
         deadline = asyncio.get_running_loop().time() + patience
@@ -93,31 +97,15 @@ class _Run:
                     line = await self._reader.readline()
             except (TimeoutError, ConnectionError):
                 line = b""
-            if not line:
+            if not line.endswith(b"\n"):
                 break
             event = json.loads(line)
             yield event
             if event["type"] == "complete":
                 return
-        for event in self._lost():
+        assert self._child is not None
+        for event in _own_fault("the judge's own process ended early", self._child.log):
             yield event
-
-    def _lost(self) -> list[events.Event]:
-        evidence = Evidence(
-            kind="judge", message="the judge's own process ended early", stderr=self._child.log if self._child else ""
-        )
-        finding = general(evidence, Context(files={}, language=""))
-        return [
-            events.status_update("failed"),
-            events.error_analysis(
-                error=evidence.message,
-                analysis=finding.analysis,
-                suggestions=finding.suggestions,
-                category=finding.category,
-                location=None,
-            ),
-            events.complete("error", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
-        ]
 
     async def stop(self) -> None:
         """End the supervisor and all below it, whatever state they are in."""
@@ -142,6 +130,21 @@ class _Run:
         if child.log:
             # A plug-in that failed, most often: for whoever runs the server.
             _log.warning("the supervisor said: %s", child.log)
+
+
+def _own_fault(message: str, log: str) -> list[events.Event]:
+    finding = general(Evidence(kind="judge", message=message, stderr=log), Context(files={}, language=""))
+    return [
+        events.status_update("failed"),
+        events.error_analysis(
+            error=message,
+            analysis=finding.analysis,
+            suggestions=finding.suggestions,
+            category=finding.category,
+            location=None,
+        ),
+        events.complete("error", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
+    ]
 
 
 def _prepare(job: Job, base: Path) -> list[events.Event] | None:

@@ -15,7 +15,7 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
 from subcli.judge.results import Results
-from subcli.judge.starter import StartPlan, clean_environment
+from subcli.judge.starter import StartPlan, own_environment
 from subcli.judge.watchdog import Watchdog
 
 REPORT_VARIABLE = "SUBCLI_REPORT_FD"
@@ -49,8 +49,8 @@ class PytestRun:
                 _command(self._problem.root / self._problem.tests, scratch),
                 directory=scratch,
                 environment={
-                    **clean_environment(scratch),
-                    **_environment(),
+                    **own_environment(scratch),
+                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                     REPORT_VARIABLE: str(theirs.fileno()),
                 },
                 pass_fds=(theirs.fileno(),),
@@ -184,7 +184,6 @@ def _command(tests: Path, scratch: Path) -> list[str]:
     return [
         sys.executable,
         "-P",
-        "-B",
         "-m",
         "pytest",
         "-p",
@@ -203,13 +202,3 @@ def _command(tests: Path, scratch: Path) -> list[str]:
         "--color=no",
         str(tests),
     ]
-
-
-def _environment() -> dict[str, str]:
-    """Variables beside those of a clean environment."""
-    return {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": import_path()}
-
-
-def import_path() -> str:
-    """Where this process imports from, so that another one finds the same subcli and pytest."""
-    return ":".join(entry for entry in sys.path if entry and not entry.startswith(sys.base_prefix + "/lib"))

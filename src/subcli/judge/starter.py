@@ -61,16 +61,29 @@ class LocalStarter:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """Nothing of the judge's environment but where programs are found."""
+    """For solutions: nothing of the judge's environment but where programs are found."""
+    return {
+        **_bare_environment(home),
+        # Sets iterate alike in every run, so that the same solution meets the same fate.
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def own_environment(home: Path) -> dict[str, str]:
+    """For the judge's own processes: what they need to import what this process imports."""
+    entries = [entry for entry in sys.path if entry and not entry.startswith(sys.base_prefix + "/lib")]
+    settings = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
+    return {**_bare_environment(home), **settings, "PYTHONPATH": os.pathsep.join(entries)}
+
+
+def _bare_environment(home: Path) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
         "TMPDIR": str(home),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
-        # Sets iterate alike in every run, so that the same solution meets the same fate.
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
     }
 

@@ -22,7 +22,7 @@ from subcli.judge.evidence import Evidence, Site
 from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
 from subcli.judge.results import Results
-from subcli.judge.starter import StartPlan, clean_environment
+from subcli.judge.starter import StartPlan, own_environment
 from subcli.judge.tap import BailOut, Item, Parser, Plan, Point
 from subcli.judge.text import cut
 from subcli.judge.watchdog import Watchdog
@@ -68,7 +68,7 @@ class TapRun:
             child = await Child.start(
                 self._command(),
                 directory=self._problem.root / self._problem.tests,
-                environment={**clean_environment(scratch), SOLUTION_VARIABLE: str(solution)},
+                environment={**own_environment(scratch), SOLUTION_VARIABLE: str(solution)},
                 stdout=pipe.writing,
             )
         except BaseException:
