@@ -15,6 +15,7 @@ from subcli.cli import exits
 from subcli.cli.aside import Aside
 from subcli.cli.asynchronous import Interrupts
 from subcli.cli.common import Common, now
+from subcli.cli.jobcontrol import stoppable
 from subcli.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
 from subcli.output.console import choose_view, make_console
 from subcli.output.view import Ending, View
@@ -101,8 +102,9 @@ async def follow_all(
     tasks = [asyncio.create_task(following.follow(session)) for session in sessions]
     ticking = asyncio.create_task(following.tick()) if view.tick_s is not None else None
     try:
-        async with asyncio.timeout(options.left()) as limit:
-            await following.all_of(tasks, options)
+        with stoppable(view):
+            async with asyncio.timeout(options.left()) as limit:
+                await following.all_of(tasks, options)
         # Only --fail-fast leaves any: they do not change the exit code.
         for session in following.unfinished(sessions):
             error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_take_up_again(options, session))
