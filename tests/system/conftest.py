@@ -81,16 +81,7 @@ class Served:
         """Start, or start again on the same port and data."""
         with self.data_dir.with_suffix(".log").open("a") as log:
             self.process = subprocess.Popen(
-                [
-                    *SUBCLI,
-                    "serve",
-                    "--json",
-                    "--port",
-                    str(self.port),
-                    "--data-dir",
-                    str(self.data_dir),
-                    *self.arguments,
-                ],
+                [*SUBCLI, *self._words()],
                 env=self.env,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -16,7 +16,10 @@ Scenario = Callable[[Commands], Awaitable[None]]
 SLACK_S = 1.5 + os.getloadavg()[0] / (os.cpu_count() or 1)
 """How much later than the contract's deadline something may happen: more on a machine that is loaded already."""
 
-AT_ONCE = 8
+SCENARIO_S = 75.0
+"""A scenario that takes longer hangs."""
+
+AT_ONCE = 9
 """More processes starting at the same moment would blur what is measured."""
 
 
@@ -36,7 +39,7 @@ class Batch:
         return self.scenarios[number::of]
 
 
-async def together(scenarios: Sequence[Scenario], command: Commands) -> None:
+async def together(scenarios: Sequence[Scenario], command: Commands, *, limit_s: float = SCENARIO_S) -> None:
     """Run scenarios beside each other.
 
     Raises:
@@ -47,7 +50,8 @@ async def together(scenarios: Sequence[Scenario], command: Commands) -> None:
     async def one(scenario: Scenario) -> Exception | None:
         async with gate:
             try:
-                await scenario(command)
+                async with asyncio.timeout(limit_s):
+                    await scenario(command)
             except Exception as error:
                 doc = (scenario.__doc__ or "").splitlines()
                 error.add_note(f"in {scenario.__name__}: {doc[0] if doc else ''}")

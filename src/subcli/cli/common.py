@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from subcli.cli.exits import ReaderGone
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ def command(
                 from subcli.config import secrets_in
 
                 switch_on(os.environ.get("SUBCLI_DEBUG", ""), sys.stderr, *secrets_in(os.environ))
-            return function(common, **given)
+            try:
+                return function(common, **given)
+            except BrokenPipeError:
+                raise ReaderGone from None
 
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -25,6 +25,10 @@ _BY_KIND: Final = {
 }
 
 
+class ReaderGone(Exception):
+    """Nobody reads stdout any more. Not an ``OSError``: typer would make an exit of its own of that."""
+
+
 def of_error(error: SubcliError) -> int:
     """The exit code of an error: by its kind; for an interruption 128 + the signal's number."""
     if isinstance(error, InterruptedByUser):

@@ -43,6 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()
+    except (BrokenPipeError, exits.ReaderGone):
+        _silence(sys.stdout, sys.stderr)
+        return exits.READER_GONE
     except OSError as error:
         return _output_lost(error, arguments)
     except SubcliError as error:
@@ -85,14 +88,11 @@ def _usage(error: Exception) -> UsageError:
 
 
 def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
-    """Nobody reads stdout any more, the terminal was closed, or the disk is full; anything else is our fault."""
+    """The terminal was closed, or the disk is full; anything else is our fault."""
     if error.filename is None and error.errno in _OUTPUT_FULL:
         _silence(sys.stdout)
         # Said on stderr in any case: stdout is what cannot be written.
         return _tell(UsageError(f"The output cannot be written: {error.strerror}."), ())
-    if isinstance(error, BrokenPipeError):
-        _silence(sys.stdout, sys.stderr)
-        return exits.READER_GONE
     if error.filename is None and error.errno == errno.EIO:
         _silence(sys.stdout, sys.stderr)
         return exits.INTERRUPTED + signal.SIGTERM

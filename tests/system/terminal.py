@@ -1,0 +1,128 @@
+"""A command on a real terminal: its controlling pty, read by pyte as a person would see it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import termios
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyte
+
+from .command import SUBCLI, Commands
+
+COLUMNS, ROWS = 100, 30
+
+
+async def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something outside of this process is so.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        await asyncio.sleep(0.02)
+
+
+class Terminal:
+    """One command on a pty of its own.
+
+    Attributes:
+        raw: every byte that it wrote.
+        screen: what can be seen.
+    """
+
+    def __init__(self, command: Commands, *arguments: str) -> None:
+        self._command = command
+        self._arguments = arguments
+        self.raw = b""
+        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=1000)
+        self._stream = pyte.ByteStream(self.screen)
+
+    async def __aenter__(self) -> Terminal:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self.before = termios.tcgetattr(slave)
+        self.started = time.monotonic()
+        self.process = await asyncio.create_subprocess_exec(
+            *SUBCLI,
+            *self._arguments,
+            env=self._command.env,
+            cwd=self._command.cwd,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            preexec_fn=lambda: os.login_tty(os.dup(0)),
+        )
+        # Kept open, so that what the command leaves behind can be looked at.
+        self._slave = slave
+        asyncio.get_running_loop().add_reader(self._master, self._read)
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        self.hang_up()
+        self._command.printed.append(self.raw.decode(errors="replace"))
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._master)
+            return
+        self.raw += data
+        self._stream.feed(data)
+
+    @property
+    def text(self) -> str:
+        """What can be seen, with what has scrolled away above it."""
+        past = ["".join(row[column].data for column in range(COLUMNS)) for row in self.screen.history.top]
+        return "\n".join(line.rstrip() for line in [*past, *self.screen.display])
+
+    @property
+    def after(self) -> list[Any]:
+        """The settings of the terminal."""
+        return termios.tcgetattr(self._slave)
+
+    def press(self, keys: bytes) -> None:
+        """Type."""
+        os.write(self._master, keys)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a window that is closed does."""
+        with contextlib.suppress(OSError):
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._master)
+        with contextlib.suppress(OSError):
+            os.close(self._slave)
+
+    async def until(self, seen: Callable[[str], bool], seconds: float = 30) -> None:
+        """Wait until the text on the screen fits."""
+        try:
+            await until(lambda: seen(self.text), seconds)
+        except TimeoutError:
+            raise AssertionError(f"never seen; instead:\n{self.text}") from None
+
+    async def end(self, seconds: float = 30) -> int:
+        """Wait for the exit code, and read what is left."""
+        code = await asyncio.wait_for(self.process.wait(), seconds)
+        await asyncio.sleep(0.1)
+        return code
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command alone."""
+        self.process.send_signal(number)
