@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,18 @@ from websockets.asyncio.client import ClientConnection, connect
 from subcli.judge.job import Job
 from subcli.judge.problem import Language, Problem
 from subcli.judge.problem import Limits as ProblemLimits
-from subcli.server.app import create_app
+from subcli.server.accounts import Accounts
+from subcli.server.app import Secured, create_app
 from subcli.server.database import open_database
 from subcli.server.main import Server, uvicorn_config
-from subcli.server.settings import Limits
+from subcli.server.passwords import Passwords
+from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
 
 Event = Mapping[str, Any]
+KEY = b"a signing key of tests, long enough"
+CHEAP = PasswordCost(passes=1, memory_kib=8, lanes=1)
+PASSWORD = "correct horse"
 
 
 def update(status: str, **more: Any) -> Event:
@@ -86,7 +92,27 @@ class Live:
     judge: Any
     server: Server
     limits: Limits
+    accounts: Accounts
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def add_user(self, name: str, password: str = PASSWORD) -> None:
+        self.accounts.add_user(name, Passwords(CHEAP).hash(password))
+
+    async def grant(self, **fields: str) -> httpx.Response:
+        return await self.http.post("/api/auth/token", data=fields)
+
+    async def log_in(self, name: str, password: str = PASSWORD) -> dict[str, Any]:
+        response = await self.grant(grant_type="password", username=name, password=password)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def be(self, name: str) -> dict[str, Any]:
+        """From now on ask as this user, who is added if need be."""
+        if name not in {user.name for user in self.accounts.list_users()}:
+            self.add_user(name)
+        granted = await self.log_in(name)
+        self.http.headers["Authorization"] = f"Bearer {granted['access_token']}"
+        return granted
 
     async def submit(self, source: str = "print()", **more: Any) -> int:
         body = {"problem": "echo", "language": "python", "source_code": source, **more}
@@ -131,9 +157,25 @@ def make_problem() -> Problem:
     )
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with the schema, made once: Alembic takes its time."""
+    path = tmp_path_factory.mktemp("migrated") / "subcli.db"
+    # Closing the last connection leaves everything in this one file.
+    open_database(f"sqlite:///{path}").dispose()
+    return path
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'subcli.db'}")
+def database(tmp_path: Path, migrated: Path) -> str:
+    """The URL of this test's database."""
+    shutil.copy(migrated, tmp_path / "subcli.db")
+    return f"sqlite:///{tmp_path / 'subcli.db'}"
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    engine = open_database(database)
     yield engine
     engine.dispose()
 
@@ -146,17 +188,29 @@ def store(engine: Engine) -> Iterator[Store]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Any]:
+def start(database: str) -> Callable[..., Any]:
     """A context manager that runs a server on this test's data."""
 
     @asynccontextmanager
     async def start(
-        judge: Any = None, problems: Mapping[str, Problem] | None = None, **limits: Any
+        judge: Any = None,
+        problems: Mapping[str, Problem] | None = None,
+        *,
+        auth: bool = False,
+        origins: Sequence[str] = (),
+        **limits: Any,
     ) -> AsyncIterator[Live]:
-        engine = open_database(f"sqlite:///{tmp_path / 'subcli.db'}")
+        engine = open_database(database)
         judge = judge or FakeJudge()
         chosen = Limits(**{"shutdown": 1.0, **limits})
-        app = create_app(engine, problems or {"echo": make_problem()}, judge, limits=chosen)
+        app = create_app(
+            engine,
+            problems or {"echo": make_problem()},
+            judge,
+            limits=chosen,
+            secured=Secured(KEY, CHEAP) if auth else None,
+            allowed_origins=origins,
+        )
         started = asyncio.Event()
         server = Server(uvicorn_config(app, chosen), started.set, with_stdin=False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -164,7 +218,7 @@ def start(tmp_path: Path) -> Callable[..., Any]:
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
             async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
-                live = Live(url, http, judge, server, chosen)
+                live = Live(url, http, judge, server, chosen, Accounts(engine, time.time, chosen, KEY))
                 async with live.sockets:
                     yield live
             server.should_exit = True
@@ -176,6 +230,14 @@ def start(tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 async def live(start: Callable[..., Any]) -> AsyncIterator[Live]:
     async with start() as server:
+        yield server
+
+
+@pytest.fixture
+async def guarded(start: Callable[..., Any]) -> AsyncIterator[Live]:
+    """A server with logins, where we are Ada."""
+    async with start(auth=True) as server:
+        await server.be("ada")
         yield server
 
 

@@ -29,7 +29,7 @@ from subcli.server.database import open_database
 from subcli.server.keys import signing_key
 from subcli.server.origins import is_loopback
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
-from subcli.server.sockets import GatewayProtocol
+from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
 from subcli.server.store import Store
 from subcli.server.worker import Judge
 
@@ -95,6 +95,8 @@ def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(_REDACTING)
     return uvicorn.Config(
         app,
+        http="h11",
+        h11_max_incomplete_event_size=HEAD_BYTES,
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,

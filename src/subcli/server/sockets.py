@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -26,6 +27,11 @@ _EXTENSION: Final = "subcli.gateway"
 _LINGER: Final = 5.0
 """Seconds that a peer who does not read has to see why it is closed."""
 _WRITE_CHUNK: Final = 64 * 1024
+HEAD_BYTES: Final = 1280 * 1024
+"""How long a request's head may be. Wide, so that an absurd token is refused as a token: with 401 or 4003."""
+
+# uvicorn has parsed the head; websockets parses it again, with a limit of its own (WEBSOCKETS_MAX_LINE_LENGTH).
+http11.MAX_LINE_LENGTH = HEAD_BYTES
 
 
 class DisconnectedError(Exception):
@@ -41,6 +47,14 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[_EXTENSION] = self
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # uvicorn took the head and websockets does not, as one with hundreds of lines; nobody would answer.
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self.close_sent = True
+            self.transport.close()
 
     async def write_frames(self, frames: bytes) -> None:
         """Write whole frames, when there is room.

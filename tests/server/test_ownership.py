@@ -1,0 +1,110 @@
+"""What user B sees of user A's submission: exactly what is seen of one that does not exist."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+CALLS = [
+    ("GET", ""),
+    ("GET", "/tests"),
+    ("GET", "/events"),
+    ("GET", "/events?after_seq=1&limit=2"),
+    ("POST", "/cancel"),
+    ("POST", "/watch-token"),
+]
+
+
+async def two_users(live: Any) -> tuple[int, int, int]:
+    """Ada's ended and running submission, and an id that does not exist; now Bob asks."""
+    ended, running = await live.submit(), await live.submit("wait")
+    await live.ended(ended)
+    await live.be("bob")
+    return ended, running, running + 1000
+
+
+async def test_over_rest(guarded: Any, subtests: pytest.Subtests) -> None:
+    """Status, headers and body are the same, but for the number that was asked for."""
+    ended, running, absent = await two_users(guarded)
+    for method, tail in CALLS:
+        seen = []
+        for submission_id in (ended, running, absent):
+            response = await guarded.http.request(method, f"/api/submissions/{submission_id}{tail}")
+            headers = {k: v for k, v in response.headers.items() if k not in ("date", "content-length")}
+            seen.append((response.status_code, response.text.replace(f" {submission_id}.", " N."), headers))
+        with subtests.test(f"{method} {tail}"):
+            assert seen[0] == seen[1] == seen[2]
+            assert seen[0][0] == 404
+    # Nothing of it touched Ada's.
+    await guarded.be("ada")
+    snapshot = (await guarded.http.get(f"/api/submissions/{running}")).json()
+    assert snapshot["final_status"] is None
+    listed = (await guarded.http.get("/api/submissions")).json()["submissions"]
+    assert [row["id"] for row in listed] == [running, ended]
+
+
+async def test_the_list_and_the_key(guarded: Any) -> None:
+    """Bob's list is empty, and Ada's Idempotency-Key is not his."""
+    body = {"problem": "echo", "language": "python", "source_code": "print()"}
+    headers = {"Idempotency-Key": "k"}
+    ada = (await guarded.http.post("/api/submissions", json=body, headers=headers)).json()["id"]
+    await guarded.be("bob")
+    assert (await guarded.http.get("/api/submissions")).json() == {"submissions": []}
+    response = await guarded.http.post("/api/submissions", json={**body, "source_code": "2"}, headers=headers)
+    assert response.status_code == 201
+    assert response.json()["id"] != ada
+
+
+async def test_on_the_socket(guarded: Any) -> None:
+    """4004 with the same reason, and nothing before it."""
+    ended, running, absent = await two_users(guarded)
+    headers = {"Authorization": guarded.http.headers["Authorization"]}
+    seen = []
+    for submission_id in (ended, running, absent):
+        watcher = await guarded.watch(submission_id, additional_headers=headers)
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(watcher.recv(), 5)
+        seen.append((watcher.close_code, watcher.close_reason))
+    assert seen == [(4004, "submission not found")] * 3
+
+
+async def test_in_time(guarded: Any) -> None:
+    """A foreign submission with a long log takes no longer to refuse than an absent one."""
+    _, running, absent = await two_users(guarded)
+    times: dict[int, list[float]] = {running: [], absent: []}
+    for _ in range(40):
+        for submission_id, taken in times.items():
+            begun = time.perf_counter()
+            await guarded.http.get(f"/api/submissions/{submission_id}/tests")
+            taken.append(time.perf_counter() - begun)
+    foreign, missing = (statistics.median(taken) for taken in times.values())
+    assert abs(foreign - missing) < 0.5 * max(foreign, missing)
+
+
+async def test_a_removed_user_is_nobody(guarded: Any) -> None:
+    """After `user remove` the sessions have ended at once; one who comes after with that name sees nothing."""
+    submission_id = await guarded.submit()
+    guarded.accounts.remove_user("ada")
+    response = await guarded.http.get(f"/api/submissions/{submission_id}")
+    assert response.status_code == 401
+    assert "session ended" in response.json()["detail"]
+    await guarded.be("ada")
+    assert (await guarded.http.get(f"/api/submissions/{submission_id}")).status_code == 404
+
+
+async def test_demo_submissions_are_the_demo_users(start: Any) -> None:
+    """What was handed in without logins belongs to nobody who logs in, and is there again without logins."""
+    async with start() as live:
+        submission_id = await live.submit()
+        await live.ended(submission_id)
+    async with start(auth=True) as live:
+        await live.be("ada")
+        assert (await live.http.get(f"/api/submissions/{submission_id}")).status_code == 404
+        assert (await live.grant(grant_type="password", username="demo", password="demo")).status_code == 401
+    async with start() as live:
+        assert (await live.http.get(f"/api/submissions/{submission_id}")).status_code == 200
