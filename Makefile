@@ -5,11 +5,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 WORKERS ?= 2
+N       ?= 1000000
+FROM    ?= 10000
 
 # Where this is set, every process of the tests compiles the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-core lint format generate wheel clean
+.PHONY: help demo test test-core soak lint format generate wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +40,9 @@ test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 	  --cov=subcli.protocol --cov=subcli.submission --cov=subcli.watch --cov=subcli.recovery \
 	  --cov=subcli.tally --cov=subcli.patience --cov=subcli.happened --cov=subcli.repeat --cov=subcli.catchup \
 	  --cov=subcli.secret --cov=subcli.errors --cov-report=term
+
+soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
+	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ class Progressed(msgspec.Struct, frozen=True):
 
 
 class Quiet(msgspec.Struct, frozen=True):
-    """No event for 10 s, from a server without ``resume``: it may never send one."""
+    """No event for 10 s from a server without ``resume``, which may never send one, or for 60 s from another."""
 
 
 class Closed(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ then connect again after the backoff, and give up the socket when the attempts a
 ``Opened``                                        ``Read``; first ``CatchUp`` where the server does not
                                                   replay its log
 ``Progressed``                                    the attempts start again; ``Read``
-``Quiet`` (no event for 10 s, without resume)     ``CatchUp``, then ``Read``
+``Quiet`` (no event for 10 s; with resume, 60)    ``CatchUp``, then ``Read``
 ``Closed`` 1000, 1001, 1005, 1006, 1011–1013      retry
 ``Closed`` 1002, 1003, 1007, 1008, 1010, 4500 up  stop (server)
 ``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
@@ -32,7 +32,8 @@ then connect again after the backoff, and give up the socket when the attempts a
 ``Blocked`` (certificate, proxy)                  stop (network)
 ``CaughtUp``                                      go on with what the look was for; over without a
                                                   verdict: stop (server)
-``AskedInVain``                                   the same; 401, 404 as above
+``AskedInVain``                                   the same; 401, 404 as above, but no 404 while the socket
+                                                  alone knows the submission
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
@@ -126,6 +127,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         max_attempts: reconnects in a row without a new event.
         submitted_at: monotonic seconds of our own submit, where the watch follows one.
         answered: the server was there at least once.
+        known_to: who has told us of the submission: REST's "not found" after a socket's events is no answer,
+            for a platform may lack the call.
         attempts: reconnects since the last new event or stable connection.
         connects: monotonic seconds at which the latest connects were through, or had failed.
         opened_at: monotonic seconds; ``None`` while there is no socket.
@@ -142,6 +145,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = MAX_ATTEMPTS
     submitted_at: float | None = None
     answered: bool = False
+    known_to: Literal["nobody", "socket", "rest"] = "nobody"
     attempts: int = 0
     connects: tuple[float, ...] = ()
     opened_at: float | None = None
@@ -186,7 +190,8 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
             state = _with(_dialled(state, now), answered=True, opened_at=now, incurable=0)
             return _look(state, "read", now, random) if look else (state, Read())
         case Progressed():
-            return _with(state, attempts=0, refusals=0, oversize=0), Read()
+            known_to = "socket" if state.known_to == "nobody" else state.known_to
+            return _with(state, attempts=0, refusals=0, oversize=0, known_to=known_to), Read()
         case Quiet():
             return _look(state, "read", now, random)
         case CaughtUp():
@@ -318,7 +323,8 @@ def cure_of_refusal(status: int) -> Cure:
 
 
 def _connect(state: State, now: float, delay_s: float = 0.0, attempt: int = 0, trouble: Trouble = _NONE) -> Step:
-    return state, Connect(no_storm(delay_s, state.connects, now), attempt, trouble.code, trouble.reason)
+    delay_s = no_storm(delay_s, state.connects, now)
+    return _with(state, opened_at=None), Connect(delay_s, attempt, trouble.code, trouble.reason)
 
 
 def _dialled(state: State, now: float) -> State:
@@ -345,7 +351,7 @@ def _look(state: State, purpose: Purpose, now: float, random: float) -> Step:
 def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> Step:
     if caught_up.over:
         return state, Stop(no_verdict())
-    state = _with(state, answered=True, unanswered=0)
+    state = _with(state, answered=True, known_to="rest", unanswered=0)
     if caught_up.news:
         state = _with(state, oversize=0)
     if state.purpose == "poll":
@@ -355,16 +361,17 @@ def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> 
 
 def _asked_in_vain(state: State, asked: AskedInVain, now: float, random: float) -> Step:
     trouble = Trouble(asked.status, asked.reason, asked.retry_after)
-    if asked.status is None and not state.answered:
+    state = _with(state, answered=state.answered or asked.status is not None)
+    if not state.answered:
         return state, Stop(unreachable(state.trouble.reason))
     if asked.status == 401:
         return _authenticate(state, trouble, now, random)
-    if asked.status == 404 and state.purpose != "read":
+    if asked.status == 404 and (state.purpose != "read" or state.known_to != "socket"):
         return _not_found(state, trouble, now, random)
     if asked.status == 407:
         return _proxy(state, trouble, now, random)
     told_s = min(asked.retry_after or 0.0, MAX_TOLD_WAIT_S)
-    state = _with(state, answered=True, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + told_s)
+    state = _with(state, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + told_s)
     return _go_on(state, now, random)
 
 

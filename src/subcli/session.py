@@ -55,8 +55,13 @@ PONG_S: Final = 10.0
 QUIET_S: Final = 10.0
 """Without an event for so long, a server without ``resume`` is asked over REST."""
 
+LOST_EVENT_S: Final = 60.0
+"""And so long one with ``resume``: it replays, but the last event of all may have got lost on its way to us."""
+
 CLOCK_LOOK_S: Final = 5.0
 SLEEP_GAP_S: Final = 5.0
+
+NEVER: Final = float("inf")
 
 INFO_WAIT_S: Final = 1.0
 """For so long an open socket waits to learn whether the server replays its log."""
@@ -136,7 +141,7 @@ class Session:
         self._info: Info | None = None
         self._learning: asyncio.Task[None] | None = None
         self._socket: OpenSocket | None = None
-        self._look_due = False
+        self._look_at = NEVER
         self._progressed = False
         self._faults = 0
         self._last_news_at = 0.0
@@ -171,6 +176,8 @@ class Session:
                         if isinstance(happened, Opened):
                             yield self._note(Connection("open"))
                     case CatchUp():
+                        if self._state.opened_at is None:
+                            self._drop()
                         news, happened = await self._catch_up()
                     case Poll(delay_s, reason):
                         self._drop()
@@ -208,10 +215,10 @@ class Session:
             return gone.happened
         _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
         await asyncio.wait({learning}, timeout=INFO_WAIT_S)
-        self._look_due = self._info is None
         self._progressed = False
         self._faults = 0
         now = asyncio.get_running_loop().time()
+        self._look_at = now + INFO_WAIT_S if self._info is None else NEVER
         self._last_news_at = now
         self._ping_at = now + PING_S
         self._pinged_at = None
@@ -224,9 +231,6 @@ class Session:
         assert socket is not None
         if self.watch.hole is not None:
             return await self._close_hole()
-        if self._look_due and self._info is not None:
-            self._look_due = False
-            return (), None if self._info.resume else Quiet()
         try:
             async with asyncio.timeout_at(self._wake_at()):
                 frame = await socket.receive()
@@ -266,8 +270,9 @@ class Session:
         except (RequestFailed, TimeoutError):
             return (), Lost("events are missing, and the log cannot be read", reached=True)
         received = self.watch.fill(events_from_log(log))
-        # Without a log the snapshot is all that is left to tell what was missed.
-        self._look_due = not replays
+        if not replays:
+            # The snapshot is all that is left to tell what was missed.
+            self._look_at = asyncio.get_running_loop().time()
         return received.events, self._after(received)
 
     async def _catch_up(self) -> tuple[Sequence[Message], Happened]:
@@ -276,13 +281,19 @@ class Session:
             async with asyncio.timeout(LOOK_S):
                 snapshot, tests, log = await self._look()
         except RequestFailed as failed:
-            return (), failed.happened
+            return self._in_vain(failed.happened)
         except TimeoutError:
-            return (), AskedInVain(None, f"no answer within {LOOK_S:g} s")
+            return self._in_vain(AskedInVain(None, f"no answer within {LOOK_S:g} s"))
+        self._look_at = NEVER
         received = self.watch.fill(missed(snapshot, tests, log))
         if self.watch.verdict is not None:
             return received.events, Ended()
         return received.events, CaughtUp(news=received.progress, over=is_over(snapshot))
+
+    def _in_vain(self, happened: Happened) -> tuple[Sequence[Message], Happened]:
+        """What was missed is still to be had, even where new events keep the silence from being noticed."""
+        self._look_at = asyncio.get_running_loop().time() + QUIET_S
+        return (), happened
 
     async def _look(self) -> tuple[dict[str, Any], list[Any], list[Any] | None]:
         """Snapshot, results and log; the snapshot first, so that the others have all that it knows of."""
@@ -333,10 +344,10 @@ class Session:
         at = min(self._clocks_at + CLOCK_LOOK_S, self._ping_at)
         if self._pinged_at is not None:
             at = min(at, self._pinged_at + PONG_S)
-        return at if self._replays() else min(at, self._last_news_at + QUIET_S)
+        return min(at, self._last_news_at + self._quiet_s(), self._look_at)
 
-    def _replays(self) -> bool:
-        return self._info is not None and self._info.resume
+    def _quiet_s(self) -> float:
+        return LOST_EVENT_S if self._info is not None and self._info.resume else QUIET_S
 
     async def _time_passed(self, socket: OpenSocket) -> Happened | None:
         now = asyncio.get_running_loop().time()
@@ -349,8 +360,8 @@ class Session:
         if now >= self._ping_at:
             self._pinged_at, self._ping_at = now, now + PING_S
             return await self._say(socket.ping())
-        if not self._replays() and now >= self._last_news_at + QUIET_S:
-            self._last_news_at = now
+        if now >= min(self._last_news_at + self._quiet_s(), self._look_at):
+            self._last_news_at, self._look_at = now, NEVER
             return Quiet()
         return None
 

@@ -109,10 +109,23 @@ def test_a_server_that_does_not_replay_is_asked_over_rest_first() -> None:
     assert machine(CaughtUp()) == Read()
 
 
-@pytest.mark.parametrize("vain", [AskedInVain(None), AskedInVain(404), AskedInVain(500), AskedInVain(429)])
+@pytest.mark.parametrize("vain", [AskedInVain(None), AskedInVain(403), AskedInVain(500), AskedInVain(429)])
 def test_a_look_in_vain_does_not_cost_an_open_socket(vain: AskedInVain) -> None:
-    """Also a 404: a platform may lack the call."""
-    assert Machine()(Started(), Opened(look=True), vain) == Read()
+    """However often: what comes over the socket is enough."""
+    assert Machine()(Started(), Opened(look=True), vain, *[Quiet(), vain] * 10) == Read()
+
+
+def test_a_submission_that_only_the_socket_knows_is_there() -> None:
+    """A platform may lack the call: its 404 means nothing where events have come."""
+    assert live()(Quiet(), AskedInVain(404)) == Read()
+
+
+@pytest.mark.parametrize("before", [[], [CaughtUp(), Quiet()], [CaughtUp(), Progressed(), Quiet()]])
+def test_a_submission_that_rest_does_not_know_is_not_there(before: list[Happened]) -> None:
+    """Where nothing ever came over the open socket, or REST knew it once: some servers accept any socket."""
+    machine = Machine()
+    machine(Started(), Opened(look=True), *before, AskedInVain(404))
+    assert machine.stopped_with is NotFoundError
 
 
 def test_silence_from_a_server_without_resume_makes_us_look() -> None:
@@ -265,7 +278,7 @@ def test_the_time_between_connections_is_not_stable() -> None:
     assert found == [2.0, 4.0, 8.0]
 
 
-@pytest.mark.parametrize("reason", ["progress at each connect", "sleep", "refreshes"])
+@pytest.mark.parametrize("reason", ["progress at each connect", "sleep", "refreshes", "not visible yet"])
 def test_nothing_makes_a_storm(reason: str) -> None:
     """Never more than 5 connects in 10 s, even where each of them has a good reason."""
     machine = live()
@@ -274,6 +287,9 @@ def test_nothing_makes_a_storm(reason: str) -> None:
             machine(Slept(), LIVE)
         elif reason == "refreshes":
             machine(Closed(4003), Refreshed(ok=True), LIVE, Progressed())
+        elif reason == "not visible yet":
+            machine.state, _ = step(machine.state, Started(own_submit=True), machine.now, 0.5)
+            machine(LIVE, Quiet(), AskedInVain(404), Refused(404), LIVE)
         else:
             machine(Closed(1006), CaughtUp(), LIVE, Progressed())
     times = machine.connects
@@ -333,6 +349,13 @@ def test_a_server_that_was_there_gets_patience(contact: list[Happened]) -> None:
     machine = Machine()
     machine(Started(), *contact)
     assert machine(Lost("refused")) == CatchUp()
+    assert isinstance(machine(AskedInVain(None)), Connect)
+
+
+def test_a_rest_that_refuses_us_is_there_too() -> None:
+    """Its 401 is an answer: the next loss is retried."""
+    machine = Machine()
+    machine(Started(), Lost("refused"), Lost("refused"), AskedInVain(401), Refreshed(ok=True), Lost("refused"))
     assert isinstance(machine(AskedInVain(None)), Connect)
 
 

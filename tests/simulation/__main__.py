@@ -1,0 +1,65 @@
+"""``python -m tests.simulation``: play one seed aloud, or many in silence.
+
+--seed N             one schedule, with everything that its watch saw
+--count N --from M   so many, from M on, on all processors (``make soak``)
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.judgement import BrokenPromise, play
+
+CHUNK = 500
+
+
+def broken_in(first: int, count: int) -> list[str]:
+    """What was broken in the schedules of so many seeds."""
+    found = []
+    for seed in range(first, first + count):
+        try:
+            play(seed)
+        except BrokenPromise as error:
+            found.append(str(error))
+    return found
+
+
+def aloud(seed: int) -> int:
+    logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s", stream=sys.stdout)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    course = play(seed)
+    print(f"seed {seed}: {course.watch.verdict or course.error or 'interrupted'} at {course.ended_at:.1f} s")
+    return 0
+
+
+def soak(first: int, count: int) -> int:
+    began = time.monotonic()
+    starts = range(first, first + count, CHUNK)
+    broken = done = 0
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(broken_in, starts, [min(CHUNK, first + count - start) for start in starts]):
+            done += CHUNK
+            broken += len(found)
+            print(*found, sep="\n", end="\n" if found else "", flush=True)
+            if done % 100_000 == 0:
+                print(f"{done} schedules, {broken} broken, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{count} schedules from seed {first}: {broken} broken, {time.monotonic() - began:.0f} s")
+    return 1 if broken else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--from", type=int, default=0, dest="first")
+    options = parser.parse_args()
+    return soak(options.first, options.count) if options.seed is None else aloud(options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Faults planted by hand: the simulation finds each of them, and says which seed plays it again.
+
+What it is for is shown by what it finds. Each fault is one that was made somewhere, or nearly here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from tests.simulation.judgement import BrokenPromise, play
+from tests.simulation.server import Server
+
+from subcli import catchup, patience, recovery, session, watch
+from subcli.happened import Happened, Opened, Progressed, Read
+from subcli.protocol import Message, TestResult
+from subcli.recovery import State, Step, step
+from subcli.tally import Tally
+from subcli.watch import Received, Watch
+
+SEEDS = 5_000
+"""So many schedules at most until a fault must have been found: half of what every test run plays."""
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_reset_on_progress(patch: pytest.MonkeyPatch) -> None:
+    def faulty(state: State, happened: Happened, now: float, random: float) -> Step:
+        return (state, Read()) if isinstance(happened, Progressed) else step(state, happened, now, random)
+
+    patch.setattr(session, "step", faulty)
+
+
+def reset_by_a_mere_connection(patch: pytest.MonkeyPatch) -> None:
+    def faulty(state: State, happened: Happened, now: float, random: float) -> Step:
+        if isinstance(happened, Opened):
+            state = msgspec.structs.replace(state, attempts=0)
+        return step(state, happened, now, random)
+
+    patch.setattr(session, "step", faulty)
+
+
+def off_by_one_in_after_seq(patch: pytest.MonkeyPatch) -> None:
+    right = Server.events
+
+    async def faulty(self: Server, submission_id: int, after_seq: int) -> list[Any]:
+        return await right(self, submission_id, after_seq + 1)
+
+    patch.setattr(Server, "events", faulty)
+
+
+def duplicates_not_dropped(patch: pytest.MonkeyPatch) -> None:
+    right = Watch.take
+
+    def faulty(self: Watch, event: Message) -> Received:
+        if event.seq is not None and event.seq <= self.last_seq and self.verdict is None:
+            return Received((event,), progress=True)
+        return right(self, event)
+
+    patch.setattr(Watch, "take", faulty)
+
+
+def verdict_from_a_snapshot_on_the_way(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(catchup, "STATUS_RANKS", {})
+
+
+def end_without_a_verdict_taken_for_failed(patch: pytest.MonkeyPatch) -> None:
+    right = catchup.verdict
+    patch.setattr(catchup, "verdict", lambda snapshot, tests: right(snapshot, tests) or "failed")
+
+
+def holes_skipped_without_asking(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "events_from_log", lambda log: [])
+
+
+def early_events_shown_at_once(patch: pytest.MonkeyPatch) -> None:
+    right = Watch.take
+
+    def faulty(self: Watch, event: Message) -> Received:
+        if event.seq is not None and event.seq > self.last_seq + 1:
+            self.last_seq = event.seq - 1
+        return right(self, event)
+
+    patch.setattr(Watch, "take", faulty)
+
+
+def storms(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(recovery, "no_storm", lambda delay_s, connects, now: delay_s)
+
+
+def greetings_taken_for_progress(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(watch, "Unknown", ())
+
+
+def silence_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "PONG_S", 1e9)
+
+
+def nothing_said_to_the_server(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "PING_S", 1e9)
+
+
+def mute_servers_not_asked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "QUIET_S", 1e9)
+
+
+def a_lost_last_event_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "LOST_EVENT_S", 1e9)
+
+
+def hours_waited_if_told_so(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(patience, "MAX_TOLD_WAIT_S", 1e9)
+    patch.setattr(recovery, "MAX_TOLD_WAIT_S", 1e9)
+
+
+def hanging_requests_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "LOOK_S", 1e9)
+
+
+def statuses_that_go_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Watch, "_advances", lambda self, update: update.status != self._now.status)
+
+
+def sockets_left_open(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: session.Session) -> None:
+        self._socket = None
+
+    patch.setattr(session.Session, "_drop", forgetful)
+
+
+def results_known_by_their_ids_alone(patch: pytest.MonkeyPatch) -> None:
+    def faulty(self: Tally, result: TestResult) -> int | None:
+        return (
+            self._by_id.get(str(result.test_id)) if result.test_id else self._by_name.get(f"no id: {result.test_name}")
+        )
+
+    patch.setattr(Tally, "_known", faulty)
+
+
+def socket_given_up_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(recovery, "INCURABLE_MAX", 1)
+
+
+PLANTS: tuple[Plant, ...] = (
+    no_reset_on_progress,
+    reset_by_a_mere_connection,
+    off_by_one_in_after_seq,
+    duplicates_not_dropped,
+    verdict_from_a_snapshot_on_the_way,
+    end_without_a_verdict_taken_for_failed,
+    holes_skipped_without_asking,
+    early_events_shown_at_once,
+    storms,
+    greetings_taken_for_progress,
+    silence_not_noticed,
+    nothing_said_to_the_server,
+    mute_servers_not_asked,
+    a_lost_last_event_waited_for,
+    hours_waited_if_told_so,
+    hanging_requests_waited_for,
+    statuses_that_go_back,
+    sockets_left_open,
+    results_known_by_their_ids_alone,
+    socket_given_up_at_once,
+)
+
+
+def first_found() -> tuple[int, str] | None:
+    """The first seed whose schedule breaks a promise, and how."""
+    for seed in range(SEEDS):
+        try:
+            play(seed)
+        except BrokenPromise as error:
+            return seed, str(error)
+    return None
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=[plant.__name__ for plant in PLANTS])
+def test_a_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the failure names the command that plays its schedule again."""
+    plant(monkeypatch)
+    found = first_found()
+    assert found is not None, f"{plant.__name__} was not found in {SEEDS} schedules"
+    seed, said = found
+    assert f"python -m tests.simulation --seed {seed}" in said
+
+
+def test_a_seed_plays_the_same_schedule_again() -> None:
+    """To the last event and the last microsecond."""
+    for seed in range(20):
+        first, second = play(seed), play(seed)
+        assert first.states == second.states
+        assert [event.raw for event in first.shown] == [event.raw for event in second.shown]
+        assert first.ended_at == second.ended_at

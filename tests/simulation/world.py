@@ -1,0 +1,233 @@
+"""The world of one schedule: what is judged, how the server behaves, and which faults befall it.
+
+Everything is drawn from one seed. The faults end at ``healed_at``: from then on the server is a good one, so
+that a watch which has not given up, with a reason to, must end with the verdict.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+SUBMISSION = 7
+BEGAN = 10_000.0
+
+
+class Kind(Enum):
+    """The servers that there are."""
+
+    RESUMING = "seq, replay and a log: ours"
+    NUMBERED = "seq, but neither replay nor log"
+    PLAIN = "no seq, no replay: the bare specification"
+    SILENT = "as PLAIN, but complete never comes: the other platform"
+    MUTE = "accepts the socket and never sends anything"
+
+
+SEQ = (Kind.RESUMING, Kind.NUMBERED)
+CODES = (
+    *(1000, 1001, 1005, 1006, 1011, 1012, 1013, 1000, 1001, 1005, 1006, 1011, 1012, 1013),
+    *(1006, 1006, 1006, 1004, 1014, 1015, 3000, 4000, 4028, 4100, 4499, 4029, 4029),
+)
+FATAL = (1002, 1003, 1007, 1008, 1010, 4500, 4999)
+STATUSES = (500, 502, 503, 504, 503, 403, 418, 429, 429)
+INCURABLE = (200, 302, 400, 405, 426)
+
+
+@dataclass
+class World:
+    """One schedule's world.
+
+    Attributes:
+        events: what the server tells, in order; each has a ``uid`` of its own.
+        times: monotonic seconds at which each happens.
+        verdicts: those that a watch may end with; none where the server has none.
+        p_dial, p_socket, p_rest: how likely a connect, an open socket, a request is to fail before ``healed_at``.
+        outages: (from, to, close code): the server is away; it keeps its memory.
+        expiries: when tokens expire; a refresh gives one that lives until the next of them.
+        refresh_fails: the refresh token is worth nothing.
+        visible_at: before that nobody finds the submission.
+        lost_at: from then on nobody finds it any more: the server lost its memory.
+        clock_rate: seconds of the wall clock in one of the monotonic clock.
+        naps: when the machine sleeps, and for how long: the wall clock jumps.
+        reader_s: seconds that the reader of the events takes for each.
+        interrupted_at: Ctrl-C.
+    """
+
+    seed: int
+    kind: Kind
+    events: list[dict[str, Any]]
+    times: list[float]
+    verdicts: frozenset[str]
+    healed_at: float
+    rng: random.Random
+    p_dial: float = 0.0
+    p_socket: float = 0.0
+    p_rest: float = 0.0
+    p_noise: float = 0.0
+    p_fatal: float = 0.0
+    latency_s: float = 0.01
+    outages: list[tuple[float, float, int]] = field(default_factory=list)
+    expiries: list[float] = field(default_factory=list)
+    refresh_fails: bool = False
+    refusal: int = 4003
+    visible_at: float = 0.0
+    lost_at: float = float("inf")
+    clock_rate: float = 1.0
+    naps: list[tuple[float, float]] = field(default_factory=list)
+    reader_s: float = 0.0
+    after_seq: int = 0
+    own_submit: bool = False
+    max_attempts: int = 5
+    interrupted_at: float | None = None
+
+    @property
+    def ends_at(self) -> float:
+        """When the server has told everything."""
+        return self.times[-1]
+
+    @property
+    def deadline(self) -> float:
+        """When a watch must have ended: the longest wait that a server can ask for, and a poll."""
+        return max(self.healed_at, self.ends_at) + 400.0 + self.reader_s * (len(self.events) + 200)
+
+    def happened_by(self, now: float) -> list[dict[str, Any]]:
+        """The events so far."""
+        return [event for event, at in zip(self.events, self.times, strict=True) if at <= now]
+
+    def wall(self, now: float) -> float:
+        """What the wall clock shows."""
+        return 1.7e9 + now * self.clock_rate + sum(slept for at, slept in self.naps if at <= now)
+
+    def away(self, now: float) -> bool:
+        """Whether the server is down."""
+        return any(began <= now < ended for began, ended, _ in self.outages)
+
+    def ailing(self, now: float) -> bool:
+        """Whether faults are still to be had."""
+        return now < self.healed_at
+
+
+def make(seed: int) -> World:
+    """The world of a seed."""
+    rng = random.Random(seed)
+    kind = rng.choices(list(Kind), weights=(5, 1, 2, 2, 1))[0]
+    events, verdicts = _judging(rng, kind)
+    world = World(
+        seed=seed,
+        kind=kind,
+        events=events,
+        times=_times(rng, len(events)),
+        verdicts=verdicts,
+        healed_at=BEGAN + rng.choice((0, 60, 60, 300, 300, 1200)) * rng.random(),
+        rng=rng,
+        latency_s=rng.choice((0.0001, 0.01, 0.3)),
+    )
+    severity = rng.choice((0.3, 0.6, 0.95, 0.95))
+    for name, share in (("p_dial", 0.5), ("p_socket", 0.8), ("p_rest", 0.6), ("p_noise", 0.5)):
+        if rng.random() < share:
+            setattr(world, name, severity * (0.3 + 0.7 * rng.random()))
+    if rng.random() < 0.05:
+        world.p_fatal = 0.1
+    _surroundings(world, rng)
+    return world
+
+
+def _surroundings(world: World, rng: random.Random) -> None:
+    """What befalls server and client as wholes, each in some of the worlds."""
+    end = world.healed_at - BEGAN
+    duration = max(world.ends_at - BEGAN, 1.0)
+
+    def some(probability: float) -> bool:
+        return rng.random() < probability
+
+    if some(0.25):
+        for _ in range(rng.randrange(1, 4)):
+            began = BEGAN + end * rng.random()
+            code = rng.choice((1012, 1006, 1001, 1011))
+            world.outages.append((began, min(began + rng.choice((1, 10, 90)) * rng.random(), world.healed_at), code))
+    if some(0.2):
+        world.expiries = sorted(BEGAN + 1.5 * duration * rng.random() for _ in range(rng.randrange(1, 4)))
+        if some(0.3):
+            world.expiries[0] = BEGAN
+        world.refresh_fails = some(0.15)
+        world.refusal = rng.choice((4003, 401, 403))
+    if some(0.1):
+        world.own_submit = True
+        world.visible_at = BEGAN + 4.0 * rng.random()
+    if some(0.05):
+        world.lost_at = BEGAN + duration * rng.random()
+    if some(0.1):
+        world.naps = [(BEGAN + duration * rng.random(), rng.choice((3.0, 60.0, 3600.0))) for _ in range(3)]
+    if some(0.05):
+        world.clock_rate = rng.choice((0.0, 0.5, 1.5, 1.9, 3.0))
+    if some(0.1):
+        world.reader_s = rng.choice((0.001, 0.1, 2.0))
+    if some(0.1):
+        world.after_seq = rng.randrange(0, len(world.events) + 5)
+    if some(0.15):
+        world.max_attempts = rng.randrange(0, 8)
+    if some(0.05):
+        world.interrupted_at = BEGAN + duration * rng.random()
+
+
+def _times(rng: random.Random, count: int) -> list[float]:
+    """Bursts, steady work, and long silences."""
+    now = BEGAN + rng.choice((-20.0, 0.0, 0.0, 5.0))
+    times = []
+    pace = rng.choice((0.0, 0.05, 1.0, 5.0, 20.0))
+    for _ in range(count):
+        now += pace * rng.random() if rng.random() < 0.95 else rng.choice((1.0, 15.0, 70.0)) * rng.random()
+        times.append(now)
+    return times
+
+
+def _judging(rng: random.Random, kind: Kind) -> tuple[list[dict[str, Any]], frozenset[str]]:
+    """The events of a submission, and the verdicts that follow from them."""
+    events: list[dict[str, Any]] = []
+
+    def tell(kind_of: str, **fields: Any) -> None:
+        events.append({"type": kind_of, "submission_id": SUBMISSION, "uid": len(events), **fields})
+
+    names = [f"test {number}" for number in range(rng.choice((0, 1, 3, 10)))]
+    again = rng.random() < 0.15 and kind is Kind.RESUMING
+    last: dict[str, str] = {}
+    tell("status_update", status="pending")
+    for attempt in (1, 2) if again else (1,):
+        numbered = {"attempt": attempt} if again else {}
+        tell("status_update", status="building", **numbered)
+        if rng.random() < 0.1:
+            break
+        tell("status_update", status="testing", total_tests=len(names), **numbered)
+        for number, name in enumerate(names):
+            if attempt == 1 and again and rng.random() < 0.2:
+                break
+            for _ in range(2 if rng.random() < 0.05 else 1):
+                last[name] = rng.choices(("passed", "failed", "error", "skipped"), weights=(8, 2, 1, 1))[0]
+                identity = {"test_id": f"t{number}"} if number % 2 else {}
+                tell("test_result", test_name=name, status=last[name], duration_ms=5, **identity)
+                if last[name] in ("failed", "error"):
+                    tell("error_analysis", error="E", analysis=f"why {len(events)}", test_name=name)
+        if rng.random() < 0.2:
+            tell("coverage", percent=80)
+    testing = any(event.get("status") == "testing" for event in events)
+    good = testing and all(status in ("passed", "skipped") for status in last.values())
+    status = ("completed" if testing else "build_failed") if rng.random() < 0.95 else "cancelled"
+    verdict = {"build_failed": "build_failed", "cancelled": "cancelled"}.get(status, "passed" if good else "failed")
+    if rng.random() < 0.05 and kind is Kind.RESUMING:
+        verdict = "passed"  # As in the specification's own example: passed, with failed tests.
+    tell("status_update", status=status)
+    verdicts = {verdict}
+    if kind not in (Kind.SILENT, Kind.MUTE):
+        tell("complete", final_status=verdict, summary={"total_tests": len(last)})
+    if kind is not Kind.RESUMING:
+        # The rule for snapshots without a verdict (contract, section 6).
+        by_rule = "failed" if status != "completed" else verdict
+        verdicts = {verdict, by_rule} if kind not in (Kind.SILENT, Kind.MUTE) else {by_rule}
+        if status == "completed" and not last:
+            verdicts -= {by_rule} if kind in (Kind.SILENT, Kind.MUTE) else set()
+    if kind in SEQ:
+        for seq, event in enumerate(events, 1):
+            event["seq"] = seq
+    return events, frozenset(verdicts)
