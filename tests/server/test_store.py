@@ -235,3 +235,19 @@ def test_results_are_stored_only_once_encoded(store: Any) -> None:
     assert store.page(submission_id, 1, 10).records == appended
     assert "\x1b" not in appended[0].text
     assert "\u202e" not in appended[0].text
+
+
+def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Any) -> None:
+    """Appended again behind the same position it is the same records, the verdict included."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    assert claim.last_seq == 1
+    batch = [result("One"), result("Two")]
+    first = store.append(submission_id, batch, claim.fence, 1)
+    assert store.append(submission_id, batch, claim.fence, 1) == first
+    last = store.append(submission_id, [COMPLETE], claim.fence, 3)
+    assert store.append(submission_id, [COMPLETE], claim.fence, 3) == last
+    assert last[-1].last
+    assert [item.seq for item in store.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
+    with pytest.raises(EndedError):
+        store.append(submission_id, [COMPLETE], claim.fence, 4)

@@ -142,8 +142,8 @@ def _accounts(data_dir: Path | None) -> Iterator[Accounts]:
 
     from subcli.server import Limits, ServeError, ServerSettings
     from subcli.server.accounts import Accounts
+    from subcli.server.data_dir import make_data_dir
     from subcli.server.database import open_database
-    from subcli.server.main import make_data_dir
 
     settings = ServerSettings(data_dir or default_data_dir(), database=os.environ.get("SUBCLI_DATABASE") or None)
     try:

@@ -25,6 +25,7 @@ from subcli.judge import judge as judge_in_processes
 from subcli.protocol import MAX_MESSAGE_BYTES
 from subcli.secret import RedactingFilter
 from subcli.server.app import Secured, create_app
+from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
 from subcli.server.keys import signing_key
 from subcli.server.origins import is_loopback
@@ -150,23 +151,6 @@ class Server(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
-
-
-def make_data_dir(path: Path) -> None:
-    """Make the data directory if it is not there, readable by its owner only.
-
-    Raises:
-        ServeError: it cannot be made or written.
-    """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = path / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ServeError(
-            f"The data directory {path} cannot be written: {error.strerror}.", "Name another one."
-        ) from error
 
 
 @contextmanager

@@ -1,0 +1,87 @@
+"""The signing key: made once, for its owner only, long enough."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from subcli.secret import Secret
+from subcli.server import Authentication, ServeError, ServerSettings
+from subcli.server.keys import signing_key
+from subcli.server.main import run
+
+
+def test_it_is_made_and_kept(tmp_path: Path) -> None:
+    """At first start 32 bytes or more in a file of mode 0600; afterwards the same. Nothing else is left there."""
+    key = signing_key(tmp_path, None)
+    assert len(key) >= 32
+    assert signing_key(tmp_path, None) == key
+    [path] = tmp_path.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key.decode() in path.read_text()
+
+
+def test_processes_that_start_at_once(tmp_path: Path) -> None:
+    """Six processes that find no key end up with one."""
+    program = (
+        "import sys; from pathlib import Path; from subcli.server.keys import signing_key; print(flush=True);"
+        "sys.stdin.read(); print(signing_key(Path(sys.argv[1]), None).decode())"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    keys = {process.communicate(timeout=30)[0].strip() for process in processes}
+    assert len(keys) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_one_that_others_can_read(tmp_path: Path) -> None:
+    """It is refused, with the command that mends it."""
+    signing_key(tmp_path, None)
+    [path] = tmp_path.iterdir()
+    path.chmod(0o640)
+    with pytest.raises(ServeError) as error:
+        signing_key(tmp_path, None)
+    assert "chmod 600" in error.value.hint
+
+
+@pytest.mark.parametrize("content", ["", "kurz", "x" * 31])
+def test_one_that_is_too_short(tmp_path: Path, content: str) -> None:
+    """In the file or given, fewer than 32 bytes are refused, and not shown."""
+    path = tmp_path / "signing.key"
+    path.write_text(content + "\n")
+    path.chmod(0o600)
+    for given in (None, Secret(content)):
+        with pytest.raises(ServeError) as error:
+            signing_key(tmp_path, given)
+        assert not content or content not in str(error.value)
+    with pytest.raises(ServeError):
+        run(ServerSettings(tmp_path, port=0, authentication=Authentication(Secret(content))), on_ready=print)
+
+
+def test_one_that_cannot_be_read(tmp_path: Path) -> None:
+    """A directory in its place, or a data directory that is none."""
+    (tmp_path / "signing.key").mkdir(0o700)
+    for directory in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ServeError):
+            signing_key(directory, None)
+
+
+def test_the_operators_own(tmp_path: Path) -> None:
+    """A key that is given is used, and none is made."""
+    assert signing_key(tmp_path, Secret("k" * 32)) == b"k" * 32
+    assert list(tmp_path.iterdir()) == []

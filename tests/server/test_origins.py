@@ -1,0 +1,168 @@
+"""Which web pages may ask, and what every answer says to a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from subcli.server.origins import OwnPages, RefusedOriginError, ThisMachine, normal_origin
+
+LISTED = "https://ide.example"
+
+
+def is_answered(rules: Any, host: str, origin: str) -> bool:
+    try:
+        rules.check(host, origin)
+    except RefusedOriginError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "answered"),
+    [
+        ("judge.example", "", True),
+        ("judge.example", "https://judge.example", True),
+        ("judge.example", "http://judge.example", True),
+        ("judge.example:443", "https://judge.example", True),
+        ("judge.example:8000", "http://judge.example:8000", True),
+        ("[::1]:8000", "http://[::1]:8000", True),
+        ("judge.example", LISTED, True),
+        ("judge.example", "https://judge.example:8443", False),
+        ("judge.example:8000", "http://judge.example", False),
+        ("judge.example", "https://evil.example", False),
+        ("judge.example", "https://judge.example.evil.example", False),
+        ("judge.example", "https://eviljudge.example", False),
+        ("judge.example", "https://sub.ide.example", False),
+        ("judge.example", "http://ide.example", False),
+        ("judge.example", "null", False),
+        ("judge.example", "file://judge.example", False),
+        ("judge.example", "http://localhost:5173", False),
+        ("judge.example", "https://[broken", False),
+        ("", "https://", False),
+        ("", "null", False),
+    ],
+)
+def test_with_logins(host: str, origin: str, answered: bool) -> None:
+    """A page is the server's own, or listed; whoever is no page is answered by any name."""
+    assert is_answered(OwnPages([LISTED]), host, origin) is answered
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "answered"),
+    [
+        ("127.0.0.1:8000", "", True),
+        ("localhost", "http://localhost:5173", True),
+        ("localhost", LISTED, True),
+        ("evil.example", "", False),
+        ("evil.example", "http://localhost", False),
+        ("localhost", "https://evil.example", False),
+        ("localhost", "null", False),
+        ("", "", False),
+    ],
+)
+def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
+    """Names and pages of this machine, and those listed."""
+    assert is_answered(ThisMachine([LISTED]), host, origin) is answered
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://A.example", "https://a.example"),
+        ("https://a.example:443/", "https://a.example"),
+        ("http://a.example:8080", "http://a.example:8080"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("a.example", None),
+        ("*", None),
+        ("null", None),
+        ("ftp://a.example", None),
+        ("https://a.example/path", None),
+        ("https://user@a.example", None),
+        ("https://a.example:x", None),
+        ("https://", None),
+        ("", None),
+    ],
+)
+def test_what_can_be_listed(text: str, origin: str | None) -> None:
+    """`--allow-origin` takes what a browser says in `Origin`, and nothing wider."""
+    assert normal_origin(text) == origin
+
+
+async def test_foreign_pages_are_refused(start: Callable[..., Any]) -> None:
+    """With logins: 403 over REST and 4003 on the socket, a good token notwithstanding; nothing is made."""
+    async with start(auth=True) as live:
+        granted = await live.be("ada")
+        submission_id = await live.submit()
+        for origin in ("https://evil.example", "null", "http://localhost:5173"):
+            body = {"problem": "echo", "language": "python", "source_code": "1"}
+            response = await live.http.post("/api/submissions", json=body, headers={"Origin": origin})
+            assert response.status_code == 403
+            assert "access-control-allow-origin" not in response.headers
+            query = f"?token={granted['access_token']}"
+            watcher = await live.watch(submission_id, query, additional_headers={"Origin": origin})
+            with suppress(ConnectionClosed):
+                async with asyncio.timeout(5):
+                    await watcher.recv()
+            assert watcher.close_code == 4003
+        assert len((await live.http.get("/api/submissions")).json()["submissions"]) == 1
+
+
+async def test_allowed_pages(start: Callable[..., Any]) -> None:
+    """A listed page passes the preflight, reads the answers and opens the socket; the own page as well."""
+    async with start(auth=True, origins=[LISTED]) as live:
+        granted = await live.be("ada")
+        submission_id = await live.submit()
+        asked = {
+            "Origin": LISTED,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+        }
+        preflight = await live.http.options("/api/submissions", headers=asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == LISTED
+        assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+        for origin in (LISTED, live.url):
+            response = await live.http.get("/api/submissions", headers={"Origin": origin})
+            assert response.status_code == 200
+            query = f"?token={granted['access_token']}"
+            watcher = await live.watch(submission_id, query, additional_headers={"Origin": origin})
+            assert [text async for text in watcher]
+        listed = await live.http.get("/api/submissions", headers={"Origin": LISTED})
+        assert listed.headers["access-control-allow-origin"] == LISTED
+        assert "Origin" in listed.headers["vary"]
+        assert "access-control-allow-credentials" not in listed.headers
+
+
+PATHS = [
+    *("/api/info", "/api/nothing", "/api/submissions", "/api/auth/me", "/nothing"),
+    *("/docs", "/openapi.json", "/submissions/1", "/static/submission.js"),
+]
+
+
+async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None:
+    """Every page and every answer, refusals too, forbids framing, sniffing and scripts from elsewhere."""
+    for path, origin in itertools.product(PATHS, ("", "https://evil.example")):
+        with subtests.test(path, origin=origin):
+            response = await guarded.http.get(path, headers={"Origin": origin} if origin else {})
+            headers = response.headers
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert "script-src 'unsafe" not in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["x-frame-options"] == "DENY"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert "no-" in headers["cache-control"]
+            assert "server" not in headers
+
+
+async def test_the_description_runs_only_its_own_script(live: Any) -> None:
+    """The policy of `/docs` names its inline script by hash."""
+    response = await live.http.get("/docs")
+    assert response.text.count("<script>") == response.headers["content-security-policy"].count("'sha256-") == 1

@@ -1,0 +1,192 @@
+"""`subcli user` and `subcli serve --auth`, as the real program."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from subcli.cli.main import run
+
+SUBCLI = [sys.executable, "-m", "subcli"]
+PASSWORD = "correct horse"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUBCLI_")}
+    return {**kept, "HOME": str(tmp_path), "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def user(tmp_path: Path, env: dict[str, str]) -> Run:
+    def run(*args: str, password: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*SUBCLI, "user", *args, "--data-dir", str(tmp_path / "data")],
+            input=password,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., str]]:
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*args: str, **more: str) -> str:
+        command = [*SUBCLI, "serve", "--auth", "--json", "--port", "0", "--stop-with-stdin", *args]
+        running.append(
+            subprocess.Popen(
+                [*command, "--data-dir", str(tmp_path / "data")],
+                env={**env, **more},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stdout = running[-1].stdout
+        assert stdout is not None
+        return str(json.loads(stdout.readline())["url"])
+
+    yield start
+    for process in running:
+        process.communicate(timeout=15)
+
+
+def log_in(url: str, name: str, password: str = PASSWORD) -> httpx.Response:
+    with httpx.Client(base_url=url, trust_env=False) as http:
+        return http.post("/api/auth/token", data={"grant_type": "password", "username": name, "password": password})
+
+
+def me(url: str, token: str) -> int:
+    with httpx.Client(base_url=url, trust_env=False) as http:
+        return http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def test_a_user_from_added_to_removed(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
+    """Added, listed, logged in, removed while the server runs: the session ends and the name is free."""
+    assert user("add", "ada", "--password-stdin", password=f"{PASSWORD}\n").returncode == 0
+    url = serve("--access-token-seconds", "5")
+    granted = log_in(url, "ada").json()
+    assert granted["expires_in"] == 5
+    assert me(url, granted["access_token"]) == 200
+    [row] = json.loads(user("list", "--json").stdout)["users"]
+    assert (row["name"], row["sessions"]) == ("ada", 1)
+    assert user("list", "-q").stdout == "ada\n"
+    removed = user("remove", "ada", "--json")
+    assert json.loads(removed.stdout)["user"] == {"name": "ada"}
+    assert me(url, granted["access_token"]) == 401
+    assert log_in(url, "ada").status_code == 401
+    assert user("add", "ada", password="another password").returncode == 0
+    assert log_in(url, "ada", "another password").status_code == 200
+    assert PASSWORD.encode() not in (tmp_path / "data" / "subcli.db").read_bytes()
+    for name in ("subcli.db", "signing.key"):
+        assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
+
+
+REFUSED = [
+    (("add", "ada"), PASSWORD, 2),
+    (("add", "demo"), PASSWORD, 2),
+    (("add", "-x"), PASSWORD, 2),
+    (("add", "a b"), PASSWORD, 2),
+    (("add", "a" * 65), PASSWORD, 2),
+    (("add", "bob"), "", 2),
+    (("add", "bob"), "hasty\n", 2),
+    (("add", "bob"), "\udcff" * 10, 2),
+    (("remove", "bob"), "", 5),
+    (("remove", "demo"), "", 5),
+]
+
+
+def test_what_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    """Each refusal is one sentence with a hint; 2 for what cannot be, 5 for who is not there."""
+    monkeypatch.setenv("SUBCLI_DATABASE", f"sqlite:///{tmp_path / 'mine.db'}")
+
+    def user(*args: str, password: str = "") -> int:
+        content = io.BytesIO(password.encode("utf-8", "surrogateescape"))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(content))
+        return run(["user", *args])
+
+    assert user("add", "ada", password=PASSWORD) == 0
+    capsys.readouterr()
+    for args, password, code in REFUSED:
+        with subtests.test(args=args, password=password):
+            assert user(*args, password=password) == code
+            out, err = capsys.readouterr()
+            assert out == ""
+            assert err.startswith("error: ")
+            assert "hint: " in err
+            assert not password or password.strip() not in err
+    assert user("list") == 0
+    assert capsys.readouterr().out.startswith("ada  since 20")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
+def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
+    """On a terminal the password is asked for twice and not shown."""
+    child, terminal = pty.fork()
+    if not child:
+        os.execvpe(SUBCLI[0], [*SUBCLI, "user", "add", "ada", "--data-dir", str(tmp_path / "data")], env)
+    seen = b""
+    for prompt, answer in ((b"Password for ada: ", PASSWORD), (b"Once more: ", second)):
+        while prompt not in seen:
+            seen += os.read(terminal, 4096)
+        # getpass throws away what was typed before it asked.
+        time.sleep(0.2)
+        os.write(terminal, f"{answer}\n".encode())
+    try:
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    except OSError:
+        pass
+    status = os.waitpid(child, 0)[1]
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == code
+    assert PASSWORD.encode() not in seen
+
+
+def refused(env: dict[str, str], tmp_path: Path, *args: str, **more: str) -> Any:
+    done = subprocess.run(
+        [*SUBCLI, "serve", "--json", "--port", "0", "--data-dir", str(tmp_path / "data"), *args],
+        env={**env, **more},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    return json.loads(done.stdout)["error"]
+
+
+def test_serving_that_is_refused(env: dict[str, str], tmp_path: Path) -> None:
+    """A short key, an origin that is none, another host without --auth."""
+    assert "32" in refused(env, tmp_path, "--auth", SUBCLI_SECRET_KEY="short and bad")["message"]
+    assert "origin" in refused(env, tmp_path, "--allow-origin", "*")["message"]
+    assert "--auth" in refused(env, tmp_path, "--host", "0.0.0.0")["hint"]
+
+
+def test_other_hosts_and_a_key_of_ones_own(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
+    """With --auth every address may be listened on; with SUBCLI_SECRET_KEY no key is made."""
+    user("add", "ada", password=PASSWORD)
+    url = serve("--host", "0.0.0.0", SUBCLI_SECRET_KEY="k" * 32)
+    assert url.startswith("http://127.0.0.1:")
+    assert log_in(url, "ada").status_code == 200
+    assert not (tmp_path / "data" / "signing.key").exists()
