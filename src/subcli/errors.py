@@ -116,7 +116,7 @@ def unreachable(reason: str) -> NetworkError:
 
 def unauthorized(reason: str, hint: str = "") -> AuthError:
     """The error for a server that does not accept who we are, or wants to know it."""
-    said = f": {reason}" if reason else ""
+    said = f": {reason.rstrip('.')}" if reason else ""
     return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
 
 
@@ -138,7 +138,7 @@ def rate_limited() -> RateLimitedError:
 
 def broken_off(code: int | None, reason: str) -> ServerError:
     """The error for a close code that says that no retry will do better."""
-    said = f": {reason}" if reason else ""
+    said = f": {reason.rstrip('.')}" if reason else ""
     return ServerError(
         f"The server closed the connection with code {code}{said}.",
         hint="This is not cured by trying again; `--debug` shows what was said before.",

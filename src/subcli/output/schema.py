@@ -62,6 +62,12 @@ def build() -> dict[str, Any]:
         "list": _object({"submissions": _OBJECTS}),
         "problems": _object({"problems": _OBJECTS}),
         "problem": _object({"problem": {"type": "object"}}),
+        "auth": _object({"auth": {"type": "object"}}),
+        "login": _object({"login": {"type": "object"}}),
+        "logout": _object({"logout": {"type": "object"}}),
+        "token": _object({"token": _TEXT}),
+        "user": _object({"user": {"type": "object"}}),
+        "users": _object({"users": _OBJECTS}),
         "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
         "check": _object({"check": {"type": "object"}}),
     }

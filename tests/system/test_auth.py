@@ -1,0 +1,260 @@
+"""Who you are, over the installed program: a server with accounts, a keyring, a terminal that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from .command import Commands
+from .conftest import PRINTED, SOLUTIONS, Run, Served
+from .terminal import Terminal
+
+SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
+KEYRINGS = Path(__file__).parents[1] / "shells"
+PASSWORD = "canary-passw0rd-of-ada"
+SLOW_PROBLEM = """
+id = 90
+slug = "slow"
+title = "Slow"
+description = "description.md"
+runner = "tap"
+tests = "tests"
+command = ["{python}", "-I", "-S", "run.py"]
+[limits]
+test_seconds = 10
+submission_seconds = 60
+[languages.python]
+source = "a.py"
+template = "a.py"
+run = ["{python}", "{source}"]
+"""
+
+
+@pytest.fixture
+def env(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """No token in a variable; a keyring that works and that all processes share."""
+    del env["SUBCLI_TOKEN"]
+    return {
+        **env,
+        "PYTHONPATH": str(KEYRINGS),
+        "PYTHON_KEYRING_BACKEND": "keyrings.FileKeyring",
+        "SUBCLI_TEST_KEYRING": str(tmp_path / "planted"),
+    }
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    """A problem whose twelve tests take a second each."""
+    problem = tmp_path / "problems" / "slow"
+    (problem / "tests").mkdir(parents=True)
+    (problem / "problem.toml").write_text(SLOW_PROBLEM)
+    (problem / "description.md").write_text("Wait.")
+    (problem / "a.py").write_text("print(1)\n")
+    (problem / "tests" / "run.py").write_text(
+        "import time\nprint('TAP version 14\\n1..12', flush=True)\n"
+        "for n in range(12):\n    time.sleep(1)\n    print(f'ok {n + 1} - second {n + 1}', flush=True)\n"
+    )
+    return problem.parent
+
+
+@pytest.fixture
+def judge(serve: Callable[..., Served], run: Run, tmp_path: Path, problems: Path) -> Served:
+    """A server with accounts and the users ada and bob; access tokens live for five seconds."""
+    for name in ("ada", "bob"):
+        data = ("--data-dir", str(tmp_path / "data0"))
+        added = run("user", "add", name, "--password-stdin", *data, stdin=None, input=PASSWORD)
+        assert added.returncode == 0, added.stderr
+    return serve("--auth", "--access-token-seconds", "5", "--problems", str(problems))
+
+
+async def log_in(command: Commands, judge: Served, user: str, *options: str) -> str:
+    """Log in on a terminal, as a person does; gives back what the screen said."""
+    async with Terminal(command, "auth", "login", "--server", judge.url, "--user", user, *options) as terminal:
+        await terminal.until(lambda text: "Password:" in text)
+        terminal.press(f"{PASSWORD}\r".encode())
+        await terminal.until(lambda text: "Logged in" in terminal.text or "error" in text)
+        if "profile" in terminal.text:
+            terminal.press(b"\r")
+        assert await terminal.end() == 0, terminal.text
+        return terminal.text
+
+
+async def test_login_status_logout(command: Commands, judge: Served, tmp_path: Path) -> None:
+    """A person logs in, sees who they are, hands the token on, and logs out; the password is never shown."""
+    at = ("--server", judge.url)
+    before = await command("auth", "status", *at)
+    assert before.code == 4
+    assert (await command("list", *at)).code == 4
+    said = await log_in(command, judge, "ada")
+    assert "Logged in to" in said
+    assert "as ada" in said
+    assert "test keyring" in said
+    status = await command("auth", "status", "--json", *at)
+    assert status.code == 0
+    SCHEMA.validate(json.loads(status.out))
+    told = json.loads(status.out)["auth"]
+    assert (told["user"], told["source"], told["valid"]) == ("ada", "keyring", True)
+    assert told["expires_at"] > "2026"
+    assert (await command("list", *at)).code == 0
+    token = (await command("auth", "token", *at)).out.strip()
+    PRINTED.clear()  # that command is meant to print it
+    shadowed = await command("auth", "status", "--json", *at, env={"SUBCLI_TOKEN": token})
+    assert json.loads(shadowed.out)["auth"]["source"] == "SUBCLI_TOKEN"
+    assert json.loads(shadowed.out)["auth"]["shadowed_login"] is True
+    assert (await command("auth", "logout", *at)).code == 0
+    assert json.loads((tmp_path / "planted").read_text()) == {}
+    assert (await command("list", *at)).code == 4
+    assert not [text for text in PRINTED if PASSWORD in text or token in text]
+
+
+async def test_watch_outlives_its_token(command: Commands, judge: Served, problems: Path) -> None:
+    """With tokens of five seconds a watch of twelve ends with the verdict, every event once, and no prompt."""
+    await log_in(command, judge, "ada")
+    source = str(problems / "slow" / "a.py")
+    done = await command("submit", source, "--problem", "slow", "--json", "--server", judge.url)
+    assert done.code == 0, done.err
+    assert done.seqs == list(range(1, len(done.seqs) + 1))
+    assert len(done.of("test_result")) == 12
+    assert done.states().count("open") >= 2
+    # Renewing is silent and at once: no backoff, and nobody is told to wait.
+    assert max(line.get("delay_s", 0) for line in done.of("connection")) < 0.5
+    assert done.err == ""
+
+
+async def test_ten_processes_at_once(command: Commands, judge: Served) -> None:
+    """Ten processes whose access token has expired at the same moment all go on, and so does the next one."""
+    await log_in(command, judge, "ada")
+    await asyncio.sleep(6)
+    at = ("--server", judge.url)
+    ended = await asyncio.gather(*(command("list", "--json", *at) for _ in range(10)))
+    assert [done.code for done in ended] == [0] * 10, [done.err + done.out for done in ended if done.code]
+    assert (await command("auth", "status", *at)).code == 0
+
+
+async def test_foreign_is_absent(command: Commands, judge: Served, run: Run) -> None:
+    """B sees of A's submission exactly what is seen of one that does not exist."""
+    at = ("--server", judge.url)
+    await log_in(command, judge, "ada")
+    mine = await command("submit", str(SOLUTIONS / "broken.py"), "--problem", "leader-election", "-q", *at)
+    assert (mine.code, mine.out) == (1, "build_failed\n")
+    await log_in(command, judge, "bob")
+    for words in (["status"], ["watch"]):
+        foreign, absent = [await command(*words, number, "--json", *at) for number in ("1", "999")]
+        assert foreign.code == absent.code == 5
+        assert foreign.last["error"] == {**absent.last["error"], "message": foreign.last["error"]["message"]}
+        assert foreign.last["error"]["message"].replace("1", "999") == absent.last["error"]["message"]
+    assert json.loads((await command("list", "--json", *at)).out)["submissions"] == []
+
+
+async def test_wrong_password(command: Commands, judge: Served, tmp_path: Path) -> None:
+    """A wrong password is exit 4 and leaves nothing behind."""
+    async with Terminal(command, "auth", "login", "--server", judge.url, "--user", "ada") as terminal:
+        await terminal.until(lambda text: "Password:" in text)
+        terminal.press(b"wrong\r")
+        assert await terminal.end() == 4
+        assert "Not logged in" in terminal.text
+        assert "wrong" not in terminal.text.replace("wrong password", "").replace("is wrong", "")
+    assert not (tmp_path / "home/.config/subcli/logins.json").exists()
+
+
+async def test_ctrl_c_at_the_password(command: Commands, judge: Served) -> None:
+    """Ctrl-C at the password ends at once, and the terminal echoes again."""
+    async with Terminal(command, "auth", "login", "--server", judge.url, "--user", "ada") as terminal:
+        await terminal.until(lambda text: "Password:" in text)
+        began = time.monotonic()
+        terminal.press(b"\x03")
+        assert await terminal.end() == 130
+        assert time.monotonic() - began < 2
+        assert terminal.after == terminal.before
+
+
+async def test_prompt_in_the_middle_of_a_watch(
+    command: Commands, judge: Served, problems: Path, tmp_path: Path
+) -> None:
+    """A login that was ended elsewhere is asked for once; the screen steps aside, the watch goes on."""
+    await log_in(command, judge, "ada")
+    source = str(problems / "slow" / "a.py")
+    async with Terminal(command, "submit", source, "--problem", "slow", "--server", judge.url) as terminal:
+        await terminal.until(lambda text: "second 1" in text)
+        # As if another machine had logged this login out: the refresh token is no good any more.
+        planted = json.loads((tmp_path / "planted").read_text())
+        [name] = planted
+        entry = json.loads(planted[name])
+        (tmp_path / "planted").write_text(json.dumps({name: json.dumps({**entry, "refresh": "no-longer-good"})}))
+        await terminal.until(lambda text: "User:" in text)
+        terminal.press(b"ada\r")
+        await terminal.until(lambda text: "Password:" in text)
+        terminal.press(f"{PASSWORD}\r".encode())
+        assert await terminal.end() == 0, terminal.text
+        assert "12 of 12" in terminal.text
+    assert PASSWORD not in terminal.raw.decode(errors="replace")
+
+
+async def test_nobody_to_ask(command: Commands, judge: Served) -> None:
+    """Without a terminal, or with --no-input, the end is exit 4 and the command to type."""
+    refused = await command("watch", "1", "--server", judge.url, "--json")
+    assert refused.code == 4
+    assert f"subcli auth login --server {judge.url}" in refused.last["error"]["hint"]
+    async with Terminal(command, "list", "--no-input", "--server", judge.url) as terminal:
+        assert await terminal.end() == 4
+        assert "subcli auth login" in terminal.text
+
+
+async def test_insecure_storage_and_token_login(command: Commands, judge: Served, tmp_path: Path, run: Run) -> None:
+    """`--insecure-storage` keeps the login in a 0600 file; `--with-token` takes a token and verifies it first."""
+    at = ("--server", judge.url)
+    said = await log_in(command, judge, "ada", "--insecure-storage")
+    file = tmp_path / "home/.config/subcli/credentials.json"
+    assert str(file) in said.replace("\n", "")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "planted").exists()
+    token = (await command("auth", "token", *at)).out.strip()
+    PRINTED.clear()
+    await command("auth", "logout", *at)
+    forged = run("auth", "login", "--with-token", *at, stdin=None, input=f"{token}x\n")
+    assert forged.returncode == 4
+    ended = run("auth", "login", "--with-token", *at, stdin=None, input="two words\n")
+    assert ended.returncode == 2
+    file.unlink()
+
+
+def test_user_commands(run: Run, tmp_path: Path) -> None:
+    """Users are added, listed and removed; a name is taken once, and a password is never an argument."""
+    data = ("--data-dir", str(tmp_path / "data"))
+    assert run("user", "add", "ada", "--password-stdin", *data, stdin=None, input=PASSWORD).returncode == 0
+    again = run("user", "add", "ada", "--password-stdin", *data, stdin=None, input=PASSWORD)
+    assert again.returncode == 2
+    assert "ada" in again.stderr
+    assert "ada" in run("user", "list", *data).stdout
+    assert run("user", "remove", "ada", *data).returncode == 0
+    assert "ada" not in run("user", "list", *data).stdout
+    assert run("user", "remove", "ada", *data).returncode == 5
+
+
+@pytest.mark.parametrize(
+    "backend", ["keyrings.HangingKeyring", "keyring.backends.fail.Keyring", "keyring.backends.null.Keyring"]
+)
+async def test_keyring_of_no_use(command: Commands, backend: str) -> None:
+    """A keyring that cannot be used is found out before anything is asked, with its cure, in bounded time."""
+    done = await command(
+        "auth", "login", "--server", "http://127.0.0.1:9", env={"PYTHON_KEYRING_BACKEND": backend}, limit=50
+    )
+    assert done.code == 4
+    assert "keyring" in done.err
+    assert "--insecure-storage" in done.err
+    assert done.took < 45
+
+
+def test_no_token_in_the_process_list(judge: Served, run: Run, env: dict[str, str]) -> None:
+    """No command takes a token or a password as an argument, so none can stand in the process list."""
+    for words in (["auth", "login"], ["submit"], ["watch"], ["user", "add"], ["serve"]):
+        text = run(*words, "--help").stdout
+        assert "--password " not in text
+        assert "--token " not in text
