@@ -135,7 +135,7 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
-    @router.post("/logout", responses=says(401, 422))
+    @router.post("/logout", responses=says(400, 401, 413, 422))
     async def logout(bearer: _Bearer, given: models.Logout | None = None) -> models.LoggedOut:
         """End the session: of the access token, or of the refresh token in the body where that has expired."""
         if given is not None and given.refresh_token is not None:

@@ -85,7 +85,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
 
-    @router.post("/submissions", status_code=201, responses=says(401, 404, 413, 422))
+    @router.post("/submissions", status_code=201, responses=says(400, 401, 404, 413, 422))
     async def submit(
         new: models.NewSubmission,
         request: Request,
@@ -111,7 +111,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             services.queue.put(snapshot.id)
         return _submission(snapshot, request)
 
-    @router.get("/submissions", responses=says(401, 404))
+    @router.get("/submissions", responses=says(401, 404, 422))
     async def list_submissions(
         request: Request,
         identity: Annotated[Identity, Depends(current)],
@@ -136,18 +136,18 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
-    @router.get("/submissions/{submission_id}", responses=says(401, 404))
+    @router.get("/submissions/{submission_id}", responses=says(401, 404, 422))
     async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
         """One submission as it is now."""
         return _submission(found, request)
 
-    @router.get("/submissions/{submission_id}/tests", responses=says(401, 404))
+    @router.get("/submissions/{submission_id}/tests", responses=says(401, 404, 422))
     async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestList:
         """The last result of each test."""
         rows = last_results(await store.run(store.results, found.id))
         return models.TestList(submission_id=found.id, tests=[models.TestRow(**row) for row in rows])
 
-    @router.get("/submissions/{submission_id}/events", responses=says(401, 404))
+    @router.get("/submissions/{submission_id}/events", responses=says(401, 404, 422))
     async def list_events(
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
     ) -> models.EventPage:
@@ -160,7 +160,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             last_seq=page.records[-1].seq if page.records else after_seq,
         )
 
-    @router.post("/submissions/{submission_id}/cancel", responses=says(401, 404, 409))
+    @router.post("/submissions/{submission_id}/cancel", responses=says(401, 404, 409, 422))
     async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
         """Stop judging; the verdict is `cancelled`."""
         try:
@@ -173,7 +173,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     if (authority := services.authority) is None:
         return
 
-    @router.post("/submissions/{submission_id}/watch-token", responses=says(401, 404))
+    @router.post("/submissions/{submission_id}/watch-token", responses=says(401, 404, 422))
     async def make_watch_token(
         found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
     ) -> models.WatchToken:
