@@ -12,7 +12,7 @@ import contextlib
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
@@ -167,11 +167,17 @@ async def open_socket(
     secrets = [secret for secret in (token, query_token) if secret]
     parts = urlsplit(url)
     options: dict[str, Any] = {"ssl": ssl_context} if parts.scheme == "wss" and ssl_context is not None else {}
+    made: list[_Connection] = []
+
+    def make(*args: Any, **given: Any) -> _Connection:
+        made.append(_Connection(*args, **given))
+        return made[-1]
+
     try:
         connection = await _Handshake(
             full,
             additional_headers=headers,
-            create_connection=_Connection,
+            create_connection=cast(type[_Connection], make),
             compression=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S,
@@ -193,8 +199,8 @@ async def open_socket(
     except InvalidHandshake:
         raise Gone(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
     except (OSError, EOFError) as error:
-        reached = isinstance(error, ConnectionResetError | EOFError)
-        raise Gone(Lost(unreached(error, parts.netloc), reached)) from None
+        # A connection is made when TCP has one: whatever happened then, somebody was there.
+        raise Gone(Lost(unreached(error, parts.netloc), reached=bool(made))) from None
     except (InvalidURI, ValueError):
         # Our own address was checked before; what is left are a proxy's and a redirect's.
         raise Gone(unusable_proxy()) from None

@@ -14,35 +14,38 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.judgement import BrokenPromise, play
+from tests.simulation.server import Server
+from tests.simulation.wire import WireServer
 
 CHUNK = 500
 
 
-def broken_in(first: int, count: int) -> list[str]:
+def broken_in(first: int, count: int, over: type[Server]) -> list[str]:
     """What was broken in the schedules of so many seeds."""
     found = []
     for seed in range(first, first + count):
         try:
-            play(seed)
+            play(seed, over=over)
         except BrokenPromise as error:
             found.append(str(error))
     return found
 
 
-def aloud(seed: int) -> int:
+def aloud(seed: int, over: type[Server]) -> int:
     logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s", stream=sys.stdout)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    course = play(seed)
+    course = play(seed, over=over)
     print(f"seed {seed}: {course.watch.verdict or course.error or 'interrupted'} at {course.ended_at:.1f} s")
     return 0
 
 
-def soak(first: int, count: int) -> int:
+def soak(first: int, count: int, over: type[Server]) -> int:
     began = time.monotonic()
     starts = range(first, first + count, CHUNK)
     broken = done = 0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(broken_in, starts, [min(CHUNK, first + count - start) for start in starts]):
+        counts = [min(CHUNK, first + count - start) for start in starts]
+        for found in pool.map(broken_in, starts, counts, [over] * len(starts)):
             done += CHUNK
             broken += len(found)
             print(*found, sep="\n", end="\n" if found else "", flush=True)
@@ -57,8 +60,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--from", type=int, default=0, dest="first")
+    parser.add_argument("--wire", action="store_const", const=WireServer, default=Server, dest="over")
     options = parser.parse_args()
-    return soak(options.first, options.count) if options.seed is None else aloud(options.seed)
+    if options.seed is None:
+        return soak(options.first, options.count, options.over)
+    return aloud(options.seed, options.over)
 
 
 if __name__ == "__main__":

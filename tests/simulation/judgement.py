@@ -38,14 +38,17 @@ class Course:
     ended_at: float = 0.0
 
 
-def play(seed: int) -> Course:
+def play(seed: int, *, over: type[Server] = Server) -> Course:
     """Play the schedule of a seed and judge it.
+
+    Args:
+        over: the server as a model, or over wires, byte by byte (:class:`tests.simulation.wire.WireServer`).
 
     Raises:
         BrokenPromise: with what was broken, and the command that plays it again.
     """
     world = make(seed)
-    server = Server(world)
+    server = over(world)
     course = Course(Watch(SUBMISSION, after_seq=world.after_seq if world.kind is Kind.RESUMING else 0))
     try:
         run(_follow(world, server, course), began=BEGAN)
@@ -53,7 +56,8 @@ def play(seed: int) -> Course:
     except Exception as error:
         said = str(error) if isinstance(error, AssertionError) else repr(error)
         raise BrokenPromise(
-            f"seed {seed} ({world.kind.name}): {said}\n  again: python -m tests.simulation --seed {seed}"
+            f"seed {seed} ({world.kind.name}): {said}\n"
+            f"  again: python -m tests.simulation --seed {seed}{'' if over is Server else ' --wire'}"
         ) from error
     return course
 
@@ -110,7 +114,9 @@ def judge(world: World, server: Server, course: Course) -> None:
     _no_storm(server)
     _nothing_left_open(server)
     _silence_was_noticed(world, server)
-    _socket_given_up_for_a_reason(world, server, course)
+    if type(server) is Server:
+        # A wire that breaks in a handshake leaves nobody to count it.
+        _socket_given_up_for_a_reason(world, server, course)
     _statuses_only_advance(course)
     if course.interrupted:
         return
@@ -137,7 +143,7 @@ def _it_ended_well(world: World, server: Server, course: Course) -> None:
     reasons: dict[type[SubcliError], bool] = {
         NotFoundError: bool(seen.not_found),
         AuthError: server.login.failed or seen.refusals >= 2,
-        RateLimitedError: bool(seen.limits) and len(seen.troubles) + seen.rest_failures > world.max_attempts,
+        RateLimitedError: bool(seen.limits) and len(seen.dials) + seen.rest_failures > world.max_attempts,
         ServerError: seen.fatal
         or _no_results(world)
         or bool(seen.not_found)

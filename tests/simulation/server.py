@@ -246,12 +246,12 @@ class ModelSocket:
         self._opened_at = now()
         self._after_seq = after_seq
         self._heard_at = now()
-        self._said_at = now()
+        self.said_at = now()
         self._pong_at = NEVER
-        self._frozen_at = NEVER
-        self._takes_nothing = False
+        self.frozen_at = NEVER
+        self.takes_nothing = False
         self.gone = False
-        self._script = self._frames()
+        self.script = self._frames()
         self._next: tuple[float, Any] | None = None
 
     # -- what the client calls --------------------------------------------------------------------
@@ -264,9 +264,9 @@ class ModelSocket:
         while True:
             assert not self.gone, "reading a socket that is gone"
             if self._next is None:
-                self._next = next(self._script)
+                self._next = next(self.script)
             due, what = self._next
-            cut_at, code = self._cut()
+            cut_at, code = self.cut()
             if min(due, cut_at) > now():
                 # Never longer than a while: the other side may have said something meanwhile.
                 await asyncio.sleep(min(due - now(), cut_at - now(), 60.0))
@@ -289,14 +289,14 @@ class ModelSocket:
 
     async def ping(self) -> None:
         await self._said()
-        if now() < self._frozen_at:
+        if now() < self.frozen_at:
             self._pong_at = now() + max(self._world.latency_s, 1e-6)
 
     async def _said(self) -> None:
         assert not self.gone, "writing to a socket that is gone"
-        if self._takes_nothing:
+        if self.takes_nothing:
             await asyncio.sleep(1e6)
-        self._said_at = now()
+        self.said_at = now()
         await asyncio.sleep(0)
 
     async def close(self) -> None:
@@ -304,8 +304,8 @@ class ModelSocket:
         self.abort()
 
     def abort(self) -> None:
-        if not self.gone and self._frozen_at <= now():
-            self._witness.worst_freeze_s = max(self._witness.worst_freeze_s, now() - self._frozen_at)
+        if not self.gone and self.frozen_at <= now():
+            self._witness.worst_freeze_s = max(self._witness.worst_freeze_s, now() - self.frozen_at)
             self._witness.trouble("counted")
         elif not self.gone:
             self._witness.trouble("perhaps")
@@ -313,19 +313,23 @@ class ModelSocket:
 
     # -- what befalls it --------------------------------------------------------------------------
 
-    def _cut(self) -> tuple[float, int]:
+    def cut(self) -> tuple[float, int]:
         """When and how the server ends this socket, whatever it was about to say; of a frozen one nobody hears."""
-        if self._frozen_at <= now():
+        if self.frozen_at <= now():
             return NEVER, 1006
         cuts = [(began, code) for began, _, code in self._world.outages if began >= self._opened_at]
-        cuts.append((self._said_at + IDLE_S, 1001))
+        cuts.append((self.said_at + IDLE_S, 1001))
         if self._opened_at < self._world.lost_at:
             cuts.append((self._world.lost_at, 1006))
         return min(cuts)
 
     def _close(self, code: int) -> Gone:
+        return Gone(Closed(code, "", self.account(code)))
+
+    def account(self, code: int) -> float | None:
+        """Note how this socket ended, and draw how long the client is told to wait."""
         witness, rng = self._witness, self._server.rng
-        if now() >= self._said_at + IDLE_S:
+        if now() >= self.said_at + IDLE_S:
             witness.idle_closes += 1
         told = None
         kind = "counted"
@@ -344,7 +348,7 @@ class ModelSocket:
             witness.fatal = True
         witness.trouble(kind)
         self.gone = True
-        return Gone(Closed(code, "", told))
+        return told
 
     def _frames(self) -> Iterator[tuple[float, Any]]:
         """(when it is due, what it is): an event, a text or bytes, or the code of a close."""
@@ -417,14 +421,14 @@ class ModelSocket:
         if isinstance(way, int):
             yield now() + rng.choice((0.0, 0.0, 1.0, 50.0)) * rng.random(), way
         elif way == "freeze":
-            self._frozen_at = now()
+            self.frozen_at = now()
             yield NEVER, 1006
         elif way == "mute":
             # Answers pings and tells nothing any more, until it is cut.
             yield now() + 100.0 * rng.random(), 1006
         elif way == "deaf":
-            self._takes_nothing = True
-            self._frozen_at = now()
+            self.takes_nothing = True
+            self.frozen_at = now()
             yield now(), "ping"
             yield NEVER, 1006
         else:

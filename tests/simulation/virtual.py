@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
 ITERATIONS_MAX = 200_000
@@ -14,8 +14,17 @@ class StuckError(AssertionError):
     """Nobody waits for time to pass, or nobody waits at all: it would never end."""
 
 
+Connector: TypeAlias = Callable[[Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]]
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop without sockets. Its selector is the clock: to wait for a second is to be a second later."""
+    """An event loop without sockets. Its selector is the clock: to wait for a second is to be a second later.
+
+    Attributes:
+        connector: who answers ``create_connection``.
+    """
+
+    connector: Connector
 
     def __init__(self, began: float = 0.0) -> None:
         super().__init__()
@@ -24,7 +33,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._clock_resolution = 1e-6
         self._iterations = 0
         self._selector = self
-        self.set_exception_handler(_raise)
+        self.failures: list[BaseException] = []
+        self.set_exception_handler(_note)
 
     def time(self) -> float:
         return self._now
@@ -38,6 +48,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now += timeout
         return []
 
+    async def create_connection(
+        self, protocol_factory: Callable[[], asyncio.Protocol], *args: Any, **options: Any
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        return await self.connector(protocol_factory)
+
     def _process_events(self, events: list[Any]) -> None:
         return
 
@@ -45,8 +60,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return
 
 
-def _raise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    raise context.get("exception") or AssertionError(context["message"])
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    assert isinstance(loop, VirtualLoop)
+    loop.failures.append(context.get("exception") or AssertionError(context["message"]))
 
 
 def run(main: Coroutine[Any, Any, T], *, began: float = 0.0) -> T:
@@ -67,6 +83,8 @@ def run(main: Coroutine[Any, Any, T], *, began: float = 0.0) -> T:
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         unfinished = [task for task in left if not task.cancelled()]
         assert not unfinished, f"left running: {unfinished}"
+        for failure in loop.failures:
+            raise failure
         return result
     finally:
         asyncio.set_event_loop(None)
