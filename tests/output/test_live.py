@@ -363,3 +363,23 @@ def test_an_analysis_is_shortened_to_fit() -> None:
         text = tty.text()
         assert "AssertionError: two leaders in term 3" in text
         assert "x · node.py:48" in text
+
+
+def test_the_same_fault_of_several_is_said_once() -> None:
+    """Six submissions that nobody answers for: one block with all ids and one command for all of them."""
+    from subcli.errors import NetworkError
+    from subcli.output.summary_several import faults
+    from subcli.output.view import Ending
+
+    def ending(number: int, message: str) -> Ending:
+        error = NetworkError(message, hint="is it there?")
+        return Ending(submission_id=number, exit_code=6, error=error, options=" --server http://h")
+
+    told = [(ending(number, "nobody answers"), None) for number in (1, 2, 3)]
+    found = faults([*told, (ending(4, "something else"), None)], 78)
+    lines = ["".join(text for text, _ in line.pieces) for line in found]
+    text = "\n".join(lines)
+    assert text.count("nobody answers") == 1
+    assert "#1 #2 #3" in text
+    assert "subcli watch 1 2 3 --server http://h" in text
+    assert "subcli watch 4 --server http://h" in text

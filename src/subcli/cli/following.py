@@ -47,7 +47,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def command(self, name: str, submission_id: int) -> str:
         """A command line that will reach the same submission."""
-        return f"subcli {name} {submission_id}" + (f" --server {self.server}" if self.server else "")
+        return f"subcli {name} {submission_id}{self.for_server}"
+
+    @property
+    def for_server(self) -> str:
+        """What a command line needs to reach the same server."""
+        return f" --server {self.server}" if self.server else ""
 
     def left(self) -> float | None:
         """Seconds left of ``timeout``."""
@@ -192,14 +197,19 @@ class _Following:
         submission_id, verdict = session.watch.submission_id, session.watch.verdict
         if verdict is not None:
             code = exits.of_verdict(verdict.final_status)
-            follow_up = self._options.follow_up or self._options.command("status", submission_id)
-            ending = Ending(submission_id=submission_id, exit_code=code, verdict=verdict, follow_up=follow_up)
+            ending = Ending(
+                submission_id=submission_id,
+                exit_code=code,
+                verdict=verdict,
+                follow_up=self._options.follow_up,
+                options=self._options.for_server,
+            )
         else:
             error = error or ServerError(
                 "The stream ended without a verdict.", hint=_take_up_again(self._options, session)
             )
             code = exits.of_error(error) if exit_code is None else exit_code
-            ending = Ending(submission_id=submission_id, exit_code=code, error=error)
+            ending = Ending(submission_id=submission_id, exit_code=code, error=error, options=self._options.for_server)
         self.endings[submission_id] = ending
         self._view.end(ending)
         self._view.flush()

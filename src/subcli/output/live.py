@@ -15,7 +15,7 @@ from subcli.output import frame, overview, parts, summary, summary_several
 from subcli.output.lines import Block, Line
 from subcli.output.region import Region
 from subcli.output.view import Ending, Shown, Source
-from subcli.submission import Connection, Submission
+from subcli.submission import Connection
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
@@ -142,11 +142,10 @@ class LiveView:
         told = self._told(shots, width)
         if told:
             self._out.print(Block([*self._above, *parts.indented(told), Line()]))
-        for shot in shots:
-            if shot.ending is not None:
-                self._fault(shot.ending, shot.picture, width)
-        for ending in self._faults:
-            self._fault(ending, None, width)
+        ended = [(shot.ending, shot.picture) for shot in shots if shot.ending is not None]
+        faults = summary_several.faults([*ended, *((ending, None) for ending in self._faults)], width)
+        if faults:
+            self._err.print(Block([*parts.indented(faults), Line()]))
 
     def _told(self, shots: Sequence[frame.Shot], width: int) -> list[Line]:
         """What is data: verdicts, and what was seen where there is none."""
@@ -157,8 +156,3 @@ class LiveView:
                 return summary.final(shot.picture, shot.ending.verdict, width, shot.ending.next_command)
             return summary.so_far(shot.picture, width)
         return []
-
-    def _fault(self, ending: Ending, picture: Submission | None, width: int) -> None:
-        lines = summary.fault(ending, picture, width, badge=True)
-        if lines:
-            self._err.print(Block([*parts.indented(lines), Line()]))

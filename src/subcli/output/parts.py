@@ -136,7 +136,7 @@ def stage_facts(update: StatusUpdate, cells: int) -> list[str]:
     if update.total_tests is not None and update.total_tests > 0:
         facts.append(words.tests(update.total_tests))
     if update.detail:
-        facts.append(clip(update.detail, cells))
+        facts.append(clip(update.detail.strip().split("\n")[0], cells))
     return facts
 
 

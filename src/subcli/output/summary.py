@@ -178,8 +178,15 @@ def so_far(picture: Submission, width: int) -> list[Line]:
     return [*lines, told.put(f" of {words.number(total)}" if total else "", QUIET)]
 
 
-def fault(ending: Ending, picture: Submission | None, width: int, *, badge: bool = False) -> list[Line]:
-    """Why there is no verdict, and how to go on."""
+def fault(
+    ending: Ending,
+    picture: Submission | None,
+    width: int,
+    *,
+    badge: bool = False,
+    ids: Sequence[int | None] = (),
+) -> list[Line]:
+    """Why there is no verdict, and how to go on. ``ids``: of all submissions that it befell alike."""
     error = ending.error
     if error is None:
         return []
@@ -187,10 +194,16 @@ def fault(ending: Ending, picture: Submission | None, width: int, *, badge: bool
     heading = parts.badge(mark) if badge else Line(f"{mark.glyph} {mark.word}", mark.style)
     if picture is not None:
         heading.put("  ").join(parts.title(picture, width - heading.cells - 2, strong=False))
+    several = [number for number in ids if number is not None]
+    if several:
+        heading.put("  ").put(clip(" ".join(f"#{number}" for number in several), width - heading.cells - 2))
     lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, 12)], 2)]
-    lines += parts.indented([Line(part, QUIET) for part in wrap(error.hint, width - 2, 12) if part], 2)
-    if ending.submission_id is not None and error.kind not in _NEVER_TO_BE_RESUMED:
-        command = f"subcli watch {ending.submission_id}"
+    if len(several) < 2 or "`subcli watch " not in error.hint:
+        # The hint of one submission would name only that one.
+        lines += parts.indented([Line(part, QUIET) for part in wrap(error.hint, width - 2, 12) if part], 2)
+    numbers = several or [number for number in (ending.submission_id,) if number is not None]
+    if numbers and error.kind not in _NEVER_TO_BE_RESUMED:
+        command = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
         if command not in error.hint:
             lines.append(Line("  ").join(next_commands([command])))
     return lines

@@ -35,6 +35,24 @@ def final(shots: Sequence[Shot], width: int) -> list[Line]:
     return lines
 
 
+def faults(ended: Sequence[tuple[Ending, Submission | None]], width: int) -> list[Line]:
+    """Why there is no verdict, said once for all submissions that it befell alike, and how to go on with them."""
+    alike: dict[tuple[str, str], list[tuple[Ending, Submission | None]]] = {}
+    for ending, picture in ended:
+        if ending.error is not None:
+            alike.setdefault((ending.error.kind, ending.error.message), []).append((ending, picture))
+    lines: list[Line] = []
+    for group in alike.values():
+        ending, picture = group[0]
+        if len(group) == 1:
+            told = summary.fault(ending, picture, width, badge=True)
+        else:
+            ids = [ending.submission_id for ending, _ in group]
+            told = summary.fault(ending, None, width, badge=True, ids=ids)
+        lines += [*([Line()] if lines else []), *told]
+    return lines
+
+
 def _why(picture: Submission, ending: Ending, width: int) -> list[Line]:
     if ending.verdict is not None:
         return summary.failures(picture, width)

@@ -33,6 +33,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         submission_id: ``None`` where there never was one.
         follow_up: command to type after a verdict other than passed; ``None``: `subcli status ID`.
+        options: what every suggested command needs to reach the same server, with a space before it.
     """
 
     submission_id: int | None
@@ -40,11 +41,12 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Complete | None = None
     error: SubcliError | None = None
     follow_up: str | None = None
+    options: str = ""
 
     @property
     def next_command(self) -> str:
         """What to type now to see more."""
-        return self.follow_up or f"subcli status {self.submission_id}"
+        return self.follow_up or f"subcli status {self.submission_id}{self.options}"
 
 
 class View(Protocol):
