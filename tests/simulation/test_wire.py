@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.simulation.judgement import play
 from tests.simulation.wire import WireServer
 
