@@ -26,7 +26,7 @@ def test_it_is_made_and_kept(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_at_once(tmp_path: Path) -> None:
-    """Six processes that find no key end up with one."""
+    """Four processes that find no key end up with one."""
     program = (
         "import sys; from pathlib import Path; from subcli.server.keys import signing_key; print(flush=True);"
         "sys.stdin.read(); print(signing_key(Path(sys.argv[1]), None).decode())"
@@ -35,7 +35,7 @@ def test_processes_that_start_at_once(tmp_path: Path) -> None:
         subprocess.Popen(
             [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for _ in range(6)
+        for _ in range(4)
     ]
     for process in processes:
         assert process.stdout is not None

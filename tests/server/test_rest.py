@@ -222,7 +222,7 @@ async def test_events_in_pages(live: Any) -> None:
 async def test_a_submission_that_is_not_there(live: Any, subtests: pytest.Subtests) -> None:
     """404 with a sentence, on every path."""
     for tail in ("", "/tests", "/events", "/cancel"):
-        for name in ("999", "0", "-5", "9" * 30):
+        for name in ("999", "0", "-5", "9" * 30, "-" + "9" * 30):
             with subtests.test(name, tail=tail):
                 method = live.http.post if tail == "/cancel" else live.http.get
                 response = await method(f"/api/submissions/{name}{tail}")

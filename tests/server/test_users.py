@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -164,23 +163,28 @@ def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], seco
     assert PASSWORD.encode() not in seen
 
 
-def refused(env: dict[str, str], tmp_path: Path, *args: str, **more: str) -> Any:
-    done = subprocess.run(
-        [*SUBCLI, "serve", "--json", "--port", "0", "--data-dir", str(tmp_path / "data"), *args],
-        env={**env, **more},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 2
-    return json.loads(done.stdout)["error"]
-
-
-def test_serving_that_is_refused(env: dict[str, str], tmp_path: Path) -> None:
-    """A short key, an origin that is none, another host without --auth."""
-    assert "32" in refused(env, tmp_path, "--auth", SUBCLI_SECRET_KEY="short and bad")["message"]
-    assert "origin" in refused(env, tmp_path, "--allow-origin", "*")["message"]
-    assert "--auth" in refused(env, tmp_path, "--host", "0.0.0.0")["hint"]
+@pytest.mark.parametrize(
+    ("args", "key", "words"),
+    [
+        (("--auth",), "short and bad", "32"),
+        (("--allow-origin", "*"), "", "origin"),
+        (("--host", "0.0.0.0"), "", "--auth"),
+    ],
+)
+def test_serving_that_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    args: tuple[str, ...],
+    key: str,
+    words: str,
+) -> None:
+    """A short key, an origin that is none, another host without --auth: exit 2 with what to do."""
+    monkeypatch.setenv("SUBCLI_SECRET_KEY", key)
+    assert run(["serve", "--json", "--port", "0", "--data-dir", str(tmp_path), *args]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert words in error["message"] + error["hint"]
+    assert not key or key not in str(error)
 
 
 def test_other_hosts_and_a_key_of_ones_own(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     async def find(submission_id: int, identity: Annotated[Identity, Depends(current)]) -> Snapshot:
         """The submission, if it is the one's who asks: nobody else can tell that it exists."""
-        if submission_id > _BIGGEST:
+        if not 0 < submission_id <= _BIGGEST:
             _refuse_unknown(submission_id)
         try:
             return await store.run(store.snapshot, submission_id, identity.user_id)
