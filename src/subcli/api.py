@@ -18,7 +18,8 @@ import httpx
 import msgspec
 
 from subcli.auth import Authenticator
-from subcli.bodies import Json, as_list, as_object, sentence
+from subcli.bodies import Info as Info
+from subcli.bodies import Json, as_info, as_list, as_object, as_token, sentence
 from subcli.errors import NetworkError, SubcliError, unauthorized
 from subcli.happened import AskedInVain, Blocked
 from subcli.network import proxy_wants_credentials, redirect_target, retry_after, unreached, untrusted
@@ -30,6 +31,9 @@ T = TypeVar("T")
 EVENTS_PAGE: Final = 1000
 REDIRECTS_MAX: Final = 3
 REASON_MAX: Final = 500
+
+BAD_REDIRECT: Final = 310
+"""Stands for the status of an answer that redirects without end, or to no address."""
 
 REQUEST_S: Final = 30.0
 """One request takes no longer, however slowly its answer drips."""
@@ -55,20 +59,6 @@ class RequestFailed(Exception):
     def __init__(self, happened: AskedInVain | Blocked) -> None:
         super().__init__(happened)
         self.happened = happened
-
-
-class Info(msgspec.Struct, frozen=True):
-    """What a server says of itself; empty for one that has no ``/info``."""
-
-    name: str = ""
-    version: str = ""
-    demo: bool = False
-    features: frozenset[str] = frozenset()
-
-    @property
-    def resume(self) -> bool:
-        """Whether the server numbers its events and replays them."""
-        return "resume" in self.features
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -123,7 +113,7 @@ class Api:
         """
         if self._info is None:
             try:
-                self._info = await self.ask("GET", "/info", shape=_info)
+                self._info = await self.ask("GET", "/info", shape=as_info)
             except RequestFailed as failed:
                 if not _has_no_info(failed.happened):
                     raise
@@ -198,7 +188,7 @@ class Api:
 
     async def watch_token(self, submission_id: int) -> Secret:
         """A token for one socket of this submission, good for a minute (contract, section 6)."""
-        return await self.ask("POST", f"/submissions/{submission_id}/watch-token", shape=_token)
+        return await self.ask("POST", f"/submissions/{submission_id}/watch-token", shape=as_token)
 
     async def me(self) -> Json:
         """Who the token belongs to."""
@@ -307,7 +297,7 @@ class Api:
             if target is None:
                 raise RequestFailed(AskedInVain(answer.status, "a redirect that leaves the server is not followed"))
             url = target
-        raise RequestFailed(AskedInVain(310, "too many redirects"))
+        raise RequestFailed(AskedInVain(BAD_REDIRECT, "too many redirects"))
 
     async def _send(self, method: str, url: str, **options: Any) -> _Answer:
         token = self._authenticator.token()
@@ -337,6 +327,9 @@ class Api:
 
     def _unanswered(self, error: Exception, url: str) -> AskedInVain | Blocked:
         """What it means that httpx raised this."""
+        if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
+            # httpx reads a Location whether or not it is to follow it. Our own address was checked before.
+            return AskedInVain(BAD_REDIRECT, "a redirect that leads nowhere")
         address = httpx.URL(url).netloc.decode()
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
@@ -396,23 +389,3 @@ def _has_no_info(happened: AskedInVain | Blocked) -> bool:
     if isinstance(happened, Blocked) or happened.status is None:
         return False
     return (happened.status < 500 and happened.status not in (401, 429)) or happened.status == 501
-
-
-def _info(answer: Any) -> Info:
-    if not isinstance(answer, dict):
-        return Info()
-    features = answer.get("features")
-    return Info(
-        name=str(answer.get("name", "")),
-        version=str(answer.get("version", "")),
-        demo=answer.get("demo") is True,
-        features=frozenset(str(feature) for feature in features) if isinstance(features, list) else frozenset(),
-    )
-
-
-def _token(body: Any) -> Secret:
-    found = [body.get(name) for name in ("token", "watch_token", "access_token")] if isinstance(body, dict) else []
-    for value in found:
-        if isinstance(value, str) and value:
-            return Secret(value)
-    raise ValueError("no token in the answer")

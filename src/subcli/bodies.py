@@ -8,7 +8,25 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+import msgspec
+
+from subcli.secret import Secret
+
 Json: TypeAlias = dict[str, Any]
+
+
+class Info(msgspec.Struct, frozen=True):
+    """What a server says of itself; empty for one that has no ``/info``."""
+
+    name: str = ""
+    version: str = ""
+    demo: bool = False
+    features: frozenset[str] = frozenset()
+
+    @property
+    def resume(self) -> bool:
+        """Whether the server numbers its events and replays them."""
+        return "resume" in self.features
 
 
 def as_object(body: Any) -> Json:
@@ -39,3 +57,25 @@ def sentence(body: Any) -> str:
     if isinstance(detail, dict) and isinstance(detail.get("message"), str):
         return str(detail["message"])
     return ""
+
+
+def as_info(answer: Any) -> Info:
+    """What ``GET /info`` says; features that are no list are none."""
+    if not isinstance(answer, dict):
+        return Info()
+    features = answer.get("features")
+    return Info(
+        name=str(answer.get("name", "")),
+        version=str(answer.get("version", "")),
+        demo=answer.get("demo") is True,
+        features=frozenset(str(feature) for feature in features) if isinstance(features, list) else frozenset(),
+    )
+
+
+def as_token(body: Any) -> Secret:
+    """A token, by whichever name the server gives it."""
+    found = [body.get(name) for name in ("token", "watch_token", "access_token")] if isinstance(body, dict) else []
+    for value in found:
+        if isinstance(value, str) and value:
+            return Secret(value)
+    raise ValueError("no token in the answer")

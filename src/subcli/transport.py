@@ -28,6 +28,7 @@ from websockets.exceptions import (
     ProxyError,
 )
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from subcli.happened import Blocked, Closed, Lost, Refused
 from subcli.network import (
@@ -59,13 +60,20 @@ class Gone(Exception):
 
 
 class _Connection(ClientConnection):
-    """Notes when the last byte came: any byte counts as a sign of life."""
+    """Notes when the last byte came, since any byte counts as a sign of life; and ends what is closing.
+
+    Once a close frame was sent or received nothing more comes, but who reads hears of it only when the other
+    side ends the connection as well: a broken one may never do so.
+    """
 
     last_byte_at: float = 0.0
+    _ending: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         self.last_byte_at = self.loop.time()
         super().data_received(data)
+        if self.protocol.state is State.CLOSING and self._ending is None:
+            self._ending = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
 
 class _Handshake(_connect):

@@ -12,8 +12,8 @@ import pytest
 from .command import Commands
 from .scripted import LOG, PONG, TEXT, Answer, Request, Rest, Wire, closing, finish, scripted, some, staying
 from .scripted import PING as PROTOCOL_PING
-from .test_faults import check_all_seen, check_backoff, check_no_storm, polled, watch
 from .together import SLACK_S, Batch, together
+from .watching import check_all_seen, check_backoff, check_no_storm, polled, watch
 
 patience = Batch()
 

@@ -1,0 +1,243 @@
+"""Section 7 of the contract over real sockets: frames that are too large, broken, foreign, doubled or missing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from .command import Commands
+from .scripted import (
+    BINARY,
+    CLOSE,
+    LOG,
+    TEXT,
+    Answer,
+    Request,
+    Rest,
+    Wire,
+    event,
+    finish,
+    scripted,
+    some,
+    staying,
+)
+from .together import SLACK_S, Batch, together
+from .watching import check_all_seen, check_failed, watch
+
+row = Batch()
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("part", range(2))
+async def test_frames(command: Commands, part: int) -> None:
+    """These rows of section 7, some of them beside each other."""
+    await together(row.part(part, 2), command)
+
+
+# -- frames -----------------------------------------------------------------------------------------
+
+
+@row
+async def frame_beyond_a_mebibyte(command: Commands) -> None:
+    """A frame over 1 MiB is refused with 1009; a second time at the same place the socket is given up."""
+    closes: list[bytes] = []
+
+    async def huge(wire: Wire) -> None:
+        await some(2)(wire)
+        await wire.frame(TEXT, b'{"type":"test_result","x":"' + b"x" * (1 << 20) + b'"}')
+        while not closes or len(closes) < len(server.connects):
+            opcode, payload = await wire.read()
+            if opcode == CLOSE:
+                closes.append(payload[:2])
+        await wire.stay()
+
+    def first(request: Request) -> Answer | None:
+        # The log has the verdict only once the socket was given up.
+        is_log = request.path == "/api/submissions/1/events"
+        return Answer(200, {"events": LOG[2:]}) if is_log and len(server.connects) == 2 and len(closes) == 2 else None
+
+    async with scripted(huge, rest=Rest(first=first)) as server:
+        done = await watch(command, server)
+    check_all_seen(done, server, connects=2)
+    assert closes == [b"\x03\xf1"] * 2
+
+
+@row
+async def frame_of_a_mebibyte(command: Commands) -> None:
+    """A frame of exactly 1 MiB is read."""
+
+    async def large(wire: Wire) -> None:
+        await some(3)(wire)
+        head, tail = b'{"type":"note","seq":4,"x":"', b'"}'
+        await wire.frame(TEXT, head + b"x" * ((1 << 20) - len(head) - len(tail)) + tail)
+        await wire.text(LOG[4], LOG[5])
+        await wire.close(1000)
+
+    async with scripted(large) as server:
+        check_all_seen(await watch(command, server), server, connects=1)
+
+
+NONSENSE = [
+    "{",
+    "[]",
+    "null",
+    '"text"',
+    "{}",
+    '{"type": 7}',
+    "[" * 100_000,
+    '{"type":"test_result","submission_id":1,"seq":4}',
+    '{"type":"complete","submission_id":1,"seq":4}',
+    '{"type":"complete","submission_id":2,"seq":4,"final_status":"failed"}',
+    '{"type":"status_update","submission_id":"2","seq":4,"status":"failed"}',
+]
+
+
+@row
+async def nonsense_is_passed_over(command: Commands) -> None:
+    """Bad JSON, binary frames, another submission's messages and incomplete ones are passed over."""
+
+    async def babbling(wire: Wire) -> None:
+        await some(3)(wire)
+        await wire.text(*NONSENSE)
+        await wire.frame(BINARY, b"\x00\xff")
+        await wire.text(*LOG[3:])
+        await wire.close(1000)
+
+    async with scripted(babbling) as server:
+        check_all_seen(await watch(command, server), server, connects=1)
+
+
+@row
+async def nothing_but_nonsense(command: Commands) -> None:
+    """Twenty bad frames in a row: the socket is given up; nineteen are borne."""
+
+    async def babbling(wire: Wire) -> None:
+        await some(1)(wire)
+        for _ in range(19):
+            await wire.frame(BINARY, b"\x00")
+        await wire.text(LOG[1])
+        for _ in range(20):
+            await wire.text("nonsense")
+        await wire.stay()
+
+    async with scripted(babbling, rest=Rest(log=LOG)) as server:
+        done = await watch(command, server)
+    check_all_seen(done, server, connects=1)
+    assert "polling" in done.states()
+
+
+@row
+async def broken_protocol(command: Commands) -> None:
+    """Bytes that break RFC 6455 on the way are a broken connection: on it goes, by another one or by REST."""
+
+    async def broken_by(broken: bytes) -> None:
+        async def break_it(wire: Wire) -> None:
+            await some(3)(wire)
+            await wire.raw(broken)
+            await wire.stay()
+
+        async with scripted(break_it, finish) as server:
+            done = await watch(command, server)
+        check_all_seen(done, server, connects=2)
+        assert server.left[0] - server.connects[0].at < 2 + SLACK_S, "noticed at once, though the server stays"
+
+    await asyncio.gather(*map(broken_by, (b"\xf1\x00", b"\x81\x85abcdefghi", b"\x81\x02\xff\xfe", b"\x88\x01\x00")))
+
+
+@row
+async def fragments_and_dribble(command: Commands) -> None:
+    """A message in fragments, and bytes one by one, are read like any other."""
+
+    async def dribble(wire: Wire) -> None:
+        await some(3)(wire)
+        whole = b'{"type":"note","seq":4,"submission_id":1}'
+        await wire.frame(TEXT, whole[:7], fin=False)
+        await wire.frame(0, whole[7:20], fin=False)
+        await wire.frame(9, b"a ping in between")
+        await wire.frame(0, whole[20:])
+        for byte in b"\x81\x29" + b'{"type":"note","seq":5,"submission_id":1}':
+            await wire.raw(bytes([byte]))
+            await asyncio.sleep(0.002)
+        await wire.text(LOG[5])
+        await wire.close(1000)
+
+    async with scripted(dribble) as server:
+        check_all_seen(await watch(command, server), server, connects=1)
+
+
+@row
+async def duplicates_and_holes(command: Commands) -> None:
+    """What comes twice or late is shown once; what is missing is fetched, and everything is in order."""
+
+    async def disordered(wire: Wire) -> None:
+        await wire.accept()
+        await wire.text(LOG[0], LOG[0], LOG[3], LOG[1], LOG[3], LOG[2], LOG[4], LOG[0], LOG[5], LOG[5])
+        await wire.close(1000)
+
+    async with scripted(disordered, rest=Rest(log=LOG[:4])) as server:
+        check_all_seen(await watch(command, server), server, connects=1)
+    asked = [request.query("after_seq") for request in server.asked("GET", "/api/submissions/1/events")]
+    assert asked == ["1"]
+
+
+@row
+async def hostile_ids_and_types(command: Commands) -> None:
+    """An unknown type passes through with all its fields; a verdict nobody knows counts as failed."""
+
+    async def strange(wire: Wire) -> None:
+        await wire.accept()
+        await wire.text(event(1, "hint", words=["a"], deep={"x": [1, None]}), event(2, "complete", final_status="odd"))
+        await wire.close(1000)
+
+    async with scripted(strange) as server:
+        done = await watch(command, server)
+    assert done.code == 1
+    assert done.of("hint")[0]["deep"] == {"x": [1, None]}
+    assert done.last["final_status"] == "odd"
+
+
+# -- staying within the limits ----------------------------------------------------------------------
+
+
+@row
+async def timeout_counts_everything(command: Commands) -> None:
+    """--timeout ends a watch, a submit, and a submit whose POST hangs, within half a second: exit 7."""
+    (command.cwd / "b.py").write_text("pass")
+    async with scripted(some(1, staying)) as server:
+        at = ("--json", "--timeout", "2", "--server", server.url)
+        watched = await command("watch", "1", *at)
+        submitted = await command("submit", "b.py", "--problem", "1", *at)
+    check_failed(watched, 7, "timeout", "subcli watch 1")
+    check_failed(submitted, 7, "timeout", "subcli watch 1")
+    hanging = Rest(first=lambda request: Answer(hang=True) if request.method == "POST" else None)
+    async with scripted(rest=hanging) as server:
+        hung = await command("submit", "b.py", "--problem", "1", "--json", "--timeout", "2", "--server", server.url)
+    check_failed(hung, 7, "timeout", "subcli list")
+    for done in (watched, submitted, hung):
+        assert 2 <= done.took <= 4 + 2 * SLACK_S
+
+
+@row
+async def a_flood_is_survived(command: Commands) -> None:
+    """Ten thousand events in one go are all shown, and a ping in between is answered."""
+    many = [event(seq, "test_result", test_name=f"t{seq}", status="passed") for seq in range(1, 10_001)]
+    ponged = False
+
+    async def flood(wire: Wire) -> None:
+        nonlocal ponged
+        await wire.accept()
+        await wire.text(*many[:5000], "ping", *many[5000:])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                while not ponged:
+                    ponged = await wire.read() == (TEXT, b"pong")
+        await wire.text(event(10_001, "complete", final_status="passed"))
+        await wire.close(1000)
+
+    async with scripted(flood) as server:
+        done = await watch(command, server)
+    assert done.code == 0
+    assert done.seqs == list(range(1, 10_002))
+    assert ponged

@@ -1,0 +1,208 @@
+"""Section 7 of the contract over real sockets: servers that refuse, proxies in between, nobody there."""
+
+from __future__ import annotations
+
+import functools
+import time
+from email.utils import formatdate
+
+import pytest
+
+from .command import Commands
+from .conftest import CANARIES
+from .scripted import (
+    Answer,
+    Request,
+    Rest,
+    Wire,
+    closing,
+    finish,
+    refusing,
+    scripted,
+)
+from .together import SLACK_S, Batch, together
+from .watching import check_all_seen, check_backoff, check_failed, polled, refusing_rest, through, watch
+
+row = Batch()
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("part", range(2))
+async def test_refusals(command: Commands, part: int) -> None:
+    """These rows of section 7, some of them beside each other."""
+    await together(row.part(part, 2), command)
+
+
+# -- who are you, what do you want ------------------------------------------------------------------
+
+
+@row
+async def unauthorized_4003(command: Commands) -> None:
+    """4003 with a token that cannot be renewed: exit 4 at once, and what to set."""
+    async with scripted(closing(4003, "expired")) as server:
+        done = await watch(command, server)
+    check_failed(done, 4, "auth", "expired", "SUBCLI_TOKEN")
+    assert len(server.connects) == 1
+
+
+@row
+async def unauthorized_401(command: Commands) -> None:
+    """A handshake answered 401 is the same."""
+    async with scripted(refusing(401)) as server:
+        done = await watch(command, server)
+    check_failed(done, 4, "auth", "SUBCLI_TOKEN")
+    assert len(server.connects) == 1
+
+
+@row
+async def forbidden_403_asks_rest(command: Commands) -> None:
+    """A handshake answered 403: REST says what it means. 401: exit 4; 404: exit 5; 200: retried, then polled."""
+    for status, code, kind in ((401, 4, "auth"), (404, 5, "not_found")):
+        async with scripted(refusing(403), rest=refusing_rest(status)) as server:
+            done = await watch(command, server)
+        check_failed(done, code, kind)
+        assert len(server.connects) == 1
+    async with scripted(refusing(403), rest=polled("passed", 2)) as server:
+        done = await watch(command, server, "--max-attempts", "1")
+    assert done.code == 0, done
+    assert len(server.connects) == 2
+
+
+@row
+async def not_found_4004(command: Commands) -> None:
+    """4004 and a handshake answered 404: exit 5 at once."""
+    for script in (closing(4004, "gone"), refusing(404)):
+        async with scripted(script) as server:
+            done = await watch(command, server)
+        check_failed(done, 5, "not_found", "subcli list")
+        assert len(server.connects) == 1
+        assert done.ended - server.connects[0].at < SLACK_S
+
+
+@row
+async def limited_4029(command: Commands) -> None:
+    """4029: the wait that the reason names, announced beforehand, and then on."""
+    async with scripted(closing(4029, "too many connects; retry_after=4", upto=3), finish) as server:
+        done = await watch(command, server)
+    check_all_seen(done, server, connects=2)
+    check_backoff(server.gaps[0], 1, at_least=4)
+    again = next(line for line in done.of("connection") if line["state"] == "reconnecting")
+    assert (again["code"], again["delay_s"]) == (4029, 4)
+
+
+@row
+async def limited_429(command: Commands) -> None:
+    """429 in the handshake: Retry-After as seconds and as a date."""
+    async with scripted(refusing(429, Retry_After="3"), finish) as server:
+        done = await watch(command, server)
+    check_all_seen(done, server, connects=2)
+    check_backoff(server.gaps[0], 1, at_least=3)
+
+    async def dated(wire: Wire) -> None:
+        await wire.refuse(429, Retry_After=formatdate(time.time() + 5, usegmt=True))
+
+    async with scripted(dated, finish) as server:
+        done = await command("watch", "1", "--plain", "--server", server.url)
+    assert done.code == 0
+    assert 3.5 <= server.gaps[0] <= 5 + SLACK_S
+    assert " in " in done.err, "the wait is said"
+
+
+@row
+async def limited_for_ever(command: Commands) -> None:
+    """Limited beyond the attempts: exit 8. No wait is longer than five minutes, whatever the server says."""
+    async with scripted(closing(4029, "retry_after=1")) as server:
+        done = await watch(command, server, "--max-attempts", "1")
+    check_failed(done, 8, "rate_limited")
+    assert len(server.connects) == 2
+    async with scripted(closing(4029, "retry_after=999999")) as server:
+        done = await watch(command, server, "--timeout", "3")
+    assert done.code == 7
+    assert max(line.get("delay_s", 0) for line in done.of("connection")) == 300
+
+
+async def fatal(code: int, command: Commands) -> None:
+    """Codes that no retry cures: exit 6 at once, with code and reason."""
+    async with scripted(closing(code, "this and that", upto=2)) as server:
+        done = await watch(command, server)
+    check_failed(done, 6, "server", str(code), "this and that")
+    assert len(server.connects) == 1
+    assert done.seqs == [1, 2]
+
+
+for _code in (1002, 1003, 1007, 1008, 1010, 4500, 4999):
+    row(functools.wraps(fatal)(functools.partial(fatal, _code)))
+
+
+# -- nothing there ----------------------------------------------------------------------------------
+
+
+@row
+async def nobody_ever_answered(command: Commands) -> None:
+    """Nothing listens: one more try after a second, then exit 6 with the address and what to do."""
+    async with scripted(finish) as server:
+        pass
+    done = await watch(command, server)
+    check_failed(done, 6, "network", f"127.0.0.1:{server.port}", "--server", "subcli serve")
+    assert 1.0 <= done.took <= 4 + 2 * SLACK_S
+    assert done.states() == ["connecting", "reconnecting", "closed"]
+
+
+@row
+async def rest_hangs_and_the_socket_works(command: Commands) -> None:
+    """REST that never answers does not keep the events of a good socket back for long."""
+    async with scripted(finish, rest=Rest(first=lambda request: Answer(hang=True))) as server:
+        done = await watch(command, server)
+    assert done.code == 0
+    assert done.ended - server.connects[0].at < 8 + SLACK_S
+
+
+@row
+async def proxy_blocks_the_socket(command: Commands) -> None:
+    """A proxy that lets REST through and no WebSocket: the verdict comes by polling."""
+    tunnels, refused_at = 0, 0.0
+
+    def first(request: Request) -> Answer | None:
+        nonlocal tunnels, refused_at
+        if request.method == "CONNECT":
+            tunnels, refused_at = tunnels + 1, time.monotonic()
+            return Answer(405, {"detail": "no tunnels here"})
+        if tunnels == 2 and time.monotonic() - refused_at > 1 and request.path == "/api/submissions/1":
+            return Answer(200, {"id": 1, "status": "completed", "final_status": "passed"})
+        return None
+
+    async with scripted(rest=Rest(features=None, first=first)) as proxy:
+        done = await command(
+            "watch", "1", "--json", "--insecure-http", "--server", "http://judge.example", env=through(proxy)
+        )
+    assert done.code == 0, done
+    assert tunnels == 2
+    assert proxy.asked("GET", "/api/submissions/1")
+
+
+@row
+async def proxy_wants_credentials(command: Commands) -> None:
+    """407: exit 6 at once, by socket and by REST; the credentials that were sent are not printed."""
+    async with scripted(rest=lambda request: Answer(407, None, {"Proxy-Authenticate": "Basic"})) as proxy:
+        for words in (("watch", "1"), ("status", "1"), ("submit", "a.py", "--problem", "1")):
+            (command.cwd / "a.py").write_text("pass")
+            done = await command(
+                *words, "--json", "--insecure-http", "--server", "http://judge.example", env=through(proxy)
+            )
+            assert done.code == 6, done
+            assert "407" in done.last["error"]["message"]
+            assert done.took < 4 + 2 * SLACK_S
+    assert all("proxy-authorization" in request.headers for request in proxy.requests)
+
+
+@row
+async def unusable_proxies(command: Commands) -> None:
+    """A proxy setting that cannot be used is named, without its password: exit 6."""
+    secret = CANARIES["proxy password"]
+    for url in (f"socks5://me:{secret}@127.0.0.1:9", f"gopher://me:{secret}@127.0.0.1:9", f"http://me:{secret}@[::1"):
+        variables = {"HTTP_PROXY": url, "HTTPS_PROXY": url}
+        for words in (("watch", "1"), ("status", "1")):
+            done = await command(
+                *words, "--json", "--debug", "--insecure-http", "--server", "http://judge.example", env=variables
+            )
+            check_failed(done, 6, "network", "proxy")
