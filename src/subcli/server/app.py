@@ -109,6 +109,12 @@ def create_app(
     add_pages(app)
     _add_error_handlers(app)
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
+    _add_middleware(app, Gateway(store, journal, identities, limits), origins, allowed_origins)
+    return app
+
+
+def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]) -> None:
+    """The guard, and within it what tells browsers which other pages may read the answers."""
     if allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -117,8 +123,7 @@ def create_app(
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(Guard, gateway=Gateway(store, journal, identities, limits), origins=origins)
-    return app
+    app.add_middleware(Guard, gateway=gateway, origins=origins)
 
 
 def _authority(
