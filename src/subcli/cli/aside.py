@@ -20,6 +20,7 @@ from subcli.output.view import Ending
 from subcli.submission import Connection
 
 REASON_MAX = 300
+UNSAID_S = 1.0
 
 
 class Aside:
@@ -66,7 +67,10 @@ class Countdown:
         self._stderr = stderr
 
     async def __call__(self, seconds: float, reason: str) -> None:
-        """Wait. On a terminal the line counts down, and goes when the wait is over."""
+        """Wait. On a terminal the line counts down, and goes when the wait is over. What is short is not said."""
+        if seconds <= UNSAID_S:
+            await asyncio.sleep(seconds)
+            return
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         tty = self._stderr.isatty()
