@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import ssl
+import subprocess
 import time
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
 from .command import Commands
-from .conftest import CANARIES
+from .conftest import CANARIES, needs
 from .scripted import (
     Answer,
     Request,
@@ -206,3 +210,52 @@ async def unusable_proxies(command: Commands) -> None:
                 *words, "--json", "--debug", "--insecure-http", "--server", "http://judge.example", env=variables
             )
             check_failed(done, 6, "network", "proxy")
+
+
+def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that nobody vouches for, and a server's context with it."""
+    needs("openssl", shutil.which("openssl"))
+    key, file = directory / "key.pem", directory / "cert.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=scripted"
+    subprocess.run(
+        ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(file)],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    return file, context
+
+
+@row
+async def invalid_certificate(command: Commands) -> None:
+    """A certificate that is not trusted: exit 6 at once, with the cause; trusted by SSL_CERT_FILE all is well."""
+    file, context = certificate(command.cwd)
+    (command.cwd / "tls.py").write_text("pass")
+    async with scripted(finish, tls=context) as server:
+        for words in (("watch", "1"), ("status", "1"), ("submit", "tls.py", "--problem", "1")):
+            done = await command(*words, "--json", "--server", server.url)
+            check_failed(done, 6, "network", "certificate", "SSL_CERT_FILE")
+            assert "reconnecting" not in done.states()
+        assert server.requests == [], "nothing was said to it, no token above all"
+        done = await watch(command, server, env={"SSL_CERT_FILE": str(file)})
+        check_all_seen(done, server, connects=1)
+
+
+@row
+async def unknown_host(command: Commands) -> None:
+    """A name that nobody knows: one more try after a second, then exit 6 with the name."""
+    patch = command.cwd / "no-names"
+    patch.mkdir()
+    (patch / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def unknown(*args, **options):\n"
+        "    raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')\n"
+        "socket.getaddrinfo = unknown\n"
+    )
+    done = await command(
+        *("watch", "1", "--json", "--server", "https://judge.example"),
+        env={"PYTHONPATH": f"{patch}:{command.env.get('PYTHONPATH', '')}", "HTTP_PROXY": ""},
+    )
+    check_failed(done, 6, "network", "judge.example", "--server")
+    assert done.states() == ["connecting", "reconnecting", "closed"]
