@@ -90,7 +90,7 @@ def _origin(text: str) -> str:
 
 
 _DEMO = "demo mode: no login, this machine only; solutions run as you, without a sandbox"
-_LOGINS = "logins are asked for; before it is reached from other machines, put TLS in front of it"
+_LOGINS = "logins are asked for; solutions run as you, without a sandbox: let no strangers in; put TLS in front"
 
 
 def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
