@@ -7,6 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --con
 WORKERS ?= 2
 N       ?= 1000000
 FROM    ?= 10000
+FUZZ    ?= 20000
 
 # Where this is set, every process of the tests compiles the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,6 +44,8 @@ test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 
 soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
+	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
+	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -q -n $(WORKERS) --timeout 0
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers
 	$(BIN)/ruff check .

@@ -1,0 +1,317 @@
+"""Whatever a server sends: the core neither falls over nor believes it.
+
+``SUBCLI_FUZZ`` is the number of cases of each property; ``make soak`` sets it high.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from subcli.catchup import missed, verdict
+from subcli.happened import (
+    Action,
+    AskedInVain,
+    Babbled,
+    Blocked,
+    CatchUp,
+    CaughtUp,
+    Closed,
+    Connect,
+    Ended,
+    Finish,
+    Happened,
+    Lost,
+    Opened,
+    Poll,
+    Progressed,
+    Quiet,
+    Read,
+    Refresh,
+    Refreshed,
+    Refused,
+    Silent,
+    Slept,
+    Started,
+    Stop,
+)
+from subcli.patience import MAX_TOLD_WAIT_S
+from subcli.protocol import (
+    EVENT_TYPES,
+    INVISIBLE,
+    STATUS_RANKS,
+    TERMINAL_STATUSES,
+    Complete,
+    Control,
+    MalformedMessageError,
+    Unknown,
+    decode,
+    encode,
+    from_mapping,
+)
+from subcli.recovery import State, step
+from subcli.secret import MASK, Secret, redact
+from subcli.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
+from subcli.watch import HELD_MAX, Watch
+
+CASES = int(os.environ.get("SUBCLI_FUZZ", "150"))
+fuzz = settings(
+    max_examples=CASES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize="SUBCLI_FUZZ" not in os.environ,
+    database=None,
+)
+ID = 7
+
+# -- what may come ------------------------------------------------------------------------------------
+
+any_text = st.text() | st.text(st.sampled_from('{}[]":,\\u d8\x00\x1b\u202e"0'))
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), any_text, st.sampled_from(("passed", 7, "7")))
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4), max_leaves=12
+)
+FIELDS = (
+    *("timestamp", "status", "total_tests", "queue_position", "attempt", "detail", "progress", "test_name"),
+    *("duration_ms", "test_id", "test_type", "message", "expected", "actual", "output", "error_category", "error"),
+    *("analysis", "suggestions", "category", "location", "final_status", "summary"),
+)
+words = st.sampled_from([*STATUS_RANKS, *EVENT_TYPES, "passed", "failed", "error", "skipped", "connected", "A", "B"])
+seqs = st.integers(min_value=-2, max_value=12) | st.sampled_from((2**53, 10**30))
+messages = st.fixed_dictionaries(
+    {"type": st.sampled_from((*EVENT_TYPES, "connected"))},
+    optional=dict.fromkeys(FIELDS, words | values)
+    | {"submission_id": st.sampled_from((7, "7", 8)) | values, "seq": seqs | values},
+)
+
+
+def written(value: Any) -> str:
+    """As a careless server writes it: NaN, lone surrogates and all."""
+    return json.dumps(value)
+
+
+frames = (
+    st.binary()
+    | any_text
+    | values.map(written)
+    | messages.map(written)
+    | st.sampled_from(("ping", "pong"))
+    | st.tuples(messages.map(written), st.integers(0, 200), any_text).map(
+        lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] :]
+    )
+)
+
+
+# -- messages -----------------------------------------------------------------------------------------
+
+
+@fuzz
+@given(frames)
+def test_a_frame_is_a_message_or_malformed(frame: str | bytes) -> None:
+    """There is no third way, and what was read can be written again without anything invisible in it."""
+    try:
+        message = decode(frame)
+    except MalformedMessageError:
+        return
+    if isinstance(message, Control):
+        assert message.text in ("ping", "pong")
+        return
+    line = encode(message.raw)
+    assert json.loads(line) == message.raw
+    assert not any(character in line for character in "\n\x1b\x7f\x9b\u202e\u200b\ufeff")
+    assert message.type
+    assert message.seq is None or 1 <= message.seq < 2**53
+    again = from_mapping(json.loads(line))
+    assert type(again) is type(message)
+
+
+@fuzz
+@given(values)
+def test_what_is_encoded_is_the_same_when_decoded(value: Any) -> None:
+    """JSON keeps the data, only its looks change: nothing invisible is in it."""
+    assume(not any(word in json.dumps(value) for word in ("NaN", "Infinity", "\\ud")))
+    line = encode({"value": value})
+    assert not re.search(f"[{INVISIBLE}]", line)
+    assert json.loads(line)["value"] == value
+
+
+# -- the watch ----------------------------------------------------------------------------------------
+
+
+@fuzz
+@given(st.lists(frames | messages.map(written), max_size=40))
+def test_a_watch_takes_whatever_comes(sequence: list[str | bytes]) -> None:
+    """It never raises, shows nothing after the verdict, no number twice, and its picture stays bounded."""
+    watch = Watch(ID)
+    shown: list[int] = []
+    last_seq = faults = 0
+    for frame in sequence:
+        had_verdict = watch.verdict
+        received = watch.receive(frame)
+        faults += received.fault is not None
+        assert not (had_verdict and received.events)
+        assert watch.last_seq >= last_seq
+        last_seq = watch.last_seq
+        shown += [event.seq for event in received.events if event.seq is not None and not isinstance(event, Complete)]
+        assert received.progress == any(
+            event.seq is not None or not isinstance(event, Unknown) for event in received.events
+        )
+        assert watch.hole is None or watch.hole.after < watch.hole.before - 1
+        assert len(watch._held) <= HELD_MAX
+    assert shown == sorted(set(shown))
+    assert watch.malformed == faults
+    picture = watch.snapshot()
+    assert len(picture.recent) <= RECENT_KEPT
+    assert len(picture.failures) <= FAILURES_KEPT
+    assert len(picture.analyses) <= FAILURES_KEPT
+    assert len(picture.stages) <= STAGES_KEPT
+    assert min(picture.counts.passed, picture.counts.failed, picture.counts.errored, picture.counts.skipped) >= 0
+    assert picture.counts.done >= len(picture.recent)
+
+
+@fuzz
+@given(st.integers(1, 12), st.data())
+def test_any_delivery_of_a_log_shows_the_log(length: int, data: st.DataObject) -> None:
+    """Out of order, doubled and with holes: what is shown is the beginning of the log, and a look gives the rest."""
+    log = [
+        from_mapping(
+            {"type": "test_result", "test_name": f"t{seq}", "status": "passed", "seq": seq, "submission_id": ID}
+        )
+        for seq in range(1, length + 1)
+    ]
+    watch = Watch(ID)
+    shown = [
+        event.seq
+        for index in data.draw(st.lists(st.integers(0, length - 1), max_size=30))
+        for event in watch.take(log[index]).events
+    ]
+    assert shown == list(range(1, len(shown) + 1))
+    shown += [event.seq for event in watch.fill(log).events]
+    assert shown == list(range(1, length + 1))
+    assert watch.snapshot().counts.done == length
+
+
+# -- catching up --------------------------------------------------------------------------------------
+
+rows = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("id", "test_id", "name", "test_name", "status", "message", "seq"), words | values)
+)
+snapshots = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("id", "submission_id", "status", "final_status", "summary", "progress"), words | values)
+)
+
+
+@fuzz
+@given(snapshots, st.lists(rows | values, max_size=6), st.none() | st.lists(messages | values, max_size=6))
+def test_any_snapshot_can_be_read(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None) -> None:
+    """Whatever REST answers, it is events or nothing; and passed is only what the contract's rule says."""
+    events = missed(snapshot, tests, log)
+    watch = Watch(ID)
+    watch.fill(events)
+    word = verdict(snapshot, tests)
+    if word is not None:
+        status, final_status = snapshot.get("status"), snapshot.get("final_status")
+        assert word == final_status or status in TERMINAL_STATUSES
+        if word == "passed" and final_status != "passed":
+            assert status == "completed"
+            assert tests
+            assert all(isinstance(row, dict) and isinstance(row.get("status"), str) for row in tests)
+    if watch.verdict is not None and log is None:
+        assert watch.verdict.final_status == word
+
+
+# -- recovery -----------------------------------------------------------------------------------------
+
+told = st.none() | st.floats(allow_nan=True, allow_infinity=True)
+happenings = st.one_of(
+    st.builds(Opened, look=st.booleans()),
+    st.just(Progressed()),
+    st.just(Quiet()),
+    st.builds(Closed, code=st.integers(0, 5001), reason=any_text, retry_after=told),
+    st.builds(Closed, code=st.sampled_from((1000, 1006, 1009, 1012, 4003, 4004, 4029)), retry_after=told),
+    st.builds(Refused, status=st.integers(100, 599), retry_after=told),
+    st.builds(Lost, reason=any_text, reached=st.booleans()),
+    st.just(Silent()),
+    st.just(Slept()),
+    st.just(Babbled()),
+    st.builds(Blocked, reason=any_text, hint=any_text),
+    st.builds(CaughtUp, news=st.booleans(), over=st.booleans()),
+    st.builds(AskedInVain, status=st.none() | st.integers(100, 599), retry_after=told),
+    st.builds(Refreshed, ok=st.booleans()),
+    st.just(Ended()),
+)
+
+
+def follows(action: Action, happened: Happened) -> bool:
+    """Whether ``happened`` can come of ``action``."""
+    match action:
+        case Read():
+            return isinstance(happened, Progressed | Quiet | Closed | Lost | Silent | Slept | Babbled | Ended)
+        case Connect():
+            return isinstance(happened, Opened | Refused | Lost | Blocked)
+        case CatchUp() | Poll():
+            return isinstance(happened, CaughtUp | AskedInVain | Ended | Blocked)
+        case Refresh():
+            return isinstance(happened, Refreshed)
+        case _:
+            return False
+
+
+@fuzz
+@given(
+    st.lists(st.tuples(happenings, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1)
+)
+def test_any_course_of_events_is_answered(
+    course: list[tuple[Happened, float]], own_submit: bool, max_attempts: int, random: float
+) -> None:
+    """With one action, waits within bounds, and never more than five connects in ten seconds."""
+    now = 1_000.0
+    connects: list[float] = []
+    state, action = step(State(max_attempts=max_attempts), Started(own_submit), now, random)
+    for happened, seconds in course:
+        if isinstance(action, Connect):
+            connects.append(now)
+        if not follows(action, happened):
+            continue
+        now += seconds
+        state, action = step(state, happened, now, random)
+        match action:
+            case Connect(delay_s) | Poll(delay_s):
+                assert 0 <= delay_s <= MAX_TOLD_WAIT_S
+                now += delay_s
+            case Stop(error):
+                assert isinstance(happened, Blocked) or (error.message and error.hint)
+                return
+            case Finish():
+                assert isinstance(happened, Ended)
+                return
+        assert 0 <= state.attempts <= max(max_attempts, 1)
+
+
+# -- secrets ------------------------------------------------------------------------------------------
+
+
+@fuzz
+@given(any_text, any_text, st.text(st.characters(categories=("L", "N"), max_codepoint=127), min_size=12))
+def test_a_known_secret_never_gets_through(before: str, after: str, value: str) -> None:
+    """Wherever it stands."""
+    assert value not in redact(f"{before}{value}{after}", Secret(value)).replace(MASK, "")
+
+
+@fuzz
+@given(
+    any_text,
+    st.sampled_from(("?token={}", '"password": "{}"', "Authorization: Bearer {}", "http://u:{}@h/", "api_key={}")),
+    st.text(st.characters(categories=("L", "N"), max_codepoint=127), min_size=12),
+)
+def test_a_secret_never_gets_through_in_its_usual_shapes(before: str, shape: str, value: str) -> None:
+    """Whatever stands before it; and what is masked once stays as it is."""
+    assume(value not in before)
+    shown = redact(f"{before} {shape.format(value)} end")
+    assert value not in shown
+    assert redact(shown) == shown
