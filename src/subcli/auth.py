@@ -3,8 +3,8 @@
 ::
 
     GivenToken     a token from a variable: nothing can renew it
-    StoredLogin    a login on record: renewed silently with its refresh token, once for all watches of this
-                   process, and safely beside other processes
+    HeldLogin      a login of this process: renewed silently with its refresh token, once for all its watches
+    StoredLogin    the same of one on record, and safely beside other processes
     Prompting      around either: asks the person at the terminal, once
 """
 
@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import httpx
 import msgspec
@@ -69,68 +69,97 @@ class GivenToken:
         return Refreshed(False, login_hint(self._server))
 
 
-class StoredLogin:
-    """The login on record for a server.
+Grant: TypeAlias = Callable[[Secret], Awaitable[Tokens | None]]
+"""Sends a refresh token and gives the next pair, ``None`` if it is refused."""
+
+
+class HeldLogin:
+    """A login that lives as long as this process.
 
     Args:
-        credentials: where it is kept.
-        server: its URL.
-        tokens: as loaded.
-        grant: sends a refresh token and gives the next pair, ``None`` if it is refused.
+        tokens: the pair to begin with.
+        grant: gets the next one.
+        server: for the hint.
+        fresh: the pair has just been given; refusals that are on their way were for another.
     """
 
-    def __init__(
-        self,
-        credentials: Credentials,
-        server: str,
-        tokens: Tokens,
-        grant: Callable[[Secret], Awaitable[Tokens | None]],
-    ) -> None:
-        self._credentials = credentials
-        self._server = server
+    def __init__(self, tokens: Tokens, grant: Grant, server: str, *, fresh: bool = False) -> None:
         self._tokens = tokens
         self._grant = grant
+        self._server = server
         self._one_at_a_time = asyncio.Lock()
-        self._renewed_at: float | None = None
+        self._renewed_at = asyncio.get_running_loop().time() if fresh else None
 
     def token(self) -> Secret | None:
         """The access token."""
         return self._tokens.access
 
     async def refresh(self) -> Refreshed:
-        """The next pair of tokens: from another process that was quicker, else from the server."""
+        """The next pair of tokens, once for all who ask at the same moment."""
+        loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
-            now = asyncio.get_running_loop().time()
-            if self._renewed_at is not None and now - self._renewed_at < JUST_NOW_S:
+            if self._renewed_at is not None and loop.time() - self._renewed_at < JUST_NOW_S:
                 return Refreshed(True)
             try:
-                async with self._credentials.locked():
-                    renewed = await self._renew()
+                renewed = await self._renew()
             except CredentialError as error:
                 return Refreshed(False, f"{error.message} {error.hint}")
-            if renewed:
-                self._renewed_at = asyncio.get_running_loop().time()
-                return Refreshed(True)
-            return Refreshed(False, login_hint(self._server))
+            if not renewed:
+                return Refreshed(False, login_hint(self._server))
+            self._renewed_at = loop.time()
+            return Refreshed(True)
 
     async def _renew(self) -> bool:
-        stored = await asyncio.to_thread(self._credentials.load, self._server)
-        if self._adopt(stored):
-            return True
-        login = self._credentials.login(self._server)
-        if stored is None or stored.refresh is None or login is None:
-            return False
-        tokens = await self._grant(stored.refresh)
+        """Take the next pair, if there is one."""
+        tokens = await self._grant(self._tokens.refresh) if self._tokens.refresh is not None else None
         if tokens is None:
-            # Another process may have used the same refresh token at the same moment, in spite of the lock.
-            return self._adopt(await asyncio.to_thread(self._credentials.load, self._server))
+            return False
         self._tokens = tokens
-        try:
-            await asyncio.to_thread(self._credentials.save, self._server, login.user, tokens, login.place)
-        except CredentialError as error:
-            # This process goes on; the next one will have to log in, and is told now why.
-            _log.warning("The renewed login could not be kept: %s %s", error.message, error.hint)
         return True
+
+
+class StoredLogin(HeldLogin):
+    """A login on record: other processes may renew it as well, and find what we have renewed.
+
+    Args:
+        credentials: where it is kept.
+        server: its URL.
+        tokens: as loaded.
+        grant: gets the next pair.
+        fresh: see :class:`HeldLogin`.
+    """
+
+    def __init__(
+        self, credentials: Credentials, server: str, tokens: Tokens, grant: Grant, *, fresh: bool = False
+    ) -> None:
+        super().__init__(tokens, grant, server, fresh=fresh)
+        self._credentials = credentials
+        self._is_kept = True
+
+    async def _renew(self) -> bool:
+        """The next pair: from another process that was quicker, else from the server."""
+        if not self._is_kept:
+            return await super()._renew()
+        async with self._credentials.locked():
+            stored = await self._load()
+            if self._adopt(stored):
+                return True
+            login = self._credentials.login(self._server)
+            if stored is None or login is None:
+                return False
+            if not await super()._renew():
+                # Another process may have used the same refresh token at the same moment, in spite of the lock.
+                return self._adopt(await self._load())
+            try:
+                await asyncio.to_thread(self._credentials.save, self._server, login.user, self._tokens, login.place)
+            except CredentialError as error:
+                # This process goes on; the next one will have to log in, and is told now why.
+                self._is_kept = False
+                _log.warning("The renewed login could not be kept: %s %s", error.message, error.hint)
+            return True
+
+    async def _load(self) -> Tokens | None:
+        return await asyncio.to_thread(self._credentials.load, self._server)
 
     def _adopt(self, stored: Tokens | None) -> bool:
         """Take what another process has renewed, if it has."""
@@ -145,34 +174,33 @@ class Prompting:
 
     Args:
         inner: tried first.
-        ask: asks, logs in, and gives the new tokens; ``None`` if the person did not want to.
+        ask: asks, logs in, and gives the new login; ``None`` if the person did not want to.
         server: for the hint.
     """
 
-    def __init__(self, inner: Authenticator, ask: Callable[[], Awaitable[Tokens | None]], server: str) -> None:
+    def __init__(self, inner: Authenticator, ask: Callable[[], Awaitable[Authenticator | None]], server: str) -> None:
         self._inner = inner
         self._ask = ask
         self._server = server
-        self._tokens: Tokens | None = None
         self._asked = False
         self._one_at_a_time = asyncio.Lock()
 
     def token(self) -> Secret | None:
         """The token of the new login, else that of the inner one."""
-        return self._tokens.access if self._tokens is not None else self._inner.token()
+        return self._inner.token()
 
     async def refresh(self) -> Refreshed:
         """Silently if possible, else by asking."""
         async with self._one_at_a_time:
-            if self._tokens is None:
-                silent = await self._inner.refresh()
-                if silent.ok:
-                    return silent
-            if self._asked:
-                return Refreshed(self._tokens is not None, login_hint(self._server))
+            silent = await self._inner.refresh()
+            if silent.ok or self._asked:
+                return silent
             self._asked = True
-            self._tokens = await self._ask()
-            return Refreshed(self._tokens is not None, login_hint(self._server))
+            login = await self._ask()
+            if login is None:
+                return Refreshed(False, login_hint(self._server))
+            self._inner = login
+            return Refreshed(True)
 
 
 def login_hint(server: str) -> str:

@@ -22,6 +22,7 @@ from subcli.api import Api, RequestFailed, Wait, just_wait
 from subcli.auth import (
     Authenticator,
     GivenToken,
+    HeldLogin,
     Prompting,
     StoredLogin,
     TokenRefusedError,
@@ -29,7 +30,7 @@ from subcli.auth import (
     refresh_grant,
 )
 from subcli.config import Settings, load, user_directory
-from subcli.credentials import Credentials, Tokens
+from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError
 from subcli.happened import Blocked, Lost, Refused
 from subcli.network import is_loopback, unusable_proxy
@@ -255,16 +256,17 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
     server, api_url = settings.server, settings.api_url
     inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
     credentials = Credentials(user_directory())
+    grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
         settings.require_safe_for_secrets()
         tokens = await asyncio.to_thread(credentials.load, server)
         if tokens is not None:
-            inner = StoredLogin(credentials, server, tokens, functools.partial(refresh_grant, http, api_url))
+            inner = StoredLogin(credentials, server, tokens, grant)
     if prompter is None:
         return inner
     person = prompter
 
-    async def ask() -> Tokens | None:
+    async def ask() -> Authenticator | None:
         answer = await person.ask(server)
         if answer is None:
             return None
@@ -275,9 +277,10 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
             person.refused(error.reason if isinstance(error, TokenRefusedError) else "the server did not answer")
             return None
         login = credentials.login(server)
-        if login is not None:
-            await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
-        return tokens
+        if login is None:
+            return HeldLogin(tokens, grant, server, fresh=True)
+        await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+        return StoredLogin(credentials, server, tokens, grant, fresh=True)
 
     return Prompting(inner, ask, server)
 

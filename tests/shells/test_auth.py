@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from subcli.auth import GivenToken, Prompting, StoredLogin
-from subcli.credentials import Credentials, Tokens
-from subcli.happened import Refreshed
+from subcli.auth import GivenToken, HeldLogin, Prompting, StoredLogin
+from subcli.credentials import CredentialError, Credentials, Tokens
 from subcli.secret import Secret
 
 SERVER = "https://judge.example"
@@ -122,11 +121,12 @@ async def test_given_token() -> None:
 async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:
     """A person is asked only when renewing silently fails, and only once for all watches."""
     asked = 0
+    server = Server()
 
-    async def ask() -> Tokens | None:
+    async def ask() -> HeldLogin | None:
         nonlocal asked
         asked += 1
-        return pair(9)
+        return HeldLogin(pair(0), server.grant, SERVER, fresh=True)
 
     quiet = Prompting(login(credentials, Server()), ask, SERVER)
     assert (await quiet.refresh()).ok
@@ -134,14 +134,52 @@ async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:
     refused = Prompting(GivenToken(None), ask, SERVER)
     answers = await asyncio.gather(*(refused.refresh() for _ in range(5)))
     assert asked == 1
-    assert answers == [Refreshed(True, answers[0].hint)] * 5
-    assert refused.token() == Secret("access-9")
+    assert all(answer.ok for answer in answers)
+    assert refused.token() == Secret("access-0")
+    assert server.asked == []
+
+
+async def test_login_of_the_prompt_is_renewed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person typed once lasts: its token is renewed silently when it expires in its turn."""
+    monkeypatch.setattr("subcli.auth.JUST_NOW_S", 0.0)
+    server = Server()
+
+    async def ask() -> HeldLogin | None:
+        return HeldLogin(pair(0), server.grant, SERVER, fresh=True)
+
+    person = Prompting(GivenToken(None), ask, SERVER)
+    assert (await person.refresh()).ok
+    for number in (1, 2, 3):
+        assert (await person.refresh()).ok
+        assert person.token() == Secret(f"access-{number}")
+    server.current = 9
+    assert not (await person.refresh()).ok
+
+
+async def test_login_that_can_no_longer_be_kept(
+    credentials: Credentials, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the renewed pair cannot be written, this process goes on with it, and says so once."""
+    monkeypatch.setattr("subcli.auth.JUST_NOW_S", 0.0)
+    server = Server()
+    mine = login(credentials, server)
+
+    def fail(*_: object, **__: object) -> None:
+        raise CredentialError("The disk is full.", hint="Make room.")
+
+    monkeypatch.setattr(credentials, "save", fail)
+    for number in (1, 2):
+        assert (await mine.refresh()).ok
+        assert mine.token() == Secret(f"access-{number}")
+    assert [record.getMessage() for record in caplog.records] == [
+        "The renewed login could not be kept: The disk is full. Make room."
+    ]
 
 
 async def test_person_who_does_not_want_to(credentials: Credentials) -> None:
     """Ending the prompt without an answer ends in the same error as having nobody to ask."""
 
-    async def ask() -> Tokens | None:
+    async def ask() -> None:
         return None
 
     nobody = Prompting(GivenToken(None), ask, SERVER)
