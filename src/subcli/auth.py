@@ -19,9 +19,10 @@ from typing import Any, Final, Protocol, TypeAlias
 import httpx
 import msgspec
 
+from subcli.bodies import sentence
 from subcli.credentials import CredentialError, Credentials, Place, Tokens
 from subcli.happened import Refreshed
-from subcli.secret import Secret
+from subcli.secret import Secret, is_token, redact
 
 RENEWAL_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0)
 """A server that does not answer is asked again before the login is given up."""
@@ -150,6 +151,10 @@ class StoredLogin(HeldLogin):
             if not await super()._renew():
                 # Another process may have used the same refresh token at the same moment, in spite of the lock.
                 return self._adopt(await self._load())
+            if self._credentials.login(self._server) is None:
+                # Logged out while we asked: this process goes on, and nothing is kept.
+                self._is_kept = False
+                return True
             try:
                 await asyncio.to_thread(self._credentials.save, self._server, login.user, self._tokens, login.place)
             except CredentialError as error:
@@ -238,10 +243,15 @@ async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, 
         body = msgspec.json.decode(response.content)
     if not isinstance(body, dict):
         body = {}
-    if not response.is_success or not isinstance(body.get("access_token"), str):
-        raise TokenRefusedError(response.status_code, str(body.get("detail") or f"HTTP {response.status_code}"))
-    refresh = body.get("refresh_token")
-    return Tokens(Secret(body["access_token"]), Secret(refresh) if isinstance(refresh, str) else None)
+    if not response.is_success:
+        # A server may repeat what it was sent; FastAPI does, in its list of faults.
+        sent = [Secret(form[name]) for name in ("password", "refresh_token") if form.get(name)]
+        reason = redact(sentence(body) or f"HTTP {response.status_code}", *sent)
+        raise TokenRefusedError(response.status_code, reason)
+    access, refresh = body.get("access_token"), body.get("refresh_token")
+    if not (isinstance(access, str) and is_token(access)):
+        raise TokenRefusedError(response.status_code, "the answer holds no token")
+    return Tokens(Secret(access), Secret(refresh) if isinstance(refresh, str) else None)
 
 
 async def refresh_grant(http: httpx.AsyncClient, api_url: str, refresh: Secret) -> Tokens | None:

@@ -44,6 +44,7 @@ from subcli.watch import Watch
 
 HTTP_TIMEOUT_S: Final = 10.0
 USER_AGENT: Final = "subcli"
+ID_DIGITS_MAX: Final = 18
 
 
 class Client:
@@ -174,7 +175,7 @@ class Client:
 def _id_of(answer: Mapping[str, Any]) -> int | None:
     """The submission's number, by whichever name and type the server gives it."""
     value = answer.get("submission_id", answer.get("id"))
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= ID_DIGITS_MAX:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 

@@ -7,8 +7,11 @@ named by flag, variable or user file.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +22,7 @@ import msgspec
 
 from subcli.errors import UsageError
 from subcli.network import is_loopback, same_origin
-from subcli.secret import Secret, redact
+from subcli.secret import Secret, is_token, redact
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 DEFAULT_API_PATH: Final = "/api"
@@ -28,6 +31,7 @@ _KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")
 _TEXT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language")
 _OF_A_SERVER: Final = ("api_path", "ws_url")
 _TOKEN_FILE_MAX: Final = 64 * 1024
+_FILE_MAX: Final = 64 * 1024
 
 Origin: TypeAlias = Literal["flag", "variable", "project file", "user file", "default"]
 
@@ -119,19 +123,22 @@ def load(
     origin: Origin = next((name for name, layer in layers if "server" in layer), "default")
     server = _server_url(str(next((layer["server"] for _, layer in layers if "server" in layer), DEFAULT_SERVER)))
     found = {key: value for _, layer in reversed(layers) for key, value in _fitting(layer, server).items()}
+    token, token_origin = _token(env)
     if origin == "project file":
-        if not any(same_origin(server, known) for known in (*known_servers, *_servers_named_by_user(user_file))):
+        if any(same_origin(server, known) for known in _servers_named_by_user(user_file)):
+            origin = "user file"
+        elif any(same_origin(server, known) for known in known_servers):
+            # Its own login goes there; whatever a variable holds is for another server.
+            token, token_origin = None, ""
+        else:
             raise UsageError(
                 f"{project_path} names the server {server}, which you have not used before.",
                 hint=f"If you trust it, say so: `--server {server}`, or put it into your own settings.",
             )
-        origin = "user file"
-    token, token_origin = _token(env)
-    api_path = "/" + str(found.get("api_path", DEFAULT_API_PATH)).strip("/")
     settings = Settings(
         server=server,
         server_origin=origin,
-        api_path="" if api_path == "/" else api_path,
+        api_path=_api_path(str(found.get("api_path", DEFAULT_API_PATH))),
         ws_url=_checked_ws_url(str(found.get("ws_url") or _ws_url(server))),
         problem=found.get("problem"),
         language=found.get("language"),
@@ -152,20 +159,33 @@ def _token(env: Mapping[str, str]) -> tuple[Secret | None, str]:
     if not value and (path := env.get("SUBCLI_TOKEN_FILE", "")):
         name = "SUBCLI_TOKEN_FILE"
         try:
-            with Path(path).open(encoding="utf-8") as file:
-                value = file.read(_TOKEN_FILE_MAX).strip()
+            value = _token_file(path)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not a text"
             raise UsageError(f"SUBCLI_TOKEN_FILE cannot be read: {why}.", hint=f"It names {path!r}.") from None
     if not value:
         return None, ""
-    if not (value.isascii() and value.isprintable() and " " not in value):
+    if not is_token(value):
         # Not shown: it may be a token with something behind it.
         raise UsageError(
             f"What {name} holds is no token: it has spaces, line ends or letters that no token has.",
             hint="It is sent in a header; give the bare token.",
         )
     return Secret(value), name
+
+
+_read_once: dict[str, str] = {}
+
+
+def _token_file(path: str) -> str:
+    """Its content; that of a pipe (``<(pass show judge)``) is kept, since it can be read only once."""
+    if path not in _read_once:
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(_TOKEN_FILE_MAX).strip()
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return text
+        _read_once[path] = text
+    return _read_once[path]
 
 
 def secrets_in(env: Mapping[str, str]) -> tuple[Secret, ...]:
@@ -176,8 +196,7 @@ def secrets_in(env: Mapping[str, str]) -> tuple[Secret, ...]:
     values = [env.get("SUBCLI_TOKEN", "").strip()]
     if path := env.get("SUBCLI_TOKEN_FILE", ""):
         try:
-            with Path(path).open(encoding="utf-8") as file:
-                values.append(file.read(_TOKEN_FILE_MAX).strip())
+            values.append(_token_file(path))
         except (OSError, ValueError):
             pass
     for name, value in env.items():
@@ -195,11 +214,30 @@ def _fitting(layer: Mapping[str, Any], server: str) -> Mapping[str, Any]:
     return {key: value for key, value in layer.items() if key not in _OF_A_SERVER}
 
 
+def _is_plain(text: str) -> bool:
+    """No spaces, control characters or broken letters: parsers of addresses disagree on what they do with them."""
+    return text.isprintable() and not any(char.isspace() for char in text) and "\\" not in text
+
+
+def _api_path(text: str) -> str:
+    path = text.strip("/")
+    if not _is_plain(path) or "?" in path or "#" in path:
+        raise UsageError(f"`api_path` {text!r} is no path.", hint='Like this: `api_path = "/api"`.')
+    return f"/{path}" if path else ""
+
+
 def _server_url(text: str) -> str:
-    url = text if "://" in text else f"http://{text}"
+    scheme, found, rest = text.partition("://")
+    url = f"{scheme.lower()}://{rest}" if found else f"http://{text}"
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        usable = (
+            _is_plain(url)
+            and parts.scheme in ("http", "https")
+            and parts.hostname
+            and (parts.port is None or parts.port > 0)
+            and _is_a_host(parts.hostname)
+        )
     except ValueError:
         usable = False
     if not usable:
@@ -213,6 +251,18 @@ def _server_url(text: str) -> str:
     return url.rstrip("/")
 
 
+def _is_a_host(name: str) -> bool:
+    """Whether the libraries can ask for it: they raise what they like for a name that is no IDNA."""
+    if name.isascii() and "xn--" not in name:
+        return True
+    import idna
+
+    try:
+        return bool(idna.encode(name))
+    except UnicodeError:
+        return False
+
+
 def _ws_url(server: str) -> str:
     return f"ws{server.removeprefix('http')}/ws"
 
@@ -220,7 +270,12 @@ def _ws_url(server: str) -> str:
 def _checked_ws_url(url: str) -> str:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("ws", "wss") and parts.hostname and (parts.port is None or parts.port > 0)
+        usable = (
+            _is_plain(url)
+            and parts.scheme in ("ws", "wss")
+            and parts.hostname
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         usable = False
     if not usable or parts.username or parts.password or parts.query or parts.fragment:
@@ -231,7 +286,19 @@ def _checked_ws_url(url: str) -> str:
 
 
 def _find_project_file(cwd: Path) -> Path | None:
-    return next((path for d in (cwd, *cwd.parents) if (path := d / PROJECT_FILE).is_file()), None)
+    for directory in (cwd, *cwd.parents):
+        # A directory that may not be searched has nothing for us.
+        with contextlib.suppress(OSError):
+            if (path := directory / PROJECT_FILE).is_file():
+                return path
+    return None
+
+
+def _is_file(path: Path | None) -> bool:
+    try:
+        return path is not None and path.is_file()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
 
 
 def _project_settings(path: Path) -> dict[str, Any]:
@@ -242,7 +309,7 @@ def _project_settings(path: Path) -> dict[str, Any]:
 
 
 def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
-    table = _read(path) if path and path.is_file() else {}
+    table = _read(path) if path and _is_file(path) else {}
     profiles = table.pop("profiles", {})
     settings = _checked(path, table, _KEYS[:-1])
     if profile is None:
@@ -250,25 +317,36 @@ def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
     if not isinstance(profiles, dict) or profile not in profiles:
         known = ", ".join(sorted(profiles)) if isinstance(profiles, dict) and profiles else "none"
         raise UsageError(f"There is no profile {profile!r}.", hint=f"Profiles in {path}: {known}.")
-    return {**settings, **_checked(path, profiles[profile], _KEYS[:-1], f"profiles.{profile}.")}
+    chosen = _checked(path, profiles[profile], _KEYS[:-1], f"profiles.{profile}.")
+    if "server" in chosen:
+        # Where the top level's server listens says nothing of this one, and its token must not go there.
+        settings = dict(_fitting({"server": DEFAULT_SERVER, **settings}, _server_url(chosen["server"])))
+    return {**settings, **chosen}
 
 
 def _servers_named_by_user(path: Path | None) -> list[str]:
-    table = _read(path) if path and path.is_file() else {}
+    table = _read(path) if path and _is_file(path) else {}
     profiles = table.get("profiles")
     entries = profiles.values() if isinstance(profiles, dict) else ()
     tables = [table, *(entry for entry in entries if isinstance(entry, dict))]
-    return [str(entry["server"]) for entry in tables if "server" in entry]
+    servers = [str(entry["server"]) for entry in tables if "server" in entry]
+    return [server if "://" in server else f"http://{server}" for server in servers]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            text = file.read(_FILE_MAX + 1)
+        if len(text) > _FILE_MAX:
+            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.")
+        return tomllib.loads(text.decode().replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}.") from None
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, or lists in lists in lists.
+        raise UsageError(f"{path} holds what no settings are.") from None
 
 
 def _checked(path: Path | None, table: Any, allowed: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
@@ -307,8 +385,10 @@ def add_profile(path: Path, name: str, server: str) -> None:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise UsageError(f"{name!r} is no name for a profile.", hint="Letters, digits, `-` and `_`.")
-    table = _read(path) if path.is_file() else {}
-    if name in table.get("profiles", {}):
+    profiles = (_read(path) if _is_file(path) else {}).get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise UsageError(f"{path}: profiles is not a table.")
+    if name in profiles:
         raise UsageError(f"There is a profile {name!r} already.", hint=f"It stands in {path}.")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

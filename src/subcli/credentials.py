@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -23,7 +24,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from subcli.errors import AuthError
-from subcli.secret import Secret
+from subcli.secret import Secret, is_token
 
 T = TypeVar("T")
 Place: TypeAlias = Literal["keyring", "file"]
@@ -33,6 +34,7 @@ CALL_S: Final = 3.0
 LOGIN_CALL_S: Final = 30.0
 LOCK_S: Final = 15.0
 LOCK_LOOK_S: Final = 0.02
+WRITE_LOCK_S: Final = 3.0
 _INSTEAD: Final = "Set SUBCLI_TOKEN instead, or log in with `--insecure-storage`."
 
 
@@ -103,9 +105,11 @@ class Credentials:
             )
         try:
             entry = msgspec.json.decode(text, type=dict[str, str | None])
-            refresh = entry.get("refresh")
-            return Tokens(Secret(str(entry["access"])), Secret(refresh) if refresh else None)
-        except (msgspec.MsgspecError, KeyError):
+            access, refresh = entry["access"], entry.get("refresh")
+            if not is_token(access or ""):
+                raise ValueError
+            return Tokens(Secret(str(access)), Secret(refresh) if refresh else None)
+        except (ValueError, KeyError):
             raise CredentialError(
                 f"What the {_NAMES[login.place]} holds for {server} is no login of subcli.",
                 hint=f"Log in again: `subcli auth login --server {server}`.",
@@ -123,6 +127,9 @@ class Credentials:
             self._change_json("credentials.json", {server: text})
         else:
             _to_keyring(server, text, timeout)
+            if self._file("credentials.json").exists():
+                # An earlier login with --insecure-storage.
+                self._change_json("credentials.json", {server: None})
         self._change_json("logins.json", {server: {"user": user, "place": place}})
 
     def delete(self, server: str, *, timeout: float = CALL_S) -> None:
@@ -203,6 +210,27 @@ class Credentials:
 
     def _change_json(self, name: str, changes: dict[str, Any]) -> None:
         """Set or, with None, remove entries of a file, atomically and readable by the user only."""
+        with contextlib.ExitStack() as held:
+            self._exclude_others(held)
+            self._replace_json(name, changes)
+
+    def _exclude_others(self, held: contextlib.ExitStack) -> None:
+        """Nobody else changes a file between our reading and our writing. Not the lock of :meth:`locked`,
+        which whoever saves a renewed login holds already. What cannot be locked is changed all the same.
+        """
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            lock = held.enter_context(self._file("write-lock").open("w"))
+            for _ in range(round(WRITE_LOCK_S / LOCK_LOOK_S)):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(LOCK_LOOK_S)
+                else:
+                    return
+
+    def _replace_json(self, name: str, changes: dict[str, Any]) -> None:
         try:
             path = self._file(name)
             try:

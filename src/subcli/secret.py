@@ -74,6 +74,11 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+def is_token(text: str) -> bool:
+    """Whether ``text`` can be sent as a token: it goes into a header."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 def redact(text: str, *known: Secret) -> str:
     """``text`` without secrets: those in ``known`` literally, others by the shapes they come in."""
     values = {form for secret in known if secret for form in (secret.reveal(), quote(secret.reveal(), safe=""))}

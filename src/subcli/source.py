@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,10 +65,11 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
 
     Args:
         paths: files and directories; ``-`` alone is stdin.
-        root: what the names of several files are relative to; default: where we are.
+        root: where the project file that names them lies: it comes from strangers, so nothing outside of
+            there is read. Default: the user named them, relative to where we are.
 
     Raises:
-        UsageError: there is no such file, or one that is empty, binary or too large.
+        UsageError: there is no such file, or one that is empty, binary, too large or outside.
     """
     if list(paths) == ["-"]:
         return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, single=True)
@@ -76,14 +78,18 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     base = (root or Path.cwd()).resolve()
     files: dict[str, bytes] = {}
     for text in paths:
+        if "\0" in text:
+            raise UsageError(f"{text!r} is no name of a file.", hint="Check the path.")
         path = Path(text) if root is None else root / text
+        resolved = path.resolve()
+        if root is not None and not resolved.is_relative_to(base):
+            raise UsageError(f"{path} is not below {root}.", hint="If it is meant, name it: `subcli submit PATH`.")
         if path.is_dir():
-            for file in sorted(path.rglob("*")):
-                inside = file.relative_to(path)
-                if file.is_file() and not any(part.startswith(".") for part in inside.parts):
-                    files[inside.as_posix()] = _read(file)
+            for file in _files_below(path):
+                files[file.relative_to(path).as_posix()] = _read(file)
+                if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
+                    raise _too_large()
         else:
-            resolved = path.resolve()
             name = resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name
             if name in files:
                 raise UsageError(
@@ -93,6 +99,31 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     if not files:
         raise UsageError(f"There is no file in {', '.join(paths)}.", hint="Hidden files are left out.")
     return _checked(files, single=len(files) == 1 and not Path(paths[0]).is_dir())
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    """The files to hand in from a directory, in order, and none that is not below it.
+
+    Raises:
+        UsageError: a link leads out of the directory: whoever put it there would get what is not the user's code.
+    """
+    inside = directory.resolve()
+    for here, names, files in os.walk(directory):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            file = Path(here, name)
+            if name.startswith(".") or not file.is_file():
+                continue
+            if not file.resolve().is_relative_to(inside):
+                raise UsageError(f"{file} is a link that leads out of {directory}.", hint="Put a copy in its place.")
+            yield file
+
+
+def _too_large() -> UsageError:
+    return UsageError(
+        f"The submission is larger than {MAX_SOURCE_BYTES // 1024} KiB.",
+        hint="Leave out what is not source code.",
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -108,6 +139,8 @@ def _read(path: Path) -> bytes:
 def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
     texts: dict[str, str] = {}
     for name, data in files.items():
+        if any("\ud800" <= char <= "\udfff" for char in name):
+            raise UsageError(f"The name of {name} is not UTF-8.", hint="Rename the file.")
         if b"\0" in data:
             raise UsageError(
                 f"{name} is a binary file.", hint="A submission is source code, not what was built from it."
@@ -121,10 +154,7 @@ def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
             texts[name] = ""
     size = sum(map(len, files.values()))
     if size > MAX_SOURCE_BYTES:
-        raise UsageError(
-            f"The submission is larger than {MAX_SOURCE_BYTES // 1024} KiB.",
-            hint="Leave out what is not source code.",
-        )
+        raise _too_large()
     if not any(text.strip() for text in texts.values()):
         raise UsageError(f"{', '.join(files)} is empty." if len(files) == 1 else "All files are empty.", hint=_EMPTY)
     return Source(texts, single)

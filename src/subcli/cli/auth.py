@@ -63,7 +63,7 @@ def register(app: typer.Typer) -> None:
 def _login(common: Common, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
     from subcli.auth import place_for
     from subcli.config import user_directory
-    from subcli.credentials import Credentials
+    from subcli.credentials import LOGIN_CALL_S, Credentials
 
     settings = common.settings()
     settings.require_safe_for_secrets()
@@ -73,7 +73,7 @@ def _login(common: Common, user: str | None, *, with_token: bool, insecure_stora
     where = credentials.probe(place)
     given = _token_from_stdin() if with_token else None
     tokens, name, verified = _run(_obtain(common, settings, user, given))
-    credentials.save(settings.server, name, tokens, place)
+    credentials.save(settings.server, name, tokens, place, timeout=LOGIN_CALL_S)
     if common.json:
         print_json({"login": {"server": settings.server, "user": name, "kept_in": where, "verified": verified}})
         return 0
@@ -123,10 +123,13 @@ async def _ask(common: Common, user: str | None) -> tuple[str, Secret]:
 
 
 def _token_from_stdin() -> Secret:
-    from subcli.secret import Secret
+    from subcli.secret import Secret, is_token
 
-    text = sys.stdin.read(64 * 1024).strip()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
+    try:
+        text = sys.stdin.read(64 * 1024).strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not is_token(text):
         raise UsageError("What came on stdin is no token.", hint="One line: `subcli auth login --with-token < FILE`.")
     return Secret(text)
 
@@ -142,9 +145,10 @@ def _logout(common: Common) -> int:
     told = False
     try:
         tokens = credentials.load(settings.server)
+        settings.require_safe_for_secrets()
         told = tokens is not None and _run(_revoke(settings, tokens))
-    except CredentialError:
-        # What cannot be read cannot be revoked; it is deleted below all the same.
+    except (CredentialError, NetworkError, UsageError):
+        # What cannot be read, or not be sent safely, cannot be revoked; it is deleted below all the same.
         told = False
     credentials.delete(settings.server)
     if common.json:
@@ -182,7 +186,7 @@ def _status(common: Common) -> int:
     valid: bool | None = None
     user = login.user if login else None
     if token is not None:
-        valid, user = _run(_validity(settings, token, user))
+        valid, user, token = _run(_validity(settings, token, user))
     expires_at = expiry(token) if token else None
     shadowed = login is not None and settings.token is not None
     fields: dict[str, Any] = {
@@ -221,8 +225,11 @@ def _present(
     return (tokens.access if tokens else None), login.place, None
 
 
-async def _validity(settings: Settings, token: Secret, user: str | None) -> tuple[bool | None, str | None]:
-    """Whether the server takes the token: renewed first if it is a stored one. ``None``: it cannot tell."""
+async def _validity(settings: Settings, token: Secret, user: str | None) -> tuple[bool | None, str | None, Secret]:
+    """Whether the server takes the token, whose it is, and the token that a stored one was renewed to.
+
+    ``None``: the server cannot tell.
+    """
     from subcli.api import RequestFailed
     from subcli.client import connect
     from subcli.happened import AskedInVain
@@ -231,12 +238,16 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
         try:
             me = await client.api.insist_me()
         except AuthError:
-            return False, user
+            return False, user, token
         except RequestFailed as failed:
-            if isinstance(failed.happened, AskedInVain) and failed.happened.status == 404:
-                return None, user
+            status = failed.happened.status if isinstance(failed.happened, AskedInVain) else None
+            if status in (401, 403):
+                return False, user, client.token() or token
+            if status in (404, 405):
+                return None, user, token
             raise NetworkError(failed.happened.reason, hint="Is the server there? `--server URL` names it.") from None
-    return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None
+        token = client.token() or token
+    return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 
 
 def _print_status(fields: dict[str, Any], has_token: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 
@@ -18,7 +17,10 @@ def stoppable(view: View) -> Iterator[None]:
 
     def stop() -> None:
         view.suspend()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # Not SIGSTOP: where no shell could wake us (ssh HOST -t subcli …), the kernel leaves this one out.
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, stop)
         view.resume()
 
     loop.add_signal_handler(signal.SIGTSTP, stop)
