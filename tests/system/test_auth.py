@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import httpx
 import jsonschema
 import pytest
 
@@ -183,11 +184,10 @@ async def test_prompt_in_the_middle_of_a_watch(
     source = str(problems / "slow" / "a.py")
     async with Terminal(command, "submit", source, "--problem", "slow", "--server", judge.url) as terminal:
         await terminal.until(lambda text: "second 1" in text)
-        # As if another machine had logged this login out: the refresh token is no good any more.
-        planted = json.loads((tmp_path / "planted").read_text())
-        [name] = planted
-        entry = json.loads(planted[name])
-        (tmp_path / "planted").write_text(json.dumps({name: json.dumps({**entry, "refresh": "no-longer-good"})}))
+        # Another machine logs this login out.
+        [entry] = json.loads((tmp_path / "planted").read_text()).values()
+        ended = httpx.post(f"{judge.url}/api/auth/logout", json={"refresh_token": json.loads(entry)["refresh"]})
+        assert ended.status_code == 200
         await terminal.until(lambda text: "User:" in text)
         terminal.press(b"ada\r")
         await terminal.until(lambda text: "Password:" in text)
