@@ -195,10 +195,8 @@ def secrets_in(env: Mapping[str, str]) -> tuple[Secret, ...]:
     """
     values = [env.get("SUBCLI_TOKEN", "").strip()]
     if path := env.get("SUBCLI_TOKEN_FILE", ""):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             values.append(_token_file(path))
-        except (OSError, ValueError):
-            pass
     for name, value in env.items():
         if name.lower().endswith("_proxy") and "@" in value:
             user, _, password = value.rpartition("@")[0].rpartition("/")[2].partition(":")
