@@ -186,7 +186,8 @@ async def test_prompt_in_the_middle_of_a_watch(
         await terminal.until(lambda text: "second 1" in text)
         # Another machine logs this login out.
         [entry] = json.loads((tmp_path / "planted").read_text()).values()
-        ended = httpx.post(f"{judge.url}/api/auth/logout", json={"refresh_token": json.loads(entry)["refresh"]})
+        async with httpx.AsyncClient(base_url=judge.url) as elsewhere:
+            ended = await elsewhere.post("/api/auth/logout", json={"refresh_token": json.loads(entry)["refresh"]})
         assert ended.status_code == 200
         await terminal.until(lambda text: "User:" in text)
         terminal.press(b"ada\r")
