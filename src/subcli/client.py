@@ -139,18 +139,22 @@ class Client:
         if after_seq:
             url += f"?after_seq={after_seq}"
         token = self._authenticator.token()
-        if token is not None and await self._has_watch_tokens():
+        has_watch_tokens = token is not None and await self._has_watch_tokens()
+        if has_watch_tokens:
             # So that no long-lived token stands in a URL (contract, section 6).
             return await open_socket(
                 url, query_token=await self._watch_token(submission_id), ssl_context=self._ssl_context
             )
-        return await open_socket(url, token=token, query_token=token, ssl_context=self._ssl_context)
+        # Not known for the moment: better refused once than a long-lived token in somebody's log.
+        in_url = token if has_watch_tokens is False else None
+        return await open_socket(url, token=token, query_token=in_url, ssl_context=self._ssl_context)
 
-    async def _has_watch_tokens(self) -> bool:
+    async def _has_watch_tokens(self) -> bool | None:
+        """Whether the server gives tokens for one socket; ``None`` if it does not answer."""
         try:
             return "watch_token" in (await self.api.info()).features
         except RequestFailed:
-            return False
+            return None
 
     async def _watch_token(self, submission_id: int) -> Secret:
         try:

@@ -33,7 +33,7 @@ _OF_A_SERVER: Final = ("api_path", "ws_url")
 _TOKEN_FILE_MAX: Final = 64 * 1024
 _FILE_MAX: Final = 64 * 1024
 
-Origin: TypeAlias = Literal["flag", "variable", "project file", "user file", "default"]
+Origin: TypeAlias = Literal["flag", "pasted URL", "variable", "project file", "user file", "default"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +94,7 @@ def load(
     profile: str | None = None,
     insecure_http: bool = False,
     known_servers: Iterable[str] = (),
+    pasted_server: str | None = None,
 ) -> Settings:
     """Resolve the settings of one command.
 
@@ -105,6 +106,7 @@ def load(
         profile: which ``[profiles.NAME]`` of the user file counts over its top level.
         insecure_http: credentials may go over plain ``http`` to another machine.
         known_servers: those that the user logged in to.
+        pasted_server: of a submission's URL on the command line, which may be a stranger's link.
 
     Raises:
         UsageError: a file that cannot be read, a wrong key or type, or a setting that is not allowed.
@@ -116,6 +118,7 @@ def load(
     given = {key: value for key, value in flags.items() if value}
     layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (
         ("flag", given),
+        ("pasted URL", {"server": pasted_server} if pasted_server else {}),
         ("variable", variables),
         ("project file", project),
         ("user file", user),
@@ -124,6 +127,11 @@ def load(
     server = _server_url(str(next((layer["server"] for _, layer in layers if "server" in layer), DEFAULT_SERVER)))
     found = {key: value for _, layer in reversed(layers) for key, value in _fitting(layer, server).items()}
     token, token_origin = _token(env)
+    if origin == "pasted URL":
+        named = [str(layer["server"]) for layer in (variables, user) if "server" in layer]
+        if not any(same_origin(server, _server_url(known)) for known in named):
+            # A login on record for that server is used; whatever a variable holds is for another.
+            token, token_origin = None, ""
     if origin == "project file":
         if any(same_origin(server, known) for known in _servers_named_by_user(user_file)):
             origin = "user file"

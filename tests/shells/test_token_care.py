@@ -147,3 +147,15 @@ def test_token_file_that_can_be_read_once() -> None:
         assert secrets_in(env) == (Secret("filetoken123456"),)
     finally:
         os.close(reading)
+
+
+def test_pasted_link_gets_no_token_of_a_variable(tmp_path: Path) -> None:
+    """`watch URL` follows a stranger's link, but SUBCLI_TOKEN goes only to a server that the user named."""
+    env = {"SUBCLI_TOKEN": "secret", "SUBCLI_SERVER": "https://mine.example"}
+    stranger = load({}, env, tmp_path, None, pasted_server="https://evil.example")
+    assert (stranger.server, stranger.token) == ("https://evil.example", None)
+    mine = load({}, env, tmp_path, None, pasted_server="https://mine.example")
+    assert mine.token is not None
+    by_flag = load({"server": "https://evil.example"}, env, tmp_path, None, pasted_server="https://other.example")
+    assert by_flag.server == "https://evil.example"
+    assert by_flag.token is not None

@@ -41,8 +41,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     insecure_http: bool = False
     debug: bool = False
 
-    def settings(self, **flags: str | None) -> Settings:
-        """The settings with these flags on top.
+    def settings(self, *, pasted_server: str | None = None, **flags: str | None) -> Settings:
+        """The settings with these flags on top; ``pasted_server`` as :func:`subcli.config.load` has it.
 
         Raises:
             UsageError: a file or setting cannot be used.
@@ -62,6 +62,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
             profile=self.profile,
             insecure_http=self.insecure_http,
             known_servers=Credentials(user_directory()).logins(),
+            pasted_server=pasted_server,
         )
 
 

@@ -42,20 +42,20 @@ def register(app: typer.Typer) -> None:
         """Follow submissions to their verdicts."""
         from subcli.cli.following import Options
 
+        server, numbers = targets(ids or [])
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
             max_attempts=max_attempts,
             compact=compact,
             plain=plain,
-            server=common.server,
+            server=common.server or server,
         )
-        server, numbers = targets(ids or [])
         if after_seq is not None and len(numbers) != 1:
             raise UsageError(
                 "`--after-seq` goes with exactly one id.", hint="The others are watched from their beginning."
             )
-        settings = common.settings(server=common.server or server)
+        settings = common.settings(pasted_server=server)
         return run(common, options, settings, numbers, after_seq or 0)
 
 
