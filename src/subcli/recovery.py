@@ -215,7 +215,6 @@ def _socket_gone(
     state = _with(state, opened_at=None)
     match happened:
         case Closed(code, reason, told_s):
-            state = _with(state, answered=True)
             return cure_of_close(code)(state, Trouble(code, reason, told_s), now, random)
         case Refused(status, reason, told_s):
             state = _with(state, answered=True)
@@ -252,7 +251,7 @@ def _first_contact(state: State, trouble: Trouble, now: float, random: float) ->
 def _authenticate(state: State, trouble: Trouble, now: float, random: float) -> Step:
     if state.refusals >= 1:
         return state, Stop(unauthorized(trouble.reason))
-    return _with(state, opened_at=None, refusals=1, trouble=trouble), Refresh()
+    return _with(state, refusals=1, trouble=trouble), Refresh()
 
 
 def _not_found(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -360,7 +359,7 @@ def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> 
 
 
 def _asked_in_vain(state: State, asked: AskedInVain, now: float, random: float) -> Step:
-    trouble = Trouble(asked.status, asked.reason, asked.retry_after)
+    trouble = Trouble(asked.status, asked.reason)
     state = _with(state, answered=state.answered or asked.status is not None)
     if not state.answered:
         return state, Stop(unreachable(state.trouble.reason))

@@ -49,34 +49,33 @@ def repeat_request(
         random: in [0, 1).
     """
     told = wait(attempt, random, asked.retry_after)
+    reason = asked.reason.rstrip(".")
     match asked.status:
         case None if not answered:
             return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(asked.reason)
         case None:
             if repeatable and attempt <= max_attempts:
                 return told
-            return NetworkError(f"The server did not answer: {asked.reason}.", hint=_LATER)
+            return NetworkError(f"The server did not answer: {reason}.", hint=_LATER)
         case 401:
             return unauthorized(asked.reason)
         case 404:
-            return NotFoundError(_sentence(asked.reason), hint=_NOT_FOUND)
+            return NotFoundError(_sentence(reason), hint=_NOT_FOUND)
         case 407:
             return proxy_credentials()
         case 429:
             return told if attempt <= max_attempts else rate_limited()
         case 503:
             return (
-                told
-                if attempt <= max_attempts
-                else ServerError(f"The server is not available: {asked.reason}.", hint=_LATER)
+                told if attempt <= max_attempts else ServerError(f"The server is not available: {reason}.", hint=_LATER)
             )
         case 400 | 409 | 413 | 415 | 422:
-            return UsageError(_sentence(asked.reason), hint=_REFUSED)
+            return UsageError(_sentence(reason), hint=_REFUSED)
         case _:
             if asked.status >= 500 and repeatable and attempt <= max_attempts:
                 return told
-            return ServerError(f"The server answered {asked.status}: {asked.reason.rstrip('.')}.", hint=_LATER)
+            return ServerError(f"The server answered {asked.status}: {reason}.", hint=_LATER)
 
 
 def _sentence(reason: str) -> str:
-    return f"{reason.rstrip('.')}." if reason else "The server does not know this."
+    return f"{reason}." if reason else "The server does not know this."

@@ -191,6 +191,12 @@ def test_a_row_that_is_no_result_tells_nothing(row: Any) -> None:
     assert events({}, [row]) == []
 
 
+def test_a_row_that_is_no_result_does_not_hide_the_next() -> None:
+    """Each row for itself."""
+    told = events({}, [{"name": "A", "status": "pending"}, "x", {"name": "B"}, {"name": "C", "status": "passed"}])
+    assert [event["test_name"] for event in told] == ["C"]
+
+
 def test_a_rows_own_id_tells_tests_of_one_name_apart() -> None:
     """Where the name does not."""
     told = events({}, [{"name": "A", "status": "passed", "id": 1}, {"name": "A", "status": "failed", "id": 2}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from subcli import errors
@@ -24,6 +26,7 @@ KINDS = {
 def test_each_error_has_its_kind_its_sentence_and_its_hint(cls: type[SubcliError], kind: str) -> None:
     """``kind`` is what ``--json`` prints; printed as text it is its sentence."""
     error = cls("What happened.", hint="What to do.")
+    assert error.args == ("What happened.",)
     assert (error.kind, error.message, error.hint, str(error)) == (
         kind,
         "What happened.",
@@ -45,28 +48,80 @@ def test_an_interruption_knows_its_signal(number: int) -> None:
     assert InterruptedByUser("Interrupted.").signal_number == 2
 
 
+LOG_IN = "Log in: `subcli auth login`."
+LATER = "Wait a few minutes, then take it up again with `subcli watch`."
+LIMITED = "The server is still limiting the rate after all attempts."
+AGAIN = "Judging goes on there; `subcli watch ID` takes it up again."
+CLOSED = "The server closed the connection with code"
+NO_CURE = "This is not cured by trying again; `--debug` shows what was said before."
+
+
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("make", "kind", "message", "hint"),
     [
-        (errors.unreachable("h:1 refused the connection"), "network", "No server answers: h:1 refused the connection."),
-        (errors.unauthorized("expired"), "auth", "The server refused the authentication: expired."),
-        (errors.unauthorized(""), "auth", "The server refused the authentication."),
-        (errors.not_found(), "not_found", "No such submission, or none that you may see."),
-        (errors.rate_limited(), "rate_limited", "The server is still limiting the rate after all attempts."),
-        (errors.broken_off(1008, "no"), "server", "The server closed the connection with code 1008: no."),
-        (errors.broken_off(4500, ""), "server", "The server closed the connection with code 4500."),
-        (errors.proxy_credentials(), "network", "The proxy wants credentials (HTTP 407)."),
-        (errors.no_way_left("cut", "slow", 429), "rate_limited", "The server is still limiting the rate"),
-        (errors.no_way_left("cut", "HTTP 500", 500), "server", "neither by WebSocket (cut) nor by REST (HTTP 500)."),
-        (errors.no_way_left("cut", "gone", None), "network", "neither by WebSocket (cut) nor by REST (gone)."),
-        (errors.no_verdict(), "server", "The submission has ended, but the server gives no verdict"),
+        (
+            lambda: errors.unreachable("h:1 refused the connection"),
+            "network",
+            "No server answers: h:1 refused the connection.",
+            "Name the server with `--server URL`, or start one here with `subcli serve`.",
+        ),
+        (lambda: errors.unauthorized("expired"), "auth", "The server refused the authentication: expired.", LOG_IN),
+        (lambda: errors.unauthorized("expired."), "auth", "The server refused the authentication: expired.", LOG_IN),
+        (lambda: errors.unauthorized("No such X"), "auth", "The server refused the authentication: No such X.", LOG_IN),
+        (lambda: errors.unauthorized(""), "auth", "The server refused the authentication.", LOG_IN),
+        (
+            lambda: errors.not_found(),
+            "not_found",
+            "No such submission, or none that you may see.",
+            "`subcli list` shows yours; `--server` and the login decide whose they are.",
+        ),
+        (lambda: errors.rate_limited(), "rate_limited", LIMITED, LATER),
+        (
+            lambda: errors.broken_off(1008, "no"),
+            "server",
+            f"{CLOSED} 1008: no.",
+            NO_CURE,
+        ),
+        (
+            lambda: errors.broken_off(1008, "X."),
+            "server",
+            f"{CLOSED} 1008: X.",
+            NO_CURE,
+        ),
+        (lambda: errors.broken_off(4500, ""), "server", f"{CLOSED} 4500.", NO_CURE),
+        (
+            lambda: errors.proxy_credentials(),
+            "network",
+            "The proxy wants credentials (HTTP 407).",
+            "Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+        ),
+        (
+            lambda: errors.no_verdict(),
+            "server",
+            "The submission has ended, but the server gives no verdict: it has no results that can be read.",
+            "`subcli status ID` shows what it knows.",
+        ),
+        (lambda: errors.no_way_left("cut", "slow", 429), "rate_limited", LIMITED, LATER),
+        (
+            lambda: errors.no_way_left("cut", "HTTP 500", 500),
+            "server",
+            "A verdict can be had neither by WebSocket (cut) nor by REST (HTTP 500).",
+            AGAIN,
+        ),
+        (
+            lambda: errors.no_way_left("cut", "gone", None),
+            "network",
+            "A verdict can be had neither by WebSocket (cut) nor by REST (gone).",
+            AGAIN,
+        ),
     ],
 )
-def test_each_sentence_says_what_happened_and_what_to_do(error: SubcliError, kind: str, said: str) -> None:
-    """None is without a hint."""
-    assert error.kind == kind
-    assert said in error.message
-    assert error.hint
+def test_each_sentence_says_what_happened_and_what_to_do(
+    make: Callable[[], SubcliError], kind: str, message: str, hint: str
+) -> None:
+    """To the letter."""
+    error = make()
+    assert (error.kind, error.message, error.hint) == (kind, message, hint)
 
 
 def test_a_hint_of_its_own_goes_first() -> None:

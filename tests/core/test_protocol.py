@@ -203,6 +203,26 @@ def test_nesting_is_bounded(depth: int, fits: bool, pair: str) -> None:
                 read_it()
 
 
+@pytest.mark.parametrize(
+    ("frame", "fault"),
+    [
+        (b"{}", "a binary frame"),
+        ("[" * 100_000, "JSON nested too deeply"),
+        ('{"type":"connected","n":' + "[" * 100 + "]" * 100 + "}", "JSON nested too deeply"),
+        ("{", "not JSON: "),
+        ("[]", "not a JSON object"),
+        ("{}", "no type"),
+        ('{"type":"complete"}', "complete without a usable final_status"),
+        ('{"type":"news","submission_id":[]}', "a submission_id that is neither number nor text"),
+    ],
+)
+def test_a_fault_says_in_what_respect(frame: str | bytes, fault: str) -> None:
+    """``--debug`` shows it."""
+    with pytest.raises(MalformedMessageError) as caught:
+        decode(frame)
+    assert str(caught.value).startswith(fault)
+
+
 def test_many_brackets_are_not_deep() -> None:
     """A flat message with many objects in it is an ordinary message."""
     many = [{"n": [number]} for number in range(MAX_DEPTH)]

@@ -352,6 +352,13 @@ def test_a_server_that_was_there_gets_patience(contact: list[Happened]) -> None:
     assert isinstance(machine(AskedInVain(None)), Connect)
 
 
+def test_a_rest_that_was_there_stays_so() -> None:
+    """Although it does not answer any more."""
+    machine = Machine()
+    machine(Started(), Lost("refused"), Lost("refused"), CaughtUp(), Lost("refused"))
+    assert isinstance(machine(AskedInVain(None)), Connect)
+
+
 def test_a_rest_that_refuses_us_is_there_too() -> None:
     """Its 401 is an answer: the next loss is retried."""
     machine = Machine()
@@ -382,11 +389,13 @@ def test_a_refusal_is_answered_by_one_refresh(refusal: list[Happened]) -> None:
     """Then the watch resumes at once; a second refusal in a row stops it."""
     machine = live()
     assert machine(*refusal) == Refresh()
-    action = machine(Refreshed(ok=True))
-    assert isinstance(action, Connect)
-    assert (action.delay_s, action.attempt) == (0.0, 0)
-    machine(LIVE, *refusal)
+    code = machine.state.trouble.code
+    assert code in (4003, 401)
+    assert machine(Refreshed(ok=True)) == Connect(0.0, 0, code, "authenticated again")
+    action = machine(LIVE, *refusal)
+    assert isinstance(action, Stop)
     assert machine.stopped_with is AuthError
+    assert "expired" in action.error.message
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
@@ -431,7 +440,7 @@ def test_a_refusal_while_polling_goes_on_polling() -> None:
     machine(Babbled())
     for _ in range(3):
         assert machine(AskedInVain(401)) == Refresh()
-        assert isinstance(machine(Refreshed(ok=True)), Poll)
+        assert machine(Refreshed(ok=True)) == Poll(0.0, "code 401")
         assert isinstance(machine(CaughtUp()), Poll)
     machine(AskedInVain(401), Refreshed(ok=True), AskedInVain(401))
     assert machine.stopped_with is AuthError
@@ -467,6 +476,19 @@ def test_right_after_our_own_submit_not_found_may_be_not_yet() -> None:
         tried.append(machine.now - began)
     assert tried == [1.0, 2.0, 4.0, 5.0]
     assert machine.stopped_with is NotFoundError
+
+
+def test_the_grace_holds_for_rest_as_well() -> None:
+    """Its 404 is no other than the socket's; and the socket, if there was one, is gone."""
+    machine = Machine()
+    machine(Started(own_submit=True), LIVE, Closed(1006))
+    assert machine(AskedInVain(404)) == Connect(1.0, 0, 404, "not visible yet")
+    machine = Machine()
+    machine(Started(own_submit=True), Opened(look=True))
+    assert machine(AskedInVain(404)) == Connect(1.0, 0, 404, "not visible yet")
+    assert machine.state.opened_at is None
+    machine(Refused(404))
+    assert len(machine.state.connects) == 2
 
 
 def test_the_grace_is_over_after_five_seconds() -> None:
@@ -528,6 +550,42 @@ def test_rest_is_not_asked_before_it_wants_to_be() -> None:
     assert machine(Quiet()) == Read()
     assert machine(Closed(1006)) == Connect(50.0, 1, 1006, "")
     assert machine(LIVE, Quiet()) == CatchUp()
+
+
+def test_a_rest_that_names_no_wait_can_be_asked_again_at_once() -> None:
+    """The machine paces its looks itself."""
+    machine = live()
+    machine(Quiet(), AskedInVain(500))
+    assert machine(Closed(1006)) == CatchUp()
+
+
+@pytest.mark.parametrize(
+    "gone", [Closed(1006), Closed(4100), Closed(1009), Refused(400), Refused(503), Lost("reset"), Silent()]
+)
+@pytest.mark.parametrize("random", [0.0, 1.0])
+def test_while_rest_does_not_want_to_be_asked_a_retry_does_without(gone: Happened, random: float) -> None:
+    """It waits as long as REST wants, or the backoff where that is longer."""
+    machine = live(random=random)
+    machine(Quiet(), AskedInVain(429, "slow", 60.0))
+    action = machine(gone)
+    assert isinstance(action, Connect)
+    assert (action.delay_s, action.attempt) == (60.0, 1)
+    assert machine.state.purpose == "retry"
+    machine.now -= 59.0
+    action = machine(Refused(503))
+    assert isinstance(action, Connect)
+    assert action.delay_s == pytest.approx(59.0)
+    machine.now -= 1.0
+    action = machine(Refused(503))
+    assert isinstance(action, Connect)
+    assert action.delay_s == pytest.approx(8 * (0.8 + 0.4 * random))
+
+
+def test_while_rest_does_not_want_to_be_asked_a_socket_is_read_without() -> None:
+    """Although the server does not replay."""
+    machine = live()
+    machine(Quiet(), AskedInVain(429, "slow", 60.0), Slept())
+    assert machine(Opened(look=True)) == Read()
 
 
 def test_a_rest_that_wants_hours_waits_five_minutes() -> None:
@@ -614,7 +672,10 @@ def test_a_proxy_that_wants_credentials_stops_at_once(proxy: list[Happened]) -> 
 
 def test_silence_is_named() -> None:
     """Ten seconds after a ping."""
-    assert live()(Silent(), CaughtUp()) == Connect(2.0, 1, None, "no answer to a ping")
+    machine = live()
+    machine(Silent())
+    assert machine.state.opened_at is None
+    assert machine(CaughtUp()) == Connect(2.0, 1, None, "no answer to a ping")
 
 
 def test_a_machine_that_slept_connects_at_once() -> None:

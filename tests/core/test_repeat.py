@@ -52,7 +52,10 @@ def test_what_was_not_taken_is_repeated_anywhere(status: int, kind: type[SubcliE
     assert [decide(status, n, repeatable=repeatable) for n in range(1, 6)] == pytest.approx([2.0, 4.0, 8.0, 16.0, 30.0])
     assert decide(status, told=60.0, repeatable=repeatable) == 60.0
     assert decide(status, told=1e6, repeatable=repeatable) == 300.0
-    assert type(decide(status, 6, repeatable=repeatable)) is kind
+    error = decide(status, 6, repeatable=repeatable)
+    assert type(error) is kind
+    assert error.hint
+    assert status == 429 or "because" in error.message
 
 
 @pytest.mark.parametrize(
@@ -82,13 +85,14 @@ def test_an_answer_for_good_is_not_asked_for_again(status: int, kind: type[Subcl
     assert "because" in error.message or status == 407
 
 
-@pytest.mark.parametrize(("reason", "message"), [("No such problem.", "No such problem."), ("gone", "gone.")])
-def test_the_servers_sentence_ends_in_one_full_stop(reason: str, message: str) -> None:
+@pytest.mark.parametrize("status", [None, 403, 404, 422, 503])
+@pytest.mark.parametrize("reason", ["No such X", "No such X."])
+def test_the_servers_sentence_ends_in_one_full_stop(status: int | None, reason: str) -> None:
     """Whether it has one or not."""
-    asked = AskedInVain(404, reason)
-    error = repeat_request(asked, attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
-    assert isinstance(error, NotFoundError)
-    assert error.message == message
+    asked = AskedInVain(status, reason)
+    error = repeat_request(asked, attempt=6, answered=True, repeatable=True, max_attempts=5, random=0.5)
+    assert isinstance(error, SubcliError)
+    assert error.message.endswith("No such X.")
 
 
 def test_a_server_that_says_nothing_is_given_words() -> None:

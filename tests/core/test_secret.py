@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from subcli.secret import MASK, RedactingFilter, Secret, redact
+from subcli.secret import MASK, RedactingFilter, Secret, is_token, redact
 
 CANARY = "c4n4ry-T0KEN.with~strange_signs"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl"
@@ -39,6 +39,11 @@ def test_a_secret_prints_as_a_mask(show: Callable[[Secret], str]) -> None:
     assert MASK in shown
 
 
+def test_a_mask_can_be_aligned() -> None:
+    """As any text in a table."""
+    assert f"{Secret(CANARY):>5}" == "  ***"
+
+
 def test_a_secret_gives_itself_only_when_asked() -> None:
     """``reveal()`` is the one way."""
     assert Secret(CANARY).reveal() == CANARY
@@ -48,7 +53,7 @@ def test_a_secret_gives_itself_only_when_asked() -> None:
 @pytest.mark.parametrize("copier", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_secret_is_neither_pickled_nor_copied(copier: Callable[[Secret], object]) -> None:
     """No second one comes into being where nobody looks."""
-    with pytest.raises(TypeError, match="not pickled"):
+    with pytest.raises(TypeError, match=r"^a secret is not pickled$"):
         copier(Secret(CANARY))
 
 
@@ -64,6 +69,23 @@ def test_an_empty_secret_is_none() -> None:
     """An empty ``SUBCLI_TOKEN`` is no token."""
     assert not Secret("")
     assert Secret("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "sendable"),
+    [
+        ("abc.DEF-123_~+/=", True),
+        ("", False),
+        ("two words", False),
+        ("with\nnewline", False),
+        ("with\ttab", False),
+        ("t\u00f6ken", False),
+        ("\u202eabc", False),
+    ],
+)
+def test_a_token_is_what_can_stand_in_a_header(text: str, sendable: bool) -> None:
+    """Printable ASCII without spaces: anything else would end the header, or be something else on the way."""
+    assert is_token(text) is sendable
 
 
 # -- text ---------------------------------------------------------------------------------------------
@@ -165,6 +187,7 @@ def test_a_known_secret_is_taken_out_wherever_it_stands(value: str) -> None:
 def test_a_secret_within_another_leaves_no_rest() -> None:
     """The longest goes first."""
     assert redact("x abcdef y abc z", Secret("abc"), Secret("abcdef")) == "x *** y *** z"
+    assert redact("azza", Secret("zz"), Secret("azza")) == "***"
 
 
 def test_an_empty_secret_takes_nothing_out() -> None:
@@ -253,6 +276,11 @@ def test_a_stack_is_cleaned_too() -> None:
 def test_known_secrets_are_taken_out_of_records() -> None:
     """Whatever their shape."""
     assert logged(lambda logger: logger.warning("say %s", "hunter2"), Secret("hunter2")) == "say ***"
+
+
+def test_known_secrets_are_taken_out_of_tracebacks() -> None:
+    """Where nothing else would tell that they are some."""
+    assert "ValueError" not in logged(fail, Secret("ValueError"))
 
 
 def test_a_record_may_pass_twice() -> None:

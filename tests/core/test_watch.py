@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from subcli.protocol import Complete, Message, StatusUpdate, from_mapping
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Counts, Stage
+from subcli.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Connection, Counts, Stage
 from subcli.watch import HELD_MAX, Hole, Received, Watch
 
 ID = 7
@@ -94,10 +94,13 @@ def test_what_is_no_message_for_us_is_counted_and_passed_over(frame: str | bytes
     one = Watch(ID)
     received = one.receive(frame)
     assert received.fault
+    assert received.fault != "None"
     assert not received.events
     assert not received.progress
     assert one.verdict is None
     assert one.snapshot().malformed == one.malformed == 1
+    one.receive(frame)
+    assert one.malformed == 2
 
 
 @pytest.mark.parametrize("submission_id", [7, "7", None])
@@ -221,6 +224,13 @@ def test_numbered_events_are_applied_as_they_come() -> None:
     assert one.last_seq == 3
 
 
+def test_a_numbered_event_is_shown_although_it_tells_nothing_new() -> None:
+    """A test that passed twice passed twice."""
+    one = Watch(ID)
+    twice = [result("A", seq=1), result("A", seq=2), status("testing", 3), status("testing", 4)]
+    assert [shown for each in twice for shown in one.take(each).events] == twice
+
+
 def test_a_server_that_numbers_but_does_not_replay_shows_nothing_twice() -> None:
     """What a snapshot told already counts as seen when its number comes; what is new is shown."""
     one = watch(status("testing"), result("A"))
@@ -278,6 +288,9 @@ def test_a_server_that_numbers_but_does_not_replay_shows_nothing_twice() -> None
         pytest.param([status("testing", attempt=1)], status("testing", attempt=1), False, id="the same attempt"),
         pytest.param([status("testing")], status("testing", attempt=1), False, id="the attempt becomes known"),
         pytest.param([status("testing", attempt=1)], status("building"), False, id="an earlier status, no attempt"),
+        pytest.param([status("testing", attempt=1), status("running")], status("testing"), False, id="once an attempt"),
+        pytest.param([status("testing", attempt=1), status("pending", attempt=2)], status("queued"), True, id="anew"),
+        pytest.param([status("archiving")], status("pending"), True, id="after an unknown one at the beginning"),
         pytest.param([], complete(), True, id="the verdict"),
     ],
 )
@@ -357,6 +370,13 @@ def test_the_first_picture_is_empty() -> None:
     picture = Watch(ID).snapshot()
     assert picture.status is picture.total_tests is picture.verdict is picture.attempt is None
     assert picture.stages == picture.recent == picture.failures == picture.analyses == ()
+
+
+def test_the_picture_shows_the_connection() -> None:
+    """As the session noted it."""
+    one = Watch(ID)
+    one.connection = Connection("polling", reason="because")
+    assert one.snapshot().connection == Connection("polling", reason="because")
 
 
 def test_a_picture_does_not_change_afterwards() -> None:
