@@ -1,8 +1,7 @@
 """What to do next, whatever happened: one pure machine.
 
 :func:`step` takes the state, what happened, the monotonic clock and a random number, and answers with the
-next state and one action. :mod:`subcli.session` carries the actions out and reports what came of them; it
-decides nothing. No I/O, no clock, no randomness here.
+next state and one action. :mod:`subcli.session` carries the actions out and decides nothing.
 
 What happened, and what is done about it (contract, section 7; "retry" is: look at what was missed over REST,
 then connect again after the backoff, and give up the socket when the attempts are used up):
@@ -10,8 +9,7 @@ then connect again after the backoff, and give up the socket when the attempts a
 ================================================  ====================================================
 ``Ended``                                         ``Finish``
 ``Started``                                       ``Connect`` at once
-``Opened``                                        ``Read``; first ``CatchUp`` where the server does not
-                                                  replay its log
+``Opened``                                        ``Read``; first ``CatchUp`` where the server replays nothing
 ``Progressed``                                    the attempts start again; ``Read``
 ``Quiet`` (no event for 10 s; with resume, 60)    ``CatchUp``, then ``Read``
 ``Closed`` 1000, 1001, 1005, 1006, 1011–1013      retry
@@ -30,10 +28,8 @@ then connect again after the backoff, and give up the socket when the attempts a
 ``Slept``                                         connect again at once
 ``Babbled`` (20 bad frames in a row)              give up the socket
 ``Blocked`` (certificate, proxy)                  stop (network)
-``CaughtUp``                                      go on with what the look was for; over without a
-                                                  verdict: stop (server)
-``AskedInVain``                                   the same; 401, 404 as above, but no 404 while the socket
-                                                  alone knows the submission
+``CaughtUp``                                      go on with what it was for; no verdict at the end: stop (server)
+``AskedInVain``                                   the same; 401, 404 as above, but for what only a socket knows
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
@@ -127,13 +123,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         max_attempts: reconnects in a row without a new event.
         submitted_at: monotonic seconds of our own submit, where the watch follows one.
         answered: the server was there at least once.
-        known_to: who has told us of the submission: REST's "not found" after a socket's events is no answer,
-            for a platform may lack the call.
+        known_to: who told us of the submission. Where only the socket did, REST may lack the call.
         attempts: reconnects since the last new event or stable connection.
         connects: monotonic seconds at which the latest connects were through, or had failed.
         opened_at: monotonic seconds; ``None`` while there is no socket.
         trouble: why there is no socket.
-        refusals: authentications in a row that were refused.
+        refusals, refusal: authentications in a row that were refused, and how the last one was.
         oversize, incurable: troubles of their kind at the same place.
         purpose: what a look at REST is for.
         rest_trouble: why REST was asked in vain the last time.
@@ -151,6 +146,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: float | None = None
     trouble: Trouble = _NONE
     refusals: int = 0
+    refusal: Trouble = _NONE
     oversize: int = 0
     incurable: int = 0
     purpose: Purpose = "retry"
@@ -251,7 +247,7 @@ def _first_contact(state: State, trouble: Trouble, now: float, random: float) ->
 def _authenticate(state: State, trouble: Trouble, now: float, random: float) -> Step:
     if state.refusals >= 1:
         return state, Stop(unauthorized(trouble.reason))
-    return _with(state, refusals=1, trouble=trouble), Refresh()
+    return _with(state, refusals=1, refusal=trouble), Refresh()
 
 
 def _not_found(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -332,10 +328,10 @@ def _dialled(state: State, now: float) -> State:
 
 def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
     if not ok:
-        return state, Stop(unauthorized(state.trouble.reason, hint))
+        return state, Stop(unauthorized(state.refusal.reason, hint))
     if state.purpose == "poll":
         return state, Poll(0.0, str(state.trouble))
-    return _connect(state, now, trouble=Trouble(state.trouble.code, "authenticated again"))
+    return _connect(state, now, trouble=Trouble(state.refusal.code, "authenticated again"))
 
 
 # -- looking at REST --------------------------------------------------------------------------------
@@ -350,11 +346,9 @@ def _look(state: State, purpose: Purpose, now: float, random: float) -> Step:
 def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> Step:
     if caught_up.over:
         return state, Stop(no_verdict())
-    state = _with(state, answered=True, known_to="rest", unanswered=0)
-    if caught_up.news:
-        state = _with(state, oversize=0)
-    if state.purpose == "poll":
-        state = _with(state, refusals=0)
+    refusals = 0 if state.purpose == "poll" else state.refusals
+    oversize = 0 if caught_up.news else state.oversize
+    state = _with(state, answered=True, known_to="rest", unanswered=0, refusals=refusals, oversize=oversize)
     return _go_on(state, now, random)
 
 
