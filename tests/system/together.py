@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from .command import Commands
 
 Scenario = Callable[[Commands], Awaitable[None]]
-SLACK_S = 1.5 + os.getloadavg()[0] / (os.cpu_count() or 1)
+SLACK_S = 4.0 + os.getloadavg()[0] / (os.cpu_count() or 1)
 """How much later than the contract's deadline something may happen: more on a machine that is loaded already."""
 
 SCENARIO_S = 75.0
