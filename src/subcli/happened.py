@@ -105,22 +105,10 @@ class Ended(msgspec.Struct, frozen=True):
     """The verdict is there."""
 
 
+SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | Babbled
+
 Happened: TypeAlias = (
-    Started
-    | Opened
-    | Progressed
-    | Quiet
-    | Closed
-    | Refused
-    | Lost
-    | Silent
-    | Slept
-    | Babbled
-    | Blocked
-    | CaughtUp
-    | AskedInVain
-    | Refreshed
-    | Ended
+    Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | AskedInVain | Refreshed | Ended
 )
 
 # -- what to do -------------------------------------------------------------------------------------

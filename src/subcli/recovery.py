@@ -79,6 +79,7 @@ from subcli.happened import (
     Refused,
     Silent,
     Slept,
+    SocketGone,
     Started,
     Stop,
 )
@@ -126,13 +127,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         known_to: who told us of the submission. Where only the socket did, REST may lack the call.
         attempts: reconnects since the last new event or stable connection.
         connects: monotonic seconds at which the latest connects were through, or had failed.
-        opened_at: monotonic seconds; ``None`` while there is no socket.
+        opened_at, began_at: monotonic seconds; of the socket, if there is one; of the last connect or look.
         trouble: why there is no socket.
-        refusals, refusal: authentications in a row that were refused, and how the last one was.
+        refusals, refusal: authentications refused in a row, and why the last one was.
         oversize, incurable: troubles of their kind at the same place.
         purpose: what a look at REST is for.
-        rest_trouble: why REST was asked in vain the last time.
-        unanswered: looks at REST in a row that were in vain.
+        unanswered, rest_trouble: looks at REST in a row that were in vain, and why the last one was.
         rest_at: monotonic seconds before which the server does not want to be asked.
         poll_s: seconds to the next poll.
     """
@@ -144,6 +144,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     connects: tuple[float, ...] = ()
     opened_at: float | None = None
+    began_at: float = 0.0
     trouble: Trouble = _NONE
     refusals: int = 0
     refusal: Trouble = _NONE
@@ -201,9 +202,7 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
     return _socket_gone(state, happened, now, random)
 
 
-def _socket_gone(
-    state: State, happened: Closed | Refused | Lost | Silent | Slept | Babbled, now: float, random: float
-) -> Step:
+def _socket_gone(state: State, happened: SocketGone, now: float, random: float) -> Step:
     if state.opened_at is None:
         state = _dialled(state, now)
     elif now - state.opened_at >= STABLE_S:
@@ -238,7 +237,6 @@ def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
 
 
 def _first_contact(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """Nothing ever answered: one more try, then the patience ends, unless REST is there."""
     if state.attempts == 0:
         return _connect(_with(state, attempts=1), now, FIRST_CONTACT_DELAY_S, 1, trouble)
     return _retry(state, trouble, now, random)
@@ -251,13 +249,13 @@ def _authenticate(state: State, trouble: Trouble, now: float, random: float) -> 
 
 
 def _not_found(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """After our own submit a server may need a moment to see it everywhere: at 1, 2, 4 and at last 5 s."""
-    since = OWN_SUBMIT_GRACE_S if state.submitted_at is None else now - state.submitted_at
-    if since >= OWN_SUBMIT_GRACE_S:
+    """After our own submit the server is asked again at 1, 2, 4 and at last 5 s."""
+    if state.submitted_at is None or state.began_at >= state.submitted_at + OWN_SUBMIT_GRACE_S:
         return state, Stop(not_found())
-    delay = min(max(1.0, since), OWN_SUBMIT_GRACE_S - since)
+    since = now - state.submitted_at
+    delay = max(0.0, min(max(1.0, since), OWN_SUBMIT_GRACE_S - since))
     if state.purpose == "poll":
-        return state, Poll(delay, str(state.trouble))
+        return _ask_after(delay, state, now)
     return _connect(state, now, delay, trouble=Trouble(trouble.code, "not visible yet"))
 
 
@@ -314,12 +312,10 @@ def cure_of_refusal(status: int) -> Cure:
     return _REFUSALS.get(status) or (_incurable if 200 <= status < 400 else _retry)
 
 
-# -- connecting -------------------------------------------------------------------------------------
-
-
 def _connect(state: State, now: float, delay_s: float = 0.0, attempt: int = 0, trouble: Trouble = _NONE) -> Step:
     delay_s = no_storm(delay_s, state.connects, now)
-    return _with(state, opened_at=None), Connect(delay_s, attempt, trouble.code, trouble.reason)
+    state = _with(state, opened_at=None, began_at=now + delay_s)
+    return state, Connect(delay_s, attempt, trouble.code, trouble.reason)
 
 
 def _dialled(state: State, now: float) -> State:
@@ -330,7 +326,7 @@ def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
     if not ok:
         return state, Stop(unauthorized(state.refusal.reason, hint))
     if state.purpose == "poll":
-        return state, Poll(0.0, str(state.trouble))
+        return _ask_after(0.0, state, now)
     return _connect(state, now, trouble=Trouble(state.refusal.code, "authenticated again"))
 
 
@@ -339,7 +335,7 @@ def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
 
 def _look(state: State, purpose: Purpose, now: float, random: float) -> Step:
     """Ask REST, or go on without it for as long as it does not want to be asked."""
-    state = _with(state, purpose=purpose)
+    state = _with(state, purpose=purpose, began_at=now)
     return (state, CatchUp()) if now >= state.rest_at else _go_on(state, now, random)
 
 
@@ -385,7 +381,7 @@ def _give_up_socket(state: State, trouble: Trouble, now: float, random: float) -
     state = _with(state, purpose="poll", trouble=trouble)
     if state.unanswered:
         return _poll(state, now, random)
-    return state, Poll(max(0.0, state.rest_at - now), str(trouble))
+    return _ask_after(max(0.0, state.rest_at - now), state, now)
 
 
 def _poll(state: State, now: float, random: float) -> Step:
@@ -396,4 +392,8 @@ def _poll(state: State, now: float, random: float) -> Step:
     else:
         delay = state.poll_s
         state = _with(state, poll_s=min(delay * POLL_GROWTH, POLL_S[1]))
-    return state, Poll(max(delay, state.rest_at - now), str(state.trouble))
+    return _ask_after(max(delay, state.rest_at - now), state, now)
+
+
+def _ask_after(delay_s: float, state: State, now: float) -> Step:
+    return _with(state, began_at=now + delay_s), Poll(delay_s, str(state.trouble))

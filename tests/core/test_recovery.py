@@ -493,9 +493,25 @@ def test_the_grace_holds_for_rest_as_well() -> None:
 def test_the_grace_is_over_after_five_seconds() -> None:
     """It counts from the submit, not from the first refusal."""
     machine = Machine()
-    machine(Started(own_submit=True), LIVE)
-    machine.now += 5.0
-    machine(Closed(4004))
+    machine(Started(own_submit=True), LIVE, Closed(1006), CaughtUp(), LIVE, Closed(1006), CaughtUp())
+    assert machine.connects[-1] == machine.connects[0] + 6.0
+    machine(LIVE, Closed(4004))
+    assert machine.stopped_with is NotFoundError
+
+
+@pytest.mark.parametrize(
+    "late",
+    [[LIVE, Closed(4004)], [Refused(404)], [Opened(look=True), AskedInVain(404)], [Opened(look=True), Closed(4004)]],
+)
+def test_an_answer_that_comes_late_is_about_when_it_was_asked_for(late: list[Happened]) -> None:
+    """Asked within the grace and answered after it: asked once more."""
+    machine = Machine()
+    machine(Started(own_submit=True), *late[:-1])
+    machine.now += 8.0
+    action = machine(late[-1])
+    assert isinstance(action, Connect)
+    assert (action.delay_s, action.reason) == (0.0, "not visible yet")
+    machine(*late)
     assert machine.stopped_with is NotFoundError
 
 

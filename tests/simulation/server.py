@@ -103,7 +103,10 @@ class Server:
         return self.world.ailing(now()) and self.rng.random() < probability
 
     def hidden(self) -> bool:
-        return now() < self.world.visible_at or now() >= self.world.lost_at
+        """Whether nobody finds the submission; for good, unless it was handed in by the client just now."""
+        lost = now() >= self.world.lost_at
+        self.witness.not_found += lost
+        return lost or now() < self.world.visible_at
 
     # -- the socket -------------------------------------------------------------------------------
 
@@ -121,7 +124,6 @@ class Server:
             witness.trouble("authentication" if world.refusal == 401 else "perhaps")
             raise Gone(Refused(world.refusal, "who are you?"))
         if self.hidden() and self.rng.random() < 0.5:
-            witness.not_found += 1
             witness.trouble("not found")
             raise Gone(Refused(404))
         witness.answered_since_open = False
@@ -228,7 +230,6 @@ class Server:
             self.witness.refusals += 1
             raise self._in_vain(401)
         if absent and self.hidden():
-            self.witness.not_found += 1
             raise self._in_vain(404)
 
     def _in_vain(self, status: int | None, told: float | None = None) -> RequestFailed:
@@ -340,7 +341,6 @@ class ModelSocket:
             witness.refusals += 1
             kind = "authentication"
         elif code == 4004:
-            witness.not_found += 1
             kind = "not found"
         elif code == 1009:
             kind = "oversize"

@@ -130,6 +130,10 @@ def sockets_left_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(session.Session, "_drop", forgetful)
 
 
+def no_grace_after_our_own_submit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(recovery, "OWN_SUBMIT_GRACE_S", 0.0)
+
+
 def results_known_by_their_ids_alone(patch: pytest.MonkeyPatch) -> None:
     def faulty(self: Tally, result: TestResult) -> int | None:
         return (
@@ -162,6 +166,7 @@ PLANTS: tuple[Plant, ...] = (
     hanging_requests_waited_for,
     statuses_that_go_back,
     sockets_left_open,
+    no_grace_after_our_own_submit,
     results_known_by_their_ids_alone,
     socket_given_up_at_once,
 )
