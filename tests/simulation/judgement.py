@@ -114,6 +114,7 @@ def judge(world: World, server: Server, course: Course) -> None:
     _no_storm(server)
     _nothing_left_open(server)
     _silence_was_noticed(world, server)
+    _announcements_are_true(server, course)
     if type(server) is Server:
         # A wire that breaks in a handshake leaves nobody to count it.
         _socket_given_up_for_a_reason(world, server, course)
@@ -190,6 +191,31 @@ def _each_event_once_and_in_order(world: World, course: Course) -> None:
         assert shown == (expected or [log[-1]]), f"missed: shown {shown} of {expected}"
     foreign = [event.raw for event in course.shown if event.raw.get("uid") is None]
     assert all(raw["type"] in ("connected", "complete") for raw in foreign), f"made up: {foreign}"
+
+
+def _announcements_are_true(server: Server, course: Course) -> None:
+    """Every connect is announced with its delay, every poll with its reason, and the end last."""
+    dials = iter(server.witness.dials)
+    for at, state in course.states:
+        if state.state in ("connecting", "reconnecting"):
+            due = at + (state.delay_s or 0.0)
+            dial = next(dials, None)
+            assert dial is None or abs(dial - due) < 0.01, f"announced for {due:.2f}, connected at {dial:.2f}"
+            assert dial is not None or course.interrupted, f"announced for {due:.2f}, and not connected"
+            assert state.state == "connecting" or state.reason or state.code, "connects again without a reason"
+        elif state.state == "polling":
+            assert state.delay_s is not None, "polls, but does not say when"
+            assert state.reason, "polls without a reason"
+    assert next(dials, None) is None, "a connect that was not announced"
+    states = [state.state for _, state in course.states]
+    assert states[0] == "connecting"
+    assert states.count("connecting") == 1
+    if not course.interrupted:
+        assert states.count("closed") == 1
+        last = course.states[-1][1]
+        assert last.state == "closed"
+        assert (last.code == 1000) == (course.watch.verdict is not None), f"{last}"
+        assert last.reason == (course.error.message if course.error else None)
 
 
 def _no_number_twice(course: Course) -> None:
