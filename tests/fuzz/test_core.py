@@ -311,7 +311,7 @@ def test_a_known_secret_never_gets_through(before: str, after: str, value: str) 
 )
 def test_a_secret_never_gets_through_in_its_usual_shapes(before: str, shape: str, value: str) -> None:
     """Whatever stands before it; and what is masked once stays as it is."""
-    assume(value not in before)
+    assume(value not in before and value not in shape)
     shown = redact(f"{before} {shape.format(value)} end")
     assert value not in shown
     assert redact(shown) == shown
