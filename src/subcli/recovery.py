@@ -177,6 +177,8 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
         now: a reading of the monotonic clock, seconds.
         random: a random number in [0, 1), for jitter.
     """
+    if state.opened_at is not None and now - state.opened_at >= STABLE_S:
+        state = _with(state, attempts=0, refusals=0)
     match happened:
         case Ended():
             return state, Finish()
@@ -203,11 +205,7 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
 
 
 def _socket_gone(state: State, happened: SocketGone, now: float, random: float) -> Step:
-    if state.opened_at is None:
-        state = _dialled(state, now)
-    elif now - state.opened_at >= STABLE_S:
-        state = _with(state, attempts=0, refusals=0)
-    state = _with(state, opened_at=None)
+    state = _with(_dialled(state, now) if state.opened_at is None else state, opened_at=None)
     match happened:
         case Closed(code, reason, told_s):
             return cure_of_close(code)(state, Trouble(code, reason, told_s), now, random)

@@ -268,6 +268,15 @@ def test_thirty_seconds_of_a_stable_connection_start_the_attempts_again(held_s: 
     assert delays(machine, [Closed(1006), CaughtUp()], 1) == [expected]
 
 
+def test_a_stable_connection_counts_however_it_ended() -> None:
+    """Also where REST refused us and the socket was left for that."""
+    machine = live()
+    delays(machine, [Closed(1006), CaughtUp(), Opened(look=True), CaughtUp()], 3)
+    machine.now += 30.0
+    machine(Quiet(), AskedInVain(401), Refreshed(ok=True), LIVE)
+    assert delays(machine, [Closed(1006), CaughtUp()], 1) == [2.0]
+
+
 def test_the_time_between_connections_is_not_stable() -> None:
     """Only an open socket counts, however long the waits."""
     machine = live()
