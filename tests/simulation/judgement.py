@@ -11,7 +11,7 @@ from tests.simulation.virtual import run
 from tests.simulation.world import BEGAN, SUBMISSION, Kind, World, make
 
 from subcli.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
-from subcli.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult
+from subcli.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
 from subcli.session import Session
 from subcli.submission import Connection
 from subcli.watch import Watch
@@ -98,12 +98,19 @@ async def _read(world: World, server: Server, session: Session, course: Course) 
                     course.states.append((loop.time(), event))
                     continue
                 course.shown.append(event)
-                if event.raw.get("uid") in server.witness.delivered and not server.witness.sockets[-1].gone:
+                if _tells_something(event, server):
                     course.progress.append(loop.time())
                 if world.reader_s:
                     await asyncio.sleep(world.reader_s)
     except SubcliError as error:
         course.error = error
+
+
+def _tells_something(event: Message, server: Server) -> bool:
+    """Whether an event is progress of the socket: it brought it, and it is no mere greeting."""
+    if isinstance(event, Unknown) and event.seq is None:
+        return False
+    return event.raw.get("uid") in server.witness.delivered and not server.witness.sockets[-1].gone
 
 
 # -- judgement ----------------------------------------------------------------------------------------
