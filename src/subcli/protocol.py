@@ -243,8 +243,24 @@ def decode(frame: str | bytes) -> Message | Control:
     control = _CONTROLS.get(frame)
     if control is not None:
         return control
-    raw = _json(frame)
-    return from_mapping(raw) if frame.count("{") + frame.count("[") > MAX_DEPTH else _event(raw)
+    if frame.count("{") + frame.count("[") > MAX_DEPTH and _nests_too_deeply(frame):
+        raise MalformedMessageError(_TOO_DEEP)
+    return _event(_json(frame))
+
+
+_TOO_DEEP: Final = "JSON nested too deeply"
+_BRACKET_OR_STRING: Final = re.compile(r'[\[{]|([\]}])|("(?:[^"\\]|\\.)*"?)', re.DOTALL)
+
+
+def _nests_too_deeply(text: str) -> bool:
+    """Looked at before it is decoded: at the end of the interpreter's stack anything may fail, not only ours."""
+    depth = 0
+    for match in _BRACKET_OR_STRING.finditer(text):
+        if match[2] is None:
+            depth += 1 if match[1] is None else -1
+            if depth > MAX_DEPTH:
+                return True
+    return False
 
 
 def _json(text: str) -> object:
@@ -253,8 +269,6 @@ def _json(text: str) -> object:
             return _decode_json(text)
         except msgspec.DecodeError:
             return _decode_json(_without_half_characters(text))
-    except RecursionError:
-        raise MalformedMessageError("JSON nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise MalformedMessageError(f"not JSON: {error}") from None
 
@@ -277,7 +291,7 @@ def from_mapping(raw: object) -> Message:
             absurdly nested.
     """
     if _deeper_than(MAX_DEPTH, raw):
-        raise MalformedMessageError("JSON nested too deeply")
+        raise MalformedMessageError(_TOO_DEEP)
     return _event(raw)
 
 

@@ -225,8 +225,21 @@ def test_a_fault_says_in_what_respect(frame: str | bytes, fault: str) -> None:
 
 def test_many_brackets_are_not_deep() -> None:
     """A flat message with many objects in it is an ordinary message."""
-    many = [{"n": [number]} for number in range(MAX_DEPTH)]
+    many = [{"n": [number], "text": '[{"'} for number in range(MAX_DEPTH)]
     assert read(type="connected", many=many).raw["many"] == many
+
+
+@pytest.mark.parametrize("text", ["[" * 1000, '"[' * 1000, "\\[" * 1000, '\\"{' * 1000, '["' * 1000])
+def test_brackets_in_a_text_are_not_deep(text: str) -> None:
+    """A traceback, a diff, another program's JSON: a text is a text."""
+    assert read(type="connected", text=text).raw["text"] == text
+
+
+@pytest.mark.parametrize("frame", ['"' + "[" * 1000, "]" * 1000 + "[" * 500, '{"a":"' + "{" * 1000])
+def test_what_never_ends_is_not_json(frame: str) -> None:
+    """Neither a text without its end nor brackets that close what was not opened."""
+    with pytest.raises(MalformedMessageError, match="not JSON"):
+        decode(frame)
 
 
 @pytest.mark.parametrize(
