@@ -132,10 +132,18 @@ class Wire:
         return int(self.request.query("after_seq") or 0)
 
     async def raw(self, data: bytes) -> None:
-        """These bytes and no others."""
+        """These bytes and no others.
+
+        Raises:
+            Gone: nobody is there to take them.
+        """
+        if self.writer.is_closing():
+            raise Gone
         self.writer.write(data)
-        with contextlib.suppress(ConnectionError):
+        try:
             await self.writer.drain()
+        except ConnectionError:
+            raise Gone from None
 
     async def accept(self) -> None:
         """Shake hands (RFC 6455 section 4.2.2)."""

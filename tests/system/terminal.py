@@ -48,6 +48,7 @@ class Terminal:
         self.raw = b""
         self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=1000)
         self._stream = pyte.ByteStream(self.screen)
+        self._closed = False
 
     async def __aenter__(self) -> Terminal:
         self._master, slave = pty.openpty()
@@ -103,12 +104,13 @@ class Terminal:
         os.write(self._master, keys)
 
     def hang_up(self) -> None:
-        """Close the terminal, as a window that is closed does."""
-        with contextlib.suppress(OSError):
-            asyncio.get_running_loop().remove_reader(self._master)
-            os.close(self._master)
-        with contextlib.suppress(OSError):
-            os.close(self._slave)
+        """Close the terminal, as a window that is closed does; once, for the numbers soon belong to others."""
+        if self._closed:
+            return
+        self._closed = True
+        asyncio.get_running_loop().remove_reader(self._master)
+        os.close(self._master)
+        os.close(self._slave)
 
     async def until(self, seen: Callable[[str], bool], seconds: float = 30) -> None:
         """Wait until the text on the screen fits."""
