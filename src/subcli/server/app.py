@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from subcli.judge import Problem
 from subcli.server.accounts import Accounts
-from subcli.server.bus import MemoryBus
+from subcli.server.bus import Bus, MemoryBus
 from subcli.server.feed import Journal
 from subcli.server.gateway import Gateway
 from subcli.server.guard import SECURITY_HEADERS, Guard
@@ -80,7 +80,7 @@ def create_app(
             ends. None: it is alone.
     """
     limits = limits or Limits()
-    bus = MemoryBus(limits.tail_records, limits.tail_bytes)
+    bus = _bus(limits, redis)
     store = Store(engine, time.time)
     journal = Journal(store, bus, limits.compare)
     queue = MemoryQueue()
@@ -90,13 +90,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = {asyncio.create_task(workers.run()), asyncio.create_task(journal.compare_positions())}
+        tasks = [asyncio.create_task(each) for each in (workers.run(), journal.compare_positions(), bus.run())]
         for task in tasks:
             task.add_done_callback(_log_failure)
         yield
+        # In this order: what the workers say last is still published.
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+            await asyncio.wait([task])
         if authority is not None:
             authority.logins.close()
         if redis is not None:
@@ -119,6 +120,15 @@ def create_app(
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
     _add_middleware(app, Gateway(store, journal, identities, limits), origins, allowed_origins)
     return app
+
+
+def _bus(limits: Limits, redis: Redis | None) -> Bus:
+    local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    if redis is None:
+        return local
+    from subcli.server.redis_bus import RedisBus
+
+    return RedisBus(redis, local)
 
 
 def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]) -> None:
