@@ -26,7 +26,7 @@ from subcli.server.feed import Journal
 from subcli.server.gateway import Gateway
 from subcli.server.guard import SECURITY_HEADERS, Guard
 from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
-from subcli.server.jobs import MemoryQueue
+from subcli.server.jobs import JobQueue, MemoryQueue
 from subcli.server.logins import Logins
 from subcli.server.origins import OriginRules, OwnPages, ThisMachine
 from subcli.server.pages import add_pages
@@ -80,17 +80,17 @@ def create_app(
             ends. None: it is alone.
     """
     limits = limits or Limits()
-    bus = _bus(limits, redis)
+    bus, queue = _between_processes(limits, redis)
     store = Store(engine, time.time)
     journal = Journal(store, bus, limits.compare)
-    queue = MemoryQueue()
     workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
     identities, authority = _authority(engine, store, limits, secured)
-    services = Services(store, journal, queue, workers, problems, identities, authority)
+    services = Services(store, journal, queue, problems, identities, authority)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(each) for each in (workers.run(), journal.compare_positions(), bus.run())]
+        carrying = (workers.run(), queue.run(), journal.compare_positions(), bus.run())
+        tasks = [asyncio.create_task(each) for each in carrying]
         for task in tasks:
             task.add_done_callback(_log_failure)
         yield
@@ -122,13 +122,14 @@ def create_app(
     return app
 
 
-def _bus(limits: Limits, redis: Redis | None) -> Bus:
+def _between_processes(limits: Limits, redis: Redis | None) -> tuple[Bus, JobQueue]:
     local = MemoryBus(limits.tail_records, limits.tail_bytes)
     if redis is None:
-        return local
+        return local, MemoryQueue()
     from subcli.server.redis_bus import RedisBus
+    from subcli.server.redis_jobs import RedisQueue
 
-    return RedisBus(redis, local)
+    return RedisBus(redis, local), RedisQueue(redis, limits.lease)
 
 
 def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]) -> None:

@@ -12,7 +12,6 @@ from subcli.server.jobs import JobQueue
 from subcli.server.logins import Logins
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
-from subcli.server.worker import Workers
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Services:
     store: Store
     journal: Journal
     queue: JobQueue
-    workers: Workers
     problems: Mapping[str, Problem]
     identities: Identities
     authority: Authority | None

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
-from subcli.server.database import reading
+from subcli.server.database import lock_queue, reading
 from subcli.server.records import Record, encode_within, record, storable
 from subcli.server.schema import events, submissions
 from subcli.server.summary import summary_of
@@ -44,6 +45,8 @@ _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_faile
 _ENDED: Final = "complete"
 _PAGE_BYTES: Final = 512 * 1024
 """A page ends here, so that what a slow watcher holds in memory is bounded."""
+_IN_LIST: Final = 1000
+"""Ids in one query."""
 _SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
@@ -107,6 +110,8 @@ class Store:
         return Snapshot(*row[:-1])
 
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
+        # With it nobody is told a place that is not true any more: who claims one tells the rest afterwards.
+        lock_queue(connection)
         ahead = connection.execute(
             select(func.count()).where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
         ).scalar_one()
@@ -126,8 +131,7 @@ class Store:
             )
             .returning(submissions)
         ).one()
-        pending = {"type": "status_update", "status": "pending", "queue_position": ahead + 1, "attempt": 1}
-        self._append(connection, created, [pending])
+        self._append(connection, created, [_pending(ahead + 1)])
         return self._snapshot(connection, created.id)
 
     # -- judging -------------------------------------------------------------------------------------
@@ -182,8 +186,8 @@ class Store:
         with self._write.begin() as connection:
             connection.execute(update(submissions).where(submissions.c.final_status.is_(None)).values(lease_until=None))
 
-    def claimable(self) -> list[int]:
-        """The submissions that have neither a verdict nor a worker, oldest first."""
+    def claimable(self, most: int) -> list[int]:
+        """The first `most` of the submissions that have neither a verdict nor a worker, oldest first."""
         with self._read.begin() as connection:
             return list(
                 connection.execute(
@@ -193,20 +197,38 @@ class Store:
                         or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < self._clock()),
                     )
                     .order_by(submissions.c.id)
+                    .limit(most)
                 ).scalars()
             )
 
-    def waiting(self, limit: int) -> list[int]:
-        """The submissions that no worker has taken yet, oldest first."""
-        with self._read.begin() as connection:
-            return list(
-                connection.execute(
-                    select(submissions.c.id)
-                    .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
-                    .order_by(submissions.c.id)
-                    .limit(limit)
-                ).scalars()
+    def move_up(self, most: int) -> dict[int, tuple[Record, ...]]:
+        """Tell the first `most` submissions that no worker has taken yet their place, where it has changed.
+
+        Returns:
+            what was appended, by submission.
+        """
+        told: dict[int, tuple[Record, ...]] = {}
+        with self._write.begin() as connection:
+            lock_queue(connection)
+            for place, row in enumerate(self._waiting(connection, most), 1):
+                if row.payload is None or json.loads(row.payload).get("queue_position") != place:
+                    told[row.id] = self._append(connection, row, [_pending(place)])
+        return told
+
+    def _waiting(self, connection: Connection, most: int) -> list[Row[Any]]:
+        """The submissions that no worker has taken yet, oldest first, each with its latest event, and locked."""
+        latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
+        return list(
+            connection.execute(
+                select(submissions, events.c.payload)
+                .outerjoin(events, latest)
+                .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
+                .order_by(submissions.c.id)
+                .limit(most)
+                # One that is being claimed at this moment waits no longer; whoever claims it tells the rest.
+                .with_for_update(of=submissions, skip_locked=True)
             )
+        )
 
     def append(
         self,
@@ -369,9 +391,14 @@ class Store:
 
     def positions(self, ids: Collection[int]) -> dict[int, int]:
         """The last seq of each of these submissions."""
+        wanted = sorted(ids)
+        found: dict[int, int] = {}
         with self._read.begin() as connection:
-            rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(submissions.c.id.in_(ids)))
-            return {row.id: row.last_seq for row in rows}
+            for start in range(0, len(wanted), _IN_LIST):
+                which = submissions.c.id.in_(wanted[start : start + _IN_LIST])
+                rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
+                found.update((row.id, row.last_seq) for row in rows)
+        return found
 
     def results(self, submission_id: int) -> list[str]:
         """The encoded `test_result` and `error_analysis` events of a submission, in order."""
@@ -389,6 +416,10 @@ class Store:
                 .order_by(events.c.seq)
             ).scalars()
         )
+
+
+def _pending(place: int) -> dict[str, Any]:
+    return {"type": "status_update", "status": "pending", "queue_position": place, "attempt": 1}
 
 
 def _events_after(submission_id: int, after: int) -> Select[int, str, str]:
