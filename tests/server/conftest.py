@@ -23,7 +23,7 @@ from subcli.judge.problem import Limits as ProblemLimits
 from subcli.server.accounts import Accounts
 from subcli.server.app import Secured, create_app
 from subcli.server.database import open_database
-from subcli.server.main import Server, uvicorn_config
+from subcli.server.main import Server
 from subcli.server.passwords import Passwords
 from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
@@ -212,7 +212,7 @@ def start(database: str) -> Callable[..., Any]:
             allowed_origins=origins,
         )
         started = asyncio.Event()
-        server = Server(uvicorn_config(app, chosen), started.set, with_stdin=False)
+        server = Server(app, chosen, started.set, with_stdin=False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))

@@ -34,6 +34,7 @@ from subcli.server.passwords import Passwords
 from subcli.server.rest import make_router
 from subcli.server.services import Authority, Services
 from subcli.server.settings import Limits, PasswordCost
+from subcli.server.shutdown import Lifecycle
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
 from subcli.server.worker import Judge, Workers
@@ -82,11 +83,16 @@ def create_app(
     identities, authority = _authority(engine, store, limits, secured)
     services = Services(store, journal, queue, workers, problems, identities, authority)
 
+    lifecycle = Lifecycle()
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = {asyncio.create_task(workers.run()), asyncio.create_task(journal.compare_positions())}
+        working = asyncio.create_task(workers.run())
+        tasks = {working, asyncio.create_task(journal.compare_positions())}
         for task in tasks:
             task.add_done_callback(_log_failure)
+        # What is being judged goes back at once, to whoever is there to go on with it.
+        lifecycle.when_stopping(working.cancel)
         yield
         for task in tasks:
             task.cancel()
@@ -105,15 +111,19 @@ def create_app(
         redoc_url=None,
         max_body_size=limits.body_bytes,
     )
+    app.state.lifecycle = lifecycle
     app.include_router(make_router(services), prefix="/api")
     add_pages(app)
     _add_error_handlers(app)
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
-    _add_middleware(app, Gateway(store, journal, identities, limits), origins, allowed_origins)
+    gateway = Gateway(store, journal, identities, limits, lifecycle)
+    _add_middleware(app, gateway, lifecycle, origins, allowed_origins)
     return app
 
 
-def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]) -> None:
+def _add_middleware(
+    app: FastAPI, gateway: Gateway, lifecycle: Lifecycle, origins: OriginRules, allowed_origins: Collection[str]
+) -> None:
     """The guard, and within it what tells browsers which other pages may read the answers."""
     if allowed_origins:
         app.add_middleware(
@@ -123,7 +133,7 @@ def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowe
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(Guard, gateway=gateway, origins=origins)
+    app.add_middleware(Guard, gateway=gateway, origins=origins, lifecycle=lifecycle)
 
 
 def _authority(

@@ -19,6 +19,7 @@ from subcli.protocol import PING, PONG, CloseCode
 from subcli.server.feed import Journal
 from subcli.server.identity import Identities, Identity, UnauthenticatedError
 from subcli.server.settings import Limits
+from subcli.server.shutdown import Lifecycle
 from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
 from subcli.server.store import Store
 from subcli.server.values import UnknownSubmissionError
@@ -68,11 +69,14 @@ class Slots:
 class Gateway:
     """The ASGI application behind every WebSocket path."""
 
-    def __init__(self, store: Store, journal: Journal, identities: Identities, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, journal: Journal, identities: Identities, limits: Limits, lifecycle: Lifecycle
+    ) -> None:
         self._store = store
         self._journal = journal
         self._identities = identities
         self._limits = limits
+        self._lifecycle = lifecycle
         self._slots = Slots(limits.connections, limits.retry_after)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +109,8 @@ class Gateway:
 
     async def _serve(self, socket: Socket, scope: Scope) -> None:
         """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        if self._lifecycle.is_stopping:
+            raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         submission_id = _submission_id(scope)
         try:

@@ -30,8 +30,14 @@ class Limits:
     """How long a worker owns a submission without renewing."""
     attempts: int = 10
     """How often a submission is judged before its verdict is `error`."""
-    shutdown: float = 3.0
-    """How long open connections may take to end after SIGTERM."""
+    closing: float = 6.0
+    """Over how long the sockets are closed at most after SIGTERM,"""
+    closing_rate: float = 500.0
+    """and how many a second as long as that is enough."""
+    shutdown: float = 2.0
+    """How long connections may take to end after that."""
+    deadline: float = 9.5
+    """A process that has not ended so long after SIGTERM ends at once, whatever holds it up."""
     body_bytes: int = 2 * 1024 * 1024
     """The largest request body; 256 KiB of source may be six times as long in JSON."""
     access_token: int = 900
