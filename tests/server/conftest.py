@@ -25,6 +25,7 @@ from subcli.server.app import Secured, create_app
 from subcli.server.database import open_database
 from subcli.server.main import Server
 from subcli.server.passwords import Passwords
+from subcli.server.services import Services
 from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
 
@@ -93,6 +94,7 @@ class Live:
     server: Server
     limits: Limits
     accounts: Accounts
+    services: Services
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def add_user(self, name: str, password: str = PASSWORD) -> None:
@@ -218,7 +220,8 @@ def start(database: str) -> Callable[..., Any]:
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
             async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
-                live = Live(url, http, judge, server, chosen, Accounts(engine, time.time, chosen, KEY))
+                accounts = Accounts(engine, time.time, chosen, KEY)
+                live = Live(url, http, judge, server, chosen, accounts, app.state.services)
                 async with live.sockets:
                     yield live
             server.should_exit = True

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
 
-_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt")
+_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt", "prometheus_client")
 INSTALL = "pip install 'subcli-watch[server]'"
 
 
@@ -45,6 +46,9 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
         ] = 900,
+        metrics_address: MetricsAddress = None,
+        log_format: LogFormat = "text",
+        log_level: LogLevel = "warning",
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
         """Run the server half on this machine."""
@@ -52,6 +56,7 @@ def register(app: typer.Typer) -> None:
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
+        start_logging(common, log_format, log_level)
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
             host=host,
@@ -62,6 +67,7 @@ def register(app: typer.Typer) -> None:
             limits=Limits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
+            metrics_address=address(metrics_address),
             stop_with_stdin=stop_with_stdin,
         )
         try:

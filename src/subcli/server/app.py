@@ -20,14 +20,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from subcli.judge import Problem
+from subcli.server.access import Access
 from subcli.server.accounts import Accounts
 from subcli.server.bus import MemoryBus
 from subcli.server.feed import Journal
 from subcli.server.gateway import Gateway
-from subcli.server.guard import SECURITY_HEADERS, Guard
+from subcli.server.guard import Guard
+from subcli.server.health import add_health
 from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
 from subcli.server.jobs import MemoryQueue
 from subcli.server.logins import Logins
+from subcli.server.metrics import Metrics
 from subcli.server.origins import OriginRules, OwnPages, ThisMachine
 from subcli.server.pages import add_pages
 from subcli.server.passwords import Passwords
@@ -75,15 +78,16 @@ def create_app(
         allowed_origins: whose pages may use it beside its own, as `normal_origin` gives them.
     """
     limits = limits or Limits()
+    metrics = Metrics()
     bus = MemoryBus(limits.tail_records, limits.tail_bytes)
     store = Store(engine, time.time)
+    metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.queue_length)
     journal = Journal(store, bus, limits.compare)
     queue = MemoryQueue()
     workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
     identities, authority = _authority(engine, store, limits, secured)
-    services = Services(store, journal, queue, workers, problems, identities, authority)
-
     lifecycle = Lifecycle()
+    services = Services(store, journal, queue, workers, problems, identities, authority, metrics, lifecycle)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -111,20 +115,21 @@ def create_app(
         redoc_url=None,
         max_body_size=limits.body_bytes,
     )
-    app.state.lifecycle = lifecycle
+    app.state.services = services
     app.include_router(make_router(services), prefix="/api")
     add_pages(app)
+    add_health(app, services)
     _add_error_handlers(app)
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
-    gateway = Gateway(store, journal, identities, limits, lifecycle)
-    _add_middleware(app, gateway, lifecycle, origins, allowed_origins)
+    _add_middleware(app, services, Gateway(services, limits), origins, allowed_origins)
     return app
 
 
 def _add_middleware(
-    app: FastAPI, gateway: Gateway, lifecycle: Lifecycle, origins: OriginRules, allowed_origins: Collection[str]
+    app: FastAPI, services: Services, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]
 ) -> None:
-    """The guard, and within it what tells browsers which other pages may read the answers."""
+    """Outermost the one that names and counts; then the guard, and within it what tells browsers which other pages
+    may read the answers."""
     if allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -133,7 +138,8 @@ def _add_middleware(
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(Guard, gateway=gateway, origins=origins, lifecycle=lifecycle)
+    app.add_middleware(Guard, gateway=gateway, origins=origins, lifecycle=services.lifecycle)
+    app.add_middleware(Access, metrics=services.metrics)
 
 
 def _authority(
@@ -170,12 +176,6 @@ def _add_error_handlers(app: FastAPI) -> None:
         _log.error("the database did not answer: %s", getattr(error, "orig", error))
         detail = "The server's database does not answer; try again."
         return JSONResponse({"detail": detail}, 503, headers={"Retry-After": "2"})
-
-    @app.exception_handler(Exception)
-    async def failed(_request: Request, _error: Exception) -> JSONResponse:
-        # Starlette logs it. It stands outside of every middleware, the guard included.
-        detail = "The server failed; this is its fault, not yours."
-        return JSONResponse({"detail": detail}, 500, headers=SECURITY_HEADERS)
 
 
 def _sentence(errors: Any) -> str:

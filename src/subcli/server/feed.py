@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from subcli.server.bus import Bus
@@ -53,7 +55,9 @@ class Journal:
     async def _commit(
         self, submission_id: int, method: Callable[..., tuple[Record, ...]], *args: object
     ) -> tuple[Record, ...]:
-        records = await self._store.run(method, *args)
+        kept = await self._store.run(method, *args)
+        now = time.time()
+        records = tuple(replace(record, committed=now) for record in kept)
         self._bus.publish(submission_id, records)
         return records
 

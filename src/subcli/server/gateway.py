@@ -11,17 +11,16 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.protocol import PING, PONG, CloseCode
-from subcli.server.feed import Journal
-from subcli.server.identity import Identities, Identity, UnauthenticatedError
+from subcli.server.identity import Identity, UnauthenticatedError
+from subcli.server.logs import about
+from subcli.server.services import Services
 from subcli.server.settings import Limits
-from subcli.server.shutdown import Lifecycle
 from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
-from subcli.server.store import Store
 from subcli.server.values import UnknownSubmissionError
 
 _log: Final = logging.getLogger(__name__)
@@ -69,33 +68,41 @@ class Slots:
 class Gateway:
     """The ASGI application behind every WebSocket path."""
 
-    def __init__(
-        self, store: Store, journal: Journal, identities: Identities, limits: Limits, lifecycle: Lifecycle
-    ) -> None:
-        self._store = store
-        self._journal = journal
-        self._identities = identities
+    def __init__(self, services: Services, limits: Limits) -> None:
+        self._store = services.store
+        self._journal = services.journal
+        self._identities = services.identities
+        self._metrics = services.metrics
+        self._lifecycle = services.lifecycle
         self._limits = limits
-        self._lifecycle = lifecycle
         self._slots = Slots(limits.connections, limits.retry_after)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = Socket(scope, receive, send)
-        try:
+        with suppress(DisconnectedError):
             await socket.accept()
+            self._metrics.opened += 1
+            self._metrics.connections += 1
             try:
-                await self._serve(socket, scope)
-            except RefusedError as refused:
-                await self._close(socket, refused.code, refused.reason)
-            except DisconnectedError:
-                raise
-            except Exception:
-                _log.exception("a socket is closed with 1011")
-                await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
-            else:
-                await self._close(socket, CloseCode.NORMAL, "")
+                await self._see_through(socket, scope)
+            finally:
+                self._metrics.connections -= 1
+
+    async def _see_through(self, socket: Socket, scope: Scope) -> None:
+        """Serve the socket and close it. Raises DisconnectedError."""
+        try:
+            await self._serve(socket, scope)
+        except RefusedError as refused:
+            self._metrics.refused(refused.code)
+            await self._close(socket, refused.code, refused.reason)
         except DisconnectedError:
-            return
+            raise
+        except Exception:
+            _log.exception("a socket is closed with 1011")
+            self._metrics.refused(CloseCode.INTERNAL_ERROR)
+            await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
+        else:
+            await self._close(socket, CloseCode.NORMAL, "")
 
     async def _close(self, socket: Socket, code: int, reason: str) -> None:
         if code == CloseCode.TRY_AGAIN_LATER:
@@ -119,7 +126,7 @@ class Gateway:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
         after = _after_seq(query)
         await self._check_owner(submission_id, identity)
-        with self._slots.slot(submission_id):
+        with about(submission=submission_id), self._slots.slot(submission_id):
             sending = asyncio.create_task(self._send_events(socket, submission_id, after))
             listening = asyncio.create_task(self._listen(socket))
             try:
@@ -145,6 +152,7 @@ class Gateway:
         async with aclosing(self._journal.follow(submission_id, after)) as batches:
             async for batch in batches:
                 await self._in_time(socket.send_records(batch))
+                self._metrics.sent(batch)
 
     async def _listen(self, socket: Socket) -> None:
         """Answer pings. Ends with the peer, or when it has been silent for too long."""

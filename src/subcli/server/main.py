@@ -28,6 +28,7 @@ from subcli.server.app import Secured, create_app
 from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
 from subcli.server.keys import signing_key
+from subcli.server.metrics import Metrics
 from subcli.server.origins import is_loopback
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.shutdown import Lifecycle, Signals, close_spread
@@ -81,8 +82,19 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             data_dir=settings.data_dir,
             database=engine.url.render_as_string(hide_password=True),
         )
+        if settings.metrics_address is not None:
+            stack.callback(_show_metrics(app.state.services.metrics, *settings.metrics_address))
         server = Server(app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin)
         server.run(sockets=[listener])
+
+
+def _show_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
+    try:
+        return metrics.serve(host, port)
+    except OSError as error:
+        raise ServeError(
+            f"Metrics cannot be shown at {host}:{port}: {error.strerror}.", "Name another --metrics-address."
+        ) from error
 
 
 def _secured(settings: ServerSettings) -> Secured | None:
@@ -125,7 +137,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, limits: Limits, on_started: Callable[[], None], with_stdin: bool) -> None:
         super().__init__(_uvicorn_config(app, limits))
-        self._lifecycle: Lifecycle = app.state.lifecycle
+        self._lifecycle: Lifecycle = app.state.services.lifecycle
         self._limits = limits
         self._on_started = on_started
         self._with_stdin = with_stdin

@@ -28,12 +28,14 @@ class Record:
         frame: the message as a WebSocket frame (RFC 6455 section 5.2; a server does not mask, so it is the
             same for every watcher).
         last: whether nothing follows, that is, whether it is `complete`.
+        committed: when it was, in Unix seconds; None for one that was read from the log later.
     """
 
     seq: int
     text: str
     frame: bytes
     last: bool
+    committed: float | None = None
 
 
 def record(seq: int, text: str, *, last: bool) -> Record:

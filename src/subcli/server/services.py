@@ -10,6 +10,8 @@ from subcli.server.feed import Journal
 from subcli.server.identity import Identities
 from subcli.server.jobs import JobQueue
 from subcli.server.logins import Logins
+from subcli.server.metrics import Metrics
+from subcli.server.shutdown import Lifecycle
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
 from subcli.server.worker import Workers
@@ -34,3 +36,5 @@ class Services:
     problems: Mapping[str, Problem]
     identities: Identities
     authority: Authority | None
+    metrics: Metrics
+    lifecycle: Lifecycle

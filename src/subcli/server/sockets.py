@@ -25,6 +25,7 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _EXTENSION: Final = "subcli.gateway"
+_CLOSED_WITH: Final = "subcli.close_code"
 _LINGER: Final = 5.0
 """Seconds that a peer who does not read has to see why it is closed."""
 _FAREWELL: Final = 0.75
@@ -111,6 +112,7 @@ class Socket:
     """One accepted or not yet accepted WebSocket."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         extension = (scope.get("extensions") or {}).get(_EXTENSION)
@@ -125,6 +127,7 @@ class Socket:
         """The next message. Raises DisconnectedError."""
         message = await self._receive()
         if message["type"] != "websocket.receive":
+            self._scope.setdefault(_CLOSED_WITH, message.get("code"))
             raise DisconnectedError
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text
@@ -152,10 +155,12 @@ class Socket:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close, when there is room. Raises DisconnectedError."""
+        self._scope.setdefault(_CLOSED_WITH, code)
         await self._asgi({"type": "websocket.close", "code": code, "reason": reason})
 
     def close_now(self, code: int, reason: str) -> None:
         """Close on a peer that does not read."""
+        self._scope.setdefault(_CLOSED_WITH, code)
         if self._protocol is not None:
             self._protocol.close_now(code, reason)
 
@@ -164,6 +169,12 @@ class Socket:
             await self._send(message)
         except ClientDisconnected:
             raise DisconnectedError from None
+
+
+def close_code(scope: Scope) -> int | None:
+    """The code that the socket was closed with, by whichever side was first; None as long as it is open."""
+    code: int | None = scope.get(_CLOSED_WITH)
+    return None if code is None else int(code)
 
 
 def header(scope: Scope, name: bytes) -> str:

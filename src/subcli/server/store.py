@@ -71,6 +71,11 @@ class Store:
         self._threads.shutdown()
         self._write.dispose()
 
+    def ping(self) -> None:
+        """Ask the database for anything. Raises SQLAlchemyError."""
+        with self._read.begin() as connection:
+            connection.execute(select(1)).one()
+
     # -- handing in ----------------------------------------------------------------------------------
 
     def create(self, new: NewSubmission) -> tuple[Snapshot, bool]:
@@ -187,13 +192,21 @@ class Store:
         with self._read.begin() as connection:
             return list(
                 connection.execute(
-                    select(submissions.c.id)
-                    .where(
-                        submissions.c.final_status.is_(None),
-                        or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < self._clock()),
-                    )
-                    .order_by(submissions.c.id)
+                    select(submissions.c.id).where(*self._is_claimable()).order_by(submissions.c.id)
                 ).scalars()
+            )
+
+    def _is_claimable(self) -> tuple[ColumnElement[bool], ...]:
+        lease = submissions.c.lease_until
+        return submissions.c.final_status.is_(None), or_(lease.is_(None), lease < self._clock())
+
+    def queue_length(self) -> int:
+        """How many have neither a verdict nor a worker."""
+        with self._read.begin() as connection:
+            return int(
+                connection.execute(
+                    select(func.count()).select_from(submissions).where(*self._is_claimable())
+                ).scalar_one()
             )
 
     def waiting(self, limit: int) -> list[int]:
