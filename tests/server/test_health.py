@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sqlite3
 import time
@@ -103,12 +102,8 @@ async def test_what_is_counted(live: Any) -> None:
     for watcher in watchers:
         await watcher.close()
     await live.http.request("BREW", "/api/info")
-
-    async def all_gone() -> bool:
-        return (await scraped(live))["subcli_connections"] == 0
-
-    while not await all_gone():
-        await asyncio.sleep(0.01)
+    await live.until(lambda: live.services.metrics.connections == 0)
+    assert (await scraped(live))["subcli_connections"] == 0
     assert (await scraped(live))["subcli_http_requests_total{method=other,status=405}"] == 1
 
 

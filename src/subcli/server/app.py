@@ -29,6 +29,7 @@ from subcli.server.guard import Guard
 from subcli.server.health import add_health
 from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
 from subcli.server.jobs import MemoryQueue
+from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
 from subcli.server.logins import Logins
 from subcli.server.metrics import Metrics
 from subcli.server.origins import OriginRules, OwnPages, ThisMachine
@@ -85,9 +86,13 @@ def create_app(
     journal = Journal(store, bus, limits.compare)
     queue = MemoryQueue()
     workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
-    identities, authority = _authority(engine, store, limits, secured)
+    limiter = MemoryLimiter(time.monotonic)
+    identities, authority = _authority(engine, store, limiter, limits, secured)
     lifecycle = Lifecycle()
-    services = Services(store, journal, queue, workers, problems, identities, authority, metrics, lifecycle)
+    submits = Rate("submits", limits.submits, limits.rate_window)
+    services = Services(
+        store, journal, queue, workers, problems, identities, authority, limiter, submits, metrics, lifecycle
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -136,20 +141,20 @@ def _add_middleware(
             allow_origins=list(allowed_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
         )
     app.add_middleware(Guard, gateway=gateway, origins=origins, lifecycle=services.lifecycle)
     app.add_middleware(Access, metrics=services.metrics)
 
 
 def _authority(
-    engine: Engine, store: Store, limits: Limits, secured: Secured | None
+    engine: Engine, store: Store, limiter: Limiter, limits: Limits, secured: Secured | None
 ) -> tuple[Identities, Authority | None]:
     if secured is None:
         return DemoIdentities(), None
     accounts = Accounts(engine, time.time, limits, secured.key)
     tokens = Tokens(secured.key, limits, time.time)
-    logins = Logins(store, accounts, tokens, Passwords(secured.cost), limits)
+    logins = Logins(store, accounts, tokens, Passwords(secured.cost), limiter, limits)
     return TokenIdentities(store, accounts, tokens), Authority(logins, tokens)
 
 
@@ -170,6 +175,12 @@ def _add_error_handlers(app: FastAPI) -> None:
         # Those that FastAPI raises itself have no full stop.
         detail = f"{str(error.detail).rstrip('.')}."
         return JSONResponse({"detail": detail}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(LimitedError)
+    async def limited(_request: Request, error: LimitedError) -> JSONResponse:
+        standing = error.standing
+        content = {"detail": error.detail, "retry_after": standing.seconds_to_wait}
+        return JSONResponse(content, 429, headers=dict(standing.headers()))
 
     @app.exception_handler(SQLAlchemyError)
     async def database_away(_request: Request, error: SQLAlchemyError) -> JSONResponse:

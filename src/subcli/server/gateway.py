@@ -10,13 +10,14 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.protocol import PING, PONG, CloseCode
 from subcli.server.identity import Identity, UnauthenticatedError
+from subcli.server.limits import FullError, Rate
 from subcli.server.logs import about
 from subcli.server.services import Services
 from subcli.server.settings import Limits
@@ -38,33 +39,6 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-class Slots:
-    """How many sockets each submission has."""
-
-    def __init__(self, most: int, retry_after: int) -> None:
-        self._most = most
-        self._retry_after = retry_after
-        self._taken: dict[int, int] = {}
-
-    @contextmanager
-    def slot(self, submission_id: int) -> Iterator[None]:
-        """Hold one of the submission's slots.
-
-        Raises:
-            RefusedError: all are taken.
-        """
-        taken = self._taken.get(submission_id, 0)
-        if taken >= self._most:
-            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._retry_after}")
-        self._taken[submission_id] = taken + 1
-        try:
-            yield
-        finally:
-            self._taken[submission_id] -= 1
-            if not self._taken[submission_id]:
-                del self._taken[submission_id]
-
-
 class Gateway:
     """The ASGI application behind every WebSocket path."""
 
@@ -75,7 +49,8 @@ class Gateway:
         self._metrics = services.metrics
         self._lifecycle = services.lifecycle
         self._limits = limits
-        self._slots = Slots(limits.connections, limits.retry_after)
+        self._limiter = services.limiter
+        self._connects = Rate("connects", limits.connects, limits.rate_window)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = Socket(scope, receive, send)
@@ -115,7 +90,7 @@ class Gateway:
             socket.close_now(code, reason)
 
     async def _serve(self, socket: Socket, scope: Scope) -> None:
-        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        """Find out who wants what, and whether that may be; then let it have it. Raises RefusedError."""
         if self._lifecycle.is_stopping:
             raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -126,21 +101,37 @@ class Gateway:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
         after = _after_seq(query)
         await self._check_owner(submission_id, identity)
-        with about(submission=submission_id), self._slots.slot(submission_id):
-            sending = asyncio.create_task(self._send_events(socket, submission_id, after))
-            listening = asyncio.create_task(self._listen(socket))
-            try:
-                done, _ = await asyncio.wait(
-                    {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
-                )
-            finally:
-                for task in (sending, listening):
-                    task.cancel()
-                await asyncio.wait({sending, listening})
-            if not done:
-                raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
-            # Raises why it ended. Where both have, the verdict has been sent.
-            (sending if sending in done else listening).result()
+        await self._count(identity)
+        try:
+            with about(submission=submission_id):
+                async with self._limiter.slot(str(submission_id), self._limits.connections):
+                    await self._talk(socket, identity, submission_id, after)
+        except FullError:
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
+
+    async def _count(self, identity: Identity) -> None:
+        """Raises RefusedError if that is one connect too many."""
+        if identity.is_limited:
+            standing = await self._limiter.take(self._connects, str(identity.user_id))
+            if standing.retry_after:
+                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={standing.seconds_to_wait}")
+
+    async def _talk(self, socket: Socket, identity: Identity, submission_id: int, after: int) -> None:
+        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        sending = asyncio.create_task(self._send_events(socket, submission_id, after))
+        listening = asyncio.create_task(self._listen(socket))
+        try:
+            done, _ = await asyncio.wait(
+                {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.wait({sending, listening})
+        if not done:
+            raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
+        # Raises why it ended. Where both have, the verdict has been sent.
+        (sending if sending in done else listening).result()
 
     async def _check_owner(self, submission_id: int, identity: Identity) -> None:
         try:

@@ -9,6 +9,7 @@ from subcli.judge import Problem
 from subcli.server.feed import Journal
 from subcli.server.identity import Identities
 from subcli.server.jobs import JobQueue
+from subcli.server.limits import Limiter, Rate
 from subcli.server.logins import Logins
 from subcli.server.metrics import Metrics
 from subcli.server.shutdown import Lifecycle
@@ -27,7 +28,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `authority` is None in demo mode."""
+    """The parts of one server. `authority` is None in demo mode; `submits` is how often one user may hand in."""
 
     store: Store
     journal: Journal
@@ -36,5 +37,7 @@ class Services:
     problems: Mapping[str, Problem]
     identities: Identities
     authority: Authority | None
+    limiter: Limiter
+    submits: Rate
     metrics: Metrics
     lifecycle: Lifecycle

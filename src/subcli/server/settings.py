@@ -18,7 +18,14 @@ class Limits:
     connections: int = 10
     """Sockets on one submission; the next is closed with 4029."""
     retry_after: int = 5
-    """What a client that was refused with 4029 is told to wait."""
+    """What a client that found them all taken is told to wait."""
+    slot_lease: float = 60.0
+    """How long the sockets of a gateway that died are still counted by the others."""
+    connects: int = 600
+    """Sockets that one user may open within `rate_window`; then 4029. In demo mode there are no users to tell apart."""
+    submits: int = 120
+    """Submissions that one user may hand in within `rate_window`; then 429. Again not in demo mode."""
+    rate_window: float = 60.0
     send: float = 10.0
     """How long a send may be blocked by a reader that does not read; then 1013."""
     tail_records: int = 1024
