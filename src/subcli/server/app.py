@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,6 +43,9 @@ from subcli.server.store import Store
 from subcli.server.tokens import Tokens
 from subcli.server.worker import Judge, Workers
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 _log: Final = logging.getLogger(__name__)
 _DESCRIPTION: Final = """\
 Hand in code over REST, then follow it over `WS /ws/submissions/{id}?after_seq=N`: every event after N, then
@@ -67,6 +70,7 @@ def create_app(
     limits: Limits | None = None,
     secured: Secured | None = None,
     allowed_origins: Collection[str] = (),
+    redis: Redis | None = None,
 ) -> FastAPI:
     """The ASGI application of a server.
 
@@ -77,6 +81,8 @@ def create_app(
         concurrency: how many submissions are judged at the same time; 0 for none here.
         secured: None for demo mode.
         allowed_origins: whose pages may use it beside its own, as `normal_origin` gives them.
+        redis: joins it to other gateways and workers on the same database; the application closes it when it
+            ends. None: it is alone.
     """
     limits = limits or Limits()
     metrics = Metrics()
@@ -108,6 +114,8 @@ def create_app(
         await asyncio.wait(tasks)
         if authority is not None:
             authority.logins.close()
+        if redis is not None:
+            await redis.aclose()
         store.close()
 
     app = FastAPI(

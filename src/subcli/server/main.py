@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -35,6 +35,9 @@ from subcli.server.shutdown import Lifecycle, Signals, close_spread
 from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
 from subcli.server.store import Store
 from subcli.server.worker import Judge
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 _BACKLOG: Final = 2048
 _REDACTING: Final = RedactingFilter()
@@ -57,7 +60,8 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         secured = _secured(settings)
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=secured is not None))
         # A database of one's own choice may be shared; then a dead process's leases have to run out.
-        is_alone = settings.database is None
+        is_alone = settings.database is None and settings.redis is None
+        redis = _redis(settings)
         if is_alone:
             stack.enter_context(_only_server(settings.data_dir))
         try:
@@ -76,6 +80,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             limits=settings.limits,
             secured=secured,
             allowed_origins=settings.allowed_origins,
+            redis=redis,
         )
         ready = Ready(
             url=_url(listener),
@@ -95,6 +100,14 @@ def _show_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
         raise ServeError(
             f"Metrics cannot be shown at {host}:{port}: {error.strerror}.", "Name another --metrics-address."
         ) from error
+
+
+def _redis(settings: ServerSettings) -> Redis | None:
+    if settings.redis is None:
+        return None
+    from subcli.server.redis_connection import connect
+
+    return connect(settings.redis)
 
 
 def _secured(settings: ServerSettings) -> Secured | None:
