@@ -49,6 +49,13 @@ class Backend:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
 
+    def revive(self) -> None:
+        """Have it running, whatever was done to it."""
+        if self._process is None:
+            self.start()
+        else:
+            self.thaw()
+
     def close(self) -> None:
         if self._process is not None:
             self._signal(signal.SIGKILL)

@@ -277,6 +277,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         *,
         auth: bool = False,
         origins: Sequence[str] = (),
+        redis: str | None = bus,
         **limits: Any,
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
@@ -289,7 +290,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             limits=chosen,
             secured=Secured(KEY, CHEAP) if auth else None,
             allowed_origins=origins,
-            redis=None if bus is None else connect_redis(bus),
+            redis=None if redis is None else connect_redis(redis),
         )
         started = asyncio.Event()
         server = Server(app, chosen, started.set, with_stdin=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -22,11 +23,11 @@ from starlette.exceptions import HTTPException
 from subcli.judge import Problem
 from subcli.server.access import Access
 from subcli.server.accounts import Accounts
-from subcli.server.bus import MemoryBus
+from subcli.server.bus import Bus, MemoryBus
 from subcli.server.feed import Journal
 from subcli.server.gateway import Gateway
 from subcli.server.guard import Guard
-from subcli.server.health import add_health
+from subcli.server.health import add_health, ask_redis
 from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
 from subcli.server.jobs import MemoryQueue
 from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
@@ -86,32 +87,36 @@ def create_app(
     """
     limits = limits or Limits()
     metrics = Metrics()
-    bus = MemoryBus(limits.tail_records, limits.tail_bytes)
+    bus = _bus(limits, redis)
     store = Store(engine, time.time)
     metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.queue_length)
     journal = Journal(store, bus, limits.compare)
     queue = MemoryQueue()
     workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
-    limiter = MemoryLimiter(time.monotonic)
+    limiter = _limiter(limits, redis)
     identities, authority = _authority(engine, store, limiter, limits, secured)
     lifecycle = Lifecycle()
     submits = Rate("submits", limits.submits, limits.rate_window)
     services = Services(
-        store, journal, queue, workers, problems, identities, authority, limiter, submits, metrics, lifecycle
+        store, journal, queue, workers, problems, identities, authority, limiter, submits, redis, metrics, lifecycle
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        working = asyncio.create_task(workers.run())
-        tasks = {working, asyncio.create_task(journal.compare_positions())}
+        running = (workers.run(), journal.compare_positions(), bus.run(), limiter.run())
+        if redis is not None:
+            ask = functools.partial(ask_redis, redis, asyncio.get_running_loop())
+            metrics.ask("subcli_redis_up", "Whether Redis answers.", ask)
+        tasks = [asyncio.create_task(each) for each in running]
         for task in tasks:
             task.add_done_callback(_log_failure)
         # What is being judged goes back at once, to whoever is there to go on with it.
-        lifecycle.when_stopping(working.cancel)
+        lifecycle.when_stopping(tasks[0].cancel)
         yield
+        # In this order: what the workers say last is still published.
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+            await asyncio.wait([task])
         if authority is not None:
             authority.logins.close()
         if redis is not None:
@@ -136,6 +141,24 @@ def create_app(
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
     _add_middleware(app, services, Gateway(services, limits), origins, allowed_origins)
     return app
+
+
+def _bus(limits: Limits, redis: Redis | None) -> Bus:
+    local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    if redis is None:
+        return local
+    from subcli.server.redis_bus import RedisBus
+
+    return RedisBus(redis, local)
+
+
+def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
+    local = MemoryLimiter(time.monotonic)
+    if redis is None:
+        return local
+    from subcli.server.redis_limits import RedisLimiter
+
+    return RedisLimiter(redis, local, limits.slot_lease)
 
 
 def _add_middleware(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -18,9 +18,12 @@ from starlette.exceptions import HTTPException
 from subcli.server.origins import is_loopback
 from subcli.server.services import Services
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 _log: Final = logging.getLogger(__name__)
 _PATIENCE: Final = 2.0
-"""Seconds that the database may take to answer."""
+"""Seconds that the database and Redis may take to answer."""
 _FORWARDED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
 
 
@@ -52,8 +55,22 @@ async def _state(services: Services) -> dict[str, Any]:
         "ready": database and not stopping,
         "stopping": stopping,
         "database": "up" if database else "down",
-        "redis": "none",
+        "redis": "none" if services.redis is None else "up" if await _answers(services.redis) else "down",
     }
+
+
+async def _answers(redis: Redis) -> bool:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await redis.ping()
+    except Exception:
+        return False
+    return True
+
+
+def ask_redis(redis: Redis, loop: asyncio.AbstractEventLoop) -> float:
+    """1 where Redis answers, else 0; from another thread than the loop's."""
+    return float(asyncio.run_coroutine_threadsafe(_answers(redis), loop).result(2 * _PATIENCE))
 
 
 async def _is_database_up(services: Services) -> bool:

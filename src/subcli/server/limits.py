@@ -9,6 +9,7 @@ Counting goes through `Limiter`: here within one process, in `redis_limits` for 
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -101,6 +102,9 @@ class Limiter(Protocol):
             FullError: all are held.
         """
 
+    async def run(self) -> None:
+        """Do what has to be done from time to time, until cancelled."""
+
 
 class MemoryLimiter:
     """Counts in this process.
@@ -135,6 +139,10 @@ class MemoryLimiter:
         oldest = next(iter(self._forgotten_at))
         if self._forgotten_at[oldest] <= self._clock() or len(self._forgotten_at) > _MOST_KEYS:
             del self._forgotten_at[oldest]
+
+    async def run(self) -> None:
+        """Nothing has to be done: what nobody asks for is forgotten when something else is counted."""
+        await asyncio.Event().wait()
 
     @asynccontextmanager
     async def slot(self, key: str, most: int) -> AsyncIterator[None]:

@@ -38,10 +38,10 @@ class Record:
     committed: float | None = None
 
 
-def record(seq: int, text: str, *, last: bool) -> Record:
+def record(seq: int, text: str, *, last: bool, committed: float | None = None) -> Record:
     """The record of a message that is already encoded."""
     frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-    return Record(seq, text, frame, last)
+    return Record(seq, text, frame, last, committed)
 
 
 def encode_within(event: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> str:

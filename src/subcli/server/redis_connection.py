@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError
 
 from subcli.server.settings import ServeError
@@ -36,7 +36,7 @@ def connect(url: str, *, patience: float = PATIENCE, retries: int = 1) -> Redis:
         ServeError: the URL names no Redis.
     """
     try:
-        check(url)
+        _check(url)
         return Redis.from_url(
             url,
             socket_connect_timeout=PATIENCE,
@@ -57,11 +57,20 @@ def connect(url: str, *, patience: float = PATIENCE, retries: int = 1) -> Redis:
         ) from error
 
 
-def check(url: str) -> None:
-    """
-    Raises:
-        ValueError: it is no Redis URL.
-    """
+def listening(redis: Redis) -> Redis:
+    """A client on the same Redis whose connections break aloud: a subscription that mends itself loses messages."""
+    pool = redis.connection_pool
+    options = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
+    return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
+
+
+def namespace(redis: Redis) -> str:
+    """What all our keys and channels begin with. Pub/Sub knows no database numbers, so it has ours in it."""
+    return f"subcli:{redis.connection_pool.connection_kwargs.get('db') or 0}:"
+
+
+def _check(url: str) -> None:
+    """Raises ValueError where it is no Redis URL; redis-py takes some that it cannot use."""
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not (parts.hostname or parts.scheme == "unix") or (parts.port or 1) < 1:
         raise ValueError(url)

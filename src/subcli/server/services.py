@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from subcli.judge import Problem
 from subcli.server.feed import Journal
@@ -16,6 +17,9 @@ from subcli.server.shutdown import Lifecycle
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
 from subcli.server.worker import Workers
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 @dataclass(frozen=True)
@@ -39,5 +43,6 @@ class Services:
     authority: Authority | None
     limiter: Limiter
     submits: Rate
+    redis: Redis | None
     metrics: Metrics
     lifecycle: Lifecycle
