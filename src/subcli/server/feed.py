@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from subcli.server.bus import Bus, Subscription
@@ -56,12 +58,16 @@ class Journal:
     async def move_up(self, most: int) -> None:
         """Tell the first `most` of those who wait where they stand now. Raises SQLAlchemyError."""
         for submission_id, records in (await self._store.run(self._store.move_up, most)).items():
-            self._bus.publish(submission_id, records)
+            self._publish(submission_id, records)
 
     async def _commit(
         self, submission_id: int, method: Callable[..., tuple[Record, ...]], *args: object
     ) -> tuple[Record, ...]:
-        records = await self._store.run(method, *args)
+        return self._publish(submission_id, await self._store.run(method, *args))
+
+    def _publish(self, submission_id: int, committed: Sequence[Record]) -> tuple[Record, ...]:
+        now = time.time()
+        records = tuple(replace(record, committed=now) for record in committed)
         self._bus.publish(submission_id, records)
         return records
 

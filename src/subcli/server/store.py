@@ -2,9 +2,8 @@
 
 Events are numbered when they are appended, 1, 2, 3 … without holes, in the transaction that also brings the
 submission's row up to date. So a snapshot never contradicts the events, and an event that was ever seen by
-anybody is committed. Whoever judges holds a *lease* with a *fence*: a number that each claim raises. What
-comes with an older fence is refused, however late it arrives (M. Kleppmann, "How to do distributed
-locking", 2016).
+anybody is committed. What a worker appends comes with the fence of its claim (`subcli.server.leases`); an older one
+is refused, however late it arrives.
 
 The methods block; `Store.run` calls them in a thread.
 """
@@ -18,16 +17,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Result, Row, Select, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
-from subcli.server.database import lock_queue, reading
+from subcli.server.database import lock_queue
+from subcli.server.leases import Leases
 from subcli.server.records import Record, encode_within, record, storable
 from subcli.server.schema import events, submissions
 from subcli.server.summary import summary_of
 from subcli.server.values import (
-    Claim,
     EndedError,
     KeyReusedError,
     NewSubmission,
@@ -50,7 +49,7 @@ _IN_LIST: Final = 1000
 _SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
-class Store:
+class Store(Leases):
     """Submissions and events in a database.
 
     Args:
@@ -59,9 +58,7 @@ class Store:
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
-        self._write = engine
-        self._read = reading(engine)
-        self._clock = clock
+        super().__init__(engine, clock)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
     async def run(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -73,6 +70,11 @@ class Store:
         """Finish what was begun and give up the connections."""
         self._threads.shutdown()
         self._write.dispose()
+
+    def ping(self) -> None:
+        """Ask the database for anything. Raises SQLAlchemyError."""
+        with self._read.begin() as connection:
+            connection.execute(select(1)).one()
 
     # -- handing in ----------------------------------------------------------------------------------
 
@@ -134,72 +136,7 @@ class Store:
         self._append(connection, created, [_pending(ahead + 1)])
         return self._snapshot(connection, created.id)
 
-    # -- judging -------------------------------------------------------------------------------------
-
-    def claim(self, submission_id: int, owner: str, lease: float) -> Claim | None:
-        """The right to judge it for `lease` seconds, unless it has ended or another holds it."""
-        now = self._clock()
-        with self._write.begin() as connection:
-            row = connection.execute(
-                update(submissions)
-                .where(
-                    submissions.c.id == submission_id,
-                    submissions.c.final_status.is_(None),
-                    or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < now),
-                )
-                .values(
-                    fence=submissions.c.fence + 1,
-                    attempt=submissions.c.attempt + 1,
-                    lease_owner=owner,
-                    lease_until=now + lease,
-                    started_at=func.coalesce(submissions.c.started_at, now),
-                )
-                .returning(submissions)
-            ).one_or_none()
-        if row is None:
-            return None
-        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
-
-    def renew(self, claim: Claim, lease: float) -> bool:
-        """Hold it for another `lease` seconds. False: it has ended, or another holds it now."""
-        return self._set_lease(claim, self._clock() + lease)
-
-    def release(self, claim: Claim) -> bool:
-        """Give it up unfinished, to be judged again."""
-        return self._set_lease(claim, None)
-
-    def _set_lease(self, claim: Claim, until: float | None) -> bool:
-        with self._write.begin() as connection:
-            result = connection.execute(
-                update(submissions)
-                .where(
-                    submissions.c.id == claim.submission_id,
-                    submissions.c.fence == claim.fence,
-                    submissions.c.final_status.is_(None),
-                )
-                .values(lease_until=until)
-            )
-            return result.rowcount == 1
-
-    def release_all(self) -> None:
-        """End every lease. Only for a process that knows to be the only one on this database."""
-        with self._write.begin() as connection:
-            connection.execute(update(submissions).where(submissions.c.final_status.is_(None)).values(lease_until=None))
-
-    def claimable(self, most: int) -> list[int]:
-        """The first `most` of the submissions that have neither a verdict nor a worker, oldest first."""
-        with self._read.begin() as connection:
-            return list(
-                connection.execute(
-                    select(submissions.c.id)
-                    .where(
-                        submissions.c.final_status.is_(None),
-                        or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < self._clock()),
-                    )
-                    .order_by(submissions.c.id)
-                    .limit(most)
-                ).scalars()
-            )
+    # -- appending -----------------------------------------------------------------------------------
 
     def move_up(self, most: int) -> dict[int, tuple[Record, ...]]:
         """Tell the first `most` submissions that no worker has taken yet their place, where it has changed.
@@ -210,25 +147,10 @@ class Store:
         told: dict[int, tuple[Record, ...]] = {}
         with self._write.begin() as connection:
             lock_queue(connection)
-            for place, row in enumerate(self._waiting(connection, most), 1):
+            for place, row in enumerate(_waiting(connection, most), 1):
                 if row.payload is None or json.loads(row.payload).get("queue_position") != place:
                     told[row.id] = self._append(connection, row, [_pending(place)])
         return told
-
-    def _waiting(self, connection: Connection, most: int) -> list[Row[Any]]:
-        """The submissions that no worker has taken yet, oldest first, each with its latest event, and locked."""
-        latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
-        return list(
-            connection.execute(
-                select(submissions, events.c.payload)
-                .outerjoin(events, latest)
-                .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
-                .order_by(submissions.c.id)
-                .limit(most)
-                # One that is being claimed at this moment waits no longer; whoever claims it tells the rest.
-                .with_for_update(of=submissions, skip_locked=True)
-            )
-        )
 
     def append(
         self,
@@ -416,6 +338,20 @@ class Store:
                 .order_by(events.c.seq)
             ).scalars()
         )
+
+
+def _waiting(connection: Connection, most: int) -> Result[Any]:
+    """The submissions that no worker has taken yet, oldest first, each with its latest event, and locked."""
+    latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
+    return connection.execute(
+        select(submissions, events.c.payload)
+        .outerjoin(events, latest)
+        .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
+        .order_by(submissions.c.id)
+        .limit(most)
+        # One that is being claimed at this moment waits no longer; whoever claims it tells the rest.
+        .with_for_update(of=submissions, skip_locked=True)
+    )
 
 
 def _pending(place: int) -> dict[str, Any]:
