@@ -29,7 +29,7 @@ from subcli.auth import (
     password_grant,
     refresh_grant,
 )
-from subcli.config import Settings, load, user_directory
+from subcli.config import DEFAULT_SERVER, Settings, load, user_directory
 from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError
 from subcli.happened import Blocked, Lost, Refused
@@ -259,7 +259,7 @@ class Prompter(Protocol):
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, else the login on record; with a person to ask, if there is one."""
     server, api_url = settings.server, settings.api_url
-    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
+    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
@@ -294,6 +294,8 @@ def _library_settings(server: str | None, token: str | None, env: Mapping[str, s
     variables = dict(env)
     if token is not None:
         variables["SUBCLI_TOKEN"] = token
+        # Whoever gives a token and no server means the default one.
+        server = server or variables.get("SUBCLI_SERVER") or DEFAULT_SERVER
     return load({"server": server}, variables, Path.cwd(), None)
 
 
