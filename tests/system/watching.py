@@ -52,7 +52,7 @@ def check_backoff(gap: float, attempt: int, at_least: float = 0.0) -> None:
 def polled(final_status: str, after_connects: int) -> Rest:
     """A server without features whose snapshot has a verdict only once the socket must have been given up.
 
-    The last connect and its end are worth a look each, before that is decided; the looks after these are polls, at least two.
+    The last connect and its end are worth a look each, before that is decided; at least two looks are polls.
     """
     rest = Rest(features=None)
     looks = 0

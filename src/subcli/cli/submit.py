@@ -10,6 +10,7 @@ import typer
 from subcli.cli.common import Common, command, now
 from subcli.cli.watch import Compact, MaxAttempts, Plain, Timeout
 from subcli.errors import UsageError
+from subcli.recall import Recall, cache_directory
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
@@ -85,6 +86,7 @@ def run(
             except TimeoutError:
                 raise timed_out(options, NOT_SURE) from None
             number = int(answer["submission_id"])
+            Recall(settings.server, cache_directory()).add("ids", number)
             if no_watch:
                 _print_submitted(common, number, answer)
                 return 0
