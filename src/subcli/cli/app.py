@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from subcli.cli import auth, demo, look, problems, schema, serve, submit, user, watch
+from subcli.cli import auth, cancel, demo, exits, look, open, problems, schema, serve, submit, user, watch
+from subcli.cli.common import Help
 
 app = typer.Typer(
     name="subcli",
@@ -18,7 +19,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@app.callback(epilog=Help("subcli init leader-election && cd leader-election\nsubcli submit", exits.WATCHING).epilog)
 def top(
     version: Annotated[
         bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True)
@@ -32,5 +33,5 @@ def top(
         raise typer.Exit
 
 
-for module in (submit, watch, look, problems, auth, serve, user, demo, schema):
+for module in (submit, watch, look, cancel, open, problems, auth, serve, user, demo, schema):
     module.register(app)

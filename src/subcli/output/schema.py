@@ -19,6 +19,7 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _EXIT: Final = {"type": "integer", "minimum": 0, "maximum": 143}
+_OBJECT: Final = {"type": "object"}
 _OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
 _OPTIONAL_TEXT: Final = {"type": ["string", "null"]}
 _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
@@ -60,6 +61,8 @@ def build() -> dict[str, Any]:
     objects = {
         "status": _status(),
         "list": _object({"submissions": _OBJECTS}),
+        "cancel": _object({"cancel": _OBJECT}),
+        "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
         "problem": _object({"problem": {"type": "object"}}),
         "auth": _object({"auth": {"type": "object"}}),
