@@ -240,13 +240,13 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
 
 
 @functools.cache
-def _system_trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """One for all connections, made only for https: loading the authorities takes longer than a submit."""
-    return _system_trust() if urlsplit(settings.server).scheme == "https" else None
+    return system_trust() if urlsplit(settings.server).scheme == "https" else None
 
 
 class Prompter(Protocol):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from subcli.cli import auth, cancel, demo, exits, look, open, problems, schema, serve, submit, user, watch
+from subcli.cli import auth, cancel, demo, doctor, exits, look, open, problems, schema, serve, submit, user, watch
 from subcli.cli.common import Help
 
 app = typer.Typer(
@@ -33,5 +33,5 @@ def top(
         raise typer.Exit
 
 
-for module in (submit, watch, look, cancel, open, problems, auth, serve, user, demo, schema):
+for module in (submit, watch, look, cancel, open, problems, auth, doctor, serve, user, demo, schema):
     module.register(app)

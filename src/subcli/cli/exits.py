@@ -58,7 +58,12 @@ def of_error(error: SubcliError) -> int:
     """The exit code of an error: by its kind; for an interruption 128 + the signal's number."""
     if isinstance(error, InterruptedByUser):
         return INTERRUPTED + error.signal_number
-    return _BY_KIND[error.kind]
+    return of_kind(error.kind)
+
+
+def of_kind(kind: str) -> int:
+    """The exit code of a kind of error, other than an interruption."""
+    return _BY_KIND[kind]
 
 
 def of_verdict(final_status: str) -> int:

@@ -72,6 +72,7 @@ def build() -> dict[str, Any]:
         "user": _object({"user": {"type": "object"}}),
         "users": _object({"users": _OBJECTS}),
         "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
+        "doctor": _object({"doctor": _doctor()}),
         "check": _object({"check": {"type": "object"}}),
     }
     definitions = {**own, **events, "other_event": _other_event([*own, *events]), **objects}
@@ -150,6 +151,17 @@ def _error() -> dict[str, Any]:
         "Without submission_id where there is none yet, and from commands other than submit and watch."
     )
     return line
+
+
+def _doctor() -> dict[str, Any]:
+    states = ["ok", "warning", "failed", "skipped"]
+    finding = {
+        "type": "object",
+        "properties": {"name": _TEXT, "state": {"enum": states}, "detail": _TEXT, "cure": _TEXT},
+        "required": ["name", "state", "detail", "cure"],
+    }
+    properties = {"findings": {"type": "array", "items": finding}, "exit_code": _EXIT}
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _status() -> dict[str, Any]:
