@@ -33,7 +33,7 @@ from subcli.config import DEFAULT_SERVER, Settings, load, user_directory
 from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError
 from subcli.happened import Blocked, Lost, Refused
-from subcli.network import is_loopback, unusable_proxy
+from subcli.network import is_loopback, is_plain, unusable_proxy
 from subcli.protocol import Message
 from subcli.secret import Secret
 from subcli.session import Session
@@ -92,9 +92,14 @@ class Client:
         submission_id = _id_of(answer)
         if submission_id is None:
             raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
+        return {**answer, "url": self.page_url(submission_id, answer), "submission_id": submission_id}
+
+    def page_url(self, submission_id: int, answer: Mapping[str, Any]) -> str:
+        """The page of a submission: as the server's ``answer`` has it, if that is an address of the web."""
         url = answer.get("url")
-        page = url if isinstance(url, str) and url else self.settings.page_url(submission_id)
-        return {**answer, "url": page, "submission_id": submission_id}
+        if isinstance(url, str) and is_plain(url) and url.lower().startswith(("http://", "https://")):
+            return url
+        return self.settings.page_url(submission_id)
 
     async def latest(self) -> int:
         """The id of the user's latest submission.
@@ -235,13 +240,13 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
 
 
 @functools.cache
-def _system_trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """One for all connections, made only for https: loading the authorities takes longer than a submit."""
-    return _system_trust() if urlsplit(settings.server).scheme == "https" else None
+    return system_trust() if urlsplit(settings.server).scheme == "https" else None
 
 
 class Prompter(Protocol):

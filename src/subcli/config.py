@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from subcli.errors import UsageError
-from subcli.network import is_loopback, same_origin
+from subcli.network import is_loopback, is_plain, same_origin
 from subcli.secret import Secret, is_token, redact
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
@@ -220,14 +220,9 @@ def _fitting(layer: Mapping[str, Any], server: str) -> Mapping[str, Any]:
     return {key: value for key, value in layer.items() if key not in _OF_A_SERVER}
 
 
-def _is_plain(text: str) -> bool:
-    """No spaces, control characters or broken letters: parsers of addresses disagree on what they do with them."""
-    return text.isprintable() and not any(char.isspace() for char in text) and "\\" not in text
-
-
 def _api_path(text: str) -> str:
     path = text.strip("/")
-    if not _is_plain(path) or "?" in path or "#" in path:
+    if not is_plain(path) or "?" in path or "#" in path:
         raise UsageError(f"`api_path` {text!r} is no path.", hint='Like this: `api_path = "/api"`.')
     return f"/{path}" if path else ""
 
@@ -238,7 +233,7 @@ def _server_url(text: str) -> str:
     try:
         parts = urlsplit(url)
         usable = (
-            _is_plain(url)
+            is_plain(url)
             and parts.scheme in ("http", "https")
             and parts.hostname
             and (parts.port is None or parts.port > 0)
@@ -277,7 +272,7 @@ def _checked_ws_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = (
-            _is_plain(url)
+            is_plain(url)
             and parts.scheme in ("ws", "wss")
             and parts.hostname
             and (parts.port is None or parts.port > 0)

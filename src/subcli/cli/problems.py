@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
             make_console(sys.stdout, os.environ).print(problem_page(found, quiet=common.quiet))
         return 0
 
-    @command(group, "check", example="subcli problems check ./my-problem")
+    @command(group, "check", codes=exits.LOCAL, example="subcli problems check ./my-problem")
     def check(common: Common, directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
         """Check a problem that you are writing."""
         return _check(common, directory)
