@@ -15,6 +15,11 @@ def main() -> None:
 
         sys.stdout.write(f"subcli {__version__}\n")
         return
+    if sys.argv[1:2] == ["__complete"]:
+        from subcli.cli.candidates import main as complete
+
+        complete(sys.argv[2:])
+        return
     # httpx imports a command line of its own (rich, click, pygments) where it can, a third of our start, and goes on
     # without it where that raises ImportError: which is what None in the module cache is there for.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
