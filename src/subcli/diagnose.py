@@ -14,7 +14,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,7 +21,6 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import msgspec
 
-from subcli import __version__
 from subcli.api import RequestFailed
 from subcli.bodies import Info, as_info
 from subcli.client import Client, connect, http_client, system_trust
@@ -71,10 +69,15 @@ class _Answer(msgspec.Struct, frozen=True):
     took: float
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at everything on the way to the server, one after the other."""
+async def examine(settings: Settings, version: str) -> AsyncIterator[Finding]:
+    """Look at everything on the way to the server, one after the other.
+
+    Args:
+        settings: of the command.
+        version: our own.
+    """
     system = f"Python {platform.python_version()}, {platform.system()}"
-    yield Finding("program", "ok", f"subcli {__version__}, {system}")
+    yield Finding("program", "ok", f"subcli {version}, {system}")
     yield Finding("settings", "ok", f"server {settings.server}, from {_ORIGINS[settings.server_origin]}")
     yield (proxy := _proxy(settings))
     if proxy.state == "failed":
@@ -179,11 +182,10 @@ async def _certificate(settings: Settings) -> Finding:
             return Finding("certificate", "ok", "none needed on this machine")
         return Finding("certificate", "warning", "the connection is not encrypted", "Use an https address.")
     own = os.environ.get("SSL_CERT_FILE")
-    if own and not Path(own).is_file():
-        detail = f"SSL_CERT_FILE names {own}, and there is no such file: no certificate is trusted"
-        return Finding(
-            "certificate", "failed", detail, "Name a file of certificates in PEM form, or unset it.", "usage"
-        )
+    if own and not os.access(own, os.R_OK):
+        detail = f"SSL_CERT_FILE names {own}, which cannot be read: no certificate is trusted"
+        cure = "Name a file of certificates in PEM form, or unset it."
+        return Finding("certificate", "failed", detail, cure, "usage")
     trust = f"SSL_CERT_FILE={own}" if own else "the system"
     if _proxy_for(settings) is not None:
         return Finding("certificate", "skipped", f"checked through the proxy, against {trust}")
