@@ -318,7 +318,7 @@ class Prompter(Protocol):
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, else the login on record; with a person to ask, if there is one."""
     server, api_url = settings.server, settings.api_url
-    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
+    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:

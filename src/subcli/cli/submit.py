@@ -12,6 +12,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command, now
 from subcli.cli.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
 from subcli.errors import UsageError
+from subcli.recall import Recall, cache_directory
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
@@ -143,6 +144,7 @@ def run(
                 raise timed_out(options, NOT_SURE) from None
             number = int(answer["submission_id"])
             History(state_file()).note(settings.server, problem, language, source, number, time.time())
+            Recall(settings.server, cache_directory()).add("ids", number)
             if no_watch:
                 _print_submitted(common, number, answer)
                 return 0

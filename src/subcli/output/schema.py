@@ -74,6 +74,7 @@ def build() -> dict[str, Any]:
         "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
         "doctor": _object({"doctor": _doctor()}),
         "check": _object({"check": {"type": "object"}}),
+        "completion": _object({"completion": {"type": "object"}}),
     }
     definitions = {**own, **events, "other_event": _other_event([*own, *events]), **objects}
     return {
@@ -116,7 +117,9 @@ def _line(
 def _event(kind: str) -> dict[str, Any]:
     required, optional = required_fields(kind)
     properties: dict[str, Any] = {name: {"description": _NOTES[name]} if name in _NOTES else _ANY for name in optional}
-    properties |= {name: {**_TEXT, **({"description": _NOTES[name]} if name in _NOTES else {})} for name in required}
+    properties |= {
+        name: {**_TEXT, **({"description": _NOTES[name]} if name in _NOTES else {})} for name in sorted(required)
+    }
     return _line(kind, properties, sorted(required))
 
 
