@@ -14,12 +14,12 @@ _subcli() {
         word=${COMP_WORDS[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --concurrency | --data-dir | --host | --language | --limit | --max-attempts | --port | --problem | --problems | --profile | --server | --timeout | --user)
+            --after-seq | --allow-origin | --concurrency | --data-dir | --host | --junit-xml | --language | --limit | --max-attempts | --port | --problem | --problems | --profile | --server | --timeout | --user)
                 if [[ ${COMP_WORDS[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' watch' | ' status' | ' list' | ' init' | ' serve' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -30,6 +30,7 @@ _subcli() {
         --concurrency) kind=none ;;
         --data-dir) kind=directories ;;
         --host) kind=none ;;
+        --junit-xml) kind=files ;;
         --language) kind=languages ;;
         --limit) kind=none ;;
         --max-attempts) kind=none ;;
@@ -44,11 +45,14 @@ _subcli() {
             if [[ $cur == -* ]]; then
                 case $path in
                     '') offered='--version -V --help -h' ;;
-                    ' submit') offered='--problem --language --no-watch --timeout --max-attempts --compact --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' watch') offered='--after-seq --timeout --fail-fast --max-attempts --compact --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' submit') offered='--problem --language --no-watch --after-seq --timeout --fail-fast --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' watch') offered='--after-seq --timeout --fail-fast --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' serve') offered='--host --port --data-dir --problems --concurrency --auth --allow-origin --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -69,10 +73,12 @@ _subcli() {
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit watch status list init serve demo schema completion problems auth user' ;;
+                    ':0') kind=words offered='submit watch status list cancel open init doctor serve demo schema completion problems auth user' ;;
                     ' submit':*) kind=files ;;
                     ' watch':*) kind=ids ;;
                     ' status:0') kind=ids ;;
+                    ' cancel:0') kind=ids ;;
+                    ' open:0') kind=ids ;;
                     ' init:0') kind=problems ;;
                     ' init:1') kind=directories ;;
                     ' completion:0') kind=words offered='bash zsh fish' ;;

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from subcli.client import follow, submit
     from subcli.errors import SubcliError
+    from subcli.library import follow, submit
     from subcli.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
 
 __all__ = [
@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "follow": "client",
-    "submit": "client",
+    "follow": "library",
+    "submit": "library",
     "SubcliError": "errors",
     "Complete": "protocol",
     "ErrorAnalysis": "protocol",

@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from subcli.cli import auth, completion, demo, look, problems, schema, serve, submit, user, watch
+from subcli.cli import (
+    auth,
+    cancel,
+    completion,
+    demo,
+    doctor,
+    exits,
+    look,
+    open,
+    problems,
+    schema,
+    serve,
+    submit,
+    user,
+    watch,
+)
+from subcli.cli.common import Help
 
 app = typer.Typer(
     name="subcli",
@@ -20,7 +36,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@app.callback(epilog=Help("subcli init leader-election && cd leader-election\nsubcli submit", exits.WATCHING).epilog)
 def top(
     version: Annotated[
         bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True)
@@ -34,5 +50,5 @@ def top(
         raise typer.Exit
 
 
-for module in (submit, watch, look, problems, auth, serve, user, demo, schema, completion):
+for module in (submit, watch, look, cancel, open, problems, auth, doctor, serve, user, demo, schema, completion):
     module.register(app)

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import group as make_group
 from subcli.errors import AuthError, NetworkError, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ T = TypeVar("T")
 
 def register(app: typer.Typer) -> None:
     """Put the commands into the tree."""
-    group = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Log in and out of servers.")
-    app.add_typer(group, name="auth")
+    group = make_group(app, "auth", summary="Log in and out of servers.", example="subcli auth status")
 
     @command(group, "login", example="subcli auth login --server https://judge.example")
     def login(
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         """Show who you are to a server, and where that comes from."""
         return _status(common)
 
-    @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" …')
+    @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" URL')
     def token(common: Common) -> int:
         """Print the token, renewed if it has expired."""
         return _token(common)

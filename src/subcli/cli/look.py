@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
         problem: Annotated[str | None, typer.Option("--problem", metavar="ID or SLUG", help="Only this one's.")] = None,
     ) -> int:
         """List your recent submissions, newest first."""
-        rows = ask(common, lambda client: client.api.submissions(limit=limit, problem=problem))
+        rows = ask(common, lambda client: client.submissions(limit=limit, problem=problem))
         rows = [_with_id(row) for row in rows if isinstance(row, dict)][:limit]
         if problem is None:
             remember(common.settings().server, ids=[row["submission_id"] for row in rows])

@@ -19,6 +19,7 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _EXIT: Final = {"type": "integer", "minimum": 0, "maximum": 143}
+_OBJECT: Final = {"type": "object"}
 _OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
 _OPTIONAL_TEXT: Final = {"type": ["string", "null"]}
 _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
@@ -60,6 +61,8 @@ def build() -> dict[str, Any]:
     objects = {
         "status": _status(),
         "list": _object({"submissions": _OBJECTS}),
+        "cancel": _object({"cancel": _OBJECT}),
+        "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
         "problem": _object({"problem": {"type": "object"}}),
         "auth": _object({"auth": {"type": "object"}}),
@@ -69,6 +72,7 @@ def build() -> dict[str, Any]:
         "user": _object({"user": {"type": "object"}}),
         "users": _object({"users": _OBJECTS}),
         "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
+        "doctor": _object({"doctor": _doctor()}),
         "check": _object({"check": {"type": "object"}}),
         "completion": _object({"completion": {"type": "object"}}),
     }
@@ -150,6 +154,17 @@ def _error() -> dict[str, Any]:
         "Without submission_id where there is none yet, and from commands other than submit and watch."
     )
     return line
+
+
+def _doctor() -> dict[str, Any]:
+    states = ["ok", "warning", "failed", "skipped"]
+    finding = {
+        "type": "object",
+        "properties": {"name": _TEXT, "state": {"enum": states}, "detail": _TEXT, "cure": _TEXT},
+        "required": ["name", "state", "detail", "cure"],
+    }
+    properties = {"findings": {"type": "array", "items": finding}, "exit_code": _EXIT}
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _status() -> dict[str, Any]:

@@ -33,7 +33,6 @@ _GAP: Final = 2
 _NARROWEST: Final = 8
 _BUILD_LINES: Final = 20
 _ABSURD: Final = 1e12
-_AGES: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class Page:
@@ -135,11 +134,7 @@ def age(timestamp: object, now: float) -> str:
         return clip(timestamp, 20)
     if seconds >= 30 * 86_400:
         return then.date().isoformat()
-    for unit, name in _AGES:
-        count = int(seconds // unit)
-        if count >= 1:
-            return f"{count} {name}{'' if count == 1 else 's'} ago"
-    return "just now"
+    return words.ago(seconds)
 
 
 # -- status ---------------------------------------------------------------------------------------
