@@ -9,9 +9,6 @@ N       ?= 1000000
 FROM    ?= 10000
 FUZZ    ?= 20000
 
-# Where this is set, every process of the tests compiles the whole program anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 .PHONY: help demo test test-core soak mutation lint format generate wheel clean
 
 help:  ## what can be made

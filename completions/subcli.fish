@@ -2,7 +2,7 @@
 
 # Whether the line so far is that of a command: its words, and optionally how many arguments there are already.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --host --junit-xml --language --limit --max-attempts --port --problem --problems --profile --server --timeout --user
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --max-attempts --port --problem --problems --profile --redis --server --timeout --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -148,6 +148,8 @@ complete -c subcli -n "__subcli_at ' serve'" -l port -r -f -d '0 takes a free on
 complete -c subcli -n "__subcli_at ' serve'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Where submissions are kept'
 complete -c subcli -n "__subcli_at ' serve'" -l problems -r -f -a '(__fish_complete_directories)' -d 'More problems, beside the bundled ones'
 complete -c subcli -n "__subcli_at ' serve'" -l concurrency -r -f -d 'Judged at once'
+complete -c subcli -n "__subcli_at ' serve'" -l database -r -f -d 'Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
+complete -c subcli -n "__subcli_at ' serve'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' serve'" -l auth -d 'Ask for logins (`subcli user add`); allows any --host'
 complete -c subcli -n "__subcli_at ' serve'" -l allow-origin -r -f -d 'Let web pages of this origin use the server too'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'JSON on stdout and nothing else'

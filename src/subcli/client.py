@@ -24,6 +24,7 @@ from subcli.auth import (
     password_grant,
     refresh_grant,
 )
+from subcli.background import let_go
 from subcli.config import Settings, user_directory
 from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
@@ -318,12 +319,12 @@ class Prompter(Protocol):
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, else the login on record; with a person to ask, if there is one."""
     server, api_url = settings.server, settings.api_url
-    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
+    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
         settings.require_safe_for_secrets()
-        tokens = await asyncio.to_thread(credentials.load, server)
+        tokens = await let_go(credentials.load, server)
         if tokens is not None:
             inner = StoredLogin(credentials, server, tokens, grant)
     if prompter is None:
