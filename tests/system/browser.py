@@ -16,6 +16,8 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from .terminal import until
+
 CHROMIUM = shutil.which("chromium")
 _FLAGS = (
     "--headless",
@@ -100,14 +102,14 @@ class Page:
             await asyncio.sleep(0.05)
         raise AssertionError(f"never so: {script}\n{await self.text()}\n{self.complaints}")
 
-    async def picture(self, path: Path, *, width: int, height: int, scheme: str = "light") -> None:
-        """Write a PNG of the whole page, as a window of that width shows it."""
+    async def picture(self, *, width: int, height: int, scheme: str = "light") -> bytes:
+        """A PNG of the whole page, as a window of that width shows it."""
         await self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await self.ask("Emulation.setDeviceMetricsOverride", **metrics)
         await asyncio.sleep(0.3)
         shot = await self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
 
 @contextlib.asynccontextmanager
@@ -127,10 +129,8 @@ async def chromium(directory: Path) -> AsyncIterator[Page]:
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(60):
-            port_file = profile / "DevToolsActivePort"
-            while not (port_file.is_file() and port_file.read_text().count("\n")):
-                await asyncio.sleep(0.05)
+        port_file = profile / "DevToolsActivePort"
+        await until(lambda: port_file.is_file() and "\n" in port_file.read_text(), 60)
         port = int(port_file.read_text().splitlines()[0])
         async with connect(await _page_url(port), max_size=None, ping_interval=None) as socket:
             page = Page(socket)
