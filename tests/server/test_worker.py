@@ -169,7 +169,7 @@ async def test_what_was_left_is_judged_again(workbench: Bench) -> None:
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.claimable() == [submission_id]
+    assert workbench.store.claimable(10) == [submission_id]
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     events = workbench.events(submission_id)

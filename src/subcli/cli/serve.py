@@ -11,12 +11,24 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
 
-_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt", "psycopg", "redis")
+_NEEDED = (
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "pytest",
+    "argon2",
+    "jwt",
+    "prometheus_client",
+    "psycopg",
+    "redis",
+)
 INSTALL = "pip install 'subcli-watch[server]'"
 
 Database: TypeAlias = Annotated[
@@ -71,6 +83,9 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
         ] = 900,
+        metrics_address: MetricsAddress = None,
+        log_format: LogFormat = "text",
+        log_level: LogLevel = "warning",
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
         """Run the server half on this machine."""
@@ -78,6 +93,7 @@ def register(app: typer.Typer) -> None:
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
+        start_logging(common, log_format, log_level)
         forget_passwords()
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
@@ -90,6 +106,7 @@ def register(app: typer.Typer) -> None:
             limits=Limits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
+            metrics_address=address(metrics_address),
             stop_with_stdin=stop_with_stdin,
         )
         try:

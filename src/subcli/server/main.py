@@ -28,8 +28,10 @@ from subcli.server.app import Secured, create_app
 from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
 from subcli.server.keys import signing_key
+from subcli.server.metrics import Metrics
 from subcli.server.origins import is_loopback
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+from subcli.server.shutdown import Lifecycle, Signals, close_spread
 from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
 from subcli.server.store import Store
 from subcli.server.worker import Judge
@@ -85,9 +87,19 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             data_dir=settings.data_dir,
             database=engine.url.render_as_string(hide_password=True),
         )
-        config = uvicorn_config(app, settings.limits)
-        server = Server(config, lambda: on_ready(ready), settings.stop_with_stdin)
+        if settings.metrics_address is not None:
+            stack.callback(_show_metrics(app.state.services.metrics, *settings.metrics_address))
+        server = Server(app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin)
         server.run(sockets=[listener])
+
+
+def _show_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
+    try:
+        return metrics.serve(host, port)
+    except OSError as error:
+        raise ServeError(
+            f"Metrics cannot be shown at {host}:{port}: {error.strerror}.", "Name another --metrics-address."
+        ) from error
 
 
 def _redis(settings: ServerSettings) -> Redis | None:
@@ -103,8 +115,7 @@ def _secured(settings: ServerSettings) -> Secured | None:
     return None if wanted is None else Secured(signing_key(settings.data_dir, wanted.key), wanted.cost)
 
 
-def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
-    """How uvicorn is to serve the application of `create_app`."""
+def _uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
     # A fault of a library's is logged with what it worked on.
     logging.getLogger("uvicorn.error").addFilter(_REDACTING)
     return uvicorn.Config(
@@ -129,12 +140,24 @@ def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server that says when it is ready and returns after a signal instead of dying of it."""
+    """uvicorn's server that says when it is ready, goes down well, and returns after a signal instead of dying.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], with_stdin: bool) -> None:
-        super().__init__(config)
+    Args:
+        app: of `create_app`.
+        on_started: called once, when requests are answered.
+        with_stdin: stop when standard input ends.
+    """
+
+    def __init__(self, app: FastAPI, limits: Limits, on_started: Callable[[], None], with_stdin: bool) -> None:
+        super().__init__(_uvicorn_config(app, limits))
+        self._lifecycle: Lifecycle = app.state.services.lifecycle
+        self._limits = limits
         self._on_started = on_started
         self._with_stdin = with_stdin
+        self._signals = Signals(self._stop, limits.deadline)
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -142,6 +165,18 @@ class Server(uvicorn.Server):
             loop = asyncio.get_running_loop()
             threading.Thread(target=self._wait_for_stdin, args=(loop,), daemon=True).start()
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, close the sockets one after the other, then what uvicorn does."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self._lifecycle.stop()
+        # Kept-alive HTTP connections stay until the end: who is about to ask is answered, and told to go.
+        watching = [peer for peer in self.server_state.connections if isinstance(peer, GatewayProtocol)]
+        await close_spread(watching, self._limits)
+        await super().shutdown(sockets)
 
     def _wait_for_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
         # os.read, not sys.stdin: at the interpreter's end a thread that holds a file's lock is fatal.
@@ -151,17 +186,18 @@ class Server(uvicorn.Server):
         except OSError:
             pass
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self.handle_exit, signal.SIGTERM, None)
+            loop.call_soon_threadsafe(self._signals.handle, signal.SIGTERM)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        before = {sig: signal.signal(sig, self._signals.handle) for sig in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
+            self._signals.cancel()
             for sig, handler in before.items():
                 signal.signal(sig, handler)
 
