@@ -21,6 +21,7 @@ from subcli.cli import (
     submit,
     user,
     watch,
+    worker,
 )
 from subcli.cli.common import Help
 
@@ -50,5 +51,5 @@ def top(
         raise typer.Exit
 
 
-for module in (submit, watch, look, cancel, open, problems, auth, doctor, serve, user, demo, schema, completion):
+for module in (submit, watch, look, cancel, open, problems, auth, doctor, serve, worker, user, demo, schema, completion):
     module.register(app)

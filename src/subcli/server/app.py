@@ -88,7 +88,7 @@ def create_app(
     backbone = Backbone(engine, limits, redis)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
     metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.queue_length)
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
+    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, metrics.judged)
     limiter = _limiter(limits, redis)
     identities, authority = _authority(engine, store, limiter, limits, secured)
     lifecycle = Lifecycle()

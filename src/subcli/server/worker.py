@@ -54,6 +54,7 @@ class Workers:
         problems: by slug.
         judge: yields the events of one judging, the last one `complete`; closing it ends its processes.
         concurrency: how many submissions are judged at the same time.
+        judged: told the seconds that each judging took.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Workers:
         judge: Judge,
         concurrency: int,
         limits: Limits,
+        judged: Callable[[float], object],
     ) -> None:
+        self._judged = judged
         self._store = store
         self._journal = journal
         self._queue = queue
@@ -118,9 +121,11 @@ class Workers:
     async def _see_through(self, claim: Claim) -> None:
         """Judge in a task of its own, so that it can be stopped alone."""
         task = asyncio.create_task(_Judging(self, claim).run())
+        started = time.monotonic()
         try:
             await self._tell_positions()
             await asyncio.wait([task])
+            self._judged(time.monotonic() - started)
         finally:
             # We ourselves are cancelled: the server stops, and the submission goes back.
             if not task.done():
