@@ -19,7 +19,7 @@ _subcli() {
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -58,7 +58,8 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --database --redis --auth --allow-origin --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' worker') offered='--database --redis --problems --concurrency --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -78,7 +79,7 @@ _subcli() {
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit watch status list cancel open init doctor serve demo schema completion problems auth user' ;;
+                    ':0') kind=words offered='submit watch status list cancel open init doctor serve worker demo schema completion problems auth user' ;;
                     ' submit':*) kind=files ;;
                     ' watch':*) kind=ids ;;
                     ' status:0') kind=ids ;;
