@@ -10,9 +10,6 @@ FROM    ?= 10000
 FUZZ    ?= 20000
 ROUNDS  ?= 200
 
-# Where this is set, every process of the tests compiles the whole program anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 .PHONY: help demo test test-core soak mutation lint format generate wheel clean
 
 help:  ## what can be made
@@ -68,9 +65,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.dev  ## what is made from the program: the JSON Schema
-	$(BIN)/python -c 'from subcli.output import schema; import json; print(json.dumps(schema.build(), indent=2))' \
-	  > src/subcli/schema.json.new && mv src/subcli/schema.json.new src/subcli/schema.json
+generate: $(VENV)/.dev  ## what is made from the program: completions, man pages, the JSON Schema, tables of the docs
+	$(BIN)/python -m generate
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist
