@@ -180,7 +180,8 @@ class Backends:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests marked `every_backend` run over both databases, and where there is a server over both buses."""
-    if "backends" not in metafunc.fixturenames:
+    chosen_there = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "backends" not in metafunc.fixturenames or "backends" in chosen_there:
         return
     chosen = [(_SQLITE, "memory")]
     if metafunc.definition.get_closest_marker("every_backend"):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from subcli.cli import auth, demo, look, problems, schema, serve, submit, user, watch
+from subcli.cli import auth, demo, look, problems, schema, serve, submit, user, watch, worker
 
 app = typer.Typer(
     name="subcli",
@@ -32,5 +32,5 @@ def top(
         raise typer.Exit
 
 
-for module in (submit, watch, look, problems, auth, serve, user, demo, schema):
+for module in (submit, watch, look, problems, auth, serve, worker, user, demo, schema):
     module.register(app)

@@ -41,6 +41,9 @@ Database: TypeAlias = Annotated[
         help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
     ),
 ]
+Problems: TypeAlias = Annotated[
+    Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
+]
 RedisUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -65,10 +68,13 @@ def register(app: typer.Typer) -> None:
         data_dir: Annotated[
             Path | None, typer.Option("--data-dir", metavar="DIR", help="Where submissions are kept.")
         ] = None,
-        problems: Annotated[
-            Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
+        problems: Problems = None,
+        concurrency: Annotated[
+            int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.  [default: 1]")
         ] = None,
-        concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        no_worker: Annotated[
+            bool, typer.Option("--no-worker", help="Judge nothing here: `subcli worker` does, elsewhere.")
+        ] = False,
         database: Database = None,
         redis: RedisUrl = None,
         auth: Annotated[
@@ -109,7 +115,7 @@ def register(app: typer.Typer) -> None:
             database=database,
             redis=redis,
             problems_dir=problems,
-            concurrency=concurrency,
+            concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
             limits=Limits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
@@ -122,6 +128,19 @@ def register(app: typer.Typer) -> None:
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
+
+
+def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> int:
+    if not no_worker:
+        return wanted or 1
+    if wanted is not None:
+        raise UsageError("`--no-worker` and `--concurrency` exclude each other.", hint="Leave one of them out.")
+    if redis is None:
+        raise UsageError(
+            "With `--no-worker` and without `--redis` nothing would ever be judged.",
+            hint="Give --redis and --database, and the same to `subcli worker`.",
+        )
+    return 0
 
 
 def forget_passwords() -> None:

@@ -24,13 +24,11 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from subcli.judge import Problem
 from subcli.server.access import Access
 from subcli.server.accounts import Accounts
-from subcli.server.bus import Bus, MemoryBus
-from subcli.server.feed import Journal
+from subcli.server.backbone import Backbone
 from subcli.server.gateway import Gateway
 from subcli.server.guard import Guard
 from subcli.server.health import add_health, ask_redis
 from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
-from subcli.server.jobs import MemoryQueue
 from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
 from subcli.server.logins import Logins
 from subcli.server.metrics import Metrics
@@ -88,41 +86,29 @@ def create_app(
     """
     limits = limits or Limits()
     metrics = Metrics()
-    bus = _bus(limits, redis)
-    store = Store(engine, time.time)
+    backbone = Backbone(engine, limits, redis)
+    store, journal, queue = backbone.store, backbone.journal, backbone.queue
     metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.queue_length)
-    journal = Journal(store, bus, limits.compare)
-    queue = MemoryQueue()
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
+    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, metrics.judged)
     limiter = _limiter(limits, redis)
     identities, authority = _authority(engine, store, limiter, limits, secured)
     lifecycle = Lifecycle()
     submits = Rate("submits", limits.submits, limits.rate_window)
     services = Services(
-        store, journal, queue, workers, problems, identities, authority, limiter, submits, redis, metrics, lifecycle
+        store, journal, queue, problems, identities, authority, limiter, submits, redis, metrics, lifecycle
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        running = (workers.run(), journal.compare_positions(), bus.run(), limiter.run())
         if redis is not None:
             ask = functools.partial(ask_redis, redis, asyncio.get_running_loop())
             metrics.ask("subcli_redis_up", "Whether Redis answers.", ask)
-        tasks = [asyncio.create_task(each) for each in running]
-        for task in tasks:
-            task.add_done_callback(_log_failure)
-        # What is being judged goes back at once, to whoever is there to go on with it.
-        lifecycle.when_stopping(tasks[0].cancel)
-        yield
-        # In this order: what the workers say last is still published.
-        for task in tasks:
-            task.cancel()
-            await asyncio.wait([task])
-        if authority is not None:
-            authority.logins.close()
-        if redis is not None:
-            await redis.aclose()
-        store.close()
+        async with backbone.running(workers.run(), limiter.run()) as working:
+            # What is being judged goes back at once, to whoever is there to go on with it.
+            lifecycle.when_stopping(working.cancel)
+            yield
+            if authority is not None:
+                authority.logins.close()
 
     app = FastAPI(
         title="subcli",
@@ -141,15 +127,6 @@ def create_app(
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
     _add_middleware(app, services, limits, origins, allowed_origins)
     return app
-
-
-def _bus(limits: Limits, redis: Redis | None) -> Bus:
-    local = MemoryBus(limits.tail_records, limits.tail_bytes)
-    if redis is None:
-        return local
-    from subcli.server.redis_bus import RedisBus
-
-    return RedisBus(redis, local)
 
 
 def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
@@ -195,11 +172,6 @@ def _authority(
     tokens = Tokens(secured.key, limits, time.time)
     logins = Logins(store, accounts, tokens, Passwords(secured.cost), limiter, limits)
     return TokenIdentities(store, accounts, tokens), Authority(logins, tokens)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a task of the server ended: %r", error, exc_info=error)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -24,6 +24,7 @@ from subcli.server.settings import ServeError
 LOCK_WAIT: Final = 10.0
 """Seconds that a transaction waits for a lock."""
 _MIGRATION_LOCK: Final = 0x73756263
+_QUEUE_LOCK: Final = 0x73756264
 _READING: Final = "subcli_reading"
 
 
@@ -71,6 +72,12 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def lock_queue(connection: Connection) -> None:
+    """Hold off, to the end of the transaction, all others who number those that wait. SQLite does so anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _QUEUE_LOCK})
 
 
 def _make_private(path: str | None) -> None:

@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from subcli.judge import ProblemError, load_problems
 from subcli.judge import judge as judge_in_processes
 from subcli.protocol import MAX_MESSAGE_BYTES
 from subcli.secret import RedactingFilter
@@ -28,16 +27,13 @@ from subcli.server.app import Secured, create_app
 from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
 from subcli.server.keys import signing_key
-from subcli.server.metrics import Metrics
 from subcli.server.origins import is_loopback
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.shutdown import Lifecycle, Signals, close_spread
 from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
+from subcli.server.startup import find_problems, find_redis, show_metrics
 from subcli.server.store import Store
 from subcli.server.worker import Judge
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 _BACKLOG: Final = 2048
 _REDACTING: Final = RedactingFilter()
@@ -61,13 +57,10 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=secured is not None))
         # A database of one's own choice may be shared; then a dead process's leases have to run out.
         is_alone = settings.database is None and settings.redis is None
-        redis = _redis(settings)
+        redis = find_redis(settings.redis)
         if is_alone:
             stack.enter_context(_only_server(settings.data_dir))
-        try:
-            problems = load_problems(settings.problems_dir)
-        except ProblemError as error:
-            raise ServeError(f"A problem cannot be used: {error}.", "Correct it, then start again.") from error
+        problems = find_problems(settings.problems_dir)
         engine = open_database(settings.database_url)
         if is_alone:
             # Whoever held a lease is dead, for we have the data directory to ourselves.
@@ -88,28 +81,11 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             database=engine.url.render_as_string(hide_password=True),
         )
         if settings.metrics_address is not None:
-            stack.callback(_show_metrics(app.state.services.metrics, *settings.metrics_address))
+            stack.callback(show_metrics(app.state.services.metrics, *settings.metrics_address))
         server = Server(
             app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin, settings.trusted_proxies
         )
         server.run(sockets=[listener])
-
-
-def _show_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
-    try:
-        return metrics.serve(host, port)
-    except OSError as error:
-        raise ServeError(
-            f"Metrics cannot be shown at {host}:{port}: {error.strerror}.", "Name another --metrics-address."
-        ) from error
-
-
-def _redis(settings: ServerSettings) -> Redis | None:
-    if settings.redis is None:
-        return None
-    from subcli.server.redis_connection import connect
-
-    return connect(settings.redis)
 
 
 def _secured(settings: ServerSettings) -> Secured | None:

@@ -178,7 +178,6 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             await services.journal.cancel(found.id, found.owner_id)
         except EndedError:
             raise HTTPException(409, f"Submission {found.id} has its verdict already.") from None
-        services.workers.stop(found.id)
         return _submission(await store.run(store.snapshot, found.id, found.owner_id), request)
 
     if (authority := services.authority) is None:

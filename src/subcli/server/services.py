@@ -16,7 +16,6 @@ from subcli.server.metrics import Metrics
 from subcli.server.shutdown import Lifecycle
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
-from subcli.server.worker import Workers
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -37,7 +36,6 @@ class Services:
     store: Store
     journal: Journal
     queue: JobQueue
-    workers: Workers
     problems: Mapping[str, Problem]
     identities: Identities
     authority: Authority | None

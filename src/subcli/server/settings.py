@@ -126,6 +126,35 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
+class WorkerSettings:
+    """How a process that only judges runs.
+
+    Attributes:
+        database: SQLAlchemy URL, the servers' own.
+        redis: URL, the servers' own.
+        problems_dir: as the servers have them.
+        concurrency: how many submissions are judged at the same time.
+        metrics_address: where its metrics are shown, if anywhere.
+    """
+
+    database: str
+    redis: str
+    problems_dir: Path | None = None
+    concurrency: int = 1
+    limits: Limits = field(default_factory=Limits)
+    metrics_address: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """What a worker that has started works on. The URLs show no password."""
+
+    database: str
+    redis: str
+    concurrency: int
+
+
+@dataclass(frozen=True)
 class Ready:
     """Where a server that has started is to be found. `database` shows no password."""
 
