@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 
 from subcli.judge import Job, Problem
 from subcli.server.backbone import Backbone
+from subcli.server.database import open_database
 from subcli.server.redis_connection import connect
 from subcli.server.schema import DEMO_USER
 from subcli.server.settings import Limits
@@ -123,8 +123,8 @@ async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 class Bench:
     """Workers on a database, each as in a process of its own, without a server."""
 
-    def __init__(self, engine: Engine, store: Store, redis: str | None, problem: Problem) -> None:
-        self.engine = engine
+    def __init__(self, database: str, store: Store, redis: str | None, problem: Problem) -> None:
+        self.database = database
         self.store = store
         self.redis = redis
         self.problem = problem
@@ -138,7 +138,7 @@ class Bench:
 
     def backbone(self, limits: Limits | None = None) -> Backbone:
         redis = None if self.redis is None else connect(self.redis)
-        return Backbone(self.engine, limits or self.limits, redis)
+        return Backbone(open_database(self.database), limits or self.limits, redis)
 
     def work(self, judge: Any, limits: Limits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
@@ -177,8 +177,8 @@ class Bench:
 
 
 @pytest.fixture
-async def workbench(engine: Engine, store: Store, bus: str | None, problem: Problem) -> AsyncIterator[Bench]:
-    bench = Bench(engine, store, bus, problem)
+async def workbench(database: str, store: Store, bus: str | None, problem: Problem) -> AsyncIterator[Bench]:
+    bench = Bench(database, store, bus, problem)
     yield bench
     for task in bench.tasks:
         task.cancel()
