@@ -89,6 +89,14 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
         ] = 900,
+        trusted_proxy: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--trusted-proxy",
+                metavar="ADDRESS",
+                help="Believe what a proxy at this address or network says of its clients, beside one on this machine.",
+            ),
+        ] = None,
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
@@ -112,6 +120,7 @@ def register(app: typer.Typer) -> None:
             limits=Limits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
+            trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
             metrics_address=address(metrics_address),
             stop_with_stdin=stop_with_stdin,
         )
@@ -157,6 +166,17 @@ def _origin(text: str) -> str:
     if origin is None:
         raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
     return origin
+
+
+def _network(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no address and no network.", hint="Give one such as 10.0.0.7 or 172.30.74.0/24."
+        ) from None
 
 
 _DEMO = "demo mode: no login, this machine only; solutions run as you, without a sandbox"

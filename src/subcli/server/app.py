@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from subcli.judge import Problem
 from subcli.server.access import Access
@@ -117,7 +118,6 @@ def create_app(
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        max_body_size=limits.body_bytes,
     )
     app.state.services = services
     app.include_router(make_router(services), prefix="/api")
@@ -125,7 +125,7 @@ def create_app(
     add_health(app, services)
     _add_error_handlers(app)
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
-    _add_middleware(app, services, Gateway(services, limits), origins, allowed_origins)
+    _add_middleware(app, services, limits, origins, allowed_origins)
     return app
 
 
@@ -139,10 +139,12 @@ def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
 
 
 def _add_middleware(
-    app: FastAPI, services: Services, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]
+    app: FastAPI, services: Services, limits: Limits, origins: OriginRules, allowed_origins: Collection[str]
 ) -> None:
     """Outermost the one that names and counts; then the guard, and within it what tells browsers which other pages
-    may read the answers."""
+    may read the answers, and what counts the bytes of a body. (As `FastAPI(max_body_size=…)` that would be outermost.)
+    """
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=limits.body_bytes)
     if allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -151,7 +153,13 @@ def _add_middleware(
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
         )
-    app.add_middleware(Guard, gateway=gateway, origins=origins, lifecycle=services.lifecycle)
+    app.add_middleware(
+        Guard,
+        gateway=Gateway(services, limits),
+        origins=origins,
+        lifecycle=services.lifecycle,
+        body_bytes=limits.body_bytes,
+    )
     app.add_middleware(Access, metrics=services.metrics)
 
 

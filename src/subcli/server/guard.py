@@ -28,13 +28,14 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 
 class Guard:
-    """ASGI middleware: refuses foreign pages, hands sockets straight to the gateway, adds headers."""
+    """ASGI middleware: refuses foreign pages and long bodies, hands sockets straight to the gateway, adds headers."""
 
-    def __init__(self, app: App, gateway: App, origins: OriginRules, lifecycle: Lifecycle) -> None:
+    def __init__(self, app: App, gateway: App, origins: OriginRules, lifecycle: Lifecycle, body_bytes: int) -> None:
         self._app = app
         self._gateway = gateway
         self._origins = origins
         self._lifecycle = lifecycle
+        self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -49,8 +50,15 @@ class Guard:
             return
         if is_socket:
             await self._gateway(scope, receive, send)
+        elif self._is_too_long(header(scope, b"content-length")):
+            # Starlette would say so in plain text. What does not say its length, it counts.
+            detail = f"A request body has at most {self._body_bytes} bytes."
+            await JSONResponse({"detail": detail}, 413)(scope, receive, self._with_headers(send))
         else:
             await self._app(scope, receive, self._with_headers(send))
+
+    def _is_too_long(self, length: str) -> bool:
+        return length.isascii() and length.isdecimal() and int(length) > self._body_bytes
 
     def _with_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Any) -> None:

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -82,7 +82,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         )
         if settings.metrics_address is not None:
             stack.callback(show_metrics(app.state.services.metrics, *settings.metrics_address))
-        server = Server(app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin)
+        server = Server(
+            app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin, settings.trusted_proxies
+        )
         server.run(sockets=[listener])
 
 
@@ -91,7 +93,7 @@ def _secured(settings: ServerSettings) -> Secured | None:
     return None if wanted is None else Secured(signing_key(settings.data_dir, wanted.key), wanted.cost)
 
 
-def _uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI, limits: Limits, trusted_proxies: Sequence[str]) -> uvicorn.Config:
     # A fault of a library's is logged with what it worked on.
     logging.getLogger("uvicorn.error").addFilter(_REDACTING)
     return uvicorn.Config(
@@ -112,6 +114,7 @@ def _uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
         backlog=_BACKLOG,
         timeout_graceful_shutdown=max(1, round(limits.shutdown)),
         server_header=False,
+        forwarded_allow_ips=["127.0.0.0/8", "::1", *trusted_proxies],
     )
 
 
@@ -122,10 +125,18 @@ class Server(uvicorn.Server):
         app: of `create_app`.
         on_started: called once, when requests are answered.
         with_stdin: stop when standard input ends.
+        trusted_proxies: networks, as `ServerSettings.trusted_proxies`.
     """
 
-    def __init__(self, app: FastAPI, limits: Limits, on_started: Callable[[], None], with_stdin: bool) -> None:
-        super().__init__(_uvicorn_config(app, limits))
+    def __init__(
+        self,
+        app: FastAPI,
+        limits: Limits,
+        on_started: Callable[[], None],
+        with_stdin: bool,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        super().__init__(_uvicorn_config(app, limits, trusted_proxies))
         self._lifecycle: Lifecycle = app.state.services.lifecycle
         self._limits = limits
         self._on_started = on_started

@@ -99,6 +99,7 @@ class ServerSettings:
         concurrency: how many submissions are judged at the same time; 0 for none here.
         authentication: None for demo mode: no logins, and this machine only.
         allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
+        trusted_proxies: networks whose `X-Forwarded-For` and `-Proto` are believed, beside this machine's.
         metrics_address: host and port that show `/metrics` to whoever asks; None for none but this machine, at `port`.
         stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
             started it.
@@ -114,6 +115,7 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     authentication: Authentication | None = None
     allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     metrics_address: tuple[str, int] | None = None
     stop_with_stdin: bool = False
 

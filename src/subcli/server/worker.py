@@ -23,6 +23,7 @@ from subcli.protocol import TERMINAL_STATUSES, timestamp
 from subcli.server.bus import Subscription
 from subcli.server.feed import Journal
 from subcli.server.jobs import JobQueue
+from subcli.server.logs import about
 from subcli.server.settings import Limits
 from subcli.server.store import Store
 from subcli.server.values import Claim, EndedError, StaleFenceError
@@ -120,7 +121,8 @@ class Workers:
 
     async def _see_through(self, claim: Claim) -> None:
         """Judge in a task of its own, so that it can be stopped alone."""
-        task = asyncio.create_task(_Judging(self, claim).run())
+        with about(submission=claim.submission_id):
+            task = asyncio.create_task(_Judging(self, claim).run())
         started = time.monotonic()
         try:
             await self._tell_positions()
