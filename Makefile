@@ -66,9 +66,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.dev  ## what is made from the program: the JSON Schema
-	$(BIN)/python -c 'from subcli.output import schema; import json; print(json.dumps(schema.build(), indent=2))' \
-	  > src/subcli/schema.json.new && mv src/subcli/schema.json.new src/subcli/schema.json
+generate: $(VENV)/.dev  ## what is made from the program: completions, man pages, the JSON Schema, tables of the docs
+	$(BIN)/python -m generate
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist

@@ -11,11 +11,13 @@ Everything is loaded when it is first asked for (PEP 562): importing :mod:`subcl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+# Type checkers take it for true. `typing` itself costs as much as all the rest of `subcli --version`.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from subcli.client import follow, submit
     from subcli.errors import SubcliError
     from subcli.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,12 +15,23 @@ def main() -> None:
 
         sys.stdout.write(f"subcli {__version__}\n")
         return
+    if sys.argv[1:2] == ["__complete"]:
+        from subcli.cli.candidates import main as complete
+
+        complete(sys.argv[2:])
+        return
+    # httpx imports a command line of its own (rich, click, pygments) where it can, a third of our start, and goes on
+    # without it where that raises ImportError: which is what None in the module cache is there for.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         from subcli.cli.main import run
     except KeyboardInterrupt:
         # Before there is anything to interrupt.
         sys.exit(130)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # The interpreter's end would look through everything for cycles, which is a sixth of a short command.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _fill_closed_streams() -> None:

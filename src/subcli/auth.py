@@ -52,12 +52,14 @@ class GivenToken:
         token: the token.
         origin: where it came from, for the hint.
         server: for the hint.
+        withheld: the origin of a token that is not sent to this server.
     """
 
-    def __init__(self, token: Secret | None, origin: str = "", server: str = "") -> None:
+    def __init__(self, token: Secret | None, origin: str = "", server: str = "", withheld: str = "") -> None:
         self._token = token
         self._origin = origin
         self._server = server
+        self._withheld = withheld
 
     def token(self) -> Secret | None:
         """The token given."""
@@ -67,6 +69,8 @@ class GivenToken:
         """Always in vain."""
         if self._token:
             return Refreshed(False, f"The token from {self._origin} is not accepted: set a valid one.")
+        if self._withheld:
+            return Refreshed(False, withheld_hint(self._withheld, self._server))
         return Refreshed(False, login_hint(self._server))
 
 
@@ -206,6 +210,11 @@ class Prompting:
                 return Refreshed(False, login_hint(self._server))
             self._inner = login
             return Refreshed(True)
+
+
+def withheld_hint(origin: str, server: str) -> str:
+    """Why the token of a variable was not sent (contract, section 2), and how to say that it may be."""
+    return f"{origin} is sent only to a server that you name: `--server {server}`, or SUBCLI_SERVER."
 
 
 def login_hint(server: str) -> str:

@@ -29,11 +29,11 @@ from subcli.auth import (
     password_grant,
     refresh_grant,
 )
-from subcli.config import Settings, load, user_directory
+from subcli.config import DEFAULT_SERVER, Settings, load, user_directory
 from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError
 from subcli.happened import Blocked, Lost, Refused
-from subcli.network import is_loopback, unusable_proxy
+from subcli.network import is_loopback, is_plain, unusable_proxy
 from subcli.protocol import Message
 from subcli.secret import Secret
 from subcli.session import Session
@@ -92,9 +92,14 @@ class Client:
         submission_id = _id_of(answer)
         if submission_id is None:
             raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
+        return {**answer, "url": self.page_url(submission_id, answer), "submission_id": submission_id}
+
+    def page_url(self, submission_id: int, answer: Mapping[str, Any]) -> str:
+        """The page of a submission: as the server's ``answer`` has it, if that is an address of the web."""
         url = answer.get("url")
-        page = url if isinstance(url, str) and url else self.settings.page_url(submission_id)
-        return {**answer, "url": page, "submission_id": submission_id}
+        if isinstance(url, str) and is_plain(url) and url.lower().startswith(("http://", "https://")):
+            return url
+        return self.settings.page_url(submission_id)
 
     async def latest(self) -> int:
         """The id of the user's latest submission.
@@ -235,13 +240,13 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
 
 
 @functools.cache
-def _system_trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """One for all connections, made only for https: loading the authorities takes longer than a submit."""
-    return _system_trust() if urlsplit(settings.server).scheme == "https" else None
+    return system_trust() if urlsplit(settings.server).scheme == "https" else None
 
 
 class Prompter(Protocol):
@@ -259,7 +264,7 @@ class Prompter(Protocol):
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, else the login on record; with a person to ask, if there is one."""
     server, api_url = settings.server, settings.api_url
-    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
+    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
@@ -294,6 +299,8 @@ def _library_settings(server: str | None, token: str | None, env: Mapping[str, s
     variables = dict(env)
     if token is not None:
         variables["SUBCLI_TOKEN"] = token
+        # Whoever gives a token and no server means the default one.
+        server = server or variables.get("SUBCLI_SERVER") or DEFAULT_SERVER
     return load({"server": server}, variables, Path.cwd(), None)
 
 

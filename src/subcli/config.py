@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from subcli.errors import UsageError
-from subcli.network import is_loopback, same_origin
+from subcli.network import is_loopback, is_plain, same_origin
 from subcli.secret import Secret, is_token, redact
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         project_dir: where the project file lies.
         token: to send; ``None`` where there is none.
         token_origin: its variable or file, for messages.
+        token_withheld: the variable or file of a token that is there and not for this server.
         insecure_http: credentials may go over plain http to another machine.
     """
 
@@ -60,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project_dir: Path | None = None
     token: Secret | None = None
     token_origin: str = ""
+    token_withheld: str = ""
     insecure_http: bool = False
 
     def require_safe_for_secrets(self) -> None:
@@ -127,18 +129,15 @@ def load(
     server = _server_url(str(next((layer["server"] for _, layer in layers if "server" in layer), DEFAULT_SERVER)))
     found = {key: value for _, layer in reversed(layers) for key, value in _fitting(layer, server).items()}
     token, token_origin = _token(env)
+    # Whether the token of a variable is for this server. A login on record for it is used in any case.
+    is_named = origin in ("flag", "variable", "user file")
     if origin == "pasted URL":
         named = [str(layer["server"]) for layer in (variables, user) if "server" in layer]
-        if not any(same_origin(server, _server_url(known)) for known in named):
-            # A login on record for that server is used; whatever a variable holds is for another.
-            token, token_origin = None, ""
+        is_named = any(same_origin(server, _server_url(known)) for known in named)
     if origin == "project file":
         if any(same_origin(server, known) for known in _servers_named_by_user(user_file)):
-            origin = "user file"
-        elif any(same_origin(server, known) for known in known_servers):
-            # Its own login goes there; whatever a variable holds is for another server.
-            token, token_origin = None, ""
-        else:
+            origin, is_named = "user file", True
+        elif not any(same_origin(server, known) for known in known_servers):
             raise UsageError(
                 f"{project_path} names the server {server}, which you have not used before.",
                 hint=f"If you trust it, say so: `--server {server}`, or put it into your own settings.",
@@ -152,11 +151,12 @@ def load(
         language=found.get("language"),
         files=tuple(project.get("files", ())),
         project_dir=project_path.parent if project_path else None,
-        token=token,
-        token_origin=token_origin,
+        token=token if is_named else None,
+        token_origin=token_origin if is_named else "",
+        token_withheld="" if is_named else token_origin,
         insecure_http=insecure_http or env.get("SUBCLI_INSECURE_HTTP", "") not in ("", "0"),
     )
-    if token:
+    if settings.token:
         settings.require_safe_for_secrets()
     return settings
 
@@ -220,14 +220,9 @@ def _fitting(layer: Mapping[str, Any], server: str) -> Mapping[str, Any]:
     return {key: value for key, value in layer.items() if key not in _OF_A_SERVER}
 
 
-def _is_plain(text: str) -> bool:
-    """No spaces, control characters or broken letters: parsers of addresses disagree on what they do with them."""
-    return text.isprintable() and not any(char.isspace() for char in text) and "\\" not in text
-
-
 def _api_path(text: str) -> str:
     path = text.strip("/")
-    if not _is_plain(path) or "?" in path or "#" in path:
+    if not is_plain(path) or "?" in path or "#" in path:
         raise UsageError(f"`api_path` {text!r} is no path.", hint='Like this: `api_path = "/api"`.')
     return f"/{path}" if path else ""
 
@@ -238,7 +233,7 @@ def _server_url(text: str) -> str:
     try:
         parts = urlsplit(url)
         usable = (
-            _is_plain(url)
+            is_plain(url)
             and parts.scheme in ("http", "https")
             and parts.hostname
             and (parts.port is None or parts.port > 0)
@@ -277,7 +272,7 @@ def _checked_ws_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = (
-            _is_plain(url)
+            is_plain(url)
             and parts.scheme in ("ws", "wss")
             and parts.hostname
             and (parts.port is None or parts.port > 0)

@@ -35,10 +35,24 @@ _EMPTY: Final = "Nothing was handed in."
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Code, as it is sent. ``files``: path within the submission to text."""
+    """Code, as it is sent.
+
+    Attributes:
+        files: path within the submission to text.
+        single: sent as one text without a name, for the server to name.
+        origins: path within the submission to the path that it was read from; empty for stdin.
+    """
 
     files: Mapping[str, str]
     single: bool
+    origins: Mapping[str, str] = {}
+
+    def origin(self, name: str) -> str | None:
+        """The path of what the server calls ``name``; ``None`` where that is no file here."""
+        if self.single:
+            # The server may call it what it likes.
+            return next(iter(self.origins.values()), None)
+        return self.origins.get(name)
 
     def body(self) -> dict[str, Any]:
         """The part of the request that carries the code."""
@@ -72,11 +86,12 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
         UsageError: there is no such file, or one that is empty, binary, too large or outside.
     """
     if list(paths) == ["-"]:
-        return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, single=True)
+        return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, {}, single=True)
     if "-" in paths:
         raise UsageError("`-` (stdin) cannot be combined with other paths.", hint="Name files, or pipe one file in.")
     base = (root or Path.cwd()).resolve()
     files: dict[str, bytes] = {}
+    origins: dict[str, str] = {}
     for text in paths:
         if "\0" in text:
             raise UsageError(f"{text!r} is no name of a file.", hint="Check the path.")
@@ -86,7 +101,8 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
             raise UsageError(f"{path} is not below {root}.", hint="If it is meant, name it: `subcli submit PATH`.")
         if path.is_dir():
             for file in _files_below(path):
-                files[file.relative_to(path).as_posix()] = _read(file)
+                name = file.relative_to(path).as_posix()
+                files[name], origins[name] = _read(file), file.as_posix()
                 if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
                     raise _too_large()
         else:
@@ -95,10 +111,10 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
                 raise UsageError(
                     f"Two of the files would be called {name}.", hint="Submit the directory that holds them."
                 )
-            files[name] = _read(path)
+            files[name], origins[name] = _read(path), path.as_posix()
     if not files:
         raise UsageError(f"There is no file in {', '.join(paths)}.", hint="Hidden files are left out.")
-    return _checked(files, single=len(files) == 1 and not Path(paths[0]).is_dir())
+    return _checked(files, origins, single=len(files) == 1 and not Path(paths[0]).is_dir())
 
 
 def _files_below(directory: Path) -> Iterator[Path]:
@@ -136,7 +152,7 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the path.") from None
 
 
-def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
+def _checked(files: Mapping[str, bytes], origins: Mapping[str, str], *, single: bool) -> Source:
     texts: dict[str, str] = {}
     for name, data in files.items():
         if any("\ud800" <= char <= "\udfff" for char in name):
@@ -157,4 +173,4 @@ def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
         raise _too_large()
     if not any(text.strip() for text in texts.values()):
         raise UsageError(f"{', '.join(files)} is empty." if len(files) == 1 else "All files are empty.", hint=_EMPTY)
-    return Source(texts, single)
+    return Source(texts, single, origins)

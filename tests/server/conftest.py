@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import shutil
 import socket
 import time
@@ -10,11 +12,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
 from websockets.asyncio.client import ClientConnection, connect
 
 from subcli.judge.job import Job
@@ -25,10 +27,15 @@ from subcli.server.app import Secured, create_app
 from subcli.server.database import open_database
 from subcli.server.main import Server, uvicorn_config
 from subcli.server.passwords import Passwords
+from subcli.server.redis_connection import connect as connect_redis
 from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
 
+if TYPE_CHECKING:
+    from tests.backends import Postgres
+
 Event = Mapping[str, Any]
+_NUMBERS = itertools.count(1)
 KEY = b"a signing key of tests, long enough"
 CHEAP = PasswordCost(passes=1, memory_kib=8, lanes=1)
 PASSWORD = "correct horse"
@@ -157,6 +164,33 @@ def make_problem() -> Problem:
     )
 
 
+_SQLITE = "sqlite"
+_POSTGRES = "postgresql"
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Where one test's server keeps its data, and what joins it to others. `redis` None: nothing does."""
+
+    database: str
+    redis: str | None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `every_backend` run over both databases, and where there is a server over both buses."""
+    if "backends" not in metafunc.fixturenames:
+        return
+    chosen = [(_SQLITE, "memory")]
+    if metafunc.definition.get_closest_marker("every_backend"):
+        if "bus" not in metafunc.fixturenames:
+            chosen.append((_POSTGRES, "memory"))
+        elif os.environ.get("SUBCLI_TEST_ALL"):
+            chosen += [(_POSTGRES, "redis"), (_POSTGRES, "memory"), (_SQLITE, "redis")]
+        else:
+            chosen.append((_POSTGRES, "redis"))
+    metafunc.parametrize("backends", chosen, ids=["+".join(each) for each in chosen], indirect=True)
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with the schema, made once: Alembic takes its time."""
@@ -166,11 +200,54 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> Postgres:
+    """PostgreSQL with an empty database `migrated` that has the schema."""
+    postgres.execute("CREATE DATABASE migrated")
+    open_database(postgres.url("migrated")).dispose()
+    return postgres
+
+
 @pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> str:
+def backends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backends]:
+    """Fresh ones for this test."""
+    database, bus = request.param
+    redis = request.getfixturevalue("redis_server").fresh() if bus == "redis" else None
+    if database == _SQLITE:
+        shutil.copy(request.getfixturevalue("migrated"), tmp_path / "subcli.db")
+        yield Backends(f"sqlite:///{tmp_path / 'subcli.db'}", redis)
+        return
+    postgres = request.getfixturevalue("migrated_postgres")
+    name = f"t{next(_NUMBERS)}"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy")
+    yield Backends(postgres.url(name), redis)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(backends: Backends) -> str:
     """The URL of this test's database."""
-    shutil.copy(migrated, tmp_path / "subcli.db")
-    return f"sqlite:///{tmp_path / 'subcli.db'}"
+    return backends.database
+
+
+@pytest.fixture
+def bus(backends: Backends) -> str | None:
+    """The URL of this test's Redis, if it has one."""
+    return backends.redis
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Callable[[str], Sequence[Any]]]:
+    """Runs a statement on this test's database behind the server's back."""
+    engine = create_engine(database)
+
+    def run(statement: str) -> Sequence[Any]:
+        with engine.begin() as connection:
+            done = connection.execute(text(statement))
+            return done.all() if done.returns_rows else ()
+
+    yield run
+    engine.dispose()
 
 
 @pytest.fixture
@@ -188,7 +265,7 @@ def store(engine: Engine) -> Iterator[Store]:
 
 
 @pytest.fixture
-def start(database: str) -> Callable[..., Any]:
+def start(database: str, bus: str | None) -> Callable[..., Any]:
     """A context manager that runs a server on this test's data."""
 
     @asynccontextmanager
@@ -210,6 +287,7 @@ def start(database: str) -> Callable[..., Any]:
             limits=chosen,
             secured=Secured(KEY, CHEAP) if auth else None,
             allowed_origins=origins,
+            redis=None if bus is None else connect_redis(bus),
         )
         started = asyncio.Event()
         server = Server(uvicorn_config(app, chosen), started.set, with_stdin=False)

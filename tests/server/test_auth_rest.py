@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +17,8 @@ from subcli.server.settings import PasswordCost
 
 from .conftest import CHEAP, PASSWORD
 from .forgery import claims_of
+
+pytestmark = pytest.mark.every_backend
 
 
 async def refreshed(live: Any, token: str) -> httpx.Response:
@@ -147,7 +147,7 @@ async def test_a_hash_follows_the_cost(guarded: Any) -> None:
     await guarded.log_in("bob")
 
 
-async def test_a_refresh_token_is_used_once(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_a_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
     """Each gives a successor; a used one ends the whole family; and none is stored as it is."""
     async with start(auth=True, refresh_grace=0) as live:
         first = await live.be("ada")
@@ -157,9 +157,7 @@ async def test_a_refresh_token_is_used_once(start: Callable[..., Any], tmp_path:
         tokens = [granted["refresh_token"] for granted in (first, second, third)]
         assert len(set(tokens)) == 3
         assert (await me(live, third)).status_code == 200
-        database = sqlite3.connect(tmp_path / "subcli.db")
-        stored = str(database.execute("SELECT * FROM refresh_tokens").fetchall())
-        database.close()
+        stored = str(sql("SELECT * FROM refresh_tokens"))
         assert not any(token in stored for token in tokens)
         # Somebody uses an old one: nobody knows who is who.
         assert (await refreshed(live, tokens[0])).status_code == 401

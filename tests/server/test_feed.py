@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from subcli.server.bus import MemoryBus
 from subcli.server.feed import compare_once, follow
-from subcli.server.records import Record, record
-from subcli.server.values import Page
+from subcli.server.records import Record
+
+from .log import Log
 
 SUBMISSION = 42
-
-
-class Log:
-    """A log in memory whose reads take some turns of the loop."""
-
-    def __init__(self, length: int, turns: random.Random) -> None:
-        self.records: list[Record] = []
-        self.length = length
-        self.reads = 0
-        self._turns = turns
-
-    def commit(self, count: int) -> Sequence[Record]:
-        start = len(self.records)
-        for seq in range(start + 1, min(start + count, self.length) + 1):
-            self.records.append(record(seq, f"event {seq}", last=seq == self.length))
-        return self.records[start:]
-
-    @property
-    def ended(self) -> bool:
-        return len(self.records) == self.length
-
-    async def read(self, after: int, limit: int) -> Page:
-        self.reads += 1
-        ended, found = self.ended, self.records[after:]
-        for _ in range(self._turns.randrange(4)):
-            await asyncio.sleep(0)
-        return Page(tuple(found[:limit]), more=len(found) > limit, ended=ended)
-
-    async def positions(self, ids: Collection[int]) -> Mapping[int, int]:
-        return dict.fromkeys(ids, len(self.records))
 
 
 async def one_interleaving(seed: int) -> None:
@@ -91,7 +62,7 @@ async def one_interleaving(seed: int) -> None:
         while True:
             await turns(10)
             await asyncio.sleep(0)
-            await compare_once(bus, log.positions)
+            await compare_once(bus, bus.watched(), log.positions)
 
     comparing = asyncio.create_task(compare())
     async with asyncio.timeout(20):
@@ -174,7 +145,7 @@ async def test_a_message_lost_at_the_end_is_found() -> None:
     await asyncio.sleep(0.01)
     log.commit(1)
     assert not waiting.done()
-    await compare_once(bus, log.positions)
+    await compare_once(bus, bus.watched(), log.positions)
     async with asyncio.timeout(2):
         assert [item.seq for item in await waiting] == [2]
     await stream.aclose()

@@ -7,15 +7,15 @@ import base64
 import json
 import os
 import socket
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+
+pytestmark = pytest.mark.every_backend
 
 
 async def messages(socket: ClientConnection) -> list[dict[str, Any]]:
@@ -204,13 +204,11 @@ async def test_a_message_that_is_too_large_is_1009(live: Any) -> None:
     assert (await closed(watcher))[0] == 1009
 
 
-async def test_our_own_fault_is_1011(live: Any, tmp_path: Path) -> None:
+async def test_our_own_fault_is_1011(live: Any, sql: Callable[[str], Any]) -> None:
     """When the server itself fails behind the handshake, the client is told so by a close code."""
     submission_id = await live.submit()
     await live.ended(submission_id)
-    with sqlite3.connect(tmp_path / "subcli.db") as database:
-        database.execute("ALTER TABLE events RENAME TO elsewhere")
-    database.close()
+    sql("ALTER TABLE events RENAME TO elsewhere")
     assert (await closed(await live.watch(submission_id)))[0] == 1011
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+pytestmark = pytest.mark.every_backend
+
 CALLS = [
     ("GET", ""),
     ("GET", "/tests"),

@@ -79,12 +79,13 @@ async def test_from_hand_in_to_verdict(start: Callable[..., Any], waiting: Any) 
 
 async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
     """A judging that is cancelled leaves no process behind."""
+    before = descendants()
     async with start(judge, waiting(15)) as live:
         submission_id = await live.submit(problem="waiting")
         watcher = await live.watch(submission_id)
         while '"testing"' not in await watcher.recv():
             pass
-        running = descendants()
+        running = descendants() - before
         assert running
         response = await live.http.post(f"/api/submissions/{submission_id}/cancel")
         assert response.json()["final_status"] == "cancelled"
@@ -93,11 +94,12 @@ async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting:
 
 async def test_stopping_the_server_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
     """A server that stops leaves no process behind, and the submission unfinished."""
+    before = descendants()
     async with start(judge, waiting(15)) as live:
         watcher = await live.watch(await live.submit(problem="waiting"))
         while '"testing"' not in await watcher.recv():
             pass
-        running = descendants()
+        running = descendants() - before
         assert running
     assert not running & descendants()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+
+pytestmark = pytest.mark.every_backend
 
 BODY = {"problem": "echo", "language": "python", "source_code": "print()"}
 
@@ -290,11 +291,9 @@ async def test_a_form_cannot_hand_in(live: Any) -> None:
     assert response.status_code == 422
 
 
-async def test_a_fault_of_ours_is_a_sentence(live: Any, tmp_path: Path) -> None:
+async def test_a_fault_of_ours_is_a_sentence(live: Any, sql: Callable[[str], Any]) -> None:
     """When the database fails the answer is 503 with `Retry-After`."""
-    database = sqlite3.connect(tmp_path / "subcli.db")
-    database.execute("ALTER TABLE submissions RENAME TO elsewhere")
-    database.close()
+    sql("ALTER TABLE submissions RENAME TO elsewhere")
     response = await live.http.get("/api/submissions")
     assert response.status_code == 503
     assert "Retry-After" in response.headers

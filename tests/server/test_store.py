@@ -18,6 +18,8 @@ from subcli.server.values import (
     UnknownSubmissionError,
 )
 
+pytestmark = pytest.mark.every_backend
+
 
 def new(key: str | None = None, source: str = "print()") -> NewSubmission:
     return NewSubmission(DEMO_USER, "echo", "python", {"solution.py": source}, key)

@@ -22,6 +22,8 @@ from subcli.server.tokens import Access, TokenError, Tokens, Watch
 from .conftest import KEY
 from .forgery import claims_of, forged, sign
 
+pytestmark = pytest.mark.every_backend
+
 
 async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
     async with asyncio.timeout(10):

@@ -19,6 +19,8 @@ from subcli.server.settings import Limits
 from subcli.server.values import NewSubmission
 from subcli.server.worker import Workers
 
+pytestmark = pytest.mark.every_backend
+
 
 async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
     page = (await live.http.get(f"/api/submissions/{submission_id}/events?limit=1000")).json()

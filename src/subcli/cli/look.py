@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.recall import remember
 
 if TYPE_CHECKING:
     from subcli.client import Client
@@ -58,6 +59,8 @@ def register(app: typer.Typer) -> None:
         """List your recent submissions, newest first."""
         rows = ask(common, lambda client: client.api.submissions(limit=limit, problem=problem))
         rows = [_with_id(row) for row in rows if isinstance(row, dict)][:limit]
+        if problem is None:
+            remember(common.settings().server, ids=[row["submission_id"] for row in rows])
         if common.json:
             print_json({"submissions": rows})
         elif common.quiet:

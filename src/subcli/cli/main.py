@@ -40,6 +40,10 @@ def run(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from subcli.output.defused import defuse_streams
+
+        defuse_streams(json="--json" in arguments)
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()

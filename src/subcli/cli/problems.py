@@ -14,6 +14,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.look import ask
 from subcli.errors import UsageError
+from subcli.recall import names_of_problems, remember
 
 if TYPE_CHECKING:
     from subcli.client import Client
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         if context.invoked_subcommand is not None:
             return 0
         rows = [row for row in ask(common, lambda client: client.api.problems()) if isinstance(row, dict)]
+        remember(common.settings().server, **names_of_problems(rows))
         if common.json:
             print_json({"problems": rows})
         elif common.quiet:
@@ -54,7 +56,7 @@ def register(app: typer.Typer) -> None:
             make_console(sys.stdout, os.environ).print(problem_page(found, quiet=common.quiet))
         return 0
 
-    @command(group, "check", example="subcli problems check ./my-problem")
+    @command(group, "check", codes=exits.LOCAL, example="subcli problems check ./my-problem")
     def check(common: Common, directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
         """Check a problem that you are writing."""
         return _check(common, directory)

@@ -5,24 +5,48 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
 
-_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt")
+_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt", "psycopg", "redis")
 INSTALL = "pip install 'subcli-watch[server]'"
+
+Database: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="SUBCLI_DATABASE",
+        show_envvar=True,
+        callback=lambda url: url or None,
+        help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
+    ),
+]
+RedisUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        envvar="SUBCLI_REDIS",
+        show_envvar=True,
+        callback=lambda url: url or None,
+        help="Joins several servers and workers on one database: redis://HOST:PORT/0.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "serve", example="subcli serve --port 8000")
+    @command(app, "serve", codes=exits.LOCAL, example="subcli serve --port 8000")
     def serve(
         common: Common,
         host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
@@ -34,6 +58,8 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
         ] = None,
         concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        database: Database = None,
+        redis: RedisUrl = None,
         auth: Annotated[
             bool, typer.Option("--auth", help="Ask for logins (`subcli user add`); allows any --host.")
         ] = False,
@@ -52,11 +78,13 @@ def register(app: typer.Typer) -> None:
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
+        forget_passwords()
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
             host=host,
             port=port,
-            database=os.environ.get("SUBCLI_DATABASE") or None,
+            database=database,
+            redis=redis,
             problems_dir=problems,
             concurrency=concurrency,
             limits=Limits(access_token=access_token_seconds),
@@ -69,6 +97,12 @@ def register(app: typer.Typer) -> None:
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
+
+
+def forget_passwords() -> None:
+    """Take the URLs with their passwords out of the environment, for what is judged here inherits it."""
+    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
+        os.environ.pop(name, None)
 
 
 def _authentication() -> Authentication:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import group as make_group
 from subcli.cli.serve import default_data_dir, require_server_extra
 from subcli.errors import NotFoundError, UsageError
 
@@ -27,12 +29,15 @@ _LONGEST_LINE: Final = 8192
 
 def register(app: typer.Typer) -> None:
     """Put the commands into the tree."""
-    group = typer.Typer(
-        rich_markup_mode=None, no_args_is_help=True, help="Who may log in to the server in this data directory."
-    )
-    app.add_typer(group, name="user")
+    summary = "Who may log in to the server in this data directory."
+    group = make_group(app, "user", summary=summary, example="subcli user list")
 
-    @command(group, "add", example="subcli user add ada\nsubcli user add ada --password-stdin < password.txt")
+    @command(
+        group,
+        "add",
+        codes=exits.LOCAL,
+        example="subcli user add ada\nsubcli user add ada --password-stdin < password.txt",
+    )
     def add(
         common: Common,
         name: Name,
@@ -44,7 +49,7 @@ def register(app: typer.Typer) -> None:
         """Add a user; asks for the password."""
         return run_add(common, name, data_dir, password_stdin=password_stdin)
 
-    @command(group, "list", example="subcli user list --json")
+    @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
     def list_users(common: Common, data_dir: DataDir = None) -> int:
         """List the users and how many sessions each has."""
         with _accounts(data_dir) as accounts:
@@ -52,7 +57,7 @@ def register(app: typer.Typer) -> None:
         _show(common, found)
         return 0
 
-    @command(group, "remove", example="subcli user remove ada")
+    @command(group, "remove", codes=(*exits.LOCAL, 5), example="subcli user remove ada")
     def remove(common: Common, name: Name, data_dir: DataDir = None) -> int:
         """Remove a user and end the user's sessions; submissions stay."""
         return run_remove(common, name, data_dir)

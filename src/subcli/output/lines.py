@@ -17,6 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from subcli.output.printable import one_line, printable
+from subcli.output.terminal import LinkingConsole
 from subcli.output.theme import MORE, PLAIN, in_ascii
 
 MARKS_KEPT: Final = 3
@@ -90,6 +91,7 @@ class Ink:
     def __init__(self, console: Console) -> None:
         self._colour = ColorSystem.STANDARD if console.color_system is not None and not console.no_color else None
         self._encoding = (console.encoding or "utf-8").lower()
+        self._has_links = isinstance(console, LinkingConsole)
         self._plain = not self._encoding.replace("-", "").startswith("utf")
 
     def spell(self, text: str) -> str:
@@ -103,7 +105,7 @@ class Ink:
         if self._colour is None:
             return "".join(self.spell(text) for text, style in line.pieces if not _is_padding(text, style)).rstrip(" ")
         return "".join(
-            style.render(self.spell(text), color_system=self._colour) if style else self.spell(text)
+            self._fitting(style).render(self.spell(text), color_system=self._colour) if style else self.spell(text)
             for text, style in line.pieces
         )
 
@@ -111,7 +113,10 @@ class Ink:
         """One line as Rich takes it."""
         for text, style in line.pieces:
             if self._colour is not None or not _is_padding(text, style):
-                yield Segment(self.spell(text), style)
+                yield Segment(self.spell(text), self._fitting(style))
+
+    def _fitting(self, style: Style) -> Style:
+        return style.update_link(None) if style.link and not self._has_links else style
 
 
 def _is_padding(text: str, style: Style) -> bool:

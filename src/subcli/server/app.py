@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from subcli.judge import Problem
 from subcli.server.accounts import Accounts
-from subcli.server.bus import MemoryBus
+from subcli.server.bus import Bus, MemoryBus
 from subcli.server.feed import Journal
 from subcli.server.gateway import Gateway
 from subcli.server.guard import SECURITY_HEADERS, Guard
@@ -37,6 +37,9 @@ from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
 from subcli.server.worker import Judge, Workers
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 _log: Final = logging.getLogger(__name__)
 _DESCRIPTION: Final = """\
@@ -62,6 +65,7 @@ def create_app(
     limits: Limits | None = None,
     secured: Secured | None = None,
     allowed_origins: Collection[str] = (),
+    redis: Redis | None = None,
 ) -> FastAPI:
     """The ASGI application of a server.
 
@@ -72,9 +76,11 @@ def create_app(
         concurrency: how many submissions are judged at the same time; 0 for none here.
         secured: None for demo mode.
         allowed_origins: whose pages may use it beside its own, as `normal_origin` gives them.
+        redis: joins it to other gateways and workers on the same database; the application closes it when it
+            ends. None: it is alone.
     """
     limits = limits or Limits()
-    bus = MemoryBus(limits.tail_records, limits.tail_bytes)
+    bus = _bus(limits, redis)
     store = Store(engine, time.time)
     journal = Journal(store, bus, limits.compare)
     queue = MemoryQueue()
@@ -84,15 +90,18 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = {asyncio.create_task(workers.run()), asyncio.create_task(journal.compare_positions())}
+        tasks = [asyncio.create_task(each) for each in (workers.run(), journal.compare_positions(), bus.run())]
         for task in tasks:
             task.add_done_callback(_log_failure)
         yield
+        # In this order: what the workers say last is still published.
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+            await asyncio.wait([task])
         if authority is not None:
             authority.logins.close()
+        if redis is not None:
+            await redis.aclose()
         store.close()
 
     app = FastAPI(
@@ -111,6 +120,15 @@ def create_app(
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
     _add_middleware(app, Gateway(store, journal, identities, limits), origins, allowed_origins)
     return app
+
+
+def _bus(limits: Limits, redis: Redis | None) -> Bus:
+    local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    if redis is None:
+        return local
+    from subcli.server.redis_bus import RedisBus
+
+    return RedisBus(redis, local)
 
 
 def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]) -> None:

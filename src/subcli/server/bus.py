@@ -42,6 +42,16 @@ class Bus(Protocol):
     def watched(self) -> list[int]:
         """The submissions that somebody watches here."""
 
+    async def suspects(self, idle: float) -> list[int]:
+        """Wait until something may have been lost; the watched submissions whose log is to be looked at.
+
+        Args:
+            idle: after so many seconds all that are watched, however sure the bus is.
+        """
+
+    async def run(self) -> None:
+        """Carry, until cancelled, what has to travel."""
+
     def subscribe(self, submission_id: int) -> AbstractContextManager[Subscription]:
         """What is published from now on can be seen through it."""
 
@@ -71,6 +81,17 @@ class MemoryBus:
 
     def watched(self) -> list[int]:
         return list(self._channels)
+
+    def is_watched(self, submission_id: int) -> bool:
+        """Whether somebody watches it here."""
+        return submission_id in self._channels
+
+    async def suspects(self, idle: float) -> list[int]:
+        await asyncio.sleep(idle)
+        return self.watched()
+
+    async def run(self) -> None:
+        """Nothing has to travel."""
 
     @contextmanager
     def subscribe(self, submission_id: int) -> Iterator[Channel]:

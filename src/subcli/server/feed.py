@@ -20,6 +20,8 @@ from subcli.server.values import Page
 
 _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 500
+_LOG_AWAY: Final = 0.5
+"""Seconds before positions are asked for again."""
 _LOG_BEHIND: Final = 0.05
 """Seconds to wait before a log that has less than the bus said is read again."""
 
@@ -70,25 +72,32 @@ class Journal:
         return follow(self._bus, read, submission_id, after)
 
     async def compare_positions(self) -> None:
-        """Tell the bus, for ever, how far the log of each watched submission goes."""
+        """Tell the bus, for ever, how far the logs go of which it may have lost something."""
         while True:
-            await asyncio.sleep(self._compare)
-            try:
-                await compare_once(self._bus, self._positions)
-            except Exception:
-                # The database may be away for a while; the next round comes.
-                _log.warning("positions could not be compared", exc_info=True)
+            await compare_once(self._bus, await self._bus.suspects(self._compare), self._positions)
 
     async def _positions(self, ids: Collection[int]) -> Mapping[int, int]:
         return await self._store.run(self._store.positions, ids)
 
 
-async def compare_once(bus: Bus, positions: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]) -> None:
-    """Tell the bus how far the logs of the watched submissions go."""
-    watched = bus.watched()
-    if watched:
-        for submission_id, head in (await positions(watched)).items():
-            bus.hint(submission_id, head)
+async def compare_once(
+    bus: Bus, suspects: Collection[int], positions: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
+) -> None:
+    """Tell the bus how far the logs of these submissions go; while the log is away, wait for it."""
+    is_away = False
+    while suspects:
+        try:
+            for submission_id, head in (await positions(suspects)).items():
+                bus.hint(submission_id, head)
+        except Exception:
+            if not is_away:
+                _log.warning("positions could not be compared; trying again", exc_info=True)
+            is_away = True
+            await asyncio.sleep(_LOG_AWAY)
+            # What is asked next is asked of all: new suspects may have come meanwhile.
+            suspects = bus.watched()
+        else:
+            return
 
 
 async def follow(

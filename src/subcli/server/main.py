@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,6 +33,9 @@ from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
 from subcli.server.store import Store
 from subcli.server.worker import Judge
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 _BACKLOG: Final = 2048
 _REDACTING: Final = RedactingFilter()
@@ -55,7 +58,8 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         secured = _secured(settings)
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=secured is not None))
         # A database of one's own choice may be shared; then a dead process's leases have to run out.
-        is_alone = settings.database is None
+        is_alone = settings.database is None and settings.redis is None
+        redis = _redis(settings)
         if is_alone:
             stack.enter_context(_only_server(settings.data_dir))
         try:
@@ -74,6 +78,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             limits=settings.limits,
             secured=secured,
             allowed_origins=settings.allowed_origins,
+            redis=redis,
         )
         ready = Ready(
             url=_url(listener),
@@ -83,6 +88,14 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         config = uvicorn_config(app, settings.limits)
         server = Server(config, lambda: on_ready(ready), settings.stop_with_stdin)
         server.run(sockets=[listener])
+
+
+def _redis(settings: ServerSettings) -> Redis | None:
+    if settings.redis is None:
+        return None
+    from subcli.server.redis_connection import connect
+
+    return connect(settings.redis)
 
 
 def _secured(settings: ServerSettings) -> Secured | None:

@@ -81,8 +81,9 @@ class ServerSettings:
         data_dir: made if it is not there, readable by its owner only.
         port: 0 takes a free one.
         database: SQLAlchemy URL; by default a SQLite file in `data_dir`.
+        redis: URL of the Redis that joins several gateways and workers on one database; None: this process alone.
         problems_dir: an operator's own problems beside the bundled ones.
-        concurrency: how many submissions are judged at the same time.
+        concurrency: how many submissions are judged at the same time; 0 for none here.
         authentication: None for demo mode: no logins, and this machine only.
         allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
         stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
@@ -93,6 +94,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     database: str | None = None
+    redis: str | None = None
     problems_dir: Path | None = None
     concurrency: int = 1
     limits: Limits = field(default_factory=Limits)

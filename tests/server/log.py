@@ -1,0 +1,40 @@
+"""A submission's log in memory, for what reads and follows one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Collection, Mapping, Sequence
+
+from subcli.server.records import Record, record
+from subcli.server.values import Page
+
+
+class Log:
+    """A log in memory whose reads take some turns of the loop."""
+
+    def __init__(self, length: int, turns: random.Random) -> None:
+        self.records: list[Record] = []
+        self.length = length
+        self.reads = 0
+        self._turns = turns
+
+    def commit(self, count: int) -> Sequence[Record]:
+        start = len(self.records)
+        for seq in range(start + 1, min(start + count, self.length) + 1):
+            self.records.append(record(seq, f"event {seq}", last=seq == self.length))
+        return self.records[start:]
+
+    @property
+    def ended(self) -> bool:
+        return len(self.records) == self.length
+
+    async def read(self, after: int, limit: int) -> Page:
+        self.reads += 1
+        ended, found = self.ended, self.records[after:]
+        for _ in range(self._turns.randrange(4)):
+            await asyncio.sleep(0)
+        return Page(tuple(found[:limit]), more=len(found) > limit, ended=ended)
+
+    async def positions(self, ids: Collection[int]) -> Mapping[int, int]:
+        return dict.fromkeys(ids, len(self.records))
