@@ -14,7 +14,7 @@ _subcli() {
         word=${COMP_WORDS[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --max-attempts | --port | --problem | --problems | --profile | --redis | --server | --timeout | --user)
+            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --max-attempts | --port | --problem | --problems | --profile | --redis | --sandbox | --server | --timeout | --user)
                 if [[ ${COMP_WORDS[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -40,6 +40,7 @@ _subcli() {
         --problems) kind=directories ;;
         --profile) kind=profiles ;;
         --redis) kind=none ;;
+        --sandbox) kind=words offered='auto bwrap none' ;;
         --server) kind=none ;;
         --timeout) kind=none ;;
         --user) kind=none ;;
@@ -55,7 +56,7 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --database --redis --auth --allow-origin --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --concurrency --database --redis --auth --allow-origin --sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

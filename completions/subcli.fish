@@ -2,7 +2,7 @@
 
 # Whether the line so far is that of a command: its words, and optionally how many arguments there are already.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --max-attempts --port --problem --problems --profile --redis --server --timeout --user
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --max-attempts --port --problem --problems --profile --redis --sandbox --server --timeout --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -152,6 +152,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l database -r -f -d 'Where submiss
 complete -c subcli -n "__subcli_at ' serve'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' serve'" -l auth -d 'Ask for logins (`subcli user add`); allows any --host'
 complete -c subcli -n "__subcli_at ' serve'" -l allow-origin -r -f -d 'Let web pages of this origin use the server too'
+complete -c subcli -n "__subcli_at ' serve'" -l sandbox -r -f -a 'auto bwrap none' -d 'What solutions run in. auto: bubblewrap where others hand in code, else nothing'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' serve'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' serve'" -l server -r -f -d 'The server to talk to'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from subcli.judge.sandbox import Sandbox
 from subcli.secret import Secret
 
 
@@ -86,6 +87,7 @@ class ServerSettings:
         concurrency: how many submissions are judged at the same time; 0 for none here.
         authentication: None for demo mode: no logins, and this machine only.
         allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
+        sandbox: under what solutions run; where people log in, `AUTO` starts only with a working one.
         stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
             started it.
     """
@@ -100,6 +102,7 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     authentication: Authentication | None = None
     allowed_origins: tuple[str, ...] = ()
+    sandbox: Sandbox = Sandbox.AUTO
     stop_with_stdin: bool = False
 
     @property
@@ -110,11 +113,15 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class Ready:
-    """Where a server that has started is to be found. `database` shows no password."""
+    """Where a server that has started is to be found. `database` shows no password.
+
+    `sandbox` says what holds of the sandbox that it judges in, and what does not.
+    """
 
     url: str
     data_dir: Path
     database: str
+    sandbox: tuple[str, ...] = ()
 
 
 class ServeError(Exception):

@@ -9,3 +9,14 @@
 
 `docs/judging.md` says what all of it is worth.
 """
+
+import enum
+
+
+class Sandbox(enum.StrEnum):
+    """Under what solutions run, as an operator says it."""
+
+    AUTO = "auto"
+    """bubblewrap where others hand in code; on one's own machine, none."""
+    BWRAP = "bwrap"
+    NONE = "none"
