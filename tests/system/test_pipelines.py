@@ -200,6 +200,13 @@ def judging(final_status: str) -> Script:
     return judge
 
 
+def place_of(path: Path) -> Path:
+    """A directory with something to hand in."""
+    path.mkdir()
+    (path / "node.py").write_text("pass")
+    return path
+
+
 async def test_every_shell_part_runs(command: Commands, tmp_path: Path) -> None:
     """Each shell part of docs/ci.md does what is said, where the verdict is passed and where it is not.
 
@@ -217,8 +224,6 @@ async def test_every_shell_part_runs(command: Commands, tmp_path: Path) -> None:
         (programs / name).chmod(stat.S_IRWXU)
 
     async def run(script: str, url: str, place: Path) -> tuple[int | None, str]:
-        place.mkdir()
-        (place / "node.py").write_text("pass")
         process = await asyncio.create_subprocess_exec(
             *("sh", "-e", "-c", script),
             cwd=place,
@@ -233,7 +238,7 @@ async def test_every_shell_part_runs(command: Commands, tmp_path: Path) -> None:
 
     for final_status, code in (("passed", 0), ("failed", 1)):
         async with scripted(judging(final_status), rest=Rest()) as server:
-            places = [tmp_path / f"{final_status}-{index}" for index in range(len(scripts()))]
+            places = [place_of(tmp_path / f"{final_status}-{index}") for index in range(len(scripts()))]
             runs = [run(script, server.url, place) for script, place in zip(scripts(), places, strict=True)]
             done = await asyncio.gather(*runs)
         for script, place, (returned, out) in zip(scripts(), places, done, strict=True):
