@@ -2,8 +2,8 @@
 
 # Whether the line so far is that of a command: its words, and optionally how many arguments there are already.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --max-attempts --port --problem --problems --profile --redis --server --timeout --user
-    set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --server --timeout --user
+    set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
     set -l place 0
@@ -44,6 +44,7 @@ complete -c subcli -n "__subcli_at '' 0" -a open -d 'Open a submission\'s page i
 complete -c subcli -n "__subcli_at '' 0" -a init -d 'Make a directory to solve a problem in'
 complete -c subcli -n "__subcli_at '' 0" -a doctor -d 'Show what stands between this machine and a verdict, and its cure'
 complete -c subcli -n "__subcli_at '' 0" -a serve -d 'Run the server half on this machine'
+complete -c subcli -n "__subcli_at '' 0" -a worker -d 'Judge what the servers on this database take in'
 complete -c subcli -n "__subcli_at '' 0" -a demo -d 'See it work: a server, a solution, its verdict'
 complete -c subcli -n "__subcli_at '' 0" -a schema -d 'Print the JSON Schema of all JSON output'
 complete -c subcli -n "__subcli_at '' 0" -a completion -d 'Print the completion script for bash, zsh or fish'
@@ -147,11 +148,15 @@ complete -c subcli -n "__subcli_at ' serve'" -l host -r -f -d 'Address to listen
 complete -c subcli -n "__subcli_at ' serve'" -l port -r -f -d '0 takes a free one'
 complete -c subcli -n "__subcli_at ' serve'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Where submissions are kept'
 complete -c subcli -n "__subcli_at ' serve'" -l problems -r -f -a '(__fish_complete_directories)' -d 'More problems, beside the bundled ones'
-complete -c subcli -n "__subcli_at ' serve'" -l concurrency -r -f -d 'Judged at once'
+complete -c subcli -n "__subcli_at ' serve'" -l concurrency -r -f -d 'Judged at once.  [default: 1]'
+complete -c subcli -n "__subcli_at ' serve'" -l no-worker -d 'Judge nothing here: `subcli worker` does, elsewhere'
 complete -c subcli -n "__subcli_at ' serve'" -l database -r -f -d 'Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
 complete -c subcli -n "__subcli_at ' serve'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' serve'" -l auth -d 'Ask for logins (`subcli user add`); allows any --host'
 complete -c subcli -n "__subcli_at ' serve'" -l allow-origin -r -f -d 'Let web pages of this origin use the server too'
+complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Show Prometheus the metrics here; unprotected, so not to all'
+complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Log lines for people, or objects for machines'
+complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d '`info` has a line for each request and socket'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' serve'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' serve'" -l server -r -f -d 'The server to talk to'
@@ -160,6 +165,21 @@ complete -c subcli -n "__subcli_at ' serve'" -l no-input -d 'Never ask for anyth
 complete -c subcli -n "__subcli_at ' serve'" -l insecure-http -d 'Allow credentials over plain http to another machine'
 complete -c subcli -n "__subcli_at ' serve'" -l debug -d 'Say everything, on stderr'
 complete -c subcli -n "__subcli_at ' serve'" -l help -s h -d 'Show this help and exit'
+complete -c subcli -n "__subcli_at ' worker'" -l database -r -f -d 'Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
+complete -c subcli -n "__subcli_at ' worker'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
+complete -c subcli -n "__subcli_at ' worker'" -l problems -r -f -a '(__fish_complete_directories)' -d 'More problems, beside the bundled ones'
+complete -c subcli -n "__subcli_at ' worker'" -l concurrency -r -f -d 'Judged at once'
+complete -c subcli -n "__subcli_at ' worker'" -l metrics-address -r -f -d 'Show Prometheus the metrics here; unprotected, so not to all'
+complete -c subcli -n "__subcli_at ' worker'" -l log-format -r -f -a 'text json' -d 'Log lines for people, or objects for machines'
+complete -c subcli -n "__subcli_at ' worker'" -l log-level -r -f -a 'debug info warning error' -d '`info` has a line for each request and socket'
+complete -c subcli -n "__subcli_at ' worker'" -l json -d 'JSON on stdout and nothing else'
+complete -c subcli -n "__subcli_at ' worker'" -l quiet -s q -d 'Only the id or the verdict on stdout'
+complete -c subcli -n "__subcli_at ' worker'" -l server -r -f -d 'The server to talk to'
+complete -c subcli -n "__subcli_at ' worker'" -l profile -r -k -f -a '(__subcli_names profiles)' -d 'Profile of the user file'
+complete -c subcli -n "__subcli_at ' worker'" -l no-input -d 'Never ask for anything'
+complete -c subcli -n "__subcli_at ' worker'" -l insecure-http -d 'Allow credentials over plain http to another machine'
+complete -c subcli -n "__subcli_at ' worker'" -l debug -d 'Say everything, on stderr'
+complete -c subcli -n "__subcli_at ' worker'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' demo'" -l failing -d 'Submit the bundled wrong solution'
 complete -c subcli -n "__subcli_at ' demo'" -l plain -d 'Lines instead of the live screen'
 complete -c subcli -n "__subcli_at ' demo'" -l json -d 'JSON on stdout and nothing else'

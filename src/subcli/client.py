@@ -24,6 +24,7 @@ from subcli.auth import (
     password_grant,
     refresh_grant,
 )
+from subcli.background import let_go
 from subcli.config import Settings, user_directory
 from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
@@ -323,7 +324,7 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
         settings.require_safe_for_secrets()
-        tokens = await asyncio.to_thread(credentials.load, server)
+        tokens = await let_go(credentials.load, server)
         if tokens is not None:
             inner = StoredLogin(credentials, server, tokens, grant)
     if prompter is None:
