@@ -34,7 +34,7 @@ class Ignored:
     def enter(self, directory: Path) -> None:
         """Read the file of one more directory, if it has one."""
         directory = directory.resolve()
-        if directory in self._specs:
+        if directory in self._specs or not (directory / NAME).is_file():
             return
         try:
             with (directory / NAME).open(encoding="utf-8", errors="replace") as file:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from subcli.client import connect
-from subcli.config import Settings, load
+from subcli.config import DEFAULT_SERVER, Settings, load
 from subcli.protocol import Message
 from subcli.source import read_source
 from subcli.submission import Connection
@@ -19,6 +19,8 @@ def _library_settings(server: str | None, token: str | None, env: Mapping[str, s
     variables = dict(env)
     if token is not None:
         variables["SUBCLI_TOKEN"] = token
+        # Whoever gives a token and no server means the default one.
+        server = server or variables.get("SUBCLI_SERVER") or DEFAULT_SERVER
     return load({"server": server}, variables, Path.cwd(), None)
 
 
