@@ -8,6 +8,7 @@ WORKERS ?= 2
 N       ?= 1000000
 FROM    ?= 10000
 FUZZ    ?= 20000
+ROUNDS  ?= 200
 
 .PHONY: help demo test test-core soak mutation lint format generate picture wheel clean
 
@@ -43,6 +44,7 @@ soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -q -n $(WORKERS) --timeout 0
+	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation

@@ -143,8 +143,8 @@ def run(
             except TimeoutError:
                 raise timed_out(options, NOT_SURE) from None
             number = int(answer["submission_id"])
-            Recall(settings.server, cache_directory()).add("ids", number)
             History(state_file()).note(settings.server, problem, language, source, number, time.time())
+            Recall(settings.server, cache_directory()).add("ids", number)
             if no_watch:
                 _print_submitted(common, number, answer)
                 return 0
