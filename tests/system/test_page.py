@@ -82,7 +82,7 @@ async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) 
 
 async def test_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
     """It asks for a login where the server wants one, keeps it nowhere, and puts no long-lived token into a URL."""
-    server = serve("--auth")
+    server = serve("--auth", "--sandbox", "none")
     for user in ("ada", "eve"):
         add = ("user", "add", user, "--password-stdin", "--data-dir", str(server.data_dir))
         added = run(*add, stdin=None, input=f"{user}-has-a-long-password\n")
