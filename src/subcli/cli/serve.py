@@ -5,18 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
 
-_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt", "psycopg", "redis")
+_NEEDED = (
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "pytest",
+    "argon2",
+    "jwt",
+    "prometheus_client",
+    "psycopg",
+    "redis",
+)
 INSTALL = "pip install 'subcli-watch[server]'"
 
 Database: TypeAlias = Annotated[
@@ -30,6 +42,9 @@ Database: TypeAlias = Annotated[
         help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
     ),
 ]
+Problems: TypeAlias = Annotated[
+    Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
+]
 RedisUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -39,6 +54,13 @@ RedisUrl: TypeAlias = Annotated[
         show_envvar=True,
         callback=lambda url: url or None,
         help="Joins several servers and workers on one database: redis://HOST:PORT/0.",
+    ),
+]
+SandboxChoice: TypeAlias = Annotated[
+    Literal["auto", "bwrap", "none"],
+    typer.Option(
+        "--sandbox",
+        help="What solutions run in. auto: bubblewrap where others hand in code, else nothing.",
     ),
 ]
 
@@ -54,10 +76,13 @@ def register(app: typer.Typer) -> None:
         data_dir: Annotated[
             Path | None, typer.Option("--data-dir", metavar="DIR", help="Where submissions are kept.")
         ] = None,
-        problems: Annotated[
-            Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
+        problems: Problems = None,
+        concurrency: Annotated[
+            int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.  [default: 1]")
         ] = None,
-        concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        no_worker: Annotated[
+            bool, typer.Option("--no-worker", help="Judge nothing here: `subcli worker` does, elsewhere.")
+        ] = False,
         database: Database = None,
         redis: RedisUrl = None,
         auth: Annotated[
@@ -71,13 +96,27 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
         ] = 900,
+        trusted_proxy: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--trusted-proxy",
+                metavar="ADDRESS",
+                help="Believe what a proxy at this address or network says of its clients, beside one on this machine.",
+            ),
+        ] = None,
+        metrics_address: MetricsAddress = None,
+        log_format: LogFormat = "text",
+        log_level: LogLevel = "warning",
+        sandbox: SandboxChoice = "auto",
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
         """Run the server half on this machine."""
         require_server_extra()
+        from subcli.judge.sandbox import Sandbox
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
+        start_logging(common, log_format, log_level)
         forget_passwords()
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
@@ -86,10 +125,13 @@ def register(app: typer.Typer) -> None:
             database=database,
             redis=redis,
             problems_dir=problems,
-            concurrency=concurrency,
+            concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
             limits=Limits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
+            trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
+            metrics_address=address(metrics_address),
+            sandbox=Sandbox(sandbox),
             stop_with_stdin=stop_with_stdin,
         )
         try:
@@ -97,6 +139,19 @@ def register(app: typer.Typer) -> None:
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
+
+
+def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> int:
+    if not no_worker:
+        return wanted or 1
+    if wanted is not None:
+        raise UsageError("`--no-worker` and `--concurrency` exclude each other.", hint="Leave one of them out.")
+    if redis is None:
+        raise UsageError(
+            "With `--no-worker` and without `--redis` nothing would ever be judged.",
+            hint="Give --redis and --database, and the same to `subcli worker`.",
+        )
+    return 0
 
 
 def forget_passwords() -> None:
@@ -123,8 +178,19 @@ def _origin(text: str) -> str:
     return origin
 
 
-_DEMO = "demo mode: no login, this machine only; solutions run as you, without a sandbox"
-_LOGINS = "logins are asked for; solutions run as you, without a sandbox: let no strangers in; put TLS in front"
+def _network(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no address and no network.", hint="Give one such as 10.0.0.7 or 172.30.74.0/24."
+        ) from None
+
+
+_DEMO = "demo mode: no login, this machine only"
+_LOGINS = "logins are asked for; put TLS in front"
 
 
 def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
@@ -147,6 +213,7 @@ def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
             f"  data in   {ready.data_dir}\n"
             f"  API docs  {ready.url}/docs\n"
             f"  {_LOGINS if logins else _DEMO}\n"
+            f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
             f"\nNext, in another terminal:\n"
             f"{_next_steps(ready, logins=logins)}"
             f"\nCtrl-C stops it; what is being judged then is judged again at the next start.\n"
