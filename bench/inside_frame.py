@@ -8,11 +8,11 @@ import sys
 import time
 
 from rich.console import Console
+
+from bench import frames
 from subcli.output.live import LiveView
 from subcli.submission import Connection
 from subcli.watch import Watch
-
-from bench import frames
 
 FRAMES = 40
 ROOM = 120
