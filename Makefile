@@ -8,11 +8,9 @@ WORKERS ?= 2
 N       ?= 1000000
 FROM    ?= 10000
 FUZZ    ?= 20000
+ROUNDS  ?= 200
 
-# Where this is set, every process of the tests compiles the whole program anew.
-unexport PYTHONDONTWRITEBYTECODE
-
-.PHONY: help demo test test-core soak mutation lint format generate wheel clean
+.PHONY: help demo test test-core soak mutation lint format generate picture wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +44,7 @@ soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -q -n $(WORKERS) --timeout 0
+	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
@@ -68,6 +67,9 @@ format: $(VENV)/.dev
 
 generate: $(VENV)/.dev  ## what is made from the program: completions, man pages, the JSON Schema, tables of the docs
 	$(BIN)/python -m generate
+
+picture: $(VENV)/.dev  ## docs/live.svg, of a real run
+	$(BIN)/python -m generate.picture
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist

@@ -14,12 +14,12 @@ _subcli() {
         word=${COMP_WORDS[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --max-attempts | --port | --problem | --problems | --profile | --redis | --sandbox | --server | --timeout | --user)
+            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --sandbox | --server | --timeout | --trusted-proxy | --user)
                 if [[ ${COMP_WORDS[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -34,7 +34,10 @@ _subcli() {
         --junit-xml) kind=files ;;
         --language) kind=languages ;;
         --limit) kind=none ;;
+        --log-format) kind=words offered='text json' ;;
+        --log-level) kind=words offered='debug info warning error' ;;
         --max-attempts) kind=none ;;
+        --metrics-address) kind=none ;;
         --port) kind=none ;;
         --problem) kind=problems ;;
         --problems) kind=directories ;;
@@ -43,6 +46,7 @@ _subcli() {
         --sandbox) kind=words offered='auto bwrap none' ;;
         --server) kind=none ;;
         --timeout) kind=none ;;
+        --trusted-proxy) kind=none ;;
         --user) kind=none ;;
         *)
             if [[ $cur == -* ]]; then
@@ -56,7 +60,8 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --database --redis --auth --allow-origin --sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --metrics-address --log-format --log-level --sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' worker') offered='--database --redis --problems --concurrency --sandbox --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -69,14 +74,14 @@ _subcli() {
                     ' auth status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth token') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' user') offered='--help -h' ;;
-                    ' user add') offered='--password-stdin --data-dir --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user list') offered='--data-dir --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user remove') offered='--data-dir --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user add') offered='--password-stdin --data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user remove') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                 esac
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit watch status list cancel open init doctor serve demo schema completion problems auth user' ;;
+                    ':0') kind=words offered='submit watch status list cancel open init doctor serve worker demo schema completion problems auth user' ;;
                     ' submit':*) kind=files ;;
                     ' watch':*) kind=ids ;;
                     ' status:0') kind=ids ;;

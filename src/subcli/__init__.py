@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from subcli.client import follow, submit
     from subcli.errors import SubcliError
+    from subcli.library import follow, submit
     from subcli.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "follow": "client",
-    "submit": "client",
+    "follow": "library",
+    "submit": "library",
     "SubcliError": "errors",
     "Complete": "protocol",
     "ErrorAnalysis": "protocol",

@@ -25,10 +25,15 @@ def main() -> None:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         from subcli.cli.main import run
+
+        code = run(sys.argv[1:])
     except KeyboardInterrupt:
         # Before there is anything to interrupt.
         sys.exit(130)
-    code = run(sys.argv[1:])
+    except Exception as error:
+        # What `run` cannot tell: an installation that is broken. Python itself would exit with a verdict's code.
+        sys.stderr.write(f"error: subcli has a fault: {type(error).__name__}: {error}\n")
+        sys.exit(3)
     # The interpreter's end would look through everything for cycles, which is a sixth of a short command.
     gc.freeze()
     sys.exit(code)

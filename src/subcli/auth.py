@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import httpx
 import msgspec
 
+from subcli.background import let_go
 from subcli.bodies import sentence
 from subcli.credentials import CredentialError, Credentials, Place, Tokens
 from subcli.happened import Refreshed
@@ -168,7 +169,7 @@ class StoredLogin(HeldLogin):
             return True
 
     async def _load(self) -> Tokens | None:
-        return await asyncio.to_thread(self._credentials.load, self._server)
+        return await let_go(self._credentials.load, self._server)
 
     def _adopt(self, stored: Tokens | None) -> bool:
         """Take what another process has renewed, if it has."""

@@ -23,6 +23,7 @@ import msgspec
 from subcli.errors import UsageError
 from subcli.network import is_loopback, is_plain, same_origin
 from subcli.secret import Secret, is_token, redact
+from subcli.suggest import did_you_mean
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 DEFAULT_API_PATH: Final = "/api"
@@ -305,7 +306,10 @@ def _is_file(path: Path | None) -> bool:
 def _project_settings(path: Path) -> dict[str, Any]:
     table = _read(path)
     if "ws_url" in table:
-        raise UsageError(f"{path}: `ws_url` is not allowed in a project file.")
+        raise UsageError(
+            f"{path}: `ws_url` is not allowed in a project file.",
+            hint="Set SUBCLI_WS_URL, or put it into your own.",
+        )
     return _checked(path, table, _KEYS)
 
 
@@ -316,8 +320,9 @@ def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
     if profile is None:
         return settings
     if not isinstance(profiles, dict) or profile not in profiles:
-        known = ", ".join(sorted(profiles)) if isinstance(profiles, dict) and profiles else "none"
-        raise UsageError(f"There is no profile {profile!r}.", hint=f"Profiles in {path}: {known}.")
+        names = sorted(profiles) if isinstance(profiles, dict) else []
+        hint = f"{did_you_mean(profile, names)} Profiles in {path}: {', '.join(names) or 'none'}.".lstrip()
+        raise UsageError(f"There is no profile {profile!r}.", hint=hint)
     chosen = _checked(path, profiles[profile], _KEYS[:-1], f"profiles.{profile}.")
     if "server" in chosen:
         # Where the top level's server listens says nothing of this one, and its token must not go there.
@@ -339,32 +344,41 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(_FILE_MAX + 1)
         if len(text) > _FILE_MAX:
-            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.")
+            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.", hint="Settings are a few lines.")
         return tomllib.loads(text.decode().replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}.") from None
+        raise UsageError(
+            f"{path} is no TOML: {error}.", hint='A setting is a line such as `problem = "lru-cache"`.'
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from None
+        raise UsageError(f"{path} cannot be read: {error}.", hint="Check its owner and its encoding.") from None
     except (ValueError, RecursionError):
         # A number of thousands of digits, or lists in lists in lists.
-        raise UsageError(f"{path} holds what no settings are.") from None
+        raise UsageError(f"{path} holds what no settings are.", hint=f"Known: {', '.join(_KEYS)}.") from None
 
 
 def _checked(path: Path | None, table: Any, allowed: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
     """``table`` with only known keys of the right types; a wrong one is named with its line."""
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: {prefix.rstrip('.')} is not a table.")
+        raise UsageError(
+            f"{path}: {prefix.rstrip('.')} is not a table.", hint=f"Begin it with `[{prefix.rstrip('.')}]`."
+        )
     for key, value in table.items():
         if key not in allowed:
             raise UsageError(
                 f"{path}{_line(path, key)}: unknown key `{prefix}{key}`.",
-                hint=f"Known: {', '.join(allowed)}.",
+                hint=f"{did_you_mean(key, allowed)} Known: {', '.join(allowed)}.".lstrip(),
             )
         if key == "files":
             if not (isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)):
-                raise UsageError(f"{path}{_line(path, key)}: `files` is not a list of names.")
+                raise UsageError(
+                    f"{path}{_line(path, key)}: `files` is not a list of names.",
+                    hint='Like this: `files = ["node.py"]`.',
+                )
         elif not isinstance(value, str) or not value:
-            raise UsageError(f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.")
+            raise UsageError(
+                f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.", hint=f'Like this: `{key} = "…"`.'
+            )
     return dict(table)
 
 
@@ -388,7 +402,7 @@ def add_profile(path: Path, name: str, server: str) -> None:
         raise UsageError(f"{name!r} is no name for a profile.", hint="Letters, digits, `-` and `_`.")
     profiles = (_read(path) if _is_file(path) else {}).get("profiles", {})
     if not isinstance(profiles, dict):
-        raise UsageError(f"{path}: profiles is not a table.")
+        raise UsageError(f"{path}: profiles is not a table.", hint="A profile begins with `[profiles.NAME]`.")
     if name in profiles:
         raise UsageError(f"There is a profile {name!r} already.", hint=f"It stands in {path}.")
     try:

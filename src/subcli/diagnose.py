@@ -14,15 +14,13 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import msgspec
 
-from subcli import __version__
 from subcli.api import RequestFailed
 from subcli.bodies import Info, as_info
 from subcli.client import Client, connect, http_client, system_trust
@@ -71,10 +69,15 @@ class _Answer(msgspec.Struct, frozen=True):
     took: float
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at everything on the way to the server, one after the other."""
+async def examine(settings: Settings, version: str) -> AsyncIterator[Finding]:
+    """Look at everything on the way to the server, one after the other.
+
+    Args:
+        settings: of the command.
+        version: our own.
+    """
     system = f"Python {platform.python_version()}, {platform.system()}"
-    yield Finding("program", "ok", f"subcli {__version__}, {system}")
+    yield Finding("program", "ok", f"subcli {version}, {system}")
     yield Finding("settings", "ok", f"server {settings.server}, from {_ORIGINS[settings.server_origin]}")
     yield (proxy := _proxy(settings))
     if proxy.state == "failed":
@@ -179,11 +182,10 @@ async def _certificate(settings: Settings) -> Finding:
             return Finding("certificate", "ok", "none needed on this machine")
         return Finding("certificate", "warning", "the connection is not encrypted", "Use an https address.")
     own = os.environ.get("SSL_CERT_FILE")
-    if own and not Path(own).is_file():
-        detail = f"SSL_CERT_FILE names {own}, and there is no such file: no certificate is trusted"
-        return Finding(
-            "certificate", "failed", detail, "Name a file of certificates in PEM form, or unset it.", "usage"
-        )
+    if own and not os.access(own, os.R_OK):
+        detail = f"SSL_CERT_FILE names {own}, which cannot be read: no certificate is trusted"
+        cure = "Name a file of certificates in PEM form, or unset it."
+        return Finding("certificate", "failed", detail, cure, "usage")
     trust = f"SSL_CERT_FILE={own}" if own else "the system"
     if _proxy_for(settings) is not None:
         return Finding("certificate", "skipped", f"checked through the proxy, against {trust}")
@@ -206,35 +208,40 @@ async def _certificate(settings: Settings) -> Finding:
 
 
 async def _api(settings: Settings) -> tuple[Finding, _Answer | None]:
-    """What the server is. A server without ``/info`` has no features, and that is all right."""
-    url = f"{settings.api_url}/info"
+    """What the server is. One without ``/info`` has no features, and is a judge all the same if it has problems."""
     asked, started = time.time(), time.monotonic()
     try:
         async with http_client(settings) as http:
-            response = await http.get(url, timeout=ANSWER_S)
+            response = await http.get(f"{settings.api_url}/info", timeout=ANSWER_S)
+            is_old = response.status_code in (404, 405, 501)
+            problems = await http.get(f"{settings.api_url}/problems", timeout=ANSWER_S) if is_old else None
     except SubcliError as error:
-        return Finding("api", "failed", error.message, error.hint), None
+        return Finding("api", "failed", error.message.rstrip("."), error.hint), None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
-        return Finding("api", "failed", unreached(error, urlsplit(url).netloc), cure), None
+        return Finding("api", "failed", unreached(error, urlsplit(settings.server).netloc), cure), None
     took = time.monotonic() - started
     date = response.headers.get("Date")
-    if response.status_code in (404, 405, 501):
-        detail = f"no {settings.api_path}/info: a server without features; what is missed is asked for over REST"
-        return Finding("api", "warning", detail, _PATH), _Answer(Info(), date, asked, took)
-    try:
-        body = msgspec.json.decode(response.content) if response.is_success else None
-    except (msgspec.DecodeError, UnicodeError):
-        body = None
+    if problems is not None and (problems.status_code in (401, 403) or _json(problems) is not None):
+        detail = "no /info: a server without features, on which what is missed is asked for over REST"
+        return Finding("api", "warning", detail), _Answer(Info(), date, asked, took)
+    body = _json(response)
     if not isinstance(body, dict):
-        detail = f"{url} answers HTTP {response.status_code}, and not as a judge does"
+        detail = f"{settings.api_url} answers HTTP {response.status_code}, and not as a judge does"
         return Finding("api", "failed", detail, _PATH, "server"), None
     info = as_info(body)
     named = f"{info.name} {info.version}".strip() or "a server without a name"
     mode = ", demo mode" if info.demo else ""
     features = ", ".join(sorted(info.features)) or "no features"
-    detail = f"{named}{mode}: {features}"
-    return Finding("api", "ok", detail), _Answer(info, date, asked, took)
+    return Finding("api", "ok", f"{named}{mode}: {features}"), _Answer(info, date, asked, took)
+
+
+def _json(response: httpx.Response) -> Any:
+    """The body of a good answer; ``None`` where it is none, or no JSON."""
+    try:
+        return msgspec.json.decode(response.content) if response.is_success else None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 _PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
@@ -332,7 +339,8 @@ def _no_socket(happened: GoneBecause, ws_url: str) -> Finding:
         case Closed():
             return Finding("websocket", "failed", f"closed with {happened.code}", _NO_UPGRADE)
         case _:
-            return Finding("websocket", "failed", happened.reason.rstrip("."), _NO_UPGRADE)
+            detail = f"no answer to the handshake: {happened.reason.rstrip('.')}"
+            return Finding("websocket", "failed", detail, _NO_UPGRADE)
 
 
 def _keyring(settings: Settings, info: Info) -> Finding:

@@ -25,9 +25,10 @@ from subcli.judge.problem import Limits as ProblemLimits
 from subcli.server.accounts import Accounts
 from subcli.server.app import Secured, create_app
 from subcli.server.database import open_database
-from subcli.server.main import Server, uvicorn_config
+from subcli.server.main import Server
 from subcli.server.passwords import Passwords
 from subcli.server.redis_connection import connect as connect_redis
+from subcli.server.services import Services
 from subcli.server.settings import Limits, PasswordCost
 from subcli.server.store import Store
 
@@ -100,6 +101,7 @@ class Live:
     server: Server
     limits: Limits
     accounts: Accounts
+    services: Services
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def add_user(self, name: str, password: str = PASSWORD) -> None:
@@ -178,7 +180,8 @@ class Backends:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests marked `every_backend` run over both databases, and where there is a server over both buses."""
-    if "backends" not in metafunc.fixturenames:
+    chosen_there = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "backends" not in metafunc.fixturenames or "backends" in chosen_there:
         return
     chosen = [(_SQLITE, "memory")]
     if metafunc.definition.get_closest_marker("every_backend"):
@@ -275,6 +278,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         *,
         auth: bool = False,
         origins: Sequence[str] = (),
+        redis: str | None = bus,
         **limits: Any,
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
@@ -287,16 +291,17 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             limits=chosen,
             secured=Secured(KEY, CHEAP) if auth else None,
             allowed_origins=origins,
-            redis=None if bus is None else connect_redis(bus),
+            redis=None if redis is None else connect_redis(redis),
         )
         started = asyncio.Event()
-        server = Server(uvicorn_config(app, chosen), started.set, with_stdin=False)
+        server = Server(app, chosen, started.set, with_stdin=False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
             async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
-                live = Live(url, http, judge, server, chosen, Accounts(engine, time.time, chosen, KEY))
+                accounts = Accounts(engine, time.time, chosen, KEY)
+                live = Live(url, http, judge, server, chosen, accounts, app.state.services)
                 async with live.sockets:
                     yield live
             server.should_exit = True

@@ -1,4 +1,4 @@
-"""A server in a process of its own, whose judge takes its time: `serve.py DATA_DIR PORT [stdin]`."""
+"""A server in a process of its own, whose judge takes its time: `serve.py DATA_DIR PORT [stdin] [LIMIT=N ...]`."""
 
 import asyncio
 import sys
@@ -22,10 +22,11 @@ async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 if __name__ == "__main__":
+    limits = {name: float(value) for name, _, value in (word.partition("=") for word in sys.argv[3:]) if value}
     settings = ServerSettings(
         data_dir=Path(sys.argv[1]),
         port=int(sys.argv[2]),
-        limits=Limits(shutdown=2),
+        limits=Limits(**limits),
         stop_with_stdin="stdin" in sys.argv,
     )
     run(settings, on_ready=lambda ready: print(ready.url, flush=True), judge=judge)

@@ -225,7 +225,7 @@ async def test_logging_out_without_anything(guarded: Any) -> None:
 
 async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
     """After so many wrong passwords 429 with `Retry-After`, whether the user exists or not; then again."""
-    async with start(auth=True, logins=3, login_window=1.5) as live:
+    async with start(auth=True, logins=3, login_window=6.0) as live:
         live.add_user("ada")
         for name in ("ada", "nobody"):
             wrong = {"grant_type": "password", "username": name, "password": "wrong"}

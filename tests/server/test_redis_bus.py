@@ -192,7 +192,7 @@ async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
     watching = asyncio.create_task(gateway.watch(seen))
     await heard(gateway)
     channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
-    for nonsense in (b"", b"\xff\xfe", b"x y\n{}", b"1\n{}\n{}", b"3 live complete\n{}"):
+    for nonsense in (b"", b"\xff\xfe", b"x y z\n{}", b"1\n{}\n{}", b"3 live\n{}", b"3 live later\n{}"):
         await gateway.redis.publish(channel, nonsense)
     log.commit(2)
     await gateway.redis.publish(channel, b"what")
@@ -204,7 +204,7 @@ async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
 
 def test_a_message_is_what_was_said() -> None:
     """Batches come out as they went in, cut where they are long; the last one ends the stream."""
-    records = [record(seq, f'{{"n":"{"ü" * 50_000}"}}', last=seq == 9) for seq in range(4, 10)]
+    records = [record(seq, f'{{"n":"{"ü" * 50_000}"}}', last=seq == 9, committed=1.5) for seq in range(4, 10)]
     messages = list(encode(records))
     assert 1 < len(messages) < len(records)
     said = [decode(message) for message in messages]

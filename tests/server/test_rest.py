@@ -61,7 +61,7 @@ async def test_a_submission_from_hand_in_to_verdict(live: Any) -> None:
     page = await live.http.get(made["url"])
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
-    assert (await live.http.get("/static/submission.js")).status_code == 200
+    assert (await live.http.get("/static/page.js")).status_code == 200
     snapshot = await live.ended(made["id"])
     assert snapshot["status"] == "completed"
     assert snapshot["final_status"] == "passed"
@@ -155,8 +155,10 @@ async def test_a_body_without_end(live: Any) -> None:
     headers = {"Content-Type": "application/json"}
     response = await live.http.post("/api/submissions", content=chunks(), headers=headers)
     assert response.status_code == 413
+    assert response.json()["detail"].endswith(".")
     response = await live.http.post("/api/submissions", content=b" " * 3_000_000, headers=headers)
-    assert response.status_code == 413
+    assert (response.status_code, response.headers["x-frame-options"]) == (413, "DENY")
+    assert response.json() == {"detail": "A request body has at most 2097152 bytes."}
 
 
 async def test_the_same_key_gives_the_same_submission(live: Any) -> None:

@@ -152,9 +152,9 @@ def test_one_claim_at_a_time(store: Any) -> None:
     claim = claimed(store, submission_id)
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
     assert store.claim(submission_id, "other", 60) is None
-    assert store.claimable() == []
+    assert store.claimable(10) == []
     assert store.release(claim)
-    assert store.claimable() == [submission_id]
+    assert store.claimable(10) == [submission_id]
     assert claimed(store, submission_id).attempt == 2
 
 
@@ -176,7 +176,7 @@ def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
     submission_id = store.create(new())[0].id
     claimed(store, submission_id)
     store.release_all()
-    assert store.claimable() == [submission_id]
+    assert store.claimable(10) == [submission_id]
 
 
 def test_cancelling_counts_what_was_there(store: Any) -> None:

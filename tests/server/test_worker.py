@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
-from subcli.judge import Job
-from subcli.server.bus import MemoryBus
-from subcli.server.feed import Journal
-from subcli.server.jobs import MemoryQueue
+from subcli.judge import Job, Problem
+from subcli.server.backbone import Backbone
+from subcli.server.redis_connection import connect
 from subcli.server.schema import DEMO_USER
 from subcli.server.settings import Limits
+from subcli.server.store import Store
 from subcli.server.values import NewSubmission
 from subcli.server.worker import Workers
 
@@ -120,22 +121,44 @@ async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 class Bench:
-    """Workers on a store, without a server."""
+    """Workers on a database, each as in a process of its own, without a server."""
 
-    def __init__(self, store: Any, problem: Any) -> None:
+    def __init__(self, engine: Engine, store: Store, redis: str | None, problem: Problem) -> None:
+        self.engine = engine
         self.store = store
+        self.redis = redis
         self.problem = problem
-        self.limits = Limits(lease=0.3, attempts=3)
+        self.limits = Limits(lease=1.5, attempts=3)
         self.tasks: list[asyncio.Task[None]] = []
+        self.stores: list[Store] = []
+        self.seconds: list[float] = []
 
     def submit(self) -> int:
         return int(self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"a.py": "1"}))[0].id)
 
-    def work(self, judge: Any, limits: Limits | None = None) -> asyncio.Task[None]:
-        journal = Journal(self.store, MemoryBus())
-        problems = {"echo": self.problem}
-        workers = Workers(self.store, journal, MemoryQueue(), problems, judge, 2, limits or self.limits)
-        self.tasks.append(asyncio.create_task(workers.run()))
+    def backbone(self, limits: Limits | None = None) -> Backbone:
+        redis = None if self.redis is None else connect(self.redis)
+        return Backbone(self.engine, limits or self.limits, redis)
+
+    def work(self, judge: Any, limits: Limits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
+        backbone = self.backbone(limits)
+        self.stores.append(backbone.store)
+        workers = Workers(
+            backbone.store,
+            backbone.journal,
+            backbone.queue,
+            {"echo": self.problem},
+            judge,
+            concurrency,
+            limits or self.limits,
+            self.seconds.append,
+        )
+
+        async def run() -> None:
+            async with backbone.running(workers.run()) as working:
+                await working
+
+        self.tasks.append(asyncio.create_task(run()))
         return self.tasks[-1]
 
     def events(self, submission_id: int) -> list[dict[str, Any]]:
@@ -154,8 +177,8 @@ class Bench:
 
 
 @pytest.fixture
-async def workbench(store: Any, problem: Any) -> AsyncIterator[Bench]:
-    bench = Bench(store, problem)
+async def workbench(engine: Engine, store: Store, bus: str | None, problem: Problem) -> AsyncIterator[Bench]:
+    bench = Bench(engine, store, bus, problem)
     yield bench
     for task in bench.tasks:
         task.cancel()
@@ -169,7 +192,7 @@ async def test_what_was_left_is_judged_again(workbench: Bench) -> None:
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.claimable() == [submission_id]
+    assert workbench.store.claimable(10) == [submission_id]
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     events = workbench.events(submission_id)
@@ -183,13 +206,15 @@ async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
 
     async def slow(job: Job) -> AsyncIterator[Mapping[str, Any]]:
         yield {"type": "status_update", "status": "testing"}
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(2.0)
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     submission_id = workbench.submit()
     workbench.work(slow)
     workbench.work(slow)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    await workbench.until(lambda: len(workbench.seconds) == 1)
+    assert workbench.seconds[0] >= 0.8
     assert max(event.get("attempt", 1) for event in workbench.events(submission_id)) == 1
 
 
@@ -255,17 +280,94 @@ async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
             yield {"type": "test_result", "test_name": str(number), "status": "passed"}
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
+    submission_id = workbench.submit()
+    workbench.work(judge)
+    [store] = workbench.stores
     appends = 0
-    original = workbench.store.append
+    original = store.append
 
     def counted(*args: Any) -> Any:
         nonlocal appends
         appends += 1
         return original(*args)
 
-    workbench.store.append = counted
-    submission_id = workbench.submit()
-    workbench.work(judge)
+    store.append = counted  # type: ignore[method-assign]
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert appends < 100
     assert len(workbench.store.page(submission_id, 0, 5000).records) == 1002
+
+
+async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Bench) -> None:
+    """Where a Redis joins them it is there at once, else with the next renewal; and nothing is written after it."""
+    closed = asyncio.Event()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            yield {"type": "status_update", "status": "testing"}
+            await asyncio.sleep(3600)
+        finally:
+            closed.set()
+
+    submission_id = workbench.submit()
+    limits = Limits(lease=60 if workbench.redis else 1)
+    workbench.work(judge, limits)
+    gateway = workbench.backbone(limits)
+
+    async def idle() -> None:
+        await asyncio.sleep(3600)
+
+    async with gateway.running(idle()):
+        await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
+        await gateway.journal.cancel(submission_id, DEMO_USER)
+        async with asyncio.timeout(8):
+            await closed.wait()
+    assert [event.get("status") for event in workbench.events(submission_id)] == [
+        "pending",
+        "testing",
+        "cancelled",
+        None,
+    ]
+
+
+async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> None:
+    """It is handed back and put in again: another process does not wait for a lease or a sweep."""
+    limits = Limits(lease=3600 if workbench.redis else 0.6)
+    first = workbench.work(hangs, limits)
+    await asyncio.sleep(0)
+    submission_id = workbench.submit()
+    gateway = workbench.backbone(limits)
+
+    async def idle() -> None:
+        await asyncio.sleep(3600)
+
+    async with gateway.running(idle()):
+        gateway.queue.put(submission_id)
+        await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
+        workbench.work(passes, limits)
+        first.cancel()
+        await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+
+
+async def test_places_stay_right_over_several_workers(workbench: Bench) -> None:
+    """With two workers of two, everybody who waits is told each place once, counting down, and the last one is 1."""
+    release = asyncio.Event()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"type": "status_update", "status": "testing"}
+        await release.wait()
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    ids = [workbench.submit() for _ in range(12)]
+    for _ in range(2):
+        workbench.work(judge)
+    await workbench.until(lambda: places(workbench, ids[4:]) == [1, 2, 3, 4, 5, 6, 7, 8])
+    release.set()
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    for each in ids:
+        told = [event["queue_position"] for event in workbench.events(each) if "queue_position" in event]
+        assert told == sorted(set(told), reverse=True)
+
+
+def places(bench: Bench, ids: list[int]) -> list[int]:
+    """The place that each of these was told last."""
+    return [[e["queue_position"] for e in bench.events(each) if "queue_position" in e][-1] for each in ids]

@@ -21,6 +21,7 @@ from subcli.cli import (
     submit,
     user,
     watch,
+    worker,
 )
 from subcli.cli.common import Help
 
@@ -50,5 +51,10 @@ def top(
         raise typer.Exit
 
 
-for module in (submit, watch, look, cancel, open, problems, auth, doctor, serve, user, demo, schema, completion):
+# In the order of the help.
+_COMMANDS = (
+    *(submit, watch, look, cancel, open, problems, auth, doctor),
+    *(serve, worker, user, demo, schema, completion),
+)
+for module in _COMMANDS:
     module.register(app)

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.errors import UsageError
 
@@ -32,7 +33,7 @@ PLACES: Final = {
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "completion", example='eval "$(subcli completion bash)"')
+    @command(app, "completion", example='eval "$(subcli completion bash)"', codes=exits.LOCAL)
     def completion(common: Common, shell: Annotated[Shell, typer.Argument(metavar="SHELL")]) -> int:
         """Print the completion script for bash, zsh or fish."""
         path = Path(sys.prefix) / PLACES[shell]

@@ -41,6 +41,7 @@ def run(common: Common) -> int:
     show = _silent if common.json or common.quiet else _printer()
 
     async def main(_: Interrupts) -> list[Finding]:
+        from subcli import __version__
         from subcli.diagnose import Finding, examine
 
         try:
@@ -51,7 +52,7 @@ def run(common: Common) -> int:
             show(found[0])
             return found
         found = []
-        async for finding in examine(settings):
+        async for finding in examine(settings, __version__):
             show(finding)
             found.append(finding)
         return found

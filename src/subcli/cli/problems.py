@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     @command(group, "show", example="subcli problems show leader-election")
     def show(common: Common, problem: Annotated[str, typer.Argument(metavar="P")]) -> int:
         """Read one problem."""
-        found = ask(common, lambda client: client.api.problem(problem))
+        found = ask(common, lambda client: client.problem(problem))
         if common.json:
             print_json({"problem": found})
         else:
@@ -79,10 +79,10 @@ def _init(common: Common, problem: str, directory: Path | None, language: str | 
     from subcli.workspace import make_workspace
 
     async def fetch(client: Client) -> tuple[dict[str, Any], str, dict[str, Any]]:
-        found = await client.api.problem(problem)
+        found = await client.problem(problem)
         languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
         chosen = language or ("python" if "python" in languages or not languages else languages[0])
-        return found, chosen, await client.api.template(problem, chosen)
+        return found, chosen, await client.template(problem, chosen)
 
     found, chosen, template = ask(common, fetch)
     slug = _name(found) or problem

@@ -11,12 +11,24 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
 
-_NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "pytest", "argon2", "jwt", "psycopg", "redis")
+_NEEDED = (
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "pytest",
+    "argon2",
+    "jwt",
+    "prometheus_client",
+    "psycopg",
+    "redis",
+)
 INSTALL = "pip install 'subcli-watch[server]'"
 
 Database: TypeAlias = Annotated[
@@ -29,6 +41,9 @@ Database: TypeAlias = Annotated[
         callback=lambda url: url or None,
         help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
     ),
+]
+Problems: TypeAlias = Annotated[
+    Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
 ]
 RedisUrl: TypeAlias = Annotated[
     str | None,
@@ -61,10 +76,13 @@ def register(app: typer.Typer) -> None:
         data_dir: Annotated[
             Path | None, typer.Option("--data-dir", metavar="DIR", help="Where submissions are kept.")
         ] = None,
-        problems: Annotated[
-            Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
+        problems: Problems = None,
+        concurrency: Annotated[
+            int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.  [default: 1]")
         ] = None,
-        concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        no_worker: Annotated[
+            bool, typer.Option("--no-worker", help="Judge nothing here: `subcli worker` does, elsewhere.")
+        ] = False,
         database: Database = None,
         redis: RedisUrl = None,
         auth: Annotated[
@@ -78,6 +96,17 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
         ] = 900,
+        trusted_proxy: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--trusted-proxy",
+                metavar="ADDRESS",
+                help="Believe what a proxy at this address or network says of its clients, beside one on this machine.",
+            ),
+        ] = None,
+        metrics_address: MetricsAddress = None,
+        log_format: LogFormat = "text",
+        log_level: LogLevel = "warning",
         sandbox: SandboxChoice = "auto",
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
@@ -87,6 +116,7 @@ def register(app: typer.Typer) -> None:
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
+        start_logging(common, log_format, log_level)
         forget_passwords()
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
@@ -95,10 +125,12 @@ def register(app: typer.Typer) -> None:
             database=database,
             redis=redis,
             problems_dir=problems,
-            concurrency=concurrency,
+            concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
             limits=Limits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
+            trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
+            metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
             stop_with_stdin=stop_with_stdin,
         )
@@ -107,6 +139,19 @@ def register(app: typer.Typer) -> None:
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
+
+
+def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> int:
+    if not no_worker:
+        return wanted or 1
+    if wanted is not None:
+        raise UsageError("`--no-worker` and `--concurrency` exclude each other.", hint="Leave one of them out.")
+    if redis is None:
+        raise UsageError(
+            "With `--no-worker` and without `--redis` nothing would ever be judged.",
+            hint="Give --redis and --database, and the same to `subcli worker`.",
+        )
+    return 0
 
 
 def forget_passwords() -> None:
@@ -131,6 +176,17 @@ def _origin(text: str) -> str:
     if origin is None:
         raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
     return origin
+
+
+def _network(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no address and no network.", hint="Give one such as 10.0.0.7 or 172.30.74.0/24."
+        ) from None
 
 
 _DEMO = "demo mode: no login, this machine only"

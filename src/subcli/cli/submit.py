@@ -68,13 +68,17 @@ def register(app: typer.Typer) -> None:
             server=common.server,
         )
         if no_watch and junit_xml is not None:
-            raise UsageError("`--junit-xml` needs the results, and `--no-watch` does not wait for them.")
+            raise UsageError(
+                "`--junit-xml` needs the results, and `--no-watch` does not wait for them.",
+                hint="Leave one of them out.",
+            )
         with junit_report(junit_xml) as beside:
             settings = common.settings(problem=problem, language=language)
             source = _source(paths or [], settings)
             if settings.problem is None:
                 raise UsageError("Which problem does it solve?", hint="Say it with `--problem`.")
             chosen = settings.language or source.language()
+            _warn(source, settings, chosen)
             return run(common, options, settings, source, settings.problem, chosen, no_watch=no_watch, beside=beside)
 
 
@@ -86,6 +90,23 @@ def _source(paths: list[str], settings: Settings) -> Source:
     if settings.files:
         return read_source(list(settings.files), root=settings.project_dir)
     raise UsageError("What is to be submitted?", hint="Name a file or a directory; `-` reads stdin.")
+
+
+def _warn(source: Source, settings: Settings, language: str) -> None:
+    """Say on stderr what may not be meant, before it is handed in."""
+    import os
+    import time
+
+    from subcli.history import History, state_file
+    from subcli.output.report import warn
+    from subcli.output.words import ago
+
+    for text in source.warnings():
+        warn(text, sys.stderr, os.environ)
+    before = History(state_file()).same(settings.server, settings.problem or "", language, source)
+    if before is not None:
+        when = ago(time.time() - before.at)
+        warn(f"This is the same code as #{before.submission_id}, handed in {when}.", sys.stderr, os.environ)
 
 
 def run(
@@ -101,6 +122,7 @@ def run(
 ) -> int:
     """Submit and watch; returns the exit code."""
     import asyncio
+    import time
 
     from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
@@ -109,6 +131,7 @@ def run(
     from subcli.cli.prompt import prompter_for
     from subcli.cli.views import make_view
     from subcli.client import connect
+    from subcli.history import History, state_file
     from subcli.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
@@ -120,6 +143,7 @@ def run(
             except TimeoutError:
                 raise timed_out(options, NOT_SURE) from None
             number = int(answer["submission_id"])
+            History(state_file()).note(settings.server, problem, language, source, number, time.time())
             Recall(settings.server, cache_directory()).add("ids", number)
             if no_watch:
                 _print_submitted(common, number, answer)

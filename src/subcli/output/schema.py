@@ -57,6 +57,12 @@ def build() -> dict[str, Any]:
             ["url", "data_dir", "database", "pid"],
             base=("schema", "type"),
         ),
+        "working": _line(
+            "working",
+            {"database": _TEXT, "redis": _TEXT, "concurrency": _COUNT, "pid": _COUNT},
+            ["database", "redis", "concurrency", "pid"],
+            base=("schema", "type"),
+        ),
     }
     objects = {
         "status": _status(),

@@ -6,11 +6,21 @@ run(ServerSettings(data_dir=Path("data")), on_ready=print)
 
 from typing import TYPE_CHECKING
 
-from subcli.server.settings import Authentication, Limits, PasswordCost, Ready, ServeError, ServerSettings
+from subcli.server.settings import (
+    Authentication,
+    Limits,
+    PasswordCost,
+    Ready,
+    ServeError,
+    ServerSettings,
+    WorkerReady,
+    WorkerSettings,
+)
 
 if TYPE_CHECKING:
     from subcli.server.app import create_app
     from subcli.server.main import run
+    from subcli.server.worker_process import run_worker
 
 __all__ = [
     "Authentication",
@@ -19,8 +29,11 @@ __all__ = [
     "Ready",
     "ServeError",
     "ServerSettings",
+    "WorkerReady",
+    "WorkerSettings",
     "create_app",
     "run",
+    "run_worker",
 ]
 
 
@@ -30,6 +43,10 @@ def __getattr__(name: str) -> object:
         from subcli.server.main import run
 
         return run
+    if name == "run_worker":
+        from subcli.server.worker_process import run_worker
+
+        return run_worker
     if name == "create_app":
         from subcli.server.app import create_app
 

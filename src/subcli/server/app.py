@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -18,22 +19,26 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from subcli.judge import Problem
+from subcli.server.access import Access
 from subcli.server.accounts import Accounts
-from subcli.server.bus import Bus, MemoryBus
-from subcli.server.feed import Journal
+from subcli.server.backbone import Backbone
 from subcli.server.gateway import Gateway
-from subcli.server.guard import SECURITY_HEADERS, Guard
+from subcli.server.guard import Guard
+from subcli.server.health import add_health, ask_redis
 from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
-from subcli.server.jobs import MemoryQueue
+from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
 from subcli.server.logins import Logins
+from subcli.server.metrics import Metrics
 from subcli.server.origins import OriginRules, OwnPages, ThisMachine
 from subcli.server.pages import add_pages
 from subcli.server.passwords import Passwords
 from subcli.server.rest import make_router
 from subcli.server.services import Authority, Services
 from subcli.server.settings import Limits, PasswordCost
+from subcli.server.shutdown import Lifecycle
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
 from subcli.server.worker import Judge, Workers
@@ -80,29 +85,30 @@ def create_app(
             ends. None: it is alone.
     """
     limits = limits or Limits()
-    bus = _bus(limits, redis)
-    store = Store(engine, time.time)
-    journal = Journal(store, bus, limits.compare)
-    queue = MemoryQueue()
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits)
-    identities, authority = _authority(engine, store, limits, secured)
-    services = Services(store, journal, queue, workers, problems, identities, authority)
+    metrics = Metrics()
+    backbone = Backbone(engine, limits, redis)
+    store, journal, queue = backbone.store, backbone.journal, backbone.queue
+    metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.queue_length)
+    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, metrics.judged)
+    limiter = _limiter(limits, redis)
+    identities, authority = _authority(engine, store, limiter, limits, secured)
+    lifecycle = Lifecycle()
+    submits = Rate("submits", limits.submits, limits.rate_window)
+    services = Services(
+        store, journal, queue, problems, identities, authority, limiter, submits, redis, metrics, lifecycle
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(each) for each in (workers.run(), journal.compare_positions(), bus.run())]
-        for task in tasks:
-            task.add_done_callback(_log_failure)
-        yield
-        # In this order: what the workers say last is still published.
-        for task in tasks:
-            task.cancel()
-            await asyncio.wait([task])
-        if authority is not None:
-            authority.logins.close()
         if redis is not None:
-            await redis.aclose()
-        store.close()
+            ask = functools.partial(ask_redis, redis, asyncio.get_running_loop())
+            metrics.ask("subcli_redis_up", "Whether Redis answers.", ask)
+        async with backbone.running(workers.run(), limiter.run()) as working:
+            # What is being judged goes back at once, to whoever is there to go on with it.
+            lifecycle.when_stopping(working.cancel)
+            yield
+            if authority is not None:
+                authority.logins.close()
 
     app = FastAPI(
         title="subcli",
@@ -112,52 +118,60 @@ def create_app(
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        max_body_size=limits.body_bytes,
     )
+    app.state.services = services
     app.include_router(make_router(services), prefix="/api")
     add_pages(app)
+    add_health(app, services)
     _add_error_handlers(app)
     origins: OriginRules = ThisMachine(allowed_origins) if secured is None else OwnPages(allowed_origins)
-    _add_middleware(app, Gateway(store, journal, identities, limits), origins, allowed_origins)
+    _add_middleware(app, services, limits, origins, allowed_origins)
     return app
 
 
-def _bus(limits: Limits, redis: Redis | None) -> Bus:
-    local = MemoryBus(limits.tail_records, limits.tail_bytes)
+def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
+    local = MemoryLimiter(time.monotonic)
     if redis is None:
         return local
-    from subcli.server.redis_bus import RedisBus
+    from subcli.server.redis_limits import RedisLimiter
 
-    return RedisBus(redis, local)
+    return RedisLimiter(redis, local, limits.slot_lease)
 
 
-def _add_middleware(app: FastAPI, gateway: Gateway, origins: OriginRules, allowed_origins: Collection[str]) -> None:
-    """The guard, and within it what tells browsers which other pages may read the answers."""
+def _add_middleware(
+    app: FastAPI, services: Services, limits: Limits, origins: OriginRules, allowed_origins: Collection[str]
+) -> None:
+    """Outermost the one that names and counts; then the guard, and within it what tells browsers which other pages
+    may read the answers, and what counts the bytes of a body. (As `FastAPI(max_body_size=…)` that would be outermost.)
+    """
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=limits.body_bytes)
     if allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(allowed_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
         )
-    app.add_middleware(Guard, gateway=gateway, origins=origins)
+    app.add_middleware(
+        Guard,
+        gateway=Gateway(services, limits),
+        origins=origins,
+        lifecycle=services.lifecycle,
+        body_bytes=limits.body_bytes,
+    )
+    app.add_middleware(Access, metrics=services.metrics)
 
 
 def _authority(
-    engine: Engine, store: Store, limits: Limits, secured: Secured | None
+    engine: Engine, store: Store, limiter: Limiter, limits: Limits, secured: Secured | None
 ) -> tuple[Identities, Authority | None]:
     if secured is None:
         return DemoIdentities(), None
     accounts = Accounts(engine, time.time, limits, secured.key)
     tokens = Tokens(secured.key, limits, time.time)
-    logins = Logins(store, accounts, tokens, Passwords(secured.cost), limits)
+    logins = Logins(store, accounts, tokens, Passwords(secured.cost), limiter, limits)
     return TokenIdentities(store, accounts, tokens), Authority(logins, tokens)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a task of the server ended: %r", error, exc_info=error)
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -173,17 +187,17 @@ def _add_error_handlers(app: FastAPI) -> None:
         detail = f"{str(error.detail).rstrip('.')}."
         return JSONResponse({"detail": detail}, error.status_code, headers=error.headers)
 
+    @app.exception_handler(LimitedError)
+    async def limited(_request: Request, error: LimitedError) -> JSONResponse:
+        standing = error.standing
+        content = {"detail": error.detail, "retry_after": standing.seconds_to_wait}
+        return JSONResponse(content, 429, headers=dict(standing.headers()))
+
     @app.exception_handler(SQLAlchemyError)
     async def database_away(_request: Request, error: SQLAlchemyError) -> JSONResponse:
         _log.error("the database did not answer: %s", getattr(error, "orig", error))
         detail = "The server's database does not answer; try again."
         return JSONResponse({"detail": detail}, 503, headers={"Retry-After": "2"})
-
-    @app.exception_handler(Exception)
-    async def failed(_request: Request, _error: Exception) -> JSONResponse:
-        # Starlette logs it. It stands outside of every middleware, the guard included.
-        detail = "The server failed; this is its fault, not yours."
-        return JSONResponse({"detail": detail}, 500, headers=SECURITY_HEADERS)
 
 
 def _sentence(errors: Any) -> str:

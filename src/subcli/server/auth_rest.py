@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from subcli.protocol import timestamp
 from subcli.server import models
 from subcli.server.identity import Identity, UnauthenticatedError
-from subcli.server.logins import GrantError, Logins, TooManyAttemptsError
+from subcli.server.logins import GrantError, Logins
 from subcli.server.services import Authority, Services
 
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -79,11 +79,6 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
             status = 401 if error.error == "invalid_grant" else 400
             answer = {"detail": error.detail, "error": error.error}
             return JSONResponse(answer, status, headers=CHALLENGE if status == 401 else None)
-        except TooManyAttemptsError as error:
-            detail = f"Too many attempts to log in; try again in {error.retry_after} s."
-            seconds = error.retry_after
-            content = {"detail": detail, "retry_after": seconds}
-            return JSONResponse(content, 429, headers={"Retry-After": str(seconds)})
         return JSONResponse(
             {
                 "access_token": granted.access_token,

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
-from subcli.server.bus import Bus
+from subcli.server.bus import Bus, Subscription
 from subcli.server.records import Record
 from subcli.server.store import Store
 from subcli.server.values import Page
@@ -52,12 +55,25 @@ class Journal:
         """Commit the verdict `cancelled` and tell the watchers. Raises what `Store.cancel` raises."""
         return await self._commit(submission_id, self._store.cancel, submission_id, owner_id)
 
+    async def move_up(self, most: int) -> None:
+        """Tell the first `most` of those who wait where they stand now. Raises SQLAlchemyError."""
+        for submission_id, records in (await self._store.run(self._store.move_up, most)).items():
+            self._publish(submission_id, records)
+
     async def _commit(
         self, submission_id: int, method: Callable[..., tuple[Record, ...]], *args: object
     ) -> tuple[Record, ...]:
-        records = await self._store.run(method, *args)
+        return self._publish(submission_id, await self._store.run(method, *args))
+
+    def _publish(self, submission_id: int, committed: Sequence[Record]) -> tuple[Record, ...]:
+        now = time.time()
+        records = tuple(replace(record, committed=now) for record in committed)
         self._bus.publish(submission_id, records)
         return records
+
+    def subscribe(self, submission_id: int) -> AbstractContextManager[Subscription]:
+        """What the bus knows of a submission's log, for one who writes it and wants to know who else does."""
+        return self._bus.subscribe(submission_id)
 
     def follow(self, submission_id: int, after: int) -> AsyncGenerator[Sequence[Record], None]:
         """The events after position `after`, in batches; ends behind `complete`.

@@ -10,17 +10,18 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.protocol import PING, PONG, CloseCode
-from subcli.server.feed import Journal
-from subcli.server.identity import Identities, Identity, UnauthenticatedError
+from subcli.server.identity import Identity, UnauthenticatedError
+from subcli.server.limits import FullError, Rate
+from subcli.server.logs import about
+from subcli.server.services import Services
 from subcli.server.settings import Limits
 from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
-from subcli.server.store import Store
 from subcli.server.values import UnknownSubmissionError
 
 _log: Final = logging.getLogger(__name__)
@@ -38,60 +39,45 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-class Slots:
-    """How many sockets each submission has."""
-
-    def __init__(self, most: int, retry_after: int) -> None:
-        self._most = most
-        self._retry_after = retry_after
-        self._taken: dict[int, int] = {}
-
-    @contextmanager
-    def slot(self, submission_id: int) -> Iterator[None]:
-        """Hold one of the submission's slots.
-
-        Raises:
-            RefusedError: all are taken.
-        """
-        taken = self._taken.get(submission_id, 0)
-        if taken >= self._most:
-            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._retry_after}")
-        self._taken[submission_id] = taken + 1
-        try:
-            yield
-        finally:
-            self._taken[submission_id] -= 1
-            if not self._taken[submission_id]:
-                del self._taken[submission_id]
-
-
 class Gateway:
     """The ASGI application behind every WebSocket path."""
 
-    def __init__(self, store: Store, journal: Journal, identities: Identities, limits: Limits) -> None:
-        self._store = store
-        self._journal = journal
-        self._identities = identities
+    def __init__(self, services: Services, limits: Limits) -> None:
+        self._store = services.store
+        self._journal = services.journal
+        self._identities = services.identities
+        self._metrics = services.metrics
+        self._lifecycle = services.lifecycle
         self._limits = limits
-        self._slots = Slots(limits.connections, limits.retry_after)
+        self._limiter = services.limiter
+        self._connects = Rate("connects", limits.connects, limits.rate_window)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = Socket(scope, receive, send)
-        try:
+        with suppress(DisconnectedError):
             await socket.accept()
+            self._metrics.opened += 1
+            self._metrics.connections += 1
             try:
-                await self._serve(socket, scope)
-            except RefusedError as refused:
-                await self._close(socket, refused.code, refused.reason)
-            except DisconnectedError:
-                raise
-            except Exception:
-                _log.exception("a socket is closed with 1011")
-                await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
-            else:
-                await self._close(socket, CloseCode.NORMAL, "")
+                await self._see_through(socket, scope)
+            finally:
+                self._metrics.connections -= 1
+
+    async def _see_through(self, socket: Socket, scope: Scope) -> None:
+        """Serve the socket and close it. Raises DisconnectedError."""
+        try:
+            await self._serve(socket, scope)
+        except RefusedError as refused:
+            self._metrics.refused(refused.code)
+            await self._close(socket, refused.code, refused.reason)
         except DisconnectedError:
-            return
+            raise
+        except Exception:
+            _log.exception("a socket is closed with 1011")
+            self._metrics.refused(CloseCode.INTERNAL_ERROR)
+            await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
+        else:
+            await self._close(socket, CloseCode.NORMAL, "")
 
     async def _close(self, socket: Socket, code: int, reason: str) -> None:
         if code == CloseCode.TRY_AGAIN_LATER:
@@ -104,7 +90,9 @@ class Gateway:
             socket.close_now(code, reason)
 
     async def _serve(self, socket: Socket, scope: Scope) -> None:
-        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        """Find out who wants what, and whether that may be; then let it have it. Raises RefusedError."""
+        if self._lifecycle.is_stopping:
+            raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         submission_id = _submission_id(scope)
         try:
@@ -113,21 +101,37 @@ class Gateway:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
         after = _after_seq(query)
         await self._check_owner(submission_id, identity)
-        with self._slots.slot(submission_id):
-            sending = asyncio.create_task(self._send_events(socket, submission_id, after))
-            listening = asyncio.create_task(self._listen(socket))
-            try:
-                done, _ = await asyncio.wait(
-                    {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
-                )
-            finally:
-                for task in (sending, listening):
-                    task.cancel()
-                await asyncio.wait({sending, listening})
-            if not done:
-                raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
-            # Raises why it ended. Where both have, the verdict has been sent.
-            (sending if sending in done else listening).result()
+        await self._count(identity)
+        try:
+            with about(submission=submission_id):
+                async with self._limiter.slot(str(submission_id), self._limits.connections):
+                    await self._talk(socket, identity, submission_id, after)
+        except FullError:
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
+
+    async def _count(self, identity: Identity) -> None:
+        """Raises RefusedError if that is one connect too many."""
+        if identity.is_limited:
+            standing = await self._limiter.take(self._connects, str(identity.user_id))
+            if standing.retry_after:
+                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={standing.seconds_to_wait}")
+
+    async def _talk(self, socket: Socket, identity: Identity, submission_id: int, after: int) -> None:
+        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        sending = asyncio.create_task(self._send_events(socket, submission_id, after))
+        listening = asyncio.create_task(self._listen(socket))
+        try:
+            done, _ = await asyncio.wait(
+                {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.wait({sending, listening})
+        if not done:
+            raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
+        # Raises why it ended. Where both have, the verdict has been sent.
+        (sending if sending in done else listening).result()
 
     async def _check_owner(self, submission_id: int, identity: Identity) -> None:
         try:
@@ -139,6 +143,7 @@ class Gateway:
         async with aclosing(self._journal.follow(submission_id, after)) as batches:
             async for batch in batches:
                 await self._in_time(socket.send_records(batch))
+                self._metrics.sent(batch)
 
     async def _listen(self, socket: Socket) -> None:
         """Answer pings. Ends with the peer, or when it has been silent for too long."""

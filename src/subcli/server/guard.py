@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from subcli.protocol import CloseCode
 from subcli.server.origins import OriginRules, RefusedOriginError
+from subcli.server.shutdown import Lifecycle
 from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
 
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -27,12 +28,14 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 
 class Guard:
-    """ASGI middleware: refuses foreign pages, hands sockets straight to the gateway, adds headers."""
+    """ASGI middleware: refuses foreign pages and long bodies, hands sockets straight to the gateway, adds headers."""
 
-    def __init__(self, app: App, gateway: App, origins: OriginRules) -> None:
+    def __init__(self, app: App, gateway: App, origins: OriginRules, lifecycle: Lifecycle, body_bytes: int) -> None:
         self._app = app
         self._gateway = gateway
         self._origins = origins
+        self._lifecycle = lifecycle
+        self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -43,23 +46,31 @@ class Guard:
             self._origins.check(header(scope, b"host"), header(scope, b"origin"))
         except RefusedOriginError as error:
             refuse = _refuse_socket if is_socket else JSONResponse({"detail": error.detail}, error.status)
-            await refuse(scope, receive, send if is_socket else _with_headers(send))
+            await refuse(scope, receive, send if is_socket else self._with_headers(send))
             return
         if is_socket:
             await self._gateway(scope, receive, send)
+        elif self._is_too_long(header(scope, b"content-length")):
+            # Starlette would say so in plain text. What does not say its length, it counts.
+            detail = f"A request body has at most {self._body_bytes} bytes."
+            await JSONResponse({"detail": detail}, 413)(scope, receive, self._with_headers(send))
         else:
-            await self._app(scope, receive, _with_headers(send))
+            await self._app(scope, receive, self._with_headers(send))
 
+    def _is_too_long(self, length: str) -> bool:
+        return length.isascii() and length.isdecimal() and int(length) > self._body_bytes
 
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-        await send(message)
+    def _with_headers(self, send: Send) -> Send:
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                if self._lifecycle.is_stopping:
+                    headers["Connection"] = "close"
+            await send(message)
 
-    return send_with_headers
+        return send_with_headers
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,6 +29,11 @@ class Identity:
     access: Access | None
 
     @property
+    def is_limited(self) -> bool:
+        """Whether it is counted how often this user does something: there are others to be protected."""
+        return self.access is not None
+
+    @property
     def seconds_left(self) -> float | None:
         """How long the identity is good for; None for without end."""
         return None if self.access is None else max(0.0, self.access.expires - time.time())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import math
-import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from subcli.server.accounts import Accounts, DeadTokenError, Session, UnknownUserError
-from subcli.server.attempts import Attempts
+from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.passwords import Passwords
 from subcli.server.settings import Limits
 from subcli.server.store import Store
@@ -30,14 +29,6 @@ class GrantError(Exception):
         self.detail = detail
 
 
-class TooManyAttemptsError(Exception):
-    """`retry_after` is in seconds."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(retry_after)
-        self.retry_after = retry_after
-
-
 @dataclass(frozen=True, slots=True)
 class Granted:
     """What a client gets. `expires_in` in seconds."""
@@ -50,14 +41,23 @@ class Granted:
 class Logins:
     """Opens, continues and ends sessions."""
 
-    def __init__(self, store: Store, accounts: Accounts, tokens: Tokens, passwords: Passwords, limits: Limits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        tokens: Tokens,
+        passwords: Passwords,
+        limiter: Limiter,
+        limits: Limits,
+    ) -> None:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
         self._passwords = passwords
         self._lifetime = limits.access_token
-        self._by_account = Attempts(limits.logins, limits.login_window, time.monotonic)
-        self._by_address = Attempts(limits.logins_address, limits.login_window, time.monotonic)
+        self._limiter = limiter
+        self._by_account = Rate("logins", limits.logins, limits.login_window)
+        self._by_address = Rate("logins-address", limits.logins_address, limits.login_window)
         self._threads = ThreadPoolExecutor(_HASHES_AT_ONCE, thread_name_prefix="argon2")
 
     def close(self) -> None:
@@ -69,18 +69,23 @@ class Logins:
 
         Raises:
             GrantError: one of the two is wrong.
-            TooManyAttemptsError: too many were, for this account or from this address.
+            LimitedError: too many were, for this account or from this address.
         """
-        limited = ((self._by_account, name.casefold()[:256]), (self._by_address, _network(address)))
-        seconds = max(attempts.wait(key) for attempts, key in limited)
-        if seconds > 0:
-            raise TooManyAttemptsError(math.ceil(seconds))
-        for attempts, key in limited:
-            attempts.begin(key)
+        # Counted when it begins, so that many at once are not more than many in a row.
+        counted = ((self._by_account, name.casefold()[:256]), (self._by_address, _network(address)))
+        for number, (rate, key) in enumerate(counted):
+            standing = await self._limiter.take(rate, key)
+            if standing.retry_after:
+                await self._give_back(counted[:number])
+                seconds = standing.seconds_to_wait
+                raise LimitedError(standing, f"Too many attempts to log in; try again in {seconds} s.")
         session = await self._check(name, password)
-        for attempts, key in limited:
-            attempts.succeeded(key)
+        await self._give_back(counted)
         return self._granted(session)
+
+    async def _give_back(self, counted: Sequence[tuple[Rate, str]]) -> None:
+        for rate, key in counted:
+            await self._limiter.give_back(rate, key)
 
     async def _check(self, name: str, password: str) -> Session:
         loop = asyncio.get_running_loop()

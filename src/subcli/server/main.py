@@ -11,16 +11,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from subcli.judge import ProblemError, load_problems
 from subcli.protocol import MAX_MESSAGE_BYTES
 from subcli.secret import RedactingFilter
 from subcli.server.app import Secured, create_app
@@ -30,12 +29,11 @@ from subcli.server.keys import signing_key
 from subcli.server.origins import is_loopback
 from subcli.server.sandboxing import sandboxed_judge
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+from subcli.server.shutdown import Lifecycle, Signals, close_spread
 from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
+from subcli.server.startup import find_problems, find_redis, show_metrics
 from subcli.server.store import Store
 from subcli.server.worker import Judge
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 _BACKLOG: Final = 2048
 _REDACTING: Final = RedactingFilter()
@@ -59,13 +57,10 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=secured is not None))
         # A database of one's own choice may be shared; then a dead process's leases have to run out.
         is_alone = settings.database is None and settings.redis is None
-        redis = _redis(settings)
+        redis = find_redis(settings.redis)
         if is_alone:
             stack.enter_context(_only_server(settings.data_dir))
-        try:
-            problems = load_problems(settings.problems_dir)
-        except ProblemError as error:
-            raise ServeError(f"A problem cannot be used: {error}.", "Correct it, then start again.") from error
+        problems = find_problems(settings.problems_dir)
         sandbox: tuple[str, ...] = ()
         if judge is None:
             judge, choice = sandboxed_judge(
@@ -96,17 +91,12 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             database=engine.url.render_as_string(hide_password=True),
             sandbox=sandbox,
         )
-        config = uvicorn_config(app, settings.limits)
-        server = Server(config, lambda: on_ready(ready), settings.stop_with_stdin)
+        if settings.metrics_address is not None:
+            stack.callback(show_metrics(app.state.services.metrics, *settings.metrics_address))
+        server = Server(
+            app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin, settings.trusted_proxies
+        )
         server.run(sockets=[listener])
-
-
-def _redis(settings: ServerSettings) -> Redis | None:
-    if settings.redis is None:
-        return None
-    from subcli.server.redis_connection import connect
-
-    return connect(settings.redis)
 
 
 def _secured(settings: ServerSettings) -> Secured | None:
@@ -114,8 +104,7 @@ def _secured(settings: ServerSettings) -> Secured | None:
     return None if wanted is None else Secured(signing_key(settings.data_dir, wanted.key), wanted.cost)
 
 
-def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
-    """How uvicorn is to serve the application of `create_app`."""
+def _uvicorn_config(app: FastAPI, limits: Limits, trusted_proxies: Sequence[str]) -> uvicorn.Config:
     # A fault of a library's is logged with what it worked on.
     logging.getLogger("uvicorn.error").addFilter(_REDACTING)
     return uvicorn.Config(
@@ -136,16 +125,37 @@ def uvicorn_config(app: FastAPI, limits: Limits) -> uvicorn.Config:
         backlog=_BACKLOG,
         timeout_graceful_shutdown=max(1, round(limits.shutdown)),
         server_header=False,
+        forwarded_allow_ips=["127.0.0.0/8", "::1", *trusted_proxies],
     )
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server that says when it is ready and returns after a signal instead of dying of it."""
+    """uvicorn's server that says when it is ready, goes down well, and returns after a signal instead of dying.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], with_stdin: bool) -> None:
-        super().__init__(config)
+    Args:
+        app: of `create_app`.
+        on_started: called once, when requests are answered.
+        with_stdin: stop when standard input ends.
+        trusted_proxies: networks, as `ServerSettings.trusted_proxies`.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        limits: Limits,
+        on_started: Callable[[], None],
+        with_stdin: bool,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        super().__init__(_uvicorn_config(app, limits, trusted_proxies))
+        self._lifecycle: Lifecycle = app.state.services.lifecycle
+        self._limits = limits
         self._on_started = on_started
         self._with_stdin = with_stdin
+        self._signals = Signals(self._stop, limits.deadline)
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -153,6 +163,18 @@ class Server(uvicorn.Server):
             loop = asyncio.get_running_loop()
             threading.Thread(target=self._wait_for_stdin, args=(loop,), daemon=True).start()
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, close the sockets one after the other, then what uvicorn does."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self._lifecycle.stop()
+        # Kept-alive HTTP connections stay until the end: who is about to ask is answered, and told to go.
+        watching = [peer for peer in self.server_state.connections if isinstance(peer, GatewayProtocol)]
+        await close_spread(watching, self._limits)
+        await super().shutdown(sockets)
 
     def _wait_for_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
         # os.read, not sys.stdin: at the interpreter's end a thread that holds a file's lock is fatal.
@@ -162,17 +184,18 @@ class Server(uvicorn.Server):
         except OSError:
             pass
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self.handle_exit, signal.SIGTERM, None)
+            loop.call_soon_threadsafe(self._signals.handle, signal.SIGTERM)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        before = {sig: signal.signal(sig, self._signals.handle) for sig in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
+            self._signals.cancel()
             for sig, handler in before.items():
                 signal.signal(sig, handler)
 

@@ -28,18 +28,20 @@ class Record:
         frame: the message as a WebSocket frame (RFC 6455 section 5.2; a server does not mask, so it is the
             same for every watcher).
         last: whether nothing follows, that is, whether it is `complete`.
+        committed: when it was, in Unix seconds; None for one that was read from the log later.
     """
 
     seq: int
     text: str
     frame: bytes
     last: bool
+    committed: float | None = None
 
 
-def record(seq: int, text: str, *, last: bool) -> Record:
+def record(seq: int, text: str, *, last: bool, committed: float | None = None) -> Record:
     """The record of a message that is already encoded."""
     frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-    return Record(seq, text, frame, last)
+    return Record(seq, text, frame, last, committed)
 
 
 def encode_within(event: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> str:

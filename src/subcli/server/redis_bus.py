@@ -51,7 +51,7 @@ class RedisBus:
         self._local = local
         self._outbox = Outbox(redis)
         self._channels = f"{namespace(redis)}events:"
-        self._is_live = False
+        self._is_live: bool | None = None
         self._compared = 0.0
         self._suspects: set[int] = set()
         # Something about suspects or liveness has changed.
@@ -196,11 +196,11 @@ class RedisBus:
         self._stirred.set()
 
     def _set_live(self, is_live: bool, why: object = None) -> None:
-        if is_live == self._is_live:
+        before, self._is_live = self._is_live, is_live
+        if is_live == before:
             return
-        self._is_live = is_live
         self._stirred.set()
-        if is_live:
-            _log.warning("events come over Redis")
-        else:
+        if not is_live:
             _log.warning("Redis does not answer, events are read from the log: %r", why)
+        elif before is False:
+            _log.warning("events come over Redis again")

@@ -1,8 +1,8 @@
 """Publishing over Redis without ever waiting for it.
 
-One message a batch, on one channel a submission: a line with the first position, then the events of the batch, one
-a line, as they lie in the log. While Redis is away nothing is kept but each submission's *head*, the position of its
-latest event; it is sent when Redis is back, and whoever is behind it reads the log.
+One message a batch, on one channel a submission: a line with the first position and the moment of its commit, then
+the events of the batch, one a line, as they lie in the log. While Redis is away nothing is kept but each submission's
+*head*, the position of its latest event; it is sent when Redis is back, and whoever is behind it reads the log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def encode(records: Sequence[Record]) -> Iterator[bytes]:
 
 
 def _message(records: Sequence[Record]) -> bytes:
-    head = f"{records[0].seq} {_COMPLETE if records[-1].last else _LIVE}"
+    head = f"{records[0].seq} {_COMPLETE if records[-1].last else _LIVE} {records[0].committed or 0.0:.6f}"
     return "\n".join([head, *(each.text for each in records)]).encode()
 
 
@@ -60,10 +60,12 @@ def decode(message: bytes) -> int | tuple[Record, ...]:
     first_line, *texts = message.decode().split("\n")
     if not texts:
         return int(first_line)
-    number, state = first_line.split(" ")
+    number, state, moment = first_line.split(" ")
+    committed = float(moment) or None
     last = len(texts) - 1 if state == _COMPLETE else len(texts)
     return tuple(
-        record(seq, text, last=place == last) for place, (seq, text) in enumerate(enumerate(texts, int(number)))
+        record(seq, text, last=place == last, committed=committed)
+        for place, (seq, text) in enumerate(enumerate(texts, int(number)))
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 
 from subcli.judge import Problem
 from subcli.judge.scaffold import scaffold
@@ -16,6 +16,7 @@ from subcli.protocol import timestamp
 from subcli.server import models
 from subcli.server.auth_rest import current_identity, make_auth_router, says, watch_token
 from subcli.server.identity import Identity
+from subcli.server.limits import LimitedError
 from subcli.server.services import Services
 from subcli.server.sources import SourceError, check_files
 from subcli.server.summary import last_results
@@ -85,11 +86,21 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
 
-    @router.post("/submissions", status_code=201, responses=says(400, 401, 404, 413, 422))
+    async def counted(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
+        """Who hands in, unless that is too often; the answer says how often it still may be."""
+        if identity.is_limited:
+            standing = await services.limiter.take(services.submits, str(identity.user_id))
+            if standing.retry_after:
+                seconds = standing.seconds_to_wait
+                raise LimitedError(standing, f"Too many submissions; the next one can be handed in in {seconds} s.")
+            response.headers.update(standing.headers())
+        return identity
+
+    @router.post("/submissions", status_code=201, responses=says(400, 401, 404, 413, 422, 429))
     async def submit(
         new: models.NewSubmission,
         request: Request,
-        identity: Annotated[Identity, Depends(current)],
+        identity: Annotated[Identity, Depends(counted)],
         idempotency_key: IdempotencyKey = None,
     ) -> models.Submission:
         """Hand in code to be judged."""
@@ -167,7 +178,6 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             await services.journal.cancel(found.id, found.owner_id)
         except EndedError:
             raise HTTPException(409, f"Submission {found.id} has its verdict already.") from None
-        services.workers.stop(found.id)
         return _submission(await store.run(store.snapshot, found.id, found.owner_id), request)
 
     if (authority := services.authority) is None:

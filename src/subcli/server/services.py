@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from subcli.judge import Problem
 from subcli.server.feed import Journal
 from subcli.server.identity import Identities
 from subcli.server.jobs import JobQueue
+from subcli.server.limits import Limiter, Rate
 from subcli.server.logins import Logins
+from subcli.server.metrics import Metrics
+from subcli.server.shutdown import Lifecycle
 from subcli.server.store import Store
 from subcli.server.tokens import Tokens
-from subcli.server.worker import Workers
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,16 @@ class Authority:
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `authority` is None in demo mode."""
+    """The parts of one server. `authority` is None in demo mode; `submits` is how often one user may hand in."""
 
     store: Store
     journal: Journal
     queue: JobQueue
-    workers: Workers
     problems: Mapping[str, Problem]
     identities: Identities
     authority: Authority | None
+    limiter: Limiter
+    submits: Rate
+    redis: Redis | None
+    metrics: Metrics
+    lifecycle: Lifecycle

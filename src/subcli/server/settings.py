@@ -19,7 +19,14 @@ class Limits:
     connections: int = 10
     """Sockets on one submission; the next is closed with 4029."""
     retry_after: int = 5
-    """What a client that was refused with 4029 is told to wait."""
+    """What a client that found them all taken is told to wait."""
+    slot_lease: float = 60.0
+    """How long the sockets of a gateway that died are still counted by the others."""
+    connects: int = 600
+    """Sockets that one user may open within `rate_window`; then 4029. In demo mode there are no users to tell apart."""
+    submits: int = 120
+    """Submissions that one user may hand in within `rate_window`; then 429. Again not in demo mode."""
+    rate_window: float = 60.0
     send: float = 10.0
     """How long a send may be blocked by a reader that does not read; then 1013."""
     tail_records: int = 1024
@@ -31,8 +38,14 @@ class Limits:
     """How long a worker owns a submission without renewing."""
     attempts: int = 10
     """How often a submission is judged before its verdict is `error`."""
-    shutdown: float = 3.0
-    """How long open connections may take to end after SIGTERM."""
+    closing: float = 6.0
+    """Over how long the sockets are closed at most after SIGTERM,"""
+    closing_rate: float = 500.0
+    """and how many a second as long as that is enough."""
+    shutdown: float = 2.0
+    """How long connections may take to end after that."""
+    deadline: float = 9.5
+    """A process that has not ended so long after SIGTERM ends at once, whatever holds it up."""
     body_bytes: int = 2 * 1024 * 1024
     """The largest request body; 256 KiB of source may be six times as long in JSON."""
     access_token: int = 900
@@ -87,6 +100,8 @@ class ServerSettings:
         concurrency: how many submissions are judged at the same time; 0 for none here.
         authentication: None for demo mode: no logins, and this machine only.
         allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
+        trusted_proxies: networks whose `X-Forwarded-For` and `-Proto` are believed, beside this machine's.
+        metrics_address: host and port that show `/metrics` to whoever asks; None for none but this machine, at `port`.
         sandbox: under what solutions run; where people log in, `AUTO` starts only with a working one.
         stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
             started it.
@@ -102,6 +117,8 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     authentication: Authentication | None = None
     allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
     stop_with_stdin: bool = False
 
@@ -109,6 +126,38 @@ class ServerSettings:
     def database_url(self) -> str:
         """The URL of the database, `database` or the file in the data directory."""
         return self.database or f"sqlite:///{self.data_dir.absolute() / 'subcli.db'}"
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a process that only judges runs.
+
+    Attributes:
+        database: SQLAlchemy URL, the servers' own.
+        redis: URL, the servers' own.
+        problems_dir: as the servers have them.
+        concurrency: how many submissions are judged at the same time.
+        metrics_address: where its metrics are shown, if anywhere.
+        sandbox: under what solutions run. They are other people's: `AUTO` starts only with a working one.
+    """
+
+    database: str
+    redis: str
+    problems_dir: Path | None = None
+    concurrency: int = 1
+    limits: Limits = field(default_factory=Limits)
+    metrics_address: tuple[str, int] | None = None
+    sandbox: Sandbox = Sandbox.AUTO
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """What a worker that has started works on. The URLs show no password."""
+
+    database: str
+    redis: str
+    concurrency: int
+    sandbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from websockets import http11
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from subcli.protocol import CloseCode
 from subcli.server.records import Record
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -24,8 +25,11 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _EXTENSION: Final = "subcli.gateway"
+_CLOSED_WITH: Final = "subcli.close_code"
 _LINGER: Final = 5.0
 """Seconds that a peer who does not read has to see why it is closed."""
+_FAREWELL: Final = 0.75
+"""The same when the server goes down, as a part of `Limits.shutdown`."""
 _WRITE_CHUNK: Final = 64 * 1024
 HEAD_BYTES: Final = 1280 * 1024
 """How long a request's head may be. Wide, so that an absurd token is refused as a token: with 401 or 4003."""
@@ -48,6 +52,26 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[_EXTENSION] = self
 
+    def shutdown(self) -> None:
+        """Close with 1012 and wait a little for the answer. (uvicorn hangs up at once: what the peer has just sent
+        then makes the kernel reset the connection, and the close code is lost.)"""
+        self.stop_keepalive()
+        if self.close_sent:
+            return
+        if not self.handshake_complete:
+            super().shutdown()
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.SERVICE_RESTART})
+        linger = _FAREWELL * (self.config.timeout_graceful_shutdown or 0)
+        self._hang_up(CloseCode.SERVICE_RESTART, "restarting", linger)
+
+    async def send(self, message: Any) -> None:
+        """As ASGI has it. Raises ClientDisconnected, behind a close as well."""
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -69,18 +93,26 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
 
     def close_now(self, code: int, reason: str) -> None:
         """Say goodbye behind what is buffered, without waiting for room, and hang up a little later."""
+        self._hang_up(code, reason, _LINGER)
+
+    def _hang_up(self, code: int, reason: str, linger: float) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             return
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
+        if self.read_paused:
+            # Or the peer's answer would never be read.
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(linger, self.transport.abort)
 
 
 class Socket:
     """One accepted or not yet accepted WebSocket."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         extension = (scope.get("extensions") or {}).get(_EXTENSION)
@@ -95,6 +127,7 @@ class Socket:
         """The next message. Raises DisconnectedError."""
         message = await self._receive()
         if message["type"] != "websocket.receive":
+            self._scope.setdefault(_CLOSED_WITH, message.get("code"))
             raise DisconnectedError
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text
@@ -122,10 +155,12 @@ class Socket:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close, when there is room. Raises DisconnectedError."""
+        self._scope.setdefault(_CLOSED_WITH, code)
         await self._asgi({"type": "websocket.close", "code": code, "reason": reason})
 
     def close_now(self, code: int, reason: str) -> None:
         """Close on a peer that does not read."""
+        self._scope.setdefault(_CLOSED_WITH, code)
         if self._protocol is not None:
             self._protocol.close_now(code, reason)
 
@@ -134,6 +169,12 @@ class Socket:
             await self._send(message)
         except ClientDisconnected:
             raise DisconnectedError from None
+
+
+def close_code(scope: Scope) -> int | None:
+    """The code that the socket was closed with, by whichever side was first; None as long as it is open."""
+    code: int | None = scope.get(_CLOSED_WITH)
+    return None if code is None else int(code)
 
 
 def header(scope: Scope, name: bytes) -> str:

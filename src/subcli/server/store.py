@@ -2,9 +2,8 @@
 
 Events are numbered when they are appended, 1, 2, 3 … without holes, in the transaction that also brings the
 submission's row up to date. So a snapshot never contradicts the events, and an event that was ever seen by
-anybody is committed. Whoever judges holds a *lease* with a *fence*: a number that each claim raises. What
-comes with an older fence is refused, however late it arrives (M. Kleppmann, "How to do distributed
-locking", 2016).
+anybody is committed. What a worker appends comes with the fence of its claim (`subcli.server.leases`); an older one
+is refused, however late it arrives.
 
 The methods block; `Store.run` calls them in a thread.
 """
@@ -13,20 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Result, Row, Select, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
-from subcli.server.database import reading
+from subcli.server.database import lock_queue
+from subcli.server.leases import Leases
 from subcli.server.records import Record, encode_within, record, storable
 from subcli.server.schema import events, submissions
 from subcli.server.summary import summary_of
 from subcli.server.values import (
-    Claim,
     EndedError,
     KeyReusedError,
     NewSubmission,
@@ -44,10 +44,12 @@ _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_faile
 _ENDED: Final = "complete"
 _PAGE_BYTES: Final = 512 * 1024
 """A page ends here, so that what a slow watcher holds in memory is bounded."""
+_IN_LIST: Final = 1000
+"""Ids in one query."""
 _SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
-class Store:
+class Store(Leases):
     """Submissions and events in a database.
 
     Args:
@@ -56,9 +58,7 @@ class Store:
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
-        self._write = engine
-        self._read = reading(engine)
-        self._clock = clock
+        super().__init__(engine, clock)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
     async def run(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -70,6 +70,11 @@ class Store:
         """Finish what was begun and give up the connections."""
         self._threads.shutdown()
         self._write.dispose()
+
+    def ping(self) -> None:
+        """Ask the database for anything. Raises SQLAlchemyError."""
+        with self._read.begin() as connection:
+            connection.execute(select(1)).one()
 
     # -- handing in ----------------------------------------------------------------------------------
 
@@ -107,6 +112,8 @@ class Store:
         return Snapshot(*row[:-1])
 
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
+        # With it nobody is told a place that is not true any more: who claims one tells the rest afterwards.
+        lock_queue(connection)
         ahead = connection.execute(
             select(func.count()).where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
         ).scalar_one()
@@ -126,87 +133,24 @@ class Store:
             )
             .returning(submissions)
         ).one()
-        pending = {"type": "status_update", "status": "pending", "queue_position": ahead + 1, "attempt": 1}
-        self._append(connection, created, [pending])
+        self._append(connection, created, [_pending(ahead + 1)])
         return self._snapshot(connection, created.id)
 
-    # -- judging -------------------------------------------------------------------------------------
+    # -- appending -----------------------------------------------------------------------------------
 
-    def claim(self, submission_id: int, owner: str, lease: float) -> Claim | None:
-        """The right to judge it for `lease` seconds, unless it has ended or another holds it."""
-        now = self._clock()
+    def move_up(self, most: int) -> dict[int, tuple[Record, ...]]:
+        """Tell the first `most` submissions that no worker has taken yet their place, where it has changed.
+
+        Returns:
+            what was appended, by submission.
+        """
+        told: dict[int, tuple[Record, ...]] = {}
         with self._write.begin() as connection:
-            row = connection.execute(
-                update(submissions)
-                .where(
-                    submissions.c.id == submission_id,
-                    submissions.c.final_status.is_(None),
-                    or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < now),
-                )
-                .values(
-                    fence=submissions.c.fence + 1,
-                    attempt=submissions.c.attempt + 1,
-                    lease_owner=owner,
-                    lease_until=now + lease,
-                    started_at=func.coalesce(submissions.c.started_at, now),
-                )
-                .returning(submissions)
-            ).one_or_none()
-        if row is None:
-            return None
-        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
-
-    def renew(self, claim: Claim, lease: float) -> bool:
-        """Hold it for another `lease` seconds. False: it has ended, or another holds it now."""
-        return self._set_lease(claim, self._clock() + lease)
-
-    def release(self, claim: Claim) -> bool:
-        """Give it up unfinished, to be judged again."""
-        return self._set_lease(claim, None)
-
-    def _set_lease(self, claim: Claim, until: float | None) -> bool:
-        with self._write.begin() as connection:
-            result = connection.execute(
-                update(submissions)
-                .where(
-                    submissions.c.id == claim.submission_id,
-                    submissions.c.fence == claim.fence,
-                    submissions.c.final_status.is_(None),
-                )
-                .values(lease_until=until)
-            )
-            return result.rowcount == 1
-
-    def release_all(self) -> None:
-        """End every lease. Only for a process that knows to be the only one on this database."""
-        with self._write.begin() as connection:
-            connection.execute(update(submissions).where(submissions.c.final_status.is_(None)).values(lease_until=None))
-
-    def claimable(self) -> list[int]:
-        """The submissions that have neither a verdict nor a worker, oldest first."""
-        with self._read.begin() as connection:
-            return list(
-                connection.execute(
-                    select(submissions.c.id)
-                    .where(
-                        submissions.c.final_status.is_(None),
-                        or_(submissions.c.lease_until.is_(None), submissions.c.lease_until < self._clock()),
-                    )
-                    .order_by(submissions.c.id)
-                ).scalars()
-            )
-
-    def waiting(self, limit: int) -> list[int]:
-        """The submissions that no worker has taken yet, oldest first."""
-        with self._read.begin() as connection:
-            return list(
-                connection.execute(
-                    select(submissions.c.id)
-                    .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
-                    .order_by(submissions.c.id)
-                    .limit(limit)
-                ).scalars()
-            )
+            lock_queue(connection)
+            for place, row in enumerate(_waiting(connection, most), 1):
+                if row.payload is None or json.loads(row.payload).get("queue_position") != place:
+                    told[row.id] = self._append(connection, row, [_pending(place)])
+        return told
 
     def append(
         self,
@@ -369,9 +313,14 @@ class Store:
 
     def positions(self, ids: Collection[int]) -> dict[int, int]:
         """The last seq of each of these submissions."""
+        wanted = sorted(ids)
+        found: dict[int, int] = {}
         with self._read.begin() as connection:
-            rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(submissions.c.id.in_(ids)))
-            return {row.id: row.last_seq for row in rows}
+            for start in range(0, len(wanted), _IN_LIST):
+                which = submissions.c.id.in_(wanted[start : start + _IN_LIST])
+                rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
+                found.update((row.id, row.last_seq) for row in rows)
+        return found
 
     def results(self, submission_id: int) -> list[str]:
         """The encoded `test_result` and `error_analysis` events of a submission, in order."""
@@ -389,6 +338,24 @@ class Store:
                 .order_by(events.c.seq)
             ).scalars()
         )
+
+
+def _waiting(connection: Connection, most: int) -> Result[Any]:
+    """The submissions that no worker has taken yet, oldest first, each with its latest event, and locked."""
+    latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
+    return connection.execute(
+        select(submissions, events.c.payload)
+        .outerjoin(events, latest)
+        .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
+        .order_by(submissions.c.id)
+        .limit(most)
+        # One that is being claimed at this moment waits no longer; whoever claims it tells the rest.
+        .with_for_update(of=submissions, skip_locked=True)
+    )
+
+
+def _pending(place: int) -> dict[str, Any]:
+    return {"type": "status_update", "status": "pending", "queue_position": place, "attempt": 1}
 
 
 def _events_after(submission_id: int, after: int) -> Select[int, str, str]:

@@ -16,12 +16,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from subcli.judge import Job, Problem
 from subcli.protocol import TERMINAL_STATUSES, timestamp
+from subcli.server.bus import Subscription
 from subcli.server.feed import Journal
 from subcli.server.jobs import JobQueue
+from subcli.server.logs import about
 from subcli.server.settings import Limits
 from subcli.server.store import Store
 from subcli.server.values import Claim, EndedError, StaleFenceError
@@ -32,6 +34,8 @@ Judge: TypeAlias = Callable[[Job], AsyncIterator[Events]]
 _log: Final = logging.getLogger(__name__)
 _BUFFER: Final = 256
 """Events that a judge may be ahead of the database."""
+_SWEPT: Final = 1000
+"""How many of those that wait a sweep looks at."""
 _TOLD: Final = 10
 """How many of those who wait are told when their position changes."""
 _CLEARING_UP: Final = 10.0
@@ -51,6 +55,7 @@ class Workers:
         problems: by slug.
         judge: yields the events of one judging, the last one `complete`; closing it ends its processes.
         concurrency: how many submissions are judged at the same time.
+        judged: told the seconds that each judging took.
     """
 
     def __init__(
@@ -62,7 +67,9 @@ class Workers:
         judge: Judge,
         concurrency: int,
         limits: Limits,
+        judged: Callable[[float], object],
     ) -> None:
+        self._judged = judged
         self._store = store
         self._journal = journal
         self._queue = queue
@@ -71,66 +78,71 @@ class Workers:
         self._concurrency = concurrency
         self._limits = limits
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._running: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Judge until cancelled; then end what runs and give it back, to be judged again."""
+        if not self._concurrency:
+            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
             for _ in range(self._concurrency):
                 group.create_task(self._take_and_judge())
 
-    def stop(self, submission_id: int) -> None:
-        """End the judging of a submission that has got its verdict otherwise, if it runs here."""
-        task = self._running.get(submission_id)
-        if task is not None:
-            task.cancel()
-
     async def _sweep(self) -> None:
         """Queue what the store has and the queue does not: after a restart, or a worker's death."""
         while True:
             with _surviving("looking for what waits"):
-                for submission_id in await self._store.run(self._store.claimable):
+                for submission_id in await self._store.run(self._store.claimable, _SWEPT):
                     self._queue.put(submission_id)
-            await asyncio.sleep(self._limits.lease / 3)
+            await self._queue.pause(self._limits.lease / 3)
 
     async def _take_and_judge(self) -> None:
         while True:
-            submission_id = await self._queue.get()
-            # What is not claimed now is found by the next sweep.
-            with _surviving(f"submission {submission_id}"):
-                lease = self._limits.lease
-                claim = await self._store.run(self._store.claim, submission_id, self._name, lease)
+            with _surviving("taking what waits"):
+                ticket = await self._queue.get()
+                claim = await self._claim(ticket.submission_id)
+                await self._queue.settle(ticket)
                 if claim is not None:
                     await self._see_through(claim)
+                continue
+            # What was not claimed is given out again, or found by a sweep.
+            await asyncio.sleep(_RETRY_DELAY)
+
+    async def _claim(self, submission_id: int) -> Claim | None:
+        """The right to judge it, patiently while the database is away: taking the next one would not help."""
+        deadline = time.monotonic() + self._limits.lease
+        while True:
+            try:
+                return await self._store.run(self._store.claim, submission_id, self._name, self._limits.lease)
+            except DBAPIError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_RETRY_DELAY)
 
     async def _see_through(self, claim: Claim) -> None:
         """Judge in a task of its own, so that it can be stopped alone."""
-        task = asyncio.create_task(_Judging(self, claim).run())
-        self._running[claim.submission_id] = task
+        with about(submission=claim.submission_id):
+            task = asyncio.create_task(_Judging(self, claim).run())
+        started = time.monotonic()
         try:
             await self._tell_positions()
             await asyncio.wait([task])
+            self._judged(time.monotonic() - started)
         finally:
-            del self._running[claim.submission_id]
             # We ourselves are cancelled: the server stops, and the submission goes back.
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
                 with suppress(SQLAlchemyError):
                     await self._store.run(self._store.release, claim)
+                self._queue.put(claim.submission_id)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("submission %s: %r; to be judged again", claim.submission_id, error, exc_info=error)
 
     async def _tell_positions(self) -> None:
         """Tell those who wait next that they have moved up."""
         with suppress(SQLAlchemyError):
-            waiting = await self._store.run(self._store.waiting, _TOLD)
-            for position, submission_id in enumerate(waiting, 1):
-                moved = {"type": "status_update", "status": "pending", "queue_position": position}
-                # An unclaimed submission's fence is 0: who was claimed meanwhile is not told.
-                with suppress(EndedError, StaleFenceError):
-                    await self._journal.append(submission_id, [moved], fence=0)
+            await self._journal.move_up(_TOLD)
 
 
 @contextmanager
@@ -259,14 +271,28 @@ class _Judging:
                 return
 
     async def _keep_lease(self, judging: asyncio.Task[Any] | None) -> None:
-        while True:
-            await asyncio.sleep(self._limits.lease / 3)
-            try:
-                held = await self._store.run(self._store.renew, self._claim, self._limits.lease)
-            except SQLAlchemyError:
-                continue
-            if not held and judging is not None:
-                judging.cancel()
+        """Renew the lease; stop judging when it is lost, at once where others have written in the log."""
+        with self._journal.subscribe(self._claim.submission_id) as log:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._limits.lease / 3):
+                        await self._written_by_others(log)
+                try:
+                    held = await self._store.run(self._store.renew, self._claim, self._limits.lease)
+                except SQLAlchemyError:
+                    held = True
+                if not held:
+                    if judging is not None:
+                        judging.cancel()
+                    return
+                await asyncio.sleep(_RETRY_DELAY)
+
+    async def _written_by_others(self, log: Subscription) -> None:
+        """Return when the log reaches beyond what we have written, as by a cancelling."""
+        while (beyond := log.after(self._position)) is not None and not beyond:
+            await log.changed(self._position)
+            # What we write ourselves is told before its position is noted.
+            await asyncio.sleep(0)
 
 
 def _stamped(event: Events, claim: Claim) -> Events:

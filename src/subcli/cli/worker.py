@@ -1,0 +1,86 @@
+"""``subcli worker``: a process that judges what several servers on one database take in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from subcli.cli.common import Common, command, print_json
+from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
+from subcli.cli.serve import Database, Problems, RedisUrl, SandboxChoice, forget_passwords, require_server_extra
+from subcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from subcli.server import WorkerReady
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(
+        app,
+        "worker",
+        example="subcli worker --database postgresql+psycopg://judge@db/subcli --redis redis://cache/0 --concurrency 4",
+    )
+    def worker(
+        common: Common,
+        database: Database = None,
+        redis: RedisUrl = None,
+        problems: Problems = None,
+        concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        sandbox: SandboxChoice = "auto",
+        metrics_address: MetricsAddress = None,
+        log_format: LogFormat = "text",
+        log_level: LogLevel = "warning",
+    ) -> int:
+        """Judge what the servers on this database take in."""
+        require_server_extra()
+        from subcli.judge.sandbox import Sandbox
+        from subcli.server import ServeError, WorkerSettings
+        from subcli.server.worker_process import run_worker
+
+        missing = [name for name, value in (("--database", database), ("--redis", redis)) if value is None]
+        if database is None or redis is None:
+            raise UsageError(
+                f"A worker needs to know where its work comes from: {' and '.join(missing)} missing.",
+                hint="Give what `subcli serve` was given; SUBCLI_DATABASE and SUBCLI_REDIS say the same.",
+            )
+        start_logging(common, log_format, log_level)
+        forget_passwords()
+        settings = WorkerSettings(
+            database=database,
+            redis=redis,
+            problems_dir=problems,
+            concurrency=concurrency,
+            metrics_address=address(metrics_address),
+            sandbox=Sandbox(sandbox),
+        )
+        try:
+            run_worker(settings, on_ready=lambda ready: _say_ready(common, ready))
+        except ServeError as error:
+            raise UsageError(error.message, hint=error.hint) from None
+        return 0
+
+
+def _say_ready(common: Common, ready: WorkerReady) -> None:
+    if common.json:
+        print_json(
+            {
+                "type": "working",
+                "database": ready.database,
+                "redis": ready.redis,
+                "concurrency": ready.concurrency,
+                "pid": os.getpid(),
+            }
+        )
+    elif not common.quiet:
+        many = "one submission" if ready.concurrency == 1 else f"{ready.concurrency} submissions"
+        sys.stdout.write(
+            f"Judging {many} at a time from {ready.database}, told over {ready.redis}; "
+            "Ctrl-C hands back what is not finished.\n"
+            f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
+        )
+    sys.stdout.flush()

@@ -1,0 +1,73 @@
+"""What every process of a server stands on, gateway or worker: the log, and what carries events and jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Engine
+
+from subcli.server.bus import Bus, MemoryBus
+from subcli.server.feed import Journal
+from subcli.server.jobs import JobQueue, MemoryQueue
+from subcli.server.settings import Limits
+from subcli.server.store import Store
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Backbone:
+    """Store, journal and job queue of one process.
+
+    Args:
+        engine: from `open_database`; its connections are given up at the end.
+        redis: joins the process to the others on the same database, and is closed at the end. None: it is alone.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits, redis: Redis | None) -> None:
+        self._redis = redis
+        self._bus, self.queue = _between_processes(limits, redis)
+        self.store = Store(engine, time.time)
+        self.journal = Journal(self.store, self._bus, limits.compare)
+
+    @asynccontextmanager
+    async def running(
+        self, working: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]
+    ) -> AsyncIterator[asyncio.Task[None]]:
+        """Carry events and jobs meanwhile, with these beside; gives the task of `working`."""
+        carrying = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
+        tasks = [asyncio.create_task(each) for each in (working, *others, *carrying)]
+        for task in tasks:
+            task.add_done_callback(_log_failure)
+        try:
+            yield tasks[0]
+        finally:
+            # In this order: what the workers say last is still carried.
+            for task in tasks:
+                task.cancel()
+                await asyncio.wait([task])
+            if self._redis is not None:
+                await self._redis.aclose()
+            self.store.close()
+
+
+def _between_processes(limits: Limits, redis: Redis | None) -> tuple[Bus, JobQueue]:
+    local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    if redis is None:
+        return local, MemoryQueue()
+    from subcli.server.redis_bus import RedisBus
+    from subcli.server.redis_jobs import RedisQueue
+
+    return RedisBus(redis, local), RedisQueue(redis, limits.lease)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a task of the server ended: %r", error, exc_info=error)

@@ -1,0 +1,169 @@
+"""How often somebody may do something, and how many at once: the algorithm, and what users meet of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subcli.server import limits
+from subcli.server.limits import FullError, MemoryLimiter, Rate
+
+from .test_gateway import closed, next_event
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def limiter(clock: Clock) -> MemoryLimiter:
+    return MemoryLimiter(clock)
+
+
+async def test_a_quota_at_once_and_then_one_by_one(limiter: MemoryLimiter, clock: Clock) -> None:
+    """All of the quota may come at once; then the next after an interval, and all of it after the window."""
+    rate = Rate("tries", 3, 60.0)
+    assert [(await limiter.take(rate, "ada")).remaining for _ in range(3)] == [2, 1, 0]
+    refused = await limiter.take(rate, "ada")
+    assert (refused.remaining, refused.retry_after, refused.reset) == (0, 20.0, 60.0)
+    assert (await limiter.take(rate, "bob")).retry_after == 0
+    assert (await limiter.take(Rate("other", 3, 60.0), "ada")).remaining == 2
+    clock.now += 19.9
+    assert (await limiter.take(rate, "ada")).retry_after == pytest.approx(0.1)
+    clock.now += 0.1
+    assert (await limiter.take(rate, "ada")).retry_after == 0
+    assert (await limiter.take(rate, "ada")).retry_after == pytest.approx(20)
+    clock.now += 60
+    assert (await limiter.take(rate, "ada")).remaining == 2
+
+
+@given(st.integers(1, 20), st.floats(0.5, 600), st.lists(st.floats(0, 30), max_size=80))
+def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float, pauses: list[float]) -> None:
+    """In any stretch of time at most the quota and one for each interval; who waits as told is let through."""
+
+    async def play() -> None:
+        clock = Clock()
+        limiter = MemoryLimiter(clock)
+        rate = Rate("tries", quota, window)
+        let_through: list[float] = []
+        for pause in pauses:
+            clock.now += pause
+            standing = await limiter.take(rate, "k")
+            if standing.retry_after:
+                clock.now += standing.retry_after
+                standing = await limiter.take(rate, "k")
+            assert standing.retry_after == 0
+            assert 0 <= standing.remaining < quota
+            assert 0 < standing.reset <= window + 1e-6
+            let_through.append(clock.now)
+        for first, begun in enumerate(let_through):
+            for last, now in enumerate(let_through[first:], first):
+                assert last - first + 1 <= quota + (now - begun) / rate.interval + 1e-6
+
+    asyncio.run(play())
+
+
+async def test_what_did_not_count_after_all(limiter: MemoryLimiter) -> None:
+    """What is given back may come again; giving back what was never taken gives nothing."""
+    rate = Rate("tries", 2, 60.0)
+    await limiter.give_back(rate, "ada")
+    for _ in range(5):
+        assert (await limiter.take(rate, "ada")).retry_after == 0
+        await limiter.give_back(rate, "ada")
+    assert [(await limiter.take(rate, "ada")).retry_after == 0 for _ in range(3)] == [True, True, False]
+
+
+async def test_what_is_remembered_is_bounded(
+    limiter: MemoryLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is forgotten when its time has come, or when there are too many."""
+    rate = Rate("tries", 1, 10.0)
+    for number in range(50):
+        await limiter.take(rate, f"{number}")
+    clock.now += 11
+    for number in range(50, 100):
+        await limiter.take(rate, f"{number}")
+    assert len(limiter._forgotten_at) <= 51
+    monkeypatch.setattr(limits, "_MOST_KEYS", 60)
+    for number in range(100, 200):
+        await limiter.take(rate, f"{number}")
+    assert len(limiter._forgotten_at) <= 60
+    assert (await limiter.take(rate, "199")).retry_after > 0
+
+
+async def test_slots(limiter: MemoryLimiter) -> None:
+    """So many at once and no more; one that is let go, however, is free."""
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(limiter.slot("7", 3))
+        with pytest.raises(FullError):
+            await stack.enter_async_context(limiter.slot("7", 3))
+        await stack.enter_async_context(limiter.slot("8", 3))
+    with pytest.raises(RuntimeError):
+        async with limiter.slot("7", 1):
+            raise RuntimeError
+    async with limiter.slot("7", 1):
+        pass
+    assert not limiter._held
+
+
+async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
+    """429 with `Retry-After` and a sentence; every answer says what is left; another user is not touched."""
+    async with start(auth=True, submits=3, rate_window=30.0) as live:
+        await live.be("ada")
+        body = {"problem": "echo", "language": "python", "source_code": "x"}
+        answers = [await live.http.post("/api/submissions", json=body) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+        policies = {answer.headers["ratelimit-policy"] for answer in answers}
+        assert policies == {'"submits";q=3;w=30'}
+        left = [answer.headers["ratelimit"].partition(";t=")[0] for answer in answers]
+        assert left == ['"submits";r=2', '"submits";r=1', '"submits";r=0', '"submits";r=0']
+        seconds = int(answers[-1].headers["retry-after"])
+        assert 1 <= seconds <= 10
+        assert answers[-1].json() == {
+            "detail": f"Too many submissions; the next one can be handed in in {seconds} s.",
+            "retry_after": seconds,
+        }
+        assert (await live.http.get("/api/submissions")).status_code == 200
+        await live.be("bob")
+        assert (await live.http.post("/api/submissions", json=body)).status_code == 201
+
+
+async def test_connecting_too_often(start: Callable[..., Any]) -> None:
+    """4029 with `retry_after=`; whatever the submission, and another user is not touched."""
+    async with start(auth=True, connects=3, rate_window=60.0) as live:
+        granted = await live.be("ada")
+        headers = {"additional_headers": {"Authorization": f"Bearer {granted['access_token']}"}}
+        for number in range(3):
+            assert await next_event(await live.watch(await live.submit(), **headers)), number
+        code, reason = await closed(await live.watch(await live.submit(), **headers))
+        assert code == 4029
+        assert 1 <= int(str(reason).removeprefix("retry_after=")) <= 20
+        granted = await live.be("bob")
+        headers = {"additional_headers": {"Authorization": f"Bearer {granted['access_token']}"}}
+        assert await next_event(await live.watch(await live.submit(), **headers))
+
+
+async def test_demo_mode_has_nobody_to_protect(start: Callable[..., Any]) -> None:
+    """Without users there is no limit for each; the one on connections of a submission holds all the same."""
+    async with start(connects=1, submits=1) as live:
+        ids = [await live.submit("wait") for _ in range(3)]
+        for submission_id in ids:
+            assert await next_event(await live.watch(submission_id))

@@ -1,0 +1,172 @@
+"""The job queue between processes over a real Redis: each job to one worker, and none lost for good."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.asyncio import Redis
+
+from subcli.server.jobs import Ticket
+from subcli.server.redis_connection import connect, namespace
+from subcli.server.redis_jobs import RedisQueue
+
+if TYPE_CHECKING:
+    from tests.backends import RedisServer
+
+
+@pytest.fixture
+def url(redis_server: RedisServer) -> Iterator[str]:
+    yield redis_server.fresh()
+    redis_server.revive()
+
+
+@pytest.fixture
+async def redis(url: str) -> AsyncIterator[Redis]:
+    client = connect(url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def queue(redis: Redis) -> AsyncIterator[Callable[..., RedisQueue]]:
+    """Makes the queue of one more process."""
+    running: list[asyncio.Task[None]] = []
+
+    def make(takeover: float = 3600) -> RedisQueue:
+        made = RedisQueue(redis, takeover)
+        running.append(asyncio.create_task(made.run()))
+        return made
+
+    yield make
+    for task in running:
+        task.cancel()
+    await asyncio.wait(running)
+
+
+async def taken(queue: RedisQueue) -> Ticket:
+    async with asyncio.timeout(30):
+        return await queue.get()
+
+
+async def waiting(redis: Redis) -> int:
+    return int(await redis.xlen(f"{namespace(redis)}jobs"))
+
+
+async def until_waiting(redis: Redis, number: int) -> None:
+    deadline = time.monotonic() + 30
+    while await waiting(redis) != number:
+        assert time.monotonic() < deadline, f"{await waiting(redis)} wait, not {number}"
+        await asyncio.sleep(0.005)
+
+
+async def nothing_more(queue: RedisQueue) -> None:
+    """Nothing is given out, though one look into the stream has been taken."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.8):
+            await queue.get()
+
+
+async def test_each_goes_to_one_worker_in_order(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """What a gateway puts in the workers get, oldest first, each one once; what is settled is gone."""
+    gateway, one, other = queue(), queue(), queue()
+    for submission_id in range(1, 21):
+        gateway.put(submission_id)
+    await until_waiting(redis, 20)
+    first, second = await taken(one), await taken(other)
+    assert (first.submission_id, second.submission_id) == (1, 2)
+    rest = [await taken(each) for each in (one, other) * 9]
+    assert sorted(ticket.submission_id for ticket in rest) == list(range(3, 21))
+    for ticket in (first, second, *rest):
+        await one.settle(ticket)
+    assert await waiting(redis) == 0
+    assert await redis.hlen(f"{namespace(redis)}jobs:entries") == 0
+
+
+async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """Put by a gateway and by several sweeps, while it waits or is being claimed, it is one entry."""
+    gateway, one, other = queue(), queue(), queue()
+    for each in (gateway, one, other):
+        each.put(7)
+        each.put(7)
+    await until_waiting(redis, 1)
+    ticket = await taken(one)
+    other.put(7)
+    other.put(8)
+    await until_waiting(redis, 2)
+    await one.settle(ticket)
+    other.put(7)
+    await until_waiting(redis, 2)
+    assert [(await taken(other)).submission_id for _ in range(2)] == [8, 7]
+
+
+async def test_an_entry_whose_worker_died_is_given_to_another(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """Given out and never settled, it is taken over; what its dead worker settles late does no harm."""
+    gateway, dead, living = queue(), queue(), queue(takeover=0.3)
+    gateway.put(7)
+    lost = await taken(dead)
+    again = await taken(living)
+    assert again.submission_id == 7
+    await living.settle(again)
+    await dead.settle(lost)
+    assert await waiting(redis) == 0
+    gateway.put(7)
+    assert (await taken(living)).submission_id == 7
+
+
+async def test_a_redis_without_memory_is_filled_again(
+    queue: Callable[..., RedisQueue], redis: Redis, redis_server: RedisServer
+) -> None:
+    """After Redis has lost everything, the workers' group too, what a sweep puts in is given out."""
+    gateway, worker = queue(), queue()
+    gateway.put(7)
+    assert (await taken(worker)).submission_id == 7
+    waits = asyncio.create_task(worker.get())
+    await redis.flushdb()
+    worker.put(7)
+    async with asyncio.timeout(30):
+        assert (await waits).submission_id == 7
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze"])
+async def test_without_redis_a_worker_has_what_it_finds(
+    queue: Callable[..., RedisQueue], redis_server: RedisServer, harm: str
+) -> None:
+    """While Redis is away, putting does not wait, sweeps come sooner, and what they find is given out here."""
+    gateway, worker = queue(), queue()
+    await nothing_more(worker)
+    getattr(redis_server, harm)()
+    waits = asyncio.create_task(worker.get())
+    started = time.monotonic()
+    gateway.put(7)
+    assert time.monotonic() - started < 0.5
+    pausing = time.monotonic()
+    await worker.pause(3600)
+    await worker.pause(3600)
+    print(f"two sweeps after {time.monotonic() - pausing:.2f} s")
+    worker.put(8)
+    async with asyncio.timeout(30):
+        assert (await waits).submission_id == 8
+    redis_server.revive()
+    gateway.put(9)
+    async with asyncio.timeout(30):
+        while (await worker.get()).submission_id != 9:
+            gateway.put(9)
+
+
+async def test_the_dead_are_forgotten(
+    queue: Callable[..., RedisQueue], redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer of a process that is gone is taken off the group, unless it still holds something."""
+    monkeypatch.setattr("subcli.server.redis_jobs._STALE_MS", 100)
+    gateway, idle, holding = queue(), queue(), queue()
+    await nothing_more(idle)
+    gateway.put(7)
+    await taken(holding)
+    await asyncio.sleep(0.2)
+    await nothing_more(queue(takeover=10))
+    consumers: Any = await redis.xinfo_consumers(f"{namespace(redis)}jobs", "workers")
+    assert [each["pending"] for each in consumers] in ([1], [1, 0], [0, 1])

@@ -1,0 +1,126 @@
+"""`subcli worker` and `subcli serve --no-worker`, as the real program, over real PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+SUBCLI = [sys.executable, "-m", "subcli"]
+SOLUTION = "import time\ntime.sleep(3600)\n"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUBCLI_")}
+    return {**kept, "HOME": str(tmp_path), "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def subcli(env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the program; whatever still runs is killed at the end."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*args: str, **variables: str) -> subprocess.Popen[str]:
+        running.append(
+            subprocess.Popen(
+                [*SUBCLI, *args],
+                env={**env, **variables},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["worker"], "SUBCLI_DATABASE"),
+        (["worker", "--database", "sqlite:///x.db"], "SUBCLI_REDIS"),
+        (["worker", "--redis", "redis://127.0.0.1/0"], "SUBCLI_REDIS"),
+        (["worker", "--redis", "http://x:hush@y", "--database", "sqlite:///x.db"], "redis://"),
+        (["worker", "--redis", "redis://127.0.0.1/0", "--database", "postgresql+psycopg://me:hush@127.0.0.1:1/x"], ""),
+        (["serve", "--no-worker", "--port", "0"], "subcli worker"),
+        (["serve", "--no-worker", "--concurrency", "2", "--redis", "redis://127.0.0.1/0"], "one of them"),
+        (["serve", "--redis", "nonsense", "--port", "0"], "redis://"),
+    ],
+)
+def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Path, args: list[str], hint: str) -> None:
+    """A missing or useless URL: exit 2, one sentence, what to do, and no password."""
+    data = ["--data-dir", str(tmp_path / "data")] if args[0] == "serve" else []
+    process = subcli(*args, *data)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert hint in errors
+    assert "hush" not in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("backends", [("postgresql", "redis")], indirect=True)
+def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
+    """One takes in, the other judges; SIGTERM ends the worker soon, and what it had goes to the next one at once."""
+    urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
+    gateway = subcli("serve", "--json", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"), **urls)
+    ready = json.loads(first_line(gateway))
+    first = subcli("worker", "--sandbox", "none", "--json", **urls)
+    working = json.loads(first_line(first))
+    assert working == {
+        "schema": 1,
+        "type": "working",
+        "database": working["database"],
+        "redis": bus,
+        "concurrency": 1,
+        "pid": first.pid,
+    }
+    with httpx.Client(base_url=ready["url"], trust_env=False) as http:
+        body = {"problem": "leader-election", "language": "python", "source_code": SOLUTION}
+        submission_id = http.post("/api/submissions", json=body).json()["id"]
+        attempts(http, submission_id, 1)
+        started = time.monotonic()
+        first.send_signal(signal.SIGTERM)
+        out, errors = first.communicate(timeout=30)
+        print(f"the worker ended {time.monotonic() - started:.2f} s after SIGTERM")
+        assert (first.returncode, out) == (0, "")
+        assert [line for line in errors.splitlines() if "sandbox" not in line] == []
+        assert time.monotonic() - started < 10
+        second = subcli("worker", "--sandbox", "none", "--concurrency", "2", "--database", database, "--redis", bus)
+        line = first_line(second)
+        assert "2 submissions" in line
+        assert bus in line
+        attempts(http, submission_id, 2)
+        assert http.post(f"/api/submissions/{submission_id}/cancel").json()["final_status"] == "cancelled"
+
+
+def attempts(http: httpx.Client, submission_id: int, number: int) -> None:
+    """Wait until it is being judged for the so-manieth time."""
+    deadline = time.monotonic() + 60
+    while True:
+        events = http.get(f"/api/submissions/{submission_id}/events").json()["events"]
+        if any(event.get("status") == "testing" and event["attempt"] == number for event in events):
+            return
+        assert time.monotonic() < deadline, events
+        time.sleep(0.02)
