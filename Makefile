@@ -8,9 +8,7 @@ WORKERS ?= 2
 N       ?= 1000000
 FROM    ?= 10000
 FUZZ    ?= 20000
-
-# Where this is set, every process of the tests compiles the whole program anew.
-unexport PYTHONDONTWRITEBYTECODE
+ROUNDS  ?= 200
 
 .PHONY: help demo test test-core soak trials mutation lint format generate wheel clean
 
@@ -46,6 +44,7 @@ soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -q -n $(WORKERS) --timeout 0
+	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 
 trials: $(VENV)/.dev  ## frozen readers, and ten thousand watchers that are sent away
 	$(BIN)/python -m bench.frozen_readers
@@ -70,9 +69,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.dev  ## what is made from the program: the JSON Schema
-	$(BIN)/python -c 'from subcli.output import schema; import json; print(json.dumps(schema.build(), indent=2))' \
-	  > src/subcli/schema.json.new && mv src/subcli/schema.json.new src/subcli/schema.json
+generate: $(VENV)/.dev  ## what is made from the program: completions, man pages, the JSON Schema, tables of the docs
+	$(BIN)/python -m generate
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.backends import Postgres, RedisServer
+
+# Where it is set, each of the hundreds of processes that the tests start would compile the whole program anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Started in the background by a shell, we ignore SIGINT, and so would every program that the tests start and
 # interrupt: it is right to leave ignored what was ignored.

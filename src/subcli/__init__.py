@@ -11,13 +11,15 @@ Everything is loaded when it is first asked for (PEP 562): importing :mod:`subcl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+# Type checkers take it for true. `typing` itself costs as much as all the rest of `subcli --version`.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from subcli.client import follow, submit
+    from typing import Any
+
     from subcli.errors import SubcliError
+    from subcli.library import follow, submit
     from subcli.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
 
 __all__ = [
@@ -32,8 +34,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "follow": "client",
-    "submit": "client",
+    "follow": "library",
+    "submit": "library",
     "SubcliError": "errors",
     "Complete": "protocol",
     "ErrorAnalysis": "protocol",

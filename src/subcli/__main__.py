@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,12 +15,28 @@ def main() -> None:
 
         sys.stdout.write(f"subcli {__version__}\n")
         return
+    if sys.argv[1:2] == ["__complete"]:
+        from subcli.cli.candidates import main as complete
+
+        complete(sys.argv[2:])
+        return
+    # httpx imports a command line of its own (rich, click, pygments) where it can, a third of our start, and goes on
+    # without it where that raises ImportError: which is what None in the module cache is there for.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         from subcli.cli.main import run
+
+        code = run(sys.argv[1:])
     except KeyboardInterrupt:
         # Before there is anything to interrupt.
         sys.exit(130)
-    sys.exit(run(sys.argv[1:]))
+    except Exception as error:
+        # What `run` cannot tell: an installation that is broken. Python itself would exit with a verdict's code.
+        sys.stderr.write(f"error: subcli has a fault: {type(error).__name__}: {error}\n")
+        sys.exit(3)
+    # The interpreter's end would look through everything for cycles, which is a sixth of a short command.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _fill_closed_streams() -> None:

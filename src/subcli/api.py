@@ -182,6 +182,15 @@ class Api:
             params["problem"] = problem
         return await self.insist("GET", "/submissions", shape=as_list, params=params)
 
+    async def cancel(self, submission_id: int) -> Json:
+        """Stop judging a submission. To ask for it twice does no harm.
+
+        Raises:
+            SubcliError: there is no such submission, or it has its verdict already.
+        """
+        path = f"/submissions/{submission_id}/cancel"
+        return await self._insist(lambda: self.ask("POST", path, shape=as_object), repeatable=True)
+
     async def problems(self) -> list[Any]:
         """The problems there are."""
         return await self.insist("GET", "/problems", shape=as_list)

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import httpx
 import msgspec
 
+from subcli.background import let_go
 from subcli.bodies import sentence
 from subcli.credentials import CredentialError, Credentials, Place, Tokens
 from subcli.happened import Refreshed
@@ -52,12 +53,14 @@ class GivenToken:
         token: the token.
         origin: where it came from, for the hint.
         server: for the hint.
+        withheld: the origin of a token that is not sent to this server.
     """
 
-    def __init__(self, token: Secret | None, origin: str = "", server: str = "") -> None:
+    def __init__(self, token: Secret | None, origin: str = "", server: str = "", withheld: str = "") -> None:
         self._token = token
         self._origin = origin
         self._server = server
+        self._withheld = withheld
 
     def token(self) -> Secret | None:
         """The token given."""
@@ -67,6 +70,8 @@ class GivenToken:
         """Always in vain."""
         if self._token:
             return Refreshed(False, f"The token from {self._origin} is not accepted: set a valid one.")
+        if self._withheld:
+            return Refreshed(False, withheld_hint(self._withheld, self._server))
         return Refreshed(False, login_hint(self._server))
 
 
@@ -164,7 +169,7 @@ class StoredLogin(HeldLogin):
             return True
 
     async def _load(self) -> Tokens | None:
-        return await asyncio.to_thread(self._credentials.load, self._server)
+        return await let_go(self._credentials.load, self._server)
 
     def _adopt(self, stored: Tokens | None) -> bool:
         """Take what another process has renewed, if it has."""
@@ -206,6 +211,11 @@ class Prompting:
                 return Refreshed(False, login_hint(self._server))
             self._inner = login
             return Refreshed(True)
+
+
+def withheld_hint(origin: str, server: str) -> str:
+    """Why the token of a variable was not sent (contract, section 2), and how to say that it may be."""
+    return f"{origin} is sent only to a server that you name: `--server {server}`, or SUBCLI_SERVER."
 
 
 def login_hint(server: str) -> str:

@@ -1,18 +1,13 @@
-"""A server, ready to be used: settings put together with an HTTP client, the REST half and sessions.
-
-Also the library: :func:`submit` and :func:`follow` are what ``from subcli import …`` gives.
-"""
+"""A server, ready to be used: settings put together with an HTTP client, the REST half and sessions."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
-import os
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -29,16 +24,16 @@ from subcli.auth import (
     password_grant,
     refresh_grant,
 )
-from subcli.config import Settings, load, user_directory
+from subcli.background import let_go
+from subcli.config import Settings, user_directory
 from subcli.credentials import Credentials
-from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError
+from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.happened import Blocked, Lost, Refused
-from subcli.network import is_loopback, unusable_proxy
-from subcli.protocol import Message
+from subcli.network import is_loopback, is_plain, unusable_proxy
 from subcli.secret import Secret
 from subcli.session import Session
-from subcli.source import Source, read_source
-from subcli.submission import Connection
+from subcli.source import Source
+from subcli.suggest import did_you_mean
 from subcli.transport import Gone, Socket, open_socket
 from subcli.watch import Watch
 
@@ -88,13 +83,73 @@ class Client:
         else:
             # The other platform knows numbers only (contract, section 6).
             body["problem_id"] = await self._problem_id(problem)
-        answer = await self.api.submit(body, key=key)
+        try:
+            answer = await self.api.submit(body, key=key)
+        except (NotFoundError, UsageError) as error:
+            error.hint = await self._meant(problem, language) or error.hint
+            raise
         submission_id = _id_of(answer)
         if submission_id is None:
             raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
+        return {**answer, "url": self.page_url(submission_id, answer), "submission_id": submission_id}
+
+    def page_url(self, submission_id: int, answer: Mapping[str, Any]) -> str:
+        """The page of a submission: as the server's ``answer`` has it, if that is an address of the web."""
         url = answer.get("url")
-        page = url if isinstance(url, str) and url else self.settings.page_url(submission_id)
-        return {**answer, "url": page, "submission_id": submission_id}
+        if isinstance(url, str) and is_plain(url) and url.lower().startswith(("http://", "https://")):
+            return url
+        return self.settings.page_url(submission_id)
+
+    async def problem(self, name: str) -> dict[str, Any]:
+        """One problem, by id or slug.
+
+        Raises:
+            SubcliError: there is none, and perhaps one that was meant.
+        """
+        try:
+            return await self.api.problem(name)
+        except NotFoundError as error:
+            error.hint = await self._meant(name, None) or error.hint
+            raise
+
+    async def template(self, name: str, language: str) -> dict[str, Any]:
+        """What a new solution of a problem starts from.
+
+        Raises:
+            SubcliError: there is none in this language, and perhaps one that was meant.
+        """
+        try:
+            return await self.api.template(name, language)
+        except NotFoundError as error:
+            error.hint = await self._meant(name, language) or error.hint
+            raise
+
+    async def submissions(self, *, limit: int, problem: str | None) -> list[Any]:
+        """Recent submissions, newest first.
+
+        Raises:
+            SubcliError: there is no such problem, and perhaps one that was meant.
+        """
+        try:
+            return await self.api.submissions(limit=limit, problem=problem)
+        except NotFoundError as error:
+            error.hint = (await self._meant(problem, None) if problem else "") or error.hint
+            raise
+
+    async def _meant(self, problem: str, language: str | None) -> str:
+        """What may have been meant by a problem or a language that the server does not know."""
+        try:
+            known = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
+        except SubcliError:
+            return ""
+        names = {_slug_of(entry): entry for entry in known}
+        found = names.get(problem) or next((entry for entry in known if str(entry.get("id")) == problem), None)
+        if found is None:
+            return did_you_mean(problem, names) or "`subcli problems` lists them."
+        languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
+        if language is None or not languages or language in languages:
+            return ""
+        return did_you_mean(language, languages) or f"It can be solved in {', '.join(languages)}."
 
     async def latest(self) -> int:
         """The id of the user's latest submission.
@@ -172,8 +227,13 @@ class Client:
         for entry in problems:
             if slug in (entry.get("slug"), slugify(str(entry.get("title", "")))) and isinstance(entry.get("id"), int):
                 return int(entry["id"])
-        known = ", ".join(str(entry.get("slug") or slugify(str(entry.get("title", "")))) for entry in problems)
-        raise NotFoundError(f"There is no problem {slug!r}.", hint=f"Known: {known}." if known else "")
+        known = [_slug_of(entry) for entry in problems]
+        hint = f"{did_you_mean(slug, known)} Known: {', '.join(known) or 'none'}.".lstrip()
+        raise NotFoundError(f"There is no problem {slug!r}.", hint=hint)
+
+
+def _slug_of(problem: Mapping[str, Any]) -> str:
+    return str(problem.get("slug") or slugify(str(problem.get("title", ""))))
 
 
 def _id_of(answer: Mapping[str, Any]) -> int | None:
@@ -235,13 +295,13 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
 
 
 @functools.cache
-def _system_trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """One for all connections, made only for https: loading the authorities takes longer than a submit."""
-    return _system_trust() if urlsplit(settings.server).scheme == "https" else None
+    return system_trust() if urlsplit(settings.server).scheme == "https" else None
 
 
 class Prompter(Protocol):
@@ -259,12 +319,12 @@ class Prompter(Protocol):
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, else the login on record; with a person to ask, if there is one."""
     server, api_url = settings.server, settings.api_url
-    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server)
+    inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
         settings.require_safe_for_secrets()
-        tokens = await asyncio.to_thread(credentials.load, server)
+        tokens = await let_go(credentials.load, server)
         if tokens is not None:
             inner = StoredLogin(credentials, server, tokens, grant)
     if prompter is None:
@@ -288,64 +348,3 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
         return StoredLogin(credentials, server, tokens, grant, fresh=True)
 
     return Prompting(inner, ask, server)
-
-
-def _library_settings(server: str | None, token: str | None, env: Mapping[str, str]) -> Settings:
-    variables = dict(env)
-    if token is not None:
-        variables["SUBCLI_TOKEN"] = token
-    return load({"server": server}, variables, Path.cwd(), None)
-
-
-async def submit(
-    path: str | Path,
-    *,
-    problem: str,
-    language: str | None = None,
-    server: str | None = None,
-    token: str | None = None,
-) -> int:
-    """Hand in a file or a directory and give back the submission's id.
-
-    Args:
-        path: of the code.
-        problem: id or slug.
-        language: default: from the file's ending.
-        server: URL; default: ``SUBCLI_SERVER`` and the other settings.
-        token: default: ``SUBCLI_TOKEN``.
-
-    Raises:
-        SubcliError: it was refused, or nobody answered.
-    """
-    source = read_source([str(path)])
-    async with connect(_library_settings(server, token, os.environ)) as client:
-        answer = await client.submit(source, problem=problem, language=language or source.language())
-    return int(answer["submission_id"])
-
-
-async def follow(
-    submission_id: int,
-    *,
-    after_seq: int = 0,
-    server: str | None = None,
-    token: str | None = None,
-) -> AsyncIterator[Message]:
-    """The events of a submission, each once and in order, until its verdict: the last one is ``complete``.
-
-    Reconnects and resumes by itself (specification, "Reconnection Strategy").
-
-    Args:
-        submission_id: of the submission.
-        after_seq: begin after this event.
-        server: URL; default: ``SUBCLI_SERVER`` and the other settings.
-        token: default: ``SUBCLI_TOKEN``.
-
-    Raises:
-        SubcliError: no verdict can be had.
-    """
-    async with connect(_library_settings(server, token, os.environ)) as client:
-        session = client.session(Watch(submission_id, after_seq=after_seq))
-        async with contextlib.aclosing(session.events()) as events:
-            async for event in events:
-                if not isinstance(event, Connection):
-                    yield event

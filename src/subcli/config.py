@@ -21,8 +21,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from subcli.errors import UsageError
-from subcli.network import is_loopback, same_origin
+from subcli.network import is_loopback, is_plain, same_origin
 from subcli.secret import Secret, is_token, redact
+from subcli.suggest import did_you_mean
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 DEFAULT_API_PATH: Final = "/api"
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         project_dir: where the project file lies.
         token: to send; ``None`` where there is none.
         token_origin: its variable or file, for messages.
+        token_withheld: the variable or file of a token that is there and not for this server.
         insecure_http: credentials may go over plain http to another machine.
     """
 
@@ -60,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project_dir: Path | None = None
     token: Secret | None = None
     token_origin: str = ""
+    token_withheld: str = ""
     insecure_http: bool = False
 
     def require_safe_for_secrets(self) -> None:
@@ -127,18 +130,15 @@ def load(
     server = _server_url(str(next((layer["server"] for _, layer in layers if "server" in layer), DEFAULT_SERVER)))
     found = {key: value for _, layer in reversed(layers) for key, value in _fitting(layer, server).items()}
     token, token_origin = _token(env)
+    # Whether the token of a variable is for this server. A login on record for it is used in any case.
+    is_named = origin in ("flag", "variable", "user file")
     if origin == "pasted URL":
         named = [str(layer["server"]) for layer in (variables, user) if "server" in layer]
-        if not any(same_origin(server, _server_url(known)) for known in named):
-            # A login on record for that server is used; whatever a variable holds is for another.
-            token, token_origin = None, ""
+        is_named = any(same_origin(server, _server_url(known)) for known in named)
     if origin == "project file":
         if any(same_origin(server, known) for known in _servers_named_by_user(user_file)):
-            origin = "user file"
-        elif any(same_origin(server, known) for known in known_servers):
-            # Its own login goes there; whatever a variable holds is for another server.
-            token, token_origin = None, ""
-        else:
+            origin, is_named = "user file", True
+        elif not any(same_origin(server, known) for known in known_servers):
             raise UsageError(
                 f"{project_path} names the server {server}, which you have not used before.",
                 hint=f"If you trust it, say so: `--server {server}`, or put it into your own settings.",
@@ -152,11 +152,12 @@ def load(
         language=found.get("language"),
         files=tuple(project.get("files", ())),
         project_dir=project_path.parent if project_path else None,
-        token=token,
-        token_origin=token_origin,
+        token=token if is_named else None,
+        token_origin=token_origin if is_named else "",
+        token_withheld="" if is_named else token_origin,
         insecure_http=insecure_http or env.get("SUBCLI_INSECURE_HTTP", "") not in ("", "0"),
     )
-    if token:
+    if settings.token:
         settings.require_safe_for_secrets()
     return settings
 
@@ -220,14 +221,9 @@ def _fitting(layer: Mapping[str, Any], server: str) -> Mapping[str, Any]:
     return {key: value for key, value in layer.items() if key not in _OF_A_SERVER}
 
 
-def _is_plain(text: str) -> bool:
-    """No spaces, control characters or broken letters: parsers of addresses disagree on what they do with them."""
-    return text.isprintable() and not any(char.isspace() for char in text) and "\\" not in text
-
-
 def _api_path(text: str) -> str:
     path = text.strip("/")
-    if not _is_plain(path) or "?" in path or "#" in path:
+    if not is_plain(path) or "?" in path or "#" in path:
         raise UsageError(f"`api_path` {text!r} is no path.", hint='Like this: `api_path = "/api"`.')
     return f"/{path}" if path else ""
 
@@ -238,7 +234,7 @@ def _server_url(text: str) -> str:
     try:
         parts = urlsplit(url)
         usable = (
-            _is_plain(url)
+            is_plain(url)
             and parts.scheme in ("http", "https")
             and parts.hostname
             and (parts.port is None or parts.port > 0)
@@ -277,7 +273,7 @@ def _checked_ws_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = (
-            _is_plain(url)
+            is_plain(url)
             and parts.scheme in ("ws", "wss")
             and parts.hostname
             and (parts.port is None or parts.port > 0)
@@ -310,7 +306,10 @@ def _is_file(path: Path | None) -> bool:
 def _project_settings(path: Path) -> dict[str, Any]:
     table = _read(path)
     if "ws_url" in table:
-        raise UsageError(f"{path}: `ws_url` is not allowed in a project file.")
+        raise UsageError(
+            f"{path}: `ws_url` is not allowed in a project file.",
+            hint="Set SUBCLI_WS_URL, or put it into your own.",
+        )
     return _checked(path, table, _KEYS)
 
 
@@ -321,8 +320,9 @@ def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
     if profile is None:
         return settings
     if not isinstance(profiles, dict) or profile not in profiles:
-        known = ", ".join(sorted(profiles)) if isinstance(profiles, dict) and profiles else "none"
-        raise UsageError(f"There is no profile {profile!r}.", hint=f"Profiles in {path}: {known}.")
+        names = sorted(profiles) if isinstance(profiles, dict) else []
+        hint = f"{did_you_mean(profile, names)} Profiles in {path}: {', '.join(names) or 'none'}.".lstrip()
+        raise UsageError(f"There is no profile {profile!r}.", hint=hint)
     chosen = _checked(path, profiles[profile], _KEYS[:-1], f"profiles.{profile}.")
     if "server" in chosen:
         # Where the top level's server listens says nothing of this one, and its token must not go there.
@@ -344,32 +344,41 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(_FILE_MAX + 1)
         if len(text) > _FILE_MAX:
-            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.")
+            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.", hint="Settings are a few lines.")
         return tomllib.loads(text.decode().replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}.") from None
+        raise UsageError(
+            f"{path} is no TOML: {error}.", hint='A setting is a line such as `problem = "lru-cache"`.'
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from None
+        raise UsageError(f"{path} cannot be read: {error}.", hint="Check its owner and its encoding.") from None
     except (ValueError, RecursionError):
         # A number of thousands of digits, or lists in lists in lists.
-        raise UsageError(f"{path} holds what no settings are.") from None
+        raise UsageError(f"{path} holds what no settings are.", hint=f"Known: {', '.join(_KEYS)}.") from None
 
 
 def _checked(path: Path | None, table: Any, allowed: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
     """``table`` with only known keys of the right types; a wrong one is named with its line."""
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: {prefix.rstrip('.')} is not a table.")
+        raise UsageError(
+            f"{path}: {prefix.rstrip('.')} is not a table.", hint=f"Begin it with `[{prefix.rstrip('.')}]`."
+        )
     for key, value in table.items():
         if key not in allowed:
             raise UsageError(
                 f"{path}{_line(path, key)}: unknown key `{prefix}{key}`.",
-                hint=f"Known: {', '.join(allowed)}.",
+                hint=f"{did_you_mean(key, allowed)} Known: {', '.join(allowed)}.".lstrip(),
             )
         if key == "files":
             if not (isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)):
-                raise UsageError(f"{path}{_line(path, key)}: `files` is not a list of names.")
+                raise UsageError(
+                    f"{path}{_line(path, key)}: `files` is not a list of names.",
+                    hint='Like this: `files = ["node.py"]`.',
+                )
         elif not isinstance(value, str) or not value:
-            raise UsageError(f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.")
+            raise UsageError(
+                f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.", hint=f'Like this: `{key} = "…"`.'
+            )
     return dict(table)
 
 
@@ -393,7 +402,7 @@ def add_profile(path: Path, name: str, server: str) -> None:
         raise UsageError(f"{name!r} is no name for a profile.", hint="Letters, digits, `-` and `_`.")
     profiles = (_read(path) if _is_file(path) else {}).get("profiles", {})
     if not isinstance(profiles, dict):
-        raise UsageError(f"{path}: profiles is not a table.")
+        raise UsageError(f"{path}: profiles is not a table.", hint="A profile begins with `[profiles.NAME]`.")
     if name in profiles:
         raise UsageError(f"There is a profile {name!r} already.", hint=f"It stands in {path}.")
     try:

@@ -97,6 +97,11 @@ def same_origin(one: str, other: str) -> bool:
         return False
 
 
+def is_plain(text: str) -> bool:
+    """No spaces, control characters or broken letters: parsers of addresses disagree on what they do with them."""
+    return text.isprintable() and not any(char.isspace() for char in text) and "\\" not in text
+
+
 def redirect_target(url: str, location: str) -> str | None:
     """Where a redirect leads; ``None`` where that is another origin, or no address at all.
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from subcli.errors import UsageError
+from subcli.ignored import Ignored
 from subcli.protocol import MAX_SOURCE_BYTES
 
 LANGUAGES: Final = {
@@ -31,14 +32,43 @@ LANGUAGES: Final = {
 """Languages by the ending of a file, where ``--language`` does not say."""
 
 
+NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
+"""A submission beyond this is near the limit."""
+
 _EMPTY: Final = "Nothing was handed in."
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Code, as it is sent. ``files``: path within the submission to text."""
+    """Code, as it is sent.
+
+    Attributes:
+        files: path within the submission to text.
+        single: sent as one text without a name, for the server to name.
+        origins: path within the submission to the path that it was read from; empty for stdin.
+    """
 
     files: Mapping[str, str]
     single: bool
+    origins: Mapping[str, str] = {}
+
+    def warnings(self) -> list[str]:
+        """What may not be meant, a sentence each: files that are empty among others, little room left."""
+        told = [f"{name} is empty." for name in self.files if self._is_oddly_empty(name)]
+        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in self.files.values())
+        if size > NEAR_LIMIT_BYTES:
+            limit = MAX_SOURCE_BYTES // 1024
+            told.append(f"The submission has {size / 1024:.0f} KiB, and no more than {limit} KiB are taken.")
+        return told
+
+    def _is_oddly_empty(self, name: str) -> bool:
+        return not self.files[name].strip() and Path(name).name != "__init__.py"
+
+    def origin(self, name: str) -> str | None:
+        """The path of what the server calls ``name``; ``None`` where that is no file here."""
+        if self.single:
+            # The server may call it what it likes.
+            return next(iter(self.origins.values()), None)
+        return self.origins.get(name)
 
     def body(self) -> dict[str, Any]:
         """The part of the request that carries the code."""
@@ -72,11 +102,26 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
         UsageError: there is no such file, or one that is empty, binary, too large or outside.
     """
     if list(paths) == ["-"]:
-        return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, single=True)
+        return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, {}, single=True)
     if "-" in paths:
         raise UsageError("`-` (stdin) cannot be combined with other paths.", hint="Name files, or pipe one file in.")
     base = (root or Path.cwd()).resolve()
     files: dict[str, bytes] = {}
+    origins: dict[str, str] = {}
+    for name, path in _named(paths, base, root):
+        if name in files:
+            raise UsageError(f"Two of the files would be called {name}.", hint="Submit the directory that holds them.")
+        files[name], origins[name] = _read(path), path.as_posix()
+        if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
+            raise _too_large()
+    if not files:
+        left_out = "Hidden files and what `.gitignore` names are left out; name a file to hand it in all the same."
+        raise UsageError(f"There is no file in {', '.join(paths)}.", hint=left_out)
+    return _checked(files, origins, single=len(files) == 1 and not Path(paths[0]).is_dir())
+
+
+def _named(paths: Sequence[str], base: Path, root: Path | None) -> Iterator[tuple[str, Path]]:
+    """Each file with the name that it has in the submission."""
     for text in paths:
         if "\0" in text:
             raise UsageError(f"{text!r} is no name of a file.", hint="Check the path.")
@@ -86,19 +131,9 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
             raise UsageError(f"{path} is not below {root}.", hint="If it is meant, name it: `subcli submit PATH`.")
         if path.is_dir():
             for file in _files_below(path):
-                files[file.relative_to(path).as_posix()] = _read(file)
-                if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
-                    raise _too_large()
+                yield file.relative_to(path).as_posix(), file
         else:
-            name = resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name
-            if name in files:
-                raise UsageError(
-                    f"Two of the files would be called {name}.", hint="Submit the directory that holds them."
-                )
-            files[name] = _read(path)
-    if not files:
-        raise UsageError(f"There is no file in {', '.join(paths)}.", hint="Hidden files are left out.")
-    return _checked(files, single=len(files) == 1 and not Path(paths[0]).is_dir())
+            yield resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name, path
 
 
 def _files_below(directory: Path) -> Iterator[Path]:
@@ -108,11 +143,16 @@ def _files_below(directory: Path) -> Iterator[Path]:
         UsageError: a link leads out of the directory: whoever put it there would get what is not the user's code.
     """
     inside = directory.resolve()
-    for here, names, files in os.walk(directory):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+    ignored = Ignored(directory)
+    for text, names, files in os.walk(directory):
+        here = Path(text)
+        ignored.enter(here)
+        names[:] = [
+            name for name in sorted(names) if not name.startswith(".") and not ignored(here / name, is_dir=True)
+        ]
         for name in sorted(files):
-            file = Path(here, name)
-            if name.startswith(".") or not file.is_file():
+            file = here / name
+            if name.startswith(".") or not file.is_file() or ignored(file, is_dir=False):
                 continue
             if not file.resolve().is_relative_to(inside):
                 raise UsageError(f"{file} is a link that leads out of {directory}.", hint="Put a copy in its place.")
@@ -136,14 +176,15 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the path.") from None
 
 
-def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
+def _checked(files: Mapping[str, bytes], origins: Mapping[str, str], *, single: bool) -> Source:
     texts: dict[str, str] = {}
     for name, data in files.items():
         if any("\ud800" <= char <= "\udfff" for char in name):
             raise UsageError(f"The name of {name} is not UTF-8.", hint="Rename the file.")
         if b"\0" in data:
             raise UsageError(
-                f"{name} is a binary file.", hint="A submission is source code, not what was built from it."
+                f"{name} is a binary file.",
+                hint="Only source code is handed in; name in `.gitignore` what was built from it.",
             )
         try:
             texts[name] = data.decode("utf-8-sig")
@@ -157,4 +198,4 @@ def _checked(files: Mapping[str, bytes], *, single: bool) -> Source:
         raise _too_large()
     if not any(text.strip() for text in texts.values()):
         raise UsageError(f"{', '.join(files)} is empty." if len(files) == 1 else "All files are empty.", hint=_EMPTY)
-    return Source(texts, single)
+    return Source(texts, single, origins)

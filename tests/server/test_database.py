@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from subcli.server.database import open_database, reading
 from subcli.server.schema import metadata
 from subcli.server.settings import ServeError
 
 
+@pytest.mark.every_backend
 def test_the_migrations_make_the_schema(engine: Any) -> None:
     """What the migrations make is what the code describes."""
     with engine.connect() as connection:
@@ -34,16 +37,27 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_processes_that_start_at_once(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new.db'}"
+        return
+    postgres = request.getfixturevalue("postgres")
+    postgres.execute("CREATE DATABASE new")
+    yield postgres.url("new")
+    postgres.execute("DROP DATABASE new WITH (FORCE)")
+
+
+def test_processes_that_start_at_once(new_database: str) -> None:
     """Four processes migrate one new database at the same moment, and all of them succeed."""
-    url = f"sqlite:///{tmp_path / 'new.db'}"
     program = (
         "import sys; from subcli.server.database import open_database; print('ready', flush=True);"
         "sys.stdin.read(); open_database(sys.argv[1]).dispose()"
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, url],
+            [sys.executable, "-c", program, new_database],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -60,8 +74,14 @@ def test_processes_that_start_at_once(tmp_path: Path) -> None:
         process.stdin = None
     assert [process.communicate(timeout=30)[1] for process in processes] == [""] * 4
     assert [process.returncode for process in processes] == [0] * 4
+    engine = create_engine(new_database)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 1
+    engine.dispose()
 
 
+@pytest.mark.every_backend
 def test_readers_do_not_wait_for_the_writer(engine: Any) -> None:
     """While a transaction writes, others read what was there before."""
     with engine.begin() as writer:
@@ -89,3 +109,17 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         open_database(f"sqlite:///{path}")
     assert "notes.txt" in error.value.message
     assert path.read_text().startswith("not a database")
+
+
+@pytest.mark.every_backend
+def test_a_lock_is_not_waited_for_without_end(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds a row, or a file, makes others wait and then fail, not hang."""
+    monkeypatch.setattr("subcli.server.database.LOCK_WAIT", 0.2)
+    holder, waiter = open_database(database), open_database(database)
+    change = text("UPDATE users SET name = 'x' WHERE id = 1")
+    with holder.begin() as connection:
+        connection.execute(change)
+        with pytest.raises(OperationalError, match="lock"), waiter.begin() as other:
+            other.execute(change)
+    holder.dispose()
+    waiter.dispose()

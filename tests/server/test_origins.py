@@ -142,7 +142,7 @@ async def test_allowed_pages(start: Callable[..., Any]) -> None:
 
 PATHS = [
     *("/api/info", "/api/nothing", "/api/submissions", "/api/auth/me", "/nothing"),
-    *("/docs", "/openapi.json", "/submissions/1", "/static/submission.js"),
+    *("/docs", "/openapi.json", "/submissions/1", "/static/page.js"),
 ]
 
 

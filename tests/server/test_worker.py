@@ -128,7 +128,7 @@ class Bench:
         self.store = store
         self.redis = redis
         self.problem = problem
-        self.limits = Limits(lease=0.3, attempts=3)
+        self.limits = Limits(lease=1.5, attempts=3)
         self.tasks: list[asyncio.Task[None]] = []
         self.stores: list[Store] = []
         self.seconds: list[float] = []
@@ -206,7 +206,7 @@ async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
 
     async def slow(job: Job) -> AsyncIterator[Mapping[str, Any]]:
         yield {"type": "status_update", "status": "testing"}
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(2.0)
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     submission_id = workbench.submit()

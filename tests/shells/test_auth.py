@@ -116,6 +116,8 @@ async def test_given_token() -> None:
     assert "SUBCLI_TOKEN" in answer.hint
     nothing = await GivenToken(None, "", SERVER).refresh()
     assert f"subcli auth login --server {SERVER}" in nothing.hint
+    withheld = await GivenToken(None, "", SERVER, "SUBCLI_TOKEN").refresh()
+    assert f"SUBCLI_TOKEN is sent only to a server that you name: `--server {SERVER}`" in withheld.hint
 
 
 async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:

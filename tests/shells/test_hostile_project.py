@@ -63,7 +63,7 @@ def test_large_directory_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "open", lambda path, *mode, **more: (read.append(path), whole(path, *mode, **more))[1])
     with pytest.raises(UsageError, match="larger than 256 KiB"):
         read_source([str(tmp_path)])
-    assert len(read) == 3
+    assert len([path for path in read if path.suffix == ".py"]) == 3
 
 
 def test_names_that_are_none(tmp_path: Path) -> None:

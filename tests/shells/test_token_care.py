@@ -143,7 +143,7 @@ def test_token_file_that_can_be_read_once() -> None:
         os.close(writing)
         env = {"SUBCLI_TOKEN_FILE": f"/dev/fd/{reading}"}
         assert secrets_in(env) == (Secret("filetoken123456"),)
-        assert load({}, env, Path("/"), None).token == Secret("filetoken123456")
+        assert load({"server": SERVER}, env, Path("/"), None).token == Secret("filetoken123456")
         assert secrets_in(env) == (Secret("filetoken123456"),)
     finally:
         os.close(reading)
@@ -159,3 +159,14 @@ def test_pasted_link_gets_no_token_of_a_variable(tmp_path: Path) -> None:
     by_flag = load({"server": "https://evil.example"}, env, tmp_path, None, pasted_server="https://other.example")
     assert by_flag.server == "https://evil.example"
     assert by_flag.token is not None
+
+
+def test_server_that_nobody_named_gets_no_token_of_a_variable(tmp_path: Path) -> None:
+    """Whatever listens on the default port may be anybody's on this machine."""
+    env = {"SUBCLI_TOKEN": "secret"}
+    by_default = load({}, env, tmp_path, None)
+    assert (by_default.server_origin, by_default.token) == ("default", None)
+    assert by_default.token_withheld == "SUBCLI_TOKEN"
+    by_variable = load({}, {**env, "SUBCLI_SERVER": by_default.server}, tmp_path, None)
+    assert by_variable.token == Secret("secret")
+    assert by_variable.token_withheld == ""

@@ -128,3 +128,14 @@ def test_server_that_cannot_start(run: Run, server: Served, tmp_path: Path) -> N
     check_told(run("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "d")), 2, "127.0.0.1")
     (tmp_path / "file").write_text("")
     check_told(run("serve", "--port", "0", "--data-dir", str(tmp_path / "file")), 2, "file")
+
+
+@pytest.mark.parametrize("module", ["subcli.cli.main", "typer", "subcli.output.report"])
+def test_broken_installation(run: Run, env: dict[str, str], tmp_path: Path, module: str) -> None:
+    """A module that cannot be imported is a fault of ours: 3, never a verdict's 1."""
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
+    done = run("submit", "missing.py", env={**env, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 3, done
+    assert "subcli has a fault" in done.stderr
+    assert module in done.stderr
+    assert "Traceback" not in done.stderr

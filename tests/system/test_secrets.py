@@ -155,7 +155,11 @@ async def a_project_from_strangers(command: Commands) -> None:
 @secret
 async def over_plain_http(command: Commands) -> None:
     """A token over http to another machine only with --insecure-http, for the WebSocket's address as well."""
-    for variables in ({"SUBCLI_SERVER": "http://judge.example"}, {"SUBCLI_WS_URL": "ws://judge.example/ws"}):
+    here = "http://127.0.0.1:9"
+    for variables in (
+        {"SUBCLI_SERVER": "http://judge.example"},
+        {"SUBCLI_SERVER": here, "SUBCLI_WS_URL": "ws://judge.example/ws"},
+    ):
         done = await command("watch", "1", env=variables)
         assert done.code == 2, done
         assert "--insecure-http" in done.err

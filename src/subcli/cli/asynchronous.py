@@ -9,10 +9,10 @@ import signal
 import socket
 import stat
 import sys
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from subcli.background import let_go
 from subcli.errors import InterruptedByUser
 
 T = TypeVar("T")
@@ -86,24 +86,7 @@ class _Loop(asyncio.SelectorEventLoop):
     """Looks names up in a thread that nobody waits for: a resolver that hangs must not hold up the end."""
 
     async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
-        found: asyncio.Future[Any] = self.create_future()
-
-        def settle(result: Any, error: Exception | None) -> None:
-            if not found.done():
-                found.set_result(result) if error is None else found.set_exception(error)
-
-        def look_up() -> None:
-            result, failed = None, None
-            try:
-                result = socket.getaddrinfo(*args, **options)
-            except Exception as error:
-                failed = error
-            # The loop may be closed by now.
-            with contextlib.suppress(RuntimeError):
-                self.call_soon_threadsafe(settle, result, failed)
-
-        threading.Thread(target=look_up, name="resolver", daemon=True).start()
-        return await found
+        return await let_go(socket.getaddrinfo, *args, **options)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import group as make_group
 from subcli.errors import AuthError, NetworkError, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ T = TypeVar("T")
 
 def register(app: typer.Typer) -> None:
     """Put the commands into the tree."""
-    group = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Log in and out of servers.")
-    app.add_typer(group, name="auth")
+    group = make_group(app, "auth", summary="Log in and out of servers.", example="subcli auth status")
 
     @command(group, "login", example="subcli auth login --server https://judge.example")
     def login(
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         """Show who you are to a server, and where that comes from."""
         return _status(common)
 
-    @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" …')
+    @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" URL')
     def token(common: Common) -> int:
         """Print the token, renewed if it has expired."""
         return _token(common)
@@ -202,7 +202,7 @@ def _status(common: Common) -> int:
     if common.json:
         print_json({"auth": fields})
     elif not common.quiet:
-        _print_status(fields, token is not None)
+        _print_status(fields, token is not None, settings.token_withheld)
     if valid or (valid is None and token is not None):
         return 0
     return 4
@@ -250,7 +250,9 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
     return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 
 
-def _print_status(fields: dict[str, Any], has_token: bool) -> None:
+def _print_status(fields: dict[str, Any], has_token: bool, withheld: str) -> None:
+    from subcli.auth import withheld_hint
+
     lines = [("server", fields["server"])]
     if has_token:
         state = {True: "valid", False: "not accepted", None: "kept; this server cannot verify it"}[fields["valid"]]
@@ -261,6 +263,8 @@ def _print_status(fields: dict[str, Any], has_token: bool) -> None:
             lines.append(("expires", f"{fields['expires_at']}{renewed}"))
     else:
         lines.append(("token", fields["problem"] or "none"))
+    if withheld:
+        lines.append(("note", withheld_hint(withheld, fields["server"])))
     if fields["shadowed_login"]:
         lines.append(("note", f"{fields['source']} goes before the login on record"))
     if not has_token or fields["valid"] is False:

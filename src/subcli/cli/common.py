@@ -18,16 +18,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from subcli.cli.exits import ReaderGone
+from subcli.cli import exits
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.config import Settings
 
-EXIT_CODES = (
-    "Exit codes: 0 passed or done, 1 judged and not passed, 2 usage, 3 fault of subcli, 4 not authenticated, "
-    "5 not found, 6 network or server, 7 timeout, 8 rate limited, 130 interrupted."
-)
+
+class Help(msgspec.Struct, frozen=True):
+    """What the help of a command says below its options; manual pages are made of it too.
+
+    Attributes:
+        example: command lines.
+        exit_codes: those that it can end with; none for a group, whose commands have their own.
+    """
+
+    example: str
+    exit_codes: tuple[int, ...]
+
+    @property
+    def epilog(self) -> str:
+        """The text. ``\\b`` before a paragraph keeps its line ends."""
+        lines = "".join(f"\n  {line}" for line in self.example.splitlines())
+        codes = "".join(f"\n  {code:>3}  {meaning}" for code, meaning in exits.meanings(self.exit_codes))
+        return f"\b\nExample:{lines}" + (f"\n\n\b\nExit codes:{codes}" if codes else "")
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +94,12 @@ _OPTIONS: dict[str, Any] = {
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, example: str, is_group: bool = False
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    example: str,
+    codes: tuple[int, ...] = exits.ASKING,
+    is_group: bool = False,
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Declare a command: its own parameters, then the common options.
 
@@ -88,6 +107,7 @@ def command(
         app: where it belongs.
         name: if it is not the function's.
         example: command lines for the help.
+        codes: the exit codes that it can end with.
         is_group: it is what ``app`` itself does, with or without a command of its own behind it.
     """
 
@@ -111,12 +131,14 @@ def command(
             try:
                 return function(common, **given)
             except BrokenPipeError:
-                raise ReaderGone from None
+                raise exits.ReaderGone from None
 
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        epilog = f"Example: {example}\n\n{EXIT_CODES}"
+        told = Help(example, codes)
+        run.help = told  # type: ignore[attr-defined]
+        epilog = told.epilog
         if is_group:
             app.callback(invoke_without_command=True, epilog=epilog)(run)
         else:
@@ -124,6 +146,13 @@ def command(
         return function
 
     return declare
+
+
+def group(parent: typer.Typer, name: str, *, summary: str, example: str) -> typer.Typer:
+    """A command that only holds others, with a help like theirs."""
+    made = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=summary, epilog=Help(example, ()).epilog)
+    parent.add_typer(made, name=name)
+    return made
 
 
 def now() -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command
 from subcli.cli.watch import Plain
 from subcli.errors import InternalError
@@ -25,7 +26,7 @@ STOP_S: Final = 10.0
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "demo", example="subcli demo --failing")
+    @command(app, "demo", codes=exits.WATCHING, example="subcli demo --failing")
     def demo(
         common: Common,
         failing: Annotated[bool, typer.Option("--failing", help="Submit the bundled wrong solution.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from subcli.errors import InterruptedByUser, SubcliError
@@ -25,6 +26,30 @@ _BY_KIND: Final = {
 }
 
 
+LOCAL: Final = (OK, USAGE, INTERNAL, 130)
+"""What a command that asks no server can end with."""
+
+ASKING: Final = (OK, USAGE, INTERNAL, 4, 5, 6, 8, 130)
+"""What one that asks a server can end with."""
+
+WATCHING: Final = (OK, NOT_PASSED, USAGE, INTERNAL, 4, 5, 6, 7, 8, 130, READER_GONE)
+"""What one that waits for a verdict can end with."""
+
+_MEANINGS: Final = {
+    OK: "done",
+    NOT_PASSED: "judged and not passed; nothing else exits 1",
+    USAGE: "wrong words, wrong file, wrong setting",
+    INTERNAL: "a fault of subcli itself",
+    4: "not authenticated",
+    5: "not found",
+    6: "network or server: no verdict could be had",
+    7: "--timeout passed: the verdict is not known",
+    8: "rate limited beyond the attempts",
+    130: "interrupted (143: terminated)",
+    READER_GONE: "the reader of stdout went away",
+}
+
+
 class ReaderGone(Exception):
     """Nobody reads stdout any more. Not an ``OSError``: typer would make an exit of its own of that."""
 
@@ -33,7 +58,12 @@ def of_error(error: SubcliError) -> int:
     """The exit code of an error: by its kind; for an interruption 128 + the signal's number."""
     if isinstance(error, InterruptedByUser):
         return INTERRUPTED + error.signal_number
-    return _BY_KIND[error.kind]
+    return of_kind(error.kind)
+
+
+def of_kind(kind: str) -> int:
+    """The exit code of a kind of error, other than an interruption."""
+    return _BY_KIND[kind]
 
 
 def of_verdict(final_status: str) -> int:
@@ -41,3 +71,13 @@ def of_verdict(final_status: str) -> int:
     if final_status == "passed":
         return OK
     return 6 if final_status == "error" else NOT_PASSED
+
+
+def meanings(codes: Sequence[int]) -> list[tuple[int, str]]:
+    """What each of these codes says, for the help of a command that can end with them."""
+    told = dict(_MEANINGS)
+    if NOT_PASSED in codes:
+        told[OK] = "the verdict is passed"
+    else:
+        told[6] = "network or server"
+    return [(code, told[code]) for code in codes]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,10 +13,9 @@ import msgspec
 from subcli.cli import exits
 from subcli.cli.aside import Aside
 from subcli.cli.asynchronous import Interrupts
-from subcli.cli.common import Common, now
+from subcli.cli.common import Common
 from subcli.cli.jobcontrol import stoppable
 from subcli.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
-from subcli.output.console import choose_view, make_console
 from subcli.output.view import Ending, View
 from subcli.session import Session
 from subcli.submission import Connection
@@ -31,6 +29,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         fail_fast: end at the first verdict that is not passed.
         max_attempts: reconnects in a row without a new event.
         compact, plain: how the view looks.
+        notify: tell the person when it is over.
+        after_seq: begin after this event.
         server: to name in the commands that are suggested, where it was named on the command line.
         follow_up: the command suggested after a verdict other than passed; default: `subcli status ID`.
         started: monotonic seconds at which the command began.
@@ -41,6 +41,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     compact: bool = False
     plain: bool = False
+    notify: bool = False
+    after_seq: int = 0
     server: str | None = None
     follow_up: str | None = None
     started: float = msgspec.field(default_factory=time.monotonic)
@@ -57,36 +59,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def left(self) -> float | None:
         """Seconds left of ``timeout``."""
         return None if self.timeout is None else max(0.0, self.started + self.timeout - time.monotonic())
-
-
-def make_view(common: Common, options: Options, *, several: bool) -> View:
-    """The view that options, streams and environment ask for (contract, section 4)."""
-    name = choose_view(
-        json=common.json,
-        quiet=common.quiet,
-        # What --debug says would be written into the screen.
-        plain=options.plain or common.debug,
-        stdout_tty=sys.stdout.isatty(),
-        stderr_tty=sys.stderr.isatty(),
-        env=os.environ,
-    )
-    if name == "ndjson":
-        from subcli.output.ndjson import NdjsonView
-
-        return NdjsonView(sys.stdout, now)
-    if name == "quiet":
-        from subcli.output.quiet import QuietView
-
-        return QuietView(sys.stdout, several)
-    stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
-    if name == "plain":
-        from subcli.output.plain import PlainView
-
-        return PlainView(stdout, stderr, time.monotonic, compact=options.compact)
-    from subcli.output.live import LiveView
-    from subcli.output.region import FullScreen
-
-    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, region=FullScreen)
 
 
 async def follow_all(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.recall import remember
 
 if TYPE_CHECKING:
     from subcli.client import Client
@@ -46,7 +47,7 @@ def register(app: typer.Typer) -> None:
             from subcli.output.tables import submission_page
 
             console = make_console(sys.stdout, os.environ)
-            console.print(submission_page(_status_object(snapshot, number), tests))
+            console.print(submission_page(_status_object(snapshot, number), tests), soft_wrap=True)
         return 0
 
     @command(app, "list", example="subcli list --limit 5 --problem leader-election")
@@ -56,8 +57,9 @@ def register(app: typer.Typer) -> None:
         problem: Annotated[str | None, typer.Option("--problem", metavar="ID or SLUG", help="Only this one's.")] = None,
     ) -> int:
         """List your recent submissions, newest first."""
-        rows = ask(common, lambda client: client.api.submissions(limit=limit, problem=problem))
-        rows = [_with_id(row) for row in rows if isinstance(row, dict)][:limit]
+        rows = ask(common, lambda client: _recent(client, limit, problem))
+        if problem is None:
+            remember(common.settings().server, ids=[row["submission_id"] for row in rows])
         if common.json:
             print_json({"submissions": rows})
         elif common.quiet:
@@ -93,10 +95,21 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     return run_async(main)
 
 
+async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[str, Any]]:
+    """What the server lists, each with its id and page under the names of ours."""
+    rows = []
+    for row in await client.submissions(limit=limit, problem=problem):
+        if isinstance(row, dict):
+            number = row.get("submission_id", row.get("id"))
+            url = client.page_url(number, row) if isinstance(number, int) else None
+            rows.append({"submission_id": number, **row, "url": url})
+    return rows[:limit]
+
+
 async def _snapshot(client: Client, number: int) -> tuple[dict[str, Any], list[Any]]:
     snapshot = await client.api.insist_submission(number)
     tests = await client.api.insist_tests(number)
-    return {"url": client.settings.page_url(number), **snapshot}, [test for test in tests if isinstance(test, dict)]
+    return {**snapshot, "url": client.page_url(number, snapshot)}, [test for test in tests if isinstance(test, dict)]
 
 
 def _status_object(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
@@ -105,10 +118,6 @@ def _status_object(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
     fields["submission_id"] = number
     fields["problem"] = snapshot.get("problem", snapshot.get("problem_id"))
     return fields
-
-
-def _with_id(row: dict[str, Any]) -> dict[str, Any]:
-    return {"submission_id": row.get("submission_id", row.get("id")), **row}
 
 
 def _print_word(word: str) -> None:

@@ -40,6 +40,10 @@ def run(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from subcli.output.defused import defuse_streams
+
+        defuse_streams(json="--json" in arguments)
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()
@@ -78,13 +82,18 @@ def _usage(error: Exception) -> UsageError:
     """What typer found wrong with the words, in our form."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "subcli"
-    message = getattr(error, "message", None) or str(error)
+    hint = f"`{path} --help`"
+    option = getattr(error, "option_name", None)
+    if option is not None and getattr(error, "possibilities", None):
+        from subcli.suggest import did_you_mean
+
+        hint = f"{did_you_mean(option, error.possibilities)} {hint} shows all.".lstrip()  # type: ignore[attr-defined]
+        return UsageError(f"There is no option {option}.", hint=hint)
     format_message = getattr(error, "format_message", None)
-    if format_message is not None:
-        message = format_message()
+    message: str = format_message() if format_message is not None else str(error)
     message = message.rstrip()
     ending = "" if message.endswith((".", "?", "!")) else "."
-    return UsageError(f"{message}{ending}", hint=f"`{path} --help`")
+    return UsageError(f"{message}{ending}", hint=hint)
 
 
 def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
@@ -92,7 +101,9 @@ def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
     if error.filename is None and error.errno in _OUTPUT_FULL:
         _silence(sys.stdout)
         # Said on stderr in any case: stdout is what cannot be written.
-        return _tell(UsageError(f"The output cannot be written: {error.strerror}."), ())
+        return _tell(
+            UsageError(f"The output cannot be written: {error.strerror}.", hint="Make room, or write it elsewhere."), ()
+        )
     if error.filename is None and error.errno == errno.EIO:
         _silence(sys.stdout, sys.stderr)
         return exits.INTERRUPTED + signal.SIGTERM

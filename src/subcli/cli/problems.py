@@ -14,6 +14,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.look import ask
 from subcli.errors import UsageError
+from subcli.recall import names_of_problems, remember
 
 if TYPE_CHECKING:
     from subcli.client import Client
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         if context.invoked_subcommand is not None:
             return 0
         rows = [row for row in ask(common, lambda client: client.api.problems()) if isinstance(row, dict)]
+        remember(common.settings().server, **names_of_problems(rows))
         if common.json:
             print_json({"problems": rows})
         elif common.quiet:
@@ -44,7 +46,7 @@ def register(app: typer.Typer) -> None:
     @command(group, "show", example="subcli problems show leader-election")
     def show(common: Common, problem: Annotated[str, typer.Argument(metavar="P")]) -> int:
         """Read one problem."""
-        found = ask(common, lambda client: client.api.problem(problem))
+        found = ask(common, lambda client: client.problem(problem))
         if common.json:
             print_json({"problem": found})
         else:
@@ -54,7 +56,7 @@ def register(app: typer.Typer) -> None:
             make_console(sys.stdout, os.environ).print(problem_page(found, quiet=common.quiet))
         return 0
 
-    @command(group, "check", example="subcli problems check ./my-problem")
+    @command(group, "check", codes=exits.LOCAL, example="subcli problems check ./my-problem")
     def check(common: Common, directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
         """Check a problem that you are writing."""
         return _check(common, directory)
@@ -77,10 +79,10 @@ def _init(common: Common, problem: str, directory: Path | None, language: str | 
     from subcli.workspace import make_workspace
 
     async def fetch(client: Client) -> tuple[dict[str, Any], str, dict[str, Any]]:
-        found = await client.api.problem(problem)
+        found = await client.problem(problem)
         languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
         chosen = language or ("python" if "python" in languages or not languages else languages[0])
-        return found, chosen, await client.api.template(problem, chosen)
+        return found, chosen, await client.template(problem, chosen)
 
     found, chosen, template = ask(common, fetch)
     slug = _name(found) or problem

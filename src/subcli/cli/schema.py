@@ -6,13 +6,14 @@ import sys
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command
 
 
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "schema", example="subcli schema > subcli.schema.json")
+    @command(app, "schema", codes=exits.LOCAL, example="subcli schema > subcli.schema.json")
     def schema(common: Common) -> int:
         """Print the JSON Schema of all JSON output."""
         from importlib.resources import files

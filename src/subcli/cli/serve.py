@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.errors import UsageError
@@ -60,7 +61,7 @@ RedisUrl: TypeAlias = Annotated[
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "serve", example="subcli serve --port 8000")
+    @command(app, "serve", codes=exits.LOCAL, example="subcli serve --port 8000")
     def serve(
         common: Common,
         host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, now
-from subcli.cli.watch import Compact, MaxAttempts, Plain, Timeout
+from subcli.cli.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
 from subcli.errors import UsageError
+from subcli.recall import Recall, cache_directory
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
     from subcli.config import Settings
+    from subcli.output.view import View
     from subcli.source import Source
 
 NOT_SURE = "Nothing may have been handed in; `subcli list` shows what was."
@@ -22,7 +26,14 @@ NOT_SURE = "Nothing may have been handed in; `subcli list` shows what was."
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "submit", example="subcli submit node.py --problem leader-election")
+    @command(
+        app,
+        "submit",
+        codes=exits.WATCHING,
+        example="subcli submit node.py --problem leader-election\n"
+        "subcli submit src/ --problem leader-election --language python\n"
+        "subcli submit   # in a directory that `subcli init` made",
+    )
     def submit(
         common: Common,
         paths: Annotated[
@@ -33,23 +44,42 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--language", metavar="NAME", help="Default: from the file's ending.")
         ] = None,
         no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not wait for the verdict.")] = False,
+        after_seq: AfterSeq = None,
         timeout: Timeout = None,
+        fail_fast: FailFast = False,
         max_attempts: MaxAttempts = 5,
         compact: Compact = False,
         plain: Plain = False,
+        junit_xml: JunitXml = None,
+        notify: Notify = False,
     ) -> int:
         """Hand code in, and watch it being judged."""
         from subcli.cli.following import Options
+        from subcli.cli.reports import junit_report
 
         options = Options(
-            timeout=timeout, max_attempts=max_attempts, compact=compact, plain=plain, server=common.server
+            timeout=timeout,
+            fail_fast=fail_fast,
+            max_attempts=max_attempts,
+            compact=compact,
+            plain=plain,
+            notify=notify,
+            after_seq=after_seq or 0,
+            server=common.server,
         )
-        settings = common.settings(problem=problem, language=language)
-        source = _source(paths or [], settings)
-        if settings.problem is None:
-            raise UsageError("Which problem does it solve?", hint="Say it with `--problem`.")
-        chosen = settings.language or source.language()
-        return run(common, options, settings, source, settings.problem, chosen, no_watch=no_watch)
+        if no_watch and junit_xml is not None:
+            raise UsageError(
+                "`--junit-xml` needs the results, and `--no-watch` does not wait for them.",
+                hint="Leave one of them out.",
+            )
+        with junit_report(junit_xml) as beside:
+            settings = common.settings(problem=problem, language=language)
+            source = _source(paths or [], settings)
+            if settings.problem is None:
+                raise UsageError("Which problem does it solve?", hint="Say it with `--problem`.")
+            chosen = settings.language or source.language()
+            _warn(source, settings, chosen)
+            return run(common, options, settings, source, settings.problem, chosen, no_watch=no_watch, beside=beside)
 
 
 def _source(paths: list[str], settings: Settings) -> Source:
@@ -62,18 +92,46 @@ def _source(paths: list[str], settings: Settings) -> Source:
     raise UsageError("What is to be submitted?", hint="Name a file or a directory; `-` reads stdin.")
 
 
+def _warn(source: Source, settings: Settings, language: str) -> None:
+    """Say on stderr what may not be meant, before it is handed in."""
+    import os
+    import time
+
+    from subcli.history import History, state_file
+    from subcli.output.report import warn
+    from subcli.output.words import ago
+
+    for text in source.warnings():
+        warn(text, sys.stderr, os.environ)
+    before = History(state_file()).same(settings.server, settings.problem or "", language, source)
+    if before is not None:
+        when = ago(time.time() - before.at)
+        warn(f"This is the same code as #{before.submission_id}, handed in {when}.", sys.stderr, os.environ)
+
+
 def run(
-    common: Common, options: Options, settings: Settings, source: Source, problem: str, language: str, *, no_watch: bool
+    common: Common,
+    options: Options,
+    settings: Settings,
+    source: Source,
+    problem: str,
+    language: str,
+    *,
+    no_watch: bool,
+    beside: Sequence[View] = (),
 ) -> int:
     """Submit and watch; returns the exit code."""
     import asyncio
+    import time
 
     from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
-    from subcli.cli.following import follow_all, make_view, timed_out
+    from subcli.cli.following import follow_all, timed_out
     from subcli.cli.prompt import prompter_for
+    from subcli.cli.views import make_view
     from subcli.client import connect
+    from subcli.history import History, state_file
     from subcli.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
@@ -85,16 +143,19 @@ def run(
             except TimeoutError:
                 raise timed_out(options, NOT_SURE) from None
             number = int(answer["submission_id"])
+            History(state_file()).note(settings.server, problem, language, source, number, time.time())
+            Recall(settings.server, cache_directory()).add("ids", number)
             if no_watch:
                 _print_submitted(common, number, answer)
                 return 0
-            view = make_view(common, options, several=False)
+            view = make_view(common, options, several=False, beside=beside, origin=source.origin)
             if prompter is not None:
                 prompter.view = view
             try:
                 view.submitted(number, answer)
                 view.flush()
-                watch = Watch(number, problem=problem, language=language, url=str(answer["url"]))
+                url = str(answer["url"])
+                watch = Watch(number, after_seq=options.after_seq, problem=problem, language=language, url=url)
                 session = client.session(watch, own_submit=True)
                 return await follow_all([session], view, common, options, interrupts)
             finally:

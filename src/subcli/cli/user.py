@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
-from subcli.cli.serve import default_data_dir, require_server_extra
+from subcli.cli.common import group as make_group
+from subcli.cli.serve import Database, default_data_dir, require_server_extra
 from subcli.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ _LONGEST_LINE: Final = 8192
 
 def register(app: typer.Typer) -> None:
     """Put the commands into the tree."""
-    group = typer.Typer(
-        rich_markup_mode=None, no_args_is_help=True, help="Who may log in to the server in this data directory."
-    )
-    app.add_typer(group, name="user")
+    summary = "Who may log in to the server in this data directory."
+    group = make_group(app, "user", summary=summary, example="subcli user list")
 
-    @command(group, "add", example="subcli user add ada\nsubcli user add ada --password-stdin < password.txt")
+    @command(
+        group,
+        "add",
+        codes=exits.LOCAL,
+        example="subcli user add ada\nsubcli user add ada --password-stdin < password.txt",
+    )
     def add(
         common: Common,
         name: Name,
@@ -40,25 +44,26 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--password-stdin", help="Read the password from stdin, one line.")
         ] = False,
         data_dir: DataDir = None,
+        database: Database = None,
     ) -> int:
         """Add a user; asks for the password."""
-        return run_add(common, name, data_dir, password_stdin=password_stdin)
+        return run_add(common, name, data_dir, database, password_stdin=password_stdin)
 
-    @command(group, "list", example="subcli user list --json")
-    def list_users(common: Common, data_dir: DataDir = None) -> int:
+    @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
+    def list_users(common: Common, data_dir: DataDir = None, database: Database = None) -> int:
         """List the users and how many sessions each has."""
-        with _accounts(data_dir) as accounts:
+        with _accounts(data_dir, database) as accounts:
             found = accounts.list_users()
         _show(common, found)
         return 0
 
-    @command(group, "remove", example="subcli user remove ada")
-    def remove(common: Common, name: Name, data_dir: DataDir = None) -> int:
+    @command(group, "remove", codes=(*exits.LOCAL, 5), example="subcli user remove ada")
+    def remove(common: Common, name: Name, data_dir: DataDir = None, database: Database = None) -> int:
         """Remove a user and end the user's sessions; submissions stay."""
-        return run_remove(common, name, data_dir)
+        return run_remove(common, name, data_dir, database)
 
 
-def run_add(common: Common, name: str, data_dir: Path | None, *, password_stdin: bool) -> int:
+def run_add(common: Common, name: str, data_dir: Path | None, database: str | None, *, password_stdin: bool) -> int:
     """Add a user.
 
     Raises:
@@ -74,7 +79,7 @@ def run_add(common: Common, name: str, data_dir: Path | None, *, password_stdin:
             f"{name[:64]!r} cannot be a user's name.",
             hint="Up to 64 letters, digits and . _ @ + -, the first a letter or digit.",
         )
-    with _accounts(data_dir) as accounts:
+    with _accounts(data_dir, database) as accounts:
         password = _read_password(name, common, from_stdin=password_stdin)
         try:
             accounts.add_user(name, Passwords(PasswordCost()).hash(password))
@@ -89,13 +94,13 @@ def run_add(common: Common, name: str, data_dir: Path | None, *, password_stdin:
     return 0
 
 
-def run_remove(common: Common, name: str, data_dir: Path | None) -> int:
+def run_remove(common: Common, name: str, data_dir: Path | None, database: str | None) -> int:
     """Remove a user.
 
     Raises:
         NotFoundError: there is none of this name.
     """
-    with _accounts(data_dir) as accounts:
+    with _accounts(data_dir, database) as accounts:
         from subcli.server.accounts import UnknownUserError
 
         try:
@@ -129,7 +134,7 @@ def _show(common: Common, found: list[User]) -> None:
 
 
 @contextmanager
-def _accounts(data_dir: Path | None) -> Iterator[Accounts]:
+def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]:
     """The accounts in the server's database.
 
     Raises:
@@ -145,7 +150,7 @@ def _accounts(data_dir: Path | None) -> Iterator[Accounts]:
     from subcli.server.data_dir import make_data_dir
     from subcli.server.database import open_database
 
-    settings = ServerSettings(data_dir or default_data_dir(), database=os.environ.get("SUBCLI_DATABASE") or None)
+    settings = ServerSettings(data_dir or default_data_dir(), database=database)
     try:
         if settings.database is None:
             make_data_dir(settings.data_dir)

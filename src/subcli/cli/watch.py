@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, submission_id
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
     from subcli.config import Settings
+    from subcli.output.view import View
 
 Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Give up waiting after this long.")
@@ -22,13 +26,22 @@ MaxAttempts = Annotated[int, typer.Option("--max-attempts", metavar="N", min=0, 
 Compact = Annotated[bool, typer.Option("--compact", help="Show less: failures and the verdict.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live screen.")]
 AfterSeq = Annotated[int | None, typer.Option("--after-seq", metavar="N", min=0, help="Begin after this event.")]
+JunitXml = Annotated[
+    Path | None, typer.Option("--junit-xml", metavar="PATH", help="Write the results as JUnit XML, whatever happens.")
+]
+Notify = Annotated[bool, typer.Option("--notify", help="Ring, and show a desktop notification, when it is over.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first verdict that is not passed.")]
 
 
 def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
-    @command(app, "watch", example="subcli watch 12 13 --timeout 300")
+    @command(
+        app,
+        "watch",
+        codes=exits.WATCHING,
+        example="subcli watch\nsubcli watch 12 13 --timeout 300\nsubcli watch 12 --junit-xml results.xml",
+    )
     def watch(
         common: Common,
         ids: Annotated[list[str] | None, typer.Argument(metavar="[ID or URL]...", help="Default: the latest.")] = None,
@@ -38,9 +51,12 @@ def register(app: typer.Typer) -> None:
         max_attempts: MaxAttempts = 5,
         compact: Compact = False,
         plain: Plain = False,
+        junit_xml: JunitXml = None,
+        notify: Notify = False,
     ) -> int:
         """Follow submissions to their verdicts."""
         from subcli.cli.following import Options
+        from subcli.cli.reports import junit_report
 
         server, numbers = targets(ids or [])
         options = Options(
@@ -49,23 +65,27 @@ def register(app: typer.Typer) -> None:
             max_attempts=max_attempts,
             compact=compact,
             plain=plain,
+            notify=notify,
+            after_seq=after_seq or 0,
             server=common.server or server,
         )
         if after_seq is not None and len(numbers) != 1:
             raise UsageError(
                 "`--after-seq` goes with exactly one id.", hint="The others are watched from their beginning."
             )
-        settings = common.settings(pasted_server=server)
-        return run(common, options, settings, numbers, after_seq or 0)
+        with junit_report(junit_xml) as beside:
+            settings = common.settings(pasted_server=server)
+            return run(common, options, settings, numbers, beside)
 
 
-def run(common: Common, options: Options, settings: Settings, ids: list[int], after_seq: int) -> int:
+def run(common: Common, options: Options, settings: Settings, ids: list[int], beside: Sequence[View] = ()) -> int:
     """Follow ``ids``, or the latest submission; returns the exit code."""
     from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
-    from subcli.cli.following import follow_all, make_view, timed_out
+    from subcli.cli.following import follow_all, timed_out
     from subcli.cli.prompt import prompter_for
+    from subcli.cli.views import make_view
     from subcli.client import connect
     from subcli.watch import Watch
 
@@ -80,12 +100,15 @@ def run(common: Common, options: Options, settings: Settings, ids: list[int], af
                     numbers = [await asyncio.wait_for(client.latest(), options.left())]
                 except TimeoutError:
                     raise timed_out(options, "") from None
-            view = make_view(common, options, several=len(numbers) > 1)
+            view = make_view(common, options, several=len(numbers) > 1, beside=beside)
             if prompter is not None:
                 prompter.view = view
             try:
                 sessions = [
-                    client.session(Watch(number, after_seq=after_seq), describe=not common.json and not common.quiet)
+                    client.session(
+                        Watch(number, after_seq=options.after_seq, url=settings.page_url(number)),
+                        describe=bool(beside) or not (common.json or common.quiet),
+                    )
                     for number in numbers
                 ]
                 return await follow_all(sessions, view, common, options, interrupts)

@@ -62,11 +62,14 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     """
     from rich.console import Console
 
+    from subcli.output.terminal import LinkingConsole, shows_links
+
     _spell_out_what_cannot_be_encoded(stream)
     tty = stream.isatty()
     width = None if tty or "COLUMNS" in env else UNSEEN_WIDTH
     sizes = {name: env[name] for name in ("COLUMNS", "LINES") if name in env}
-    return Console(
+    kind = LinkingConsole if tty and shows_links(env) else Console
+    return kind(
         file=stream,
         width=width,
         force_terminal=tty,

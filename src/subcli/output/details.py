@@ -48,15 +48,23 @@ class Limits(NamedTuple):
     Attributes:
         message, values, output: lines of each; of the output the last ones, where the reason mostly stands.
         fold: screen lines that one line of a value or of output may take.
+        code: screen lines that one line of code in a text may take.
+        analysis: lines of each text of an analysis; of a suggestion a few.
+        suggestions: how many of them.
     """
 
     message: int = 6
     values: int = 30
     output: int = 20
     fold: int = 2
+    code: int = 1
+    analysis: int = TEXT_LINES
+    suggestions: int = SUGGESTIONS
 
 
-ALL: Final = Limits(message=10**6, values=10**6, output=10**6, fold=10**6)
+_USUAL: Final = Limits()
+ALL: Final = Limits(*[10**6] * len(Limits._fields))
+"""Everything."""
 
 
 def values(result: TestResult, width: int, limits: Limits) -> list[Line]:
@@ -85,30 +93,30 @@ def output(text: str | None, width: int, limits: Limits, title: str = "output") 
 
 
 def analysis(
-    event: ErrorAnalysis, width: int, limit: int = TEXT_LINES, *, where: str = "", known: str | None = None
+    event: ErrorAnalysis, width: int, limits: Limits = _USUAL, *, where: str = "", known: str | None = None
 ) -> list[Line]:
     """What went wrong and what to do.
 
     Args:
-        limit: lines of each text.
         where: the place, if that is to be said.
         known: what has been said already, and is not said again.
     """
     texts = [text for text in (event.error, event.analysis) if text.strip()]
     if len(texts) == 2 and texts[0].strip() in (texts[1].strip(), (known or "").strip()):
         texts = texts[1:]
-    lines = [Line(where, ACCENT)] if where else []
+    lines = [Line(part, ACCENT) for part in wrap(where, width, limits.analysis)] if where else []
     excerpt = False
     for index, text in enumerate(texts):
         usual = STRONG if index == 0 and len(texts) > 1 else PLAIN
-        for part in wrap(text, width, limit):
+        for part in wrap(text, width, limits.analysis, limits.code):
             excerpt = part.startswith(CODE)
             lines.append(Line(part, _code_style(part) if excerpt else usual))
     if excerpt and event.suggestions:
         lines.append(Line())
-    for suggestion in event.suggestions[:SUGGESTIONS]:
+    most = max(min(limits.analysis, _SUGGESTION_LINES), limits.analysis // TEXT_LINES)
+    for suggestion in event.suggestions[: limits.suggestions]:
         if suggestion.strip():
-            lines.extend(_hanging(ARROW, suggestion, width, min(limit, _SUGGESTION_LINES)))
+            lines.extend(_hanging(ARROW, suggestion, width, most))
     return lines
 
 

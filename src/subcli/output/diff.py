@@ -43,8 +43,8 @@ def comparison(expected: str | None, actual: str | None, width: int, limit: int,
     room = width - _LABEL
     wanted, got = _normal(expected), _normal(actual)
     if wanted is None or got is None or (_is_short(wanted, room) and _is_short(got, room)):
-        lines = _labelled("expected", wanted, got, GOOD, GOOD_MARK, room, limit)
-        return lines + _labelled("actual", got, wanted, BAD, BAD_MARK, room, limit)
+        lines = _labelled("expected", wanted, got, GOOD, GOOD_MARK, room, limit, fold)
+        return lines + _labelled("actual", got, wanted, BAD, BAD_MARK, room, limit, fold)
     return _diff(wanted, got, width, limit, fold)
 
 
@@ -57,7 +57,7 @@ def _is_short(text: str, room: int) -> bool:
 
 
 def _labelled(
-    label: str, text: str | None, other: str | None, style: Style, mark: Style, room: int, limit: int
+    label: str, text: str | None, other: str | None, style: Style, mark: Style, room: int, limit: int, fold: int
 ) -> list[Line]:
     """One value behind its label, with what differs from the other one marked."""
     if text is None:
@@ -65,7 +65,7 @@ def _labelled(
     if not text.strip():
         return [Line(label, QUIET).to(_LABEL).put("(nothing)" if not text else "(white space)", QUIET)]
     if other is None or not _is_short(text, room):
-        folded = wrap(text, room, limit)
+        folded = wrap(text, room, limit, fold)
         return [
             Line(label if index == 0 else "", QUIET).to(_LABEL).put(part, style) for index, part in enumerate(folded)
         ]

@@ -175,8 +175,9 @@ def _analysis(event: ErrorAnalysis, result: TestResult | None, width: int, room:
     if where:
         heading.put(f" {MID} ", QUIET).put(where, ACCENT)
     body: list[Line] = []
+    known = result.message if result is not None else None
     for limit in _TEXT_LINES if shorten else _TEXT_LINES[:2]:
-        body = details.analysis(event, width - 2, limit, known=result.message if result is not None else None)
+        body = details.analysis(event, width - 2, details.Limits(analysis=limit), known=known)
         if len(body) < room:
             break
     if len(body) >= room:

@@ -17,6 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from subcli.output.printable import one_line, printable
+from subcli.output.terminal import LinkingConsole
 from subcli.output.theme import MORE, PLAIN, in_ascii
 
 MARKS_KEPT: Final = 3
@@ -90,6 +91,7 @@ class Ink:
     def __init__(self, console: Console) -> None:
         self._colour = ColorSystem.STANDARD if console.color_system is not None and not console.no_color else None
         self._encoding = (console.encoding or "utf-8").lower()
+        self._has_links = isinstance(console, LinkingConsole)
         self._plain = not self._encoding.replace("-", "").startswith("utf")
 
     def spell(self, text: str) -> str:
@@ -103,7 +105,7 @@ class Ink:
         if self._colour is None:
             return "".join(self.spell(text) for text, style in line.pieces if not _is_padding(text, style)).rstrip(" ")
         return "".join(
-            style.render(self.spell(text), color_system=self._colour) if style else self.spell(text)
+            self._fitting(style).render(self.spell(text), color_system=self._colour) if style else self.spell(text)
             for text, style in line.pieces
         )
 
@@ -111,7 +113,10 @@ class Ink:
         """One line as Rich takes it."""
         for text, style in line.pieces:
             if self._colour is not None or not _is_padding(text, style):
-                yield Segment(self.spell(text), style)
+                yield Segment(self.spell(text), self._fitting(style))
+
+    def _fitting(self, style: Style) -> Style:
+        return style.update_link(None) if style.link and not self._has_links else style
 
 
 def _is_padding(text: str, style: Style) -> bool:
@@ -146,10 +151,10 @@ def clip(text: str, cells: int) -> str:
     return _head(line, cells - 1) + MORE
 
 
-def wrap(text: str, cells: int, limit: int) -> list[str]:
+def wrap(text: str, cells: int, limit: int, code: int = 1) -> list[str]:
     """Foreign text of several lines, harmless, folded to ``cells`` and cut to ``limit`` lines with ``…``.
 
-    Lines that are indented are code: they are cut, not folded.
+    Lines that are indented are code: they are not parted at spaces, and cut to ``code`` lines each.
     """
     cells = max(cells, 8)
     kept: list[str] = []
@@ -157,7 +162,7 @@ def wrap(text: str, cells: int, limit: int) -> list[str]:
     for raw in printable(text[:budget].strip()).expandtabs(_TAB).split("\n"):
         line = _tamed(raw.rstrip())
         if line.startswith(CODE):
-            kept.append(line if cell_len(line) <= cells else _head(line, cells - 1) + MORE)
+            kept.extend(_code_lines(line, cells, code))
         else:
             kept.extend(_folded(line, cells))
         if len(kept) > limit:
@@ -179,8 +184,22 @@ def verbatim(text: str, cells: int, pieces: int = 1) -> list[str]:
     """
     cells = max(cells, 8)
     line = _tamed(printable(text[: cells * pieces * _PER_CELL].expandtabs(_TAB)).replace("\n", " ").rstrip(" "))
+    return _cut_to(pieces, line, cells, more=len(text) > cells * pieces * _PER_CELL)
+
+
+def _code_lines(line: str, cells: int, pieces: int) -> list[str]:
+    """A line of code, its further pieces below it and further to the right."""
+    head = _head(line, cells)
+    if head == line or pieces == 1:
+        return _cut_to(1, line, cells)
+    indent = " " * min(_TAB, cells // 4)
+    return [head, *(f"{indent}{piece}" for piece in _cut_to(pieces - 1, line[len(head) :], cells - len(indent)))]
+
+
+def _cut_to(pieces: int, line: str, cells: int, *, more: bool = False) -> list[str]:
+    """``line`` in at most so many pieces, the last one with ``…`` where there is more."""
     kept = list(islice(_chopped(line, cells), pieces + 1)) if line else [""]
-    if len(kept) > pieces or len(text) > cells * pieces * _PER_CELL:
+    if len(kept) > pieces or more:
         kept = kept[:pieces]
         kept[-1] = _head(kept[-1], cells - 1) + MORE
     return kept

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from subcli.output import details, words
 from subcli.output.lines import Line, clip
+from subcli.output.terminal import linked
 from subcli.output.theme import (
     ACCENT,
     AGAIN,
@@ -52,8 +53,8 @@ def on_screen(lines: Sequence[Line], columns: int, height: int) -> list[Line]:
 
 def submitted(submission_id: int, answer: dict[str, Any], width: int) -> Line:
     """``submitted #12  http://…``."""
-    line = Line("submitted ", QUIET).put(f"#{submission_id}", STRONG)
     url = answer.get("url")
+    line = Line("submitted ", QUIET).put(f"#{submission_id}", linked(STRONG, url if isinstance(url, str) else None))
     if isinstance(url, str) and url:
         line.put("  ").put(clip(url, width - line.cells - 2), QUIET)
     return line
@@ -68,7 +69,7 @@ def title(picture: Submission, width: int, *, strong: bool = True) -> Line:
         line.put(clip(picture.problem, room), STRONG if strong else PLAIN).put(f" {MID} ", QUIET)
     if picture.language and room - line.cells > len(picture.language):
         line.put(clip(picture.language, _WORD)).put(f" {MID} ", QUIET)
-    return line.put(number, PLAIN if line.cells else STRONG)
+    return line.put(number, linked(PLAIN if line.cells else STRONG, picture.url))
 
 
 def counts(seen: Counts, gap: str = "   ", *, short: bool = False) -> Line:

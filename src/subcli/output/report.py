@@ -1,4 +1,4 @@
-"""An error, told to a person: one sentence, and what to do about it."""
+"""An error or a warning, told to a person: one sentence, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from subcli.errors import SubcliError
 from subcli.output.console import wants_colour
 from subcli.output.printable import one_line
 
-_RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
+_RED, _YELLOW, _DIM, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[0m"
 
 
 def report(error: SubcliError, stream: TextIO, env: Mapping[str, str]) -> None:
@@ -20,4 +20,11 @@ def report(error: SubcliError, stream: TextIO, env: Mapping[str, str]) -> None:
     if error.hint:
         lines.append(f"{dim}hint:{reset}  {one_line(error.hint)}")
     stream.write("\n".join(lines) + "\n")
+    stream.flush()
+
+
+def warn(text: str, stream: TextIO, env: Mapping[str, str]) -> None:
+    """Write a warning to ``stream``: what is done all the same, and may not be meant."""
+    yellow, reset = (_YELLOW, _RESET) if wants_colour(env, tty=stream.isatty()) else ("", "")
+    stream.write(f"{yellow}warning:{reset} {one_line(text)}\n")
     stream.flush()

@@ -19,6 +19,7 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _EXIT: Final = {"type": "integer", "minimum": 0, "maximum": 143}
+_OBJECT: Final = {"type": "object"}
 _OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
 _OPTIONAL_TEXT: Final = {"type": ["string", "null"]}
 _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
@@ -66,6 +67,8 @@ def build() -> dict[str, Any]:
     objects = {
         "status": _status(),
         "list": _object({"submissions": _OBJECTS}),
+        "cancel": _object({"cancel": _OBJECT}),
+        "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
         "problem": _object({"problem": {"type": "object"}}),
         "auth": _object({"auth": {"type": "object"}}),
@@ -75,7 +78,9 @@ def build() -> dict[str, Any]:
         "user": _object({"user": {"type": "object"}}),
         "users": _object({"users": _OBJECTS}),
         "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
+        "doctor": _object({"doctor": _doctor()}),
         "check": _object({"check": {"type": "object"}}),
+        "completion": _object({"completion": {"type": "object"}}),
     }
     definitions = {**own, **events, "other_event": _other_event([*own, *events]), **objects}
     return {
@@ -118,7 +123,9 @@ def _line(
 def _event(kind: str) -> dict[str, Any]:
     required, optional = required_fields(kind)
     properties: dict[str, Any] = {name: {"description": _NOTES[name]} if name in _NOTES else _ANY for name in optional}
-    properties |= {name: {**_TEXT, **({"description": _NOTES[name]} if name in _NOTES else {})} for name in required}
+    properties |= {
+        name: {**_TEXT, **({"description": _NOTES[name]} if name in _NOTES else {})} for name in sorted(required)
+    }
     return _line(kind, properties, sorted(required))
 
 
@@ -153,6 +160,17 @@ def _error() -> dict[str, Any]:
         "Without submission_id where there is none yet, and from commands other than submit and watch."
     )
     return line
+
+
+def _doctor() -> dict[str, Any]:
+    states = ["ok", "warning", "failed", "skipped"]
+    finding = {
+        "type": "object",
+        "properties": {"name": _TEXT, "state": {"enum": states}, "detail": _TEXT, "cure": _TEXT},
+        "required": ["name", "state", "detail", "cure"],
+    }
+    properties = {"findings": {"type": "array", "items": finding}, "exit_code": _EXIT}
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _status() -> dict[str, Any]:

@@ -26,6 +26,7 @@ DETAILED: Final = 50
 """Failures that are told in full."""
 
 _LIMITS: Final = details.Limits()
+_LONGEST: Final = 100_000
 _NEVER_TO_BE_RESUMED: Final = ("not_found", "usage")
 
 
@@ -144,24 +145,27 @@ def failure(
     heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(took)), STRONG)
     lines = [parts.rule(heading, width, took)]
     inner = width - 2
+    if limits is details.ALL and MORE in heading.text:
+        lines += parts.indented([Line(part, STRONG) for part in wrap(result.test_name, inner, limits.message)], 2)
     if result.message and result.message.strip():
-        lines += parts.indented([Line(part, BAD) for part in wrap(result.message, inner, limits.message)], 2)
+        lines += parts.indented(
+            [Line(part, BAD) for part in wrap(result.message, inner, limits.message, limits.code)], 2
+        )
     lines += parts.indented(details.values(result, inner, limits), 2)
     for event in analyses:
         if details.is_about(event, result):
-            told = details.analysis(event, inner, where=details.place(event.location, width // 2), known=result.message)
-            lines += [Line(), *parts.indented(told, 2)]
+            where = details.place(event.location, _LONGEST if limits is details.ALL else width // 2)
+            why = details.analysis(event, inner, limits, where=where, known=result.message)
+            lines += [Line(), *parts.indented(why, 2)]
     output = details.output(result.output, inner, limits)
     return [*lines, Line(), *parts.indented(output, 2)] if output else lines
 
 
-def unattached(event: ErrorAnalysis, width: int) -> list[Line]:
+def unattached(event: ErrorAnalysis, width: int, limits: details.Limits = _LIMITS) -> list[Line]:
     """An analysis that belongs to no test: of the build, of the whole."""
     heading = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "analysis", width - 6), STRONG)
-    return [
-        parts.rule(heading, width, ""),
-        *parts.indented(details.analysis(event, width - 2, where=details.place(event.location, width // 2)), 2),
-    ]
+    where = details.place(event.location, _LONGEST if limits is details.ALL else width // 2)
+    return [parts.rule(heading, width, ""), *parts.indented(details.analysis(event, width - 2, limits, where=where), 2)]
 
 
 # -- without a verdict ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from subcli.catchup import missed
 from subcli.output import details, parts, summary, words
 from subcli.output.lines import Block, Line, clip
+from subcli.output.terminal import linked
 from subcli.output.theme import ACCENT, DOT, MORE, QUIET, STRONG, Mark, test_mark, verdict_mark
 from subcli.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
 from subcli.submission import Counts, Submission
@@ -33,7 +34,6 @@ _GAP: Final = 2
 _NARROWEST: Final = 8
 _BUILD_LINES: Final = 20
 _ABSURD: Final = 1e12
-_AGES: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class Page:
@@ -53,7 +53,7 @@ def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> Page:
     """A line for each submission, as the server lists them.
 
     Args:
-        rows: the server's objects.
+        rows: the server's objects; ``url`` is what the id links to.
         now: Unix time, for the ages.
     """
     return Page(lambda width: _submission_lines(rows, now, width))
@@ -94,8 +94,9 @@ def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:
     total, passed = _number(counts, "total_tests"), _number(counts, "passed")
     took = _number(counts, "duration_ms")
     mark = _mark(row.get("status"), row.get("final_status"))
+    url = row.get("url")
     return [
-        Line(_word(row.get("submission_id", row.get("id"))), STRONG),
+        Line(_word(row.get("submission_id", row.get("id"))), linked(STRONG, url if isinstance(url, str) else None)),
         Line(_word(row.get("problem", row.get("problem_id")))),
         Line(_word(row.get("language"))),
         Line(f"{mark.glyph} {clip(mark.word, 24)}", mark.style),
@@ -135,11 +136,7 @@ def age(timestamp: object, now: float) -> str:
         return clip(timestamp, 20)
     if seconds >= 30 * 86_400:
         return then.date().isoformat()
-    for unit, name in _AGES:
-        count = int(seconds // unit)
-        if count >= 1:
-            return f"{count} {name}{'' if count == 1 else 's'} ago"
-    return "just now"
+    return words.ago(seconds)
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -166,7 +163,7 @@ def _submission_page(snapshot: Mapping[str, Any], tests: Sequence[Mapping[str, A
             lines += [*summary.failure(result, analyses, width, details.ALL), Line()]
     for event in analyses:
         if not any(details.is_about(event, result) for result in results):
-            lines += [*summary.unattached(event, width), Line()]
+            lines += [*summary.unattached(event, width, details.ALL), Line()]
     lines += _build_log(snapshot, width)
     return lines + _heading(snapshot, results, verdict, width)
 
@@ -213,10 +210,12 @@ def _heading(
     snapshot: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
 ) -> list[Line]:
     """The verdict or the stage, what was submitted, when, and where its page is."""
+    url = snapshot.get("url")
     picture = Submission(
         id=int(snapshot.get("submission_id") or 0),
         problem=_word(snapshot.get("problem")) or None,
         language=_word(snapshot.get("language")) or None,
+        url=url if isinstance(url, str) else None,
         counts=_counts(results),
     )
     if verdict is not None:
@@ -225,11 +224,12 @@ def _heading(
         mark = _mark(snapshot.get("status"), None)
         lines = [Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").join(parts.counts(picture.counts))]
     lines.append(parts.title(picture, width))
-    created, url = _word(snapshot.get("created_at")), snapshot.get("url")
+    created = _word(snapshot.get("created_at"))
     if created:
         lines.append(Line("submitted ", QUIET).put(created, QUIET))
     if isinstance(url, str) and url:
-        lines.append(Line(clip(url, width), QUIET))
+        # Not cut: the terminal folds it, and it can still be copied as one.
+        lines.append(Line(clip(url, 2000), linked(QUIET, url)))
     return lines
 
 

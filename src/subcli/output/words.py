@@ -8,6 +8,7 @@ from subcli.protocol import CloseCode, Complete, Summary
 from subcli.submission import Connection, Counts, Submission
 
 _TOO_LONG_MS: Final = 1e11
+_AGES: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 
 _CODES: Final[dict[int, str]] = {
     CloseCode.NORMAL: "closed before the verdict",
@@ -54,6 +55,15 @@ def elapsed(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def ago(seconds: float) -> str:
+    """``3 minutes ago``, in the largest unit of which there is one."""
+    for unit, name in _AGES:
+        count = int(seconds // unit)
+        if count >= 1:
+            return f"{count} {name}{'' if count == 1 else 's'} ago"
+    return "just now"
 
 
 def number(value: int) -> str:

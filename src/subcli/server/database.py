@@ -2,7 +2,7 @@
 
 SQLite is set here to behave as the rest expects of any database: a transaction that will write takes the
 write lock when it begins (so that it waits for others instead of failing half-way), readers are not held up
-by the writer (WAL), and a lock is waited for. PostgreSQL needs nothing but its migration lock.
+by the writer (WAL), and a lock is waited for. PostgreSQL is told to wait no longer than that for anything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from subcli.server.settings import ServeError
@@ -25,6 +25,16 @@ LOCK_WAIT: Final = 10.0
 """Seconds that a transaction waits for a lock."""
 _MIGRATION_LOCK: Final = 0x73756263
 _QUEUE_LOCK: Final = 0x73756264
+_PSYCOPG: Final = {
+    "application_name": "subcli",
+    "connect_timeout": 5,
+    # A host that is gone without a word is noticed after some 15 s, also in the middle of a query.
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+"""How libpq connects, in seconds save the last."""
 _READING: Final = "subcli_reading"
 
 
@@ -35,7 +45,7 @@ def open_database(url: str) -> Engine:
         ServeError: the URL names no database that can be used, or the schema cannot be brought up to date.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
+        engine = _engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise ServeError(
             f"The database URL cannot be used: {type(error).__name__}.",
@@ -45,6 +55,8 @@ def open_database(url: str) -> Engine:
         _make_private(engine.url.database)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _set_up_postgresql)
     shown = engine.url.render_as_string(hide_password=True)
     try:
         migrate(engine)
@@ -56,6 +68,16 @@ def open_database(url: str) -> Engine:
             "Check that it is there, that it may be written, and that nothing else holds it locked.",
         ) from error
     return engine
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    options: dict[str, Any] = {}
+    if parsed.drivername == "postgresql+psycopg":
+        # What the URL says itself counts more.
+        options = {name: value for name, value in _PSYCOPG.items() if name not in parsed.query}
+    is_file = parsed.get_backend_name() == "sqlite"
+    return create_engine(parsed, pool_pre_ping=not is_file, hide_parameters=True, connect_args=options)
 
 
 def reading(engine: Engine) -> Engine:
@@ -96,6 +118,14 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # death of the machine, at several milliseconds an event.
     connection.execute("PRAGMA synchronous = NORMAL")
     _use_wal(connection)
+
+
+def _set_up_postgresql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOCK_WAIT:g}s'")
+        # A process that was frozen in a transaction must not hold up the others with its locks.
+        cursor.execute("SET idle_in_transaction_session_timeout = '60s'")
+    connection.commit()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -8,14 +8,15 @@ import re
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 _STATIC: Final = Path(__file__).with_name("static")
+_MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Cache-Control": "no-cache",
 }
 _SWAGGER: Final = "https://cdn.jsdelivr.net"
@@ -28,9 +29,15 @@ def add_pages(app: FastAPI) -> None:
     def submission_page(submission_id: int) -> Response:
         return FileResponse(_STATIC / "submission.html", headers=_PAGE_HEADERS)
 
-    @app.get("/static/submission.js", include_in_schema=False)
-    def submission_script() -> Response:
-        return FileResponse(_STATIC / "submission.js", media_type="text/javascript", headers=_PAGE_HEADERS)
+    # Listed once: no path of a request is ever put together with a directory.
+    parts = {path.name: path for path in _STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def part_of_page(name: str) -> Response:
+        path = parts.get(name)
+        if path is None:
+            raise HTTPException(404, "There is no such file.")
+        return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_PAGE_HEADERS)
 
     docs = get_swagger_ui_html(openapi_url="/openapi.json", title="subcli API")
     headers = {"Content-Security-Policy": _docs_policy(bytes(docs.body).decode())}

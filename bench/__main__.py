@@ -1,0 +1,79 @@
+"""``python -m bench [--write] [ROW …]``: measure all rows, or those named, and print the tables.
+
+Each row runs in a process of its own under a time limit: whatever hangs or breaks costs its row and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import multiprocessing
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Final
+
+from bench import page
+from bench.measure import Failed
+from bench.peers import CHECKOUT
+from bench.table import Table, Target
+
+ROWS: Final = ("startup", "commands", "submit", "throughput", "live")
+ROW_S: Final = 300.0
+
+
+def main() -> int:
+    """Measure and print; the exit code is 1 where a row could not be measured at all."""
+    words = argparse.ArgumentParser(prog="make bench")
+    words.add_argument("--write", action="store_true", help="write docs/performance.md")
+    words.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
+    given = words.parse_args()
+    unknown = set(given.rows) - set(ROWS)
+    if unknown:
+        words.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    began = time.monotonic()
+    started = page.machine()
+    print("\n".join(started), end="\n\n", flush=True)
+    tables = []
+    for name in given.rows or ROWS:
+        at = time.monotonic()
+        tables.append(in_process(name))
+        print(page.text(tables[-1]) + f"  ({time.monotonic() - at:.0f} s)\n", flush=True)
+    print(f"{time.monotonic() - began:.0f} s altogether")
+    if given.write:
+        page.write(tables, started, CHECKOUT / "docs" / "performance.md")
+    return 1 if any(not table.lines for table in tables) else 0
+
+
+def in_process(name: str) -> Table:
+    """One row; an empty table that says why, where it failed."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_measure, args=(name, theirs))
+    process.start()
+    theirs.close()
+    try:
+        result = ours.recv() if ours.poll(ROW_S) else f"took longer than {ROW_S:g} s"
+    except EOFError:
+        result = "its process died"
+    if process.is_alive():
+        process.terminate()
+    process.join(10)
+    if isinstance(result, Table):
+        return result
+    return Table(name, "", "", (), (Target(f"row `{name}`", str(result), "", None),))
+
+
+def _measure(name: str, to: Connection) -> None:
+    try:
+        result: Table | str = importlib.import_module(f"bench.rows.{name}").measure()
+    except Failed as error:
+        result = str(error)
+    except Exception as error:
+        traceback.print_exc()
+        result = f"{type(error).__name__}: {error}"
+    to.send(result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

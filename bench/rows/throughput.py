@@ -1,0 +1,98 @@
+"""200,000 events into a pipe: how many come through, and how fast."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from bench import peers
+from bench.measure import Contender, Failed, Outcome, in_turns
+from bench.processes import CONTENDERS, Read, python_module, read_all, serving
+from bench.table import Table, Target, at_most, lines_of
+
+EVENTS = 200_000
+ROUNDS = 3
+LIMIT_S = 40.0
+BARE = "bare loop with websockets"
+OURS = "subcli watch --json"
+
+
+def measure() -> Table:
+    """Against whatever else prints what a WebSocket sends."""
+    seen: dict[str, list[int]] = {}
+    with serving(python_module("stub", "--events", str(EVENTS))) as server:
+        programs: dict[str, Callable[[], list[str]]] = {
+            "raw socket, nothing decoded": lambda: [_floor(), str(CONTENDERS / "raw_loop.py"), server.ws],
+            BARE: lambda: [_floor(), str(CONTENDERS / "bare_loop.py"), server.ws],
+            OURS: lambda: [str(peers.subcli() / "subcli"), "watch", "1", "--json", "--server", server.url],
+            "python -m websockets": lambda: [str(peers.peers() / "python"), "-m", "websockets", server.ws],
+            "node, ws": lambda: _node("ws_lines.cjs", server.ws),
+            "node, ws, without exit()": lambda: _node("ws_lines_patient.cjs", server.ws),
+            "wscat": lambda: [str(peers.node() / "node_modules/.bin/wscat"), "--connect", server.ws],
+        }
+        contenders = {name: _events_a_second(program, seen.setdefault(name, [])) for name, program in programs.items()}
+        outcomes = in_turns(contenders, rounds=ROUNDS, warm_up=0, budget_s=110)
+    notes = {name: _lost(counts) for name, counts in seen.items() if counts}
+    return Table(
+        title=f"{EVENTS:,} events into a pipe",
+        unit="events/s",
+        how=(
+            "From the first line to the last, as the pipe's reader sees them; results of 1,000 tests, about 200 bytes "
+            "each, from a server that sends as fast as it is read. Lines are counted."
+        ),
+        lines=lines_of(outcomes, notes),
+        targets=(
+            Target(
+                "`watch --json` loses no line", notes.get(OURS, "not measured"), "all lines", notes.get(OURS) == ALL
+            ),
+            at_most("the bare loop's rate over ours", outcomes[BARE], outcomes[OURS], 1.3),
+            *_ahead(outcomes, notes),
+        ),
+        base=BARE,
+        digits=0,
+    )
+
+
+ALL = "all lines"
+
+
+def _ahead(outcomes: dict[str, Outcome], notes: dict[str, str]) -> list[Target]:
+    """Of every peer that loses nothing; the two loops are the floor, not peers."""
+    others = [name for name in outcomes if name not in (OURS, BARE) and not name.startswith("raw")]
+    return [
+        at_most(f"`{name}`'s rate over ours", outcomes[name], outcomes[OURS], 1)
+        for name in others
+        if notes.get(name) == ALL
+    ]
+
+
+def _lost(counts: list[int]) -> str:
+    worst = min(counts)
+    return ALL if worst >= EVENTS else f"{EVENTS - worst:,} of {EVENTS:,} lines lost"
+
+
+def _events_a_second(program: Callable[[], list[str]], counts: list[int]) -> Contender:
+    def run() -> float:
+        read = read_all(program(), limit_s=LIMIT_S)
+        counts.append(min(read.lines, EVENTS))
+        return _rate(read)
+
+    return run
+
+
+def _rate(read: Read) -> float:
+    if read.lines < 2:
+        raise Failed(f"{read.lines} lines came")
+    return read.lines / (read.last_s - read.first_s)
+
+
+@functools.cache
+def _floor() -> str:
+    return str(peers.floor() / "python")
+
+
+def _node(script: str, url: str) -> list[str]:
+    # Node looks for modules beside the script.
+    target = peers.node() / script
+    target.write_text((CONTENDERS / script).read_text())
+    return ["node", str(target), url]

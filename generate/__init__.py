@@ -1,0 +1,28 @@
+"""What is made from the program: completions, man pages, the JSON Schema, the tables of the README.
+
+``python -m generate`` writes them; a test fails where what is committed is not what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def everything(root: Path) -> dict[str, str]:
+    """All texts, by their paths in the repository.
+
+    Args:
+        root: of the repository, for the parts that are written by hand.
+    """
+    from generate import bash, fish, man, tree, zsh
+    from subcli.output import schema
+
+    commands = tree.read()
+    return {
+        "src/subcli/schema.json": json.dumps(schema.build(), indent=2) + "\n",
+        "completions/subcli.bash": bash.script(commands),
+        "completions/_subcli": zsh.script(commands),
+        "completions/subcli.fish": fish.script(commands),
+        **man.pages(commands, root / "docs"),
+    }

@@ -1,0 +1,142 @@
+"""The command tree as the generators want it: frozen, without typer's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer
+
+from subcli.cli.app import app
+
+FILES: Final = "files"
+DIRECTORIES: Final = "directories"
+_BY_NAME: Final = {
+    "id": "ids",
+    "ids": "ids",
+    "problem": "problems",
+    "language": "languages",
+    "profile": "profiles",
+    "paths": FILES,
+}
+"""What a parameter's values are, by its name; paths are told by their type."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """What a parameter takes.
+
+    Attributes:
+        label: how the help calls it, such as ``SECONDS``.
+        kind: ``ids``, ``problems``, ``languages``, ``profiles``, ``files``, ``directories``; empty: anything.
+        choices: all there are, where they are known.
+    """
+
+    label: str
+    kind: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. ``values`` is None for a flag."""
+
+    names: tuple[str, ...]
+    help: str
+    values: Values | None
+    repeatable: bool
+    default: str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument, or as many as are given."""
+
+    help: str
+    values: Values
+    required: bool
+    repeatable: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command and what stands under it. ``path`` is without the program's name."""
+
+    path: tuple[str, ...]
+    help: str
+    epilog: str
+    options: tuple[Option, ...]
+    arguments: tuple[Argument, ...]
+    commands: tuple[Command, ...]
+
+    @property
+    def name(self) -> str:
+        """Its last word."""
+        return self.path[-1] if self.path else "subcli"
+
+    def walk(self) -> Iterator[Command]:
+        """This command, then all under it."""
+        yield self
+        for command in self.commands:
+            yield from command.walk()
+
+
+def read() -> Command:
+    """The tree of the program, without what is hidden."""
+    return _command(typer.main.get_command(app), ())
+
+
+def options_with_values(tree: Command) -> dict[str, Values]:
+    """All options that take a value, by their names.
+
+    Raises:
+        ValueError: one name takes different things in different commands; the scripts count on that it does not.
+    """
+    found: dict[str, Values] = {}
+    flags: set[str] = set()
+    for command in tree.walk():
+        for option in command.options:
+            for name in option.names:
+                if option.values is None:
+                    flags.add(name)
+                elif found.setdefault(name, option.values).kind != option.values.kind:
+                    raise ValueError(f"{name} of {command.path} takes something else than elsewhere")
+    if both := flags & found.keys():
+        raise ValueError(f"with and without a value: {both}")
+    return found
+
+
+def _command(command: Any, path: tuple[str, ...]) -> Command:
+    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    options = [_option(parameter) for parameter in shown if parameter.param_type_name == "option"]
+    below = getattr(command, "commands", None) or {}
+    return Command(
+        path,
+        command.help or "",
+        command.epilog or "",
+        (*options, Option(("--help", "-h"), "Show this help and exit.", None, repeatable=False, default="")),
+        tuple(_argument(parameter) for parameter in shown if parameter.param_type_name == "argument"),
+        tuple(_command(under, (*path, name)) for name, under in below.items() if not under.hidden),
+    )
+
+
+def _option(parameter: Any) -> Option:
+    names = tuple(sorted((*parameter.opts, *parameter.secondary_opts), key=lambda name: (len(name) < 3, name)))
+    default = parameter.default
+    shown = str(default) if default not in (None, False, "") and not parameter.is_flag and not callable(default) else ""
+    values = None if parameter.is_flag else _values(parameter)
+    return Option(names, parameter.help or "", values, repeatable=bool(parameter.multiple), default=shown)
+
+
+def _argument(parameter: Any) -> Argument:
+    return Argument(parameter.help or "", _values(parameter), bool(parameter.required), parameter.nargs != 1)
+
+
+def _values(parameter: Any) -> Values:
+    choices = tuple(str(getattr(choice, "value", choice)) for choice in getattr(parameter.type, "choices", ()) or ())
+    label = (parameter.metavar or parameter.name.upper()).strip("[].")
+    kind = _BY_NAME.get(parameter.name, "")
+    if type(parameter.type).__name__ == "TyperPath":
+        kind = DIRECTORIES if "DIR" in label else FILES
+    return Values(label, kind, choices)

@@ -1,0 +1,45 @@
+"""``subcli cancel``: stop the judging of one submission."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.cli.look import ask
+
+if TYPE_CHECKING:
+    from subcli.client import Client
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "cancel", example="subcli cancel 12")
+    def cancel(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
+        """Stop judging a submission; its verdict is then cancelled."""
+        return run(common, submission_id(id))
+
+
+def run(common: Common, number: int) -> int:
+    """Cancel one submission.
+
+    Raises:
+        SubcliError: there is none, or it has its verdict already.
+    """
+
+    async def call(client: Client) -> dict[str, Any]:
+        return await client.api.cancel(number)
+
+    snapshot = ask(common, call)
+    fields = {name: snapshot.get(name) for name in ("status", "final_status")}
+    if common.json:
+        print_json({"cancel": {"submission_id": number, **fields}})
+        return 0
+    from subcli.output.printable import one_line
+
+    word = one_line(str(fields["final_status"] or fields["status"] or "cancelled"), 40)
+    sys.stdout.write(f"{word}\n" if common.quiet else f"#{number} {word}\n")
+    return 0

@@ -1,0 +1,51 @@
+"""``subcli completion``: the completion script of a shell, which the package brought along."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from subcli.cli import exits
+from subcli.cli.common import Common, command, print_json
+from subcli.errors import UsageError
+
+
+class Shell(StrEnum):
+    """The shells that there is a script for."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+PLACES: Final = {
+    Shell.bash: "share/bash-completion/completions/subcli",
+    Shell.zsh: "share/zsh/site-functions/_subcli",
+    Shell.fish: "share/fish/vendor_completions.d/subcli.fish",
+}
+"""Where each lies under the environment's prefix."""
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "completion", example='eval "$(subcli completion bash)"', codes=exits.LOCAL)
+    def completion(common: Common, shell: Annotated[Shell, typer.Argument(metavar="SHELL")]) -> int:
+        """Print the completion script for bash, zsh or fish."""
+        path = Path(sys.prefix) / PLACES[shell]
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError:
+            raise UsageError(
+                f"{path} is missing: this installation came without the completions.",
+                hint="Install it again: `pip install --force-reinstall --no-deps subcli-watch`.",
+            ) from None
+        if common.json:
+            print_json({"completion": {"shell": str(shell), "script": text}})
+        else:
+            sys.stdout.write(text)
+        return 0

@@ -1,0 +1,93 @@
+"""``subcli doctor``: what stands between this machine and a verdict."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+
+from subcli.cli import exits
+from subcli.cli.common import Common, command, print_json
+from subcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from subcli.diagnose import Finding
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(
+        app,
+        "doctor",
+        codes=(0, 2, 3, 4, 6, 130),
+        example="subcli doctor\nsubcli doctor --server https://judge.example --json",
+    )
+    def doctor(common: Common) -> int:
+        """Show what stands between this machine and a verdict, and its cure."""
+        return run(common)
+
+
+def run(common: Common) -> int:
+    """Look at everything; the exit code is that of the worst."""
+    from subcli.cli.asynchronous import Interrupts
+    from subcli.cli.asynchronous import run as run_async
+
+    show = _silent if common.json or common.quiet else _printer()
+
+    async def main(_: Interrupts) -> list[Finding]:
+        from subcli import __version__
+        from subcli.diagnose import Finding, examine
+
+        try:
+            settings = common.settings()
+            settings.require_safe_for_secrets()
+        except UsageError as error:
+            found = [Finding("settings", "failed", error.message, error.hint, error.kind)]
+            show(found[0])
+            return found
+        found = []
+        async for finding in examine(settings, __version__):
+            show(finding)
+            found.append(finding)
+        return found
+
+    found = run_async(main)
+    code = max((exits.of_kind(finding.kind) for finding in found if finding.state == "failed"), default=exits.OK)
+    if common.json:
+        print_json({"doctor": {"findings": [_fields(finding) for finding in found], "exit_code": code}})
+    elif common.quiet:
+        states = [finding.state for finding in found]
+        sys.stdout.write(next((f"{state}\n" for state in ("failed", "warning") if state in states), "ok\n"))
+    else:
+        from subcli.output.console import make_console
+        from subcli.output.doctor import conclusion
+
+        make_console(sys.stdout, os.environ).print(conclusion([finding.state for finding in found]))
+    return code
+
+
+def _fields(finding: Finding) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(finding).items() if name != "kind"}
+
+
+def _silent(finding: Finding) -> None:
+    """For --json and -q: the end says it all."""
+
+
+def _printer() -> Callable[[Finding], None]:
+    from subcli.output.console import make_console
+    from subcli.output.doctor import finding_lines
+
+    console = make_console(sys.stdout, os.environ)
+
+    def show(finding: Finding) -> None:
+        console.print(finding_lines(finding.name, finding.state, finding.detail, finding.cure))
+        sys.stdout.flush()
+
+    return show

@@ -1,0 +1,77 @@
+"""``subcli open``: a submission's page, in the browser."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.cli.look import ask
+from subcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from subcli.client import Client
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+
+    @command(app, "open", example="subcli open 12\nsubcli open 12 -q   # only print the address")
+    def open_(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
+        """Open a submission's page in the browser."""
+        return run(common, submission_id(id))
+
+
+def run(common: Common, number: int) -> int:
+    """Print the address of the page, and open it; with ``-q`` and ``--json`` it is only printed.
+
+    Raises:
+        SubcliError: there is no such submission, or no browser.
+    """
+
+    async def call(client: Client) -> str:
+        return client.page_url(number, await client.api.insist_submission(number))
+
+    url: str = ask(common, call)
+    if common.json:
+        print_json({"open": {"submission_id": number, "url": url}})
+        return 0
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
+    if not common.quiet and not _browse(url):
+        raise UsageError(
+            "There is no browser here that could be opened.", hint="Open the address above, or name one in BROWSER."
+        )
+    return 0
+
+
+def _browse(url: str) -> bool:
+    import webbrowser
+
+    with _stdout_into_nowhere():
+        try:
+            return webbrowser.open(url)
+        except (webbrowser.Error, OSError):
+            return False
+
+
+@contextlib.contextmanager
+def _stdout_into_nowhere() -> Iterator[None]:
+    """What a browser prints is no data of ours; what goes to a terminal is a browser for terminals."""
+    if sys.stdout.isatty():
+        yield
+        return
+    kept = os.dup(1)
+    nowhere: Any = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -1,0 +1,365 @@
+"""What stands between this machine and a verdict: each thing on the way looked at by itself (`subcli doctor`).
+
+Nothing is handed in and nothing changed, but for a test entry in the keyring, which is taken out again. What
+cannot be looked at since something before it failed is said to be left out, and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+import msgspec
+
+from subcli.api import RequestFailed
+from subcli.bodies import Info, as_info
+from subcli.client import Client, connect, http_client, system_trust
+from subcli.config import Settings, user_directory
+from subcli.credentials import CALL_S, CredentialError, Credentials
+from subcli.errors import AuthError, SubcliError
+from subcli.happened import AskedInVain, Blocked, Closed, Refused
+from subcli.network import is_loopback, unreached, untrusted
+from subcli.protocol import timestamp
+from subcli.secret import redact
+from subcli.transport import Gone, GoneBecause, open_socket
+
+State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
+
+CONNECT_S: Final = 5.0
+ANSWER_S: Final = 5.0
+CLOCK_S: Final = 5.0
+"""A clock that is further off is told: an HTTP date has whole seconds, and the way takes its time."""
+
+EXPIRES_SOON_S: Final = 14 * 86_400
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing looked at.
+
+    Attributes:
+        name: one word.
+        detail: what was found, in one line; foreign text may be in it.
+        cure: what to do, preferably a command; empty where nothing is wrong.
+        kind: of the error that a command would end with for it (:mod:`subcli.errors`), where ``state`` is failed.
+    """
+
+    name: str
+    state: State
+    detail: str
+    cure: str = ""
+    kind: str = "network"
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What the server said of itself, and when."""
+
+    info: Info
+    date: str | None
+    asked: float
+    took: float
+
+
+async def examine(settings: Settings, version: str) -> AsyncIterator[Finding]:
+    """Look at everything on the way to the server, one after the other.
+
+    Args:
+        settings: of the command.
+        version: our own.
+    """
+    system = f"Python {platform.python_version()}, {platform.system()}"
+    yield Finding("program", "ok", f"subcli {version}, {system}")
+    yield Finding("settings", "ok", f"server {settings.server}, from {_ORIGINS[settings.server_origin]}")
+    yield (proxy := _proxy(settings))
+    if proxy.state == "failed":
+        for finding in _left_out(_ON_THE_WAY, "the proxy cannot be used"):
+            yield finding
+        return
+    yield (reached := await _reach(settings))
+    if reached.state == "failed":
+        for finding in _left_out(_ON_THE_WAY[1:], "the server was not reached"):
+            yield finding
+        return
+    yield (certificate := await _certificate(settings))
+    if certificate.state == "failed":
+        for finding in _left_out(_ON_THE_WAY[2:], "the connection is not safe"):
+            yield finding
+        return
+    api, answer = await _api(settings)
+    yield api
+    yield _clock(answer)
+    if answer is None:
+        for finding in _left_out(_ON_THE_WAY[4:], "there is no answer to go by"):
+            yield finding
+        return
+    async for finding in _examine_rights(settings, answer.info):
+        yield finding
+
+
+async def _examine_rights(settings: Settings, info: Info) -> AsyncIterator[Finding]:
+    """The socket, and who we are."""
+    try:
+        async with connect(settings, max_attempts=0) as client:
+            yield await _websocket(client)
+            yield await _token(client, info)
+    except SubcliError as error:
+        # The login on record cannot be read.
+        yield Finding("token", "failed", error.message.rstrip("."), error.hint, error.kind)
+    yield await asyncio.to_thread(_keyring, settings, info)
+
+
+_ON_THE_WAY: Final = ("server", "certificate", "api", "clock", "websocket", "token", "keyring")
+
+
+def _left_out(names: Sequence[str], why: str) -> list[Finding]:
+    return [Finding(name, "skipped", why) for name in names]
+
+
+_ORIGINS: Final = {
+    "flag": "--server",
+    "pasted URL": "a URL",
+    "variable": "SUBCLI_SERVER",
+    "project file": "the project file",
+    "user file": "your settings",
+    "default": "the default",
+}
+
+
+# -- the way to the server --------------------------------------------------------------------------
+
+
+def _proxy(settings: Settings) -> Finding:
+    proxy = _proxy_for(settings)
+    if proxy is None:
+        return Finding("proxy", "ok", "none on the way to this server")
+    shown = redact(proxy)
+    scheme = urlsplit(proxy if "://" in proxy else f"http://{proxy}").scheme
+    if scheme not in ("http", "https"):
+        cure = "Set HTTPS_PROXY to an http:// address, or name the server in NO_PROXY."
+        return Finding("proxy", "failed", f"{shown} cannot be used: only http and https proxies can", cure)
+    return Finding("proxy", "ok", f"through {shown}")
+
+
+def _proxy_for(settings: Settings) -> str | None:
+    """The proxy that the environment names for the server, as the libraries read it."""
+    parts = urlsplit(settings.server)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    proxies: Mapping[str, str] = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+async def _reach(settings: Settings) -> Finding:
+    parts = urlsplit(settings.server)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    if _proxy_for(settings) is not None:
+        return Finding("server", "skipped", "reached through the proxy, which is asked below")
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, TimeoutError) as error:
+        cure = "Name the server with `--server URL`, or start one here with `subcli serve`."
+        return Finding("server", "failed", unreached(error, parts.netloc), cure)
+    writer.close()
+    return Finding("server", "ok", f"{parts.netloc} accepts connections, in {_ms(time.monotonic() - started)}")
+
+
+async def _certificate(settings: Settings) -> Finding:
+    parts = urlsplit(settings.server)
+    if parts.scheme != "https":
+        if is_loopback(parts.hostname):
+            return Finding("certificate", "ok", "none needed on this machine")
+        return Finding("certificate", "warning", "the connection is not encrypted", "Use an https address.")
+    own = os.environ.get("SSL_CERT_FILE")
+    if own and not os.access(own, os.R_OK):
+        detail = f"SSL_CERT_FILE names {own}, which cannot be read: no certificate is trusted"
+        cure = "Name a file of certificates in PEM form, or unset it."
+        return Finding("certificate", "failed", detail, cure, "usage")
+    trust = f"SSL_CERT_FILE={own}" if own else "the system"
+    if _proxy_for(settings) is not None:
+        return Finding("certificate", "skipped", f"checked through the proxy, against {trust}")
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=system_trust())
+    except ssl.SSLCertVerificationError as error:
+        blocked = untrusted(error, parts.netloc)
+        return Finding("certificate", "failed", blocked.reason.rstrip("."), blocked.hint)
+    except (OSError, TimeoutError) as error:
+        cure = "Is this the port for https? Else the server's TLS is older than this Python accepts."
+        return Finding("certificate", "failed", unreached(error, parts.netloc), cure)
+    certificate = writer.get_extra_info("peercert") or {}
+    writer.close()
+    ends = ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else None
+    if ends is not None and ends - time.time() < EXPIRES_SOON_S:
+        return Finding("certificate", "warning", f"valid only until {timestamp(ends)}", "Tell whoever runs the server.")
+    until = f", until {timestamp(ends)[:10]}" if ends is not None else ""
+    return Finding("certificate", "ok", f"trusted by {trust}{until}")
+
+
+async def _api(settings: Settings) -> tuple[Finding, _Answer | None]:
+    """What the server is. A server without ``/info`` has no features, and that is all right."""
+    url = f"{settings.api_url}/info"
+    asked, started = time.time(), time.monotonic()
+    try:
+        async with http_client(settings) as http:
+            response = await http.get(url, timeout=ANSWER_S)
+    except SubcliError as error:
+        return Finding("api", "failed", error.message, error.hint), None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        cure = "Look at the proxy, if there is one, and at the server's own log."
+        return Finding("api", "failed", unreached(error, urlsplit(url).netloc), cure), None
+    took = time.monotonic() - started
+    date = response.headers.get("Date")
+    if response.status_code in (404, 405, 501):
+        detail = f"no {settings.api_path}/info: a server without features; what is missed is asked for over REST"
+        return Finding("api", "warning", detail, _PATH), _Answer(Info(), date, asked, took)
+    try:
+        body = msgspec.json.decode(response.content) if response.is_success else None
+    except (msgspec.DecodeError, UnicodeError):
+        body = None
+    if not isinstance(body, dict):
+        detail = f"{url} answers HTTP {response.status_code}, and not as a judge does"
+        return Finding("api", "failed", detail, _PATH, "server"), None
+    info = as_info(body)
+    named = f"{info.name} {info.version}".strip() or "a server without a name"
+    mode = ", demo mode" if info.demo else ""
+    features = ", ".join(sorted(info.features)) or "no features"
+    detail = f"{named}{mode}: {features}"
+    return Finding("api", "ok", detail), _Answer(info, date, asked, took)
+
+
+_PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
+
+
+def _clock(answer: _Answer | None) -> Finding:
+    try:
+        there = parsedate_to_datetime(answer.date or "").timestamp() if answer is not None else None
+    except (ValueError, OverflowError, TypeError):
+        there = None
+    if answer is None or there is None:
+        return Finding("clock", "skipped", "the server did not say what time it is")
+    # The date is cut to whole seconds: half of one is added.
+    ahead = answer.asked + answer.took / 2 - (there + 0.5)
+    if abs(ahead) <= CLOCK_S:
+        return Finding("clock", "ok", "as the server's, to the second or so")
+    word = "ahead of" if ahead > 0 else "behind"
+    return Finding(
+        "clock",
+        "warning",
+        f"{_span(abs(ahead))} {word} the server's: tokens seem to expire early or late, and ages are wrong",
+        "`timedatectl set-ntp true` sets this machine's clock.",
+    )
+
+
+# -- who we are, and the socket ---------------------------------------------------------------------
+
+
+async def _token(client: Client, info: Info) -> Finding:
+    login = f"`subcli auth login --server {client.settings.server}`"
+    if client.token() is None:
+        if info.demo:
+            return Finding("token", "ok", "none needed: the server is in demo mode")
+        return Finding("token", "failed", "there is none for this server", login, "auth")
+    origin = client.settings.token_origin or "the login on record"
+    try:
+        me = await client.api.insist_me()
+    except AuthError as error:
+        return Finding("token", "failed", f"from {origin}, not accepted", error.hint or login, "auth")
+    except RequestFailed as failed:
+        happened = failed.happened
+        status = happened.status if isinstance(happened, AskedInVain) else None
+        if status in (401, 403):
+            return Finding("token", "failed", f"from {origin}, not accepted", login, "auth")
+        if status in (404, 405):
+            return Finding("token", "warning", f"from {origin}; this server has no way to verify it")
+        return Finding("token", "failed", happened.reason.rstrip("."), "Try again later.", "server")
+    user = me.get("user") or me.get("username") or me.get("name")
+    return Finding("token", "ok", f"from {origin}, valid" + (f", {user}" if user else ""))
+
+
+async def _websocket(client: Client) -> Finding:
+    """A real handshake, and a frame back: there are proxies that let the one pass and not the other."""
+    number = 1
+    with contextlib.suppress(SubcliError):
+        number = await client.latest()
+    url = f"{client.settings.ws_url}/submissions/{number}"
+    context = system_trust() if url.startswith("wss:") else None
+    started = time.monotonic()
+    try:
+        socket = await open_socket(url, token=client.token(), ssl_context=context)
+    except Gone as gone:
+        return _no_socket(gone.happened, client.settings.ws_url)
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            # Whatever comes will do, a refusal as well: it came through a WebSocket.
+            with contextlib.suppress(Gone):
+                await socket.ping()
+                await socket.receive()
+    except TimeoutError:
+        detail = f"the handshake succeeds, but nothing comes back within {ANSWER_S:g} s"
+        return Finding("websocket", "failed", detail, _NO_UPGRADE)
+    finally:
+        socket.abort()
+    return Finding("websocket", "ok", f"handshake and answer in {_ms(time.monotonic() - started)}")
+
+
+_NO_UPGRADE: Final = (
+    "Let the proxy pass WebSockets (`Upgrade` header), or name the server in NO_PROXY; until then watches poll."
+)
+
+
+def _no_socket(happened: GoneBecause, ws_url: str) -> Finding:
+    match happened:
+        case Refused(status=401 | 403 | 429):
+            # Only a server of WebSockets refuses so.
+            return Finding("websocket", "ok", f"there, and refuses this one: {happened.reason}")
+        case Refused(status=404):
+            cure = "If the WebSockets are elsewhere, set `ws_url` in your settings (or SUBCLI_WS_URL)."
+            return Finding("websocket", "failed", f"nothing at {ws_url} ({happened.reason})", cure)
+        case Refused():
+            return Finding("websocket", "failed", f"the handshake is not let through: {happened.reason}", _NO_UPGRADE)
+        case Blocked():
+            return Finding("websocket", "failed", happened.reason.rstrip("."), happened.hint)
+        case Closed():
+            return Finding("websocket", "failed", f"closed with {happened.code}", _NO_UPGRADE)
+        case _:
+            return Finding("websocket", "failed", happened.reason.rstrip("."), _NO_UPGRADE)
+
+
+def _keyring(settings: Settings, info: Info) -> Finding:
+    """A test entry, written, read and taken out, unless nobody needs the keyring."""
+    if settings.token is not None:
+        return Finding("keyring", "skipped", f"not needed: {settings.token_origin} is set")
+    credentials = Credentials(user_directory())
+    login = credentials.login(settings.server)
+    if login is not None and login.place == "file":
+        return Finding("keyring", "skipped", "not needed: this login is kept in the plaintext file")
+    if login is None and info.demo:
+        return Finding("keyring", "skipped", "not needed: the server is in demo mode")
+    try:
+        where = credentials.probe("keyring", timeout=CALL_S)
+    except CredentialError as error:
+        needed = login is not None
+        return Finding("keyring", "failed" if needed else "warning", error.message.rstrip("."), error.hint, "auth")
+    return Finding("keyring", "ok", f"usable: {where}")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"

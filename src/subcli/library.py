@@ -1,0 +1,78 @@
+"""The library: what ``from subcli import follow, submit`` gives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from subcli.client import connect
+from subcli.config import DEFAULT_SERVER, Settings, load
+from subcli.protocol import Message
+from subcli.source import read_source
+from subcli.submission import Connection
+from subcli.watch import Watch
+
+
+def _library_settings(server: str | None, token: str | None, env: Mapping[str, str]) -> Settings:
+    variables = dict(env)
+    if token is not None:
+        variables["SUBCLI_TOKEN"] = token
+        # Whoever gives a token and no server means the default one.
+        server = server or variables.get("SUBCLI_SERVER") or DEFAULT_SERVER
+    return load({"server": server}, variables, Path.cwd(), None)
+
+
+async def submit(
+    path: str | Path,
+    *,
+    problem: str,
+    language: str | None = None,
+    server: str | None = None,
+    token: str | None = None,
+) -> int:
+    """Hand in a file or a directory and give back the submission's id.
+
+    Args:
+        path: of the code.
+        problem: id or slug.
+        language: default: from the file's ending.
+        server: URL; default: ``SUBCLI_SERVER`` and the other settings.
+        token: default: ``SUBCLI_TOKEN``.
+
+    Raises:
+        SubcliError: it was refused, or nobody answered.
+    """
+    source = read_source([str(path)])
+    async with connect(_library_settings(server, token, os.environ)) as client:
+        answer = await client.submit(source, problem=problem, language=language or source.language())
+    return int(answer["submission_id"])
+
+
+async def follow(
+    submission_id: int,
+    *,
+    after_seq: int = 0,
+    server: str | None = None,
+    token: str | None = None,
+) -> AsyncIterator[Message]:
+    """The events of a submission, each once and in order, until its verdict: the last one is ``complete``.
+
+    Reconnects and resumes by itself (specification, "Reconnection Strategy").
+
+    Args:
+        submission_id: of the submission.
+        after_seq: begin after this event.
+        server: URL; default: ``SUBCLI_SERVER`` and the other settings.
+        token: default: ``SUBCLI_TOKEN``.
+
+    Raises:
+        SubcliError: no verdict can be had.
+    """
+    async with connect(_library_settings(server, token, os.environ)) as client:
+        session = client.session(Watch(submission_id, after_seq=after_seq))
+        async with contextlib.aclosing(session.events()) as events:
+            async for event in events:
+                if not isinstance(event, Connection):
+                    yield event

@@ -1,0 +1,209 @@
+// The picture on the page. Whatever strangers wrote becomes text nodes, never markup.
+
+const MOST_ROWS = 300;
+const MOST_CARDS = 50;
+const GLYPHS = { __proto__: null, passed: "✓", failed: "✗", error: "!", skipped: "–" };
+const TONES = { __proto__: null, passed: "is-good", error: "is-warn" };
+const at = (id) => document.getElementById(id);
+
+// Control characters, and those that turn or hide text, as visible escapes.
+export function printable(value) {
+  const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+  return String(value).replace(hidden, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+export function show(picture) {
+  at("live").hidden = false;
+  showTitle(picture);
+  showStages(picture);
+  showProgress(picture);
+  showCards(picture);
+  showTests(picture);
+}
+
+export function showTitle(picture) {
+  at("title").textContent = `Submission #${picture.id}`;
+  at("about").textContent = printable([picture.problem, picture.language].filter(Boolean).join(" · "));
+  const word = picture.verdict ?? picture.status;
+  const tone = picture.verdict === null ? "is-going" : (TONES[picture.verdict] ?? "is-bad");
+  at("badge").hidden = !word;
+  at("badge").className = `badge ${tone}`;
+  at("badge").textContent = printable(words(word));
+  const glyph = picture.verdict === null ? "…" : (GLYPHS[picture.verdict] ?? "✗");
+  document.title = printable(`${word ? `${glyph} ${words(word)} · ` : ""}#${picture.id} ${picture.problem}`);
+}
+
+export function showConnection(state, text) {
+  at("connection").dataset.state = state;
+  at("connection-text").textContent = printable(text);
+}
+
+export function showTime(picture, now) {
+  const started = Date.parse(picture.startedAt);
+  const seconds = Math.max(0, Math.floor((now - started) / 1000));
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const two = (value) => String(value).padStart(2, "0");
+  const clock = hours ? `${hours}:${two(minutes)}` : String(minutes);
+  at("time").textContent = Number.isFinite(started) && picture.verdict === null ? `${clock}:${two(seconds % 60)}` : "";
+}
+
+function showStages(picture) {
+  const stages = picture.stages.map((stage, place) => {
+    const item = element("li", "text", words(stage));
+    const isPresent = place === picture.stages.length - 1 && picture.verdict === null;
+    if (isPresent) item.setAttribute("aria-current", "step");
+    if (isPresent && picture.queuePosition > 0) item.append(` (place ${picture.queuePosition})`);
+    return item;
+  });
+  if (picture.attempt > 1) stages.unshift(element("li", "", `attempt ${picture.attempt}`));
+  at("stages").replaceChildren(...stages);
+}
+
+function showProgress(picture) {
+  const { passed, failed, error, skipped } = picture.counts;
+  const done = passed + failed + error + skipped;
+  const bar = at("progress");
+  const total = Math.max(picture.total ?? 0, picture.verdict === null ? 0 : done);
+  bar.hidden = picture.verdict !== null && done === 0;
+  if (total > 0) [bar.max, bar.value] = [total, Math.min(done, total)];
+  else bar.removeAttribute("value");
+  bar.className = failed + error > 0 ? "is-bad" : picture.verdict === "passed" ? "is-good" : "";
+  const counts = Object.entries(picture.counts).filter(([, count]) => count > 0);
+  const parts = counts.map(([word, count]) => element("span", word, `${GLYPHS[word]} ${number(count)} ${word}`));
+  if (picture.total > done && picture.verdict === null) parts.push(element("span", "quiet", `${number(done)} of ${number(picture.total)}`));
+  at("counts").replaceChildren(...parts);
+  at("summary").hidden = picture.verdict === null;
+  if (picture.verdict !== null) at("summary").textContent = summaryOf(picture);
+  // Not every test: who listens wants to hear of what matters.
+  const news = picture.verdict === null ? (failed + error ? `${failed + error} not passed` : words(picture.status)) : summaryOf(picture);
+  if (at("news").textContent !== printable(news)) at("news").textContent = printable(news);
+}
+
+function summaryOf(picture) {
+  const said = picture.summary ?? {};
+  const { passed, failed, error, skipped } = picture.counts;
+  const total = said.total_tests ?? passed + failed + error + skipped;
+  const word = words(picture.verdict);
+  const counts = total > 0 ? `: ${number(said.passed ?? passed)} of ${number(total)} tests passed` : "";
+  const time = said.duration_ms > 0 ? ` in ${duration(said.duration_ms)}` : "";
+  return printable(`${word.charAt(0).toUpperCase()}${word.slice(1)}${counts}${time}`);
+}
+
+function showCards(picture) {
+  const about = new Map();
+  const alone = [];
+  for (const analysis of picture.analyses.values()) {
+    const key = analysis.test_id ?? analysis.test_name;
+    if (picture.tests.has(key)) about.set(key, [...(about.get(key) ?? []), analysis]);
+    else alone.push(analysis);
+  }
+  const cards = [];
+  for (const [key, test] of picture.tests) {
+    if (test.status === "passed" || test.status === "skipped") continue;
+    cards.push(failureCard(test, about.get(key) ?? []));
+    if (cards.length >= MOST_CARDS) break;
+  }
+  cards.push(...alone.slice(-MOST_CARDS).map((analysis) => failureCard({ test_name: analysis.test_name, message: analysis.error }, [analysis])));
+  if (picture.buildLog && picture.verdict === "build_failed") cards.push(buildCard(picture.buildLog));
+  at("failures").hidden = cards.length === 0;
+  keepOpen(at("cards"), cards);
+}
+
+// Nothing is replaced that is as it was: a selection or the place of a reader stays.
+function keepOpen(parent, children) {
+  children.forEach((child, place) => {
+    const present = parent.children[place];
+    if (!present) parent.append(child);
+    else if (!present.isEqualNode(child)) present.replaceWith(child);
+  });
+  while (parent.children.length > children.length) parent.lastChild.remove();
+}
+
+function failureCard(test, analyses) {
+  const card = element("article", "card");
+  const why = test.message ?? analyses[0]?.error;
+  card.append(element("h3", "text", test.test_name ?? why ?? "Failure"));
+  if (why && test.test_name) card.append(element("p", "why bad text", why));
+  const facts = [["expected", test.expected], ["actual", test.actual]].filter(([, value]) => value !== undefined && value !== null);
+  for (const { location: place } of analyses) if (place?.file) facts.push(["in", place.line ? `${place.file}:${place.line}` : place.file]);
+  if (facts.length) {
+    const list = element("dl");
+    for (const [name, value] of facts) list.append(element("dt", "", name), element("dd", "text", shown(value)));
+    card.append(list);
+  }
+  for (const analysis of analyses) card.append(...analysisParts(analysis));
+  if (test.output) card.append(element("pre", "text", test.output));
+  return card;
+}
+
+function analysisParts(analysis) {
+  // On another platform it is an object of its own.
+  const object = typeof analysis.analysis === "object" && analysis.analysis !== null ? analysis.analysis : {};
+  const said = String(object.explanation ?? (typeof analysis.analysis === "string" ? analysis.analysis : ""));
+  const [prose, ...code] = said.split("\n\n");
+  const parts = [element("p", "analysis text", prose)];
+  if (code.length) parts.push(element("pre", "text", code.join("\n\n")));
+  const suggestions = analysis.suggestions ?? object.suggestions;
+  if (Array.isArray(suggestions) && suggestions.length) {
+    const list = element("ul");
+    list.append(...suggestions.slice(0, 20).map((suggestion) => element("li", "text", suggestion)));
+    parts.push(list);
+  }
+  return parts;
+}
+
+function buildCard(log) {
+  const card = element("article", "card");
+  card.append(element("h3", "", "The build failed"), element("pre", "text", log));
+  return card;
+}
+
+function showTests(picture) {
+  const all = [...picture.tests.values()].reverse();
+  const isBad = (test) => test.status !== "passed" && test.status !== "skipped";
+  const ordered = [...all.filter(isBad), ...all.filter((test) => !isBad(test))];
+  at("results").hidden = ordered.length === 0;
+  keepOpen(at("tests"), ordered.slice(0, MOST_ROWS).map(row));
+  const left = ordered.length - MOST_ROWS;
+  at("more").textContent = left > 0 ? `… ${number(left)} more` : "";
+}
+
+function row(test) {
+  const status = Object.hasOwn(GLYPHS, test.status) ? test.status : "failed";
+  const line = element("tr", status);
+  const result = element("td");
+  const glyph = element("span", "glyph", GLYPHS[status]);
+  glyph.setAttribute("aria-hidden", "true");
+  result.append(glyph, element("span", "text", ` ${test.status}`));
+  const name = element("td");
+  name.append(element("span", "text", test.test_name));
+  if (typeof test.test_type === "string") name.append(element("span", "kind text", test.test_type));
+  line.append(result, name, element("td", "number", duration(test.duration_ms)));
+  return line;
+}
+
+function element(name, classes = "", text = "") {
+  const made = document.createElement(name);
+  if (classes) made.className = classes;
+  if (text !== "") made.textContent = printable(text);
+  return made;
+}
+
+function shown(value) {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function words(status) {
+  return String(status).replaceAll("_", " ");
+}
+
+function number(value) {
+  return Number(value).toLocaleString("en");
+}
+
+function duration(ms) {
+  if (!(ms >= 0 && ms < 1e11)) return "";
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 99_995) return `${(ms / 1000).toFixed(2)} s`;
+  return `${Math.floor(ms / 60_000)}m ${String(Math.round(ms / 1000) % 60).padStart(2, "0")}s`;
+}

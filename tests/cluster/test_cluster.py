@@ -1,0 +1,35 @@
+"""Two gateways and two workers while everything they stand on is killed in turn; see `trial`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .processes import running
+from .trial import KINDS, Trial
+
+if TYPE_CHECKING:
+    from tests.backends import Postgres, RedisServer
+
+ROUNDS = 20 if os.environ.get("SUBCLI_TEST_ALL") else len(KINDS)
+
+
+@pytest.mark.timeout(60 + 60 * ROUNDS)
+async def test_killing_everything_in_turn(tmp_path: Path, postgres: Postgres, redis_server: RedisServer) -> None:
+    """Every one of 200 watchers ends with its verdict, each event once and in order; nothing acknowledged is lost."""
+    with running(tmp_path, postgres, redis_server, "cluster") as cluster:
+        trial = Trial(cluster, tmp_path)
+        try:
+            for number in range(ROUNDS):
+                course = await trial.round(KINDS[number % len(KINDS)], seed=number)
+                print(course.line())
+                await asyncio.sleep(0)
+        except BaseException as error:
+            error.add_note(cluster.logs())
+            raise
+        finally:
+            trial.close()

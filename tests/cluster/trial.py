@@ -1,0 +1,169 @@
+"""Rounds of a trial: much is handed in and watched, something is killed in the middle, and everybody has a verdict.
+
+A round hands in 50 submissions over two gateways and watches each of them four times, with the library's own client,
+over both. When a number of events drawn from the seed has been seen, one gateway, one worker, Redis or PostgreSQL is
+killed with SIGKILL and started again at once. What a person at a terminal would do is left to the client: reconnect,
+resume, repeat a request with its key. Then every watcher's events are compared with the log in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.backends import Backend
+
+from subcli.client import Client, connect
+from subcli.config import load
+from subcli.errors import SubcliError
+from subcli.server.database import open_database
+from subcli.server.store import Store
+from subcli.source import Source
+from subcli.submission import Connection
+from subcli.watch import Watch
+
+from .processes import Cluster, Node
+
+KINDS = ("gateway", "worker", "redis", "postgres")
+SUBMISSIONS = 50
+WATCHERS = 4
+"""Of each submission."""
+# For a machine that others use; the rounds themselves end after some seconds.
+PATIENCE = 120.0
+
+
+@dataclass
+class Round:
+    """What happened in one round."""
+
+    kind: str
+    seed: int
+    acknowledged: list[int] = field(default_factory=list)
+    seen: list[tuple[int, list[int]]] = field(default_factory=list)
+    """For each watcher its submission and the positions it saw."""
+    events: int = 0
+    reconnects: int = 0
+    again: int = 0
+    """How often a command found nobody there and was given again."""
+    killed_at: int | None = None
+    progress: asyncio.Event = field(default_factory=asyncio.Event)
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        attempts = f"{self.reconnects} reconnects, {self.again} first contacts repeated"
+        return (
+            f"{self.kind} killed after {self.killed_at} events: {len(self.acknowledged)} submissions, "
+            f"{len(self.seen)} watchers, {self.events} events, {attempts}, {self.seconds:.1f} s"
+        )
+
+
+class Trial:
+    """Rounds on one cluster."""
+
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
+        self._cluster = cluster
+        self._directory = directory
+        engine = open_database(cluster.database)
+        self._store = Store(engine, time.time)
+
+    def close(self) -> None:
+        self._store.close()
+
+    async def round(self, kind: str, seed: int) -> Round:
+        """One round; raises AssertionError where a promise was broken."""
+        course = Round(kind, seed)
+        chance = random.Random(seed)
+        started = time.monotonic()
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(self._client(url)) for url in self._cluster.gateways]
+            try:
+                async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+                    group.create_task(self._kill(course, chance))
+                    for number in range(SUBMISSIONS):
+                        group.create_task(self._hand_in_and_watch(course, clients, number))
+            except TimeoutError:
+                missing = SUBMISSIONS * WATCHERS - len(course.seen)
+                raise AssertionError(f"{missing} watchers have no verdict; {course.line()}") from None
+        course.seconds = time.monotonic() - started
+        await self._judge(course)
+        return course
+
+    def _client(self, url: str) -> AbstractAsyncContextManager[Client]:
+        return connect(load({"server": url}, {}, self._directory, None))
+
+    async def _hand_in_and_watch(self, course: Round, clients: list[Client], number: int) -> None:
+        source = Source({"solution.py": f"print({number})"}, single=True)
+        submission_id = await self._hand_in(course, clients[number % 2], source)
+        course.acknowledged.append(submission_id)
+        async with asyncio.TaskGroup() as group:
+            for watcher in range(WATCHERS):
+                group.create_task(self._watch(course, clients[watcher % 2], submission_id))
+
+    async def _hand_in(self, course: Round, client: Client, source: Source) -> int:
+        while True:
+            try:
+                answer = await client.submit(source, problem="leader-election", language="python")
+                return int(answer["submission_id"])
+            except SubcliError:
+                # Nothing was acknowledged.
+                course.again += 1
+                await asyncio.sleep(0.1)
+
+    async def _watch(self, course: Round, client: Client, submission_id: int) -> None:
+        seqs: list[int] = []
+        while True:
+            session = client.session(Watch(submission_id), own_submit=True)
+            try:
+                async with aclosing(session.events()) as events:
+                    async for event in events:
+                        if isinstance(event, Connection):
+                            course.reconnects += event.state == "reconnecting"
+                            continue
+                        seqs.append(int(event.raw["seq"]))
+                        course.events += 1
+                        course.progress.set()
+            except SubcliError:
+                # Nobody was there at the first contact, after which nobody is waited for (contract, section 7).
+                if seqs:
+                    raise
+                course.again += 1
+                await asyncio.sleep(0.1)
+            else:
+                course.seen.append((submission_id, seqs))
+                return
+
+    async def _kill(self, course: Round, chance: random.Random) -> None:
+        """Kill when enough has been seen, and start again."""
+        victim = self._victim(course.kind, chance)
+        moment = chance.randrange(SUBMISSIONS * WATCHERS * 10)
+        while course.events < moment:
+            course.progress.clear()
+            await course.progress.wait()
+        course.killed_at = course.events
+        await asyncio.to_thread(victim.kill)
+        await asyncio.to_thread(victim.start)
+
+    def _victim(self, kind: str, chance: random.Random) -> Node | Backend:
+        cluster = self._cluster
+        if kind == "gateway":
+            return chance.choice(list(cluster.gateways.values()))
+        if kind == "worker":
+            return chance.choice(cluster.workers)
+        return cluster.redis if kind == "redis" else cluster.postgres
+
+    async def _judge(self, course: Round) -> None:
+        assert len(set(course.acknowledged)) == SUBMISSIONS
+        assert len(course.seen) == SUBMISSIONS * WATCHERS
+        for submission_id in course.acknowledged:
+            page = await self._store.run(self._store.page, submission_id, 0, 10_000)
+            log = [each.seq for each in page.records]
+            assert page.ended, f"submission {submission_id} has no verdict"
+            assert log == list(range(1, len(log) + 1)), f"submission {submission_id}: the log is {log}"
+            assert '"final_status":"passed"' in page.records[-1].text
+            for watched, seen in course.seen:
+                if watched == submission_id:
+                    assert seen == log, f"submission {submission_id}: the log is {log}, a watcher saw {seen}"

@@ -1,0 +1,190 @@
+"""``--junit-xml``: what stands in the file, for the readers that there are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from xml.etree import ElementTree
+
+import junitparser
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subcli.errors import NetworkError, UsageError, WatchTimeoutError
+from subcli.output.junit import JunitView, check_path, write
+
+from . import jenkins
+from .playhouse.scenes import SCENES
+from .playhouse.script import Clock, Stage, ten
+
+NOW = "2026-03-01T10:00:00Z"
+
+
+def played(*scenes: str) -> tuple[JunitView, ElementTree.Element]:
+    """The view after these scenes, and its document, which every reader accepts."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    for scene in scenes:
+        SCENES[scene](stage)
+    return view, checked(view)
+
+
+def checked(view: JunitView) -> ElementTree.Element:
+    """The document, once Jenkins' schema and junitparser have accepted it."""
+    document = view.document()
+    root = ElementTree.fromstring(document)
+    jenkins.check(root)
+    suites = junitparser.JUnitXml.fromstring(document)
+    cases = [case for suite in suites for case in suite]
+    assert suites.tests == len(cases) == len(root.findall(".//testcase"))
+    results = [result for case in cases for result in case.result]
+    assert suites.failures == sum(isinstance(result, junitparser.Failure) for result in results)
+    assert suites.errors == sum(isinstance(result, junitparser.Error) for result in results)
+    return root
+
+
+def test_a_suite_for_each_submission_a_case_for_each_test() -> None:
+    """Names, times, counts; a failure says why, what was expected, what came, and what the analysis says."""
+    _, root = played("failed-end")
+    (suite,) = root
+    assert (suite.get("name"), suite.get("id"), suite.get("time")) == ("leader-election", "12", "25.249")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("10", "2", "0")
+    first = suite.find("testcase")
+    assert first is not None
+    assert first.attrib == {"name": "Leader Election", "classname": "leader-election", "time": "1.250"}
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "two leaders in term 3: n1 and n4"
+    for words in ("expected: one leader in term 3", "actual: two leaders", "node.py:48", "- Remember voted_for"):
+        assert words in (failure.text or "")
+    out = suite.find("testcase/system-out")
+    assert out is not None
+    assert "n4: leader of term 3" in (out.text or "")
+
+
+def test_verdict_that_no_test_explains() -> None:
+    """`build_failed` becomes a case of its own: no reader takes the file for a success."""
+    _, root = played("build-failed-end")
+    (case,) = root.findall("testsuite/testcase")
+    assert case.get("name") == "build"
+    assert "expected ';' before 'return'" in (case.findtext("failure") or "")
+    _, six = played("six-end")
+    assert len(six) == 6
+    assert [suite.get("errors") for suite in six].count("1") == 1
+
+
+def test_passed_with_failed_tests_adds_nothing() -> None:
+    """The verdict alone decides the exit code; in the file each test keeps its own status."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    ten(stage)
+    stage.complete("passed", total_tests=10, passed=8, failed=2)
+    root = checked(view)
+    assert (root.get("tests"), root.get("failures")) == ("10", "2")
+
+
+def test_last_result_of_a_test_counts() -> None:
+    """A test judged again is one case; a skipped one is skipped, one that erred is an error."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    for status in ("failed", "passed"):
+        stage.result("again", status, test_id=1)
+    stage.result("left out", "skipped", None)
+    stage.result("erred", "error", float("inf"), error_category="harness")
+    stage.result("odd", "exploded", 1e300)
+    stage.complete("failed")
+    root = checked(view)
+    tags = {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
+    assert tags == {"again": [], "left out": ["skipped"], "erred": ["error"], "odd": ["failure"]}
+
+
+def test_no_verdict_is_an_error() -> None:
+    """A timeout, a lost server, or an error before there was any submission: one error that says why."""
+    _, lost = played("lost-end")
+    assert (lost.get("tests"), lost.get("errors")) == ("8", "1")
+    view = JunitView(NOW)
+    view.fault(WatchTimeoutError("No verdict within 3 s.", hint="`subcli list`"))
+    (case,) = checked(view).findall("testsuite/testcase")
+    error = case.find("error")
+    assert error is not None
+    assert (error.get("type"), error.get("message")) == ("timeout", "No verdict within 3 s.")
+    assert "`subcli list`" in (error.text or "")
+
+
+@given(st.text(alphabet=st.characters(), max_size=40), st.text(max_size=40))
+def test_any_text_gives_a_document(name: str, text: str) -> None:
+    """Whatever a server says, lone surrogates and control characters included, the file can be read."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin(problem=name, language=text)
+    stage.result(name, "failed", 1, message=text, expected=text, actual=[text], output=text, error_category=text)
+    stage.send("error_analysis", test_name=name, error=text, analysis=name, suggestions=[text], location={"file": text})
+    stage.complete("failed")
+    view.fault(NetworkError(text, hint=name))
+    checked(view)
+
+
+def test_control_characters_are_seen() -> None:
+    """What XML cannot hold stands there as a visible escape, and markup is text."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.result("a\x1b[31m\x00</testcase>", "failed", 1, message="x\x08\uffff\ud800]]>&amp;")
+    stage.complete("failed")
+    (case,) = checked(view).iter("testcase")
+    assert case.get("name") == "a^[[31m^@</testcase>"
+    assert case[0].text == "x^H\\uffff\\ud800]]>&amp;"
+
+
+# -- the file ---------------------------------------------------------------------------------------
+
+
+def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Who reads while it is written reads the old or the new one, never half of either; nothing is left beside it."""
+    path = tmp_path / "r.xml"
+    write(path, b"<a>" + b"x" * 100_000 + b"</a>")
+    seen: set[bytes] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for letter in b"ab" * 50:
+        write(path, b"<a>" + bytes([letter]) * 100_000 + b"</a>")
+    stop.set()
+    reader.join()
+    assert {len(content) for content in seen} == {100_007}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.xml"]
+
+
+def test_link_and_pipe_are_written_through(tmp_path: Path) -> None:
+    """A link keeps being one, and a pipe gets the document."""
+    (tmp_path / "real.xml").write_text("old")
+    (tmp_path / "link.xml").symlink_to("real.xml")
+    write(tmp_path / "link.xml", b"new")
+    assert (tmp_path / "link.xml").is_symlink()
+    assert (tmp_path / "real.xml").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write(tmp_path / "pipe", b"piped")
+    reader.join(10)
+    assert got == [b"piped"]
+
+
+def test_path_that_cannot_be_written_is_told_before(tmp_path: Path) -> None:
+    """A directory, or a file where a directory should be; missing directories are made."""
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "r.xml", tmp_path / ("n" * 300) / "r.xml"):
+        with pytest.raises(UsageError):
+            check_path(path)
+    check_path(tmp_path / "new" / "below" / "r.xml")
+    assert (tmp_path / "new" / "below").is_dir()

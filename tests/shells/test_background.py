@@ -1,0 +1,39 @@
+"""Calls that may hang do not hold up the end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from subcli.background import let_go
+
+
+async def test_result_and_exception() -> None:
+    """They are the call's own."""
+    assert await let_go(int, "17", base=8) == 15
+    with pytest.raises(ValueError, match="invalid literal"):
+        await let_go(int, "x")
+
+
+def test_a_call_that_hangs_is_left_behind() -> None:
+    """Neither whoever is cancelled nor the end of the loop waits for it, and its late answer harms nobody."""
+    begun, released, done = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        released.wait()
+        done.set()
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(let_go(hang))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert not done.is_set()
+    released.set()
+    assert done.wait(30)

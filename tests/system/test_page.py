@@ -1,0 +1,220 @@
+"""The page of a submission, and the specification's React hook, in a real Chromium against our server."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .browser import CHROMIUM, Page, chromium
+from .conftest import SOLUTIONS, Run, Served, needs
+
+JS = Path(__file__).parent / "js"
+QUICK = SOLUTIONS.parents[1] / "lru-cache/solutions/passing.py"
+ENDED = "document.querySelector('#summary:not([hidden])') !== null"
+TESTS = "[...document.querySelectorAll('#tests tr')].map(row => row.innerText.trim().split(/\\s+/)[1])"
+
+
+RECORD_SOCKETS = """
+window.urls = [];
+window.WebSocket = class extends WebSocket { constructor(url) { super(url); urls.push(String(url)); } };
+0
+"""
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A tab that must not complain."""
+    needs("chromium", CHROMIUM)
+    async with chromium(tmp_path) as page:
+        yield page
+        assert page.complaints == []
+
+
+def submit(run: Run, server: Served, path: Path, problem: str, **options: object) -> None:
+    """Hand in a bundled solution, and do not wait."""
+    words = ("submit", str(path), "--problem", problem, "--no-watch", "--server", server.url)
+    done = run(*words, **options)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) -> None:
+    """It shows stages and results as they come, goes on by itself after the server was killed, and ends with all."""
+    submit(run, server, SOLUTIONS / "failing.py", "leader-election")
+    await page.open(f"{server.url}/submissions/1")
+    await page.until("document.querySelectorAll('#tests tr').length >= 2")
+    assert await page.run("document.getElementById('connection').dataset.state") == "open"
+    assert await page.run("document.querySelector('#stages [aria-current=step]').innerText") == "testing"
+    assert "of 10" in await page.text()
+    server.stop(signal.SIGKILL)
+    await page.until("document.getElementById('connection').innerText.includes('reconnecting in')")
+    server.start()
+    await page.until(ENDED, 60)
+    text = await page.text()
+    assert "Failed: 8 of 10 tests passed in" in text
+    assert "leader-election · python" in text
+    # Judged again in the same log: ten rows still, those that failed first.
+    assert await page.run(TESTS) == ["failed"] * 2 + ["passed"] * 8
+    assert "attempt 2" in text
+    assert await page.run("document.title") == "✗ failed · #1 leader-election"
+    # Each failure with its reason, place and advice.
+    cards = await page.run("[...document.querySelectorAll('article')].map(card => card.innerText)")
+    assert len(cards) == 2
+    assert all("expected" in card and "node.py:90" in card and "term" in card for card in cards)
+    assert await page.run("document.getElementById('news').getAttribute('aria-live')") == "polite"
+    # On a phone nothing sticks out to the side.
+    await page.ask("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
+    assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
+    """It asks for a login where the server wants one, keeps it nowhere, and puts no long-lived token into a URL."""
+    server = serve("--auth")
+    for user in ("ada", "eve"):
+        add = ("user", "add", user, "--password-stdin", "--data-dir", str(server.data_dir))
+        added = run(*add, stdin=None, input=f"{user}-has-a-long-password\n")
+        assert added.returncode == 0, added.stderr
+    login = {"grant_type": "password", "username": "ada", "password": "ada-has-a-long-password"}
+    await page.open(f"{server.url}/submissions/1")
+    await page.until("document.querySelector('#login:not([hidden])') !== null")
+    answer = await page.run(
+        "fetch('/api/auth/token', {method: 'POST', headers: {'Content-Type': 'application/json'}, "
+        f"body: {json.dumps(json.dumps(login))}}}).then(answer => answer.json())"
+    )
+    submit(run, server, QUICK, "lru-cache", env={"SUBCLI_TOKEN": answer["access_token"]})
+
+    await page.run(_typed("ada", "wrong"))
+    await page.until("document.getElementById('login-error').innerText.length > 0")
+    # Whose it is not learns no more than that there is none.
+    await page.run(_typed("eve", "eve-has-a-long-password"))
+    await page.until("document.body.innerText.includes('or it is not yours')")
+
+    await page.open(f"{server.url}/submissions/1?again")
+    await page.until("document.querySelector('#login:not([hidden])') !== null")
+    await page.run(RECORD_SOCKETS)
+    await page.run(_typed("ada", "ada-has-a-long-password"))
+    await page.until(ENDED, 60)
+    assert "Passed: 9 of 9" in await page.text()
+    (url,) = await page.run("urls")
+    assert "?token=" in url
+    assert answer["access_token"] not in url
+    payload = url.split("token=")[1].split(".")[1]
+    assert json.loads(base64.urlsafe_b64decode(payload + "==="))["aud"] == "ws"
+    assert await page.run("localStorage.length + sessionStorage.length + document.cookie.length") == 0
+
+
+def _typed(user: str, password: str) -> str:
+    fields = {"user": user, "password": password}
+    typed = "".join(f"document.getElementById('{name}').value = '{value}'; " for name, value in fields.items())
+    return f"{typed} document.getElementById('login').requestSubmit()"
+
+
+HOSTILE = """
+(async () => {
+  const { Submission } = await import('/static/state.js');
+  const { show } = await import('/static/view.js');
+  const evil = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</' + 'script>\\u202egnp.exe\\u0007';
+  const picture = new Submission(7);
+  picture.describe({ problem: evil, language: evil });
+  const took = [
+    { type: 'status_update', status: evil },
+    { type: 'test_result', test_name: evil, status: 'failed', message: evil, expected: evil, actual: { [evil]: evil },
+      output: evil, test_type: evil, duration_ms: evil },
+    { type: 'test_result', test_name: '__proto__', status: 'constructor' },
+    { type: 'error_analysis', error: evil, analysis: evil + '\\n\\n' + evil, suggestions: [evil, null, {}],
+      test_name: evil, location: { file: evil, line: evil } },
+    { type: 'error_analysis', error: 'x', analysis: { explanation: evil, suggestions: 'none' } },
+    { type: evil }, { type: '__proto__' }, { type: 'constructor' },
+    { type: 'test_result' }, { type: 'status_update', status: 3 }, null, [], 7, 'x',
+    { type: 'test_result', test_name: 'of another', status: 'passed', submission_id: 8 },
+    { type: 'complete', final_status: evil, summary: { total_tests: evil, passed: evil, duration_ms: evil } },
+  ].map((message) => picture.receive(message));
+  show(picture);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return { took, pwned: window.pwned ?? null, text: document.body.innerText, title: document.title,
+    strange: document.querySelectorAll('main img, main script, main iframe, main a').length };
+})()
+"""
+
+PATIENCE = """
+(async () => {
+  const patience = await import('/static/patience.js');
+  return { delays: [1, 2, 3, 4, 5, 6].map((n) => patience.backoff(n, 0.5)),
+    edges: [patience.backoff(5, 0), patience.backoff(5, 0.9999)],
+    meanings: [1000, 1001, 1006, 1011, 1012, 1013, 4003, 4004, 4029, 1002, 1003, 1007, 1008, 1010, 4100, 4500]
+      .map(patience.meaning),
+    told: [patience.toldByReason('retry_after=7'), patience.toldByReason('no')],
+    limited: [patience.limited(1, 0.5, 60), patience.limited(1, 0.5, 9e9), patience.limited(3, 0.5, 1)] };
+})()
+"""
+
+
+async def test_hostile_text_and_the_rules(page: Page, server: Served) -> None:
+    """Foreign text is text, whatever it holds; what is no message changes nothing; the delays are the contract's."""
+    await page.open(f"{server.url}/submissions/1")
+    await page.until("document.body?.innerText.includes('or it is not yours')")
+    seen = await page.run(HOSTILE)
+    assert seen["pwned"] is None
+    assert seen["strange"] == 0
+    assert "<img src=x" in seen["text"]
+    assert "\\u202egnp.exe\\u0007" in seen["text"]
+    assert not set("\u202e\x07") & set(seen["text"] + seen["title"])
+    assert seen["took"] == ["new"] * 5 + ["seen"] * 3 + ["bad"] * 7 + ["new"]
+    rules = await page.run(PATIENCE)
+    assert rules["delays"] == [2, 4, 8, 16, 30, 30]
+    assert rules["edges"] == [24, pytest.approx(36, abs=0.01)]
+    retry, stop = ["retry"], ["stop"]
+    assert rules["meanings"] == [*retry * 6, "login", "absent", "limited", *stop * 5, *retry, *stop]
+    assert rules["told"] == [7, 0]
+    assert rules["limited"] == [60, 300, 8]
+
+
+@pytest.fixture
+def built_hook(tmp_path: Path, server: Served) -> Iterator[str]:
+    """The URL of a Vite page with the specification's hook, built for the server."""
+    for package in ("vite", "react", "react-dom"):
+        needs(f"the npm package {package} in tests/system/js", (JS / "node_modules" / package).is_dir())
+    source = tmp_path / "hook"
+    shutil.copytree(JS / "hook", source)
+    (source / "node_modules").symlink_to(JS / "node_modules")
+    hook = (source / "useSubmissionUpdates.ts").read_text()
+    (source / "page.tsx").write_text(hook + (source / "page.tsx").read_text())
+    env = {**os.environ, "VITE_WS_URL": server.url.replace("http", "ws")}
+    vite = ["node", str(JS / "node_modules/vite/bin/vite.js"), "build"]
+    built = subprocess.run(vite, cwd=source, env=env, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    handler = functools.partial(_Quiet, directory=str(source / "dist"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        thread = threading.Thread(target=served.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{served.server_port}/index.html"
+        served.shutdown()
+        thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the test says what matters."""
+
+
+async def test_react_hook(page: Page, server: Served, run: Run, built_hook: str) -> None:
+    """The hook of the specification, unchanged, gets every event up to `complete`."""
+    submit(run, server, QUICK, "lru-cache")
+    await page.open(built_hook)
+    await page.until("document.getElementById('status')?.innerText === 'connected'")
+    await page.until("document.getElementById('status').innerText === 'disconnected'", 60)
+    updates = json.loads(await page.run("document.getElementById('updates').innerText"))
+    assert [update["seq"] for update in updates] == list(range(1, len(updates) + 1))
+    assert [update["type"] for update in updates].count("test_result") == 9
+    assert updates[-1]["type"] == "complete"
+    assert updates[-1]["final_status"] == "passed"
