@@ -10,7 +10,7 @@ FROM    ?= 10000
 FUZZ    ?= 20000
 ROUNDS  ?= 200
 
-.PHONY: help demo test test-core soak mutation lint format generate wheel clean
+.PHONY: help demo test test-core soak mutation lint format generate picture wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -67,6 +67,9 @@ format: $(VENV)/.dev
 
 generate: $(VENV)/.dev  ## what is made from the program: completions, man pages, the JSON Schema, tables of the docs
 	$(BIN)/python -m generate
+
+picture: $(VENV)/.dev  ## docs/live.svg, of a real run
+	$(BIN)/python -m generate.picture
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist

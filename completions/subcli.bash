@@ -14,7 +14,7 @@ _subcli() {
         word=${COMP_WORDS[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --server | --timeout | --user)
+            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --sandbox | --server | --timeout | --trusted-proxy | --user)
                 if [[ ${COMP_WORDS[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -43,8 +43,10 @@ _subcli() {
         --problems) kind=directories ;;
         --profile) kind=profiles ;;
         --redis) kind=none ;;
+        --sandbox) kind=words offered='auto bwrap none' ;;
         --server) kind=none ;;
         --timeout) kind=none ;;
+        --trusted-proxy) kind=none ;;
         --user) kind=none ;;
         *)
             if [[ $cur == -* ]]; then
@@ -58,7 +60,7 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --metrics-address --log-format --log-level --sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' worker') offered='--database --redis --problems --concurrency --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -72,9 +74,9 @@ _subcli() {
                     ' auth status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth token') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' user') offered='--help -h' ;;
-                    ' user add') offered='--password-stdin --data-dir --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user list') offered='--data-dir --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user remove') offered='--data-dir --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user add') offered='--password-stdin --data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user remove') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                 esac
                 kind=words
             else

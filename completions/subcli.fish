@@ -2,7 +2,7 @@
 
 # Whether the line so far is that of a command: its words, and optionally how many arguments there are already.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --server --timeout --user
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --sandbox --server --timeout --trusted-proxy --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -154,9 +154,11 @@ complete -c subcli -n "__subcli_at ' serve'" -l database -r -f -d 'Where submiss
 complete -c subcli -n "__subcli_at ' serve'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' serve'" -l auth -d 'Ask for logins (`subcli user add`); allows any --host'
 complete -c subcli -n "__subcli_at ' serve'" -l allow-origin -r -f -d 'Let web pages of this origin use the server too'
+complete -c subcli -n "__subcli_at ' serve'" -l trusted-proxy -r -f -d 'Believe what a proxy at this address or network says of its clients, beside one on this machine'
 complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Show Prometheus the metrics here; unprotected, so not to all'
 complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Log lines for people, or objects for machines'
 complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d '`info` has a line for each request and socket'
+complete -c subcli -n "__subcli_at ' serve'" -l sandbox -r -f -a 'auto bwrap none' -d 'What solutions run in. auto: bubblewrap where others hand in code, else nothing'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' serve'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' serve'" -l server -r -f -d 'The server to talk to'
@@ -281,6 +283,7 @@ complete -c subcli -n "__subcli_at ' user' 0" -a list -d 'List the users and how
 complete -c subcli -n "__subcli_at ' user' 0" -a remove -d 'Remove a user and end the user\'s sessions; submissions stay'
 complete -c subcli -n "__subcli_at ' user add'" -l password-stdin -d 'Read the password from stdin, one line'
 complete -c subcli -n "__subcli_at ' user add'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'The server\'s, as `serve --data-dir`'
+complete -c subcli -n "__subcli_at ' user add'" -l database -r -f -d 'Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
 complete -c subcli -n "__subcli_at ' user add'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' user add'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' user add'" -l server -r -f -d 'The server to talk to'
@@ -290,6 +293,7 @@ complete -c subcli -n "__subcli_at ' user add'" -l insecure-http -d 'Allow crede
 complete -c subcli -n "__subcli_at ' user add'" -l debug -d 'Say everything, on stderr'
 complete -c subcli -n "__subcli_at ' user add'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' user list'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'The server\'s, as `serve --data-dir`'
+complete -c subcli -n "__subcli_at ' user list'" -l database -r -f -d 'Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
 complete -c subcli -n "__subcli_at ' user list'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' user list'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' user list'" -l server -r -f -d 'The server to talk to'
@@ -299,6 +303,7 @@ complete -c subcli -n "__subcli_at ' user list'" -l insecure-http -d 'Allow cred
 complete -c subcli -n "__subcli_at ' user list'" -l debug -d 'Say everything, on stderr'
 complete -c subcli -n "__subcli_at ' user list'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' user remove'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'The server\'s, as `serve --data-dir`'
+complete -c subcli -n "__subcli_at ' user remove'" -l database -r -f -d 'Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
 complete -c subcli -n "__subcli_at ' user remove'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' user remove'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' user remove'" -l server -r -f -d 'The server to talk to'

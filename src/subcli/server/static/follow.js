@@ -147,7 +147,7 @@ class Wire {
 }
 
 // Ask every 2 to 10 seconds.
-async function poll(picture, api, say, changed) {
+export async function poll(picture, api, say, changed) {
   let failed = 0;
   for (let seconds = 2; ; seconds = Math.min(seconds * 1.5, 10)) {
     say("polling", "no live connection, asking every few seconds");
