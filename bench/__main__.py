@@ -19,7 +19,23 @@ from bench.measure import Failed
 from bench.peers import CHECKOUT
 from bench.table import Table, Target
 
-ROWS: Final = ("startup", "commands", "submit", "throughput", "live")
+ROWS: Final = (
+    "startup",
+    "commands",
+    "submit",
+    "throughput",
+    "live",
+    "frame",
+    "latency",
+    "commit",
+    "memory",
+    "fanout",
+    "paced",
+    "idle",
+    "durable",
+    "gateways",
+    "judge",
+)
 ROW_S: Final = 300.0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.cli.serve import Database, Problems, RedisUrl, forget_passwords, require_server_extra
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     @command(
         app,
         "worker",
+        codes=exits.LOCAL,
         example="subcli worker --database postgresql+psycopg://judge@db/subcli --redis redis://cache/0 --concurrency 4",
     )
     def worker(
