@@ -10,11 +10,7 @@ FROM    ?= 10000
 FUZZ    ?= 20000
 ROUNDS  ?= 200
 
-<<<<<<< HEAD
-.PHONY: help demo test test-core soak trials mutation lint format generate picture wheel clean
-=======
-.PHONY: help demo test test-core soak mutation bench lint format generate picture wheel clean
->>>>>>> w9
+.PHONY: help demo test test-core soak trials mutation bench lint format generate picture wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
