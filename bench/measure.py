@@ -1,4 +1,4 @@
-"""Figures that can be compared on a machine whose speed drifts: contenders take turns, and what is compared are medians.
+"""Figures that can be compared on a machine whose speed drifts: contenders take turns; what is compared are medians.
 
 A contender is a function that gives one figure each time it is called. Round after round each is called once, in an
 order that turns by one each time, so that whatever slows the machine down hits all of them alike.

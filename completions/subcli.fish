@@ -2,7 +2,7 @@
 
 # Whether the line so far is that of a command: its words, and optionally how many arguments there are already.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --server --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --sandbox --server --timeout --trusted-proxy --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -158,6 +158,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l trusted-proxy -r -f -d 'Believe 
 complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Show Prometheus the metrics here; unprotected, so not to all'
 complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Log lines for people, or objects for machines'
 complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d '`info` has a line for each request and socket'
+complete -c subcli -n "__subcli_at ' serve'" -l sandbox -r -f -a 'auto bwrap none' -d 'What solutions run in. auto: bubblewrap where others hand in code, else nothing'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' serve'" -l quiet -s q -d 'Only the id or the verdict on stdout'
 complete -c subcli -n "__subcli_at ' serve'" -l server -r -f -d 'The server to talk to'
@@ -170,6 +171,7 @@ complete -c subcli -n "__subcli_at ' worker'" -l database -r -f -d 'Where submis
 complete -c subcli -n "__subcli_at ' worker'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' worker'" -l problems -r -f -a '(__fish_complete_directories)' -d 'More problems, beside the bundled ones'
 complete -c subcli -n "__subcli_at ' worker'" -l concurrency -r -f -d 'Judged at once'
+complete -c subcli -n "__subcli_at ' worker'" -l sandbox -r -f -a 'auto bwrap none' -d 'What solutions run in. auto: bubblewrap where others hand in code, else nothing'
 complete -c subcli -n "__subcli_at ' worker'" -l metrics-address -r -f -d 'Show Prometheus the metrics here; unprotected, so not to all'
 complete -c subcli -n "__subcli_at ' worker'" -l log-format -r -f -a 'text json' -d 'Log lines for people, or objects for machines'
 complete -c subcli -n "__subcli_at ' worker'" -l log-level -r -f -a 'debug info warning error' -d '`info` has a line for each request and socket'

@@ -36,8 +36,8 @@ def measure() -> Table:
         title="`submit --json` to the first event",
         unit="ms",
         how=(
-            "From the start of the process until the first event's line can be read, on loopback, against a server that "
-            "answers at once. The script runs in an environment with nothing but httpx and websockets."
+            "From the start of the process until the first event's line can be read, on loopback, against a server "
+            "that answers at once. The script runs in an environment with nothing but httpx and websockets."
         ),
         lines=lines_of(outcomes),
         targets=(

@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -208,35 +208,40 @@ async def _certificate(settings: Settings) -> Finding:
 
 
 async def _api(settings: Settings) -> tuple[Finding, _Answer | None]:
-    """What the server is. A server without ``/info`` has no features, and that is all right."""
-    url = f"{settings.api_url}/info"
+    """What the server is. One without ``/info`` has no features, and is a judge all the same if it has problems."""
     asked, started = time.time(), time.monotonic()
     try:
         async with http_client(settings) as http:
-            response = await http.get(url, timeout=ANSWER_S)
+            response = await http.get(f"{settings.api_url}/info", timeout=ANSWER_S)
+            is_old = response.status_code in (404, 405, 501)
+            problems = await http.get(f"{settings.api_url}/problems", timeout=ANSWER_S) if is_old else None
     except SubcliError as error:
-        return Finding("api", "failed", error.message, error.hint), None
+        return Finding("api", "failed", error.message.rstrip("."), error.hint), None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
-        return Finding("api", "failed", unreached(error, urlsplit(url).netloc), cure), None
+        return Finding("api", "failed", unreached(error, urlsplit(settings.server).netloc), cure), None
     took = time.monotonic() - started
     date = response.headers.get("Date")
-    if response.status_code in (404, 405, 501):
-        detail = f"no {settings.api_path}/info: a server without features; what is missed is asked for over REST"
-        return Finding("api", "warning", detail, _PATH), _Answer(Info(), date, asked, took)
-    try:
-        body = msgspec.json.decode(response.content) if response.is_success else None
-    except (msgspec.DecodeError, UnicodeError):
-        body = None
+    if problems is not None and (problems.status_code in (401, 403) or _json(problems) is not None):
+        detail = "no /info: a server without features, on which what is missed is asked for over REST"
+        return Finding("api", "warning", detail), _Answer(Info(), date, asked, took)
+    body = _json(response)
     if not isinstance(body, dict):
-        detail = f"{url} answers HTTP {response.status_code}, and not as a judge does"
+        detail = f"{settings.api_url} answers HTTP {response.status_code}, and not as a judge does"
         return Finding("api", "failed", detail, _PATH, "server"), None
     info = as_info(body)
     named = f"{info.name} {info.version}".strip() or "a server without a name"
     mode = ", demo mode" if info.demo else ""
     features = ", ".join(sorted(info.features)) or "no features"
-    detail = f"{named}{mode}: {features}"
-    return Finding("api", "ok", detail), _Answer(info, date, asked, took)
+    return Finding("api", "ok", f"{named}{mode}: {features}"), _Answer(info, date, asked, took)
+
+
+def _json(response: httpx.Response) -> Any:
+    """The body of a good answer; ``None`` where it is none, or no JSON."""
+    try:
+        return msgspec.json.decode(response.content) if response.is_success else None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 _PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
@@ -334,7 +339,8 @@ def _no_socket(happened: GoneBecause, ws_url: str) -> Finding:
         case Closed():
             return Finding("websocket", "failed", f"closed with {happened.code}", _NO_UPGRADE)
         case _:
-            return Finding("websocket", "failed", happened.reason.rstrip("."), _NO_UPGRADE)
+            detail = f"no answer to the handshake: {happened.reason.rstrip('.')}"
+            return Finding("websocket", "failed", detail, _NO_UPGRADE)
 
 
 def _keyring(settings: Settings, info: Info) -> Finding:

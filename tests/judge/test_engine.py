@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,11 @@ async def test_another_starter_decides_what_solutions_run_under(tiny, node):
     """Its plan reaches the nodes: here, a variable and a word before the command."""
 
     class Marked(LocalStarter):
-        def plan(self, workspace, limits, *, bounded_address_space):
-            plan = super().plan(workspace, limits, bounded_address_space=bounded_address_space)
-            return type(plan)(("env", "MARK=here", *plan.prefix), plan.environment, plan.directory)
+        @contextmanager
+        def open(self, workspace, problem, language):
+            with super().open(workspace, problem, language) as plans:
+                run = replace(plans.run, prefix=("env", "MARK=here", *plans.run.prefix))
+                yield replace(plans, run=run)
 
     start = "import os\nassert os.environ['MARK'] == 'here'\n"
     async with aclosing(judge(Job(tiny(), "python", {"node.py": node(start)}), starter=Marked())) as judging:

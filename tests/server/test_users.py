@@ -49,7 +49,7 @@ def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., str]]:
     running: list[subprocess.Popen[str]] = []
 
     def start(*args: str, **more: str) -> str:
-        command = [*SUBCLI, "serve", "--auth", "--json", "--port", "0", "--stop-with-stdin", *args]
+        command = [*SUBCLI, "serve", "--auth", "--sandbox", "none", "--json", "--port", "0", "--stop-with-stdin", *args]
         running.append(
             subprocess.Popen(
                 [*command, "--data-dir", str(tmp_path / "data")],

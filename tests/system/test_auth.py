@@ -75,7 +75,7 @@ def judge(serve: Callable[..., Served], run: Run, tmp_path: Path, problems: Path
         data = ("--data-dir", str(tmp_path / "data0"))
         added = run("user", "add", name, "--password-stdin", *data, stdin=None, input=PASSWORD)
         assert added.returncode == 0, added.stderr
-    return serve("--auth", "--access-token-seconds", "5", "--problems", str(problems))
+    return serve("--auth", "--sandbox", "none", "--access-token-seconds", "5", "--problems", str(problems))
 
 
 async def log_in(command: Commands, judge: Served, user: str, *options: str) -> str:

@@ -51,20 +51,10 @@ def top(
         raise typer.Exit
 
 
-for module in (
-    submit,
-    watch,
-    look,
-    cancel,
-    open,
-    problems,
-    auth,
-    doctor,
-    serve,
-    worker,
-    user,
-    demo,
-    schema,
-    completion,
-):
+# In the order of the help.
+_COMMANDS = (
+    *(submit, watch, look, cancel, open, problems, auth, doctor),
+    *(serve, worker, user, demo, schema, completion),
+)
+for module in _COMMANDS:
     module.register(app)

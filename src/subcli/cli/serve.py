@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -56,6 +56,13 @@ RedisUrl: TypeAlias = Annotated[
         help="Joins several servers and workers on one database: redis://HOST:PORT/0.",
     ),
 ]
+SandboxChoice: TypeAlias = Annotated[
+    Literal["auto", "bwrap", "none"],
+    typer.Option(
+        "--sandbox",
+        help="What solutions run in. auto: bubblewrap where others hand in code, else nothing.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -100,10 +107,12 @@ def register(app: typer.Typer) -> None:
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
+        sandbox: SandboxChoice = "auto",
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
         """Run the server half on this machine."""
         require_server_extra()
+        from subcli.judge.sandbox import Sandbox
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.main import run
 
@@ -122,6 +131,7 @@ def register(app: typer.Typer) -> None:
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
             metrics_address=address(metrics_address),
+            sandbox=Sandbox(sandbox),
             stop_with_stdin=stop_with_stdin,
         )
         try:
@@ -179,8 +189,8 @@ def _network(text: str) -> str:
         ) from None
 
 
-_DEMO = "demo mode: no login, this machine only; solutions run as you, without a sandbox"
-_LOGINS = "logins are asked for; solutions run as you, without a sandbox: let no strangers in; put TLS in front"
+_DEMO = "demo mode: no login, this machine only"
+_LOGINS = "logins are asked for; put TLS in front"
 
 
 def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
@@ -203,6 +213,7 @@ def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
             f"  data in   {ready.data_dir}\n"
             f"  API docs  {ready.url}/docs\n"
             f"  {_LOGINS if logins else _DEMO}\n"
+            f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
             f"\nNext, in another terminal:\n"
             f"{_next_steps(ready, logins=logins)}"
             f"\nCtrl-C stops it; what is being judged then is judged again at the next start.\n"

@@ -63,6 +63,7 @@ async def build(
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+    code = plan.exit_code(code)
     text = log.text().replace(plan.directory + "/", "")
     if code == 0:
         return BuildResult(None, text)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import socket
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from subcli.judge.child import Child
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
 from subcli.judge.processes import kill_all, kill_descendants, started_from
-from subcli.judge.starter import LocalStarter, Starter, own_environment
+from subcli.judge.removal import remove_tree
+from subcli.judge.starter import LocalStarter, Plans, Starter, own_environment
 
 _LINE_LIMIT = 1024 * 1024
 _GRACE_SECONDS = 5.0
@@ -48,21 +48,30 @@ async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[d
             for event in refusal:
                 yield event
             return
-        order = _order(job, base, starter or LocalStarter())
-        run = _Run(base)
+        language = job.problem.languages[job.language]
         try:
-            await run.start(order)
-            async with aclosing(run.read(_patience(job))) as events_of_run:
-                async for event in events_of_run:
-                    yield event
+            with (starter or LocalStarter()).open(base / "work", job.problem, language) as plans:
+                async with aclosing(_run(job, base, plans)) as events_of_run:
+                    async for event in events_of_run:
+                        yield event
         except OSError as error:
             # No process, no descriptor, no disk: nothing of the submission has run.
             for event in _own_fault(f"the judge could not start: {error.strerror}", str(error)):
                 yield event
-        finally:
-            await run.stop()
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        remove_tree(base)
+
+
+async def _run(job: Job, base: Path, plans: Plans) -> AsyncGenerator[events.Event, None]:
+    """What a supervisor of its own says about the job."""
+    run = _Run(base)
+    try:
+        await run.start(_order(job, base, plans))
+        async with aclosing(run.read(_patience(job))) as events_of_run:
+            async for event in events_of_run:
+                yield event
+    finally:
+        await run.stop()
 
 
 class _Run:
@@ -151,7 +160,7 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
     """Write the files. Returns the events of a submission that cannot even be written."""
     workspace, scratch = base / "work", base / "judge"
     workspace.mkdir()
-    scratch.mkdir()
+    scratch.mkdir(mode=0o700)
     try:
         write_files(job.files, workspace)
     except UnsafePath as error:
@@ -174,14 +183,12 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
     ]
 
 
-def _order(job: Job, base: Path, starter: Starter) -> bytes:
-    language = job.problem.languages[job.language]
-    plan = starter.plan(base / "work", job.problem.limits, bounded_address_space=language.bounded_address_space)
+def _order(job: Job, base: Path, plans: Plans) -> bytes:
     order = {
         "problem": os.fspath(job.problem.root),
         "language": job.language,
         "files": sorted(job.files),
-        "start": plan.as_json(),
+        "plans": plans.as_json(),
         "scratch": str(base / "judge"),
     }
     return json.dumps(order).encode() + b"\n"

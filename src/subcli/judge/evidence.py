@@ -39,7 +39,7 @@ class Evidence:
     command: str = ""
     language: str = ""
     limit: str = ""
-    """Which limit was exceeded: time, memory, processes, file_size, output."""
+    """Which limit was exceeded: time, memory, processes, file_size, disk, output."""
     seconds: float = 0.0
     left_behind: int = 0
     """Processes that were still running when the test had ended."""

@@ -5,6 +5,57 @@ from __future__ import annotations
 from dataclasses import replace
 
 from subcli.judge.evidence import Evidence
+from subcli.judge.problem import Limits
+from subcli.judge.usage import Usage
+
+_MEGABYTE = 1024 * 1024
+
+
+def over_limits(limits: Limits, usage: Usage) -> Evidence | None:
+    """The limit that a submission exceeds at this moment; None where it keeps to all of them."""
+    return _processes(limits, usage) or _disk(limits, usage) or _memory(limits, usage)
+
+
+def _processes(limits: Limits, usage: Usage) -> Evidence | None:
+    if usage.processes <= limits.processes:
+        return None
+    return Evidence(
+        kind="limit",
+        limit="processes",
+        message=f"{usage.processes} processes at once, more than the limit of {limits.processes}",
+        expected=f"at most {limits.processes} processes",
+        actual=f"{usage.processes} processes",
+    )
+
+
+def _disk(limits: Limits, usage: Usage) -> Evidence | None:
+    for used in usage.places:
+        if used.count > limits.files or used.size > limits.disk_mb * _MEGABYTE:
+            return Evidence(
+                kind="limit",
+                limit="disk",
+                message=f"it wrote more than {limits.disk_mb} MB or {limits.files} files",
+                expected=f"at most {limits.disk_mb} MB in {limits.files} files",
+                actual=f"{used.size // _MEGABYTE} MB in {used.count} files",
+            )
+    return None
+
+
+def _memory(limits: Limits, usage: Usage) -> Evidence | None:
+    used, largest = usage.memory // _MEGABYTE, usage.largest // _MEGABYTE
+    each, total = limits.memory_mb, limits.total_memory_mb
+    if usage.killed > 0:
+        message = f"the memory was used up, more than the limit of {total} MB in all"
+        expected, actual = f"at most {total} MB in all", "more, until the kernel ended it"
+    elif largest > each:
+        message = f"a process used {largest} MB of memory, more than the limit of {each} MB"
+        expected, actual = f"at most {each} MB for each process", f"{largest} MB in one process, {used} MB in all"
+    elif used > total:
+        message = f"all processes used {used} MB of memory, more than the limit of {total} MB"
+        expected, actual = f"at most {total} MB in all", f"{used} MB in {usage.processes} processes"
+    else:
+        return None
+    return Evidence(kind="limit", limit="memory", message=message, expected=expected, actual=actual)
 
 
 def over_limit(exceeded: Evidence, found: Evidence | None) -> Evidence:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from subcli.judge.table import ProblemError, Table
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
-_SHIMS = Path(__file__).with_name("shims")
+SHIMS = Path(__file__).with_name("shims")
 _BUNDLED = Path(__file__).with_name("problems")
 
 VERDICTS = ("passed", "failed", "build_failed")
@@ -39,6 +39,11 @@ class Limits:
     """For all processes of the submission together."""
     processes: int = 32
     file_size_mb: int = 16
+    """For each file."""
+    disk_mb: int = 64
+    """For what a build leaves, and for what each process keeps in its own /tmp; in a sandbox only."""
+    files: int = 4096
+    """The same, in files and directories."""
     output_kb: int = 1024
 
 
@@ -77,7 +82,7 @@ class Language:
 
     def expand(self, command: tuple[str, ...], files: Mapping[str, str], entry: str) -> tuple[str, ...]:
         """The command with its placeholders replaced, for a submission of these files."""
-        known = {"{source}": entry, "{python}": sys.executable, "{shims}": str(_SHIMS)}
+        known = {"{source}": entry, "{python}": sys.executable, "{shims}": str(SHIMS)}
         words: list[str] = []
         for word in command:
             if word == "{sources}":
@@ -197,6 +202,8 @@ def _limits(table: Table) -> Limits:
         total_memory_mb=table.integer("total_memory_mb", standard.total_memory_mb, minimum=16),
         processes=table.integer("processes", standard.processes, minimum=1),
         file_size_mb=table.integer("file_size_mb", standard.file_size_mb, minimum=1),
+        disk_mb=table.integer("disk_mb", standard.disk_mb, minimum=1),
+        files=table.integer("files", standard.files, minimum=16),
         output_kb=table.integer("output_kb", standard.output_kb, minimum=1),
     )
     table.finish()

@@ -73,6 +73,16 @@ def descendants(root: int) -> list[Process]:
     return found
 
 
+def process_below(pid: int, layers: int) -> int | None:
+    """The process `layers` generations below `pid`, following the first child; None where there is none (yet)."""
+    for _ in range(layers):
+        below = [process for process in descendants(pid) if process.parent == pid]
+        if not below:
+            return None
+        pid = below[0].pid
+    return pid
+
+
 def kill(processes: Iterable[Process]) -> None:
     """SIGKILL to each. Those that ended meanwhile are passed over."""
     for process in processes:

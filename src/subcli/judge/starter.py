@@ -1,48 +1,77 @@
 """How every process of a submission is started: its builds, its nodes, what a TAP command runs.
 
 Three processes start solutions (the supervisor its builds, pytest's process the nodes, a TAP command through
-`subcli.judge.launch`). A `Starter` therefore does not start anything itself. It makes a `StartPlan`, plain
-data that is handed to all three, and `spawn` carries a plan out. A sandbox is another `Starter`: it puts its own
+`subcli.judge.launch`). A `Starter` therefore does not start anything itself. It makes `Plans`, plain
+data that is handed to all three, and `spawn` carries one out. A sandbox is another `Starter`: it puts its own
 words before the command (bubblewrap's, say) and leaves the rest alone.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from subcli.judge.problem import Limits
+from subcli.judge.problem import Language, Problem
 
-_CONFINE = Path(__file__).with_name("confine.py")
+CONFINE = Path(__file__).with_name("confine.py")
 _MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class StartPlan:
-    """What is the same for every process of one submission."""
+    """What is the same for every process that a submission starts in one phase."""
 
     prefix: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
+    layers: int = 0
+    """How many processes of the sandbox's own stand between the process that is started and the solution's."""
 
     def as_json(self) -> dict[str, object]:
-        return {
-            "prefix": list(self.prefix),
-            "environment": dict(self.environment),
-            "directory": self.directory,
-        }
+        return asdict(self)
+
+    def exit_code(self, code: int) -> int:
+        """The exit code as `subprocess` gives it, also where a sandbox handed it on: negative for a signal."""
+        number = code - 128
+        return -number if self.layers and number in set(signal.Signals) else code
+
+
+@dataclass(frozen=True)
+class Plans:
+    """How the processes of one submission are started, and what has to be done around them."""
+
+    build: StartPlan
+    run: StartPlan
+    groups: tuple[str, ...] = ()
+    """Control groups that the processes join, as directories; to be removed afterwards."""
+    scratch: tuple[str, ...] = ()
+    """Directories inside of each sandbox that are kept in memory."""
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Plans:
+        """The plans that `as_json` made."""
+        plans = {name: StartPlan(**values[name]) for name in ("build", "run")}
+        return Plans(**plans, groups=tuple(values["groups"]), scratch=tuple(values["scratch"]))
 
 
 class Starter(Protocol):
     """Decides under what a submission's processes run."""
 
-    def plan(self, workspace: Path, limits: Limits, *, bounded_address_space: bool) -> StartPlan:
-        """The plan for a submission whose files lie in `workspace`."""
+    def open(self, workspace: Path, problem: Problem, language: Language) -> AbstractContextManager[Plans]:
+        """The plans for a submission whose files lie in `workspace`; what they need is there until the exit.
+
+        `workspace` has a parent directory that is the submission's own.
+        """
         ...
 
 
@@ -53,11 +82,23 @@ class LocalStarter:
     judge's user can read.
     """
 
-    def plan(self, workspace: Path, limits: Limits, *, bounded_address_space: bool) -> StartPlan:
-        confine = [sys.executable, "-I", "-S", str(_CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
-        if bounded_address_space:
-            confine.append(f"--address-space={limits.memory_mb * _MEGABYTE}")
-        return StartPlan(prefix=(*confine, "--"), environment=clean_environment(workspace), directory=str(workspace))
+    @contextmanager
+    def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
+        plan = StartPlan(
+            prefix=(*confining(problem, language), "--"),
+            environment=clean_environment(workspace),
+            directory=str(workspace),
+        )
+        yield Plans(build=plan, run=plan)
+
+
+def confining(problem: Problem, language: Language) -> tuple[str, ...]:
+    """The words that put a process under the problem's resource limits; more options may follow, then `--`."""
+    limits = problem.limits
+    words = [sys.executable, "-I", "-S", str(CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
+    if language.bounded_address_space:
+        words.append(f"--address-space={limits.memory_mb * _MEGABYTE}")
+    return tuple(words)
 
 
 def clean_environment(home: Path) -> dict[str, str]:

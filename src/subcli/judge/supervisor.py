@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import socket
 import sys
 import time
@@ -29,8 +28,10 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem, load_problem
 from subcli.judge.processes import become_subreaper, hide_from_peers, kill_descendants
 from subcli.judge.pytest_runner import run_pytest
+from subcli.judge.removal import remove_tree
 from subcli.judge.results import Results
-from subcli.judge.starter import StartPlan
+from subcli.judge.sandbox.groups import remove_groups
+from subcli.judge.starter import Plans
 from subcli.judge.tap_runner import run_tap
 from subcli.judge.watchdog import Watchdog
 
@@ -45,7 +46,7 @@ class Order:
     problem: Problem
     language: Language
     files: Mapping[str, str]
-    plan: StartPlan
+    plans: Plans
     scratch: Path
     """A directory of the judge's, gone when the supervisor is."""
 
@@ -53,13 +54,14 @@ class Order:
     def read(line: bytes) -> Order:
         value = json.loads(line)
         problem = load_problem(Path(value["problem"]))
-        workspace = Path(value["start"]["directory"])
+        plans = Plans.from_json(value["plans"])
+        workspace = Path(plans.run.directory)
         files = {name: (workspace / name).read_text("utf-8", "surrogatepass") for name in value["files"]}
         return Order(
             problem=problem,
             language=problem.languages[value["language"]],
             files=files,
-            plan=StartPlan(**value["start"]),
+            plans=plans,
             scratch=Path(value["scratch"]),
         )
 
@@ -70,8 +72,8 @@ class Supervisor:
     def __init__(self, order: Order, channel: asyncio.StreamWriter) -> None:
         self._order = order
         self._channel = channel
-        self._watchdog = Watchdog(order.problem.limits)
-        analyst = Analyst(order.files, order.language.name, order.plan.directory)
+        self._watchdog = Watchdog(order.problem.limits, order.plans)
+        analyst = Analyst(order.files, order.language.name, order.plans.run.directory)
         self._results = Results(self._emit, channel.drain, analyst)
         self._analyst = analyst
         self._has_ended = False
@@ -106,7 +108,7 @@ class Supervisor:
             return self._build_failed(outcome)
         command = order.language.expand(order.language.run, order.files, entry)
         run_tests = run_tap if order.problem.runner == "tap" else run_pytest
-        return await run_tests(order.problem, order.plan, command, order.scratch, self._watchdog, self._results)
+        return await run_tests(order.problem, order.plans.run, command, order.scratch, self._watchdog, self._results)
 
     async def _build(self, entry: str) -> BuildResult | None:
         order = self._order
@@ -115,10 +117,10 @@ class Supervisor:
             return missing
         seconds = order.problem.limits.build_seconds
         command = order.language.expand(order.language.build, order.files, entry)
-        self._watchdog.begin(seconds)
+        self._watchdog.begin_build(seconds)
         try:
             started = self._watchdog.leave_to_its_starter
-            result = await build(order.plan, command, order.language.name, seconds, started)
+            result = await build(order.plans.build, command, order.language.name, seconds, started)
         finally:
             self._watchdog.end()
             await self._watchdog.clear()
@@ -167,7 +169,8 @@ async def _main(channel: socket.socket) -> None:
         judging.cancel()
         stop.cancel()
         kill_descendants(os.getpid())
-        shutil.rmtree(order.scratch.parent, ignore_errors=True)
+        remove_groups(order.plans.groups)
+        remove_tree(order.scratch.parent)
         writer.close()
         with suppress(ConnectionError, TimeoutError):
             # What is still unsent goes out first, for as long as someone reads it.

@@ -10,10 +10,15 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from subcli.judge.evidence import Evidence
+from subcli.judge.limits import over_limits
 from subcli.judge.problem import Limits
 from subcli.judge.processes import Process, descendants, kill_all, reap_adopted
+from subcli.judge.sandbox.groups import out_of_memory
+from subcli.judge.starter import Plans
+from subcli.judge.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
 
 _INTERVAL = 0.05
 _MEGABYTE = 1024 * 1024
@@ -27,8 +32,13 @@ class Watchdog:
     its own, and no process can join a session that exists.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: Limits, plans: Plans, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
+        self._plans = plans
+        self._disk = Files(limits.files, limits.disk_mb * _MEGABYTE)
+        self._building = False
+        self._killed = 0
+        """Processes that the kernel had killed for lack of memory before the present test."""
         self._clock = clock
         self._ours = {os.getsid(0)}
         self._own_children: set[int] = set()
@@ -48,12 +58,21 @@ class Watchdog:
         self._own_children.add(pid)
 
     def begin(self, seconds: float) -> None:
-        """A test (or a build) starts; it may take so long."""
+        """A test starts; it may take so long."""
         self.exceeded = None
+        self._killed = out_of_memory(self._plans.groups)
         self._deadline = self._clock() + seconds
 
+    def begin_build(self, seconds: float) -> None:
+        """A build starts; it may take so long. Alone it may write to the submission's directory."""
+        self.begin(seconds)
+        self._building = True
+
     def end(self) -> None:
-        """It is over."""
+        """The test, or the build, is over."""
+        # What it did last: filled a disk, and was killed by the kernel.
+        self.exceeded = self.exceeded or over_limits(self._limits, self._usage([]))
+        self._building = False
         self._deadline = None
 
     def solution_processes(self) -> list[Process]:
@@ -76,7 +95,8 @@ class Watchdog:
             # Those killed a moment ago need a moment to vanish; a daemon stays.
             await asyncio.sleep(0.01)
             left = self.solution_processes()
-        count = len(left)
+        depths = by_depth(left)
+        count = sum(depths[each.pid] >= self._plans.run.layers for each in left)
         if left:
             kill_all(self.solution_processes)
         reap_adopted(self._own_children)
@@ -95,40 +115,32 @@ class Watchdog:
             self.exceeded = self.exceeded or found
             kill_all(self.solution_processes, patience=2.0)
 
+    def _usage(self, running: list[Process]) -> Usage:
+        plans = self._plans
+        depths = by_depth(running)
+        # The first process of each sandbox sees what all in it see.
+        places = [in_memory(each.pid, plans.scratch) for each in running if depths[each.pid] == plans.run.layers - 1]
+        in_files = sum(place.size for place in places)
+        if self._building:
+            workspace = Path(plans.build.directory)
+            places.append(on_disk(workspace, self._disk) + deleted(running, workspace.stat().st_dev))
+        sizes = [each.resident_bytes for each in running if depths[each.pid] >= plans.run.layers]
+        return Usage(
+            processes=len(sizes),
+            largest=max(sizes, default=0),
+            memory=sum(sizes) + in_files,
+            places=tuple(places),
+            killed=out_of_memory(plans.groups) - self._killed,
+        )
+
     def _over_limit(self, running: list[Process], now: float) -> Evidence | None:
-        limits = self._limits
-        if len(running) > limits.processes:
-            return Evidence(
-                kind="limit",
-                limit="processes",
-                message=f"{len(running)} processes at once, more than the limit of {limits.processes}",
-                expected=f"at most {limits.processes} processes",
-                actual=f"{len(running)} processes",
-            )
-        used = sum(process.resident_bytes for process in running) // _MEGABYTE
-        largest = max(process.resident_bytes for process in running) // _MEGABYTE
-        if largest > limits.memory_mb:
-            return Evidence(
-                kind="limit",
-                limit="memory",
-                message=f"a process used {largest} MB of memory, more than the limit of {limits.memory_mb} MB",
-                expected=f"at most {limits.memory_mb} MB for each process",
-                actual=f"{largest} MB in one process, {used} MB in all",
-            )
-        if used > limits.total_memory_mb:
-            return Evidence(
-                kind="limit",
-                limit="memory",
-                message=f"all processes used {used} MB of memory, more than the limit of {limits.total_memory_mb} MB",
-                expected=f"at most {limits.total_memory_mb} MB in all",
-                actual=f"{used} MB in {len(running)} processes",
-            )
-        if self._deadline is not None and now > self._deadline:
+        found = over_limits(self._limits, self._usage(running))
+        if found is None and self._deadline is not None and now > self._deadline:
             self._deadline = now + 5.0
             return Evidence(
                 kind="limit",
                 limit="time",
                 message="the time limit passed",
-                seconds=limits.test_seconds,
+                seconds=self._limits.test_seconds,
             )
-        return None
+        return found

@@ -20,7 +20,6 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from subcli.judge import judge as judge_in_processes
 from subcli.protocol import MAX_MESSAGE_BYTES
 from subcli.secret import RedactingFilter
 from subcli.server.app import Secured, create_app
@@ -28,6 +27,7 @@ from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
 from subcli.server.keys import signing_key
 from subcli.server.origins import is_loopback
+from subcli.server.sandboxing import sandboxed_judge
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.shutdown import Lifecycle, Signals, close_spread
 from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
@@ -39,14 +39,14 @@ _BACKLOG: Final = 2048
 _REDACTING: Final = RedactingFilter()
 
 
-def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: Judge = judge_in_processes) -> None:
+def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: Judge | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then close every socket with 1012 and return.
 
     What is being judged then stays to be judged again by the next start.
 
     Args:
         on_ready: called once, when requests are answered.
-        judge: another one is for tests.
+        judge: another one is for tests; by default the real one, in the sandbox that the settings ask for.
 
     Raises:
         ServeError: it cannot start.
@@ -61,6 +61,16 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         if is_alone:
             stack.enter_context(_only_server(settings.data_dir))
         problems = find_problems(settings.problems_dir)
+        sandbox: tuple[str, ...] = ()
+        if judge is None:
+            judge, choice = sandboxed_judge(
+                settings.sandbox,
+                for_others=secured is not None,
+                concurrency=settings.concurrency,
+                data_dir=settings.data_dir,
+                problems_dir=settings.problems_dir,
+            )
+            sandbox = tuple(finding.text for finding in choice.findings)
         engine = open_database(settings.database_url)
         if is_alone:
             # Whoever held a lease is dead, for we have the data directory to ourselves.
@@ -79,6 +89,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             url=_url(listener),
             data_dir=settings.data_dir,
             database=engine.url.render_as_string(hide_password=True),
+            sandbox=sandbox,
         )
         if settings.metrics_address is not None:
             stack.callback(show_metrics(app.state.services.metrics, *settings.metrics_address))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from subcli.judge.sandbox import Sandbox
 from subcli.secret import Secret
 
 
@@ -101,6 +102,7 @@ class ServerSettings:
         allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
         trusted_proxies: networks whose `X-Forwarded-For` and `-Proto` are believed, beside this machine's.
         metrics_address: host and port that show `/metrics` to whoever asks; None for none but this machine, at `port`.
+        sandbox: under what solutions run; where people log in, `AUTO` starts only with a working one.
         stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
             started it.
     """
@@ -117,6 +119,7 @@ class ServerSettings:
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     metrics_address: tuple[str, int] | None = None
+    sandbox: Sandbox = Sandbox.AUTO
     stop_with_stdin: bool = False
 
     @property
@@ -135,6 +138,7 @@ class WorkerSettings:
         problems_dir: as the servers have them.
         concurrency: how many submissions are judged at the same time.
         metrics_address: where its metrics are shown, if anywhere.
+        sandbox: under what solutions run. They are other people's: `AUTO` starts only with a working one.
     """
 
     database: str
@@ -143,6 +147,7 @@ class WorkerSettings:
     concurrency: int = 1
     limits: Limits = field(default_factory=Limits)
     metrics_address: tuple[str, int] | None = None
+    sandbox: Sandbox = Sandbox.AUTO
 
 
 @dataclass(frozen=True)
@@ -152,15 +157,20 @@ class WorkerReady:
     database: str
     redis: str
     concurrency: int
+    sandbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Ready:
-    """Where a server that has started is to be found. `database` shows no password."""
+    """Where a server that has started is to be found. `database` shows no password.
+
+    `sandbox` says what holds of the sandbox that it judges in, and what does not.
+    """
 
     url: str
     data_dir: Path
     database: str
+    sandbox: tuple[str, ...] = ()
 
 
 class ServeError(Exception):

@@ -13,7 +13,10 @@ _REFUSED = re.compile(r"Connection refused|ECONNREFUSED")
 _RECURSION = re.compile(r"RecursionError|Maximum call stack size exceeded|AddressSanitizer: stack-overflow")
 _SANITIZER = re.compile(r"AddressSanitizer: ([\w-]+)")
 _UNDEFINED = re.compile(r"^[^\n]*: runtime error: (.+)$", re.MULTILINE)
-_NOT_FOUND = re.compile(r"^(.+): command not found$", re.MULTILINE)
+# As `confine` says it, and as prlimit(1) says it inside of a sandbox.
+_NOT_FOUND = re.compile(
+    r"^(?:(.+): command not found|prlimit: failed to execute (.+): No such file or directory)$", re.MULTILINE
+)
 
 _SIGNALS = {
     signal.SIGSEGV: "it touched memory that is not its own (an index out of bounds, a null or freed pointer)",
@@ -104,7 +107,7 @@ def not_startable(evidence: Evidence, context: Context) -> Finding | None:
     found = _NOT_FOUND.search(evidence.stderr)
     if found is None and evidence.exit_code == 127:
         return None
-    program = found[1] if found else "the program"
+    program = (found[1] or found[2]) if found else "the program"
     return Finding(
         category="not_startable",
         error=f"{program} could not be started",

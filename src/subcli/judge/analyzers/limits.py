@@ -119,4 +119,15 @@ def file_too_large(evidence: Evidence, context: Context) -> Finding | None:
     )
 
 
-RULES = (too_slow, silent, too_much_memory, too_many_processes, left_behind, flood, file_too_large)
+def too_much_disk(evidence: Evidence, context: Context) -> Finding | None:
+    """More or larger files than allowed."""
+    if evidence.kind != "limit" or evidence.limit != "disk":
+        return None
+    return Finding(
+        category="disk",
+        analysis=f"It wrote files without end ({evidence.actual}) and was killed.",
+        suggestions=("Keep state in memory, or save it through the protocol.", "Remove files that are done with."),
+    )
+
+
+RULES = (too_slow, silent, too_much_memory, too_many_processes, left_behind, flood, file_too_large, too_much_disk)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 from subcli.judge.evidence import Site
 from subcli.judge.harness.faults import BadLine, NodeDied, NodeSilent, OutputFlood
 from subcli.judge.harness.message import JUDGE, Message, parse
 from subcli.judge.harness.network import Network
-from subcli.judge.harness.node import Node, NodePlan, read_line
+from subcli.judge.harness.node import Node, NodePlan
 from subcli.judge.harness.switchboard import Switchboard
 
 STEP_MS = 10
@@ -185,11 +183,7 @@ class Cluster:
         """
         sites = message.sites
         telling = [site for site in sites if len(self._line_types.get((site.file, site.line), ())) <= 1]
-        ordered = [*telling, *(site for site in sites if site not in telling)]
-        return tuple(self._with_text(site) for site in ordered)
-
-    def _with_text(self, site: Site) -> Site:
-        return replace(site, text=read_line(Path(self._plan.start.directory), site))
+        return (*telling, *(site for site in sites if site not in telling))
 
     # -- the way of a line
 
@@ -210,7 +204,7 @@ class Cluster:
 
     def _missing(self, node: Node, answer: str, doing: str, seconds: float, is_late: bool) -> None:
         code = node.exit_code(0.0 if is_late else 2.0)
-        sites = tuple(self._with_text(site) for site in node.last_sites)
+        sites = node.last_sites
         if code is not None:
             raise NodeDied(node.name, code, node.log.text(), doing)
         if not is_late:
@@ -249,18 +243,17 @@ class Cluster:
         try:
             message = parse(line, node.name, self.now_ms, sites)
         except ValueError as error:
-            raise BadLine(node.name, shown, str(error), tuple(map(self._with_text, sites))) from None
+            raise BadLine(node.name, shown, str(error), sites) from None
         if message.dest not in (*self.names, *self.strangers, JUDGE, DISK):
             complaint = f"is for {message.dest!r}, which is no member of the cluster"
-            raise BadLine(node.name, shown, complaint, tuple(map(self._with_text, sites)), field="dest")
+            raise BadLine(node.name, shown, complaint, sites, field="dest")
         return message
 
     def _save(self, node: Node, line: bytes, message: Message) -> None:
         data = message.body.get("data")
         if not isinstance(data, dict):
             shown = line[:2_000].decode("utf-8", "backslashreplace")
-            sites = tuple(map(self._with_text, message.sites))
-            raise BadLine(node.name, shown, 'saves no "data" that is an object', sites, field="data")
+            raise BadLine(node.name, shown, 'saves no "data" that is an object', message.sites, field="data")
         self.disk[node.name] = data
 
     def _send_in_order(self, names: Sequence[str]) -> None:

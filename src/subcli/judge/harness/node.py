@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from subcli.judge.evidence import Site
+from subcli.judge.processes import process_below
 from subcli.judge.starter import StartPlan, spawn
 from subcli.judge.text import Tail
 
@@ -164,7 +164,7 @@ class Node:
     def exit_code(self, patience: float) -> int | None:
         """The exit code, waiting at most `patience` seconds for it; None while the process runs."""
         try:
-            code = self.process.wait(patience)
+            code = self.plan.start.exit_code(self.process.wait(patience))
         except subprocess.TimeoutExpired:
             return None
         deadline = time.monotonic() + 0.2
@@ -177,7 +177,11 @@ class Node:
         """Ask a shim that offers it to write to stderr what the program is doing right now."""
         if self._dump_signal is None or self.process.poll() is not None:
             return
-        self.process.send_signal(self._dump_signal)
+        inner = process_below(self.process.pid, self.plan.start.layers)
+        if inner is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(inner, self._dump_signal)
         before, deadline = self.log.total, time.monotonic() + _DUMP_SECONDS
         while time.monotonic() < deadline:
             self.drain_log()
@@ -217,21 +221,6 @@ class Node:
             return
         self._traces.append((fingerprint, sites))
         self.last_sites = sites
-
-    def source_line(self, site: Site) -> str:
-        return read_line(Path(self.plan.start.directory), site)
-
-
-def read_line(directory: Path, site: Site) -> str:
-    """The text of that line in the user's file; empty where it cannot be read."""
-    try:
-        with (directory / site.file).open(encoding="utf-8", errors="replace") as file:
-            for number, text in enumerate(file, start=1):
-                if number == site.line:
-                    return text.strip()[:300]
-    except OSError:
-        pass
-    return ""
 
 
 def _site(frame: Sequence[object]) -> Site:

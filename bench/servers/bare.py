@@ -1,0 +1,35 @@
+"""The floor: websockets' own server and its `broadcast`. No log, no seq, no bound on what a slow reader costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+
+from bench.servers import say_ready, text, work
+
+
+async def main() -> None:
+    """Serve until killed."""
+    todo = work()
+    watching: dict[int, set[ServerConnection]] = defaultdict(set)
+
+    async def watch(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        watching[int(connection.request.path.rpartition("/")[2])].add(connection)
+        await connection.wait_closed()
+
+    async with serve(watch, "127.0.0.1", 0, compression=None, ping_interval=None, backlog=2048) as server:
+        say_ready(server.sockets[0].getsockname()[1])
+        if todo.go:
+            async for number in todo.ticks():
+                for submission_id in range(1, todo.submissions + 1):
+                    broadcast(watching[submission_id], text(submission_id, number))
+                    if submission_id % 10 == 0:
+                        await asyncio.sleep(0)
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,84 @@
+"""``make picture``: the live screen as an SVG, of a real run: a server, the bundled wrong solution, a frame."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+
+from subcli.cli.common import Common
+from subcli.client import connect
+from subcli.judge import load_problems
+from subcli.output import frame
+from subcli.output.lines import Block
+from subcli.source import read_source
+from subcli.submission import Connection
+from subcli.watch import Watch
+
+ROOT: Final = Path(__file__).parents[1]
+COLUMNS: Final = 104
+LINES: Final = 40
+RESULTS: Final = 8
+"""How many results there are in the picture, of ten: enough to see why two failed, and what is still going on."""
+
+
+async def record(server: str) -> Console:
+    """Follow a submission of the wrong solution, and draw the screen as it is after some results."""
+    solution = load_problems()["leader-election"].root / "solutions/failing.py"
+    started = time.monotonic()
+    async with connect(Common(server=server).settings()) as client:
+        source = read_source([str(solution)])
+        answer = await client.submit(source, problem="leader-election", language="python")
+        watch = Watch(answer["submission_id"], problem="leader-election", language="python", url=answer["url"])
+        connection, since = Connection("connecting"), started
+        async for event in client.session(watch, own_submit=True).events():
+            now = time.monotonic()
+            if isinstance(event, Connection):
+                connection, since = event, now
+            if watch.snapshot().counts.done == RESULTS:
+                break
+        shot = frame.Shot(watch.snapshot(), connection, since, now - started)
+        console = Console(
+            record=True,
+            width=COLUMNS,
+            file=io.StringIO(),
+            force_terminal=True,
+            color_system="standard",
+            markup=False,
+            highlight=False,
+        )
+        console.print(Block(frame.single(shot, now, COLUMNS, frame.Room(LINES, roomy=True), compact=False).lines))
+        return console
+
+
+def main() -> None:
+    """Write the picture."""
+    command = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin", "--data-dir"]
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        subprocess.Popen([*command, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server,
+    ):
+        assert server.stdin is not None
+        assert server.stdout is not None
+        console = asyncio.run(record(json.loads(server.stdout.readline())["url"]))
+        server.stdin.close()
+    # Without the fonts that Rich would have the reader's browser fetch from elsewhere.
+    form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    title = "subcli submit node.py --problem leader-election"
+    text = console.export_svg(title=title, code_format=form, unique_id="live")
+    lines = (line.rstrip() for line in text.splitlines())
+    (ROOT / "docs/live.svg").write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

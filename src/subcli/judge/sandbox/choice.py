@@ -1,0 +1,90 @@
+"""Under what a server judges: `--sandbox auto|bwrap|none`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from subcli.judge.sandbox import Sandbox
+from subcli.judge.sandbox.probe import Finding, probe
+from subcli.judge.starter import LocalStarter, Starter
+
+MANUAL: Final = "docs/judging.md"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The starter, in a word what it is, and what holds of it."""
+
+    starter: Starter
+    name: Sandbox
+    findings: tuple[Finding, ...]
+
+
+class SandboxError(Exception):
+    """There is no working sandbox where one is needed. Carries `message` and `hint`, a sentence each."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}"
+
+
+def choose(wanted: Sandbox, *, for_others: bool, concurrency: int = 1, hidden: tuple[Path, ...] = ()) -> Choice:
+    """Choose the starter for a judge. Where that is a sandbox, one is really run.
+
+    Arguments:
+        wanted: as the operator said.
+        for_others: whether other people than the one who runs this hand in code.
+        concurrency: how many submissions are judged at once, which share the machine's processors.
+        hidden: directories that no solution may see, such as the server's data.
+
+    Raises:
+        SandboxError: a sandbox is needed, and does not work here.
+    """
+    if wanted is Sandbox.NONE:
+        who = "other people's code runs" if for_others else "solutions run"
+        return Choice(LocalStarter(), wanted, (Finding(False, f"no sandbox, as asked for: {who} as this user"),))
+    if wanted is Sandbox.AUTO and not for_others:
+        text = "no sandbox: your own code runs as you (--sandbox bwrap gives it one)"
+        return Choice(LocalStarter(), Sandbox.NONE, (Finding(False, text),))
+    cpus = max(1.0, len(os.sched_getaffinity(0)) / concurrency)
+    found = probe(cpus=cpus, hidden=hidden)
+    if found.starter is None:
+        raise SandboxError(f"Solutions cannot be put into a sandbox here: {found.reason}.", _hint(found.reason))
+    return Choice(found.starter, Sandbox.BWRAP, found.findings)
+
+
+def _hint(reason: str) -> str:
+    """What to do about it, on this kind of machine."""
+    if "not installed" in reason:
+        return "Install it (`apt-get install bubblewrap libseccomp2`), or say --sandbox none to run them as this user."
+    if "root only" in reason:
+        return "Install Python and subcli where every user may read them, such as /opt; or say --sandbox none."
+    if _in_container():
+        return (
+            "Start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
+            f"--security-opt systempaths=unconfined`, see {MANUAL}; or say --sandbox none."
+        )
+    if _restricted_by_apparmor():
+        return (
+            "Ubuntu keeps programs from making user namespaces: give bwrap an AppArmor profile "
+            f"(`apt-get install apparmor-profiles`, then the lines in {MANUAL}); or say --sandbox none."
+        )
+    return f"{MANUAL} says what it needs; --sandbox none runs solutions as this user."
+
+
+def _in_container() -> bool:
+    return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
+
+
+def _restricted_by_apparmor() -> bool:
+    try:
+        return Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").read_text().strip() == "1"
+    except OSError:
+        return False

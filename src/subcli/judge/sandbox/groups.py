@@ -1,0 +1,225 @@
+"""Control groups: what a submission may use as a whole, held by the kernel and not only watched.
+
+There are two kinds, and each is told from the other by /proc/self/mountinfo: v1, a hierarchy for each controller, and
+v2, one for all. A group for a submission is made below the one that this process is in. Whether that is allowed
+depends on who started it (root, systemd with `Delegate=yes`, a container); so it is tried, never assumed.
+
+In v2 a group that has processes cannot have groups with limits (cgroups(7), "no internal processes"). There the judge's
+own process moves into a group `subcli-judge` of its own first, beside those of the submissions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PREFIX = "subcli-"
+_NAME = re.compile(r"subcli-(\d+)-\d+\Z")
+_OWN = "subcli-judge"
+_PERIOD_US = 100_000
+_REMOVAL_SECONDS = 2.0
+_WANTED = ("memory", "pids", "cpu")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one submission may use: bytes of memory, tasks (threads count), processors."""
+
+    memory: int
+    tasks: int
+    cpus: float
+
+    def settings(self, version: int) -> Mapping[str, Mapping[str, int | str]]:
+        """What is written to which file, by controller."""
+        quota = max(1_000, round(self.cpus * _PERIOD_US))
+        if version == 1:
+            return {
+                "memory": {"memory.limit_in_bytes": self.memory},
+                "pids": {"pids.max": self.tasks},
+                "cpu": {"cpu.cfs_period_us": _PERIOD_US, "cpu.cfs_quota_us": quota},
+            }
+        return {
+            "memory": {"memory.max": self.memory},
+            "pids": {"pids.max": self.tasks},
+            "cpu": {"cpu.max": f"{quota} {_PERIOD_US}"},
+        }
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The hierarchies in which groups can be made: each with its version and the controllers it has for us."""
+
+    parents: Mapping[Path, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """Those that hold, in a fixed order."""
+        held = {name for _, names in self.parents.values() for name in names}
+        return tuple(name for name in _WANTED if name in held)
+
+    @property
+    def version(self) -> str:
+        return "/".join(sorted({f"v{version}" for version, _ in self.parents.values()}))
+
+    def make(self, allowance: Allowance) -> tuple[str, ...]:
+        """Groups for one submission, with their limits set. Returns the directories; see `remove_groups`.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
+        made: list[str] = []
+        try:
+            for parent, (version, controllers) in self.parents.items():
+                directory = parent / name
+                directory.mkdir()
+                made.append(str(directory))
+                settings = allowance.settings(version)
+                for controller in controllers:
+                    for file, value in settings[controller].items():
+                        (directory / file).write_text(str(value))
+                # Swap would be memory that is not counted; not every kernel counts it.
+                for file in ("memory.swap.max",) if version == 2 else ():
+                    with suppress(OSError):
+                        (directory / file).write_text("0")
+        except OSError:
+            remove_groups(made)
+            raise
+        return tuple(made)
+
+
+_numbers = itertools.count(1)
+
+
+def find_groups() -> Groups:
+    """Where groups can be made on this machine, found out by making one in each place."""
+    parents: dict[Path, tuple[int, tuple[str, ...]]] = {}
+    for version, controllers, directory in _hierarchies():
+        usable = _usable(version, controllers, directory)
+        if usable:
+            parents[directory] = (version, usable)
+            _sweep(directory)
+    return Groups(parents)
+
+
+def remove_groups(groups: Iterable[str]) -> None:
+    """Remove groups whose processes have ended, or are about to."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    for group in groups:
+        while os.path.isdir(group):
+            try:
+                os.rmdir(group)
+            except OSError:
+                # Busy while the last of its processes is being taken apart.
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.005)
+
+
+def out_of_memory(groups: Iterable[str]) -> int:
+    """How many processes of these groups the kernel has killed because the memory was used up."""
+    kills = 0
+    for group in groups:
+        for file in ("memory.events", "memory.oom_control"):
+            with suppress(OSError, ValueError):
+                for line in Path(group, file).read_text().splitlines():
+                    name, _, value = line.partition(" ")
+                    if name == "oom_kill":
+                        kills += int(value)
+    return kills
+
+
+def _hierarchies() -> Iterable[tuple[int, tuple[str, ...], Path]]:
+    """The groups that this process is in: version, controllers, directory."""
+    mounted: dict[str, tuple[str, Path]] = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        if kind in ("cgroup", "cgroup2"):
+            root, point = left.split(" ")[3:5]
+            for controller in options.split(",") if kind == "cgroup" else ("",):
+                mounted[controller] = (root, Path(point))
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            if names.split(",")[0] not in mounted:
+                continue
+            root, place = mounted[names.split(",")[0]]
+            directory = place / path.removeprefix(root.rstrip("/")).lstrip("/")
+            if not directory.is_dir():
+                # The path is the host's, and the mount a container's.
+                directory = place
+            if names:
+                yield 1, tuple(name for name in names.split(",") if name in _WANTED), directory
+            else:
+                # Moved there by `_move_out_of_the_way`, in this process or before it.
+                directory = directory.parent if directory.name == _OWN else directory
+                with suppress(OSError):
+                    there = (directory / "cgroup.controllers").read_text().split()
+                    yield 2, tuple(name for name in there if name in _WANTED), directory
+
+
+def _usable(version: int, controllers: tuple[str, ...], directory: Path) -> tuple[str, ...]:
+    """Which of the controllers hold here: each is given a limit, and a process has to be able to join."""
+    if version == 2 and controllers:
+        controllers = _delegated(controllers, directory)
+    return tuple(name for name in controllers if _holds(version, name, directory))
+
+
+def _holds(version: int, controller: str, directory: Path) -> bool:
+    allowance = Allowance(memory=64 * 1024 * 1024, tasks=64, cpus=1.0)
+    made: tuple[str, ...] = ()
+    try:
+        made = Groups({directory: (version, (controller,))}).make(allowance)
+        with suppress(ChildProcessError):
+            child = os.posix_spawn(
+                "/bin/sh", ["sh", "-c", 'echo 0 > "$0/cgroup.procs"', made[0]], {}, file_actions=_QUIET
+            )
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    except OSError:
+        pass
+    finally:
+        remove_groups(made)
+    return False
+
+
+_QUIET = [(os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)]
+
+
+def _delegated(controllers: tuple[str, ...], directory: Path) -> tuple[str, ...]:
+    """Hand the controllers on to groups below `directory`, from which our processes move out of the way."""
+    enabled = directory / "cgroup.subtree_control"
+    with suppress(OSError):
+        there = enabled.read_text().split()
+        missing = [name for name in controllers if name not in there]
+        if missing:
+            _move_out_of_the_way(directory)
+            for name in missing:
+                with suppress(OSError):
+                    enabled.write_text(f"+{name}")
+        return tuple(name for name in controllers if name in enabled.read_text().split())
+    return ()
+
+
+def _move_out_of_the_way(directory: Path) -> None:
+    own = directory / _OWN
+    own.mkdir(exist_ok=True)
+    for pid in (directory / "cgroup.procs").read_text().split():
+        # Only what is ours: a neighbour in the same group is not to be moved about; then there are no limits here.
+        if int(pid) == os.getpid():
+            (own / "cgroup.procs").write_text(pid)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove the groups of judges that were killed."""
+    for entry in directory.iterdir():
+        name = _NAME.match(entry.name)
+        if name and not Path(f"/proc/{name[1]}").exists():
+            with suppress(OSError):
+                entry.rmdir()

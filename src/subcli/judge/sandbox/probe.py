@@ -1,0 +1,180 @@
+"""What holds on this machine, found out by a real run of a real sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from subcli.judge.problem import Language, Limits, Problem
+from subcli.judge.processes import process_below
+from subcli.judge.removal import remove_tree
+from subcli.judge.sandbox.bubblewrap import BubblewrapStarter
+from subcli.judge.sandbox.groups import Groups, find_groups
+from subcli.judge.sandbox.syscalls import FilterError, compiled
+from subcli.judge.starter import spawn
+
+_SECONDS: Final = 20.0
+_NAMESPACES: Final = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
+_REQUIRED: Final = frozenset(("user", "pid", "mnt", "net", "ipc"))
+_SCRIPT: Final = """
+import json, os
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({
+    "namespaces": {name: os.readlink("/proc/self/ns/" + name) for name in os.listdir("/proc/self/ns")},
+    "seccomp": status["Seccomp"].strip(),
+    "capabilities": status["CapEff"].strip(),
+    "sees": os.path.exists(CANARY),
+    "writes": os.access("submission", os.W_OK),
+}), flush=True)
+input()
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that holds, or does not."""
+
+    holds: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The outcome. `starter` is None where there is no working sandbox, and `reason` says why."""
+
+    starter: BubblewrapStarter | None
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+
+
+def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
+    """Run something in a sandbox and look at what it sees.
+
+    Arguments:
+        cpus: processors for each submission.
+        hidden: directories that no solution may see.
+    """
+    program = shutil.which("bwrap")
+    if program is None:
+        return Probe(None, reason="bubblewrap (`bwrap`) is not installed")
+    try:
+        rules, filtered = compiled(), "system calls filtered"
+    except FilterError as error:
+        rules, filtered = b"", f"system calls not filtered: {error}"
+    groups = find_groups()
+    starter = BubblewrapStarter(program, rules, groups, cpus, hidden)
+    try:
+        seen = _run(starter)
+    except OSError as error:
+        return Probe(None, reason=error.strerror or str(error))
+    except ValueError as error:
+        return Probe(None, reason=str(error))
+    own = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
+    separate = [name for name in _NAMESPACES if name in seen["namespaces"] and seen["namespaces"][name] != own[name]]
+    broken = _broken(seen, separate, filtered=bool(rules))
+    if broken:
+        return Probe(None, reason=broken)
+    return Probe(
+        starter,
+        (
+            Finding(
+                True, f"{_version(program)}: {', '.join(separate)} namespaces of its own; no network, files read-only"
+            ),
+            Finding(bool(rules), filtered),
+            _groups(groups, cpus),
+            _user(seen["user"]),
+        ),
+    )
+
+
+def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:
+    """What a process in the sandbox reports.
+
+    Raises:
+        OSError: it cannot be started.
+        ValueError: it did not report; the text is what it, or bubblewrap, said instead.
+    """
+    base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
+    try:
+        workspace = base / "work"
+        workspace.mkdir()
+        (base / "canary").write_text("")
+        (workspace / "submission").write_text("")
+        language = Language(name="python", source="submission", run=("{python}", "-I", "-S", "-c", "{source}"))
+        problem = Problem(1, "probe", "Probe", "", {"python": language}, Limits(), base)
+        command = language.expand(language.run, {}, _SCRIPT.replace("CANARY", repr(str(base / "canary"))))
+        with (
+            starter.open(workspace, problem, language) as plans,
+            spawn(plans.run, command, stdin=subprocess.PIPE) as process,
+        ):
+            return _report(process, plans.run.layers)
+    finally:
+        remove_tree(base)
+
+
+def _report(process: subprocess.Popen[bytes], layers: int) -> Mapping[str, Any]:
+    """What the process says of itself, and as whom it runs, seen from outside."""
+    assert process.stdout is not None
+    user = None
+    ready, _, _ = select.select([process.stdout], [], [], _SECONDS)
+    line = os.read(process.stdout.fileno(), 65_536) if ready else b""
+    inner = process_below(process.pid, layers) if line else None
+    if inner is not None:
+        user = os.stat(f"/proc/{inner}").st_uid
+    try:
+        _, errors = process.communicate(b"\n", timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise ValueError(f"it did not come to an end within {_SECONDS:g} s") from None
+    try:
+        return {**json.loads(line), "user": user}
+    except ValueError:
+        said = errors.decode("utf-8", "replace").strip().splitlines()
+        raise ValueError(said[-1] if said else f"it exited with code {process.returncode}") from None
+
+
+def _broken(seen: Mapping[str, Any], separate: list[str], *, filtered: bool) -> str:
+    """What of the indispensable does not hold; empty where all does."""
+    missing = _REQUIRED - set(separate)
+    if missing:
+        return f"no {', '.join(sorted(missing))} namespace of its own"
+    if seen["sees"] or seen["writes"]:
+        return "a solution sees or changes files that it must not"
+    if int(seen["capabilities"], 16):
+        return "a solution keeps capabilities"
+    if seen["user"] is None or (os.geteuid() == 0 and seen["user"] == 0):
+        return "a solution would run as root"
+    if filtered and seen["seccomp"] != "2":
+        return "the system call filter is not in force"
+    return ""
+
+
+def _version(program: str) -> str:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"[\d.]+", said)
+    return f"bubblewrap {found[0]}" if found else "bubblewrap"
+
+
+def _groups(groups: Groups, cpus: float) -> Finding:
+    held = groups.controllers
+    if not held:
+        return Finding(
+            False, "no control groups that can be used: memory and processes are only watched, 20 times a second"
+        )
+    share = f", {cpus:g} processors each" if "cpu" in held else ""
+    return Finding(True, f"control groups {groups.version}: {', '.join(held)}{share}")
+
+
+def _user(user: int) -> Finding:
+    if os.geteuid() == 0:
+        return Finding(True, f"root is given up: each submission is a user of its own, such as {user}")
+    return Finding(True, f"as this user, {user}, without its files and processes")

@@ -1,0 +1,176 @@
+"""The system calls that a solution has no use for, as a seccomp filter made by libseccomp.
+
+What a program needs in order to compute, allocate, read, write, start children and threads stays allowed. What is
+denied reaches the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), makes new namespaces, or would
+be a way between two sandboxes: locks, leases and watches on files that both can read, the machine's load.
+
+A denied call fails with EPERM; one that programs try and do without, with ENOSYS, as on a kernel that does not have
+it. So does every call that the library does not know yet. Calls of another architecture kill the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_ALLOW: Final = 0x7FFF_0000
+_ERRNO: Final = 0x0005_0000
+_OPTIMIZE: Final = 8  # SCMP_FLTATR_CTL_OPTIMIZE; 2 is a binary tree instead of a list
+_EQUAL, _GREATER, _MASKED_EQUAL = 4, 6, 7  # enum scmp_compare
+_LAST: Final = 1_023
+"""No architecture has given numbers as high to system calls yet."""
+_WORD: Final = 0xFFFF_FFFF
+
+DENIED: Final = (
+    # other processes and their memory
+    *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp"),
+    *("pidfd_getfd", "perf_event_open", "lookup_dcookie"),
+    # mounts, old and new, and file handles that go around paths
+    *("mount", "umount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "open_tree"),
+    *("move_mount", "mount_setattr", "name_to_handle_at", "open_by_handle_at", "quotactl", "quotactl_fd"),
+    # namespaces
+    *("unshare", "setns"),
+    # the kernel itself
+    *("bpf", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module"),
+    *("reboot", "swapon", "swapoff", "syslog", "acct", "iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "nfsservctl"),
+    *("settimeofday", "clock_settime", "clock_settime64", "clock_adjtime", "adjtimex", "stime"),
+    *("sethostname", "setdomainname", "vhangup", "uselib", "ustat", "sysfs"),
+    *("fanotify_init", "fanotify_mark", "mbind", "migrate_pages", "move_pages", "set_mempolicy"),
+    # keyrings belong to the user, not to a namespace
+    *("add_key", "request_key", "keyctl"),
+    # ways between sandboxes: a lock on a file that all can read is a message to whoever tries it
+    "flock",
+)
+ABSENT: Final = (
+    *("io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "clone3"),
+    # memory that no process maps is memory that nobody sees
+    *("memfd_create", "memfd_secret", "shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "semget", "mq_open"),
+    # what others do: loads, files that are read
+    *("sysinfo", "inotify_init", "inotify_init1", "inotify_add_watch", "mincore", "cachestat"),
+)
+_NEW_NAMESPACES: Final = (
+    *(0x0002_0000, 0x0200_0000, 0x0400_0000),  # mount, cgroup, uts
+    *(0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000),  # ipc, user, pid, net
+)
+_IOCTLS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into a terminal
+_FCNTLS: Final = (5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026)  # locks of all kinds, leases, F_NOTIFY
+_FAMILIES: Final = frozenset((1, 2, 10, 16))
+"""Sockets that a network namespace confines: unix, inet, inet6, netlink. Not vsock, which reaches a hypervisor."""
+_PERSONALITIES: Final = 0xFFFF_FFFF & ~(0x0000_0008 | 0x0002_0000 | 0x0004_0000)
+"""Every bit but those of Linux on 32 bits, UNAME26 and ADDR_NO_RANDOMIZE, which sanitizers ask for."""
+
+
+class _Comparison(ctypes.Structure):
+    """struct scmp_arg_cmp, seccomp_rule_add(3)."""
+
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("datum_a", ctypes.c_uint64),
+        ("datum_b", ctypes.c_uint64),
+    )
+
+
+class FilterError(Exception):
+    """No filter can be made here; the text says why."""
+
+
+def compiled() -> bytes:
+    """The filter as a BPF program, as `bwrap --seccomp` takes it.
+
+    Raises:
+        FilterError: libseccomp is not installed, or does not do it.
+    """
+    library = _library()
+    with _Filter.new(library) as rules:
+        for name in DENIED:
+            rules.deny(name, errno.EPERM)
+        for name in ABSENT:
+            rules.deny(name, errno.ENOSYS)
+        for flag in _NEW_NAMESPACES:
+            rules.deny("clone", errno.EPERM, _Comparison(0, _MASKED_EQUAL, flag, flag))
+        for number in _IOCTLS:
+            rules.deny("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
+        for number in _FCNTLS:
+            rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
+        for family in set(range(max(_FAMILIES))) - _FAMILIES:
+            rules.deny("socket", errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family))
+        rules.deny("socket", errno.EAFNOSUPPORT, _Comparison(0, _GREATER, max(_FAMILIES)))
+        for bit in range(32):
+            if _PERSONALITIES >> bit & 1:
+                # 0xffffffff asks what the personality is, and changes nothing; so it is denied as well.
+                rules.deny("personality", errno.EPERM, _Comparison(0, _MASKED_EQUAL, 1 << bit, 1 << bit))
+        rules.deny_unknown(errno.ENOSYS)
+        return rules.program()
+
+
+def _library() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        raise FilterError("libseccomp is not installed (Debian: libseccomp2)") from None
+    library.seccomp_init.restype = ctypes.c_void_p
+    library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
+    library.seccomp_arch_native.restype = ctypes.c_uint32
+    return library
+
+
+class _Filter:
+    """A filter under construction."""
+
+    def __init__(self, library: ctypes.CDLL, context: ctypes.c_void_p) -> None:
+        self._library = library
+        self._context = context
+
+    @classmethod
+    @contextmanager
+    def new(cls, library: ctypes.CDLL) -> Iterator[_Filter]:
+        """An empty filter, which allows everything; given back at the end."""
+        context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
+        if not context:
+            raise FilterError("libseccomp does not know this architecture")
+        try:
+            library.seccomp_attr_set(context, _OPTIMIZE, ctypes.c_uint32(2))
+            yield cls(library, context)
+        finally:
+            library.seccomp_release(context)
+
+    def deny(self, name: str, code: int, comparison: _Comparison | None = None) -> None:
+        """Let a system call fail with `code`, whatever its arguments or where one of them compares so."""
+        number = self._library.seccomp_syscall_resolve_name(name.encode())
+        # Negative: this architecture, or this version of the library, does not have it; see `deny_unknown`.
+        if number >= 0:
+            self._add(number, code, [] if comparison is None else [comparison])
+
+    def deny_unknown(self, code: int) -> None:
+        """Let every call fail that is newer than the library."""
+        native = ctypes.c_uint32(self._library.seccomp_arch_native())
+        names = self._library.seccomp_syscall_resolve_num_arch
+        known = []
+        for number in range(_LAST + 1):
+            name = names(native, number)
+            if name:
+                known.append(number)
+                ctypes.CDLL(None).free(ctypes.c_void_p(name))
+        for number in range(max(known) + 1, _LAST + 1):
+            self._add(number, code, [])
+
+    def _add(self, number: int, code: int, comparisons: list[_Comparison]) -> None:
+        array = (_Comparison * len(comparisons))(*comparisons)
+        action = ctypes.c_uint32(_ERRNO | code)
+        failed = self._library.seccomp_rule_add_array(self._context, action, number, len(comparisons), array)
+        if failed:
+            raise FilterError(f"libseccomp refuses the rule for call {number}: {os.strerror(-failed)}")
+
+    def program(self) -> bytes:
+        with tempfile.TemporaryFile() as file:
+            failed = self._library.seccomp_export_bpf(self._context, file.fileno())
+            if failed:
+                raise FilterError(f"libseccomp cannot make the filter: {os.strerror(-failed)}")
+            file.seek(0)
+            return file.read()

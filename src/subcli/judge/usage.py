@@ -1,0 +1,105 @@
+"""What a submission uses: its processes without the sandbox's own, their memory, and files, on disk and in memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from subcli.judge.processes import Process
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files and directories: how many, and bytes in all."""
+
+    count: int = 0
+    size: int = 0
+
+    def __add__(self, other: Files) -> Files:
+        return Files(self.count + other.count, self.size + other.size)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a submission uses at one moment. Sizes in bytes."""
+
+    processes: int
+    """Its own, without the sandbox's."""
+    largest: int
+    """The memory of the largest of them."""
+    memory: int
+    """Of all of them, and of their files in memory."""
+    places: tuple[Files, ...]
+    """Where it can leave files: in memory of each sandbox, on disk."""
+    killed: int
+    """Processes that the kernel has killed for lack of memory."""
+
+
+def by_depth(processes: Collection[Process]) -> dict[int, int]:
+    """How many of the processes stand above each one, by process id."""
+    parents = {process.pid: process.parent for process in processes}
+    depths: dict[int, int] = {}
+    for pid in parents:
+        above, depth = parents[pid], 0
+        while above in parents:
+            above, depth = parents[above], depth + 1
+        depths[pid] = depth
+    return depths
+
+
+def in_memory(sandbox: int, directories: Iterable[str]) -> Files:
+    """What lies in these directories of a sandbox, file systems in memory, by the process id of its first process."""
+    used = Files()
+    for directory in directories:
+        inside = f"/proc/{sandbox}/root{directory}"
+        with suppress(OSError):
+            if os.stat(inside).st_dev == os.stat(directory).st_dev:
+                # The sandbox is still being made: this is the machine's own directory.
+                continue
+            there = os.statvfs(inside)
+            used += Files(there.f_files - there.f_ffree, (there.f_blocks - there.f_bfree) * there.f_frsize)
+    return used
+
+
+def on_disk(directory: Path, enough: Files) -> Files:
+    """What lies below `directory`, links not followed; counting ends where it is more than `enough`."""
+    count = size = 0
+    waiting = [os.fspath(directory)]
+    while waiting and count <= enough.count and size <= enough.size:
+        here = waiting.pop()
+        try:
+            # The submission is running: what was a directory a moment ago may be a link by now.
+            descriptor = os.open(here, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.EACCES):
+                # Nested without end, or closed to be counted. Nothing is opened up: a path may lead elsewhere by now.
+                return Files(enough.count + 1, size)
+            continue
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    count += 1
+                    with suppress(OSError):
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(f"{here}/{entry.name}")
+        finally:
+            os.close(descriptor)
+    return Files(count, size)
+
+
+def deleted(processes: Iterable[Process], device: int) -> Files:
+    """Files on `device` that these processes hold open although they have no name any more."""
+    found: dict[int, int] = {}
+    for process in processes:
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{process.pid}/fd"):
+                with suppress(OSError):
+                    there = os.stat(f"/proc/{process.pid}/fd/{name}")
+                    if there.st_nlink == 0 and there.st_dev == device:
+                        found[there.st_ino] = there.st_blocks * 512
+    return Files(len(found), sum(found.values()))
