@@ -138,6 +138,7 @@ class WorkerSettings:
         problems_dir: as the servers have them.
         concurrency: how many submissions are judged at the same time.
         metrics_address: where its metrics are shown, if anywhere.
+        sandbox: under what solutions run; `AUTO` starts only with a working one, for others hand in.
     """
 
     database: str
@@ -146,15 +147,17 @@ class WorkerSettings:
     concurrency: int = 1
     limits: Limits = field(default_factory=Limits)
     metrics_address: tuple[str, int] | None = None
+    sandbox: Sandbox = Sandbox.AUTO
 
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """What a worker that has started works on. The URLs show no password."""
+    """What a worker that has started works on. The URLs show no password. `sandbox` as in `Ready`."""
 
     database: str
     redis: str
     concurrency: int
+    sandbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
