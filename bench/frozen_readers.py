@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+
 from bench.crowd import Watcher, need_files, quantile, until, watch
 
 EACH: Final = 10

@@ -21,8 +21,8 @@ from collections import Counter
 from typing import Final
 
 import httpx
-from bench.crowd import need_files, quantile, until, watch
 
+from bench.crowd import need_files, quantile, until, watch
 from subcli.patience import backoff
 
 EACH: Final = 10

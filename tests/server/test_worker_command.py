@@ -96,7 +96,7 @@ def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, data
     urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
     gateway = subcli("serve", "--json", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"), **urls)
     ready = json.loads(first_line(gateway))
-    first = subcli("worker", "--json", "--sandbox", "none", **urls)
+    first = subcli("worker", "--sandbox", "none", "--json", **urls)
     working = json.loads(first_line(first))
     assert working == {
         "schema": 1,

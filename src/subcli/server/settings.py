@@ -138,7 +138,7 @@ class WorkerSettings:
         problems_dir: as the servers have them.
         concurrency: how many submissions are judged at the same time.
         metrics_address: where its metrics are shown, if anywhere.
-        sandbox: under what solutions run; `AUTO` starts only with a working one, for others hand in.
+        sandbox: under what solutions run. They are other people's: `AUTO` starts only with a working one.
     """
 
     database: str

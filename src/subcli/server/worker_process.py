@@ -34,9 +34,20 @@ def run_worker(
     """
     with ExitStack() as stack:
         problems = find_problems(settings.problems_dir)
+        sandbox: tuple[str, ...] = ()
+        if judge is None:
+            # Several servers on one database are there for others.
+            judge, choice = sandboxed_judge(
+                settings.sandbox,
+                for_others=True,
+                concurrency=settings.concurrency,
+                data_dir=None,
+                problems_dir=settings.problems_dir,
+            )
+            sandbox = tuple(finding.text for finding in choice.findings)
+        judging = judge
         redis = connect(settings.redis)
         engine = open_database(settings.database)
-        chosen, sandbox = _sandboxed(settings) if judge is None else (judge, ())
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(show_metrics(metrics, *settings.metrics_address))
@@ -50,7 +61,7 @@ def run_worker(
                 backbone.journal,
                 backbone.queue,
                 problems,
-                chosen,
+                judging,
                 settings.concurrency,
                 limits,
                 metrics.judged,
@@ -72,17 +83,6 @@ def _stop_on_signals(stack: ExitStack, deadline: float) -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.handle, number)
     return stopping
-
-
-def _sandboxed(settings: WorkerSettings) -> tuple[Judge, tuple[str, ...]]:
-    judge, choice = sandboxed_judge(
-        settings.sandbox,
-        for_others=True,
-        concurrency=settings.concurrency,
-        data_dir=None,
-        problems_dir=settings.problems_dir,
-    )
-    return judge, tuple(finding.text for finding in choice.findings)
 
 
 def _ready(settings: WorkerSettings, engine: Engine, sandbox: tuple[str, ...]) -> WorkerReady:
