@@ -80,6 +80,16 @@ def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Pa
     assert "Traceback" not in errors
 
 
+def test_no_worker_without_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
+    """What it judges is others' code: without bubblewrap it does not start, unless it is told to do without."""
+    words = ["worker", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--redis", "redis://127.0.0.1:1/0"]
+    process = subcli(*words, PATH=str(tmp_path))
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert "bubblewrap" in errors
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize("backends", [("postgresql", "redis")], indirect=True)
 def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
     """One takes in, the other judges; SIGTERM ends the worker soon, and what it had goes to the next one at once."""
