@@ -22,7 +22,7 @@ from bench.measure import percentile
 _MARK: Final = b'"test_result"'
 _SENT: Final = re.compile(rb'"sent_ns": ?(\d+)')
 AT_ONCE: Final = 100
-CONNECT_S: Final = 60.0
+CONNECT_S: Final = 90.0
 
 
 @dataclass

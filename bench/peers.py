@@ -38,12 +38,12 @@ def subcli() -> Path:
     where = FOLDER / "subcli"
     _venv(where)
     options = ["--constraint", str(CHECKOUT / "constraints.txt"), "--upgrade", "--force-reinstall"]
-    stamp = where / "installed"
-    if not stamp.exists():
+    wanted = "".join((CHECKOUT / name).read_text() for name in ("pyproject.toml", "constraints.txt"))
+    if not _is_installed(where, wanted):
         _pip(where, [*options, f"{CHECKOUT}[server]"])
+        (where / "installed").write_text(wanted)
     else:
         _pip(where, [*options, "--no-deps", str(CHECKOUT)])
-    stamp.touch()
     return where / "bin"
 
 
@@ -107,12 +107,16 @@ def versions(where: Path, *names: str) -> list[str]:
 def _python_environment(name: str, packages: Sequence[str]) -> Path:
     where = FOLDER / name
     _venv(where)
-    stamp = where / "installed"
     wanted = "\n".join(packages)
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if not _is_installed(where, wanted):
         _pip(where, list(packages))
-        stamp.write_text(wanted)
+        (where / "installed").write_text(wanted)
     return where / "bin"
+
+
+def _is_installed(where: Path, wanted: str) -> bool:
+    stamp = where / "installed"
+    return stamp.exists() and stamp.read_text() == wanted
 
 
 def _venv(where: Path) -> None:

@@ -47,9 +47,9 @@ def measure() -> Table:
         title="Commit to line",
         unit="ms",
         how=(
-            f"Through the real server, one submission with {RATE:g} events a second: from the `timestamp` that the worker "
-            "puts on an event before it is committed, in whole milliseconds, to the reader's `read`. `gh run watch` asks "
-            "every 3 s: 1,500 ms on average."
+            f"Through the real server, one submission with {RATE:g} events a second: from the `timestamp` that the "
+            "worker puts on an event before it is committed, in whole milliseconds, to the reader's `read`. "
+            "`gh run watch` asks every 3 s: 1,500 ms on average."
         ),
         lines=(Line("subcli serve → watch --json", Figure(tuple(delays))),),
         targets=(

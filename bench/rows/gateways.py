@@ -16,7 +16,7 @@ def measure() -> Table:
     return Table(
         title="One gateway, then two",
         unit="frames/s",
-        how=f"Two gateways, a worker, Redis, the database and the watchers need at least {CORES} cores; here are {cores}.",
+        how=f"Two gateways, a worker, Redis, the database and the watchers need {CORES} cores; here are {cores}.",
         lines=(),
         targets=(Target("two gateways over one", f"{cores} cores", "≥ 1.6 ×", None),),
     )

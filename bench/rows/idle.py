@@ -19,7 +19,7 @@ SPARE_FILES = 200
 
 def measure() -> Table:
     """Resident memory of the server, its children included, before and with the watchers."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     watchers = min(WATCHERS, (hard if hard > 0 else WATCHERS * 2) - SPARE_FILES)
     outcomes: dict[str, Outcome] = {}
@@ -32,7 +32,7 @@ def measure() -> Table:
     return Table(
         title=f"{watchers:,} idle watchers",
         unit="KB each",
-        how=f"Growth of the server's resident memory, divided by the watchers, ten on each of {SUBMISSIONS:,} submissions.",
+        how=f"Growth of the server's memory for each watcher, ten on each of {SUBMISSIONS:,} submissions.",
         lines=lines_of(outcomes),
         targets=(below("an idle watcher", mine.median, MOST_KB, "KB"),) if mine is not None else (),
         base=OURS,
@@ -52,9 +52,9 @@ def _kilobytes_each(name: str, watchers: int) -> float:
         ) as load:
             try:
                 assert load.stdout is not None
-                # The watchers give up by themselves after a minute.
+                # The watchers give up by themselves after a minute and a half.
                 if not load.stdout.readline():
-                    raise Failed("not all of them could connect within a minute")
+                    raise Failed("not all of them could connect in a minute and a half")
                 return (resident_kib(running.pid) - before) * 1.024 / watchers
             finally:
                 load.kill()

@@ -40,7 +40,7 @@ def measure() -> Table:
     return Table(
         title="Judging, over pytest by hand",
         unit="ms",
-        how="Tests that do nothing, judged from handing the job over to its verdict, without a sandbox; and by `pytest -q`.",
+        how="Tests that do nothing: from handing the job over to its verdict, without a sandbox; and by `pytest -q`.",
         lines=tuple(
             Line(f"{names[total]}, {way}", figures[f"{total}, {way}"])
             for total in (one, more)

@@ -35,8 +35,8 @@ def measure() -> Table:
         title="Frame to line",
         unit="ms",
         how=(
-            "`watch --json` into a pipe on loopback; from just before the server's `write` to the reader's `read`, so the "
-            "server's and the kernel's part are in it."
+            "`watch --json` into a pipe on loopback; from just before the server's `write` to the reader's `read`, "
+            "so the server's and the kernel's part are in it."
         ),
         lines=tuple(lines),
         targets=tuple(targets),

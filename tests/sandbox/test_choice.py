@@ -31,7 +31,8 @@ def without_bwrap(monkeypatch, tmp_path):
 
 @pytest.fixture
 def broken_bwrap(monkeypatch):
-    """A machine on which it is installed and may not do anything."""
+    """A machine on which it is installed and may not do anything, whatever Python these tests run under."""
+    monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: None)
     # Not pytest's directory: who starts bwrap where root judges has to get there.
     with tempfile.TemporaryDirectory(prefix="subcli-decoy-") as name:
         program = Path(name, "bwrap")
@@ -78,6 +79,16 @@ def test_how_to_go_on_depends_on_the_machine(broken_bwrap, monkeypatch, machine,
     monkeypatch.setattr(choice, "_in_container", lambda: machine == "docker")
     monkeypatch.setattr(choice, "_restricted_by_apparmor", lambda: machine == "ubuntu")
     assert words in refusal().hint
+
+
+def test_a_python_that_only_root_can_reach(monkeypatch):
+    """Nothing is mounted or copied to get around it: it is said what to install where."""
+    monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: "/root/python")
+    monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.next_user", lambda: 1_900_000_000)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    error = refusal()
+    assert "/root/python is for root only" in error.message
+    assert "/opt" in error.hint
 
 
 def test_none_has_to_be_said_and_is_logged(caplog, tmp_path):
