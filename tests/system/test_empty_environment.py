@@ -106,6 +106,8 @@ def test_every_command_is_tried() -> None:
 async def test_every_command(command: Commands, kind: str, env: dict[str, str]) -> None:
     """No fault of ours, no traceback; an end other than success is told in a sentence and a hint."""
     gate = asyncio.Semaphore(4)
+    nowhere = command.cwd / "no" / "home"
+    env = {name: value.replace("/nowhere", str(nowhere)) for name, value in env.items()}
 
     async def one(words: str, server: str) -> None:
         place = command.cwd / words.replace(" ", "-")
@@ -145,6 +147,7 @@ async def test_every_command(command: Commands, kind: str, env: dict[str, str]) 
     failures = [end for end in ends if isinstance(end, Exception)]
     if failures:
         raise ExceptionGroup("in an empty environment", failures)
+    assert not [path for path in (nowhere, Path("/proc/x")) if path.exists()]
 
 
 async def test_demo_in_an_empty_environment(command: Commands) -> None:
