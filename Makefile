@@ -10,7 +10,7 @@ FROM    ?= 10000
 FUZZ    ?= 20000
 ROUNDS  ?= 200
 
-.PHONY: help demo test test-core soak mutation bench lint format generate picture wheel clean
+.PHONY: help demo test test-core soak trials mutation bench lint format generate picture wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +45,10 @@ soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
+
+trials: $(VENV)/.dev  ## frozen readers, and ten thousand watchers that are sent away
+	$(BIN)/python -m bench.frozen_readers
+	$(BIN)/python -m bench.sent_away
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation

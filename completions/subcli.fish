@@ -171,6 +171,7 @@ complete -c subcli -n "__subcli_at ' worker'" -l database -r -f -d 'Where submis
 complete -c subcli -n "__subcli_at ' worker'" -l redis -r -f -d 'Joins several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' worker'" -l problems -r -f -a '(__fish_complete_directories)' -d 'More problems, beside the bundled ones'
 complete -c subcli -n "__subcli_at ' worker'" -l concurrency -r -f -d 'Judged at once'
+complete -c subcli -n "__subcli_at ' worker'" -l sandbox -r -f -a 'auto bwrap none' -d 'What solutions run in. auto: bubblewrap where others hand in code, else nothing'
 complete -c subcli -n "__subcli_at ' worker'" -l metrics-address -r -f -d 'Show Prometheus the metrics here; unprotected, so not to all'
 complete -c subcli -n "__subcli_at ' worker'" -l log-format -r -f -a 'text json' -d 'Log lines for people, or objects for machines'
 complete -c subcli -n "__subcli_at ' worker'" -l log-level -r -f -a 'debug info warning error' -d '`info` has a line for each request and socket'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from contextlib import aclosing
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, judge
-from subcli.judge.sandbox.bubblewrap import BubblewrapStarter
-from subcli.judge.sandbox.groups import Groups
+from subcli.judge.sandbox.probe import probe
 
 DESTROYS = """
 import os, shutil, sys
@@ -51,9 +49,11 @@ def prefix():
         yield Path(name)
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 async def test_an_installation_that_is_shown_is_untouched(prefix, tiny, node, monkeypatch):
     """A program's whole prefix is visible inside. Neither the solution nor what removes its files changes it."""
+    found = probe(cpus=1.0)
+    if found.starter is None:
+        pytest.skip(f"needs a bubblewrap that works: {found.reason}")
     (prefix / "bin").mkdir()
     (prefix / "lib" / "deep" / "er").mkdir(parents=True)
     (prefix / "lib" / "deep" / "er" / "precious").write_text("kept")
@@ -65,9 +65,8 @@ async def test_an_installation_that_is_shown_is_untouched(prefix, tiny, node, mo
     language = '[languages.python]\nsource = "node.py"\nbuild = ["run-it", "{source}"]\nrun = ["run-it", "{source}"]\n'
     source = DESTROYS.replace("PLACES", repr([str(prefix)])) + "import pathlib\n"
     source += f"assert pathlib.Path({str(prefix / 'lib/deep/er/precious')!r}).read_text() == 'kept'\n"
-    starter = BubblewrapStarter(shutil.which("bwrap") or "", b"", Groups(), 1.0)
     job = Job(tiny(language=language), "python", {"node.py": source + node()})
-    async with aclosing(judge(job, starter=starter)) as judging:
+    async with aclosing(judge(job, starter=found.starter)) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "passed", seen
     assert picture(prefix) == before

@@ -153,7 +153,7 @@ def test_slow_server(env: dict[str, str]) -> None:
         took = time.monotonic() - started
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # 0.15 s; the rest is for a machine that others use.
-    assert took < 3
+    assert took < 4
 
 
 @pytest.mark.parametrize("kind", ["ids", "profiles", "nonsense", ""])

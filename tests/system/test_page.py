@@ -72,6 +72,9 @@ async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) 
     assert len(cards) == 2
     assert all("expected" in card and "node.py:90" in card and "term" in card for card in cards)
     assert await page.run("document.getElementById('news').getAttribute('aria-live')") == "polite"
+    # Where no socket can be had, asking gives the same.
+    asked = await page.run(POLLED)
+    assert asked == {"verdict": "failed", "counts": {"passed": 8, "failed": 2, "error": 0, "skipped": 0}, "analyses": 2}
     # On a phone nothing sticks out to the side.
     await page.ask("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
     assert await page.run("document.documentElement.scrollWidth <= innerWidth")
@@ -79,7 +82,7 @@ async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) 
 
 async def test_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
     """It asks for a login where the server wants one, keeps it nowhere, and puts no long-lived token into a URL."""
-    server = serve("--auth")
+    server = serve("--auth", "--sandbox", "none")
     for user in ("ada", "eve"):
         add = ("user", "add", user, "--password-stdin", "--data-dir", str(server.data_dir))
         added = run(*add, stdin=None, input=f"{user}-has-a-long-password\n")
@@ -146,6 +149,56 @@ HOSTILE = """
 })()
 """
 
+POLLED = """
+(async () => {
+  const [{ poll }, { Submission }, { Api }] = await Promise.all(
+    ['follow', 'state', 'api'].map((name) => import(`/static/${name}.js`)));
+  const picture = new Submission(1);
+  await poll(picture, new Api(), () => {}, () => {});
+  return { verdict: picture.verdict, counts: picture.counts, analyses: picture.analyses.size };
+})()
+"""
+
+PROTOCOL = """
+(async () => {
+  const modules = ['follow', 'state'].map((name) => import(`/static/${name}.js`));
+  const [{ follow }, { Submission }] = await Promise.all(modules);
+  const event = (seq, rest) => JSON.stringify({ submission_id: 7, seq, ...rest });
+  const result = (seq) => event(seq, { type: 'test_result', test_name: `t${seq}`, status: 'passed' });
+  const complete = event(6, { type: 'complete', final_status: 'passed', summary: {} });
+  // What each socket says, and how it ends.
+  const scripts = [['pong', 'ping', 'no JSON', result(1), result(1), result(3), result(4), [1006, '']],
+    [result(5), result(4), complete, event(7, { type: 'status_update', status: 'testing' })]];
+  const seen = { urls: [], sent: [], asked: [], said: [] };
+  window.WebSocket = class {
+    static OPEN = 1;
+    readyState = 1;
+    constructor(url) {
+      seen.urls.push(url.pathname + url.search);
+      setTimeout(() => this.play(scripts.shift()));
+    }
+    async play(script) {
+      this.onopen();
+      for (const step of script) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        if (typeof step === 'string') this.onmessage?.({ data: step });
+        else this.onclose?.({ code: step[0], reason: step[1] });
+      }
+    }
+    send(text) { seen.sent.push(text); }
+    close() {}
+  };
+  const api = { loggedIn: false, async get(path) {
+    seen.asked.push(path);
+    return { events: [2, 3].map((seq) => JSON.parse(result(seq))) };
+  } };
+  const picture = new Submission(7);
+  await follow(picture, api, (state) => seen.said.push(state), () => {});
+  return { ...seen, said: [...new Set(seen.said)], tests: [...picture.tests.keys()], verdict: picture.verdict,
+    seq: picture.seq };
+})()
+"""
+
 PATIENCE = """
 (async () => {
   const patience = await import('/static/patience.js');
@@ -170,6 +223,14 @@ async def test_hostile_text_and_the_rules(page: Page, server: Served) -> None:
     assert "\\u202egnp.exe\\u0007" in seen["text"]
     assert not set("\u202e\x07") & set(seen["text"] + seen["title"])
     assert seen["took"] == ["new"] * 5 + ["seen"] * 3 + ["bad"] * 7 + ["new"]
+    # `pong` is no message, `ping` wants one, a hole is filled, a lost connection goes on after the last event.
+    course = await page.run(PROTOCOL)
+    assert course["urls"] == ["/ws/submissions/7", "/ws/submissions/7?after_seq=4"]
+    assert course["sent"] == ["pong"]
+    assert course["asked"] == ["/submissions/7/events?after_seq=1"]
+    assert course["said"] == ["connecting", "open", "reconnecting", "closed"]
+    assert course["tests"] == ["t1", "t2", "t3", "t4", "t5"]
+    assert (course["verdict"], course["seq"]) == ("passed", 6)
     rules = await page.run(PATIENCE)
     assert rules["delays"] == [2, 4, 8, 16, 30, 30]
     assert rules["edges"] == [24, pytest.approx(36, abs=0.01)]

@@ -124,6 +124,7 @@ def start(env: dict[str, str], inside: list[str], tmp_path: Path) -> Iterator[ob
 def test_readme(start: object, tmp_path: Path) -> None:
     """Every command works as printed, or ends as the text says."""
     needs("jq", shutil.which("jq"))
+    needs("bubblewrap", shutil.which("bwrap"))
     assert callable(start)
     typed = commands()
     code = next(text for language, text in blocks() if language == "python")

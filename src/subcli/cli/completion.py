@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
     """Put the command into the tree."""
 
     @command(app, "completion", example='eval "$(subcli completion bash)"', codes=exits.LOCAL)
-    def completion(common: Common, shell: Annotated[Shell, typer.Argument(metavar="SHELL")]) -> int:
+    def completion(
+        common: Common, shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]
+    ) -> int:
         """Print the completion script for bash, zsh or fish."""
         path = Path(sys.prefix) / PLACES[shell]
         try:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
-from subcli.cli.serve import Database, Problems, RedisUrl, forget_passwords, require_server_extra
+from subcli.cli.serve import Database, Problems, RedisUrl, SandboxChoice, forget_passwords, require_server_extra
 from subcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     @command(
         app,
         "worker",
+        codes=exits.LOCAL,
         example="subcli worker --database postgresql+psycopg://judge@db/subcli --redis redis://cache/0 --concurrency 4",
     )
     def worker(
@@ -31,12 +33,14 @@ def register(app: typer.Typer) -> None:
         redis: RedisUrl = None,
         problems: Problems = None,
         concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        sandbox: SandboxChoice = "auto",
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
     ) -> int:
         """Judge what the servers on this database take in."""
         require_server_extra()
+        from subcli.judge.sandbox import Sandbox
         from subcli.server import ServeError, WorkerSettings
         from subcli.server.worker_process import run_worker
 
@@ -54,6 +58,7 @@ def register(app: typer.Typer) -> None:
             problems_dir=problems,
             concurrency=concurrency,
             metrics_address=address(metrics_address),
+            sandbox=Sandbox(sandbox),
         )
         try:
             run_worker(settings, on_ready=lambda ready: _say_ready(common, ready))
@@ -78,5 +83,6 @@ def _say_ready(common: Common, ready: WorkerReady) -> None:
         sys.stdout.write(
             f"Judging {many} at a time from {ready.database}, told over {ready.redis}; "
             "Ctrl-C hands back what is not finished.\n"
+            f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
         )
     sys.stdout.flush()

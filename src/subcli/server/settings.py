@@ -138,6 +138,7 @@ class WorkerSettings:
         problems_dir: as the servers have them.
         concurrency: how many submissions are judged at the same time.
         metrics_address: where its metrics are shown, if anywhere.
+        sandbox: under what solutions run. They are other people's: `AUTO` starts only with a working one.
     """
 
     database: str
@@ -146,6 +147,7 @@ class WorkerSettings:
     concurrency: int = 1
     limits: Limits = field(default_factory=Limits)
     metrics_address: tuple[str, int] | None = None
+    sandbox: Sandbox = Sandbox.AUTO
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ class WorkerReady:
     database: str
     redis: str
     concurrency: int
+    sandbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from subcli.server.settings import Limits
 
 _log: Final = logging.getLogger(__name__)
+_TICK: Final = 0.01
 
 
 class Closable(Protocol):
@@ -58,9 +59,16 @@ async def close_spread(connections: Sequence[Closable], limits: Limits) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     gap = min(1 / limits.closing_rate, limits.closing / len(connections))
-    for number, connection in enumerate(connections):
-        await asyncio.sleep(max(0.0, begun + number * gap - loop.time()))
-        connection.shutdown()
+    closed = 0
+    while True:
+        # All that are due: what each one's end costs must not make the last ones late.
+        due = min(len(connections), int((loop.time() - begun) / gap) + 1)
+        for connection in connections[closed:due]:
+            connection.shutdown()
+        closed = due
+        if closed == len(connections):
+            return
+        await asyncio.sleep(max(_TICK, begun + closed * gap - loop.time()))
 
 
 class Signals:

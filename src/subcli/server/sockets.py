@@ -8,6 +8,7 @@ and to close on a peer that does not read (an ASGI `send` waits until there is r
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +32,8 @@ _LINGER: Final = 5.0
 _FAREWELL: Final = 0.75
 """The same when the server goes down, as a part of `Limits.shutdown`."""
 _WRITE_CHUNK: Final = 64 * 1024
+_UNSENT: Final = 128 * 1024
+"""Bytes that the kernel holds for a peer beyond those under way, before a send has to wait."""
 HEAD_BYTES: Final = 1280 * 1024
 """How long a request's head may be. Wide, so that an absurd token is refused as a token: with 401 or 4003."""
 
@@ -51,6 +54,13 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[_EXTENSION] = self
+            self._bound_unsent()
+
+    def _bound_unsent(self) -> None:
+        # Or the kernel takes up to 4 MB for a reader that does not read, and it looks like one that does.
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def shutdown(self) -> None:
         """Close with 1012 and wait a little for the answer. (uvicorn hangs up at once: what the peer has just sent

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 from sqlalchemy import Engine
 
-from subcli.judge import judge as judge_in_processes
 from subcli.server.backbone import Backbone
 from subcli.server.database import open_database
 from subcli.server.metrics import Metrics
 from subcli.server.redis_connection import connect, shown
+from subcli.server.sandboxing import sandboxed_judge
 from subcli.server.settings import WorkerReady, WorkerSettings
 from subcli.server.shutdown import Signals
 from subcli.server.startup import find_problems, show_metrics
@@ -21,19 +21,31 @@ from subcli.server.worker import Judge, Workers
 
 
 def run_worker(
-    settings: WorkerSettings, *, on_ready: Callable[[WorkerReady], None], judge: Judge = judge_in_processes
+    settings: WorkerSettings, *, on_ready: Callable[[WorkerReady], None], judge: Judge | None = None
 ) -> None:
     """Judge until SIGINT or SIGTERM, then give back what is not finished and return.
 
     Args:
         on_ready: called once, when it judges.
-        judge: another one is for tests.
+        judge: another one is for tests; by default the real one, in the sandbox that the settings ask for.
 
     Raises:
         ServeError: it cannot start.
     """
     with ExitStack() as stack:
         problems = find_problems(settings.problems_dir)
+        sandbox: tuple[str, ...] = ()
+        if judge is None:
+            # Several servers on one database are there for others.
+            judge, choice = sandboxed_judge(
+                settings.sandbox,
+                for_others=True,
+                concurrency=settings.concurrency,
+                data_dir=None,
+                problems_dir=settings.problems_dir,
+            )
+            sandbox = tuple(finding.text for finding in choice.findings)
+        judging = judge
         redis = connect(settings.redis)
         engine = open_database(settings.database)
         metrics = Metrics()
@@ -49,14 +61,14 @@ def run_worker(
                 backbone.journal,
                 backbone.queue,
                 problems,
-                judge,
+                judging,
                 settings.concurrency,
                 limits,
                 metrics.judged,
             )
             stopping = _stop_on_signals(stack, limits.deadline)
             async with backbone.running(workers.run()):
-                on_ready(_ready(settings, engine))
+                on_ready(_ready(settings, engine, sandbox))
                 await stopping.wait()
 
         asyncio.run(work())
@@ -73,9 +85,10 @@ def _stop_on_signals(stack: ExitStack, deadline: float) -> asyncio.Event:
     return stopping
 
 
-def _ready(settings: WorkerSettings, engine: Engine) -> WorkerReady:
+def _ready(settings: WorkerSettings, engine: Engine, sandbox: tuple[str, ...]) -> WorkerReady:
     return WorkerReady(
         database=engine.url.render_as_string(hide_password=True),
         redis=shown(settings.redis),
         concurrency=settings.concurrency,
+        sandbox=sandbox,
     )

@@ -158,6 +158,7 @@ def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:
     kilobytes = memory_mb * 1024
     idle = "0 0 0 0 0 0 0 0 0 0"
     texts = {
+        "empty": "",
         "loadavg": "0.00 0.00 0.00 1/1 1\n",
         "stat": f"cpu  {idle}\n" + "".join(f"cpu{number} {idle}\n" for number in range(cpus)) + "btime 0\n",
         "meminfo": "".join(f"{name}: {kilobytes} kB\n" for name in ("MemTotal", "MemFree", "MemAvailable")),
@@ -169,7 +170,9 @@ def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:
         (directory / name).write_text(text)
         (directory / name).chmod(0o644)
         facts[f"/proc/{name}"] = str(directory / name)
+    # Not /dev/null: devices cannot be opened through what bubblewrap mounts.
     for name in _TOLD:
         if os.path.exists(f"/proc/{name}"):
-            facts[f"/proc/{name}"] = "/dev/null"
+            facts[f"/proc/{name}"] = facts["/proc/empty"]
+    del facts["/proc/empty"]
     return facts

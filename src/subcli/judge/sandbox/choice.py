@@ -64,7 +64,9 @@ def _hint(reason: str) -> str:
     """What to do about it, on this kind of machine."""
     if "not installed" in reason:
         return "Install it (`apt-get install bubblewrap libseccomp2`), or say --sandbox none to run them as this user."
-    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+    if "root only" in reason:
+        return "Install Python and subcli where every user may read them, such as /opt; or say --sandbox none."
+    if _in_container():
         return (
             "Start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
             f"--security-opt systempaths=unconfined`, see {MANUAL}; or say --sandbox none."
@@ -74,9 +76,11 @@ def _hint(reason: str) -> str:
             "Ubuntu keeps programs from making user namespaces: give bwrap an AppArmor profile "
             f"(`apt-get install apparmor-profiles`, then the lines in {MANUAL}); or say --sandbox none."
         )
-    if "root only" in reason:
-        return "Install Python and subcli where every user may read them, such as /opt; or say --sandbox none."
     return f"{MANUAL} says what it needs; --sandbox none runs solutions as this user."
+
+
+def _in_container() -> bool:
+    return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
 
 
 def _restricted_by_apparmor() -> bool:

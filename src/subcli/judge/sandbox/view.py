@@ -47,13 +47,17 @@ def unreachable(view: View) -> str | None:
     Nothing is mounted or copied to get around that: the judge mounts nothing itself. What it cleans up as root must
     never lead anywhere else.
     """
-    for name in (*view.shown, *view.uncovered):
-        path = Path(name)
-        needed = 0o005 if path.is_dir() else 0o004
-        entered = all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
-        if not entered or path.stat().st_mode & needed != needed:
-            return name
-    return None
+    return next((name for name in (*view.shown, *view.uncovered) if not enterable(Path(name))), None)
+
+
+def enterable(path: Path) -> bool:
+    """Whether a user who owns nothing gets as far as `path` and may read it."""
+    path = path.resolve()
+    needed = 0o005 if path.is_dir() else 0o004
+    try:
+        return path.stat().st_mode & needed == needed and all(each.stat().st_mode & 0o001 for each in path.parents)
+    except OSError:
+        return False
 
 
 def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) -> View:

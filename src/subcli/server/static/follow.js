@@ -74,9 +74,9 @@ class Wire {
     };
     socket.onmessage = (event) => this.#frame(event.data);
     socket.onclose = (event) => this.#end(event.code, event.reason);
-    // The network is back, or another one: no need to wait for what will not come.
-    this.online = () => this.#end(1006, "");
-    addEventListener("offline", this.online);
+    // Without a network nothing comes any more, even if the socket does not know it yet.
+    this.offline = () => this.#end(1006, "");
+    addEventListener("offline", this.offline);
   }
 
   #ping() {
@@ -138,7 +138,7 @@ class Wire {
     clearInterval(this.heartbeat);
     clearTimeout(this.stable);
     clearTimeout(this.dead);
-    removeEventListener("offline", this.online);
+    removeEventListener("offline", this.offline);
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close(1000);
     const words = code === 1012 ? "the server restarts" : code === 4029 ? "too many watchers" : "connection lost";
@@ -147,7 +147,7 @@ class Wire {
 }
 
 // Ask every 2 to 10 seconds.
-async function poll(picture, api, say, changed) {
+export async function poll(picture, api, say, changed) {
   let failed = 0;
   for (let seconds = 2; ; seconds = Math.min(seconds * 1.5, 10)) {
     say("polling", "no live connection, asking every few seconds");

@@ -67,7 +67,7 @@ function showProgress(picture) {
   bar.hidden = picture.verdict !== null && done === 0;
   if (total > 0) [bar.max, bar.value] = [total, Math.min(done, total)];
   else bar.removeAttribute("value");
-  bar.className = failed + error > 0 ? "is-bad" : picture.verdict === "passed" ? "is-good" : "";
+  bar.style.setProperty("--share", `${done ? ((passed + skipped) / done) * 100 : 100}%`);
   const counts = Object.entries(picture.counts).filter(([, count]) => count > 0);
   const parts = counts.map(([word, count]) => element("span", word, `${GLYPHS[word]} ${number(count)} ${word}`));
   if (picture.total > done && picture.verdict === null) parts.push(element("span", "quiet", `${number(done)} of ${number(picture.total)}`));

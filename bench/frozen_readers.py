@@ -1,0 +1,135 @@
+"""Do watchers that do not read slow those that do? `python -m bench.frozen_readers`
+
+500 watchers on 50 submissions, ten each, which say an event of 16 KiB four times a second. In one half of the rounds
+all of them read; in the other one of each ten, so 50, reads nothing from its handshake on. What is measured is the
+time from the judge's word to a reader, the commit included, of the same 450 in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from bench.crowd import Watcher, need_files, quantile, until, watch
+
+EACH: Final = 10
+_SAID: Final = re.compile(rb'"said":([0-9.]+)')
+_TINY: Final = 4096
+_RATE: Final = 4
+"""Events a second of each submission."""
+_SETTING_UP: Final = 8.0
+"""Seconds until the judges begin to speak."""
+
+
+@dataclass
+class Round:
+    """What one round has shown. Times in seconds."""
+
+    lags: list[float] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    frozen: list[int] = field(default_factory=list)
+
+    @property
+    def p99(self) -> float:
+        """Of the lags."""
+        return quantile(self.lags, 0.99)
+
+
+async def play(submissions: int, seconds: float, *, freeze: bool) -> Round:
+    """One round with a server of its own."""
+    found = Round()
+    with tempfile.TemporaryDirectory() as directory:
+        database = f"sqlite:///{directory}/trial.db"
+        server = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.trial_server", database, str(submissions)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert server.stdout is not None
+        try:
+            port = int(await server.stdout.readline())
+            await watch_all(found, port, submissions, seconds, freeze=freeze)
+        finally:
+            server.terminate()
+            await server.communicate()
+    return found
+
+
+async def watch_all(found: Round, port: int, submissions: int, seconds: float, *, freeze: bool) -> None:
+    """Hand in, watch, and wait for every verdict."""
+    start = time.time() + _SETTING_UP
+
+    def read(text: bytes) -> None:
+        said = _SAID.search(text)
+        if said:
+            found.lags.append(time.time() - float(said[1]))
+
+    ids = []
+    sleepers: list[Watcher] = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        for number in range(submissions):
+            # One after the other, so that the judges do not speak all at once.
+            begin = start + number / submissions / _RATE
+            orders = {"events": int(seconds * _RATE), "every": 1 / _RATE, "bytes": 16_384, "start": begin}
+            body = {"problem": "leader-election", "language": "python", "source_code": json.dumps(orders)}
+            answer = await http.post("/api/submissions", json=body)
+            ids.append(answer.raise_for_status().json()["id"])
+    for each in ids:
+        path = f"/ws/submissions/{each}"
+        for _ in range(EACH - 1):
+            await watch(port, path, read, found.ended.append)
+        last = await watch(port, path, lambda _text: None, found.frozen.append, _TINY if freeze else None)
+        if freeze:
+            last.freeze()
+            sleepers.append(last)
+    if time.time() > start:
+        raise SystemExit("The watchers took too long to connect; this machine is too busy.")
+    async with asyncio.timeout(seconds + 120):
+        await until(lambda: len(found.ended) == submissions * (EACH - 1))
+        assert set(found.ended) == {1000}, found.ended
+        # Now they read what is left: as much as the server was willing to hold for them, and why it stopped.
+        for sleeper in sleepers:
+            sleeper.thaw()
+        await until(lambda: len(found.frozen) == submissions)
+
+
+async def main() -> None:
+    """Play the rounds, alternating, and say what came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--submissions", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    need_files(arguments.submissions * EACH + 200)
+    p99: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(arguments.rounds):
+        # Which goes first alternates too.
+        for freeze in (False, True) if number % 2 else (True, False):
+            found = await play(arguments.submissions, arguments.seconds, freeze=freeze)
+            p99[freeze].append(found.p99)
+            kind = f"{arguments.submissions} of {arguments.submissions * EACH} frozen" if freeze else "all read"
+            codes = {code: found.frozen.count(code) for code in sorted(set(found.frozen))}
+            print(
+                f"{kind:20} {len(found.lags):7} events  p50 {quantile(found.lags, 0.5) * 1000:7.2f} ms"
+                f"  p99 {found.p99 * 1000:7.2f} ms  the tenth closed with {codes}",
+                flush=True,
+            )
+    pairs = [frozen / reading for reading, frozen in zip(p99[False], p99[True], strict=True)]
+    print(f"p99 with frozen readers over p99 without, by pair: {', '.join(f'{each:.2f}' for each in pairs)}")
+    print(f"median of each: {statistics.median(p99[True]) / statistics.median(p99[False]):.2f}; wanted: at most 1.20")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    asyncio.run(main())

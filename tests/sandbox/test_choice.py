@@ -1,0 +1,204 @@
+"""Which sandbox a server gets: found out by a real run, refused with a way on, and said."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import Job, LocalStarter, judge, load_problem, load_problems
+from subcli.judge.problem import Language, Limits, Problem
+from subcli.judge.sandbox import Sandbox, choice
+from subcli.judge.sandbox.choice import SandboxError, choose
+from subcli.judge.sandbox.probe import probe
+from subcli.judge.sandbox.view import view_for
+from subcli.server.sandboxing import sandboxed_judge
+from subcli.server.settings import ServeError
+
+needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+
+
+@pytest.fixture
+def without_bwrap(monkeypatch, tmp_path):
+    """A machine on which bubblewrap is not installed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def broken_bwrap(monkeypatch):
+    """A machine on which it is installed and may not do anything, whatever Python these tests run under."""
+    monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: None)
+    # Not pytest's directory: who starts bwrap where root judges has to get there.
+    with tempfile.TemporaryDirectory(prefix="subcli-decoy-") as name:
+        program = Path(name, "bwrap")
+        program.write_text(
+            "#!/bin/sh\necho 'bwrap: Creating new namespace failed: Operation not permitted' >&2\nexit 1\n"
+        )
+        program.chmod(0o755)
+        Path(name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{name}:{os.environ['PATH']}")
+        yield
+
+
+def refusal(**options: object) -> SandboxError:
+    with pytest.raises(SandboxError) as caught:
+        choose(Sandbox.AUTO, for_others=True, **options)
+    return caught.value
+
+
+def test_ones_own_code_runs_without(without_bwrap):
+    """In demo mode `auto` asks for nothing, and says so."""
+    made = choose(Sandbox.AUTO, for_others=False)
+    assert isinstance(made.starter, LocalStarter)
+    assert "no sandbox" in made.findings[0].text
+
+
+def test_strangers_code_does_not(without_bwrap):
+    """With logins, `auto` without bubblewrap is refused, with the command that installs it."""
+    error = refusal()
+    assert "not installed" in error.message
+    assert "apt-get install bubblewrap" in error.hint
+    assert "--sandbox none" in error.hint
+
+
+def test_a_bubblewrap_that_may_not_is_found_out(broken_bwrap):
+    """Being installed is not enough: what it said is the reason."""
+    assert "Operation not permitted" in refusal().message
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"), [("docker", "seccomp=unconfined"), ("ubuntu", "AppArmor"), ("other", "docs/judging.md")]
+)
+def test_how_to_go_on_depends_on_the_machine(broken_bwrap, monkeypatch, machine, words):
+    """The flags for Docker, the profile for Ubuntu 24.04, the manual elsewhere."""
+    monkeypatch.setattr(choice, "_in_container", lambda: machine == "docker")
+    monkeypatch.setattr(choice, "_restricted_by_apparmor", lambda: machine == "ubuntu")
+    assert words in refusal().hint
+
+
+def test_a_python_that_only_root_can_reach(monkeypatch):
+    """Nothing is mounted or copied to get around it: it is said what to install where."""
+    monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: "/root/python")
+    monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.next_user", lambda: 1_900_000_000)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    error = refusal()
+    assert "/root/python is for root only" in error.message
+    assert "/opt" in error.hint
+
+
+def test_none_has_to_be_said_and_is_logged(caplog, tmp_path):
+    """`--sandbox none` where people log in: a warning, each time."""
+    with caplog.at_level(logging.INFO):
+        sandboxed_judge(Sandbox.NONE, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "other people's code runs as this user" in caplog.text
+
+
+def test_a_server_that_cannot_does_not_start(without_bwrap, tmp_path):
+    """The refusal is the server's."""
+    with pytest.raises(ServeError, match="not installed"):
+        sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
+
+
+def test_a_gateway_that_judges_nothing_needs_none(without_bwrap, tmp_path):
+    """Its workers have theirs."""
+    _, made = sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=0, data_dir=tmp_path, problems_dir=None)
+    assert made.findings[0].holds
+
+
+@needs_bwrap
+def test_what_holds_is_said(tmp_path):
+    """Namespaces, system calls, control groups, user: a line each."""
+    found = probe(cpus=1.0)
+    if found.starter is None:
+        pytest.skip(f"needs a bubblewrap that works: {found.reason}")
+    assert len(found.findings) == 4
+    assert "namespaces" in found.findings[0].text
+    assert list(tmp_path.glob("subcli-judge-*")) == []
+
+
+def test_what_must_not_be_seen_is_covered(tmp_path):
+    """The server's data inside of an installation that is shown; the problems; never the home directory."""
+    prefix = tmp_path / "opt" / "language"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "lib").mkdir()
+    (prefix / "data").mkdir()
+    (prefix / "bin" / "compile").write_text("")
+    (prefix / "bin" / "compile").chmod(0o755)
+    language = Language(name="x", source="a.x", run=(str(prefix / "bin" / "compile"),))
+    problem = Problem(1, "x", "X", "", {"x": language}, Limits(), prefix / "lib")
+    view = view_for(problem, language, hidden=[prefix / "data"])
+    assert str(prefix) in view.shown
+    assert {str(prefix / "data"), str(prefix / "lib")} <= set(view.hidden)
+    assert not any(Path(name) in (Path.home(), *Path.home().parents) for name in view.shown)
+
+
+@needs_bwrap
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("slug", "name", "verdict"),
+    [
+        ("lru-cache", "passing.c", "passed"),
+        ("lru-cache", "crashing.c", "failed"),
+        ("lru-cache", "broken.c", "build_failed"),
+        ("lru-cache", "passing.py", "passed"),
+    ],
+)
+async def test_bundled_solutions_do_inside_what_they_do_outside(slug, name, verdict):
+    """Built and interpreted: the declared verdict, and exactly the declared failures."""
+    starter = probe(cpus=2.0).starter
+    if starter is None:
+        pytest.skip("needs a bubblewrap that works")
+    problem = load_problems()[slug]
+    solution = next(each for each in problem.solutions if each.file.name == name)
+    language = problem.languages[solution.language]
+    missing = [program for program in language.requires if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"needs {missing[0]}")
+    job = Job(problem, language.name, {language.source: solution.file.read_text(encoding="utf-8")})
+    async with aclosing(judge(job, starter=starter)) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == verdict
+    failed = {event["test_name"] for event in seen if event["type"] == "test_result" and event["status"] != "passed"}
+    assert failed == set(solution.failed)
+
+
+JAVASCRIPT = """
+const lines = require("readline").createInterface({ input: process.stdin });
+lines.on("line", (line) => {
+  const type = JSON.parse(line).body.type;
+  console.log(JSON.stringify({ dest: "judge", body: { type: type + "_ok" } }));
+});
+"""
+NODE_PROBLEM = """
+id = 951
+slug = "js"
+title = "JavaScript"
+[languages.javascript]
+source = "node.js"
+build = ["node", "--check", "{source}"]
+run = ["node", "{source}"]
+bounded_address_space = false
+"""
+
+
+@needs_bwrap
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+async def test_javascript_runs_inside(tmp_path):
+    """V8 with its threads and its reserved memory, under pytest's harness."""
+    starter = probe(cpus=2.0).starter
+    if starter is None:
+        pytest.skip("needs a bubblewrap that works")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "problem.toml").write_text(NODE_PROBLEM)
+    (tmp_path / "description.md").write_text("Answer.")
+    (tmp_path / "tests" / "test_it.py").write_text("def test_it(make_cluster):\n    make_cluster(3).run(100)\n")
+    job = Job(load_problem(tmp_path), "javascript", {"node.js": JAVASCRIPT})
+    async with aclosing(judge(job, starter=starter)) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "passed", seen

@@ -1,0 +1,173 @@
+"""Every command where there is nothing: no HOME, TERM, PATH, locale, stdout. It works, or says why in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from subcli.cli import exits
+from subcli.cli.app import app
+
+from .command import SUBCLI, Commands
+from .conftest import SOLUTIONS
+from .scripted import LOG, Answer, Request, Rest, finish, scripted
+
+GOOD = str(SOLUTIONS / "passing.py")
+SERVING = ("serve", "--port", "0", "--data-dir", "data", "--stop-with-stdin")
+
+# command: what follows it
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "submit": (GOOD, "--problem", "election"),
+    "watch": ("1",),
+    "status": ("1",),
+    "list": (),
+    "cancel": ("1",),
+    "open": ("1",),
+    "problems": (),
+    "problems show": ("election",),
+    "problems check": ("nothing-here",),
+    "init": ("election", "new"),
+    "auth login": ("--with-token",),
+    "auth logout": (),
+    "auth status": (),
+    "auth token": (),
+    "doctor": (),
+    "serve": SERVING[1:],
+    "user add": ("ada", "--data-dir", "data", "--password-stdin"),
+    "user list": ("--data-dir", "data"),
+    "user remove": ("ada", "--data-dir", "data"),
+    "schema": (),
+}
+AWAY = {"demo", "worker"}
+"""Each has a test of its own: they need minutes, or a database."""
+
+REPORTS = ("doctor", "problems check", "auth status")
+"""What is wrong is what they print."""
+
+NO_SERVER = ("serve", "user", "schema", "problems check")
+CODES = {*exits.WATCHING, 143}
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """All commands of the program that do something, by their words."""
+    below = getattr(command, "commands", {})
+    if path and (not below or command.invoke_without_command):
+        yield path, command
+    for name, child in below.items():
+        yield from leaves(child, (*path, name))
+
+
+def rest() -> Rest:
+    """A server with one problem and one submission."""
+    problem = {"id": 7, "slug": "election", "title": "Election", "languages": ["python"]}
+    answers = {
+        "/api/problems": [problem],
+        "/api/problems/election": {**problem, "description": "# Élection\n"},
+        "/api/problems/election/template/python": {"files": {"node.py": "pass\n"}, "submit": ["node.py"]},
+        "/api/submissions/1/cancel": {"submission_id": 1, "status": "cancelled", "final_status": "cancelled"},
+        "/api/auth/me": {"user": "ada"},
+    }
+
+    def first(request: Request) -> Answer | None:
+        if request.path in answers:
+            return Answer(200, answers[request.path])
+        if request.path == "/api/submissions" and request.method == "GET":
+            return Answer(200, {"submissions": [{"submission_id": 1, "problem": "élection", "status": "testing"}]})
+        return None
+
+    return Rest(log=LOG, first=first)
+
+
+def test_every_command_is_tried() -> None:
+    """A new command needs a line in the table above."""
+    assert {" ".join(path) for path, _ in leaves(get_command(app))} - AWAY == set(ARGUMENTS)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("kind", "env"),
+    [
+        ("nothing", {}),
+        (
+            "read-only home",
+            {"HOME": "/proc", "XDG_CONFIG_HOME": "/proc/x", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"},
+        ),
+        ("no stdout", {"HOME": "/nowhere", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_every_command(command: Commands, kind: str, env: dict[str, str]) -> None:
+    """No fault of ours, no traceback; an end other than success is told in a sentence and a hint."""
+    gate = asyncio.Semaphore(4)
+
+    async def one(words: str, server: str) -> None:
+        place = command.cwd / words.replace(" ", "-")
+        place.mkdir()
+        at = () if words.startswith(NO_SERVER) else ("--server", server)
+        async with gate:
+            process = await asyncio.create_subprocess_exec(
+                *SUBCLI,
+                *words.split(),
+                *ARGUMENTS[words],
+                *at,
+                env=env,
+                cwd=place,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                preexec_fn=(lambda: os.close(1)) if kind == "no stdout" else None,
+            )
+            try:
+                out, err = await asyncio.wait_for(process.communicate(), 60)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+        command.printed += [out.decode(), err.decode()]
+        told = f"{kind}, {words}: {process.returncode} {out.decode()} {err.decode()}"
+        assert process.returncode in CODES - {3}, told
+        assert b"Traceback" not in out + err, told
+        if process.returncode not in (0, 1):
+            lines = [line for line in err.decode().splitlines() if not line.startswith("warning: ")]
+            is_report = words in REPORTS and (out or kind == "no stdout")
+            assert is_report or re.fullmatch(r"error: .+\nhint:  .+", "\n".join(lines)), told
+        elif kind != "no stdout":
+            assert out or words in ("auth login",), told
+
+    async with scripted(finish, rest=rest()) as server:
+        ends = await asyncio.gather(*(one(words, server.url) for words in ARGUMENTS), return_exceptions=True)
+    failures = [end for end in ends if isinstance(end, Exception)]
+    if failures:
+        raise ExceptionGroup("in an empty environment", failures)
+    assert not [path for path in (Path("/nowhere"), Path("/proc/x")) if path.exists()]
+
+
+async def test_demo_in_an_empty_environment(command: Commands) -> None:
+    """The whole path, server and judge included."""
+    process = await asyncio.create_subprocess_exec(
+        *SUBCLI, "demo", "-q", env={}, cwd=command.cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 80)
+    assert (process.returncode, out) == (0, b"passed\n"), err
+
+
+# -- help -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves(get_command(app))], ids=" ".join)
+def test_help_has_an_example_and_exit_codes(path: tuple[str, ...]) -> None:
+    """Each command's help shows a command line that begins like the command, and the codes that it can end with."""
+    found = dict(leaves(get_command(app)))[path]
+    example, _, codes = found.epilog.partition("Exit codes:")
+    assert "Example:" in example
+    assert f"subcli {' '.join(path)}" in example
+    told = {int(number) for number in re.findall(r"^ +(\d+)  ", codes, re.M)}
+    assert {0, 2, 3} <= told <= CODES
+    assert found.help
+    assert all(getattr(option, "help", "") or option.param_type_name == "argument" for option in found.params)

@@ -1,0 +1,211 @@
+"""`cancel` and `open`; what is said before code is handed in; what a terminal is left with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import signal
+import stat
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from .command import Commands
+from .conftest import SOLUTIONS, Run, Served
+from .scripted import Answer, Request, Rest, finish, scripted, some, staying
+from .terminal import Terminal, until
+from .together import Batch, together
+
+SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
+PROBLEM = ("--problem", "leader-election")
+
+
+def test_cancel(server: Served, run: Run) -> None:
+    """Judging stops and the verdict is `cancelled`; a second time, or after a verdict, there is nothing to stop."""
+    at = ("--server", server.url)
+    for _ in range(2):
+        run("submit", str(SOLUTIONS / "passing.py"), *PROBLEM, "--no-watch", "-q", *at)
+    told = run("cancel", "2", *at)
+    assert (told.returncode, told.stdout) == (0, "#2 cancelled\n"), told
+    done = run("cancel", "#1", "--json", *at)
+    assert done.returncode == 0
+    body = json.loads(done.stdout)
+    SCHEMA.validate(body)
+    assert body["cancel"] == {"submission_id": 1, "status": "cancelled", "final_status": "cancelled"}
+    assert run("watch", "2", "-q", *at).stdout == "cancelled\n"
+    again = run("cancel", "1", *at)
+    assert (again.returncode, "verdict already" in again.stderr) == (2, True)
+    assert run("cancel", "99", *at).returncode == 5
+
+
+async def test_open(command: Commands) -> None:
+    """The page opens in the browser that there is; its address is printed, and alone with -q and --json."""
+    browser = command.cwd / "browser"
+    browser.write_text(f'#!/bin/sh\necho noise\nprintf "%s" "$1" > {command.cwd}/opened\n')
+    browser.chmod(stat.S_IRWXU)
+    opened = command.cwd / "opened"
+    env = {"BROWSER": str(browser), "DISPLAY": ""}
+    for said, page in ((None, None), ("https://pages.example/1", "https://pages.example/1"), ("file:///x", None)):
+        async with scripted(
+            finish, rest=Rest(snapshot={"submission_id": 1, "status": "testing", "url": said})
+        ) as server:
+            wanted = page or f"{server.url}/submissions/1"
+            done = await command("open", "1", "--server", server.url, env=env)
+            assert (done.code, done.out, done.err) == (0, f"{wanted}\n", "")
+            await until(opened.exists)
+            await until(lambda wanted=wanted: opened.read_text() == wanted)  # type: ignore[misc]
+            opened.unlink()
+            if said is not None:
+                continue
+            quiet = await command("open", "1", "-q", "--server", server.url, env=env)
+            assert (quiet.code, quiet.out) == (0, f"{wanted}\n")
+            body = json.loads((await command("open", "1", "--json", "--server", server.url, env=env)).out)
+            SCHEMA.validate(body)
+            assert body["open"] == {"submission_id": 1, "url": wanted}
+            assert not opened.exists()
+            nothing = await command("open", "1", "--server", server.url, env={"PATH": "/nowhere", "DISPLAY": ""})
+            assert (nothing.code, nothing.out) == (2, f"{wanted}\n")
+            assert "BROWSER" in nothing.err
+            assert (await command("open", "2", "--server", server.url, env=env)).code == 5
+
+
+# -- before code is handed in -----------------------------------------------------------------------
+
+
+async def test_warnings(command: Commands) -> None:
+    """The same code again, and little room, are told on stderr; the submission goes on, and stdout is as ever."""
+    (command.cwd / "a.py").write_text("x = 1\n")
+    (command.cwd / "b.py").write_text("#" * 240_000)
+    async with scripted(finish, rest=Rest()) as server:
+        words = ("submit", "a.py", "--problem", "7", "--no-watch", "-q", "--server", server.url)
+        first = await command(*words)
+        again = await command(*words)
+        (command.cwd / "a.py").write_text("x = 2\n")
+        other = await command(*words)
+        large = await command("submit", "b.py", *words[2:])
+    assert (first.code, first.out, first.err) == (0, "1\n", "")
+    assert (again.code, again.out) == (0, "1\n")
+    assert again.err == "warning: This is the same code as #1, handed in just now.\n"
+    assert (other.code, other.err) == (0, "")
+    assert (large.code, "234 KiB" in large.err) == (0, True)
+
+
+def known(request: Request) -> Answer | None:
+    """A server with one problem, which refuses all else."""
+    problems = [{"id": 7, "slug": "leader-election", "title": "Leader Election", "languages": ["python", "c"]}]
+    if request.path == "/api/problems":
+        return Answer(200, problems)
+    if request.path == "/api/submissions" and request.method == "POST":
+        body = request.json()
+        if body.get("problem") != "leader-election":
+            return Answer(404, {"detail": "There is no such problem."})
+        return Answer(422, {"detail": "Not in this language."})
+    return Answer(404, {"detail": "Not Found"}) if request.path.startswith("/api/problems/") else None
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "meant"),
+    [
+        ("submit a.py --problem leader-electoin", 5, "leader-election"),
+        ("submit a.py --problem leader", 5, "leader-election"),
+        ("submit a.py --problem leader-election --language pyton", 2, "python"),
+        ("problems show leder-election", 5, "leader-election"),
+        ("init leaderelection", 5, "leader-election"),
+        ("submit a.py --probelm x", 2, "--problem"),
+        ("sumbit a.py", 2, "submit"),
+    ],
+)
+async def test_did_you_mean(command: Commands, words: str, code: int, meant: str) -> None:
+    """A mistyped command, option, problem or language is answered with what was meant."""
+    (command.cwd / "a.py").write_text("x = 1\n")
+    async with scripted(finish, rest=Rest(first=known)) as server:
+        done = await command(*words.split(), env={"SUBCLI_SERVER": server.url})
+    assert done.code == code, done
+    assert re.search(rf"Did you mean [`']{meant}[`']\?", done.err), done.err
+
+
+# -- what a terminal is left with -------------------------------------------------------------------
+
+SHOWN = b"\x1b]2;subcli #1 testing"
+UNDONE = b"\x1b]2;\x1b\\\x1b[23;2t\x1b]9;4;0\x1b\\"
+leaving = Batch()
+
+
+async def test_terminal_is_left_as_it_was(command: Commands) -> None:
+    """Title and progress are taken back, however a watch ends."""
+    shown = dataclasses.replace(command, env={**command.env, "WT_SESSION": "x"})
+    await together(leaving.scenarios, shown)
+
+
+async def shown_and_left(command: Commands, *options: str, number: int | None = None, keys: bytes = b"") -> bytes:
+    """Watch until the title is there, end it, and give what was written after the last title of ours."""
+    async with (
+        scripted(some(3, staying), rest=Rest()) as server,
+        Terminal(command, "watch", "1", "--server", server.url, *options) as terminal,
+    ):
+        await until(lambda: SHOWN in terminal.raw)
+        if keys:
+            terminal.press(keys)
+        if number is not None:
+            terminal.signal(signal.Signals(number))
+        await terminal.end()
+        assert terminal.raw.count(b"\x1b[22;2t") == terminal.raw.count(b"\x1b[23;2t")
+        return terminal.raw.rpartition(b"\x1b]2;subcli")[2]
+
+
+@leaving
+async def interrupted(command: Commands) -> None:
+    """Ctrl-C."""
+    assert UNDONE in await shown_and_left(command, keys=b"\x03")
+
+
+@leaving
+async def terminated(command: Commands) -> None:
+    """SIGTERM."""
+    assert UNDONE in await shown_and_left(command, number=signal.SIGTERM)
+
+
+@leaving
+async def timed_out(command: Commands) -> None:
+    """--timeout; the bell of --notify comes after all of it."""
+    rest = await shown_and_left(command, "--timeout", "4", "--notify")
+    assert UNDONE in rest
+    assert b"\a" in rest.partition(UNDONE)[2]
+
+
+@leaving
+async def stopped_and_resumed(command: Commands) -> None:
+    """Ctrl-Z takes it back for the shell; `fg` brings it again."""
+    async with (
+        scripted(some(3, staying), rest=Rest()) as server,
+        Terminal(command, "watch", "1", "--server", server.url) as terminal,
+    ):
+        await until(lambda: SHOWN in terminal.raw)
+        # Nobody could wake it: so it is not stopped, and goes on as after `fg`.
+        terminal.press(b"\x1a")
+        await until(lambda: UNDONE in terminal.raw)
+        await until(lambda: SHOWN in terminal.raw.rpartition(UNDONE)[2])
+        terminal.press(b"\x03")
+        await terminal.end()
+        assert terminal.raw.count(UNDONE) == 2
+
+
+@leaving
+async def not_where_it_is_not_understood(command: Commands) -> None:
+    """Nothing of it is sent where the terminal is none that understands it, or the view is plain."""
+    async with scripted(finish, rest=Rest()) as server:
+        for words, term in ((("--plain",), "xterm"), ((), "dumb"), ((), "linux")):
+            env = {**command.env, "TERM": term}
+            one = dataclasses.replace(command, env=env)
+            async with Terminal(one, "watch", "1", "--server", server.url, *words) as terminal:
+                assert await terminal.end() == 0
+                assert b"\x1b]" not in terminal.raw, terminal.raw
+
+
+def test_home_is_not_littered(run: Run, tmp_path: Path) -> None:
+    """A command that fails before anything was handed in remembers nothing."""
+    run("submit", "nope.py", "--problem", "x", "--server", "http://127.0.0.1:9")
+    assert not (tmp_path / "home" / ".local").exists()

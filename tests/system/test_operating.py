@@ -1,0 +1,70 @@
+"""The server half as an operator runs it: logs, metrics, addresses; by the installed program."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import SOLUTIONS, Run, Served
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
+    """JSON lines with what happened to each request and socket, and the metrics at their own address."""
+    port = free_port()
+    served = serve("--log-format", "json", "--log-level", "info", "--metrics-address", f"127.0.0.1:{port}")
+    done = run("submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "-q", "--server", served.url)
+    assert (done.returncode, done.stdout) == (0, "passed\n")
+    metrics = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text
+    assert "subcli_sockets_opened_total 1.0" in metrics
+    assert "subcli_judging_seconds_count 1.0" in metrics
+    assert "process_resident_memory_bytes" in metrics
+    assert served.stop() == 0
+    lines = [json.loads(line) for line in served.data_dir.with_suffix(".log").read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    (handed_in,) = [line for line in lines if line.get("method") == "POST"]
+    assert (handed_in["path"], handed_in["status"], handed_in["client"]) == ("/api/submissions", 201, "127.0.0.1")
+    (watched,) = [line for line in lines if line["message"] == "socket closed"]
+    assert watched["code"] == 1000
+    assert watched["request"] != handed_in["request"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--metrics-address", "9464"), "9464"),
+        (("--metrics-address", "localhost:http"), "localhost:http"),
+        (("--trusted-proxy", "10.0.0.7/8"), "10.0.0.7/8"),
+        (("--trusted-proxy", "proxy.example"), "proxy.example"),
+        (("--log-format", "xml"), "xml"),
+    ],
+)
+def test_what_cannot_be_meant(run: Run, words: tuple[str, str], named: str) -> None:
+    """Exit 2, one sentence that repeats it, and what would be right."""
+    done = run("serve", "--port", "0", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert named in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+
+
+def test_a_variable_chooses_the_format(serve: Callable[..., Served], env: dict[str, str]) -> None:
+    """`SUBCLI_LOG_FORMAT` and `SUBCLI_LOG_LEVEL` do what the flags do; without them only trouble is told."""
+    quiet = serve()
+    env |= {"SUBCLI_LOG_FORMAT": "json", "SUBCLI_LOG_LEVEL": "info"}
+    told = serve()
+    found: list[Any] = []
+    for served in (quiet, told):
+        httpx.get(f"{served.url}/api/info", trust_env=False)
+        assert served.stop() == 0
+        found.append(served.data_dir.with_suffix(".log").read_text())
+    assert found[0] == ""
+    assert '"path": "/api/info"' in found[1]
