@@ -49,6 +49,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 AWAY = {"demo", "worker"}
 """Each has a test of its own: they need minutes, or a database."""
 
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+"""A locale without anything else, which Python would otherwise replace."""
+
 REPORTS = ("doctor", "problems check", "auth status")
 """What is wrong is what they print."""
 
@@ -98,9 +101,15 @@ def test_every_command_is_tried() -> None:
         ("nothing", {}),
         (
             "read-only home",
-            {"HOME": "/proc", "XDG_CONFIG_HOME": "/proc/x", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"},
+            {
+                "HOME": "/proc",
+                "XDG_CONFIG_HOME": "/proc/x",
+                "LC_ALL": "C",
+                "PYTHONCOERCECLOCALE": "0",
+                "PYTHONUTF8": "0",
+            },
         ),
-        ("no stdout", {"HOME": "/proc", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
+        ("no stdout", {"HOME": "/proc", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
