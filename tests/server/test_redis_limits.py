@@ -88,6 +88,13 @@ async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) ->
     assert await taken(gateways, quick, "ada", 1) == 1
 
 
+async def test_a_crowd_is_not_a_redis_that_is_away(gateway: Callable[..., RedisLimiter]) -> None:
+    """More at once than there are connections to Redis wait for one: they do not make the limits each gateway's own."""
+    gateways = [gateway() for _ in range(2)]
+    assert await taken(gateways, Rate("crowd", 100, 600.0), "ada", 600) == 100
+    assert not any(each._is_away for each in gateways)
+
+
 async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter]) -> None:
     """A password typed as the name of a user is not to be read in Redis; and everything there is forgotten in time."""
     limiter = gateway()
