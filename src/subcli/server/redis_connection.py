@@ -20,7 +20,7 @@ PATIENCE: Final = 1.0
 """Seconds to wait for a connection, and for an answer."""
 _HEALTH_CHECK: Final = 15.0
 """A connection that was idle for so many seconds is tried with a PING before it is used."""
-_CONNECTIONS: Final = 256
+_CONNECTIONS: Final = 128
 """At once; who finds them all in use waits. redis-py's usual pool raises instead, as if Redis were away."""
 _SCHEMES: Final = ("redis", "rediss", "unix")
 
