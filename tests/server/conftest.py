@@ -135,7 +135,7 @@ class Live:
         options = {"compression": None, "proxy": None, **options}
         return await self.sockets.enter_async_context(connect(url, **options))
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "did not happen"

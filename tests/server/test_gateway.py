@@ -23,11 +23,11 @@ async def messages(socket: ClientConnection) -> list[dict[str, Any]]:
 
 
 async def next_event(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return dict(json.loads(await socket.recv()))
 
 
-async def closed(socket: ClientConnection, seconds: float = 5) -> tuple[int | None, str | None]:
+async def closed(socket: ClientConnection, seconds: float = 30) -> tuple[int | None, str | None]:
     async with asyncio.timeout(seconds):
         with suppress(ConnectionClosed):
             async for _ in socket:

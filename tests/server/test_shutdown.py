@@ -169,7 +169,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 def test_a_second_signal_ends_it_at_once(serve: Callable[..., Process]) -> None:
     """Whoever does not want to wait for the watchers says so twice."""
-    server = serve("closing_rate=0.2")
+    server = serve("closing_rate=0.01", "closing=40", "deadline=60")
     submission_id = server.submit()
     watchers = [raw_watcher(server.url, submission_id) for _ in range(3)]
     for watcher in watchers:
@@ -179,19 +179,20 @@ def test_a_second_signal_ends_it_at_once(serve: Callable[..., Process]) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         server.process.wait(1)
     server.process.send_signal(signal.SIGTERM)
-    assert server.end(3) == (143, "")
+    assert server.end(10) == (143, "")
     for watcher in watchers:
         watcher.close()
 
 
 def test_frozen_readers_do_not_hold_it_up(serve: Callable[..., Process]) -> None:
-    """Watchers that never read nor answer: it ends within its ten seconds all the same, and cleanly."""
-    server = serve()
+    """Watchers that never read nor answer: it ends in time all the same, and cleanly."""
+    # The deadline that ends it in any case is out of reach: it has to end by itself.
+    server = serve("deadline=60")
     submission_id = server.submit()
     frozen = [raw_watcher(server.url, submission_id) for _ in range(5)]
     begun = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    assert server.end(10) == (0, "")
-    assert time.monotonic() - begun < 10
+    assert server.end(30) == (0, "")
+    assert time.monotonic() - begun < 20
     for watcher in frozen:
         watcher.close()

@@ -80,6 +80,16 @@ def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Pa
     assert "Traceback" not in errors
 
 
+def test_no_worker_without_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
+    """What it judges is others' code: without bubblewrap it does not start, unless it is told to do without."""
+    words = ["worker", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--redis", "redis://127.0.0.1:1/0"]
+    process = subcli(*words, PATH=str(tmp_path))
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert "bubblewrap" in errors
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize("backends", [("postgresql", "redis")], indirect=True)
 def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
     """One takes in, the other judges; SIGTERM ends the worker soon, and what it had goes to the next one at once."""
@@ -112,6 +122,13 @@ def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, data
         assert "2 submissions" in line
         assert bus in line
         attempts(http, submission_id, 2)
+        if os.environ.get("SUBCLI_TEST_ALL"):
+            first_line(subcli("worker", **urls))
+            started = time.monotonic()
+            second.kill()
+            attempts(http, submission_id, 3)
+            print(f"a worker killed with SIGKILL was replaced after {time.monotonic() - started:.1f} s")
+            assert time.monotonic() - started < 30
         assert http.post(f"/api/submissions/{submission_id}/cancel").json()["final_status"] == "cancelled"
 
 
@@ -120,7 +137,7 @@ def attempts(http: httpx.Client, submission_id: int, number: int) -> None:
     deadline = time.monotonic() + 60
     while True:
         events = http.get(f"/api/submissions/{submission_id}/events").json()["events"]
-        if any(event.get("status") == "testing" and event["attempt"] == number for event in events):
+        if any(event.get("status") == "building" and event["attempt"] == number for event in events):
             return
         assert time.monotonic() < deadline, events
         time.sleep(0.02)

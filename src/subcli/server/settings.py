@@ -152,7 +152,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """What a worker that has started works on. The URLs show no password."""
+    """What a worker that has started works on. The URLs show no password. `sandbox` as in `Ready`."""
 
     database: str
     redis: str
