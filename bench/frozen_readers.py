@@ -21,15 +21,13 @@ from typing import Final
 
 import httpx
 
-from bench.crowd import Watcher, need_files, quantile, until, watch
+from bench.crowd import Watcher, in_memory, need_files, quantile, until, watch
 
 EACH: Final = 10
 _SAID: Final = re.compile(rb'"said":([0-9.]+)')
 _TINY: Final = 4096
 _RATE: Final = 4
 """Events a second of each submission."""
-_SETTING_UP: Final = 8.0
-"""Seconds until the judges begin to speak."""
 
 
 @dataclass
@@ -46,10 +44,10 @@ class Round:
         return quantile(self.lags, 0.99)
 
 
-async def play(submissions: int, seconds: float, *, freeze: bool) -> Round:
+async def play(submissions: int, seconds: float, setup: float, *, freeze: bool) -> Round:
     """One round with a server of its own."""
     found = Round()
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
         database = f"sqlite:///{directory}/trial.db"
         server = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bench.trial_server", database, str(submissions)),
@@ -59,16 +57,16 @@ async def play(submissions: int, seconds: float, *, freeze: bool) -> Round:
         assert server.stdout is not None
         try:
             port = int(await server.stdout.readline())
-            await watch_all(found, port, submissions, seconds, freeze=freeze)
+            await watch_all(found, port, submissions, seconds, setup, freeze=freeze)
         finally:
             server.terminate()
             await server.communicate()
     return found
 
 
-async def watch_all(found: Round, port: int, submissions: int, seconds: float, *, freeze: bool) -> None:
+async def watch_all(found: Round, port: int, submissions: int, seconds: float, setup: float, *, freeze: bool) -> None:
     """Hand in, watch, and wait for every verdict."""
-    start = time.time() + _SETTING_UP
+    start = time.time() + setup
 
     def read(text: bytes) -> None:
         said = _SAID.search(text)
@@ -94,7 +92,7 @@ async def watch_all(found: Round, port: int, submissions: int, seconds: float, *
             last.freeze()
             sleepers.append(last)
     if time.time() > start:
-        raise SystemExit("The watchers took too long to connect; this machine is too busy.")
+        raise SystemExit(f"To connect took longer than --setup {setup:g}; this machine is busy.")
     async with asyncio.timeout(seconds + 120):
         await until(lambda: len(found.ended) == submissions * (EACH - 1))
         assert set(found.ended) == {1000}, found.ended
@@ -109,6 +107,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--setup", type=float, default=10.0, help="seconds to connect before the judges speak")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     need_files(arguments.submissions * EACH + 200)
@@ -116,7 +115,7 @@ async def main() -> None:
     for number in range(arguments.rounds):
         # Which goes first alternates too.
         for freeze in (False, True) if number % 2 else (True, False):
-            found = await play(arguments.submissions, arguments.seconds, freeze=freeze)
+            found = await play(arguments.submissions, arguments.seconds, arguments.setup, freeze=freeze)
             p99[freeze].append(found.p99)
             kind = f"{arguments.submissions} of {arguments.submissions * EACH} frozen" if freeze else "all read"
             codes = {code: found.frozen.count(code) for code in sorted(set(found.frozen))}
