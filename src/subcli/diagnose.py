@@ -37,6 +37,7 @@ State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 5.0
+ANSWER_MAX_BYTES: Final = 1024 * 1024
 CLOCK_S: Final = 5.0
 """A clock that is further off is told: an HTTP date has whole seconds, and the way takes its time."""
 
@@ -211,23 +212,22 @@ async def _api(settings: Settings) -> tuple[Finding, _Answer | None]:
     """What the server is. One without ``/info`` has no features, and is a judge all the same if it has problems."""
     asked, started = time.time(), time.monotonic()
     try:
-        async with http_client(settings) as http:
-            response = await http.get(f"{settings.api_url}/info", timeout=ANSWER_S)
-            is_old = response.status_code in (404, 405, 501)
-            problems = await http.get(f"{settings.api_url}/problems", timeout=ANSWER_S) if is_old else None
+        async with http_client(settings) as http, asyncio.timeout(2 * ANSWER_S):
+            status, headers, body = await _get(http, f"{settings.api_url}/info")
+            is_old = status in (404, 405, 501)
+            problems = await _get(http, f"{settings.api_url}/problems") if is_old else None
     except SubcliError as error:
         return Finding("api", "failed", error.message.rstrip("."), error.hint), None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
         return Finding("api", "failed", unreached(error, urlsplit(settings.server).netloc), cure), None
     took = time.monotonic() - started
-    date = response.headers.get("Date")
-    if problems is not None and (problems.status_code in (401, 403) or _json(problems) is not None):
+    date = headers.get("Date")
+    if problems is not None and (problems[0] in (401, 403) or problems[2] is not None):
         detail = "no /info: a server without features, on which what is missed is asked for over REST"
         return Finding("api", "warning", detail), _Answer(Info(), date, asked, took)
-    body = _json(response)
     if not isinstance(body, dict):
-        detail = f"{settings.api_url} answers HTTP {response.status_code}, and not as a judge does"
+        detail = f"{settings.api_url} answers HTTP {status}, and not as a judge does"
         return Finding("api", "failed", detail, _PATH, "server"), None
     info = as_info(body)
     named = f"{info.name} {info.version}".strip() or "a server without a name"
@@ -236,12 +236,19 @@ async def _api(settings: Settings) -> tuple[Finding, _Answer | None]:
     return Finding("api", "ok", f"{named}{mode}: {features}"), _Answer(info, date, asked, took)
 
 
-def _json(response: httpx.Response) -> Any:
-    """The body of a good answer; ``None`` where it is none, or no JSON."""
+async def _get(http: httpx.AsyncClient, url: str) -> tuple[int, httpx.Headers, Any]:
+    """Status, headers, and the body of a good answer: ``None`` where it is no JSON, or longer than such a one is."""
+    content = b""
+    async with http.stream("GET", url, timeout=ANSWER_S) as response:
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > ANSWER_MAX_BYTES:
+                return response.status_code, response.headers, None
     try:
-        return msgspec.json.decode(response.content) if response.is_success else None
+        body = msgspec.json.decode(content) if response.is_success else None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+        body = None
+    return response.status_code, response.headers, body
 
 
 _PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from subcli.home import own_directory
 from subcli.source import Source
 
 KEPT: Final = 200
@@ -30,12 +31,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 def state_file() -> Path | None:
     """Where it is kept; ``None`` where there is no home to have it."""
-    from platformdirs import user_state_path
-
-    try:
-        return user_state_path("subcli") / "submitted.json"
-    except (RuntimeError, OSError, KeyError):
-        return None
+    directory = own_directory("state")
+    return directory / "submitted.json" if directory else None
 
 
 class History:

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from subcli.home import own_directory
+
 KINDS: Final = ("ids", "problems", "languages")
 FRESH_S: Final = 60.0
 """After this many seconds a list is asked for again; it is still offered meanwhile."""
@@ -34,11 +36,8 @@ def is_plain(name: str) -> bool:
 
 def cache_directory() -> Path | None:
     """Where the lists are kept; ``None`` where there is no home to have them."""
-    from platformdirs import user_cache_path
-
-    with contextlib.suppress(RuntimeError, OSError, KeyError):
-        return user_cache_path("subcli") / "names"
-    return None
+    directory = own_directory("cache")
+    return directory / "names" if directory else None
 
 
 class Recall:

@@ -90,6 +90,8 @@ class OpenSocket(Protocol):
 
     @property
     def last_byte_at(self) -> float: ...
+    @property
+    def has_arrived(self) -> bool: ...
     async def receive(self) -> str | bytes: ...
     async def send(self, text: str) -> None: ...
     async def ping(self) -> None: ...
@@ -232,8 +234,7 @@ class Session:
         if self.watch.hole is not None:
             return await self._close_hole()
         try:
-            async with asyncio.timeout_at(self._wake_at()):
-                frame = await socket.receive()
+            frame = await self._receive(socket)
         except TimeoutError:
             return (), await self._time_passed(socket)
         except Gone as gone:
@@ -249,6 +250,14 @@ class Session:
             return (), Babbled() if self._faults >= BABBLE_MAX else None
         self._faults = 0
         return received.events, self._after(received)
+
+    async def _receive(self, socket: OpenSocket) -> str | bytes:
+        """The next frame; raises TimeoutError when something else has to be done first."""
+        if socket.has_arrived:
+            # No timer for what needs no waiting: it would cost as much as the frame does.
+            return await socket.receive()
+        async with asyncio.timeout_at(self._wake_at()):
+            return await socket.receive()
 
     def _after(self, received: Received) -> Happened | None:
         if self.watch.verdict is not None:

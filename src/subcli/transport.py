@@ -107,6 +107,12 @@ class Socket:
         """When the last byte came, in seconds of the event loop's clock."""
         return self._connection.last_byte_at
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether a whole message is here already, so that :meth:`receive` will not wait."""
+        frames = self._connection.recv_messages.frames.queue
+        return bool(frames) and frames[0].fin
+
     async def receive(self) -> str | bytes:
         """The next frame.
 

@@ -19,6 +19,7 @@ from subcli.server.records import Record, record
 from subcli.server.redis_bus import RedisBus
 from subcli.server.redis_connection import connect, namespace
 from subcli.server.redis_outbox import Outbox, decode, encode, encode_head
+from subcli.server.tasks import end
 
 from .log import Log
 
@@ -65,9 +66,7 @@ async def node(url: str) -> AsyncIterator[Callable[[Log], Any]]:
             made = Node(redis, RedisBus(redis, MemoryBus()), log)
             tasks = [asyncio.create_task(made.bus.run()), asyncio.create_task(made.compare())]
             yield made
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await end(*tasks)
             await redis.aclose()
 
         async def make(log: Log) -> Node:
@@ -225,15 +224,16 @@ async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: Redi
     await until(lambda: outbox._is_away)
     assert outbox._records == {}
     assert outbox._heads == {SUBMISSION: 5000}
+    await end(sending)
     redis_server.start()
     async with redis.pubsub() as listener:
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
+        sending = asyncio.create_task(outbox.run())
         async with asyncio.timeout(30):
             while (message := await listener.get_message(True, timeout=1)) is None:
                 pass
     assert decode(message["data"]) == 5000
-    sending.cancel()
-    await asyncio.wait([sending])
+    await end(sending)
     await redis.aclose()
 
 

@@ -81,8 +81,8 @@ async def test_each_goes_to_one_worker_in_order(queue: Callable[..., RedisQueue]
     rest = [await taken(each) for each in (one, other) * 9]
     assert sorted(ticket.submission_id for ticket in rest) == list(range(3, 21))
     for ticket in (first, second, *rest):
-        await one.settle(ticket)
-    assert await waiting(redis) == 0
+        one.settle(ticket)
+    await until_waiting(redis, 0)
     assert await redis.hlen(f"{namespace(redis)}jobs:entries") == 0
 
 
@@ -97,7 +97,8 @@ async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueu
     other.put(7)
     other.put(8)
     await until_waiting(redis, 2)
-    await one.settle(ticket)
+    one.settle(ticket)
+    await until_waiting(redis, 1)
     other.put(7)
     await until_waiting(redis, 2)
     assert [(await taken(other)).submission_id for _ in range(2)] == [8, 7]
@@ -110,9 +111,9 @@ async def test_an_entry_whose_worker_died_is_given_to_another(queue: Callable[..
     lost = await taken(dead)
     again = await taken(living)
     assert again.submission_id == 7
-    await living.settle(again)
-    await dead.settle(lost)
-    assert await waiting(redis) == 0
+    living.settle(again)
+    dead.settle(lost)
+    await until_waiting(redis, 0)
     gateway.put(7)
     assert (await taken(living)).submission_id == 7
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 
 from subcli.judge import Job, Problem
 from subcli.server.backbone import Backbone
+from subcli.server.database import open_database
 from subcli.server.redis_connection import connect
 from subcli.server.schema import DEMO_USER
 from subcli.server.settings import Limits
@@ -123,8 +123,8 @@ async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 class Bench:
     """Workers on a database, each as in a process of its own, without a server."""
 
-    def __init__(self, engine: Engine, store: Store, redis: str | None, problem: Problem) -> None:
-        self.engine = engine
+    def __init__(self, database: str, store: Store, redis: str | None, problem: Problem) -> None:
+        self.database = database
         self.store = store
         self.redis = redis
         self.problem = problem
@@ -138,7 +138,7 @@ class Bench:
 
     def backbone(self, limits: Limits | None = None) -> Backbone:
         redis = None if self.redis is None else connect(self.redis)
-        return Backbone(self.engine, limits or self.limits, redis)
+        return Backbone(open_database(self.database), limits or self.limits, redis)
 
     def work(self, judge: Any, limits: Limits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
@@ -165,7 +165,7 @@ class Bench:
         return [json.loads(item.text) for item in self.store.page(submission_id, 0, 1000).records]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 30
         while not condition():
             assert time.monotonic() < deadline, "did not happen"
             await asyncio.sleep(0.01)
@@ -177,8 +177,8 @@ class Bench:
 
 
 @pytest.fixture
-async def workbench(engine: Engine, store: Store, bus: str | None, problem: Problem) -> AsyncIterator[Bench]:
-    bench = Bench(engine, store, bus, problem)
+async def workbench(database: str, store: Store, bus: str | None, problem: Problem) -> AsyncIterator[Bench]:
+    bench = Bench(database, store, bus, problem)
     yield bench
     for task in bench.tasks:
         task.cancel()
@@ -234,7 +234,7 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     workbench.store.release_all()
     assert workbench.store.claim(submission_id, "another", 60) is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await closed.wait()
     assert len(workbench.events(submission_id)) == 2
 
@@ -309,7 +309,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
             closed.set()
 
     submission_id = workbench.submit()
-    limits = Limits(lease=60 if workbench.redis else 1)
+    limits = Limits(lease=60 if workbench.redis else 6)
     workbench.work(judge, limits)
     gateway = workbench.backbone(limits)
 
@@ -319,7 +319,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
     async with gateway.running(idle()):
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         await gateway.journal.cancel(submission_id, DEMO_USER)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             await closed.wait()
     assert [event.get("status") for event in workbench.events(submission_id)] == [
         "pending",
@@ -331,7 +331,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
 
 async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> None:
     """It is handed back and put in again: another process does not wait for a lease or a sweep."""
-    limits = Limits(lease=3600 if workbench.redis else 0.6)
+    limits = Limits(lease=3600 if workbench.redis else 3)
     first = workbench.work(hangs, limits)
     await asyncio.sleep(0)
     submission_id = workbench.submit()

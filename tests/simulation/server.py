@@ -261,12 +261,19 @@ class ModelSocket:
     def last_byte_at(self) -> float:
         return max(self._heard_at, self._pong_at if self._pong_at <= now() else 0.0)
 
+    @property
+    def has_arrived(self) -> bool:
+        return min(self._due()[0], self.cut()[0]) <= now()
+
+    def _due(self) -> tuple[float, Any]:
+        if self._next is None:
+            self._next = next(self.script)
+        return self._next
+
     async def receive(self) -> str | bytes:
         while True:
             assert not self.gone, "reading a socket that is gone"
-            if self._next is None:
-                self._next = next(self.script)
-            due, what = self._next
+            due, what = self._due()
             cut_at, code = self.cut()
             if min(due, cut_at) > now():
                 # Never longer than a while: the other side may have said something meanwhile.

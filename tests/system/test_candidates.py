@@ -197,3 +197,11 @@ def test_nothing_heavy_is_imported(env: dict[str, str]) -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert not imported & {"httpx", "rich", "websockets", "typer", "msgspec", "asyncio", "ssl"}
     assert os.fspath("json") in imported
+
+
+def test_no_home_is_made(env: dict[str, str], tmp_path: Path) -> None:
+    """A home that does not exist stays so, whatever is asked for."""
+    home = tmp_path / "nobody"
+    done = complete({"PATH": env["PATH"], "HOME": str(home), "SUBCLI_COMPLETION_MS": "20000"}, "ids", "watch")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not home.exists()

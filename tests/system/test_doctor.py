@@ -163,7 +163,14 @@ async def test_tokens(me: Answer, token: str, state: str, words: str) -> None:
 
 async def test_not_a_judge() -> None:
     """A server that is something else: the path is named."""
-    for answer in (Answer(200, b"<html>"), Answer(404, b"nothing"), Answer(500), Answer(302, None, {"Location": "/x"})):
+    endless = Answer(200, b"[" + b" " * diagnose.ANSWER_MAX_BYTES + b"]")
+    for answer in (
+        endless,
+        Answer(200, b"<html>"),
+        Answer(404, b"nothing"),
+        Answer(500),
+        Answer(302, None, {"Location": "/x"}),
+    ):
         rest = Rest(features=None, first=lambda request, answer=answer: answer)  # type: ignore[misc]
         async with scripted(finish, rest=rest) as server:
             found = await findings(server.url)

@@ -44,14 +44,18 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "user list": ("--data-dir", "data"),
     "user remove": ("ada", "--data-dir", "data"),
     "schema": (),
+    "completion": ("bash",),
 }
 AWAY = {"demo", "worker"}
 """Each has a test of its own: they need minutes, or a database."""
 
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+"""A locale without anything else, which Python would otherwise replace."""
+
 REPORTS = ("doctor", "problems check", "auth status")
 """What is wrong is what they print."""
 
-NO_SERVER = ("serve", "user", "schema", "problems check")
+NO_SERVER = ("serve", "user", "schema", "problems check", "completion")
 CODES = {*exits.WATCHING, 143}
 
 
@@ -97,15 +101,23 @@ def test_every_command_is_tried() -> None:
         ("nothing", {}),
         (
             "read-only home",
-            {"HOME": "/proc", "XDG_CONFIG_HOME": "/proc/x", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"},
+            {
+                "HOME": "/proc",
+                "XDG_CONFIG_HOME": "/proc/x",
+                "LC_ALL": "C",
+                "PYTHONCOERCECLOCALE": "0",
+                "PYTHONUTF8": "0",
+            },
         ),
-        ("no stdout", {"HOME": "/nowhere", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
+        ("no stdout", {"HOME": "/proc", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_every_command(command: Commands, kind: str, env: dict[str, str]) -> None:
     """No fault of ours, no traceback; an end other than success is told in a sentence and a hint."""
     gate = asyncio.Semaphore(4)
+    nowhere = command.cwd / "no" / "home"
+    env = {name: value.replace("/nowhere", str(nowhere)) for name, value in env.items()}
 
     async def one(words: str, server: str) -> None:
         place = command.cwd / words.replace(" ", "-")
@@ -145,7 +157,7 @@ async def test_every_command(command: Commands, kind: str, env: dict[str, str]) 
     failures = [end for end in ends if isinstance(end, Exception)]
     if failures:
         raise ExceptionGroup("in an empty environment", failures)
-    assert not [path for path in (Path("/nowhere"), Path("/proc/x")) if path.exists()]
+    assert not [path for path in (nowhere, Path("/proc/x")) if path.exists()]
 
 
 async def test_demo_in_an_empty_environment(command: Commands) -> None:
@@ -170,4 +182,5 @@ def test_help_has_an_example_and_exit_codes(path: tuple[str, ...]) -> None:
     told = {int(number) for number in re.findall(r"^ +(\d+)  ", codes, re.M)}
     assert {0, 2, 3} <= told <= CODES
     assert found.help
-    assert all(getattr(option, "help", "") or option.param_type_name == "argument" for option in found.params)
+    options = [option for option in found.params if option.param_type_name == "option" and not option.hidden]
+    assert all(option.help for option in options)

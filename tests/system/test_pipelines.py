@@ -227,7 +227,13 @@ async def test_every_shell_part_runs(command: Commands, tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             *("sh", "-e", "-c", script),
             cwd=place,
-            env={**command.env, "PATH": f"{programs}:{command.env['PATH']}", "SUBCLI_SERVER": url, "CI": "true"},
+            env={
+                **command.env,
+                "HOME": str(place),
+                "PATH": f"{programs}:{command.env['PATH']}",
+                "SUBCLI_SERVER": url,
+                "CI": "true",
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -16,6 +16,7 @@ from subcli.server.feed import Journal
 from subcli.server.jobs import JobQueue, MemoryQueue
 from subcli.server.settings import Limits
 from subcli.server.store import Store
+from subcli.server.tasks import end
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -50,9 +51,10 @@ class Backbone:
             yield tasks[0]
         finally:
             # In this order: what the workers say last is still carried.
-            for task in tasks:
-                task.cancel()
-                await asyncio.wait([task])
+            tasks[0].cancel()
+            await asyncio.wait([tasks[0]])
+            for task in tasks[1:]:
+                await end(task)
             if self._redis is not None:
                 await self._redis.aclose()
             self.store.close()

@@ -28,7 +28,7 @@ class JobQueue(Protocol):
     async def get(self) -> Ticket:
         """The next one."""
 
-    async def settle(self, ticket: Ticket) -> None:
+    def settle(self, ticket: Ticket) -> None:
         """Say that nobody else needs to be given it: it was claimed, or there is nothing to judge."""
 
     async def pause(self, seconds: float) -> None:
@@ -55,7 +55,7 @@ class MemoryQueue:
         self._waiting.discard(submission_id)
         return Ticket(submission_id)
 
-    async def settle(self, ticket: Ticket) -> None:
+    def settle(self, ticket: Ticket) -> None:
         """It was forgotten when it was given out."""
 
     async def pause(self, seconds: float) -> None:

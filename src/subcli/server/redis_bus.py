@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from subcli.server.bus import MemoryBus, Subscription
 from subcli.server.records import Record
 from subcli.server.redis_connection import listening, namespace
 from subcli.server.redis_outbox import Outbox, decode
+from subcli.server.tasks import end
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -103,9 +104,7 @@ class RedisBus:
 
     async def run(self) -> None:
         """Send and listen until cancelled, whatever becomes of Redis."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._outbox.run())
-            group.create_task(self._listen())
+        await _first_to_end(self._outbox.run(), self._listen())
 
     async def _listen(self) -> None:
         listener = listening(self._redis)
@@ -124,15 +123,7 @@ class RedisBus:
         """Receive until the connection is lost. Raises why."""
         # Connects, and a connection with no subscription at all could not be asked anything.
         await pubsub.subscribe(self._channels)
-        subscribing = asyncio.create_task(self._keep_subscribed(pubsub))
-        receiving = asyncio.create_task(self._receive(pubsub))
-        try:
-            done, _ = await asyncio.wait({subscribing, receiving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (subscribing, receiving):
-                task.cancel()
-            await asyncio.wait({subscribing, receiving})
-        done.pop().result()
+        await _first_to_end(self._keep_subscribed(pubsub), self._receive(pubsub))
 
     async def _keep_subscribed(self, pubsub: PubSub) -> None:
         """Have Redis send what is watched, and nothing else."""
@@ -204,3 +195,13 @@ class RedisBus:
             _log.warning("Redis does not answer, events are read from the log: %r", why)
         elif before is False:
             _log.warning("events come over Redis again")
+
+
+async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run these until one of them ends, or we are cancelled; then end the others. Raises what it raised."""
+    tasks = [asyncio.create_task(each) for each in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*tasks)
+    done.pop().result()

@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import socket
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,6 +71,7 @@ class RedisQueue:
         self._enqueue = redis.register_script(_ENQUEUE)
         self._settle = redis.register_script(_SETTLE)
         self._outgoing: dict[int, None] = {}
+        self._settled: deque[tuple[bytes, int]] = deque()
         self._filled = asyncio.Event()
         self._lost = asyncio.Event()
         # Only where jobs are taken: what the sweep finds while Redis is away.
@@ -82,8 +84,13 @@ class RedisQueue:
         self._outgoing[submission_id] = None
         self._filled.set()
 
+    def settle(self, ticket: Ticket) -> None:
+        if ticket.receipt is not None:
+            self._settled.append((ticket.receipt, ticket.submission_id))
+            self._filled.set()
+
     async def run(self) -> None:
-        """Put in what waits, until cancelled; then what is still there, for a moment."""
+        """Put in what waits, and take out what is settled, until cancelled; then what is still there, for a moment."""
         try:
             while True:
                 await self._filled.wait()
@@ -95,16 +102,22 @@ class RedisQueue:
 
     async def _send(self) -> None:
         self._filled.clear()
-        while self._outgoing:
-            submission_id = next(iter(self._outgoing))
-            try:
+        try:
+            while self._settled:
+                receipt, submission_id = self._settled[0]
+                await self._settle(keys=self._keys, args=[_GROUP, receipt, submission_id])
+                self._settled.popleft()
+            while self._outgoing:
+                submission_id = next(iter(self._outgoing))
                 await self._enqueue(keys=self._keys, args=[submission_id])
-            except (RedisError, OSError) as error:
-                self._set_lost(error)
-                self._keep_here()
-            else:
-                self._set_found()
                 self._outgoing.pop(submission_id, None)
+        except (RedisError, OSError) as error:
+            self._set_lost(error)
+            # What stays unsettled is given out again some time, and found to be claimed.
+            self._settled.clear()
+            self._keep_here()
+        else:
+            self._set_found()
 
     def _keep_here(self) -> None:
         """Redis is away: whoever judges here takes them; elsewhere the workers find them in the store."""
@@ -123,7 +136,7 @@ class RedisQueue:
                 async with asyncio.timeout(_RETRY if self._lost.is_set() else 0):
                     return await local.get()
             try:
-                ticket = await self._take_over() or await self._read()
+                ticket = await self._look()
             except ResponseError as error:
                 await self._make_group(error)
             except (RedisError, OSError) as error:
@@ -132,6 +145,20 @@ class RedisQueue:
                 self._set_found()
                 if ticket is not None:
                     return ticket
+
+    async def _look(self) -> Ticket | None:
+        """One look into the stream, in a task of its own: its end is not to wait for Redis's."""
+        looking = asyncio.create_task(self._take_over_or_read())
+        try:
+            await asyncio.wait([looking])
+        except asyncio.CancelledError:
+            looking.cancel()
+            looking.add_done_callback(lambda task: task.cancelled() or task.exception())
+            raise
+        return looking.result()
+
+    async def _take_over_or_read(self) -> Ticket | None:
+        return await self._take_over() or await self._read()
 
     async def _read(self) -> Ticket | None:
         streams: Any = {self._stream: ">"}
@@ -166,12 +193,6 @@ class RedisQueue:
             # Another worker was quicker.
             if not str(failed).startswith("BUSYGROUP"):
                 self._set_lost(failed)
-
-    async def settle(self, ticket: Ticket) -> None:
-        if ticket.receipt is not None:
-            # What stays unsettled is given out again, and found to be claimed.
-            with suppress(RedisError, OSError):
-                await self._settle(keys=self._keys, args=[_GROUP, ticket.receipt, ticket.submission_id])
 
     # -- Redis away ----------------------------------------------------------------------------------
 

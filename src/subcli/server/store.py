@@ -17,7 +17,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Result, Row, Select, and_, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Result,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
@@ -47,6 +60,14 @@ _PAGE_BYTES: Final = 512 * 1024
 _IN_LIST: Final = 1000
 """Ids in one query."""
 _SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
+# Without the files, which would be read and decoded for each event.
+_STATE: Final = [
+    submissions.c[name] for name in ("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at")
+]
+# Made once: to put a statement together costs about as much as to carry it out.
+_LOCKED: Final = select(*_STATE).where(submissions.c.id == bindparam("submission")).with_for_update()
+_CHANGE: Final = update(submissions).where(submissions.c.id == bindparam("submission"))
+_INSERT: Final = insert(events)
 
 
 class Store(Leases):
@@ -219,9 +240,8 @@ class Store(Leases):
         return summary_of(self._results(connection, row.id), row.total_tests, self._clock() - started)
 
     def _locked(self, connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Row[Any]:
-        row = connection.execute(
-            select(submissions).where(submissions.c.id == submission_id, *which).with_for_update()
-        ).one_or_none()
+        statement = _LOCKED.where(*which) if which else _LOCKED
+        row = connection.execute(statement, {"submission": submission_id}).one_or_none()
         if row is None:
             raise UnknownSubmissionError
         return row
@@ -240,8 +260,8 @@ class Store(Leases):
             rows.append({"submission_id": row.id, "seq": seq, "type": event["type"], "payload": text})
             changes.update(self._consequences(row, changes, event))
         if rows:
-            connection.execute(insert(events), rows)
-            connection.execute(update(submissions).where(submissions.c.id == row.id).values(**changes))
+            connection.execute(_INSERT, rows)
+            connection.execute(_CHANGE, {"submission": row.id, **changes})
         return tuple(records)
 
     def _consequences(self, row: Row[Any], changes: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
@@ -344,7 +364,7 @@ def _waiting(connection: Connection, most: int) -> Result[Any]:
     """The submissions that no worker has taken yet, oldest first, each with its latest event, and locked."""
     latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
     return connection.execute(
-        select(submissions, events.c.payload)
+        select(*_STATE, events.c.payload)
         .outerjoin(events, latest)
         .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
         .order_by(submissions.c.id)

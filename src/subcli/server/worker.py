@@ -101,7 +101,7 @@ class Workers:
             with _surviving("taking what waits"):
                 ticket = await self._queue.get()
                 claim = await self._claim(ticket.submission_id)
-                await self._queue.settle(ticket)
+                self._queue.settle(ticket)
                 if claim is not None:
                     await self._see_through(claim)
                 continue
