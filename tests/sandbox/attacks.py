@@ -397,6 +397,17 @@ def leave_a_message():
     return {"lock": lock, "record": record, "lease": lease}
 
 
+def name_a_pipe():
+    """One that a build leaves beside the submission would join all nodes, read-only as it is mounted there."""
+    path = f"/tmp/subcli-pipe-{os.getpid()}"
+    return [
+        tried(os.mkfifo, path),
+        tried(os.mknod, f"{path}-too", 0o010600),
+        {"error": call(133, path.encode(), 0o010600, 0)},
+        {"error": call(259, -100, f"{path}-at".encode(), 0x10000 | 0o010600, 0)},
+    ]
+
+
 def find_a_message():
     return [os.path.exists(f"{place}/subcli-message") for place in ("/tmp", "/dev/shm")]
 

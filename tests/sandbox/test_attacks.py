@@ -138,6 +138,7 @@ CHECKS: dict[str, Any] = {
         and got["sysinfo"] in DENIED
     ),
     "control_groups": failed,
+    "name_a_pipe": lambda got: failed(got, DENIED),
 }
 KILLED: dict[str, tuple[str, ...]] = {
     "fork_bomb": ("processes", "timeout"),

@@ -211,6 +211,43 @@ def test_a_message_is_what_was_said() -> None:
     assert decode(encode_head(17)) == 17
 
 
+async def test_told_in_another_order_than_committed(node: Callable[[Log], Any]) -> None:
+    """Two commits of one process, the later one told first, as two threads may do: each event keeps its position."""
+    log = Log(4, random.Random(0))
+    gateway, worker = await node(log), await node(log)
+    seen: list[Record] = []
+    watching = asyncio.create_task(gateway.watch(seen))
+    await heard(gateway)
+    await until(lambda: log.reads)
+    first, second = log.commit(1), log.commit(1)
+    for batch in (second, first):
+        worker.bus.publish(SUBMISSION, batch)
+    await until(lambda: len(seen) >= 2)
+    third = log.commit(2)
+    worker.bus.publish(SUBMISSION, third)
+    assert await watching == [1, 2, 3, 4]
+    assert [each.text for each in seen] == [each.text for each in (*first, *second, *third)]
+
+
+async def test_a_head_never_goes_back(url: str, redis_server: RedisServer) -> None:
+    """What is known of a submission while Redis is away is its latest event, in whatever order they were told."""
+    redis_server.kill()
+    redis = connect(url)
+    outbox = Outbox(redis)
+    sending = asyncio.create_task(outbox.run())
+    log = Log(4, random.Random(0))
+    first, second, third, fourth = (log.commit(1) for _ in range(4))
+    outbox.put(SUBMISSION, second)
+    outbox.put(SUBMISSION, first)
+    await until(lambda: outbox._is_away)
+    assert outbox._heads == {SUBMISSION: 2}
+    outbox.put(SUBMISSION, fourth)
+    outbox.put(SUBMISSION, third)
+    assert outbox._heads == {SUBMISSION: 4}
+    await end(sending)
+    await redis.aclose()
+
+
 async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer) -> None:
     """What cannot be sent costs one number a submission; when Redis is back, that number is sent."""
     redis_server.kill()

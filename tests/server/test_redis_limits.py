@@ -88,6 +88,18 @@ async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) ->
     assert await taken(gateways, quick, "ada", 1) == 1
 
 
+async def test_a_crowd_is_not_a_redis_that_is_away(
+    gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More at once than there are connections to Redis wait for one, and are counted for all gateways."""
+    for patience in ("redis_limits._PATIENCE", "redis_connection.PATIENCE"):
+        monkeypatch.setattr(f"subcli.server.{patience}", 30.0)
+    here, elsewhere = gateway(), gateway()
+    rate = Rate("crowd", 400, 6000.0)
+    assert await taken([here], rate, "ada", 300) == 300
+    assert (await elsewhere.take(rate, "ada")).remaining == 99
+
+
 async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter]) -> None:
     """A password typed as the name of a user is not to be read in Redis; and everything there is forgotten in time."""
     limiter = gateway()

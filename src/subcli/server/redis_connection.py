@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError
@@ -20,6 +20,8 @@ PATIENCE: Final = 1.0
 """Seconds to wait for a connection, and for an answer."""
 _HEALTH_CHECK: Final = 15.0
 """A connection that was idle for so many seconds is tried with a PING before it is used."""
+_CONNECTIONS: Final = 128
+"""At once; who finds them all in use waits. redis-py's usual pool raises instead, as if Redis were away."""
 _SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -37,8 +39,10 @@ def connect(url: str, *, patience: float = PATIENCE, retries: int = 1) -> Redis:
     """
     try:
         _check(url)
-        return Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
+            max_connections=_CONNECTIONS,
+            timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
             socket_timeout=patience,
             socket_keepalive=True,
@@ -50,6 +54,7 @@ def connect(url: str, *, patience: float = PATIENCE, retries: int = 1) -> Redis:
             driver_info=None,
             client_name="subcli",
         )
+        return Redis.from_pool(pool)
     except (ValueError, TypeError) as error:
         raise ServeError(
             f"The Redis URL cannot be used: {shown(url)}.",

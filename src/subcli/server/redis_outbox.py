@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -31,10 +31,12 @@ _LIVE: Final = "live"
 
 
 def encode(records: Sequence[Record]) -> Iterator[bytes]:
-    """Messages with these records, which follow each other."""
+    """Messages with these records; those in one message follow each other, for it says only where the first belongs."""
     start = size = 0
     for number, each in enumerate(records):
-        if size and size + len(each.frame) > _MESSAGE_BYTES:
+        # Two commits of one process may be told the later one first.
+        follows = number == start or each.seq == records[number - 1].seq + 1
+        if size and (size + len(each.frame) > _MESSAGE_BYTES or not follows):
             yield _message(records[start:number])
             start, size = number, 0
         size += len(each.frame)
@@ -87,16 +89,20 @@ class Outbox:
             return
         if self._is_away or self._bytes > _MOST_BYTES:
             self._keep_heads()
-            self._heads[submission_id] = records[-1].seq
+            self._raise_head(submission_id, records)
         else:
             self._records.setdefault(submission_id, []).extend(records)
             self._bytes += sum(len(each.frame) for each in records)
         self._filled.set()
 
     def _keep_heads(self) -> None:
-        self._heads.update({each: records[-1].seq for each, records in self._records.items()})
+        for submission_id, records in self._records.items():
+            self._raise_head(submission_id, records)
         self._records.clear()
         self._bytes = 0
+
+    def _raise_head(self, submission_id: int, records: Iterable[Record]) -> None:
+        self._heads[submission_id] = max(self._heads.get(submission_id, 0), *(each.seq for each in records))
 
     async def run(self) -> None:
         """Send until cancelled; then what is still there, for a moment."""
@@ -143,6 +149,8 @@ class Outbox:
 
     def _put_back(self, heads: Mapping[int, int], records: Mapping[int, Sequence[Record]]) -> None:
         self._keep_heads()
-        lost = {each: batch[-1].seq for each, batch in records.items()}
-        self._heads = {**heads, **lost, **self._heads}
+        for submission_id, head in heads.items():
+            self._heads[submission_id] = max(head, self._heads.get(submission_id, 0))
+        for submission_id, batch in records.items():
+            self._raise_head(submission_id, batch)
         self._filled.set()

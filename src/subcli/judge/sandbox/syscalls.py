@@ -2,7 +2,8 @@
 
 What a program needs in order to compute, allocate, read, write, start children and threads stays allowed. What is
 denied reaches the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), makes new namespaces, or would
-be a way between two sandboxes: locks, leases and watches on files that both can read, the machine's load.
+be a way between two sandboxes: pipes with a name, which a read-only mount does not keep from being written to; locks,
+leases and watches on files that both can read; the machine's load.
 
 A denied call fails with EPERM; one that programs try and do without, with ENOSYS, as on a kernel that does not have
 it. So does every call that the library does not know yet. Calls of another architecture kill the process.
@@ -59,6 +60,9 @@ _NEW_NAMESPACES: Final = (
 )
 _IOCTLS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into a terminal
 _FCNTLS: Final = (5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026)  # locks of all kinds, leases, F_NOTIFY
+_MAKING_NODES: Final = (("mknod", 1), ("mknodat", 2))
+"""With the argument that says what kind of node."""
+_KIND, _PIPE = 0o170000, 0o010000  # S_IFMT, S_IFIFO
 _FAMILIES: Final = frozenset((1, 2, 10, 16))
 """Sockets that a network namespace confines: unix, inet, inet6, netlink. Not vsock, which reaches a hypervisor."""
 _PERSONALITIES: Final = 0xFFFF_FFFF & ~(0x0000_0008 | 0x0002_0000 | 0x0004_0000)
@@ -98,6 +102,8 @@ def compiled() -> bytes:
             rules.deny("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
         for number in _FCNTLS:
             rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
+        for name, argument in _MAKING_NODES:
+            rules.deny(name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, _KIND, _PIPE))
         for family in set(range(max(_FAMILIES))) - _FAMILIES:
             rules.deny("socket", errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family))
         rules.deny("socket", errno.EAFNOSUPPORT, _Comparison(0, _GREATER, max(_FAMILIES)))
