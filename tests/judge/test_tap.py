@@ -329,15 +329,18 @@ print("ok 2 - goes on", flush=True)
     assert judged.analysis["category"] == "timeout"
 
 
-async def test_a_solution_that_prints_tap_forges_nothing(run, tiny):
-    """Where its output goes where the results go, because the author forgot it, it is not read as results."""
-    tests = """
+@pytest.mark.parametrize("where", ["", ", stderr=subprocess.STDOUT", ", stdout=subprocess.PIPE, stderr=1"])
+async def test_a_solution_that_prints_tap_forges_nothing(run, tiny, where):
+    """Where its output or its errors go where the results go, because the author forgot it, they are not results."""
+    tests = f"""
 import os, subprocess
 print("1..1", flush=True)
-subprocess.run([os.environ["SUBCLI_SOLUTION"]])
+subprocess.run([os.environ["SUBCLI_SOLUTION"]]{where})
 print("not ok 1 - real", flush=True)
 """
-    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "echo 'ok 1 - forged'", "sh")
+    judged = await run(
+        tiny(tests, language=SHELL, runner=RUNNER), "echo 'ok 1 - forged'; echo 'ok 2 - forged' >&2", "sh"
+    )
     assert [event["test_name"] for event in judged.of("test_result")] == ["real"]
     assert judged.verdict == "failed"
 

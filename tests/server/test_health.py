@@ -124,6 +124,13 @@ async def test_metrics_are_not_for_visitors(live: Any, name: str) -> None:
     assert (await live.http.get("/metrics")).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["judge.example", "judge.example:443", "127.0.0.1.judge.example", ""])
+async def test_metrics_are_for_nobody_who_asks_for_another_host(guarded: Any, host: str) -> None:
+    """A proxy on this machine that does not say so hands on its visitors' `Host`; so does a rebound name."""
+    assert (await guarded.http.get("/metrics", headers={"Host": host})).status_code == 404
+    assert (await guarded.http.get("/metrics", headers={"Host": "localhost:8001"})).status_code == 200
+
+
 async def test_what_cannot_be_asked_is_left_out(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is away takes its own numbers with it and no others."""
 

@@ -23,8 +23,11 @@ def main() -> None:
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             os._exit(code if code >= 0 else 128 - code)
         os.setsid()
+    # Whoever started this did not ask for what is printed; it would be read as results.
+    if os.fstat(2).st_ino == plan["results"]:
+        # As behind `2>&1`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     if os.fstat(1).st_ino == plan["results"]:
-        # Whoever started this did not ask for the output; it would be read as results.
         os.dup2(2, 1)
     os.closerange(3, 65_536)
     os.chdir(plan["directory"])

@@ -16,6 +16,7 @@ from typing import Any, Final
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
+from subcli.secret import redact
 from subcli.server.guard import SECURITY_HEADERS, App
 from subcli.server.logs import about
 from subcli.server.metrics import Metrics
@@ -26,6 +27,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,128}\Z")
 _FAULT: Final = "The server failed; this is its fault, not yours."
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: written down at the level DEBUG."""
+_LONGEST_PATH: Final = 512
+"""As much of a path is written down. A request's head may be a thousand times as long, and so would be each line."""
 
 
 class Access:
@@ -78,8 +81,8 @@ def _write_down(scope: Scope, message: str, begun: float, **more: object) -> Non
         client = scope.get("client")
         fields = {
             "client": client[0] if client else None,
-            # As it came, percent-encoded.
-            "path": scope["raw_path"].decode("ascii", "backslashreplace"),
+            # As it came, percent-encoded; a token may stand here as well, behind a `&` that was to be a `?`.
+            "path": redact(scope["raw_path"][:_LONGEST_PATH].decode("ascii", "backslashreplace")),
             "seconds": round(time.monotonic() - begun, 6),
             **more,
         }

@@ -1,7 +1,7 @@
 """What load balancers, supervisors and Prometheus ask. Outside of `/api`, and nobody's data.
 
-`/healthz`: the process answers. `/readyz`: send it work, or do not. `/metrics`: only to this machine, and not
-through a proxy, for what a process counts is no visitor's business; elsewhere `--metrics-address` shows it.
+`/healthz`: the process answers. `/readyz`: send it work, or do not. `/metrics`: only to this machine, by a name of it,
+and not through a proxy, for what a process counts is no visitor's business; elsewhere `--metrics-address` shows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
-from subcli.server.origins import is_loopback
+from subcli.server.origins import is_loopback, is_loopback_name
 from subcli.server.services import Services
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ async def _is_database_up(services: Services) -> bool:
 
 
 def _is_from_here(request: Request) -> bool:
-    if any(name in request.headers for name in _FORWARDED):
+    # A proxy need not say that it is one; then the name that was asked for may still tell. So it does of a page whose
+    # name was made to lead here (DNS rebinding).
+    host = request.headers.get("host", "")
+    if any(name in request.headers for name in _FORWARDED) or not is_loopback_name(f"//{host}"):
         return False
     return request.client is not None and is_loopback(request.client.host)

@@ -50,10 +50,10 @@ class ThisMachine:
         self._allowed = frozenset(allowed)
 
     def check(self, host: str, origin: str) -> None:
-        if not _is_loopback_name(f"//{host}"):
+        if not is_loopback_name(f"//{host}"):
             # RFC 9110, section 15.5.20: the request was sent to a server that does not answer for that host.
             raise RefusedOriginError(421, _STRANGER)
-        if origin and origin not in self._allowed and not _is_loopback_name(origin):
+        if origin and origin not in self._allowed and not is_loopback_name(origin):
             raise RefusedOriginError(403, _FOREIGN)
 
 
@@ -99,7 +99,8 @@ def _is_at(origin: str, host: str) -> bool:
         return False
 
 
-def _is_loopback_name(url: str) -> bool:
+def is_loopback_name(url: str) -> bool:
+    """Whether the host of `url` is a name or an address of this machine's loopback."""
     try:
         name = urlsplit(url).hostname or ""
     except ValueError:

@@ -104,9 +104,11 @@ def compiled() -> bytes:
             rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
         for name, argument in _MAKING_NODES:
             rules.deny(name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, _KIND, _PIPE))
-        for family in set(range(max(_FAMILIES))) - _FAMILIES:
-            rules.deny("socket", errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family))
-        rules.deny("socket", errno.EAFNOSUPPORT, _Comparison(0, _GREATER, max(_FAMILIES)))
+        # A pair is made of two sockets of the family, whether or not that knows pairs.
+        for name in ("socket", "socketpair"):
+            for family in set(range(max(_FAMILIES))) - _FAMILIES:
+                rules.deny(name, errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family))
+            rules.deny(name, errno.EAFNOSUPPORT, _Comparison(0, _GREATER, max(_FAMILIES)))
         for bit in range(32):
             if _PERSONALITIES >> bit & 1:
                 # 0xffffffff asks what the personality is, and changes nothing; so it is denied as well.
