@@ -27,6 +27,7 @@ from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
 from subcli.server.keys import signing_key
 from subcli.server.origins import is_loopback
+from subcli.server.requests import RequestProtocol
 from subcli.server.sandboxing import sandboxed_judge
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.server.shutdown import Lifecycle, Signals, close_spread
@@ -109,7 +110,7 @@ def _uvicorn_config(app: FastAPI, limits: Limits, trusted_proxies: Sequence[str]
     logging.getLogger("uvicorn.error").addFilter(_REDACTING)
     return uvicorn.Config(
         app,
-        http="h11",
+        http=RequestProtocol,
         h11_max_incomplete_event_size=HEAD_BYTES,
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
