@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis.asyncio.client import Pipeline
 
 from subcli.server.limits import FullError, Limiter, MemoryLimiter, Rate
 from subcli.server.redis_connection import connect
@@ -146,6 +147,25 @@ async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter
         for slot in holding:
             await slot.__aexit__(None, None, None)
     renewing.cancel()
+
+
+async def test_let_go_while_it_is_renewed(
+    gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that closes just before its slot's renewal reaches Redis does not hold it for another lease."""
+    limiter, other = gateway(), gateway()
+    stack = AsyncExitStack()
+    assert await hold(stack, limiter, "7", 1)
+    execute = Pipeline.execute
+
+    async def late(pipeline: Pipeline, *args: Any, **options: Any) -> Any:
+        await stack.aclose()
+        return await execute(pipeline, *args, **options)
+
+    monkeypatch.setattr(Pipeline, "execute", late)
+    await limiter._renew_all(list(limiter._held))
+    async with AsyncExitStack() as again:
+        assert await hold(again, other, "7", 1)
 
 
 async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimiter]) -> None:

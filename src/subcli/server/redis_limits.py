@@ -115,14 +115,18 @@ class RedisLimiter:
                 await self._renew_all(keys)
 
     async def _renew_all(self, keys: Sequence[str]) -> None:
+        renewed = {key: set(holders) for key in keys if (holders := self._held.get(key))}
         try:
             async with asyncio.timeout(_PATIENCE), self._redis.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    if holders := self._held.get(key):
-                        await self._renew(keys=[key], args=[_micro(self._lease), *holders], client=pipeline)
+                for key, holders in renewed.items():
+                    await self._renew(keys=[key], args=[_micro(self._lease), *holders], client=pipeline)
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
             self._went_away(error)
+        # Who let go meanwhile, on another connection, may have been the quicker one, and holds it again.
+        for key, holders in renewed.items():
+            for holder in holders - self._held.get(key, set()):
+                await self._ask(self._let_go, key, holder)
 
     async def take(self, rate: Rate, key: str) -> Standing:
         mine = await self._local.take(rate, key)
