@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import multiprocessing
+import signal
 import sys
 import time
 import traceback
@@ -81,6 +82,8 @@ def in_process(name: str) -> Table:
 
 
 def _measure(name: str, to: Connection) -> None:
+    # Whoever took too long still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     try:
         result: Table | str = importlib.import_module(f"bench.rows.{name}").measure()
     except Failed as error:

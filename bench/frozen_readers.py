@@ -1,8 +1,9 @@
 """Do watchers that do not read slow those that do? `python -m bench.frozen_readers`
 
-500 watchers on 50 submissions, ten each, which say an event of 16 KiB four times a second. In one half of the rounds
-all of them read; in the other one of each ten, so 50, reads nothing from its handshake on. What is measured is the
-time from the judge's word to a reader, the commit included, of the same 450 in both.
+Two servers at the same time, so that whatever else the machine does befalls both. Each has 500 watchers on 50
+submissions, ten each, which say an event of 16 KiB four times a second. At one server all of them read; at the other
+one of each ten, so 50, reads nothing from its handshake on. What is measured is the time from the judge's word to a
+reader, the commit included, of the same 450 at both.
 """
 
 from __future__ import annotations
@@ -21,15 +22,13 @@ from typing import Final
 
 import httpx
 
-from bench.crowd import Watcher, need_files, quantile, until, watch
+from bench.crowd import Watcher, in_memory, need_files, quantile, until, watch
 
 EACH: Final = 10
 _SAID: Final = re.compile(rb'"said":([0-9.]+)')
 _TINY: Final = 4096
 _RATE: Final = 4
 """Events a second of each submission."""
-_SETTING_UP: Final = 8.0
-"""Seconds until the judges begin to speak."""
 
 
 @dataclass
@@ -46,10 +45,10 @@ class Round:
         return quantile(self.lags, 0.99)
 
 
-async def play(submissions: int, seconds: float, *, freeze: bool) -> Round:
+async def play(submissions: int, seconds: float, setup: float, *, freeze: bool) -> Round:
     """One round with a server of its own."""
     found = Round()
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
         database = f"sqlite:///{directory}/trial.db"
         server = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bench.trial_server", database, str(submissions)),
@@ -59,16 +58,16 @@ async def play(submissions: int, seconds: float, *, freeze: bool) -> Round:
         assert server.stdout is not None
         try:
             port = int(await server.stdout.readline())
-            await watch_all(found, port, submissions, seconds, freeze=freeze)
+            await watch_all(found, port, submissions, seconds, setup, freeze=freeze)
         finally:
             server.terminate()
             await server.communicate()
     return found
 
 
-async def watch_all(found: Round, port: int, submissions: int, seconds: float, *, freeze: bool) -> None:
+async def watch_all(found: Round, port: int, submissions: int, seconds: float, setup: float, *, freeze: bool) -> None:
     """Hand in, watch, and wait for every verdict."""
-    start = time.time() + _SETTING_UP
+    start = time.time() + setup
 
     def read(text: bytes) -> None:
         said = _SAID.search(text)
@@ -94,7 +93,7 @@ async def watch_all(found: Round, port: int, submissions: int, seconds: float, *
             last.freeze()
             sleepers.append(last)
     if time.time() > start:
-        raise SystemExit("The watchers took too long to connect; this machine is too busy.")
+        raise SystemExit(f"To connect took longer than --setup {setup:g}; this machine is busy.")
     async with asyncio.timeout(seconds + 120):
         await until(lambda: len(found.ended) == submissions * (EACH - 1))
         assert set(found.ended) == {1000}, found.ended
@@ -105,18 +104,20 @@ async def watch_all(found: Round, port: int, submissions: int, seconds: float, *
 
 
 async def main() -> None:
-    """Play the rounds, alternating, and say what came out."""
+    """Play the rounds, and say what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--setup", type=float, default=15.0, help="seconds to connect before the judges speak")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    need_files(arguments.submissions * EACH + 200)
+    need_files(2 * arguments.submissions * EACH + 200)
     p99: dict[bool, list[float]] = {False: [], True: []}
     for number in range(arguments.rounds):
-        # Which goes first alternates too.
-        for freeze in (False, True) if number % 2 else (True, False):
-            found = await play(arguments.submissions, arguments.seconds, freeze=freeze)
+        # Which connects first alternates.
+        both = (False, True) if number % 2 else (True, False)
+        plays = (play(arguments.submissions, arguments.seconds, arguments.setup, freeze=freeze) for freeze in both)
+        for freeze, found in zip(both, await asyncio.gather(*plays), strict=True):
             p99[freeze].append(found.p99)
             kind = f"{arguments.submissions} of {arguments.submissions * EACH} frozen" if freeze else "all read"
             codes = {code: found.frozen.count(code) for code in sorted(set(found.frozen))}

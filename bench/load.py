@@ -36,7 +36,6 @@ class Count:
     expected: int
     timed: bool
     frames: int = 0
-    first: float = 0.0
     last: float = 0.0
     delays: list[float] = field(default_factory=list)
     all_came: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +46,6 @@ class Count:
         if not frames:
             return
         self.last = time.monotonic()
-        self.first = self.first or self.last
         self.frames += frames
         if self.timed:
             now = time.monotonic_ns()
@@ -134,10 +132,11 @@ async def main() -> None:
         print(json.dumps({"connected": len(watchers)}), flush=True)
         await asyncio.sleep(given.hold)
     else:
+        began = time.monotonic()
         given.go.touch()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(count.all_came.wait(), given.limit)
-        told = {"frames": count.frames, "expected": count.expected, "seconds": count.last - count.first}
+        told = {"frames": count.frames, "expected": count.expected, "seconds": count.last - began}
         if count.delays:
             told["p50"], told["p99"] = percentile(count.delays, 50), percentile(count.delays, 99)
         print(json.dumps(told), flush=True)

@@ -22,7 +22,7 @@ from typing import Final
 
 import httpx
 
-from bench.crowd import need_files, quantile, until, watch
+from bench.crowd import in_memory, need_files, quantile, until, watch
 from subcli.patience import backoff
 
 EACH: Final = 10
@@ -148,7 +148,7 @@ async def main() -> None:
     parser.add_argument("--watchers", type=int, default=10_000)
     count = parser.parse_args().watchers
     need_files(count + 500)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
         database = f"sqlite:///{directory}/trial.db"
         going, port = await gateway(database, "0", f"idle={3600}")
         # Without Redis the second one asks the log each second.

@@ -23,8 +23,8 @@ def measure() -> Table:
         title=f"{WATCHERS:,} watchers on {SUBMISSIONS} submissions, as fast as it goes",
         unit="frames/s",
         how=(
-            f"{EVENTS_OTHERWISE} events of each submission ({EVENTS[CHANNELS]} with Channels), from the first frame to "
-            "the last, seen by watchers that only count, in one process on the other core. Ours numbers the events, "
+            f"{EVENTS_OTHERWISE} events of each submission ({EVENTS[CHANNELS]} with Channels), from the sign to begin "
+            "to the last, seen by watchers that only count, in one process on the other core. Ours numbers the events, "
             "commits them to SQLite and bounds what a slow reader costs; the others just send."
         ),
         lines=lines_of(outcomes, notes),

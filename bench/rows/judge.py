@@ -51,4 +51,10 @@ def measure() -> Table:
             below("… and to each test", (together - submission) / many, TEST_MS, "ms", 2),
         ),
         digits=0,
+        remarks=(
+            "After each test the judge looks through all processes of the machine for what the test left "
+            "behind, so the figure grows with what else runs there; the list of a process's children in `/proc` "
+            "would be quicker and may miss one, which is no bargain. To a submission it adds a supervisor of "
+            "its own and the build."
+        ),
     )

@@ -49,6 +49,15 @@ def measure() -> Table:
             *_ahead(outcomes, notes),
         ),
         base=BARE,
+        remarks=(
+            "Ours checks each message's types, its number and whose it is, counts its test, and writes it again "
+            "with control characters spelled out. A timer for each frame was the dearest part, and is gone "
+            "where the frame is there already. What is left of the distance to `python -m websockets`, which "
+            "decodes nothing and writes what it gets, is JSON: decoding and encoding. Node parses frames and "
+            "JSON in C++; its client loses nothing only without `exit()`. websockets takes frames apart in "
+            "Python, a third of the bare loop's time; doing that by ourselves would be the next step, and a "
+            "second implementation of RFC 6455."
+        ),
         digits=0,
     )
 

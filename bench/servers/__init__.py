@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -40,8 +41,11 @@ class Work:
         return time.monotonic()
 
     async def ticks(self) -> AsyncIterator[int]:
-        """1, 2, 3 … for each event, when it is due; lets others run in between."""
-        began = await self.begin()
+        """1, 2, 3 … for each event, when it is due; lets others run in between.
+
+        At a rate each caller begins at a moment of its own: submissions do not keep step with each other.
+        """
+        began = await self.begin() + (random.random() / self.rate if self.rate else 0)
         for number in range(1, self.events + 1):
             wait = began + number / self.rate - time.monotonic() if self.rate else 0
             await asyncio.sleep(max(0.0, wait))

@@ -373,7 +373,7 @@ class Api:
             reason = redact(reason, self._authenticator.token() or Secret(""))
             raise RequestFailed(AskedInVain(status, reason[:REASON_MAX], told))
         if body is None:
-            raise RequestFailed(AskedInVain(status, "the answer is not JSON; is this the right server and path?"))
+            raise RequestFailed(AskedInVain(status, "the answer is not JSON"))
         return body
 
 

@@ -32,7 +32,7 @@ class Info(msgspec.Struct, frozen=True):
 def as_object(body: Any) -> Json:
     """An object."""
     if not isinstance(body, dict):
-        raise ValueError("not an object; is this the right server and path?")
+        raise ValueError("not an object")
     return body
 
 
@@ -42,7 +42,7 @@ def as_list(body: Any) -> list[Any]:
         lists = [value for value in body.values() if isinstance(value, list)]
         body = lists[0] if len(lists) == 1 else None
     if not isinstance(body, list):
-        raise ValueError("not a list; is this the right server and path?")
+        raise ValueError("not a list")
     return body
 
 

@@ -88,7 +88,7 @@ class Client:
         except (NotFoundError, UsageError) as error:
             error.hint = await self._meant(problem, language) or error.hint
             raise
-        submission_id = _id_of(answer)
+        submission_id = id_of(answer)
         if submission_id is None:
             raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
         return {**answer, "url": self.page_url(submission_id, answer), "submission_id": submission_id}
@@ -158,7 +158,7 @@ class Client:
             NotFoundError: there is none.
         """
         for entry in await self.api.submissions(limit=1):
-            found = _id_of(entry) if isinstance(entry, dict) else None
+            found = id_of(entry) if isinstance(entry, dict) else None
             if found is not None:
                 return found
         raise NotFoundError("You have not submitted anything yet.", hint="`subcli submit FILE --problem SLUG`")
@@ -236,7 +236,7 @@ def _slug_of(problem: Mapping[str, Any]) -> str:
     return str(problem.get("slug") or slugify(str(problem.get("title", ""))))
 
 
-def _id_of(answer: Mapping[str, Any]) -> int | None:
+def id_of(answer: Mapping[str, Any]) -> int | None:
     """The submission's number, by whichever name and type the server gives it."""
     value = answer.get("submission_id", answer.get("id"))
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= ID_DIGITS_MAX:

@@ -31,6 +31,7 @@ from subcli.happened import AskedInVain
 from subcli.patience import FIRST_CONTACT_DELAY_S, wait
 
 _LATER: Final = "Try again later; `subcli list` shows what was handed in."
+_ELSEWHERE: Final = "Is this the right server? `subcli doctor` looks; `subcli list` shows what was handed in."
 _NOT_FOUND: Final = "Check the id or name, and `--server`."
 _REFUSED: Final = "The server refused it; nothing was handed in or changed."
 
@@ -74,7 +75,8 @@ def repeat_request(
         case _:
             if asked.status >= 500 and repeatable and attempt <= max_attempts:
                 return told
-            return ServerError(f"The server answered {asked.status}: {reason}.", hint=_LATER)
+            hint = _LATER if asked.status >= 500 else _ELSEWHERE
+            return ServerError(f"The server answered {asked.status}: {reason}.", hint=hint)
 
 
 def _sentence(reason: str) -> str:

@@ -95,6 +95,15 @@ def test_the_servers_sentence_ends_in_one_full_stop(status: int | None, reason: 
     assert error.message.endswith("No such X.")
 
 
+@pytest.mark.parametrize("status", [200, 302, 405])
+def test_who_does_not_answer_as_a_judge_is_not_asked_later(status: int) -> None:
+    """A page of somebody else's is there tomorrow as well: the hint is the server and `subcli doctor`."""
+    error = decide(status)
+    assert isinstance(error, ServerError)
+    assert "later" not in error.hint
+    assert "subcli doctor" in error.hint
+
+
 def test_a_server_that_says_nothing_is_given_words() -> None:
     """No empty sentence reaches a person."""
     error = repeat_request(AskedInVain(404), attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)

@@ -96,6 +96,16 @@ def test_at_most_ten_annotations(job: Job) -> None:
     assert "more tests" in text
 
 
+def test_annotation_says_each_thing_once(job: Job) -> None:
+    """An analysis that begins with the reason of the result does not say it again."""
+    job.stage.begin()
+    job.stage.result("Two", "failed", 1, message="two leaders")
+    job.stage.send("error_analysis", test_name="Two", error="two leaders", analysis="Both lead.", suggestions=["Look."])
+    job.stage.complete("failed")
+    job.view.close()
+    assert job.commands[2] == "::error title=Two::two leaders%0ABoth lead.%0A- Look."
+
+
 def test_several_submissions_in_one_group(job: Job) -> None:
     """Several: one group for all, a section for each, and an annotation for the one without a verdict."""
     SCENES["six-end"](job.stage)
@@ -169,6 +179,7 @@ def test_escaping_of_commands() -> None:
     assert command("error", "50 %\nx:y,z", title="a,b:c\nd") == "::error title=a%2Cb%3Ac%0Ad::50 %25%0Ax:y,z"
     assert command("endgroup", "") == "::endgroup::"
     assert escaped("a|b *c* _d_ `e` <f> [g](h) #i @j") == (r"a\|b \*c\* \_d\_ \`e\` \<f\> \[g\]\(h\) \#i \@j")
+    assert escaped("http://evil www.evil WWW.evil a.b") == r"http\://evil www\.evil WWW\.evil a.b"
 
 
 def test_files_are_found_in_the_repository(tmp_path: Path) -> None:

@@ -158,6 +158,24 @@ async def test_without_redis_a_worker_has_what_it_finds(
             gateway.put(9)
 
 
+async def test_nothing_sent_is_no_sign_of_redis(
+    url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who goes down while Redis is away, with nothing left to send, does not say that it is there again."""
+    client = connect(url)
+    gone = RedisQueue(client, takeover=3600)
+    redis_server.kill()
+    running = asyncio.create_task(gone.run())
+    gone.put(7)
+    await asyncio.wait_for(gone.pause(3600), 30)
+    running.cancel()
+    await asyncio.wait([running])
+    await client.aclose()
+    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis_jobs"]
+    assert len(said) == 1, said
+    assert "Redis does not answer" in said[0]
+
+
 async def test_the_dead_are_forgotten(
     queue: Callable[..., RedisQueue], redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -309,7 +309,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
             closed.set()
 
     submission_id = workbench.submit()
-    limits = Limits(lease=60 if workbench.redis else 1)
+    limits = Limits(lease=60 if workbench.redis else 6)
     workbench.work(judge, limits)
     gateway = workbench.backbone(limits)
 
@@ -331,7 +331,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
 
 async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> None:
     """It is handed back and put in again: another process does not wait for a lease or a sweep."""
-    limits = Limits(lease=3600 if workbench.redis else 0.6)
+    limits = Limits(lease=3600 if workbench.redis else 3)
     first = workbench.work(hangs, limits)
     await asyncio.sleep(0)
     submission_id = workbench.submit()

@@ -12,7 +12,7 @@ import keyring
 import pytest
 
 from subcli.auth import StoredLogin, TokenRefusedError, password_grant
-from subcli.client import _id_of
+from subcli.client import id_of
 from subcli.config import load, secrets_in
 from subcli.credentials import CredentialError, Credentials, Tokens
 from subcli.secret import Secret
@@ -108,8 +108,8 @@ def test_processes_that_save_at_once(tmp_path: Path) -> None:
 
 def test_very_long_id() -> None:
     """A number of five thousand digits is no id, and no fault of ours."""
-    assert _id_of({"id": "9" * 5000}) is None
-    assert _id_of({"id": "12"}) == 12
+    assert id_of({"id": "9" * 5000}) is None
+    assert id_of({"id": "12"}) == 12
 
 
 _STOPPED = """

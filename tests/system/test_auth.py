@@ -177,6 +177,7 @@ async def test_ctrl_c_at_the_password(command: Commands, judge: Served) -> None:
         assert await terminal.end() == 130
         assert time.monotonic() - began < 2
         assert terminal.after == terminal.before
+        assert "\nerror: Interrupted." in terminal.text
 
 
 async def test_prompt_in_the_middle_of_a_watch(

@@ -53,6 +53,14 @@ async def test_help_talks_to_nobody(command: Commands, arguments: list[str]) -> 
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING)
 
 
+async def test_completion_loads_less_than_help(command: Commands) -> None:
+    """Names at TAB come without the command tree, and without anything that talks, draws or decodes."""
+    done, modules = await profiled(command, "__complete", "profiles", "subcli", "watch", "--profile")
+    assert done.code == 0
+    assert "subcli.cli.candidates" in modules
+    assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING | {"typer", "msgspec", "subcli.cli.app"})
+
+
 async def test_json_draws_nothing(command: Commands) -> None:
     """`watch --json` loads no screen, none of the server half, and none of httpx's own command line."""
     async with scripted(finish) as server:

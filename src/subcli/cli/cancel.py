@@ -9,6 +9,7 @@ import typer
 
 from subcli.cli.common import Common, command, print_json, submission_id
 from subcli.cli.look import ask
+from subcli.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.client import Client
@@ -31,7 +32,11 @@ def run(common: Common, number: int) -> int:
     """
 
     async def call(client: Client) -> dict[str, Any]:
-        return await client.api.cancel(number)
+        try:
+            return await client.api.cancel(number)
+        except UsageError as error:
+            error.hint = f"`subcli status {number}` shows it."
+            raise
 
     snapshot = ask(common, call)
     fields = {name: snapshot.get(name) for name in ("status", "final_status")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -73,6 +74,8 @@ async def follow_all(
         OSError: the output cannot be written any more.
     """
     following = _Following(view, options, Aside(common, len(sessions) > 1, sys.stderr), interrupts)
+    # What has been imported stays: without this it is searched for garbage over and over while events come.
+    gc.freeze()
     for session in sessions:
         # All before the first event: whether there are several decides how each line begins.
         view.begin(session.watch)

@@ -96,13 +96,15 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
 
 
 async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[str, Any]]:
-    """What the server lists, each with its id and page under the names of ours."""
+    """What the server lists, each with its id and page under the names of ours; what has no id is no submission."""
+    from subcli.client import id_of
+
     rows = []
     for row in await client.submissions(limit=limit, problem=problem):
-        if isinstance(row, dict):
-            number = row.get("submission_id", row.get("id"))
-            url = client.page_url(number, row) if isinstance(number, int) else None
-            rows.append({"submission_id": number, **row, "url": url})
+        number = id_of(row) if isinstance(row, dict) else None
+        if number is not None:
+            ours = {"submission_id": number, "url": client.page_url(number, row)}
+            rows.append({"submission_id": number, **row, **ours})
     return rows[:limit]
 
 

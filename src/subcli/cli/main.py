@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from subcli.cli import exits
 from subcli.errors import InternalError, InterruptedByUser, SubcliError, UsageError
@@ -78,6 +78,10 @@ def _invoke(arguments: list[str]) -> int:
     return result if isinstance(result, int) else exits.OK
 
 
+_KINDS: Final = {"float range": "number", "integer range": "whole number"}
+"""What typer calls its types, and what a person does."""
+
+
 def _usage(error: Exception) -> UsageError:
     """What typer found wrong with the words, in our form."""
     context = getattr(error, "ctx", None)
@@ -92,6 +96,8 @@ def _usage(error: Exception) -> UsageError:
     format_message = getattr(error, "format_message", None)
     message: str = format_message() if format_message is not None else str(error)
     message = message.rstrip()
+    for kind, words in _KINDS.items():
+        message = message.replace(f"is not a valid {kind}", f"is no {words}")
     ending = "" if message.endswith((".", "?", "!")) else "."
     return UsageError(f"{message}{ending}", hint=hint)
 

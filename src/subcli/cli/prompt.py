@@ -32,7 +32,7 @@ class TerminalPrompter:
     async def ask(self, server: str) -> tuple[str, Secret] | None:
         """User name and password; ``None`` where the person ends the input instead."""
         with self._aside():
-            sys.stderr.write(f"{server} asks you to log in again.\n")
+            sys.stderr.write(f"{server} asks you to log in.\n")
             return await in_daemon_thread(ask_login)
 
     def refused(self, reason: str) -> None:
@@ -89,6 +89,11 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
     threading.Thread(target=run, daemon=True, name="prompt").start()
     try:
         return await future
+    except asyncio.CancelledError:
+        # What is said of it stands on a line of its own, not behind the question.
+        if before is not None:
+            sys.stderr.write("\n")
+        raise
     finally:
         if before is not None:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

@@ -76,7 +76,9 @@ def register(app: typer.Typer) -> None:
             settings = common.settings(problem=problem, language=language)
             source = _source(paths or [], settings)
             if settings.problem is None:
-                raise UsageError("Which problem does it solve?", hint="Say it with `--problem`.")
+                raise UsageError(
+                    "Which problem does it solve?", hint="Say it with `--problem`; `subcli problems` lists them."
+                )
             chosen = settings.language or source.language()
             _warn(source, settings, chosen)
             return run(common, options, settings, source, settings.problem, chosen, no_watch=no_watch, beside=beside)

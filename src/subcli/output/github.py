@@ -197,13 +197,21 @@ def _why(result: TestResult, analyses: Sequence[ErrorAnalysis]) -> str:
     values = {"expected": result.expected, "actual": result.actual}
     lines = [details.reason(result)]
     lines += [f"{name}: {one_line(value_text(value), _CELL)}" for name, value in values.items() if name in result.raw]
-    lines += map(_explained, analyses)
-    return "\n".join(line for line in lines if line.strip()) or result.status
+    lines += [text for event in analyses for text in _said(event)]
+    return _joined(lines) or result.status
 
 
 def _explained(event: ErrorAnalysis) -> str:
-    texts = dict.fromkeys([event.error, event.analysis, *(f"- {text}" for text in event.suggestions)])
-    return "\n".join(text for text in texts if text.strip())
+    return _joined(_said(event))
+
+
+def _said(event: ErrorAnalysis) -> list[str]:
+    return [event.error, event.analysis, *(f"- {text}" for text in event.suggestions)]
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One below the other, each once: an analysis often begins with the reason of the result."""
+    return "\n".join(text for text in dict.fromkeys(texts) if text.strip())
 
 
 def _cut(text: str, limit: int) -> str:
@@ -216,7 +224,8 @@ def _name(picture: Submission) -> str:
 
 # -- summary --------------------------------------------------------------------------------------
 
-_MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~&#@!{}()$]|:(?=//)")
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~&#@!{}()$]|:(?=//)|(?i:(?<=www))\.")
+"""What is markup, and where GitHub makes a link of an address without any (GFM, "Autolinks (extension)")."""
 
 
 def escaped(text: str, limit: int = _CELL) -> str:

@@ -102,6 +102,8 @@ class RedisQueue:
 
     async def _send(self) -> None:
         self._filled.clear()
+        if not self._settled and not self._outgoing:
+            return
         try:
             while self._settled:
                 receipt, submission_id = self._settled[0]

@@ -1,0 +1,73 @@
+"""What a watch keeps is bounded by its tests, not by its events. Counted, not weighed: objects that can be reached."""
+
+from __future__ import annotations
+
+import gc
+import io
+import types
+from typing import Any
+
+import pytest
+
+from subcli.output.ndjson import NdjsonView
+from subcli.protocol import encode
+from subcli.submission import FAILURES_KEPT, RECENT_KEPT
+from subcli.watch import Watch
+
+TESTS = 100
+_SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+
+
+def reachable(*roots: object) -> int:
+    """How many objects the garbage collector finds behind some."""
+    seen: dict[int, object] = {}
+    waiting = list(roots)
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen and not isinstance(each, _SHARED):
+            seen[id(each)] = each
+            waiting += gc.get_referents(each)
+    return len(seen)
+
+
+def result(seq: int, test: int) -> str:
+    """One result; every fourth test fails, in every run alike."""
+    status = "failed" if test % 4 == 0 else "passed"
+    fields: dict[str, Any] = {"type": "test_result", "submission_id": 1, "seq": seq, "status": status}
+    return encode({**fields, "test_name": f"test {test}", "test_id": test, "message": f"in {seq}"})
+
+
+def test_a_watch_keeps_its_tests_and_not_its_events() -> None:
+    """Ten times as many events over the same tests: not one object more."""
+    watch = Watch(1)
+    for seq in range(1, 1001):
+        watch.receive(result(seq, seq % TESTS))
+    before = reachable(watch)
+    for seq in range(1001, 10_001):
+        watch.receive(result(seq, seq % TESTS))
+    assert watch.last_seq == 10_000
+    assert reachable(watch) == before
+
+
+@pytest.mark.parametrize("tests", [1_000, 4_000])
+def test_a_picture_is_bounded_however_many_tests_there_are(tests: int) -> None:
+    """What leaves the core carries the latest results and the first failures, and the counts of all."""
+    watch = Watch(1)
+    for seq in range(1, tests + 1):
+        watch.receive(result(seq, seq))
+    picture = watch.snapshot()
+    assert picture.counts.done == tests
+    assert (len(picture.recent), len(picture.failures)) == (RECENT_KEPT, FAILURES_KEPT)
+
+
+def test_json_keeps_nothing() -> None:
+    """The view for scripts writes each event and forgets it."""
+    stream = io.StringIO()
+    view = NdjsonView(stream, lambda: "2026-01-01T00:00:00.000Z")
+    watch = Watch(1)
+    before = reachable(view)
+    for seq in range(1, 101):
+        for event in watch.receive(result(seq, seq)).events:
+            view.event(1, event)
+    assert stream.getvalue().count("\n") == 100
+    assert reachable(view) == before

@@ -1,0 +1,32 @@
+"""Ending tasks for certain."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from subcli.server.tasks import end
+
+
+async def test_one_that_swallows_a_cancellation_is_ended() -> None:
+    """A task whose library took the cancellation for something else is cancelled again; a quick one ends at once."""
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            swallowed += 1
+        await asyncio.sleep(3600)
+
+    async def quick() -> None:
+        with suppress(ValueError):
+            await asyncio.sleep(3600)
+
+    tasks = [asyncio.create_task(each) for each in (stubborn(), quick())]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await end(*tasks)
+    assert swallowed == 1
+    assert all(task.cancelled() for task in tasks)
