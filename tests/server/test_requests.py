@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
+from subcli.server.requests import RequestProtocol
 
 from .test_gateway import next_event
 
@@ -51,3 +54,23 @@ async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: 
         while await watching.recv() != "pong":
             pass
     assert (await live.http.get("/healthz")).status_code == 200
+
+
+async def test_a_long_body_is_taken_in_pieces(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parsed in one go is short, however much has come: tiny chunks are a thousand times the work of one."""
+    sizes: list[int] = []
+    parse = RequestProtocol.data_received
+
+    def noted(protocol: RequestProtocol, data: bytes) -> None:
+        sizes.append(len(data))
+        parse(protocol, data)
+
+    monkeypatch.setattr(RequestProtocol, "data_received", noted)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 1_000_000
+
+    response = await live.http.post("/api/submissions", content=chunks())
+    assert response.status_code == 422
+    assert sum(sizes) > 1_000_000
+    assert max(sizes) <= 16 * 1024
