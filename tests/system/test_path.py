@@ -186,7 +186,7 @@ def test_no_watch(server: Served, run: Run) -> None:
     assert run(*arguments, "-q", *at).stdout == "2\n"
     human = run(*arguments, *at)
     assert human.stdout.startswith("Submitted #3  http")
-    assert "subcli watch 3" in human.stderr
+    assert f"`subcli watch 3 --server {server.url}`" in human.stderr
 
 
 def test_several_at_once(server: Served, run: Run) -> None:

@@ -55,6 +55,14 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     insecure_http: bool = False
     debug: bool = False
 
+    def for_server(self, pasted_server: str | None = None) -> str:
+        """What another command line needs to reach the same server, as this one said it."""
+        import shlex
+
+        server = self.server or pasted_server
+        said = (("--server", server), ("--profile", None if pasted_server else self.profile))
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in said if value)
+
     def settings(self, *, pasted_server: str | None = None, **flags: str | None) -> Settings:
         """The settings with these flags on top; ``pasted_server`` as :func:`subcli.config.load` has it.
 
