@@ -15,6 +15,7 @@ from subcli.judge import Job, LocalStarter, judge, load_problem, load_problems
 from subcli.judge.problem import Language, Limits, Problem
 from subcli.judge.sandbox import Sandbox, choice
 from subcli.judge.sandbox.choice import SandboxError, choose
+from subcli.judge.sandbox.groups import Allowance, Groups
 from subcli.judge.sandbox.probe import probe
 from subcli.judge.sandbox.view import view_for
 from subcli.server.sandboxing import sandboxed_judge
@@ -202,3 +203,16 @@ async def test_javascript_runs_inside(tmp_path):
     async with aclosing(judge(job, starter=starter)) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "passed", seen
+
+
+def test_a_group_that_another_left_behind(tmp_path: Path) -> None:
+    """A judge that was killed left its groups, and the next one has its process id: it takes other names."""
+    groups = Groups({tmp_path: (1, ())})
+    allowance = Allowance(memory=1, tasks=1, cpus=1.0)
+    (first,) = groups.make(allowance)
+    stem, _, number = first.rpartition("-")
+    left = Path(f"{stem}-{int(number) + 1}")
+    left.mkdir()
+    (second,) = groups.make(allowance)
+    assert Path(second).is_dir()
+    assert Path(second) not in (Path(first), left)

@@ -73,7 +73,9 @@ class Groups:
         Raises:
             OSError: they cannot be made.
         """
-        name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
+        names = (f"{_PREFIX}{os.getpid()}-{number}" for number in _numbers)
+        # One that is there was left by a judge that was killed and had our process id, as in containers all have.
+        name = next(name for name in names if not any((parent / name).exists() for parent in self.parents))
         made: list[str] = []
         try:
             for parent, (version, controllers) in self.parents.items():
