@@ -69,8 +69,9 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: a file or setting cannot be used.
         """
-        from subcli.config import load, user_directory, user_file
+        from subcli.config import load
         from subcli.credentials import Credentials
+        from subcli.settings_files import user_directory, user_file
 
         try:
             here = Path.cwd()
