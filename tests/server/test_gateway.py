@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -256,6 +256,52 @@ def raw_watcher(url: str, submission_id: int) -> socket.socket:
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     return raw
+
+
+MASKED: Final = bytes(4)
+
+
+async def shaken(live: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A WebSocket without a library, on a submission that goes on."""
+    raw = raw_watcher(live.url, await live.submit("wait"))
+    raw.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=raw)
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def test_who_talks_without_end_leaves_the_others_their_turn(live: Any) -> None:
+    """Messages that have come all at once are not answered all at once."""
+    reader, writer = await shaken(live)
+    count, turns, answers = 3000, 0, b""
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    writer.write((b"\x81\x84" + MASKED + b"ping") * count)
+    async with asyncio.timeout(30):
+        while answers.count(b"\x81\x04pong") < count:
+            answers += await reader.read(65_536)
+    turning.cancel()
+    writer.close()
+    assert turns > count // 2
+
+
+async def test_who_pings_and_does_not_read_fills_no_memory(live: Any) -> None:
+    """The answers to a WebSocket's own pings are not kept for a peer that does not read them."""
+    _, writer = await shaken(live)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    async with asyncio.timeout(30):
+        for _ in range(500):
+            writer.write((b"\x89\xfd" + MASKED + bytes(125)) * 200)
+            await writer.drain()
+    (peer,) = [each for each in live.server.server_state.connections if hasattr(each, "close_now")]
+    assert peer.transport.get_write_buffer_size() < 1024 * 1024
+    writer.transport.abort()
 
 
 async def test_a_reader_that_does_not_read_is_let_go(start: Callable[..., Any]) -> None:

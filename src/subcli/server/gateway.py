@@ -155,6 +155,8 @@ class Gateway:
                 raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle:g} s") from None
             if _is_ping(message):
                 await self._in_time(socket.send_text(PONG))
+            # Neither of the two waits where there is something to read and room to write; everybody else would.
+            await asyncio.sleep(0)
 
     async def _in_time(self, sending: Awaitable[None]) -> None:
         """Wait for room in the socket, but not for ever: a reader that does not read is let go."""

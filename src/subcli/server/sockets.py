@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -34,6 +35,8 @@ _FAREWELL: Final = 0.75
 _WRITE_CHUNK: Final = 64 * 1024
 _UNSENT: Final = 128 * 1024
 """Bytes that the kernel holds for a peer beyond those under way, before a send has to wait."""
+_READ_AT_ONCE: Final = 16 * 1024
+"""Bytes of a peer's messages, which may be as short as six."""
 HEAD_BYTES: Final = 1280 * 1024
 """How long a request's head may be. Wide, so that an absurd token is refused as a token: with 401 or 4003."""
 
@@ -55,12 +58,21 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[_EXTENSION] = self
             self._bound_unsent()
+            with suppress(AttributeError):
+                # asyncio's transport hands over what it has read at once, and all of it is parsed before others' turn.
+                self.transport.max_size = _READ_AT_ONCE  # type: ignore[attr-defined]
 
     def _bound_unsent(self) -> None:
         # Or the kernel takes up to 4 MB for a reader that does not read, and it looks like one that does.
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+
+    def handle_ping(self) -> None:
+        """Answer, where there is room: a peer that pings and does not read would have its answers kept without end."""
+        answer = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(answer))
 
     def shutdown(self) -> None:
         """Close with 1012 and wait a little for the answer. (uvicorn hangs up at once: what the peer has just sent
