@@ -108,6 +108,7 @@ _subcli() {
         directories)
             compopt -o dirnames ;;
         ids | problems | languages | profiles)
+            compopt -o nosort
             while IFS= read -r word; do
                 if [[ $word == "$cur"* ]]; then COMPREPLY+=("$word"); fi
             done < <(command subcli __complete "$kind" "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null) ;;

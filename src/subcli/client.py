@@ -25,13 +25,14 @@ from subcli.auth import (
     refresh_grant,
 )
 from subcli.background import let_go
-from subcli.config import Settings, user_directory
+from subcli.config import Settings
 from subcli.credentials import Credentials
 from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.happened import Blocked, Lost, Refused
 from subcli.network import is_loopback, is_plain, unusable_proxy
 from subcli.secret import Secret
 from subcli.session import Session
+from subcli.settings_files import user_directory
 from subcli.source import Source
 from subcli.suggest import did_you_mean
 from subcli.transport import Gone, Socket, open_socket

@@ -8,11 +8,8 @@ named by flag, variable or user file.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -23,16 +20,13 @@ import msgspec
 from subcli.errors import UsageError
 from subcli.network import is_loopback, is_plain, same_origin
 from subcli.secret import Secret, is_token, redact
+from subcli.settings_files import PROJECT_KEYS, USER_KEYS, checked, find_project_file, is_file, read_table
 from subcli.suggest import did_you_mean
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 DEFAULT_API_PATH: Final = "/api"
-PROJECT_FILE: Final = ".subcli.toml"
-_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")
-_TEXT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language")
 _OF_A_SERVER: Final = ("api_path", "ws_url")
 _TOKEN_FILE_MAX: Final = 64 * 1024
-_FILE_MAX: Final = 64 * 1024
 
 Origin: TypeAlias = Literal["flag", "pasted URL", "variable", "project file", "user file", "default"]
 
@@ -115,9 +109,9 @@ def load(
         UsageError: a file that cannot be read, a wrong key or type, or a setting that is not allowed.
     """
     user = _user_settings(user_file, profile or env.get("SUBCLI_PROFILE") or None)
-    project_path = _find_project_file(cwd)
+    project_path = find_project_file(cwd)
     project = _project_settings(project_path) if project_path else {}
-    variables = {key: env[f"SUBCLI_{key.upper()}"] for key in _TEXT_KEYS if env.get(f"SUBCLI_{key.upper()}")}
+    variables = {key: env[f"SUBCLI_{key.upper()}"] for key in USER_KEYS if env.get(f"SUBCLI_{key.upper()}")}
     given = {key: value for key, value in flags.items() if value}
     layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (
         ("flag", given),
@@ -287,43 +281,27 @@ def _checked_ws_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _find_project_file(cwd: Path) -> Path | None:
-    for directory in (cwd, *cwd.parents):
-        # A directory that may not be searched has nothing for us.
-        with contextlib.suppress(OSError):
-            if (path := directory / PROJECT_FILE).is_file():
-                return path
-    return None
-
-
-def _is_file(path: Path | None) -> bool:
-    try:
-        return path is not None and path.is_file()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
-
-
 def _project_settings(path: Path) -> dict[str, Any]:
-    table = _read(path)
+    table = read_table(path)
     if "ws_url" in table:
         raise UsageError(
             f"{path}: `ws_url` is not allowed in a project file.",
             hint="Set SUBCLI_WS_URL, or put it into your own.",
         )
-    return _checked(path, table, _KEYS)
+    return checked(path, table, PROJECT_KEYS)
 
 
 def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
-    table = _read(path) if path and _is_file(path) else {}
+    table = read_table(path) if path and is_file(path) else {}
     profiles = table.pop("profiles", {})
-    settings = _checked(path, table, _KEYS[:-1])
+    settings = checked(path, table, USER_KEYS)
     if profile is None:
         return settings
     if not isinstance(profiles, dict) or profile not in profiles:
         names = sorted(profiles) if isinstance(profiles, dict) else []
         hint = f"{did_you_mean(profile, names)} Profiles in {path}: {', '.join(names) or 'none'}.".lstrip()
         raise UsageError(f"There is no profile {profile!r}.", hint=hint)
-    chosen = _checked(path, profiles[profile], _KEYS[:-1], f"profiles.{profile}.")
+    chosen = checked(path, profiles[profile], USER_KEYS, f"profiles.{profile}.")
     if "server" in chosen:
         # Where the top level's server listens says nothing of this one, and its token must not go there.
         settings = dict(_fitting({"server": DEFAULT_SERVER, **settings}, _server_url(chosen["server"])))
@@ -331,99 +309,9 @@ def _user_settings(path: Path | None, profile: str | None) -> dict[str, Any]:
 
 
 def _servers_named_by_user(path: Path | None) -> list[str]:
-    table = _read(path) if path and _is_file(path) else {}
+    table = read_table(path) if path and is_file(path) else {}
     profiles = table.get("profiles")
     entries = profiles.values() if isinstance(profiles, dict) else ()
     tables = [table, *(entry for entry in entries if isinstance(entry, dict))]
     servers = [str(entry["server"]) for entry in tables if "server" in entry]
     return [server if "://" in server else f"http://{server}" for server in servers]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_FILE_MAX + 1)
-        if len(text) > _FILE_MAX:
-            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.", hint="Settings are a few lines.")
-        return tomllib.loads(text.decode().replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"{path} is no TOML: {error}.", hint='A setting is a line such as `problem = "lru-cache"`.'
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.", hint="Check its owner and its encoding.") from None
-    except (ValueError, RecursionError):
-        # A number of thousands of digits, or lists in lists in lists.
-        raise UsageError(f"{path} holds what no settings are.", hint=f"Known: {', '.join(_KEYS)}.") from None
-
-
-def _checked(path: Path | None, table: Any, allowed: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
-    """``table`` with only known keys of the right types; a wrong one is named with its line."""
-    if not isinstance(table, dict):
-        raise UsageError(
-            f"{path}: {prefix.rstrip('.')} is not a table.", hint=f"Begin it with `[{prefix.rstrip('.')}]`."
-        )
-    for key, value in table.items():
-        if key not in allowed:
-            raise UsageError(
-                f"{path}{_line(path, key)}: unknown key `{prefix}{key}`.",
-                hint=f"{did_you_mean(key, allowed)} Known: {', '.join(allowed)}.".lstrip(),
-            )
-        if key == "files":
-            if not (isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)):
-                raise UsageError(
-                    f"{path}{_line(path, key)}: `files` is not a list of names.",
-                    hint='Like this: `files = ["node.py"]`.',
-                )
-        elif not isinstance(value, str) or not value:
-            raise UsageError(
-                f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.", hint=f'Like this: `{key} = "…"`.'
-            )
-    return dict(table)
-
-
-def _line(path: Path | None, key: str) -> str:
-    """``:N`` where the key stands in its file."""
-    if path is None:
-        return ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.split("=")[0].strip().strip("\"'") == key:
-            return f":{number}"
-    return ""
-
-
-def add_profile(path: Path, name: str, server: str) -> None:
-    """Append ``[profiles.NAME]`` to the user's file.
-
-    Raises:
-        UsageError: the name cannot be used, exists already, or the file cannot be written.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        raise UsageError(f"{name!r} is no name for a profile.", hint="Letters, digits, `-` and `_`.")
-    profiles = (_read(path) if _is_file(path) else {}).get("profiles", {})
-    if not isinstance(profiles, dict):
-        raise UsageError(f"{path}: profiles is not a table.", hint="A profile begins with `[profiles.NAME]`.")
-    if name in profiles:
-        raise UsageError(f"There is a profile {name!r} already.", hint=f"It stands in {path}.")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"\n[profiles.{name}]\nserver = {json.dumps(server)}\n")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}.", hint="Check its owner.") from None
-
-
-def user_directory() -> Path | None:
-    """Where the user's own files are; ``None`` where there is no home to have them."""
-    from platformdirs import user_config_path
-
-    try:
-        return user_config_path("subcli")
-    except (RuntimeError, OSError, KeyError):
-        return None
-
-
-def user_file() -> Path | None:
-    """The user's own settings file."""
-    directory = user_directory()
-    return directory / "config.toml" if directory else None

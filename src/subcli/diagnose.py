@@ -24,13 +24,14 @@ import msgspec
 from subcli.api import RequestFailed
 from subcli.bodies import Info, as_info
 from subcli.client import Client, connect, http_client, system_trust
-from subcli.config import Settings, user_directory
+from subcli.config import Settings
 from subcli.credentials import CALL_S, CredentialError, Credentials
 from subcli.errors import AuthError, SubcliError
 from subcli.happened import AskedInVain, Blocked, Closed, Refused
 from subcli.network import is_loopback, unreached, untrusted
 from subcli.protocol import timestamp
 from subcli.secret import redact
+from subcli.settings_files import user_directory
 from subcli.transport import Gone, GoneBecause, open_socket
 
 State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]

@@ -61,7 +61,9 @@ class History:
         half = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            half.write_bytes(msgspec.json.encode(kept))
+            half.unlink(missing_ok=True)
+            with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(msgspec.json.encode(kept))
             half.replace(self._path)
 
     def _read(self) -> dict[str, Entry]:

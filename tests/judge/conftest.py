@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, Problem, judge, load_problem, load_problems
+from subcli.judge.processes import Process, descendants
 
 Event = dict[str, object]
 
@@ -46,6 +48,18 @@ async def _run(problem: Problem, source: str | Mapping[str, str], language: str 
         events.append(event)
         times.append(time.monotonic() - started)
     return Judged(events, times)
+
+
+@pytest.fixture
+def below() -> Callable[[], list[Process]]:
+    """The processes below this one that the test has started: databases of other tests may live there as well."""
+    others = [process.pid for process in descendants(os.getpid()) if process.parent == os.getpid()]
+
+    def found() -> list[Process]:
+        foreign = {process.pid for other in others for process in descendants(other)} | set(others)
+        return [process for process in descendants(os.getpid()) if process.pid not in foreign]
+
+    return found
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ async def test_several_files_and_none_to_start(run, tiny):
 )
 async def test_c_is_located_by_its_compiler_and_its_sanitizer(run, tiny, source, category, said, line):
     """The compiler's words, and the line of a crash."""
-    judged = await run(tiny(language=C), source, "c")
+    judged = await run(tiny(language=C, limits="test_seconds = 30\nanswer_seconds = 15\n"), source, "c")
     if judged.analysis["category"] == "crash":
         pytest.skip("this compiler has no sanitizers")
     assert judged.analysis["category"] == category

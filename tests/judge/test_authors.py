@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,18 @@ def test_the_files_to_begin_with():
     assert set(scaffold(problems["leader-election"], "python").files) == {"node.py"}
     with pytest.raises(UnknownLanguage, match=r"no 'cobol' here; this problem offers c, python"):
         scaffold(problems["lru-cache"], "cobol")
+
+
+def test_local_tests_run_on_a_python_file(tmp_path: Path) -> None:
+    """What `init` gives to run at home takes `lru.py` as it lies there; without a name it asks for one."""
+    root = load_problems()["lru-cache"].root
+    for name, text in scaffold(load_problems()["lru-cache"], "python").files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "lru.py").write_text((root / "solutions" / "passing.py").read_text())
+    words = [sys.executable, "tests/run.py"]
+    done = subprocess.run(words, cwd=tmp_path, env={"SUBCLI_SOLUTION": "lru.py"}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("\nok ")) == (0, 9), done
+    nameless = subprocess.run(words, cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert "SUBCLI_SOLUTION" in nameless.stderr
+    assert "Traceback" not in nameless.stderr

@@ -29,20 +29,20 @@ async def _until(condition, seconds=10.0):
     raise AssertionError("it never came to that")
 
 
-async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node):
+async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node, below):
     """Verdict error, and nothing of the submission is left."""
     seen = []
     async with aclosing(judge(Job(tiny(LONG), "python", {"node.py": node()}))) as judging:
         async for event in judging:
             seen.append(event)
             if event.get("status") == "testing":
-                await _until(lambda: len(descendants(os.getpid())) >= 3)
-                below = descendants(os.getpid())
-                os.kill(below[0].pid, signal.SIGKILL)
+                await _until(lambda: len(below()) >= 3)
+                started = below()
+                os.kill(started[0].pid, signal.SIGKILL)
     assert seen[-1]["final_status"] == "error"
     assert [event["type"] for event in seen[-3:]] == ["status_update", "error_analysis", "complete"]
     # The pytest below it has lost its channel, and ends by itself; in a server that is no subreaper it is init's.
-    await _until(lambda: not _alive([process.pid for process in below]))
+    await _until(lambda: not _alive([process.pid for process in started]))
 
 
 async def test_a_server_that_is_killed_takes_the_judging_with_it(tiny, node, tmp_path):

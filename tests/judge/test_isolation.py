@@ -13,7 +13,6 @@ import pytest
 
 from subcli.judge import Job, UnsafePath, judge
 from subcli.judge.job import write_files
-from subcli.judge.processes import descendants
 
 
 def alive(marker: str) -> list[str]:
@@ -129,7 +128,7 @@ async def test_a_fault_in_another_file_is_located_there(run, node, tiny):
     assert judged.analysis["location"] == {"file": "helper.py", "line": 2}
 
 
-async def test_closing_the_iterator_kills_every_process(node, tiny):
+async def test_closing_the_iterator_kills_every_process(node, tiny, below):
     """Also a node's child that called setsid; and the submission's directory is gone."""
     fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n"
     problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
@@ -139,17 +138,17 @@ async def test_closing_the_iterator_kills_every_process(node, tiny):
                 break
         for _ in range(200):
             running = [line for line in alive("subcli-judge-") if "node.py" in line]
-            if len(descendants(os.getpid())) >= 4:
+            if len(below()) >= 4:
                 break
             await asyncio.sleep(0.02)
-        assert len(descendants(os.getpid())) >= 4, running
+        assert len(below()) >= 4, running
         started = time.monotonic()
     assert time.monotonic() - started < 2
-    assert descendants(os.getpid()) == []
+    assert below() == []
     assert alive("python_node.py") == [] or all("xdist" not in line for line in alive("python_node.py"))
 
 
-async def test_cancelling_the_reader_kills_every_process(node, tiny):
+async def test_cancelling_the_reader_kills_every_process(node, tiny, below):
     """As a server does when a submission is cancelled."""
     problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
 
@@ -160,14 +159,14 @@ async def test_cancelling_the_reader_kills_every_process(node, tiny):
 
     task = asyncio.create_task(read())
     for _ in range(300):
-        if len(descendants(os.getpid())) >= 3:
+        if len(below()) >= 3:
             break
         await asyncio.sleep(0.02)
-    assert len(descendants(os.getpid())) >= 3
+    assert len(below()) >= 3
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    assert descendants(os.getpid()) == []
+    assert below() == []
 
 
 async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(run, node, tiny):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
 
-from subcli.judge.processes import descendants
-
 
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def nothing_is_left(below):
     """Every test of this file: no process of the submission survives its verdict."""
     yield
-    assert descendants(os.getpid()) == []
+    assert below() == []
 
 
 async def test_a_loop_without_end(run, tiny, node):

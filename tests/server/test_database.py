@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from subcli.secret import redact
 from subcli.server.database import open_database, reading
 from subcli.server.schema import metadata
 from subcli.server.settings import ServeError
@@ -98,7 +99,8 @@ def test_a_database_that_is_none(url: str) -> None:
     with pytest.raises(ServeError) as error:
         open_database(url)
     assert error.value.message
-    assert error.value.hint
+    assert "Error" not in error.value.message
+    assert redact(error.value.hint) == error.value.hint
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

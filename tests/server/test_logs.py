@@ -117,7 +117,6 @@ async def test_requests_and_sockets_are_written_down(written: Any, guarded: Any)
     assert [line["code"] for line in sockets] == [1000, 4003]
     assert {line["path"] for line in sockets} == {f"/ws/submissions/{submission_id}"}
     assert not [line for line in found if line.get("path") == "/healthz"]
-    assert max(map(len, stream.getvalue().splitlines())) < 1000
     assert max(len(line.get("path", "")) for line in found) == 512
     assert not [secret for secret in (token, TOKEN, "hunter22") if secret in stream.getvalue()]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from subcli.config import Settings, add_profile, load
+from subcli.config import Settings, load
 from subcli.errors import UsageError
+from subcli.settings_files import add_profile
 from subcli.source import read_source
 
 A, B = "https://a.example", "https://b.example"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -178,3 +179,14 @@ def test_history_is_bounded_and_bears_everything(tmp_path: Path) -> None:
     assert History(None).same("s", "p", "c", CODE) is None
     History(tmp_path / "submitted.json" / "below").note("s", "p", "c", CODE, 1, 0.0)
     assert [entry.name for entry in tmp_path.iterdir()] == ["submitted.json"]
+
+
+def test_history_follows_no_planted_link(tmp_path: Path) -> None:
+    """Where others may write to the directory: what they planted is not written through, and nobody else reads it."""
+    victim, path = tmp_path / "victim", tmp_path / "submitted.json"
+    victim.write_text("precious")
+    (tmp_path / f".submitted.json.{os.getpid()}").symlink_to(victim)
+    History(path).note("s", "p", "c", CODE, 1, 0.0)
+    assert victim.read_text() == "precious"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert History(path).same("s", "p", "c", CODE) is not None

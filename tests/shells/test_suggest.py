@@ -1,9 +1,10 @@
-"""What somebody who mistyped a name may have meant."""
+"""What is suggested: a name that was meant, a command to type next."""
 
 from __future__ import annotations
 
 import pytest
 
+from subcli.cli.common import Common
 from subcli.suggest import did_you_mean
 
 NAMES = ["leader-election", "lru-cache", "Python"]
@@ -29,3 +30,11 @@ def test_near_names(typed: str, meant: str | None) -> None:
 def test_long_words_cost_little() -> None:
     """A word without end is compared by its beginning."""
     assert did_you_mean("x" * 10**6, NAMES) == ""
+
+
+def test_a_suggested_command_reaches_the_same_server() -> None:
+    """As this one named it, by URL, profile or a pasted link; nothing where files and variables decide."""
+    assert Common().for_server() == ""
+    assert Common(profile="at work").for_server() == " --profile 'at work'"
+    assert Common(server="http://a", profile="b").for_server() == " --server http://a --profile b"
+    assert Common(profile="b").for_server("http://pasted") == " --server http://pasted"

@@ -101,6 +101,8 @@ def test_tab(start: object, person: dict[str, str], share: Path, tmp_path: Path)
         shell.until(lambda seen: "--profile work" in seen.line)
         shell.press("\x15subcli watch 47\t\t")
         shell.until(lambda seen: "4712" in seen.text and "4711" in seen.text)
+        offered = shell.text.partition("subcli watch 47")[2]
+        assert offered.index("4712") < offered.index("4711"), "the newest comes first"
         shell.press("\x15subcli problems show le\t")
         shell.until(lambda seen: "show leader-election" in seen.text)
         assert "pwned" not in shell.text

@@ -38,7 +38,7 @@ def test_cancel(server: Served, run: Run) -> None:
     assert run("watch", "2", "-q", *at).stdout == "cancelled\n"
     again = run("cancel", "1", *at)
     assert (again.returncode, "verdict already" in again.stderr) == (2, True)
-    assert "`subcli status 1`" in again.stderr
+    assert f"`subcli status 1 --server {server.url}`" in again.stderr
     assert run("cancel", "99", *at).returncode == 5
 
 

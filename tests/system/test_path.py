@@ -133,7 +133,8 @@ def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     example = re.search(r"```python\n(import asyncio\n.*?)```", readme, re.S)
     assert example is not None
-    (tmp_path / "node.py").write_text((SOLUTIONS / "passing.py").read_text())
+    solutions = SOLUTIONS.parents[1] / "lru-cache" / "solutions"
+    (tmp_path / "lru.py").write_text((solutions / "passing.py").read_text())
     done = subprocess.run(
         [sys.executable, "-c", example.group(1)],
         env={**env, "SUBCLI_SERVER": server.url},
@@ -143,7 +144,7 @@ def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert "Leader Election" in done.stdout
+    assert "test_result" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("passed")
 
 
@@ -185,7 +186,7 @@ def test_no_watch(server: Served, run: Run) -> None:
     assert run(*arguments, "-q", *at).stdout == "2\n"
     human = run(*arguments, *at)
     assert human.stdout.startswith("Submitted #3  http")
-    assert "subcli watch 3" in human.stderr
+    assert f"`subcli watch 3 --server {server.url}`" in human.stderr
 
 
 def test_several_at_once(server: Served, run: Run) -> None:

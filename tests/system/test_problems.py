@@ -39,6 +39,7 @@ def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
     at = ("--server", server.url)
     made = run("init", "leader-election", "--language", "python", *at)
     assert made.returncode == 0, made.stderr
+    assert made.stderr.endswith(f"then: cd leader-election && subcli submit {' '.join(at)}\n")
     directory = tmp_path / "leader-election"
     project = tomllib.loads((directory / ".subcli.toml").read_text())
     assert project["problem"] == "leader-election"

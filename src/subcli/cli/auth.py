@@ -62,8 +62,8 @@ def register(app: typer.Typer) -> None:
 
 def _login(common: Common, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
     from subcli.auth import place_for
-    from subcli.config import user_directory
     from subcli.credentials import LOGIN_CALL_S, Credentials
+    from subcli.settings_files import user_directory
 
     settings = common.settings()
     settings.require_safe_for_secrets()
@@ -135,8 +135,8 @@ def _token_from_stdin() -> Secret:
 
 
 def _logout(common: Common) -> int:
-    from subcli.config import user_directory
     from subcli.credentials import CredentialError, Credentials
+    from subcli.settings_files import user_directory
 
     settings = common.settings()
     credentials = Credentials(user_directory())
@@ -176,8 +176,8 @@ async def _revoke(settings: Settings, tokens: Tokens) -> bool:
 
 
 def _status(common: Common) -> int:
-    from subcli.config import user_directory
     from subcli.credentials import Credentials
+    from subcli.settings_files import user_directory
 
     settings = common.settings()
     credentials = Credentials(user_directory())
@@ -377,7 +377,7 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
 def _offer_profile(common: Common, settings: Settings) -> None:
     """On a terminal, after ``--server``: a profile, so that the address need not be typed again."""
     from subcli.cli.prompt import prompter_for
-    from subcli.config import add_profile, user_file
+    from subcli.settings_files import add_profile, user_file
 
     path = user_file()
     if settings.server_origin != "flag" or path is None or prompter_for(common) is None:

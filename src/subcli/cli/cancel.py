@@ -35,7 +35,7 @@ def run(common: Common, number: int) -> int:
         try:
             return await client.api.cancel(number)
         except UsageError as error:
-            error.hint = f"`subcli status {number}` shows it."
+            error.hint = f"`subcli status {number}{common.for_server()}` shows it."
             raise
 
     snapshot = ask(common, call)

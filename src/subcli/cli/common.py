@@ -55,14 +55,23 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     insecure_http: bool = False
     debug: bool = False
 
+    def for_server(self, pasted_server: str | None = None) -> str:
+        """What another command line needs to reach the same server, as this one said it."""
+        import shlex
+
+        server = self.server or pasted_server
+        said = (("--server", server), ("--profile", None if pasted_server else self.profile))
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in said if value)
+
     def settings(self, *, pasted_server: str | None = None, **flags: str | None) -> Settings:
         """The settings with these flags on top; ``pasted_server`` as :func:`subcli.config.load` has it.
 
         Raises:
             UsageError: a file or setting cannot be used.
         """
-        from subcli.config import load, user_directory, user_file
+        from subcli.config import load
         from subcli.credentials import Credentials
+        from subcli.settings_files import user_directory, user_file
 
         try:
             here = Path.cwd()

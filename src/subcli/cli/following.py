@@ -32,7 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         compact, plain: how the view looks.
         notify: tell the person when it is over.
         after_seq: begin after this event.
-        server: to name in the commands that are suggested, where it was named on the command line.
+        for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
         follow_up: the command suggested after a verdict other than passed; default: `subcli status ID`.
         started: monotonic seconds at which the command began.
     """
@@ -44,18 +44,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool = False
     notify: bool = False
     after_seq: int = 0
-    server: str | None = None
+    for_server: str = ""
     follow_up: str | None = None
     started: float = msgspec.field(default_factory=time.monotonic)
 
     def command(self, name: str, submission_id: int) -> str:
         """A command line that will reach the same submission."""
         return f"subcli {name} {submission_id}{self.for_server}"
-
-    @property
-    def for_server(self) -> str:
-        """What a command line needs to reach the same server."""
-        return f" --server {self.server}" if self.server else ""
 
     def left(self) -> float | None:
         """Seconds left of ``timeout``."""

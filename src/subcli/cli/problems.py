@@ -101,7 +101,7 @@ def _init(common: Common, problem: str, directory: Path | None, language: str | 
         for path in written:
             sys.stdout.write(f"  {one_line(str(path))}\n")
         names_text = ", ".join(one_line(name) for name in names)
-        sys.stderr.write(f"Edit {names_text}, then: cd {one_line(str(target))} && subcli submit\n")
+        sys.stderr.write(f"Edit {names_text}, then: cd {one_line(str(target))} && subcli submit{common.for_server()}\n")
     return 0
 
 
@@ -145,6 +145,6 @@ def _printer() -> Callable[[str, bool | None, str], None]:
 def _name(problem: dict[str, Any]) -> str | None:
     """A name that is safe in a path and on a command line."""
     slug = problem.get("slug")
-    if isinstance(slug, str) and slug and all(char.isalnum() or char in "-_." for char in slug) and slug[0] != ".":
+    if isinstance(slug, str) and slug and all(char.isalnum() or char in "-_." for char in slug) and slug[0] not in "-.":
         return slug
     return None

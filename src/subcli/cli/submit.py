@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
             plain=plain,
             notify=notify,
             after_seq=after_seq or 0,
-            server=common.server,
+            for_server=common.for_server(),
         )
         if no_watch and junit_xml is not None:
             raise UsageError(
@@ -148,7 +148,7 @@ def run(
             History(state_file()).note(settings.server, problem, language, source, number, time.time())
             Recall(settings.server, cache_directory()).add("ids", number)
             if no_watch:
-                _print_submitted(common, number, answer)
+                _print_submitted(common, number, answer, options.command("watch", number))
                 return 0
             view = make_view(common, options, several=False, beside=beside, origin=source.origin)
             if prompter is not None:
@@ -166,7 +166,7 @@ def run(
     return run_async(main, hint=NOT_SURE)
 
 
-def _print_submitted(common: Common, number: int, answer: dict[str, Any]) -> None:
+def _print_submitted(common: Common, number: int, answer: dict[str, Any], next_command: str) -> None:
     if common.json:
         from subcli.output.ndjson import NdjsonView
 
@@ -179,4 +179,4 @@ def _print_submitted(common: Common, number: int, answer: dict[str, Any]) -> Non
         from subcli.output.printable import one_line
 
         sys.stdout.write(f"Submitted #{number}  {one_line(str(answer['url']))}\n")
-        sys.stderr.write(f"`subcli watch {number}` follows it.\n")
+        sys.stderr.write(f"`{next_command}` follows it.\n")

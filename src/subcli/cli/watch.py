@@ -67,7 +67,7 @@ def register(app: typer.Typer) -> None:
             plain=plain,
             notify=notify,
             after_seq=after_seq or 0,
-            server=common.server or server,
+            for_server=common.for_server(server),
         )
         if after_seq is not None and len(numbers) != 1:
             raise UsageError(

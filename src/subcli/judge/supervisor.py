@@ -36,6 +36,8 @@ from subcli.judge.tap_runner import run_tap
 from subcli.judge.watchdog import Watchdog
 
 _FLUSH_SECONDS = 3.0
+_LETTING_GO_SECONDS = 1.0
+"""How long a judging that was cancelled may take to notice."""
 _ORDER_LIMIT = 4 * 1024 * 1024
 
 
@@ -168,6 +170,11 @@ async def _main(channel: socket.socket) -> None:
     finally:
         judging.cancel()
         stop.cancel()
+        kill_descendants(os.getpid())
+        # It looks at its files to the last, and may be in the middle of starting something.
+        await asyncio.wait({judging, stop}, timeout=_LETTING_GO_SECONDS)
+        if judging.done() and not judging.cancelled():
+            judging.exception()
         kill_descendants(os.getpid())
         remove_groups(order.plans.groups)
         remove_tree(order.scratch.parent)

@@ -237,8 +237,11 @@ def write(path: Path, document: bytes) -> None:
         return
     path = path.resolve()
     half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.unlink(missing_ok=True)
     try:
-        half.write_bytes(document)
+        # "x": never through a link that somebody else put into a shared directory.
+        with half.open("xb") as file:
+            file.write(document)
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)

@@ -38,6 +38,15 @@ _PSYCOPG: Final = {
 _READING: Final = "subcli_reading"
 
 
+def _reason(error: Exception) -> str:
+    """Why a URL cannot be used. Not in the library's words: they hold the URL, and with it the password."""
+    if isinstance(error, NoSuchModuleError):
+        return "there is no such kind of database or driver"
+    if isinstance(error, ImportError):
+        return "its driver is not installed"
+    return "it is no URL of a database"
+
+
 def open_database(url: str) -> Engine:
     """An engine on an up-to-date schema.
 
@@ -48,8 +57,9 @@ def open_database(url: str) -> Engine:
         engine = _engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise ServeError(
-            f"The database URL cannot be used: {type(error).__name__}.",
-            "Give one such as sqlite:////path/to/subcli.db or postgresql+psycopg://user@host/name.",
+            f"The database URL cannot be used: {_reason(error)}.",
+            # Without USER@, which would be taken for a secret and masked.
+            "Give one such as sqlite:////path/to/subcli.db or postgresql+psycopg://HOST/NAME.",
         ) from error
     if engine.dialect.name == "sqlite":
         _make_private(engine.url.database)

@@ -34,6 +34,8 @@ def run_worker(
     """
     with ExitStack() as stack:
         problems = find_problems(settings.problems_dir)
+        redis = connect(settings.redis)
+        engine = open_database(settings.database)
         sandbox: tuple[str, ...] = ()
         if judge is None:
             # Several servers on one database are there for others.
@@ -46,8 +48,6 @@ def run_worker(
             )
             sandbox = tuple(finding.text for finding in choice.findings)
         judging = judge
-        redis = connect(settings.redis)
-        engine = open_database(settings.database)
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(show_metrics(metrics, *settings.metrics_address))

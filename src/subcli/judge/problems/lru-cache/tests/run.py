@@ -22,12 +22,20 @@ class Failure(Exception):
         self.data = {"message": message, **data}
 
 
+def solution():
+    """The command under test: the judge's launcher, or on your machine a program or a Python file."""
+    path = os.environ.get("SUBCLI_SOLUTION")
+    if not path:
+        sys.exit("Which program? SUBCLI_SOLUTION=./lru python3 tests/run.py, or SUBCLI_SOLUTION=lru.py")
+    return [sys.executable, path] if path.endswith(".py") else [path]
+
+
 class Program:
     """The solution, one process of it."""
 
     def __init__(self, capacity):
         self._process = subprocess.Popen(
-            [os.environ["SUBCLI_SOLUTION"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            solution(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self._said = []
         self._buffer = b""
@@ -229,6 +237,7 @@ TESTS = [
 
 def main():
     """Run all tests, each with its result as soon as it is known."""
+    solution()
     print(f"TAP version 14\n1..{len(TESTS)}", flush=True)
     failed = 0
     for number, test in enumerate(TESTS, start=1):
