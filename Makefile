@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-WORKERS ?= 2
+# One more than the cores of a small machine: the tests wait more than they compute.
+WORKERS ?= 3
 N       ?= 1000000
 FROM    ?= 10000
 FUZZ    ?= 20000

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ALL = bool(os.environ.get("SUBCLI_TEST_ALL"))
-HOW = ("coverage,fuzzing", "40") if ALL else ("fuzzing", "8")
+HOW = ("coverage,fuzzing", "25") if ALL else ("fuzzing", "8")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 

@@ -29,6 +29,8 @@ _EXTENSION: Final = "subcli.gateway"
 _CLOSED_WITH: Final = "subcli.close_code"
 _LINGER: Final = 5.0
 """Seconds that a peer who does not read has to see why it is closed."""
+_LAST_WORDS: Final = 1.0
+"""The same for one that broke the protocol, and may be sending still."""
 _FAREWELL: Final = 0.75
 """The same when the server goes down, as a part of `Limits.shutdown`."""
 _WRITE_CHUNK: Final = 64 * 1024
@@ -111,17 +113,30 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         """Say goodbye behind what is buffered, without waiting for room, and hang up a little later."""
         self._hang_up(code, reason, _LINGER)
 
+    def handle_parser_exception(self) -> None:
+        """Say what broke the protocol, a message too long say, and take what is still being sent for a moment: hung up
+        upon in the middle of it, the peer would see a reset instead of the code."""
+        if self.close_sent or self.conn.close_sent is None:
+            return
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self._linger(_LAST_WORDS)
+
     def _hang_up(self, code: int, reason: str, linger: float) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             return
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
+        self._linger(linger)
+
+    def _linger(self, seconds: float) -> None:
         self.close_sent = True
         if self.read_paused:
             # Or the peer's answer would never be read.
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(linger, self.transport.abort)
+        self.close_timer = self.loop.call_later(seconds, self.transport.abort)
 
 
 class Socket:
