@@ -24,21 +24,31 @@ KEYRINGS = Path(__file__).parents[1] / "shells"
 PASSWORD = "canary-passw0rd-of-ada"
 SECONDS = 30 if os.environ.get("SUBCLI_TEST_ALL") else 12
 """How long the slow problem is judged."""
-SLOW_PROBLEM = """
-id = 90
-slug = "slow"
-title = "Slow"
+TOO_LONG = 50
+"""How long the other one is judged, unless the test has seen enough."""
+PROBLEM = """
+id = {id}
+slug = "{slug}"
+title = "{slug}"
 description = "description.md"
 runner = "tap"
 tests = "tests"
-command = ["{python}", "-I", "-S", "run.py"]
+command = ["{{python}}", "-I", "-S", "run.py"]
 [limits]
 test_seconds = 10
 submission_seconds = 60
 [languages.python]
 source = "a.py"
 template = "a.py"
-run = ["{python}", "{source}"]
+run = ["{{python}}", "{{source}}"]
+"""
+TESTS = """
+import pathlib, time
+print('TAP version 14', '1..{seconds}', sep='\\n', flush=True)
+for n in range({seconds}):
+    if not pathlib.Path({enough!r}).exists():
+        time.sleep(1)
+    print('ok', n + 1, '- second', n + 1, flush=True)
 """
 
 
@@ -56,17 +66,15 @@ def env(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Path:
-    """A problem whose tests take a second each."""
-    problem = tmp_path / "problems" / "slow"
-    (problem / "tests").mkdir(parents=True)
-    (problem / "problem.toml").write_text(SLOW_PROBLEM)
-    (problem / "description.md").write_text("Wait.")
-    (problem / "a.py").write_text("print(1)\n")
-    (problem / "tests" / "run.py").write_text(
-        f"import time\nprint('TAP version 14\\n1..{SECONDS}', flush=True)\n"
-        f"for n in range({SECONDS}):\n    time.sleep(1)\n    print('ok', n + 1, '- second', n + 1, flush=True)\n"
-    )
-    return problem.parent
+    """Two problems whose tests take a second each, until there is a file `enough`."""
+    for number, (slug, seconds) in enumerate({"slow": SECONDS, "long": TOO_LONG}.items(), 90):
+        problem = tmp_path / "problems" / slug
+        (problem / "tests").mkdir(parents=True)
+        (problem / "problem.toml").write_text(PROBLEM.format(id=number, slug=slug))
+        (problem / "description.md").write_text("Wait.")
+        (problem / "a.py").write_text("print(1)\n")
+        (problem / "tests" / "run.py").write_text(TESTS.format(seconds=seconds, enough=str(tmp_path / "enough")))
+    return tmp_path / "problems"
 
 
 @pytest.fixture
@@ -182,7 +190,7 @@ async def test_ctrl_c_at_the_password(command: Commands, judge: Served) -> None:
 
 
 def latest_second(text: str) -> int:
-    """The last test of the slow problem that can be seen."""
+    """The last test of such a problem that can be seen."""
     return max((int(number) for number in re.findall(r"second (\d+)", text)), default=0)
 
 
@@ -191,8 +199,8 @@ async def test_prompt_in_the_middle_of_a_watch(
 ) -> None:
     """A login that was ended elsewhere is asked for once; the screen steps aside, the watch goes on."""
     await log_in(command, judge, "ada")
-    source = str(problems / "slow" / "a.py")
-    async with Terminal(command, "submit", source, "--problem", "slow", "--server", judge.url) as terminal:
+    source = str(problems / "long" / "a.py")
+    async with Terminal(command, "submit", source, "--problem", "long", "--server", judge.url) as terminal:
         await terminal.until(lambda text: "second 1" in text)
         # Another machine logs this login out, when a token was just got and the socket is open with it.
         before = (tmp_path / "planted").read_text()
@@ -206,9 +214,12 @@ async def test_prompt_in_the_middle_of_a_watch(
         await terminal.until(lambda text: "User:" in text)
         terminal.press(b"ada\r")
         await terminal.until(lambda text: "Password:" in text)
+        asked = latest_second(terminal.text)
         terminal.press(f"{PASSWORD}\r".encode())
+        await terminal.until(lambda text: latest_second(text) > asked)
+        (tmp_path / "enough").touch()
         assert await terminal.end() == 0, terminal.text
-        assert f"{SECONDS} of {SECONDS}" in terminal.text
+        assert f"{TOO_LONG} of {TOO_LONG}" in terminal.text
     assert PASSWORD not in terminal.raw.decode(errors="replace")
 
 
