@@ -17,7 +17,7 @@ from subcli.server.redis_connection import connect
 from subcli.server.schema import DEMO_USER
 from subcli.server.settings import Limits
 from subcli.server.store import Store
-from subcli.server.values import NewSubmission
+from subcli.server.values import Append, NewSubmission
 from subcli.server.worker import Workers
 
 pytestmark = pytest.mark.every_backend
@@ -286,10 +286,10 @@ async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
     appends = 0
     original = store.append
 
-    def counted(*args: Any) -> Any:
+    def counted(wanted: Append) -> Any:
         nonlocal appends
         appends += 1
-        return original(*args)
+        return original(wanted)
 
     store.append = counted  # type: ignore[method-assign]
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Engine, func, or_, select, update
 
-from subcli.server.database import reading
+from subcli.server.lookup import Lookup
 from subcli.server.schema import submissions
 from subcli.server.values import Claim
 
 
-class Leases:
+class Leases(Lookup):
     """The claims on submissions.
 
     Args:
@@ -26,8 +26,8 @@ class Leases:
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        super().__init__(engine)
         self._write = engine
-        self._read = reading(engine)
         self._clock = clock
 
     def claim(self, submission_id: int, owner: str, lease: float) -> Claim | None:
