@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,3 +59,14 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with the schema, made once: Alembic takes its time."""
+    from subcli.server.database import open_database
+
+    path = tmp_path_factory.mktemp("migrated") / "subcli.db"
+    # Closing the last connection leaves everything in this one file.
+    open_database(f"sqlite:///{path}").dispose()
+    return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -112,12 +113,15 @@ class Served:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., Served]]:
-    """Starts servers and ends them with the test."""
+def serve(tmp_path: Path, env: dict[str, str], migrated: Path) -> Iterator[Callable[..., Served]]:
+    """Starts servers and ends them with the test. Their databases have the schema, unless the test made one."""
     started: list[Served] = []
 
     def start(*arguments: str) -> Served:
         served = Served(tmp_path / f"data{len(started)}", env, arguments)
+        if not served.data_dir.exists():
+            served.data_dir.mkdir(mode=0o700)
+            shutil.copy(migrated, served.data_dir)
         served.start()
         started.append(served)
         return served

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from importlib.resources import files
@@ -15,7 +17,7 @@ import httpx
 import jsonschema
 import pytest
 
-from .command import Commands
+from .command import SUBCLI, Commands
 from .conftest import PRINTED, SOLUTIONS, Run, Served
 from .terminal import Terminal, until
 
@@ -77,13 +79,22 @@ def problems(tmp_path: Path) -> Path:
     return tmp_path / "problems"
 
 
-@pytest.fixture
-def judge(serve: Callable[..., Served], run: Run, tmp_path: Path, problems: Path) -> Served:
-    """A server with accounts and the users ada and bob; access tokens live for five seconds."""
+@pytest.fixture(scope="session")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server with the users ada and bob, made once as an operator makes them."""
+    home = tmp_path_factory.mktemp("accounts")
+    data = home / "data"
+    env = {"HOME": str(home), "PATH": os.environ["PATH"]}
     for name in ("ada", "bob"):
-        data = ("--data-dir", str(tmp_path / "data0"))
-        added = run("user", "add", name, "--password-stdin", *data, stdin=None, input=PASSWORD)
-        assert added.returncode == 0, added.stderr
+        words = [*SUBCLI, "user", "add", name, "--password-stdin", "--data-dir", str(data)]
+        subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, env=env)
+    return data
+
+
+@pytest.fixture
+def judge(serve: Callable[..., Served], accounts: Path, tmp_path: Path, problems: Path) -> Served:
+    """A server with accounts; access tokens live for five seconds."""
+    shutil.copytree(accounts, tmp_path / "data0")
     return serve("--auth", "--sandbox", "none", "--access-token-seconds", "5", "--problems", str(problems))
 
 
