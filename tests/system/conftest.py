@@ -19,6 +19,8 @@ import pytest
 from .command import SUBCLI, Commands
 
 SOLUTIONS = Path(__file__).parents[2] / "src/subcli/judge/problems/leader-election/solutions"
+LRU = SOLUTIONS.parents[1] / "lru-cache/solutions/passing.py"
+"""Judged in a tenth of the time: for tests that are not about judging."""
 CANARIES = {
     "token": "canary-Tok3n.that+nobody/may-see",
     "proxy user": "canary-proxy-user",

@@ -138,6 +138,7 @@ async def test_login_status_logout(command: Commands, judge: Served, tmp_path: P
     assert not [text for text in PRINTED if PASSWORD in text or token in text]
 
 
+@pytest.mark.long
 async def test_watch_outlives_its_token(command: Commands, judge: Served, problems: Path) -> None:
     """With tokens of five seconds a watch of many ends with the verdict, every event once, and no prompt."""
     await log_in(command, judge, "ada")
@@ -205,6 +206,7 @@ def latest_second(text: str) -> int:
     return max((int(number) for number in re.findall(r"second (\d+)", text)), default=0)
 
 
+@pytest.mark.long
 async def test_prompt_in_the_middle_of_a_watch(
     command: Commands, judge: Served, problems: Path, tmp_path: Path
 ) -> None:
@@ -275,6 +277,7 @@ def test_user_commands(run: Run, tmp_path: Path) -> None:
     assert run("user", "remove", "ada", *data).returncode == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "backend", ["keyrings.HangingKeyring", "keyring.backends.fail.Keyring", "keyring.backends.null.Keyring"]
 )
