@@ -185,6 +185,16 @@ def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
     assert store.claimable(10) == [submission_id]
 
 
+def test_a_renewal_that_comes_after_the_release_takes_nothing_back(store: Any) -> None:
+    """It was under way when the worker was told to stop."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    assert store.renew(claim, 60)
+    assert store.release(claim)
+    assert not store.renew(claim, 60)
+    assert store.claimable(10) == [submission_id]
+
+
 def test_cancelling_counts_what_was_there(store: Any) -> None:
     """The verdict `cancelled` comes with the last result of each test; the worker is fenced off by it."""
     submission_id = store.create(new())[0].id

@@ -51,14 +51,15 @@ class Leases(Lookup):
         return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
 
     def renew(self, claim: Claim, lease: float) -> bool:
-        """Hold it for another `lease` seconds. False: it has ended, or another holds it now."""
-        return self._set_lease(claim, self._clock() + lease)
+        """Hold it for another `lease` seconds. False: it has ended, was given up, or another holds it now."""
+        # One that was under way when the lease was given up must not take it back.
+        return self._set_lease(claim, self._clock() + lease, submissions.c.lease_until.is_not(None))
 
     def release(self, claim: Claim) -> bool:
         """Give it up unfinished, to be judged again."""
         return self._set_lease(claim, None)
 
-    def _set_lease(self, claim: Claim, until: float | None) -> bool:
+    def _set_lease(self, claim: Claim, until: float | None, *which: ColumnElement[bool]) -> bool:
         with self._write.begin() as connection:
             result = connection.execute(
                 update(submissions)
@@ -66,6 +67,7 @@ class Leases(Lookup):
                     submissions.c.id == claim.submission_id,
                     submissions.c.fence == claim.fence,
                     submissions.c.final_status.is_(None),
+                    *which,
                 )
                 .values(lease_until=until)
             )
