@@ -77,9 +77,6 @@ class GroupCommit:
         return list(group.values())
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
-        if len(group) == 1:
-            await self._commit_alone(group[0])
-            return
         try:
             outcomes = await self._store.run(self._store.append_all, [each.wanted for each in group])
         except (OperationalError, InterfaceError) as away:
@@ -88,7 +85,7 @@ class GroupCommit:
             return
         except Exception:
             # What the database will not take of one of them must not keep it from taking the others.
-            outcomes = [None] * len(group)
+            outcomes = [None for _ in group]
         for each, outcome in zip(group, outcomes, strict=True):
             match outcome:
                 case None:
@@ -99,6 +96,7 @@ class GroupCommit:
                     self._accept(each, outcome)
 
     async def _commit_alone(self, each: _Waiting) -> None:
+        """Beside the groups: it may have to wait for whoever holds it."""
         try:
             records = await self._store.run(self._store.append, each.wanted)
         except Exception as error:
