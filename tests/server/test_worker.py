@@ -272,6 +272,32 @@ async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
     assert len(judged) == 40
 
 
+async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: Bench) -> None:
+    """The places of those who wait are looked at less often than one is taken."""
+    gate = asyncio.Event()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        await gate.wait()
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    ids = [workbench.submit() for _ in range(60)]
+    workbench.work(judge, concurrency=50)
+    [store] = workbench.stores
+    moves, move_up = 0, store.move_up
+
+    def counted(most: int) -> Any:
+        nonlocal moves
+        moves += 1
+        return move_up(most)
+
+    store.move_up = counted  # type: ignore[method-assign]
+    last = {"type": "status_update", "status": "pending", "queue_position": 1, "attempt": 1}
+    await workbench.until(lambda: last.items() <= workbench.events(ids[50])[-1].items())
+    gate.set()
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    assert 0 < moves < 50
+
+
 async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
     """A thousand results that are ready at once take far fewer transactions than events."""
 

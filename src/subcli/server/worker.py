@@ -38,6 +38,8 @@ _SWEPT: Final = 1000
 """How many of those that wait a sweep looks at."""
 _TOLD: Final = 10
 """How many of those who wait are told when their position changes."""
+_TELL_EVERY: Final = 0.2
+"""Seconds; where many are taken at once, nobody is told each step."""
 _CLEARING_UP: Final = 10.0
 """Seconds that a judge may take to end after its verdict."""
 _RETRY_DELAY: Final = 0.2
@@ -78,6 +80,7 @@ class Workers:
         self._concurrency = concurrency
         self._limits = limits
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._taken = asyncio.Event()
 
     async def run(self) -> None:
         """Judge until cancelled; then end what runs and give it back, to be judged again."""
@@ -85,6 +88,7 @@ class Workers:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
+            group.create_task(self._tell_positions())
             for _ in range(self._concurrency):
                 group.create_task(self._take_and_judge())
 
@@ -125,7 +129,7 @@ class Workers:
             task = asyncio.create_task(_Judging(self, claim).run())
         started = time.monotonic()
         try:
-            await self._tell_positions()
+            self._taken.set()
             await asyncio.wait([task])
             self._judged(time.monotonic() - started)
         finally:
@@ -140,9 +144,13 @@ class Workers:
             _log.error("submission %s: %r; to be judged again", claim.submission_id, error, exc_info=error)
 
     async def _tell_positions(self) -> None:
-        """Tell those who wait next that they have moved up."""
-        with suppress(SQLAlchemyError):
-            await self._journal.move_up(_TOLD)
+        """Tell those who wait next that they have moved up, whenever some have been taken."""
+        while True:
+            await self._taken.wait()
+            self._taken.clear()
+            with _surviving("telling who has moved up"):
+                await self._journal.move_up(_TOLD)
+            await asyncio.sleep(_TELL_EVERY)
 
 
 @contextmanager
