@@ -7,6 +7,7 @@ What libraries build out of secrets (a URL with ``?token=``, an ``Authorization`
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from typing import Final
@@ -19,23 +20,26 @@ MASK: Final = "***"
 _BETWEEN: Final = r"""\\*["']?\s*(?:=|:|%3[dD]|,(?=\s*b?\\*["']))\s*"""
 _NAME: Final = r"(?<![A-Za-z0-9])(?:token|password|passwd|secret|api[_-]?key|credentials?)"
 _HEADER: Final = r"(?<![A-Za-z0-9])(?:authorization|cookie)"
-_PATTERNS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), masked)
-    for pattern, masked in (
-        # In quotes: all of it, whatever it is.
-        (rf"""((?:{_NAME}|{_HEADER}){_BETWEEN}b?(\\*["']))(?!\*\*\*)(?:(?!\2)(?:\\.|.))+""", rf"\1{MASK}"),
-        # A header, to the end of its line.
-        (rf"""({_HEADER}{_BETWEEN})(?!\s*(?:b?\\*["']|\*\*\*))[^\r\n"']+""", rf"\1{MASK}"),
-        # A word.
-        (rf"""({_NAME}{_BETWEEN})(?!b?\\*["']|\*\*\*|null\b|none\b)[^\s"'&,;<>)}}\]]+""", rf"\1{MASK}"),
-        # Bearer …, Basic …, where no header's name goes before it.
-        (r"\b((?:bearer|basic)\s+)(?!\*\*\*)[A-Za-z0-9._~+/=-]{8,}", rf"\1{MASK}"),
-        # scheme://user:password@host
-        (r"""(\b[a-z][a-z0-9+.-]{0,20}://)(?!\*\*\*@)[^\s/"'<>]+@""", rf"\1{MASK}@"),
-        # A JSON Web Token, wherever it stands (RFC 7519: three base64url parts, the first an object).
-        (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", MASK),
-    )
+_PATTERNS: Final = (
+    # In quotes: all of it, whatever it is.
+    (rf"""((?:{_NAME}|{_HEADER}){_BETWEEN}b?(\\*["']))(?!\*\*\*)(?:(?!\2)(?:\\.|.))+""", rf"\1{MASK}"),
+    # A header, to the end of its line.
+    (rf"""({_HEADER}{_BETWEEN})(?!\s*(?:b?\\*["']|\*\*\*))[^\r\n"']+""", rf"\1{MASK}"),
+    # A word.
+    (rf"""({_NAME}{_BETWEEN})(?!b?\\*["']|\*\*\*|null\b|none\b)[^\s"'&,;<>)}}\]]+""", rf"\1{MASK}"),
+    # Bearer …, Basic …, where no header's name goes before it.
+    (r"\b((?:bearer|basic)\s+)(?!\*\*\*)[A-Za-z0-9._~+/=-]{8,}", rf"\1{MASK}"),
+    # scheme://user:password@host
+    (r"""(\b[a-z][a-z0-9+.-]{0,20}://)(?!\*\*\*@)[^\s/"'<>]+@""", rf"\1{MASK}@"),
+    # A JSON Web Token, wherever it stands (RFC 7519: three base64url parts, the first an object).
+    (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", MASK),
 )
+
+
+@functools.cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Compiled when something is to be shown: a start would wait for them."""
+    return tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), masked) for pattern, masked in _PATTERNS)
 
 
 class Secret:
@@ -84,7 +88,7 @@ def redact(text: str, *known: Secret) -> str:
     values = {form for secret in known if secret for form in (secret.reveal(), quote(secret.reveal(), safe=""))}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)
-    for pattern, masked in _PATTERNS:
+    for pattern, masked in _patterns():
         text = pattern.sub(masked, text)
     return text
 

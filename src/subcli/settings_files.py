@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +61,8 @@ def read_table(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be read, or is no TOML.
     """
+    import tomllib
+
     try:
         with path.open("rb") as file:
             text = file.read(_FILE_MAX + 1)

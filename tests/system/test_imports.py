@@ -1,14 +1,16 @@
-"""What a command loads: nothing that it does not need. Most of a short command's time is importing.
-
-Python itself tells: with PYTHONPROFILEIMPORTTIME it names every module that the process imported, whenever it did.
-"""
+"""What a command loads: nothing that it does not need. Most of a short command's time is importing."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from importlib import import_module
+from pathlib import Path
 
-import pytest
+import typer
+
+from subcli import cli
+from subcli.cli.app import app
 
 from .command import Commands, Done
 from .scripted import finish, scripted
@@ -16,20 +18,49 @@ from .scripted import finish, scripted
 NEVER = {"click", "pygments", "pydantic", "keyring", "fastapi", "uvicorn", "starlette", "sqlalchemy", "pytest", "redis"}
 """For no command of the client, where no login is on record."""
 
+COMMANDS = {
+    f"subcli.cli.{path.stem}" for path in Path(cli.__path__[0]).glob("*.py") if "def register(" in path.read_text()
+}
+"""The modules of the commands, of which none needs another's but where one is built upon another."""
+
 NEVER_OURS = {"subcli.server", "subcli.judge"}
 TALKING = {"asyncio", "ssl", "httpx", "httpcore", "websockets", "anyio", "logging", "subcli.client", "subcli.session"}
 DRAWING = {"rich", "subcli.output.live", "subcli.output.plain", "subcli.output.frame", "subcli.output.tables"}
 
 
+AT_THE_END = """
+import atexit, gc, sys
+
+@atexit.register
+def tell():
+    names = [name for name, module in sys.modules.items() if module is not None]
+    sys.stderr.write(f"\\ncollecting {gc.isenabled()}\\n" + "".join(f"imported {name}\\n" for name in names))
+"""
+
+
+def telling(command: Commands) -> dict[str, str]:
+    """The environment in which a Python says what it imports, and at its end whether it collects garbage.
+
+    Python itself names on stderr each module, but those that `importlib` was asked for, which are there at the end.
+    """
+    folder = command.cwd / "tell"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(AT_THE_END)
+    path = f"{folder}:{command.env.get('PYTHONPATH', '')}"
+    return {**command.env, "PYTHONPATH": path, "PYTHONPROFILEIMPORTTIME": "1"}
+
+
 def imported(errors: str) -> set[str]:
     """The modules that were named on stderr, and their packages."""
-    names = {line.rpartition("|")[2].strip() for line in errors.splitlines() if line.startswith("import time:")}
+    lines = errors.splitlines()
+    names = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    names |= {line.removeprefix("imported ") for line in lines if line.startswith("imported ")}
     return {".".join(parts[:end]) for name in names for parts in [name.split(".")] for end in range(1, len(parts) + 1)}
 
 
-async def profiled(command: Commands, *arguments: str, **env: str) -> tuple[Done, set[str]]:
+async def profiled(command: Commands, *arguments: str) -> tuple[Done, set[str]]:
     """Run a command; how it ended, and what it imported."""
-    done = await command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1", **env})
+    done = await command(*arguments, env=telling(command))
     return done, imported(done.err)
 
 
@@ -39,18 +70,45 @@ async def test_version_loads_nothing(command: Commands) -> None:
     assert done.out.startswith("subcli ")
     # What `-m` brings; the installed script has no need of it.
     bare = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "importtime", "-c", "import runpy, importlib.util"), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", "import runpy, importlib.util"),
+        env=telling(command),
+        stderr=asyncio.subprocess.PIPE,
     )
     _, errors = await bare.communicate()
-    assert modules - imported(errors.decode()) == {"__future__", "gc", "subcli"}
+    assert modules - imported(errors.decode()) == {"__future__", "subcli"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["watch", "--help"]], ids=["all", "of a command"])
-async def test_help_talks_to_nobody(command: Commands, arguments: list[str]) -> None:
-    """`--help` needs no network and no screen."""
-    _, modules = await profiled(command, *arguments)
+async def test_help_talks_to_nobody(command: Commands) -> None:
+    """`--help` needs no network, no screen and no command; that of a command needs this one."""
+    _, modules = await profiled(command, "--help")
     assert "subcli.cli.app" in modules
+    assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING | COMMANDS | {"msgspec", "subcli.cli.common"})
+    _, modules = await profiled(command, "watch", "--help")
+    assert modules & COMMANDS == {"subcli.cli.watch"}
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING)
+
+
+def test_every_command_is_in_the_tree() -> None:
+    """What the tree says of each command without importing it is what the command itself says."""
+    found: dict[str, str] = {}
+    for name in COMMANDS:
+        part = typer.Typer()
+        import_module(name).register(part)
+        found |= {each: command.help or "" for each, command in typer.main.get_group(part).commands.items()}
+    tree = typer.main.get_group(app)
+    summaries = dict(line.split(maxsplit=1) for line in help_of(tree).partition("Commands:\n")[2].splitlines())
+    assert set(tree.commands) == found.keys()
+    for name, text in found.items():
+        assert tree.commands[name].help == text
+        assert summaries[name] == text
+
+
+def help_of(tree: typer.core.TyperGroup) -> str:
+    """The help without what stands below the commands, on a page that is wide enough."""
+    context = typer.Context(tree, terminal_width=200, max_content_width=200)
+    formatter = context.make_formatter()
+    tree.format_commands(context, formatter)
+    return formatter.getvalue()
 
 
 async def test_completion_loads_less_than_help(command: Commands) -> None:
@@ -62,9 +120,35 @@ async def test_completion_loads_less_than_help(command: Commands) -> None:
 
 
 async def test_json_draws_nothing(command: Commands) -> None:
-    """`watch --json` loads no screen, none of the server half, and none of httpx's own command line."""
+    """With `--json` no screen is loaded, none of the server half, no TOML where there are no settings, no other
+    command, and none of httpx's own command line."""
+    (command.cwd / "a.py").write_text("x = 1\n")
+    for words, needed in (
+        (("watch", "1"), {"subcli.cli.watch"}),
+        (("submit", "a.py", "--problem", "7"), {"subcli.cli.submit", "subcli.cli.watch"}),
+    ):
+        async with scripted(finish) as server:
+            done, modules = await profiled(command, *words, "--json", "--server", server.url)
+        assert (done.code, done.last["type"]) == (0, "result")
+        assert {"httpx", "websockets"} <= modules
+        assert modules & COMMANDS == needed
+        assert not modules & (NEVER | NEVER_OURS | DRAWING | {"tomllib"})
+
+
+async def test_garbage_is_looked_for_while_events_come(command: Commands) -> None:
+    """The collector is off while a command starts, and on in what may go on for days."""
+    env = telling(command)
+    assert "collecting False" in (await command("--help", env=env)).err
     async with scripted(finish) as server:
-        done, modules = await profiled(command, "watch", "1", "--json", "--server", server.url)
-    assert (done.code, done.last["type"]) == (0, "result")
-    assert {"httpx", "websockets"} <= modules
-    assert not modules & (NEVER | NEVER_OURS | DRAWING)
+        assert "collecting True" in (await command("watch", "1", "-q", "--server", server.url, env=env)).err
+    serving = await command.start(
+        *("serve", "--port", "0", "--data-dir", str(command.cwd / "data"), "--stop-with-stdin"),
+        env=env,
+        stdin=asyncio.subprocess.PIPE,
+    )
+    assert serving.stdout is not None
+    assert serving.stdin is not None
+    await serving.stdout.readline()
+    serving.stdin.close()
+    _, errors = await asyncio.wait_for(serving.communicate(), 30)
+    assert b"collecting True" in errors

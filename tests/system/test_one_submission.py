@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import re
@@ -13,9 +14,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from subcli.recall import Recall
+
 from .command import Commands
 from .conftest import SOLUTIONS, Run, Served
-from .scripted import Answer, Request, Rest, finish, scripted, some, staying
+from .scripted import Answer, Request, Rest, finish, refusing, scripted, some, staying
 from .terminal import Terminal, until
 from .together import Batch, together
 
@@ -92,6 +95,38 @@ async def test_warnings(command: Commands) -> None:
     assert again.err == "warning: This is the same code as #1, handed in just now.\n"
     assert (other.code, other.err) == (0, "")
     assert (large.code, "234 KiB" in large.err) == (0, True)
+
+
+async def test_what_was_handed_in_is_noted_however_it_ends(command: Commands) -> None:
+    """Ctrl-C at once, a refusal, a reader that goes away: the id is offered at TAB, and the same code is noticed."""
+    (command.cwd / "a.py").write_text("x = 1\n")
+    again = ("submit", "a.py", "--problem", "7", "--no-watch", "-q")
+
+    async def interrupted(process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+
+    async def unread(process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+
+    async def left_alone(process: asyncio.subprocess.Process) -> None:
+        pass
+
+    for number, (end, script, code) in enumerate(
+        ((interrupted, some(1, staying), 130), (unread, some(1, staying), 141), (left_alone, refusing(404), 5)), 1
+    ):
+        state = {f"XDG_{kind}_HOME": str(command.cwd / f"{kind}-{number}") for kind in ("STATE", "CACHE")}
+        async with scripted(script, rest=Rest(snapshot=None)) as server:
+            at = ("--server", server.url)
+            process = await command.start(*again[:4], "--json", *at, env=state)
+            await end(process)
+            assert await asyncio.wait_for(process.wait(), 30) == code
+            told = await command(*again, *at, env=state)
+        assert told.err == "warning: This is the same code as #1, handed in just now.\n"
+        assert Recall(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids")[0] == ["1"]
 
 
 def known(request: Request) -> Answer | None:

@@ -1,32 +1,72 @@
-"""The command tree."""
+"""The command tree: what there is, and where. A command is imported when it is called.
+
+Typer builds the options of every command it knows at each start, and each module of ours brings imports of its own;
+together that was a quarter of the time until a submit has sent something.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import UserDict
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
-from subcli.cli import (
-    auth,
-    cancel,
-    completion,
-    demo,
-    doctor,
-    exits,
-    look,
-    open,
-    problems,
-    schema,
-    serve,
-    submit,
-    user,
-    watch,
-    worker,
-)
-from subcli.cli.common import Help
+from subcli.cli import exits
+
+_COMMANDS: Final = {
+    "submit": ("submit", "Hand code in, and watch it being judged."),
+    "watch": ("watch", "Follow submissions to their verdicts."),
+    "status": ("look", "Show one submission as it stands."),
+    "list": ("look", "List your recent submissions, newest first."),
+    "cancel": ("cancel", "Stop judging a submission; its verdict is then cancelled."),
+    "open": ("open", "Open a submission's page in the browser."),
+    "init": ("problems", "Make a directory to solve a problem in."),
+    "doctor": ("doctor", "Show what stands between this machine and a verdict, and its cure."),
+    "serve": ("serve", "Run the server half on this machine."),
+    "worker": ("worker", "Judge what the servers on this database take in."),
+    "demo": ("demo", "See it work: a server, a solution, its verdict."),
+    "schema": ("schema", "Print the JSON Schema of all JSON output."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+    "problems": ("problems", "List the problems; read or check one."),
+    "auth": ("auth", "Log in and out of servers."),
+    "user": ("user", "Who may log in to the server in this data directory."),
+}
+"""In the order of the help: the module of each command, and the first line of its own help."""
+
+
+class _Commands(UserDict[str, Any]):
+    """The commands by their names, each made when it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(_COMMANDS))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.data and self.data[name] is None:
+            part = typer.Typer(rich_markup_mode=None)
+            import_module(f"subcli.cli.{_COMMANDS[name][0]}").register(part)
+            self.data.update(get_group(part).commands)
+        return self.data[name]
+
+
+class _Tree(TyperGroup):
+    """The program itself."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands()
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Names and summaries, for which no command has to be made."""
+        lines = [TyperCommand(name, help=summary) for name, (_, summary) in _COMMANDS.items()]
+        TyperGroup(commands=lines).format_commands(ctx, formatter)
+
 
 app = typer.Typer(
     name="subcli",
+    cls=_Tree,
     help="Submit code, watch it being judged live, and trust the exit code.",
     no_args_is_help=True,
     # The scripts in completions/ are our own: typer's protocol costs an import of everything at each TAB.
@@ -37,7 +77,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog=Help("subcli init leader-election && cd leader-election\nsubcli submit", exits.WATCHING).epilog)
+@app.callback(epilog=exits.epilog("subcli init leader-election && cd leader-election\nsubcli submit", exits.WATCHING))
 def top(
     version: Annotated[
         bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True)
@@ -49,12 +89,3 @@ def top(
 
         typer.echo(f"subcli {__version__}")
         raise typer.Exit
-
-
-# In the order of the help.
-_COMMANDS = (
-    *(submit, watch, look, cancel, open, problems, auth, doctor),
-    *(serve, worker, user, demo, schema, completion),
-)
-for module in _COMMANDS:
-    module.register(app)

@@ -25,25 +25,6 @@ if TYPE_CHECKING:
     from subcli.config import Settings
 
 
-class Help(msgspec.Struct, frozen=True):
-    """What the help of a command says below its options; manual pages are made of it too.
-
-    Attributes:
-        example: command lines.
-        exit_codes: those that it can end with; none for a group, whose commands have their own.
-    """
-
-    example: str
-    exit_codes: tuple[int, ...]
-
-    @property
-    def epilog(self) -> str:
-        """The text. ``\\b`` before a paragraph keeps its line ends."""
-        lines = "".join(f"\n  {line}" for line in self.example.splitlines())
-        codes = "".join(f"\n  {code:>3}  {meaning}" for code, meaning in exits.meanings(self.exit_codes))
-        return f"\b\nExample:{lines}" + (f"\n\n\b\nExit codes:{codes}" if codes else "")
-
-
 class Common(msgspec.Struct, frozen=True, kw_only=True):
     """The options that every command takes."""
 
@@ -145,9 +126,7 @@ def command(
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        told = Help(example, codes)
-        run.help = told  # type: ignore[attr-defined]
-        epilog = told.epilog
+        epilog = exits.epilog(example, codes)
         if is_group:
             app.callback(invoke_without_command=True, epilog=epilog)(run)
         else:
@@ -159,7 +138,7 @@ def command(
 
 def group(parent: typer.Typer, name: str, *, summary: str, example: str) -> typer.Typer:
     """A command that only holds others, with a help like theirs."""
-    made = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=summary, epilog=Help(example, ()).epilog)
+    made = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=summary, epilog=exits.epilog(example, ()))
     parent.add_typer(made, name=name)
     return made
 

@@ -81,3 +81,16 @@ def meanings(codes: Sequence[int]) -> list[tuple[int, str]]:
     else:
         told[6] = "network or server"
     return [(code, told[code]) for code in codes]
+
+
+def epilog(example: str, codes: Sequence[int]) -> str:
+    """What the help of a command says below its options.
+
+    Args:
+        example: command lines.
+        codes: those that it can end with; none for a group, whose commands have their own.
+    """
+    # "\\b" before a paragraph keeps its line ends.
+    lines = "".join(f"\n  {line}" for line in example.splitlines())
+    told = "".join(f"\n  {code:>3}  {meaning}" for code, meaning in meanings(codes))
+    return f"\b\nExample:{lines}" + (f"\n\n\b\nExit codes:{told}" if codes else "")

@@ -71,6 +71,7 @@ async def follow_all(
     following = _Following(view, options, Aside(common, len(sessions) > 1, sys.stderr), interrupts)
     # What has been imported stays: without this it is searched for garbage over and over while events come.
     gc.freeze()
+    gc.enable()
     for session in sessions:
         # All before the first event: whether there are several decides how each line begins.
         view.begin(session.watch)

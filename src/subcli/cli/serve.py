@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -135,6 +136,7 @@ def register(app: typer.Typer) -> None:
             stop_with_stdin=stop_with_stdin,
         )
         try:
+            gc.enable()
             run(settings, on_ready=lambda ready: _say_ready(common, ready, logins=auth))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None

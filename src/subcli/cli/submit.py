@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,7 +14,6 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command, now
 from subcli.cli.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
 from subcli.errors import UsageError
-from subcli.recall import Recall, cache_directory
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from subcli.output.view import View
     from subcli.source import Source
 
-NOT_SURE = "Nothing may have been handed in; `subcli list` shows what was."
+NOTED_AFTER_S: Final = 0.1
+NOT_SURE: Final = "Nothing may have been handed in; `subcli list` shows what was."
 
 
 def register(app: typer.Typer) -> None:
@@ -124,7 +126,6 @@ def run(
 ) -> int:
     """Submit and watch; returns the exit code."""
     import asyncio
-    import time
 
     from subcli.cli.aside import Countdown
     from subcli.cli.asynchronous import Interrupts
@@ -133,7 +134,6 @@ def run(
     from subcli.cli.prompt import prompter_for
     from subcli.cli.views import make_view
     from subcli.client import connect
-    from subcli.history import History, state_file
     from subcli.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
@@ -145,25 +145,48 @@ def run(
             except TimeoutError:
                 raise timed_out(options, NOT_SURE) from None
             number = int(answer["submission_id"])
-            History(state_file()).note(settings.server, problem, language, source, number, time.time())
-            Recall(settings.server, cache_directory()).add("ids", number)
-            if no_watch:
-                _print_submitted(common, number, answer, options.command("watch", number))
-                return 0
-            view = make_view(common, options, several=False, beside=beside, origin=source.origin)
-            if prompter is not None:
-                prompter.view = view
-            try:
-                view.submitted(number, answer)
-                view.flush()
-                url = str(answer["url"])
-                watch = Watch(number, after_seq=options.after_seq, problem=problem, language=language, url=url)
-                session = client.session(watch, own_submit=True)
-                return await follow_all([session], view, common, options, interrupts)
-            finally:
-                view.close()
+            with _noted(settings, problem, language, source, number):
+                if no_watch:
+                    _print_submitted(common, number, answer, options.command("watch", number))
+                    return 0
+                view = make_view(common, options, several=False, beside=beside, origin=source.origin)
+                if prompter is not None:
+                    prompter.view = view
+                try:
+                    view.submitted(number, answer)
+                    view.flush()
+                    url = str(answer["url"])
+                    watch = Watch(number, after_seq=options.after_seq, problem=problem, language=language, url=url)
+                    session = client.session(watch, own_submit=True)
+                    return await follow_all([session], view, common, options, interrupts)
+                finally:
+                    view.close()
 
     return run_async(main, hint=NOT_SURE)
+
+
+@contextlib.contextmanager
+def _noted(settings: Settings, problem: str, language: str, source: Source, number: int) -> Iterator[None]:
+    """Note for later what was handed in: not while the first event is on its way, and however the watch ends."""
+    import asyncio
+    import time
+
+    from subcli.history import History, state_file
+    from subcli.recall import Recall, cache_directory
+
+    at = time.time()
+
+    @functools.cache
+    def note() -> None:
+        History(state_file()).note(settings.server, problem, language, source, number, at)
+        Recall(settings.server, cache_directory()).add("ids", number)
+
+    soon = asyncio.get_running_loop().call_later(NOTED_AFTER_S, note)
+    try:
+        yield
+    finally:
+        soon.cancel()
+        note()
 
 
 def _print_submitted(common: Common, number: int, answer: dict[str, Any], next_command: str) -> None:

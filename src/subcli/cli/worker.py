@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
             sandbox=Sandbox(sandbox),
         )
         try:
+            gc.enable()
             run_worker(settings, on_ready=lambda ready: _say_ready(common, ready))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None

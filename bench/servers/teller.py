@@ -1,0 +1,94 @@
+"""Stands in for the workers of a cluster: commits all events, then tells them on Redis as fast as it takes them.
+
+So neither a judge nor the database has a part in how fast they are delivered. Prints ``{"port": 0, "first": ID}`` when
+its submissions are there; after the sign to begin everything is committed, and when that is done ``--began`` gets the
+monotonic seconds, and everything is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from bench import frames
+from subcli.server.database import open_database
+from subcli.server.records import Record, record
+from subcli.server.redis_connection import connect, namespace
+from subcli.server.redis_outbox import encode
+from subcli.server.schema import DEMO_USER
+from subcli.server.store import Store
+from subcli.server.values import NewSubmission
+
+TOGETHER = 4
+"""Events in one message, as a worker tells those that it has committed together."""
+
+SETTLED_S = 1.0
+
+
+def log_of(submission_id: int, events: int) -> list[Record]:
+    """What a judge would have said, as it lies in the log. The first position is taken by what came with handing in."""
+    return [record(seq, frames.result(submission_id, seq, seq).decode(), last=False) for seq in range(2, events + 2)]
+
+
+def commit(engine: Engine, logs: dict[int, list[Record]]) -> None:
+    """All at once, and quickly: what is committed and not yet told is read from the log by whoever looks there."""
+    connection = engine.raw_connection()
+    cursor: Any = connection.cursor()
+    with cursor.copy("COPY events (submission_id, seq, type, payload) FROM STDIN") as copy:
+        for submission_id, log in logs.items():
+            for each in log:
+                copy.write_row((submission_id, each.seq, "test_result", each.text))
+    for submission_id, log in logs.items():
+        cursor.execute("UPDATE submissions SET last_seq = %s WHERE id = %s", (log[-1].seq, submission_id))
+    connection.commit()
+    connection.close()
+
+
+async def tell(url: str, logs: dict[int, list[Record]], events: int) -> None:
+    """Every submission's events in turn."""
+    redis = connect(url, patience=10)
+    channels = f"{namespace(redis)}events:"
+    for start in range(0, events, TOGETHER):
+        async with redis.pipeline(transaction=False) as pipeline:
+            for submission_id, log in logs.items():
+                for message in encode(log[start : start + TOGETHER]):
+                    pipeline.publish(f"{channels}{submission_id}", message)
+            await pipeline.execute()
+    await redis.aclose()
+
+
+def main() -> None:
+    """Prepare, wait for the sign, commit, tell."""
+    words = argparse.ArgumentParser()
+    words.add_argument("--database", required=True)
+    words.add_argument("--redis", required=True)
+    words.add_argument("--submissions", type=int, required=True)
+    words.add_argument("--events", type=int, required=True)
+    words.add_argument("--go", type=Path, required=True)
+    words.add_argument("--began", type=Path, required=True)
+    given = words.parse_args()
+    engine = open_database(given.database)
+    store = Store(engine, time.time)
+    new = NewSubmission(DEMO_USER, "leader-election", "python", {"node.py": "pass\n"})
+    ids = [store.create(new)[0].id for _ in range(given.submissions)]
+    logs = {submission_id: log_of(submission_id, given.events) for submission_id in ids}
+    # It listens nowhere; whoever starts it wants to hear of a port.
+    print(json.dumps({"port": 0, "first": ids[0]}), flush=True)
+    while not given.go.exists():
+        time.sleep(0.01)
+    # Each gateway compares with the log what it has just subscribed to.
+    time.sleep(SETTLED_S)
+    commit(engine, logs)
+    given.began.write_text(str(time.monotonic()))
+    asyncio.run(tell(given.redis, logs, given.events))
+    store.close()
+
+
+if __name__ == "__main__":
+    main()
