@@ -48,7 +48,7 @@ test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
-	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -q -n $(WORKERS) --timeout 0
+	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/output/test_hostile.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 
 trials: $(VENV)/.dev  ## frozen readers, and ten thousand watchers that are sent away

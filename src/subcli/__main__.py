@@ -21,7 +21,7 @@ def main() -> None:
         complete(sys.argv[2:])
         return
     # Next to nothing that is imported is garbage, and to look for it is a twelfth of our start. What goes on for long
-    # switches it on again: following, serve, worker.
+    # switches it on again: following, serve, worker, problems check.
     gc.disable()
     # httpx imports a command line of its own (rich, click, pygments) where it can, a third of our start, and goes on
     # without it where that raises ImportError: which is what None in the module cache is there for.

@@ -80,7 +80,7 @@ def test_a_final_status_that_is_no_word_is_none(final_status: Any) -> None:
 
 @pytest.mark.parametrize(
     ("status", "over"),
-    [*((status, True) for status in TERMINAL_STATUSES), ("testing", False), (None, False), ([], False)],
+    [*((status, True) for status in sorted(TERMINAL_STATUSES)), ("testing", False), (None, False), ([], False)],
 )
 def test_a_terminal_status_is_the_end(status: Any, over: bool) -> None:
     """Verdict or not."""

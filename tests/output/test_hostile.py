@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import time
 from typing import Any
@@ -71,7 +72,9 @@ FIELDS = [
 SIZES = st.tuples(st.integers(1, 210), st.integers(1, 62))
 OURS = re.compile(r"\x1b\[(?:\?(?:2026|25|7|1049)[hl]|[0-9;]*m|\d*[ABHJK]|2K|2J)|\x1b[78]|\r\n|\r|\n")
 HARMFUL = re.compile(f"[{INVISIBLE}\ud800-\udfff]")
-BOUNDED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CASES = max(40, int(os.environ.get("SUBCLI_FUZZ", "0")) // 4)
+"""Of each property; a soak has more. A screen takes longer than what `tests/fuzz` looks at."""
+BOUNDED = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Tape(io.StringIO):

@@ -107,11 +107,14 @@ def _init(common: Common, problem: str, directory: Path | None, language: str | 
 
 def _check(common: Common, directory: Path) -> int:
     """Print each check as it is done; 0 if nothing failed, else 2: the problem cannot be used as it is."""
+    import gc
+
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.serve import require_server_extra
 
     require_server_extra()
+    gc.enable()
     from subcli.judge.check import Check, Report, checks
 
     show = _nothing if common.json or common.quiet else _printer()
