@@ -78,10 +78,10 @@ def is_all_below(child: int) -> bool:
 
     Quick, and exact where it says yes. Whatever is below us hangs by a child of `child`, or by another one of ours to
     which it was handed when its parent ended; never the other way about. So `child` is read first: it has none, and as
-    long as it starts none, none can come. Then our own, to whose end newcomers are added: `child` stands first and
-    last, and it has not been collected meanwhile, which could have hidden one (proc_pid_children(5)). More threads
-    have more lists, between which a process could move unseen: then the answer is no, as it is where the kernel has
-    no such lists (CONFIG_PROC_CHILDREN). A zombie is listed until it is collected, and is looked for like the living.
+    long as it starts none, none can come. Then our own list, to whose end newcomers are added: `child` stands first
+    and last in it, and has not been collected meanwhile, which could have hidden one (/proc/PID/task/TID/children in
+    proc(5)). More threads have more lists, between which a process could move unseen: then the answer is no, as it is
+    where the kernel has no such lists (CONFIG_PROC_CHILDREN). A zombie is listed until it is collected.
     """
     try:
         return (
