@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-# One more than the cores of a small machine: the tests wait more than they compute.
-WORKERS ?= 3
+# Twice the cores of a small machine: the tests wait as much as they compute.
+WORKERS ?= 4
 N       ?= 1000000
 FROM    ?= 10000
 FUZZ    ?= 20000
 ROUNDS  ?= 200
+CORE    := protocol submission watch recovery tally patience happened repeat catchup secret errors
+comma   := ,
 
 .PHONY: help demo test test-core soak trials mutation bench lint format generate picture wheel clean
 
@@ -33,13 +35,15 @@ demo: $(VENV)/.runtime  ## submit a bundled solution to a server of its own and 
 
 test: $(VENV)/.dev  ## all tests, the core's branch coverage first
 	$(MAKE) --no-print-directory test-core
-	$(BIN)/python -m pytest tests --ignore=tests/core -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest tests --ignore=tests/core -n $(WORKERS) --maxschedchunk 1
 
+# Without plug-ins and their settings: a thousand small tests, and their machinery would take most of the time.
 test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
-	COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m pytest tests/core -q -p no:xdist -p no:hypothesispytest -p no:anyio --cov-config=pyproject.toml --cov-branch --cov-fail-under=100 \
-	  --cov=subcli.protocol --cov=subcli.submission --cov=subcli.watch --cov=subcli.recovery \
-	  --cov=subcli.tally --cov=subcli.patience --cov=subcli.happened --cov=subcli.repeat --cov=subcli.catchup \
-	  --cov=subcli.secret --cov=subcli.errors --cov-report=term
+	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 COVERAGE_FILE=$(VENV)/.coverage-core \
+	  $(BIN)/python -m coverage run --rcfile=pyproject.toml --source=subcli \
+	  -m pytest tests/core -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
+	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
+	  --include=$(subst $(eval) ,$(comma),$(CORE:%=src/subcli/%.py))
 
 soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)

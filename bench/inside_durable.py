@@ -16,7 +16,7 @@ from pathlib import Path
 from subcli.server.database import open_database
 from subcli.server.schema import DEMO_USER
 from subcli.server.store import Store
-from subcli.server.values import NewSubmission
+from subcli.server.values import Append, NewSubmission
 
 ROUNDS = 5
 SECONDS = 0.6
@@ -69,7 +69,7 @@ def contenders(url: str, batch: int) -> dict[str, Callable[[int], None]]:
         connection.commit()
 
     return {
-        "ours": lambda number: void(store.append(ours, [event(number + at) for at in range(batch)])),
+        "ours": lambda number: void(store.append(Append(ours, [event(number + at) for at in range(batch)]))),
         "bare": by_hand,
     }
 

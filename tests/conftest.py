@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,16 @@ sys.dont_write_bytecode = False
 for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long is begun first, so that nobody waits for it at the end; a default run leaves out `thorough`."""
+    if not os.environ.get("SUBCLI_TEST_ALL"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,3 +69,14 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with the schema, made once: Alembic takes its time."""
+    from subcli.server.database import open_database
+
+    path = tmp_path_factory.mktemp("migrated") / "subcli.db"
+    # Closing the last connection leaves everything in this one file.
+    open_database(f"sqlite:///{path}").dispose()
+    return path

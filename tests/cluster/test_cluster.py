@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROUNDS = 20 if os.environ.get("SUBCLI_TEST_ALL") else len(KINDS)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 60 * ROUNDS)
 async def test_killing_everything_in_turn(tmp_path: Path, postgres: Postgres, redis_server: RedisServer) -> None:
     """Every one of 200 watchers ends with its verdict, each event once and in order; nothing acknowledged is lost."""

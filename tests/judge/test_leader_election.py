@@ -24,6 +24,7 @@ TITLES = [
 ]
 
 
+@pytest.mark.thorough
 async def test_the_reference_solution_passes_ten_of_ten_one_after_another(run, election, solution):
     """Every result is yielded when its test ends, not at the end; the total is known before the first one."""
     judged = await run(election, solution("passing.py"))
@@ -40,6 +41,7 @@ async def test_the_reference_solution_passes_ten_of_ten_one_after_another(run, e
     assert all(later - earlier > 0.02 for earlier, later in pairwise(seen))
 
 
+@pytest.mark.thorough
 async def test_the_wrong_solution_fails_exactly_two_and_the_analyses_show_its_bug(run, election, solution):
     """Both say who voted twice and point at the line that granted the second vote, in every run the same."""
     source = solution("failing.py")
@@ -76,6 +78,7 @@ async def test_a_solution_that_does_not_compile_is_not_tested(run, election, sol
     assert "SyntaxError" in judged.events[1]["detail"]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 async def test_javascript_is_judged_by_the_same_tests(election, solution):
     """The protocol is lines of JSON. (`subcli problems check` sees this solution through to its end.)"""

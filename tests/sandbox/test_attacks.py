@@ -30,6 +30,8 @@ HERE = Path(__file__).parent
 ORDINARY = 54_321
 """A user who owns nothing."""
 SECRET = "hush-hush-4711"
+IDENTITIES = [pytest.param("root", "root", marks=pytest.mark.thorough), ("user", "user")]
+"""Who judges."""
 
 TESTS = """
 import json
@@ -350,7 +352,7 @@ def in_groups(names: Iterable[str], size: int) -> list[list[str]]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("world", "identity"), [("root", "root"), ("user", "user")], indirect=["world"])
+@pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
 def test_what_is_after_something_gets_nothing(world: World, identity: str, subtests: pytest.Subtests) -> None:
     """Files, network, processes, kernel, neighbours: each refused, and no decoy touched."""
     needs_sandbox(identity)
@@ -378,8 +380,9 @@ def test_what_is_after_something_gets_nothing(world: World, identity: str, subte
         no_groups_are_left()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("world", "identity"), [("root", "root"), ("user", "user")], indirect=["world"])
+@pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
 def test_what_takes_without_end_is_ended(world: World, identity: str, subtests: pytest.Subtests) -> None:
     """Processes, memory, files, output, time: killed and explained; nothing survives; the judge goes on at once."""
     needs_sandbox(identity)
@@ -451,7 +454,7 @@ for line in sys.stdin:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("world", "identity"), [("root", "root"), ("user", "user")], indirect=["world"])
+@pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
 def test_what_builds_do_stays_in_bounds(world: World, identity: str, subtests: pytest.Subtests) -> None:
     """A build may write; it cannot fill the disk, lead the judge elsewhere, or keep its files from being removed."""
     needs_sandbox(identity)

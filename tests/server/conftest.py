@@ -195,15 +195,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with the schema, made once: Alembic takes its time."""
-    path = tmp_path_factory.mktemp("migrated") / "subcli.db"
-    # Closing the last connection leaves everything in this one file.
-    open_database(f"sqlite:///{path}").dispose()
-    return path
-
-
-@pytest.fixture(scope="session")
 def migrated_postgres(postgres: Postgres) -> Postgres:
     """PostgreSQL with an empty database `migrated` that has the schema."""
     postgres.execute("CREATE DATABASE migrated")

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from subcli.secret import redact
 from subcli.server.database import open_database, reading
-from subcli.server.schema import metadata
+from subcli.server.schema import REVISION, metadata
 from subcli.server.settings import ServeError
 
 
@@ -36,6 +36,35 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 1
     engine.dispose()
+
+
+def test_the_revision_is_the_latest(engine: Any) -> None:
+    """By it a start sees that there is nothing to migrate."""
+    with engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == REVISION
+
+
+def test_a_start_with_nothing_to_migrate_imports_no_alembic(tmp_path: Path) -> None:
+    """It takes a fifth of a second."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    open_database(url).dispose()
+    program = (
+        "import sys; from subcli.server.database import open_database; open_database(sys.argv[1]);"
+        "print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_database_of_a_newer_version_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Nothing is done to it."""
+    url = f"sqlite:///{tmp_path / 'newer.db'}"
+    engine = open_database(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(ServeError, match="newer subcli"):
+        open_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

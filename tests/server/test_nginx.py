@@ -142,6 +142,7 @@ def test_nginx_takes_it(tmp_path: Path) -> None:
     assert "warn" not in done.stderr
 
 
+@pytest.mark.long
 async def test_two_gateways_behind_it(start: Callable[..., Any], tmp_path: Path) -> None:
     """Submitting, watching live and to the end, pings, refusals with their codes; whichever gateway it is."""
     async with (

@@ -17,6 +17,7 @@ HOW = ("coverage,fuzzing", "25") if ALL else ("fuzzing", "8")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is in the dev group")
 @pytest.mark.parametrize("logged_in", [True, False] if ALL else [True])
 @pytest.mark.timeout(600)

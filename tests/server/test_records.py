@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
 
 from subcli.protocol import MAX_MESSAGE_BYTES
-from subcli.server.records import encode_within, record
+from subcli.server.records import encode_within, record, text_frame
 
 NEEDED = {"type": "test_result", "submission_id": 1, "seq": 5, "test_name": "One", "status": "failed"}
 
@@ -78,3 +79,10 @@ def test_a_record_carries_its_frame() -> None:
     """The frame is what a server's WebSocket sends: FIN and text, unmasked, with its length."""
     made = record(3, "é" * 70, last=False)
     assert made.frame == bytes([0x81, 126, 0, 140]) + ("é" * 70).encode()
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
+def test_a_frame_is_the_librarys(size: int) -> None:
+    """At each length that RFC 6455, section 5.2, has another header for."""
+    payload = b"x" * size
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)

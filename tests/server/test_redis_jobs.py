@@ -28,6 +28,8 @@ def url(redis_server: RedisServer) -> Iterator[str]:
 async def redis(url: str) -> AsyncIterator[Redis]:
     client = connect(url)
     yield client
+    # A look that was given up ends by itself, a moment later, and with it its connection.
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()} or {asyncio.create_task(asyncio.sleep(0))})
     await client.aclose()
 
 

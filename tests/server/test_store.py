@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from subcli.server.schema import DEMO_USER
 from subcli.server.values import (
+    Append,
     Claim,
     EndedError,
     KeyReusedError,
@@ -33,6 +35,10 @@ def claimed(store: Any, submission_id: int, lease: float = 60) -> Claim:
 
 def result(name: str, status: str = "passed", **more: Any) -> dict[str, Any]:
     return {"type": "test_result", "test_name": name, "status": status, "duration_ms": 1, **more}
+
+
+def append(store: Any, submission_id: int, batch: Sequence[Mapping[str, Any]], *more: Any) -> Any:
+    return store.append(Append(submission_id, batch, *more))
 
 
 COMPLETE = {"type": "complete", "final_status": "passed", "summary": {"total_tests": 1, "passed": 1}}
@@ -74,15 +80,15 @@ def test_seqs_have_no_holes_when_many_append(store: Any) -> None:
     """Batches from several threads are numbered 1, 2, 3 … and each batch stays together."""
     submission_id = store.create(new())[0].id
 
-    def append(writer: int) -> list[int]:
+    def write(writer: int) -> list[int]:
         return [
             item.seq
             for _ in range(5)
-            for item in store.append(submission_id, [result(f"{writer}-{n}") for n in range(3)])
+            for item in append(store, submission_id, [result(f"{writer}-{n}") for n in range(3)])
         ]
 
     with ThreadPoolExecutor(4) as pool:
-        seqs = [seq for written in pool.map(append, range(4)) for seq in written]
+        seqs = [seq for written in pool.map(write, range(4)) for seq in written]
     assert sorted(seqs) == list(range(2, 62))
     page = store.page(submission_id, 0, 1000)
     assert [item.seq for item in page.records] == list(range(1, 62))
@@ -93,10 +99,10 @@ def test_seqs_have_no_holes_when_many_append(store: Any) -> None:
 def test_the_snapshot_follows_the_events(store: Any) -> None:
     """Status, verdict and summary are committed together with the events that say them."""
     submission_id = store.create(new())[0].id
-    store.append(submission_id, [{"type": "status_update", "status": "testing", "total_tests": 9}])
+    append(store, submission_id, [{"type": "status_update", "status": "testing", "total_tests": 9}])
     snapshot = store.snapshot(submission_id, DEMO_USER)
     assert (snapshot.status, snapshot.total_tests, snapshot.final_status) == ("testing", 9, None)
-    store.append(submission_id, [{"type": "status_update", "status": "completed"}, COMPLETE])
+    append(store, submission_id, [{"type": "status_update", "status": "completed"}, COMPLETE])
     snapshot = store.snapshot(submission_id, DEMO_USER)
     assert (snapshot.status, snapshot.final_status) == ("completed", "passed")
     assert snapshot.summary == COMPLETE["summary"]
@@ -107,7 +113,7 @@ def test_a_failed_build_leaves_its_log(store: Any) -> None:
     """What the compiler said is in the snapshot, also where it is no proper text."""
     submission_id = store.create(new())[0].id
     failed = {"type": "status_update", "status": "build_failed", "detail": "line 3: \0 \ud800 odd"}
-    store.append(submission_id, [failed, {**COMPLETE, "final_status": "build_failed"}])
+    append(store, submission_id, [failed, {**COMPLETE, "final_status": "build_failed"}])
     snapshot = store.snapshot(submission_id, DEMO_USER)
     assert snapshot.build_log == "line 3: ␀ ? odd"
     assert snapshot.status == snapshot.final_status == "build_failed"
@@ -120,7 +126,7 @@ def test_a_failed_build_leaves_its_log(store: Any) -> None:
 def test_a_verdict_ends_the_status(store: Any, verdict: str, status: str) -> None:
     """A verdict without a terminal status before it leaves a terminal status all the same."""
     submission_id = store.create(new())[0].id
-    store.append(submission_id, [{**COMPLETE, "final_status": verdict}])
+    append(store, submission_id, [{**COMPLETE, "final_status": verdict}])
     assert store.snapshot(submission_id, DEMO_USER).status == status
 
 
@@ -128,11 +134,11 @@ def test_nothing_follows_the_verdict(store: Any) -> None:
     """What comes after `complete` is refused, in the same batch (which is then not written) or later."""
     submission_id = store.create(new())[0].id
     with pytest.raises(EndedError):
-        store.append(submission_id, [COMPLETE, result("late")])
+        append(store, submission_id, [COMPLETE, result("late")])
     assert store.snapshot(submission_id, DEMO_USER).last_seq == 1
-    store.append(submission_id, [COMPLETE])
+    append(store, submission_id, [COMPLETE])
     with pytest.raises(EndedError):
-        store.append(submission_id, [result("late")])
+        append(store, submission_id, [result("late")])
     with pytest.raises(EndedError):
         store.cancel(submission_id, DEMO_USER)
     assert store.claim(submission_id, "worker", 60) is None
@@ -142,8 +148,8 @@ def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Any) -> None:
     """A batch is written whole or not at all."""
     submission_id = store.create(new())[0].id
     with pytest.raises(TypeError):
-        store.append(submission_id, [result("good"), result("bad", output=object())])
-    assert [item.seq for item in store.append(submission_id, [result("good")])] == [2]
+        append(store, submission_id, [result("good"), result("bad", output=object())])
+    assert [item.seq for item in append(store, submission_id, [result("good")])] == [2]
 
 
 def test_one_claim_at_a_time(store: Any) -> None:
@@ -164,11 +170,11 @@ def test_a_late_worker_is_fenced_off(store: Any) -> None:
     dead = claimed(store, submission_id, lease=-1)
     living = claimed(store, submission_id)
     with pytest.raises(StaleFenceError):
-        store.append(submission_id, [result("late")], dead.fence)
+        append(store, submission_id, [result("late")], dead.fence)
     assert not store.renew(dead, 60)
     assert not store.release(dead)
     assert store.renew(living, 60)
-    store.append(submission_id, [result("good")], living.fence)
+    append(store, submission_id, [result("good")], living.fence)
 
 
 def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
@@ -179,11 +185,22 @@ def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
     assert store.claimable(10) == [submission_id]
 
 
+def test_a_renewal_that_comes_after_the_release_takes_nothing_back(store: Any) -> None:
+    """It was under way when the worker was told to stop."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    assert store.renew(claim, 60)
+    assert store.release(claim)
+    assert not store.renew(claim, 60)
+    assert store.claimable(10) == [submission_id]
+
+
 def test_cancelling_counts_what_was_there(store: Any) -> None:
     """The verdict `cancelled` comes with the last result of each test; the worker is fenced off by it."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
-    store.append(
+    append(
+        store,
         submission_id,
         [
             {"type": "status_update", "status": "testing", "total_tests": 10},
@@ -202,7 +219,7 @@ def test_cancelling_counts_what_was_there(store: Any) -> None:
         "failed": 1,
     }
     with pytest.raises(EndedError):
-        store.append(submission_id, [result("late")], claim.fence)
+        append(store, submission_id, [result("late")], claim.fence)
 
 
 def test_foreign_and_absent_are_alike(store: Any) -> None:
@@ -220,10 +237,10 @@ def test_foreign_and_absent_are_alike(store: Any) -> None:
 def test_a_log_is_read_in_pages(store: Any) -> None:
     """A page says whether the log goes on, and whether it is complete."""
     submission_id = store.create(new())[0].id
-    store.append(submission_id, [result(str(n)) for n in range(4)])
+    append(store, submission_id, [result(str(n)) for n in range(4)])
     page = store.page(submission_id, 1, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([2, 3, 4], True, False)
-    store.append(submission_id, [COMPLETE])
+    append(store, submission_id, [COMPLETE])
     page = store.page(submission_id, 4, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([5, 6], False, True)
     assert [item.last for item in page.records] == [False, True]
@@ -233,7 +250,7 @@ def test_a_log_is_read_in_pages(store: Any) -> None:
 def test_results_are_stored_only_once_encoded(store: Any) -> None:
     """What is appended is the very text that the log gives back."""
     submission_id = store.create(new())[0].id
-    appended = store.append(submission_id, [result("Ünïcödé \x1b[31m\u202e")])
+    appended = append(store, submission_id, [result("Ünïcödé \x1b[31m\u202e")])
     assert store.page(submission_id, 1, 10).records == appended
     assert "\x1b" not in appended[0].text
     assert "\u202e" not in appended[0].text
@@ -245,11 +262,11 @@ def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Any) -> None:
     claim = claimed(store, submission_id)
     assert claim.last_seq == 1
     batch = [result("One"), result("Two")]
-    first = store.append(submission_id, batch, claim.fence, 1)
-    assert store.append(submission_id, batch, claim.fence, 1) == first
-    last = store.append(submission_id, [COMPLETE], claim.fence, 3)
-    assert store.append(submission_id, [COMPLETE], claim.fence, 3) == last
+    first = append(store, submission_id, batch, claim.fence, 1)
+    assert append(store, submission_id, batch, claim.fence, 1) == first
+    last = append(store, submission_id, [COMPLETE], claim.fence, 3)
+    assert append(store, submission_id, [COMPLETE], claim.fence, 3) == last
     assert last[-1].last
     assert [item.seq for item in store.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
     with pytest.raises(EndedError):
-        store.append(submission_id, [COMPLETE], claim.fence, 4)
+        append(store, submission_id, [COMPLETE], claim.fence, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from subcli.server.redis_connection import connect
 from subcli.server.schema import DEMO_USER
 from subcli.server.settings import Limits
 from subcli.server.store import Store
-from subcli.server.values import NewSubmission
+from subcli.server.values import Append, NewSubmission
 from subcli.server.worker import Workers
 
 pytestmark = pytest.mark.every_backend
@@ -284,14 +284,14 @@ async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
     workbench.work(judge)
     [store] = workbench.stores
     appends = 0
-    original = store.append
+    original = store.append_all
 
-    def counted(*args: Any) -> Any:
+    def counted(wanted: Sequence[Append]) -> Any:
         nonlocal appends
         appends += 1
-        return original(*args)
+        return original(wanted)
 
-    store.append = counted  # type: ignore[method-assign]
+    store.append_all = counted  # type: ignore[method-assign]
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert appends < 100
     assert len(workbench.store.page(submission_id, 0, 5000).records) == 1002

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +19,8 @@ import pytest
 from .command import SUBCLI, Commands
 
 SOLUTIONS = Path(__file__).parents[2] / "src/subcli/judge/problems/leader-election/solutions"
+LRU = SOLUTIONS.parents[1] / "lru-cache/solutions/passing.py"
+"""Judged in a tenth of the time: for tests that are not about judging."""
 CANARIES = {
     "token": "canary-Tok3n.that+nobody/may-see",
     "proxy user": "canary-proxy-user",
@@ -112,12 +115,15 @@ class Served:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., Served]]:
-    """Starts servers and ends them with the test."""
+def serve(tmp_path: Path, env: dict[str, str], migrated: Path) -> Iterator[Callable[..., Served]]:
+    """Starts servers and ends them with the test. Their databases have the schema, unless the test made one."""
     started: list[Served] = []
 
     def start(*arguments: str) -> Served:
         served = Served(tmp_path / f"data{len(started)}", env, arguments)
+        if not served.data_dir.exists():
+            served.data_dir.mkdir(mode=0o700)
+            shutil.copy(migrated, served.data_dir)
         served.start()
         started.append(served)
         return served

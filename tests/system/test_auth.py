@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from importlib.resources import files
@@ -15,7 +17,7 @@ import httpx
 import jsonschema
 import pytest
 
-from .command import Commands
+from .command import SUBCLI, Commands
 from .conftest import PRINTED, SOLUTIONS, Run, Served
 from .terminal import Terminal, until
 
@@ -24,21 +26,31 @@ KEYRINGS = Path(__file__).parents[1] / "shells"
 PASSWORD = "canary-passw0rd-of-ada"
 SECONDS = 30 if os.environ.get("SUBCLI_TEST_ALL") else 12
 """How long the slow problem is judged."""
-SLOW_PROBLEM = """
-id = 90
-slug = "slow"
-title = "Slow"
+TOO_LONG = 50
+"""How long the other one is judged, unless the test has seen enough."""
+PROBLEM = """
+id = {id}
+slug = "{slug}"
+title = "{slug}"
 description = "description.md"
 runner = "tap"
 tests = "tests"
-command = ["{python}", "-I", "-S", "run.py"]
+command = ["{{python}}", "-I", "-S", "run.py"]
 [limits]
 test_seconds = 10
 submission_seconds = 60
 [languages.python]
 source = "a.py"
 template = "a.py"
-run = ["{python}", "{source}"]
+run = ["{{python}}", "{{source}}"]
+"""
+TESTS = """
+import pathlib, time
+print('TAP version 14', '1..{seconds}', sep='\\n', flush=True)
+for n in range({seconds}):
+    if not pathlib.Path({enough!r}).exists():
+        time.sleep(1)
+    print('ok', n + 1, '- second', n + 1, flush=True)
 """
 
 
@@ -56,26 +68,33 @@ def env(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Path:
-    """A problem whose tests take a second each."""
-    problem = tmp_path / "problems" / "slow"
-    (problem / "tests").mkdir(parents=True)
-    (problem / "problem.toml").write_text(SLOW_PROBLEM)
-    (problem / "description.md").write_text("Wait.")
-    (problem / "a.py").write_text("print(1)\n")
-    (problem / "tests" / "run.py").write_text(
-        f"import time\nprint('TAP version 14\\n1..{SECONDS}', flush=True)\n"
-        f"for n in range({SECONDS}):\n    time.sleep(1)\n    print('ok', n + 1, '- second', n + 1, flush=True)\n"
-    )
-    return problem.parent
+    """Two problems whose tests take a second each, until there is a file `enough`."""
+    for number, (slug, seconds) in enumerate({"slow": SECONDS, "long": TOO_LONG}.items(), 90):
+        problem = tmp_path / "problems" / slug
+        (problem / "tests").mkdir(parents=True)
+        (problem / "problem.toml").write_text(PROBLEM.format(id=number, slug=slug))
+        (problem / "description.md").write_text("Wait.")
+        (problem / "a.py").write_text("print(1)\n")
+        (problem / "tests" / "run.py").write_text(TESTS.format(seconds=seconds, enough=str(tmp_path / "enough")))
+    return tmp_path / "problems"
+
+
+@pytest.fixture(scope="session")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server with the users ada and bob, made once as an operator makes them."""
+    home = tmp_path_factory.mktemp("accounts")
+    data = home / "data"
+    env = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    for name in ("ada", "bob"):
+        words = [*SUBCLI, "user", "add", name, "--password-stdin", "--data-dir", str(data)]
+        subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, env=env)
+    return data
 
 
 @pytest.fixture
-def judge(serve: Callable[..., Served], run: Run, tmp_path: Path, problems: Path) -> Served:
-    """A server with accounts and the users ada and bob; access tokens live for five seconds."""
-    for name in ("ada", "bob"):
-        data = ("--data-dir", str(tmp_path / "data0"))
-        added = run("user", "add", name, "--password-stdin", *data, stdin=None, input=PASSWORD)
-        assert added.returncode == 0, added.stderr
+def judge(serve: Callable[..., Served], accounts: Path, tmp_path: Path, problems: Path) -> Served:
+    """A server with accounts; access tokens live for five seconds."""
+    shutil.copytree(accounts, tmp_path / "data0")
     return serve("--auth", "--sandbox", "none", "--access-token-seconds", "5", "--problems", str(problems))
 
 
@@ -119,6 +138,7 @@ async def test_login_status_logout(command: Commands, judge: Served, tmp_path: P
     assert not [text for text in PRINTED if PASSWORD in text or token in text]
 
 
+@pytest.mark.long
 async def test_watch_outlives_its_token(command: Commands, judge: Served, problems: Path) -> None:
     """With tokens of five seconds a watch of many ends with the verdict, every event once, and no prompt."""
     await log_in(command, judge, "ada")
@@ -182,17 +202,18 @@ async def test_ctrl_c_at_the_password(command: Commands, judge: Served) -> None:
 
 
 def latest_second(text: str) -> int:
-    """The last test of the slow problem that can be seen."""
+    """The last test of such a problem that can be seen."""
     return max((int(number) for number in re.findall(r"second (\d+)", text)), default=0)
 
 
+@pytest.mark.long
 async def test_prompt_in_the_middle_of_a_watch(
     command: Commands, judge: Served, problems: Path, tmp_path: Path
 ) -> None:
     """A login that was ended elsewhere is asked for once; the screen steps aside, the watch goes on."""
     await log_in(command, judge, "ada")
-    source = str(problems / "slow" / "a.py")
-    async with Terminal(command, "submit", source, "--problem", "slow", "--server", judge.url) as terminal:
+    source = str(problems / "long" / "a.py")
+    async with Terminal(command, "submit", source, "--problem", "long", "--server", judge.url) as terminal:
         await terminal.until(lambda text: "second 1" in text)
         # Another machine logs this login out, when a token was just got and the socket is open with it.
         before = (tmp_path / "planted").read_text()
@@ -206,9 +227,12 @@ async def test_prompt_in_the_middle_of_a_watch(
         await terminal.until(lambda text: "User:" in text)
         terminal.press(b"ada\r")
         await terminal.until(lambda text: "Password:" in text)
+        asked = latest_second(terminal.text)
         terminal.press(f"{PASSWORD}\r".encode())
+        await terminal.until(lambda text: latest_second(text) > asked)
+        (tmp_path / "enough").touch()
         assert await terminal.end() == 0, terminal.text
-        assert f"{SECONDS} of {SECONDS}" in terminal.text
+        assert f"{TOO_LONG} of {TOO_LONG}" in terminal.text
     assert PASSWORD not in terminal.raw.decode(errors="replace")
 
 
@@ -253,6 +277,7 @@ def test_user_commands(run: Run, tmp_path: Path) -> None:
     assert run("user", "remove", "ada", *data).returncode == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "backend", ["keyrings.HangingKeyring", "keyring.backends.fail.Keyring", "keyring.backends.null.Keyring"]
 )

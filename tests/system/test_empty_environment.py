@@ -99,7 +99,7 @@ def test_every_command_is_tried() -> None:
     ("kind", "env"),
     [
         ("nothing", {}),
-        (
+        pytest.param(
             "read-only home",
             {
                 "HOME": "/proc",
@@ -108,8 +108,11 @@ def test_every_command_is_tried() -> None:
                 "PYTHONCOERCECLOCALE": "0",
                 "PYTHONUTF8": "0",
             },
+            marks=pytest.mark.thorough,
         ),
-        ("no stdout", {"HOME": "/proc", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"}),
+        pytest.param(
+            "no stdout", {"HOME": "/proc", "LC_ALL": "xx_XX.nothing", "TERM": "nothing"}, marks=pytest.mark.thorough
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -160,6 +163,7 @@ async def test_every_command(command: Commands, kind: str, env: dict[str, str]) 
     assert not [path for path in (nowhere, Path("/proc/x")) if path.exists()]
 
 
+@pytest.mark.thorough
 async def test_demo_in_an_empty_environment(command: Commands) -> None:
     """The whole path, server and judge included."""
     process = await asyncio.create_subprocess_exec(

@@ -18,6 +18,7 @@ WITHIN_S = 1.0
 end = Batch()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 async def test_ends(command: Commands) -> None:
     """Everything that ends a command from outside."""

@@ -35,6 +35,7 @@ from .watching import check_all_seen, check_backoff, check_failed, polled, watch
 row = Batch()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("part", range(3))
 async def test_connections_that_end(command: Commands, part: int) -> None:

@@ -29,6 +29,7 @@ from .watching import check_all_seen, check_failed, watch
 row = Batch()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("part", range(2))
 async def test_frames(command: Commands, part: int) -> None:

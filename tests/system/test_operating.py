@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import SOLUTIONS, Run, Served
+from .conftest import LRU, Run, Served
 
 
 def free_port() -> int:
@@ -23,7 +23,7 @@ def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
     """JSON lines with what happened to each request and socket, and the metrics at their own address."""
     port = free_port()
     served = serve("--log-format", "json", "--log-level", "info", "--metrics-address", f"127.0.0.1:{port}")
-    done = run("submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "-q", "--server", served.url)
+    done = run("submit", str(LRU), "--problem", "lru-cache", "-q", "--server", served.url)
     assert (done.returncode, done.stdout) == (0, "passed\n")
     # A judging counts when it has cleared up, which is after its verdict.
     deadline = time.monotonic() + 30

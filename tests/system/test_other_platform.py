@@ -20,6 +20,7 @@ AT = ("--profile", "other")
 SUBMIT = ("submit", "o.py", "--problem", "leader-election", *AT)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 async def test_other_platform(command: Commands) -> None:
     """All of its habits, in all modes, beside each other."""

@@ -18,6 +18,7 @@ from .watching import check_all_seen, check_backoff, check_no_storm, polled, wat
 patience = Batch()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 async def test_patience(command: Commands) -> None:
     """All of them at once; the longest takes a little more than a minute."""

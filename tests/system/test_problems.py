@@ -37,12 +37,12 @@ def test_list_and_show(server: Served, run: Run) -> None:
 def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
     """`init` makes a directory in which plain `submit` works, also from below; it never overwrites."""
     at = ("--server", server.url)
-    made = run("init", "leader-election", "--language", "python", *at)
+    made = run("init", "lru-cache", "--language", "python", *at)
     assert made.returncode == 0, made.stderr
-    assert made.stderr.endswith(f"then: cd leader-election && subcli submit {' '.join(at)}\n")
-    directory = tmp_path / "leader-election"
+    assert made.stderr.endswith(f"then: cd lru-cache && subcli submit {' '.join(at)}\n")
+    directory = tmp_path / "lru-cache"
     project = tomllib.loads((directory / ".subcli.toml").read_text())
-    assert project["problem"] == "leader-election"
+    assert project["problem"] == "lru-cache"
     assert project["language"] == "python"
     assert all((directory / name).is_file() for name in project["files"])
     below = directory / "notes"
@@ -51,12 +51,12 @@ def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
         done = run("submit", "-q", *at, cwd=place)
         assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
     before = {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
-    again = run("init", "leader-election", "--language", "python", *at)
+    again = run("init", "lru-cache", "--language", "python", *at)
     assert again.returncode == 2
     assert "already there" in again.stderr
     assert before == {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
-    elsewhere = run("init", "leader-election", "other", "--language", "python", "--json", *at)
+    elsewhere = run("init", "lru-cache", "other", "--language", "python", "--json", *at)
     SCHEMA.validate(json.loads(elsewhere.stdout))
     assert (tmp_path / "other" / ".subcli.toml").is_file()
-    assert run("init", "leader-election", "third", "--language", "cobol", *at).returncode == 5
+    assert run("init", "lru-cache", "third", "--language", "cobol", *at).returncode == 5
     assert not (tmp_path / "third").exists()

@@ -122,6 +122,8 @@ def start(env: dict[str, str], inside: list[str], tmp_path: Path) -> Iterator[ob
         shell.__exit__(None, None, None)
 
 
+@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_readme(start: object, tmp_path: Path) -> None:
     """Every command works as printed, or ends as the text says."""

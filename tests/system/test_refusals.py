@@ -30,6 +30,7 @@ from .watching import check_all_seen, check_backoff, check_failed, polled, refus
 row = Batch()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("part", range(2))
 async def test_refusals(command: Commands, part: int) -> None:

@@ -20,6 +20,7 @@ secret = Batch()
 TOKEN = CANARIES["token"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("part", range(2))
 async def test_secrets(command: Commands, part: int) -> None:

@@ -13,6 +13,7 @@ from .together import SLACK_S, Batch, together
 submitting = Batch()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(170)
 async def test_submit_without_ghosts(command: Commands) -> None:
     """Every way in which handing in goes wrong."""

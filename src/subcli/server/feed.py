@@ -14,12 +14,13 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from subcli.server.bus import Bus, Subscription
+from subcli.server.commits import GroupCommit
 from subcli.server.records import Record
 from subcli.server.store import Store
-from subcli.server.values import Page
+from subcli.server.values import Append, Page
 
 _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 500
@@ -40,30 +41,23 @@ class Journal:
         self._store = store
         self._bus = bus
         self._compare = compare
+        self._commits = GroupCommit(store, self._publish)
 
-    async def append(
-        self,
-        submission_id: int,
-        batch: Sequence[Mapping[str, Any]],
-        fence: int | None = None,
-        after: int | None = None,
-    ) -> tuple[Record, ...]:
-        """Commit events and tell the watchers. Takes and raises what `Store.append` does."""
-        return await self._commit(submission_id, self._store.append, submission_id, batch, fence, after)
+    async def append(self, wanted: Append) -> tuple[Record, ...]:
+        """Commit events, together with those that others append now, and tell the watchers.
+
+        Raises what `Store.append` does.
+        """
+        return await self._commits.append(wanted)
 
     async def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
         """Commit the verdict `cancelled` and tell the watchers. Raises what `Store.cancel` raises."""
-        return await self._commit(submission_id, self._store.cancel, submission_id, owner_id)
+        return self._publish(submission_id, await self._store.run(self._store.cancel, submission_id, owner_id))
 
     async def move_up(self, most: int) -> None:
         """Tell the first `most` of those who wait where they stand now. Raises SQLAlchemyError."""
         for submission_id, records in (await self._store.run(self._store.move_up, most)).items():
             self._publish(submission_id, records)
-
-    async def _commit(
-        self, submission_id: int, method: Callable[..., tuple[Record, ...]], *args: object
-    ) -> tuple[Record, ...]:
-        return self._publish(submission_id, await self._store.run(method, *args))
 
     def _publish(self, submission_id: int, committed: Sequence[Record]) -> tuple[Record, ...]:
         now = time.time()

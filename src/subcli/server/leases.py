@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Engine, func, or_, select, update
 
-from subcli.server.database import reading
+from subcli.server.lookup import Lookup
 from subcli.server.schema import submissions
 from subcli.server.values import Claim
 
 
-class Leases:
+class Leases(Lookup):
     """The claims on submissions.
 
     Args:
@@ -26,8 +26,8 @@ class Leases:
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        super().__init__(engine)
         self._write = engine
-        self._read = reading(engine)
         self._clock = clock
 
     def claim(self, submission_id: int, owner: str, lease: float) -> Claim | None:
@@ -51,14 +51,15 @@ class Leases:
         return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
 
     def renew(self, claim: Claim, lease: float) -> bool:
-        """Hold it for another `lease` seconds. False: it has ended, or another holds it now."""
-        return self._set_lease(claim, self._clock() + lease)
+        """Hold it for another `lease` seconds. False: it has ended, was given up, or another holds it now."""
+        # One that was under way when the lease was given up must not take it back.
+        return self._set_lease(claim, self._clock() + lease, submissions.c.lease_until.is_not(None))
 
     def release(self, claim: Claim) -> bool:
         """Give it up unfinished, to be judged again."""
         return self._set_lease(claim, None)
 
-    def _set_lease(self, claim: Claim, until: float | None) -> bool:
+    def _set_lease(self, claim: Claim, until: float | None, *which: ColumnElement[bool]) -> bool:
         with self._write.begin() as connection:
             result = connection.execute(
                 update(submissions)
@@ -66,6 +67,7 @@ class Leases:
                     submissions.c.id == claim.submission_id,
                     submissions.c.fence == claim.fence,
                     submissions.c.final_status.is_(None),
+                    *which,
                 )
                 .values(lease_until=until)
             )

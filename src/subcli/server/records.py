@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from websockets.frames import Frame, Opcode
-
 from subcli.protocol import MAX_MESSAGE_BYTES, encode
 
+_FIN_TEXT: Final = 0x81
 _MARKER: Final = "… [{} characters cut]"
 _TEXT_CAPS: Final = (16_384, 4_096, 1_024, 256, 64)
 _ITEM_CAP: Final = 100
@@ -40,8 +40,21 @@ class Record:
 
 def record(seq: int, text: str, *, last: bool, committed: float | None = None) -> Record:
     """The record of a message that is already encoded."""
-    frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-    return Record(seq, text, frame, last, committed)
+    return Record(seq, text, text_frame(text.encode()), last, committed)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text message in one frame, as a server sends it: RFC 6455, section 5.2.
+
+    Made for every event that is appended, where `websockets.frames.Frame`, which knows all frames, takes a fifth
+    of the time that an append takes.
+    """
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", _FIN_TEXT, size) + payload
+    if size < 1 << 16:
+        return struct.pack("!BBH", _FIN_TEXT, 126, size) + payload
+    return struct.pack("!BBQ", _FIN_TEXT, 127, size) + payload
 
 
 def encode_within(event: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> str:

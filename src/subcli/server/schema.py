@@ -24,6 +24,8 @@ from sqlalchemy import (
 
 # SQLite numbers rows by itself only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
+REVISION: Final = "0002"
+"""The migration that leads here."""
 DEMO_USER: Final = 1
 """The owner of everything where authentication is off."""
 

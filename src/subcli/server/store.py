@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import (
@@ -23,7 +24,6 @@ from sqlalchemy import (
     Engine,
     Result,
     Row,
-    Select,
     and_,
     bindparam,
     func,
@@ -31,19 +31,20 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from subcli.protocol import TERMINAL_STATUSES, timestamp
 from subcli.server.database import lock_queue
 from subcli.server.leases import Leases
+from subcli.server.lookup import ENDED, SNAPSHOT, events_after, results_of, snapshot_of
 from subcli.server.records import Record, encode_within, record, storable
 from subcli.server.schema import events, submissions
 from subcli.server.summary import summary_of
 from subcli.server.values import (
+    Append,
     EndedError,
     KeyReusedError,
     NewSubmission,
-    Page,
     Snapshot,
     StaleFenceError,
     UnknownSubmissionError,
@@ -54,18 +55,19 @@ T = TypeVar("T")
 
 _THREADS: Final = 4
 _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
-_ENDED: Final = "complete"
-_PAGE_BYTES: Final = 512 * 1024
-"""A page ends here, so that what a slow watcher holds in memory is bounded."""
-_IN_LIST: Final = 1000
-"""Ids in one query."""
-_SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 # Without the files, which would be read and decoded for each event.
 _STATE: Final = [
     submissions.c[name] for name in ("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at")
 ]
 # Made once: to put a statement together costs about as much as to carry it out.
 _LOCKED: Final = select(*_STATE).where(submissions.c.id == bindparam("submission")).with_for_update()
+_FREE: Final = (
+    select(*_STATE)
+    .where(submissions.c.id.in_(bindparam("submissions", expanding=True)))
+    # In one order, so that two who lock several never wait for each other.
+    .order_by(submissions.c.id)
+    .with_for_update(skip_locked=True)
+)
 _CHANGE: Final = update(submissions).where(submissions.c.id == bindparam("submission"))
 _INSERT: Final = insert(events)
 
@@ -92,11 +94,6 @@ class Store(Leases):
         self._threads.shutdown()
         self._write.dispose()
 
-    def ping(self) -> None:
-        """Ask the database for anything. Raises SQLAlchemyError."""
-        with self._read.begin() as connection:
-            connection.execute(select(1)).one()
-
     # -- handing in ----------------------------------------------------------------------------------
 
     def create(self, new: NewSubmission) -> tuple[Snapshot, bool]:
@@ -121,7 +118,7 @@ class Store(Leases):
         if new.idempotency_key is None:
             return None
         row = connection.execute(
-            select(*_SNAPSHOT, submissions.c.files).where(
+            select(*SNAPSHOT, submissions.c.files).where(
                 submissions.c.owner_id == new.owner_id,
                 submissions.c.idempotency_key == new.idempotency_key,
             )
@@ -155,7 +152,7 @@ class Store(Leases):
             .returning(submissions)
         ).one()
         self._append(connection, created, [_pending(ahead + 1)])
-        return self._snapshot(connection, created.id)
+        return snapshot_of(connection, created.id)
 
     # -- appending -----------------------------------------------------------------------------------
 
@@ -173,20 +170,8 @@ class Store(Leases):
                     told[row.id] = self._append(connection, row, [_pending(place)])
         return told
 
-    def append(
-        self,
-        submission_id: int,
-        batch: Sequence[Mapping[str, Any]],
-        fence: int | None = None,
-        after: int | None = None,
-    ) -> tuple[Record, ...]:
+    def append(self, wanted: Append) -> tuple[Record, ...]:
         """Commit events in one transaction, numbered.
-
-        Args:
-            batch: without `seq` and `submission_id`; `timestamp` is added where it is missing.
-            fence: the claim's; None for what needs no claim.
-            after: the last seq, if nobody but the caller appends. A batch that stands behind it already, because
-                the answer to its COMMIT was lost, is not written again.
 
         Raises:
             UnknownSubmissionError: no such submission.
@@ -195,15 +180,57 @@ class Store(Leases):
             TypeError: an event that JSON has no form for.
         """
         with self._write.begin() as connection:
-            row = self._locked(connection, submission_id)
-            if fence is not None and row.fence != fence:
-                raise StaleFenceError
-            if after is not None and row.last_seq == after + len(batch):
-                rows = connection.execute(_events_after(submission_id, after))
-                return tuple(record(row.seq, row.payload, last=row.type == _ENDED) for row in rows)
-            if row.final_status is not None:
-                raise EndedError
-            return self._append(connection, row, batch)
+            row = self._locked(connection, wanted.submission_id)
+            records, change = self._added(connection, row, wanted)
+            _write_down(connection, [change])
+        return records
+
+    def append_all(self, wanted: Sequence[Append]) -> list[tuple[Record, ...] | Exception | None]:
+        """Commit what several submissions append in one transaction.
+
+        Args:
+            wanted: at most one for each submission.
+
+        Returns:
+            for each what `append` returns or raises; one that is refused does not keep the others from being
+            committed. None: nothing has been done, because there is no such submission or another transaction
+            holds it; `append` can wait for that.
+
+        Raises:
+            SQLAlchemyError: nothing has been committed.
+        """
+        outcomes: list[tuple[Record, ...] | Exception | None] = []
+        changes = []
+        with self._write.begin() as connection:
+            ids = [each.submission_id for each in wanted]
+            rows = {row.id: row for row in connection.execute(_FREE, {"submissions": ids})}
+            for each in wanted:
+                row = rows.get(each.submission_id)
+                try:
+                    outcome = None
+                    if row is not None:
+                        outcome, change = self._added(connection, row, each)
+                        changes.append(change)
+                except SQLAlchemyError:
+                    raise
+                except Exception as refused:
+                    outcomes.append(refused)
+                else:
+                    outcomes.append(outcome)
+            _write_down(connection, changes)
+        return outcomes
+
+    def _added(self, connection: Connection, row: Row[Any], wanted: Append) -> tuple[tuple[Record, ...], _Change]:
+        """What is appended to a locked row, and what that changes; raises what `append` does."""
+        batch, after = wanted.batch, wanted.after
+        if wanted.fence is not None and row.fence != wanted.fence:
+            raise StaleFenceError
+        if after is not None and row.last_seq == after + len(batch):
+            known = connection.execute(events_after(row.id, after))
+            return tuple(record(each.seq, each.payload, last=each.type == ENDED) for each in known), _Change((), {})
+        if row.final_status is not None:
+            raise EndedError
+        return self._numbered(row, batch)
 
     def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
         """Give it the verdict `cancelled`; whoever judges it is fenced off by that.
@@ -237,7 +264,7 @@ class Store(Leases):
 
     def _summary_so_far(self, connection: Connection, row: Row[Any]) -> dict[str, int]:
         started = row.started_at or self._clock()
-        return summary_of(self._results(connection, row.id), row.total_tests, self._clock() - started)
+        return summary_of(results_of(connection, row.id), row.total_tests, self._clock() - started)
 
     def _locked(self, connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Row[Any]:
         statement = _LOCKED.where(*which) if which else _LOCKED
@@ -247,7 +274,12 @@ class Store(Leases):
         return row
 
     def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> tuple[Record, ...]:
-        """Number, encode and insert; bring the row up to date. The one place where a submission changes."""
+        records, change = self._numbered(row, batch)
+        _write_down(connection, [change])
+        return records
+
+    def _numbered(self, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> tuple[tuple[Record, ...], _Change]:
+        """Number and encode. The one place where it is decided how a submission changes."""
         now = timestamp(self._clock())
         changes: dict[str, Any] = {"last_seq": row.last_seq + len(batch)}
         records = []
@@ -256,13 +288,10 @@ class Store(Leases):
             if "final_status" in changes:
                 raise EndedError
             text = encode_within({"timestamp": now, **event, "submission_id": row.id, "seq": seq})
-            records.append(record(seq, text, last=event["type"] == _ENDED))
+            records.append(record(seq, text, last=event["type"] == ENDED))
             rows.append({"submission_id": row.id, "seq": seq, "type": event["type"], "payload": text})
             changes.update(self._consequences(row, changes, event))
-        if rows:
-            connection.execute(_INSERT, rows)
-            connection.execute(_CHANGE, {"submission": row.id, **changes})
-        return tuple(records)
+        return tuple(records), _Change(rows, {"submission": row.id, **changes})
 
     def _consequences(self, row: Row[Any], changes: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
         """What an event changes in the submission's row."""
@@ -273,7 +302,7 @@ class Store(Leases):
                 found["total_tests"] = event["total_tests"]
             if event["status"] == "build_failed" and event.get("detail"):
                 found["build_log"] = storable(event["detail"])
-        elif event["type"] == _ENDED:
+        elif event["type"] == ENDED:
             verdict = event["final_status"]
             found.update(final_status=verdict, summary=event.get("summary"), finished_at=self._clock())
             found.update(lease_owner=None, lease_until=None)
@@ -281,83 +310,25 @@ class Store(Leases):
                 found["status"] = _STATUS_OF_VERDICT.get(verdict, "failed")
         return found
 
-    # -- looking -------------------------------------------------------------------------------------
 
-    def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
-        """One submission.
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What an append writes: rows of `events`, and columns of the submission's row; neither, if it stands already."""
 
-        Raises:
-            UnknownSubmissionError: no such submission of this owner's.
-        """
-        with self._read.begin() as connection:
-            return self._snapshot(connection, submission_id, submissions.c.owner_id == owner_id)
+    events: Sequence[Mapping[str, Any]]
+    submission: Mapping[str, Any]
 
-    def _snapshot(self, connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Snapshot:
-        row = connection.execute(select(*_SNAPSHOT).where(submissions.c.id == submission_id, *which)).one_or_none()
-        if row is None:
-            raise UnknownSubmissionError
-        return Snapshot(*row)
 
-    def recent(self, owner_id: int, limit: int, problem: str | None = None) -> list[Snapshot]:
-        """An owner's latest submissions, the latest first."""
-        query = select(*_SNAPSHOT).where(submissions.c.owner_id == owner_id)
-        if problem is not None:
-            query = query.where(submissions.c.problem == problem)
-        with self._read.begin() as connection:
-            return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
-
-    def page(self, submission_id: int, after: int, limit: int) -> Page:
-        """At most `limit` events after position `after`, and at most about 512 KiB of them.
-
-        Raises:
-            UnknownSubmissionError: no such submission.
-        """
-        with self._read.begin() as connection:
-            # The row first: if it says that the submission has ended, all its events are there to be read.
-            ended = connection.execute(
-                select(submissions.c.final_status).where(submissions.c.id == submission_id)
-            ).one_or_none()
-            if ended is None:
-                raise UnknownSubmissionError
-            rows = connection.execute(_events_after(submission_id, after).limit(limit + 1))
-            found: list[Record] = []
-            size = 0
-            more = False
-            for row in rows:
-                if len(found) == limit or size > _PAGE_BYTES:
-                    more = True
-                    break
-                found.append(record(row.seq, row.payload, last=row.type == _ENDED))
-                size += len(row.payload)
-        return Page(tuple(found), more, ended=ended.final_status is not None)
-
-    def positions(self, ids: Collection[int]) -> dict[int, int]:
-        """The last seq of each of these submissions."""
-        wanted = sorted(ids)
-        found: dict[int, int] = {}
-        with self._read.begin() as connection:
-            for start in range(0, len(wanted), _IN_LIST):
-                which = submissions.c.id.in_(wanted[start : start + _IN_LIST])
-                rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
-                found.update((row.id, row.last_seq) for row in rows)
-        return found
-
-    def results(self, submission_id: int) -> list[str]:
-        """The encoded `test_result` and `error_analysis` events of a submission, in order."""
-        with self._read.begin() as connection:
-            return self._results(connection, submission_id)
-
-    def _results(self, connection: Connection, submission_id: int) -> list[str]:
-        return list(
-            connection.execute(
-                select(events.c.payload)
-                .where(
-                    events.c.submission_id == submission_id,
-                    events.c.type.in_(("test_result", "error_analysis")),
-                )
-                .order_by(events.c.seq)
-            ).scalars()
-        )
+def _write_down(connection: Connection, changes: Sequence[_Change]) -> None:
+    """Insert the events; bring the submissions' rows up to date, those together that change alike."""
+    if rows := [row for change in changes for row in change.events]:
+        connection.execute(_INSERT, rows)
+    alike: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+    for change in changes:
+        if change.events:
+            alike.setdefault(frozenset(change.submission), []).append(change.submission)
+    for columns in alike.values():
+        connection.execute(_CHANGE, columns)
 
 
 def _waiting(connection: Connection, most: int) -> Result[Any]:
@@ -376,11 +347,3 @@ def _waiting(connection: Connection, most: int) -> Result[Any]:
 
 def _pending(place: int) -> dict[str, Any]:
     return {"type": "status_update", "status": "pending", "queue_position": place, "attempt": 1}
-
-
-def _events_after(submission_id: int, after: int) -> Select[int, str, str]:
-    return (
-        select(events.c.seq, events.c.payload, events.c.type)
-        .where(events.c.submission_id == submission_id, events.c.seq > after)
-        .order_by(events.c.seq)
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,23 @@ class Claim:
     attempt: int
     fence: int
     last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events for a submission's log, to be committed as one.
+
+    Attributes:
+        batch: without `seq` and `submission_id`; `timestamp` is added where it is missing.
+        fence: the claim's; None for what needs no claim.
+        after: the last seq, if nobody but the caller appends. A batch that stands behind it already, because
+            the answer to its COMMIT was lost, is not written again.
+    """
+
+    submission_id: int
+    batch: Sequence[Mapping[str, Any]]
+    fence: int | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

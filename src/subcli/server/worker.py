@@ -26,7 +26,7 @@ from subcli.server.jobs import JobQueue
 from subcli.server.logs import about
 from subcli.server.settings import Limits
 from subcli.server.store import Store
-from subcli.server.values import Claim, EndedError, StaleFenceError
+from subcli.server.values import Append, Claim, EndedError, StaleFenceError
 
 Events: TypeAlias = Mapping[str, Any]
 Judge: TypeAlias = Callable[[Job], AsyncIterator[Events]]
@@ -259,7 +259,8 @@ class _Judging:
         while True:
             try:
                 claim = self._claim
-                records = await self._journal.append(claim.submission_id, batch, claim.fence, self._position)
+                wanted = Append(claim.submission_id, batch, claim.fence, self._position)
+                records = await self._journal.append(wanted)
             except (EndedError, StaleFenceError):
                 raise LostClaimError from None
             except SQLAlchemyError:

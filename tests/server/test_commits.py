@@ -1,0 +1,196 @@
+"""Group commit: many submissions in one transaction, and none of them feels the others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from subcli.server.commits import GroupCommit
+from subcli.server.records import Record
+from subcli.server.schema import DEMO_USER, submissions
+from subcli.server.store import Store
+from subcli.server.values import Append, EndedError, NewSubmission, StaleFenceError, UnknownSubmissionError
+
+pytestmark = pytest.mark.every_backend
+
+COMPLETE = {"type": "complete", "final_status": "passed", "summary": {"total_tests": 1, "passed": 1}}
+
+
+def result(name: object, **more: Any) -> dict[str, Any]:
+    return {"type": "test_result", "test_name": str(name), "status": "passed", "duration_ms": 1, **more}
+
+
+class Bed:
+    """A group commit on a store, what it told, and how many transactions it took."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.told: dict[int, list[int]] = {}
+        self.heard: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.groups: list[int] = []
+        self._before: Callable[[], object] = lambda: None
+        self.commits = GroupCommit(store, self._publish)
+        self._append_all = store.append_all
+        store.append_all = self._counted  # type: ignore[method-assign]
+
+    def _publish(self, submission_id: int, records: Sequence[Record]) -> tuple[Record, ...]:
+        self.told.setdefault(submission_id, []).extend(each.seq for each in records)
+        self.heard[submission_id].set()
+        return tuple(records)
+
+    def _counted(self, wanted: Sequence[Append]) -> Any:
+        before, self._before = self._before, lambda: None
+        before()
+        self.groups.append(len(wanted))
+        return self._append_all(wanted)
+
+    def submit(self) -> int:
+        return self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"solution.py": ""}))[0].id
+
+    def names(self, submission_id: int) -> list[str]:
+        page = self.store.page(submission_id, 1, 1000)
+        assert [each.seq for each in page.records] == list(range(2, 2 + len(page.records)))
+        return [each.text.partition('"test_name":"')[2].partition('"')[0] for each in page.records]
+
+    async def at_once(self, *wanted: Append) -> list[Any]:
+        """Append these in one transaction: they gather behind one that is made to wait for them."""
+        first = self.submit()
+        begun, gate = self.hold()
+        ahead = asyncio.create_task(self.commits.append(Append(first, [result("ahead")])))
+        await begun.wait()
+        rest = [asyncio.create_task(self.commits.append(each)) for each in wanted]
+        await asyncio.sleep(0)
+        gate.set()
+        outcomes = await asyncio.gather(ahead, *rest, return_exceptions=True)
+        assert self.groups[:1] == [1]
+        del self.groups[0]
+        return outcomes[1:]
+
+    def hold(self) -> tuple[asyncio.Event, threading.Event]:
+        """Let the next transaction say that it is about to begin, and wait for a sign."""
+        begun, gate, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+        self._before = lambda: (loop.call_soon_threadsafe(begun.set), gate.wait(30))
+        return begun, gate
+
+
+@pytest.fixture
+def bed(store: Store) -> Bed:
+    return Bed(store)
+
+
+async def test_many_share_a_transaction(bed: Bed) -> None:
+    """Thirty submissions with twenty events each: far fewer transactions, and each log whole and in order."""
+    ids = [bed.submit() for _ in range(30)]
+
+    async def judging(submission_id: int) -> None:
+        for number in range(20):
+            [record] = await bed.commits.append(Append(submission_id, [result(number)], 0, number + 1))
+            assert record.seq == number + 2
+
+    await asyncio.gather(*map(judging, ids))
+    assert all(bed.names(each) == [str(number) for number in range(20)] for each in ids)
+    assert all(bed.told[each] == list(range(2, 22)) for each in ids)
+    assert sum(bed.groups) == 600
+    assert len(bed.groups) < 200
+
+
+async def test_one_that_is_refused_does_not_hold_up_the_others(bed: Bed) -> None:
+    """Each gets what it would have got alone."""
+    good, stale, ended, unwritable, twice = (bed.submit() for _ in range(5))
+    bed.store.append(Append(ended, [COMPLETE]))
+    bed.store.append(Append(twice, [result("before")], 0, 1))
+    outcomes = await bed.at_once(
+        Append(good, [{"type": "status_update", "status": "testing"}, result("a")]),
+        Append(stale, [result("late")], 7),
+        Append(ended, [result("late")]),
+        Append(unwritable, [result("good"), result("bad", output=object())]),
+        Append(twice, [result("before")], 0, 1),
+        Append(12345, [result("nobody's")]),
+    )
+    assert bed.groups == [6]
+    assert [each.seq for each in outcomes[0]] == [2, 3]
+    assert [type(each) for each in outcomes[1:4]] == [StaleFenceError, EndedError, TypeError]
+    assert [each.seq for each in outcomes[4]] == [2]
+    assert isinstance(outcomes[5], UnknownSubmissionError)
+    assert bed.store.snapshot(good, DEMO_USER).status == "testing"
+    assert bed.names(stale) == bed.names(unwritable) == []
+    assert bed.names(twice) == ["before"]
+
+
+async def test_what_the_database_will_not_take_is_refused_alone(bed: Bed) -> None:
+    """The transaction fails as a whole; then each is tried by itself."""
+    good, bad = bed.submit(), bed.submit()
+    outcomes = await bed.at_once(Append(good, [result("a")]), Append(bad, [{"type": None}]))
+    assert [each.seq for each in outcomes[0]] == [2]
+    assert isinstance(outcomes[1], IntegrityError)
+    assert bed.names(good) == ["a"]
+    assert bed.names(bad) == []
+
+
+async def test_two_appends_to_one_submission_follow_each_other(bed: Bed) -> None:
+    """They are not put into one transaction."""
+    one, other = bed.submit(), bed.submit()
+    wanted = [Append(one, [result("a")]), Append(one, [result("b")]), Append(other, [result("c")])]
+    outcomes = await bed.at_once(*wanted)
+    assert [[each.seq for each in records] for records in outcomes] == [[2], [3], [2]]
+    assert bed.groups == [2, 1]
+    assert bed.names(one) == ["a", "b"]
+
+
+async def test_one_that_another_transaction_holds_waits_alone(bed: Bed, engine: Engine) -> None:
+    """Where rows are locked, and not the whole database, the others are committed meanwhile."""
+    if engine.dialect.name == "sqlite":
+        held, free = bed.submit(), bed.submit()
+        assert bed.store.append_all([Append(held, []), Append(free, [])]) == [(), ()]
+        return
+    held, free = bed.submit(), bed.submit()
+    with engine.begin() as connection:
+        connection.execute(select(submissions.c.id).where(submissions.c.id == held).with_for_update())
+        waiting = asyncio.create_task(bed.at_once(Append(held, [result("a")]), Append(free, [result("b")])))
+        await bed.heard[free].wait()
+        assert held not in bed.told
+    await waiting
+    assert bed.names(held) == ["a"]
+
+
+async def test_a_database_that_is_away_refuses_all(bed: Bed) -> None:
+    """At once, and not one after the other: each would wait for its own timeout."""
+    ids = [bed.submit() for _ in range(5)]
+    away = OperationalError("COMMIT", None, Exception("gone"))
+
+    append_all = bed._append_all
+
+    def fail(wanted: Sequence[Append]) -> Any:
+        if wanted[0].submission_id not in ids:
+            return append_all(wanted)
+        raise away
+
+    bed._append_all = fail
+    outcomes = await bed.at_once(*(Append(each, [result("a")]) for each in ids))
+    assert outcomes == [away] * 5
+    assert bed.groups == [5]
+
+
+async def test_whoever_is_cancelled_before_it_began_has_written_nothing(bed: Bed) -> None:
+    """And what had begun is told, though nobody waits for the answer any more."""
+    begun, waiting = bed.submit(), bed.submit()
+    entered, gate = bed.hold()
+    first = asyncio.create_task(bed.commits.append(Append(begun, [result("a")])))
+    await entered.wait()
+    second = asyncio.create_task(bed.commits.append(Append(waiting, [result("b")])))
+    await asyncio.sleep(0)
+    first.cancel()
+    second.cancel()
+    await asyncio.wait([first, second])
+    gate.set()
+    await bed.heard[begun].wait()
+    assert bed.names(begun) == ["a"]
+    assert bed.names(waiting) == []
+    assert bed.told == {begun: [2]}
