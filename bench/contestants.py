@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any, Final
 
 from bench import peers
 from bench.measure import Failed
-from bench.processes import CONTENDERS, Serving, environment, python_module, serving
+from bench.processes import CONTENDERS, Serving, outcome_of, python_module, serving
 
 OURS: Final = "subcli serve"
 BARE: Final = "bare websockets broadcast"
@@ -57,19 +55,7 @@ def watch(server: Serving, words: Sequence[str], *, limit_s: float) -> dict[str,
         Failed: they could not connect, or took too long.
     """
     try:
-        done = subprocess.run(
-            python_module("load", "--port", str(server.port), *words),
-            cwd=peers.CHECKOUT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Failed(f"the watchers took longer than {limit_s:g} s") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise Failed(f"the watchers failed: {lines[-1][:120]}")
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+        outcome: dict[str, Any] = outcome_of(python_module("load", "--port", str(server.port), *words), limit_s=limit_s)
+    except Failed as error:
+        raise Failed(f"the watchers: {error}") from None
+    return outcome

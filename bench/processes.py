@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fcntl import ioctl
 from pathlib import Path
 from termios import TIOCSWINSZ
-from typing import Final
+from typing import Any, Final
 
 from bench.measure import Failed
 
@@ -70,6 +70,23 @@ def wall(command: Sequence[str], *, limit_s: float = LIMIT_S, env: Mapping[str, 
     if done.returncode:
         raise Failed(f"exit {done.returncode}: {_last_line(done.stderr)}")
     return took
+
+
+def outcome_of(command: Sequence[str], *, limit_s: float) -> Any:
+    """What a program of this package says as JSON when it has ended.
+
+    Raises:
+        Failed: it fails, or takes longer than ``limit_s``.
+    """
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT.parent, env=environment(), capture_output=True, timeout=limit_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"took longer than {limit_s:g} s") from None
+    if done.returncode:
+        raise Failed(_last_line(done.stderr))
+    return json.loads(done.stdout)
 
 
 def _last_line(text: bytes) -> str:

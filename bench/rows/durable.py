@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 
 from bench import peers
-from bench.measure import Failed, Figure, Outcome
-from bench.processes import environment
+from bench.measure import Figure, Outcome
+from bench.processes import outcome_of
 from bench.table import Table, Target, at_least, lines_of
 
 LIMIT_S = 90.0
@@ -22,21 +20,8 @@ def measure() -> Table:
     """In one process, so that nothing but the store is measured."""
     with _postgresql() as url:
         command = [str(peers.subcli() / "python"), "-m", "bench.inside_durable", *([url] if url else [])]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=peers.CHECKOUT,
-                env=environment(),
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise Failed(f"took longer than {LIMIT_S:g} s") from None
-    if done.returncode:
-        raise Failed((done.stderr.strip().splitlines() or ["failed"])[-1][:160])
-    outcomes = {name: Outcome(Figure(tuple(samples))) for name, samples in json.loads(done.stdout).items()}
+        samples_of: dict[str, list[float]] = outcome_of(command, limit_s=LIMIT_S)
+    outcomes = {name: Outcome(Figure(tuple(samples))) for name, samples in samples_of.items()}
     if url is None:
         outcomes["PostgreSQL"] = Outcome(None, "its server cannot be started here")
     targets: list[Target] = [

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 from bench import peers
-from bench.measure import Failed, Figure
-from bench.processes import environment
+from bench.measure import Figure
+from bench.processes import outcome_of
 from bench.table import Line, Table, below
 
 LIMIT_S = 120.0
@@ -16,23 +13,9 @@ SUBMISSION_MS, TEST_MS = 150.0, 2.0
 
 def measure() -> Table:
     """With one test, and with many more."""
-    try:
-        done = subprocess.run(
-            [peers.subcli() / "python", "-m", "bench.inside_judge"],
-            cwd=peers.CHECKOUT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Failed(f"took longer than {LIMIT_S:g} s") from None
-    if done.returncode:
-        raise Failed((done.stderr.strip().splitlines() or ["failed"])[-1][:160])
-    told = json.loads(done.stdout)
-    many: int = told["many"]
-    figures = {name: Figure(tuple(second * 1000 for second in took)) for name, took in told["took"].items()}
+    outcome = outcome_of([str(peers.subcli() / "python"), "-m", "bench.inside_judge"], limit_s=LIMIT_S)
+    many: int = outcome["many"]
+    figures = {name: Figure(tuple(second * 1000 for second in took)) for name, took in outcome["took"].items()}
     one, more = "1", f"{many + 1}"
     submission = figures[f"{one}, judged"].median - figures[f"{one}, by hand"].median
     together = figures[f"{more}, judged"].median - figures[f"{more}, by hand"].median
@@ -52,9 +35,9 @@ def measure() -> Table:
         ),
         digits=0,
         remarks=(
-            "After each test the judge looks through all processes of the machine for what the test left "
-            "behind, so the figure grows with what else runs there; the list of a process's children in `/proc` "
-            "would be quicker and may miss one, which is no bargain. To a submission it adds a supervisor of "
-            "its own and the build."
+            "After each test the judge looks for what the test left behind. Most often two lists of children in "
+            "`/proc`, pytest's and the supervisor's, say for certain that there is nothing; otherwise it looks "
+            "through all processes of the machine. To a submission it adds a supervisor of its own, which comes up "
+            "at the same time as pytest where there is a second core."
         ),
     )

@@ -228,7 +228,8 @@ async def test_c_is_located_by_its_compiler_and_its_sanitizer(run, tiny, source,
 async def test_a_javascript_exception(run, tiny):
     """What node prints of an uncaught error names the line as well."""
     language = '[languages.js]\nsource = "node.js"\nrun = ["node", "{source}"]\nbounded_address_space = false\n'
-    judged = await run(tiny(language=language), "const a = null;\nfunction f() {\n  return a.term;\n}\nf();\n", "js")
+    source = "const a = null;\nfunction f() {\n  return a.term;\n}\nf();\n"
+    judged = await run(tiny(language=language, limits="test_seconds = 30\nanswer_seconds = 15\n"), source, "js")
     assert judged.analysis["category"] == "exception"
     assert "TypeError" in judged.analysis["error"]
     assert judged.analysis["location"] == {"file": "node.js", "line": 3}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -82,11 +83,33 @@ async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
     def refuse(*_, **__):
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("asyncio.create_subprocess_exec", refuse)
+    monkeypatch.setattr("subcli.judge.child.start_own", refuse)
     async with aclosing(judge(Job(tiny(), "python", {"node.py": node()}))) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "error"
     assert seen[1]["error"] == "the judge could not start: Resource temporarily unavailable"
+
+
+def test_a_supervisor_without_an_order_starts_nothing():
+    """The server is killed before it has said what to judge: the supervisor ends, without a complaint."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-P", "-m", "subcli.judge.supervisor", str(theirs.fileno())]
+        supervisor = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE)
+    with ours:
+        ours.sendall(b'{"problem": ')
+    assert supervisor.communicate(timeout=30) == (None, b"")
+    assert supervisor.returncode == 0
+
+
+async def test_tests_are_never_run_on_a_build_that_failed(tiny, below):
+    """pytest waits for its word while the solution is built; where that comes to nothing it ends with the verdict."""
+    problem = tiny("raise SystemExit('collected')\n")
+    async with aclosing(judge(Job(problem, "python", {"notes.txt": "none"}))) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "build_failed"
+    assert "collected" not in str(seen)
+    assert below() == []
 
 
 async def test_directories_are_removed(run, tiny, node, tmp_path, monkeypatch):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from subcli.judge.starter import start_own
 from subcli.judge.text import Tail
 
 _LAST_WORDS_SECONDS = 0.2
@@ -20,11 +23,15 @@ _LAST_WORDS_SECONDS = 0.2
 class Child:
     """A running process, leader of its session. Its stderr, and stdout unless that goes elsewhere, are kept cut."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Pipe) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Pipe) -> None:
+        """From now on `process` is collected here, and `log` read."""
         self._process = process
         self._log = log
         self._tail = Tail()
         self._logging = asyncio.create_task(self._collect())
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = loop.create_future()
+        threading.Thread(target=self._await_end, args=(loop,), daemon=True).start()
 
     @classmethod
     async def start(
@@ -39,15 +46,8 @@ class Child:
         """Start `command`; raises OSError where that is not possible."""
         log = await Pipe.open()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log.writing if stdout is None else stdout,
-                stderr=log.writing,
-                cwd=directory,
-                env=environment,
-                pass_fds=tuple(pass_fds),
-                start_new_session=True,
+            process = start_own(
+                command, directory=directory, environment=environment, log=log.writing, stdout=stdout, pass_fds=pass_fds
             )
         except BaseException:
             log.close()
@@ -56,6 +56,12 @@ class Child:
             log.close_writing()
         return cls(process, log)
 
+    def _await_end(self, loop: asyncio.AbstractEventLoop) -> None:
+        code = self._process.wait()
+        with suppress(RuntimeError):
+            # The loop may be closed by now.
+            loop.call_soon_threadsafe(self._ended.set_result, code)
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -63,7 +69,7 @@ class Child:
     @property
     def returncode(self) -> int | None:
         """None while it runs."""
-        return self._process.returncode
+        return self._ended.result() if self._ended.done() else None
 
     @property
     def log(self) -> str:
@@ -72,9 +78,10 @@ class Child:
 
     async def wait(self) -> int:
         """Wait for its end, and a moment for its last words. Returns the exit code."""
-        code = await self._process.wait()
+        # `wait` leaves the future alone where this task is cancelled.
+        await asyncio.wait({self._ended})
         await asyncio.wait({self._logging}, timeout=_LAST_WORDS_SECONDS)
-        return code
+        return self._ended.result()
 
     def kill(self) -> None:
         """SIGKILL, if it still runs."""
@@ -102,8 +109,9 @@ class Pipe:
         self._is_open = True
 
     @classmethod
-    async def open(cls) -> Pipe:
-        reading, writing = os.pipe()
+    async def open(cls, ends: tuple[int, int] | None = None) -> Pipe:
+        """A new pipe, or the one with these `ends`, for reading and for writing; both are ours from now on."""
+        reading, writing = ends or os.pipe()
         reader = asyncio.StreamReader()
         try:
             transport, _ = await asyncio.get_running_loop().connect_read_pipe(

@@ -184,8 +184,10 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
 
 
 def _order(job: Job, base: Path, plans: Plans) -> bytes:
+    problem = job.problem
     order = {
-        "problem": os.fspath(job.problem.root),
+        "problem": os.fspath(problem.root),
+        "tests": os.fspath(problem.root / problem.tests) if problem.runner == "pytest" else None,
         "language": job.language,
         "files": sorted(job.files),
         "plans": plans.as_json(),

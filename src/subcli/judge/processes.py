@@ -73,6 +73,36 @@ def descendants(root: int) -> list[Process]:
     return found
 
 
+def is_all_below(child: int) -> bool:
+    """Whether `child`, of one thread and with no child of its own, is all that is below this process, a subreaper.
+
+    Quick, and exact where it says yes. Whatever is below us hangs by a child of `child`, or by another one of ours to
+    which it was handed when its parent ended; never the other way about. So `child` is read first: it has none, and as
+    long as it starts none, none can come. Then our own list, to whose end newcomers are added: `child` stands first
+    and last in it, and has not been collected meanwhile, which could have hidden one (/proc/PID/task/TID/children in
+    proc(5)). More threads have more lists, between which a process could move unseen: then the answer is no, as it is
+    where the kernel has no such lists (CONFIG_PROC_CHILDREN). A zombie is listed until it is collected.
+    """
+    try:
+        return (
+            os.listdir(f"/proc/{child}/task") == [str(child)]
+            and not _children(child)
+            and _children(os.getpid()) == [b"%d" % child]
+            and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        )
+    except OSError:
+        return False
+
+
+def _children(pid: int) -> list[bytes]:
+    """Those of its first thread, to which orphans are handed as well. In one read: the kernel goes on from the last."""
+    descriptor = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY)
+    try:
+        return os.read(descriptor, 4_096).split()
+    finally:
+        os.close(descriptor)
+
+
 def process_below(pid: int, layers: int) -> int | None:
     """The process `layers` generations below `pid`, following the first child; None where there is none (yet)."""
     for _ in range(layers):
@@ -124,10 +154,10 @@ def started_from(directory: Path) -> list[Process]:
     return found
 
 
-def reap_adopted(own: Collection[int]) -> None:
-    """Collect orphans that have ended; the children in `own` are left to whoever waits for them."""
+def reap_adopted(below: Iterable[Process], own: Collection[int]) -> None:
+    """Collect the orphans among `below` that have ended; the children in `own` are left to whoever waits for them."""
     me = os.getpid()
-    for process in descendants(me):
+    for process in below:
         if process.parent == me and process.state == "Z" and process.pid not in own:
             with suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)

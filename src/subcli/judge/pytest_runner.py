@@ -1,25 +1,21 @@
-"""Running a problem's tests: pytest as a child, without any configuration but its own, reporting over a socket."""
+"""Running a problem's tests: what pytest, a child, reports over its socket, and what it is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from subcli.judge.child import Child
+from subcli.judge.child import Child, Pipe
 from subcli.judge.evidence import Evidence
 from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
+from subcli.judge.pytest_process import PytestProcess
 from subcli.judge.results import Results
-from subcli.judge.starter import StartPlan, own_environment
+from subcli.judge.starter import StartPlan
 from subcli.judge.watchdog import Watchdog
 
-REPORT_VARIABLE = "SUBCLI_REPORT_FD"
-_INI = "[pytest]\naddopts =\nxfail_strict = true\nfilterwarnings = default\n"
 _LINE_LIMIT = 1024 * 1024
 _ALL_RAN = (0, 1)  # pytest's exit codes: all passed, some failed
 
@@ -40,22 +36,12 @@ class PytestRun:
         self._running: _Running | None = None
         self._crashes: list[str] = []
 
-    async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
+    async def run(self, plan: StartPlan, command: tuple[str, ...], started: PytestProcess) -> str:
         """Returns the verdict: passed, failed or error."""
-        ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
-        with theirs:
-            child = await Child.start(
-                _command(self._problem.root / self._problem.tests, scratch),
-                directory=scratch,
-                environment={
-                    **own_environment(scratch),
-                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-                    REPORT_VARIABLE: str(theirs.fileno()),
-                },
-                pass_fds=(theirs.fileno(),),
-            )
-        self._watchdog.trust(child.pid)
+        reader, writer = await asyncio.open_connection(sock=started.channel, limit=_LINE_LIMIT)
+        log = await Pipe.open(started.log)
+        log.close_writing()
+        child = Child(started.process, log)
         try:
             writer.write(self._instructions(plan, command))
             await self._follow(reader, writer, child)
@@ -165,40 +151,13 @@ async def run_pytest(
     problem: Problem,
     plan: StartPlan,
     command: tuple[str, ...],
-    scratch: Path,
+    started: PytestProcess,
     watchdog: Watchdog,
     results: Results,
 ) -> str:
-    """Run the tests of `problem` on a solution that `command` starts. Returns the verdict."""
-    return await PytestRun(problem, watchdog, results).run(plan, command, scratch)
+    """Let pytest, trusted by the watchdog, test a solution that `command` starts. Returns the verdict."""
+    return await PytestRun(problem, watchdog, results).run(plan, command, started)
 
 
 def _name_of(identifier: str) -> str:
     return identifier.rpartition("::")[2].removeprefix("test_").replace("_", " ").capitalize()
-
-
-def _command(tests: Path, scratch: Path) -> list[str]:
-    """The command for the tests in `tests`, with an empty configuration written to `scratch`."""
-    ini = scratch / "pytest.ini"
-    ini.write_text(_INI, encoding="utf-8")
-    return [
-        sys.executable,
-        "-P",
-        "-m",
-        "pytest",
-        "-p",
-        "subcli.judge.plugin",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:junitxml",
-        "-c",
-        str(ini),
-        f"--rootdir={tests}",
-        f"--confcutdir={tests}",
-        f"--basetemp={scratch / 'pytest'}",
-        "--quiet",
-        "--tb=short",
-        "--color=no",
-        str(tests),
-    ]

@@ -12,13 +12,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from subcli.judge.problem import Language, Problem
+if TYPE_CHECKING:
+    from subcli.judge.problem import Language, Problem
 
 CONFINE = Path(__file__).with_name("confine.py")
 _MEGABYTE = 1024 * 1024
@@ -116,6 +117,32 @@ def own_environment(home: Path) -> dict[str, str]:
     entries = [entry for entry in sys.path if entry and not entry.startswith(sys.base_prefix + "/lib")]
     settings = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
     return {**_bare_environment(home), **settings, "PYTHONPATH": os.pathsep.join(entries)}
+
+
+def start_own(
+    command: Sequence[str],
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    log: int,
+    stdout: int | None = None,
+    pass_fds: Collection[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a process of the judge's own, leader of its session; it writes to `log`, its stdout may go elsewhere.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log if stdout is None else stdout,
+        stderr=log,
+        cwd=directory,
+        env=environment,
+        pass_fds=tuple(pass_fds),
+        start_new_session=True,
+    )
 
 
 def _bare_environment(home: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from subcli.judge.evidence import Evidence
 from subcli.judge.limits import over_limits
 from subcli.judge.problem import Limits
-from subcli.judge.processes import Process, descendants, kill_all, reap_adopted
+from subcli.judge.processes import Process, descendants, is_all_below, kill_all, reap_adopted
 from subcli.judge.sandbox.groups import out_of_memory
 from subcli.judge.starter import Plans
 from subcli.judge.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
@@ -42,6 +42,7 @@ class Watchdog:
         self._clock = clock
         self._ours = {os.getsid(0)}
         self._own_children: set[int] = set()
+        self._tests: int | None = None
         self._deadline: float | None = None
         self._started = clock()
         self.exceeded: Evidence | None = None
@@ -49,8 +50,9 @@ class Watchdog:
         self.submission_over = asyncio.Event()
 
     def trust(self, pid: int) -> None:
-        """A process of the judge's own, leader of its session."""
+        """The process of the judge's own that runs the tests, leader of its session."""
         self._ours.add(pid)
+        self._tests = pid
         self.leave_to_its_starter(pid)
 
     def leave_to_its_starter(self, pid: int) -> None:
@@ -77,9 +79,16 @@ class Watchdog:
 
     def solution_processes(self) -> list[Process]:
         """What of the submission is alive."""
-        return [
-            process for process in descendants(os.getpid()) if process.session not in self._ours and process.is_alive
-        ]
+        return self._of_solution(self._below())
+
+    def _below(self) -> list[Process]:
+        """All that is below this process; nothing where that is the tests' alone, as it is between most of them."""
+        if self._tests is not None and is_all_below(self._tests):
+            return []
+        return descendants(os.getpid())
+
+    def _of_solution(self, below: list[Process]) -> list[Process]:
+        return [process for process in below if process.session not in self._ours and process.is_alive]
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -99,15 +108,16 @@ class Watchdog:
         count = sum(depths[each.pid] >= self._plans.run.layers for each in left)
         if left:
             kill_all(self.solution_processes)
-        reap_adopted(self._own_children)
+        reap_adopted(self._below(), self._own_children)
         return count
 
     def _look(self) -> None:
         now = self._clock()
-        reap_adopted(self._own_children)
+        below = self._below()
+        reap_adopted(below, self._own_children)
         if now - self._started > self._limits.submission_seconds:
             self.submission_over.set()
-        running = self.solution_processes()
+        running = self._of_solution(below)
         if not running:
             return
         found = self._over_limit(running, now)

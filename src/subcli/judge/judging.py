@@ -1,0 +1,149 @@
+"""Judging one submission, inside of its supervisor: build, tests, verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from subcli.judge import events
+from subcli.judge.analysis import Analyst
+from subcli.judge.build import BuildResult, build, missing_program
+from subcli.judge.evidence import Evidence
+from subcli.judge.problem import Language, Problem, load_problem
+from subcli.judge.pytest_process import PytestProcess
+from subcli.judge.pytest_runner import run_pytest
+from subcli.judge.results import Results
+from subcli.judge.starter import Plans
+from subcli.judge.watchdog import Watchdog
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the server asks for."""
+
+    problem: Problem
+    language: Language
+    files: Mapping[str, str]
+    plans: Plans
+    scratch: Path
+    """A directory of the judge's, gone when the supervisor is."""
+
+    @staticmethod
+    def read(value: Mapping[str, Any]) -> Order:
+        """The order that the engine wrote."""
+        problem = load_problem(Path(value["problem"]))
+        plans = Plans.from_json(value["plans"])
+        workspace = Path(plans.run.directory)
+        files = {name: (workspace / name).read_text("utf-8", "surrogatepass") for name in value["files"]}
+        return Order(
+            problem=problem,
+            language=problem.languages[value["language"]],
+            files=files,
+            plans=plans,
+            scratch=Path(value["scratch"]),
+        )
+
+
+class Supervisor:
+    """Judges one submission: build, tests, verdict.
+
+    Arguments:
+        order: what is asked for.
+        channel: where the events go.
+        started: pytest, which waits; None where the tests are not its.
+    """
+
+    def __init__(self, order: Order, channel: asyncio.StreamWriter, started: PytestProcess | None) -> None:
+        self._order = order
+        self._started = started
+        self._channel = channel
+        self._watchdog = Watchdog(order.problem.limits, order.plans)
+        if started is not None:
+            self._watchdog.trust(started.process.pid)
+        analyst = Analyst(order.files, order.language.name, order.plans.run.directory)
+        self._results = Results(self._emit, channel.drain, analyst)
+        self._analyst = analyst
+        self._has_ended = False
+
+    def _emit(self, event: events.Event) -> None:
+        self._channel.write(events.encode(event))
+
+    async def run(self) -> None:
+        """Emit every event up to `complete`."""
+        started = time.monotonic()
+        watching = asyncio.create_task(self._watchdog.run())
+        try:
+            verdict = await self._judge()
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        if not self._has_ended:
+            self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
+        elapsed = round((time.monotonic() - started) * 1000)
+        self._emit(events.complete(verdict, self._results.summary(elapsed)))
+        await self._channel.drain()
+
+    async def _judge(self) -> str:
+        order = self._order
+        self._emit(events.status_update("building"))
+        entry = order.language.entry(order.files)
+        if entry is None:
+            return self._build_failed(_no_entry(order))
+        outcome = await self._build(entry)
+        if outcome is not None and outcome.evidence is not None:
+            return self._build_failed(outcome)
+        command = order.language.expand(order.language.run, order.files, entry)
+        problem, plan, watchdog, results = order.problem, order.plans.run, self._watchdog, self._results
+        if self._started is not None:
+            return await run_pytest(problem, plan, command, self._started, watchdog, results)
+        from subcli.judge.tap_runner import run_tap  # the parser of a language that most problems do not use
+
+        return await run_tap(problem, plan, command, order.scratch, watchdog, results)
+
+    async def _build(self, entry: str) -> BuildResult | None:
+        order = self._order
+        missing = missing_program(order.language.requires, order.language.name)
+        if missing is not None or not order.language.build:
+            return missing
+        seconds = order.problem.limits.build_seconds
+        command = order.language.expand(order.language.build, order.files, entry)
+        self._watchdog.begin_build(seconds)
+        try:
+            started = self._watchdog.leave_to_its_starter
+            result = await build(order.plans.build, command, order.language.name, seconds, started)
+        finally:
+            self._watchdog.end()
+            await self._watchdog.clear()
+        if self._watchdog.exceeded is not None:
+            return BuildResult(self._watchdog.exceeded, result.log)
+        return result
+
+    def _build_failed(self, outcome: BuildResult) -> str:
+        assert outcome.evidence is not None
+        self._has_ended = True
+        if self._started is not None:
+            self._started.give_up()
+        self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=outcome.log))
+        self._emit(self._analyst.analyse(outcome.evidence).as_event())
+        return "error" if outcome.is_ours else "build_failed"
+
+
+def _no_entry(order: Order) -> BuildResult:
+    wanted = order.language.source
+    message = f"the submission has no file {wanted!r} to start"
+    there = ", ".join(sorted(order.files)) or "nothing"
+    evidence = Evidence(
+        kind="violation",
+        message=message,
+        expected=wanted,
+        actual=there,
+        explanation=f"A {order.language.name} solution is started from {wanted}. The submission contains {there}.",
+        suggestions=(f"Name the file that is to be started {wanted}.",),
+    )
+    return BuildResult(evidence, message)

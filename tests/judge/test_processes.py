@@ -1,0 +1,110 @@
+"""What is below a process, told quickly and in full."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+HEAD = """
+import os, signal, subprocess, sys, threading, time
+from subcli.judge.processes import become_subreaper, descendants, is_all_below, reap_adopted
+
+become_subreaper()
+SLEEP = "import time; time.sleep(60)"
+
+def child(code):
+    # It says that it is ready, and ends with its standard input.
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout.readline() == b"ready\\n"
+    return process
+
+def end():
+    for process in descendants(os.getpid()):
+        os.kill(process.pid, signal.SIGKILL)
+"""
+
+IDLE = "print('ready', flush=True); import sys; sys.stdin.read()"
+
+
+def told(body: str) -> str:
+    """What a subreaper of its own says; it must not be this process, which has children of other tests."""
+    code = textwrap.dedent(HEAD) + f"IDLE = {IDLE!r}\n" + textwrap.dedent(body) + "\nend()\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+needs_lists = pytest.mark.skipif(
+    not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="the kernel lists no children (PROC_CHILDREN)"
+)
+
+
+@needs_lists
+def test_a_child_alone_is_all_there_is():
+    """One child without children: no look through all processes is needed."""
+    assert told("print(is_all_below(child(IDLE).pid))") == "True"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(
+            "runner = child('import subprocess, sys; subprocess.Popen([sys.executable, \"-c\", '"
+            "'\"import time; time.sleep(60)\"]); ' + IDLE)",
+            id="its child",
+        ),
+        pytest.param(
+            "runner = child('import os, time\\n"
+            "if not os.fork():\\n"
+            "    if not os.fork():\\n"
+            "        os.setsid(); time.sleep(60)\\n"
+            "    os._exit(0)\\n"
+            "os.wait()\\n' + IDLE)",
+            id="a daemon",
+        ),
+        pytest.param("runner = child(IDLE); child(IDLE)", id="a sibling"),
+        pytest.param(
+            "runner = child('import os\\nif not os.fork(): os._exit(0)\\n' + IDLE)",
+            id="its zombie",
+        ),
+        pytest.param(
+            "runner = child('import threading, time; '"
+            "'threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); ' + IDLE)",
+            id="its second thread",
+        ),
+        pytest.param(
+            "runner = child(IDLE); runner.kill(); os.waitid(os.P_PID, runner.pid, os.WEXITED | os.WNOWAIT)",
+            id="its own end",
+        ),
+        pytest.param("runner = child(IDLE); runner.kill(); runner.wait()", id="collected"),
+    ],
+)
+def test_whatever_else_there_is_takes_a_full_look(more):
+    """Another process, alive or not, below the child or beside it; and a child whose list alone would not do."""
+    assert told(f"{more}\nprint(is_all_below(runner.pid))") == "False"
+
+
+@needs_lists
+def test_an_orphan_that_ended_is_in_the_way_until_it_is_collected():
+    """A zombie handed to us is found by the full look, collected, and then the child is alone again."""
+    assert (
+        told(
+            """
+            runner = child("import os\\nif not os.fork():\\n    if not os.fork(): os._exit(0)\\n    os._exit(0)\\n"
+                           "os.wait()\\n" + IDLE)
+            before = is_all_below(runner.pid)
+            end_by = time.monotonic() + 30
+            while not is_all_below(runner.pid) and time.monotonic() < end_by:
+                reap_adopted(descendants(os.getpid()), {runner.pid})
+            print(before, is_all_below(runner.pid))
+            """
+        )
+        == "False True"
+    )
