@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,14 @@ for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long is begun first, so that nobody waits for it at the end; a default run leaves out `thorough`."""
+    """What takes long is begun first, so that nobody waits for it at the end; the rest is mixed, for what waits to run
+    beside what computes. A default run leaves out `thorough`."""
     if not os.environ.get("SUBCLI_TEST_ALL"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (item.get_closest_marker("long") is None, zlib.crc32(item.nodeid.encode())))
 
 
 @pytest.hookimpl(wrapper=True)

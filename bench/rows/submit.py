@@ -54,7 +54,7 @@ def measure() -> Table:
             "event loop (asyncio, and anyio for httpx's requests), its settings, the question what the server can do, "
             "the look whether the same code was handed in before. What it leaves out: certificates, which the script's "
             "httpx loads for `http` too; other commands than the one called; the search for garbage until events "
-            "come. What was handed in is noted for later, and for TAB, after the first event."
+            "come. What was handed in is noted for later, and for TAB, a tenth of a second after it was."
         ),
     )
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import traceback
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -44,7 +45,7 @@ async def rounds(trial: Trial, first: int, count: int) -> int:
             print(f"{number}: {course.line()}", flush=True)
         except Exception as error:
             broken += 1
-            print(f"{number}: BROKEN {error}", flush=True)
+            print(f"{number}: BROKEN\n{''.join(traceback.format_exception(error))}", flush=True)
     return broken
 
 

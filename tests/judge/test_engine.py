@@ -112,6 +112,17 @@ async def test_tests_are_never_run_on_a_build_that_failed(tiny, below):
     assert below() == []
 
 
+async def test_a_problem_whose_conftest_fails_says_why(tiny, node):
+    """pytest ends before it has read what it is to do: the verdict is `error`, with its author's exception."""
+    problem = tiny()
+    (problem.root / "tests" / "conftest.py").write_text("raise RuntimeError('the author broke it')\n")
+    async with aclosing(judge(Job(problem, "python", {"node.py": node()}))) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "error"
+    [analysis] = [event for event in seen if event["type"] == "error_analysis"]
+    assert "the author broke it" in analysis["analysis"]
+
+
 async def test_directories_are_removed(run, tiny, node, tmp_path, monkeypatch):
     """After a verdict nothing of the submission is left on disk."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

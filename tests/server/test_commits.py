@@ -144,12 +144,9 @@ async def test_two_appends_to_one_submission_follow_each_other(bed: Bed) -> None
     assert bed.names(one) == ["a", "b"]
 
 
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
 async def test_one_that_another_transaction_holds_waits_alone(bed: Bed, engine: Engine) -> None:
-    """Where rows are locked, and not the whole database, the others are committed meanwhile."""
-    if engine.dialect.name == "sqlite":
-        held, free = bed.submit(), bed.submit()
-        assert bed.store.append_all([Append(held, []), Append(free, [])]) == [(), ()]
-        return
+    """Rows are locked there, and not the whole database: the others are committed meanwhile."""
     held, free = bed.submit(), bed.submit()
     with engine.begin() as connection:
         connection.execute(select(submissions.c.id).where(submissions.c.id == held).with_for_update())
@@ -194,3 +191,24 @@ async def test_whoever_is_cancelled_before_it_began_has_written_nothing(bed: Bed
     assert bed.names(begun) == ["a"]
     assert bed.names(waiting) == []
     assert bed.told == {begun: [2]}
+
+
+async def test_a_transaction_takes_so_many_at_most(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest goes into the next ones."""
+    monkeypatch.setattr("subcli.server.commits._TOGETHER", 3)
+    ids = [bed.submit() for _ in range(7)]
+    outcomes = await bed.at_once(*(Append(each, [result("a")]) for each in ids))
+    assert [[each.seq for each in records] for records in outcomes] == [[2]] * 7
+    assert bed.groups == [3, 3, 1]
+
+
+async def test_what_cannot_be_told_is_committed_all_the_same(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """The log is the truth: whoever appended it must not take it for refused, and append it again."""
+
+    def fail(_submission_id: int, _records: Sequence[Record]) -> tuple[Record, ...]:
+        raise RuntimeError("broken")
+
+    submission_id = Bed(store).submit()
+    [record] = await GroupCommit(store, fail).append(Append(submission_id, [result("a")]))
+    assert record.seq == 2
+    assert "could not be told" in caplog.text

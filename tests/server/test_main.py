@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import logging
 import signal
 import socket
 import sqlite3
@@ -17,11 +19,13 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn.server
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server import Ready, ServeError, ServerSettings
-from subcli.server.main import run
+from subcli.server.database import open_database
+from subcli.server.main import _was_cut_short, run
 
 SERVE = Path(__file__).with_name("serve.py")
 
@@ -191,3 +195,20 @@ def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     held = ServerSettings(tmp_path / "data", port=0, database=f"sqlite:///{tmp_path / 'held.db'}")
     assert "locked" in refused(held).message
     holder.close()
+    # So it is with one that has its schema already, and that others may still read.
+    open_database(held.database_url).dispose()
+    holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    assert "locked" in refused(held).message
+    holder.close()
+
+
+def test_nothing_is_said_of_tasks_that_were_not_there() -> None:
+    """A peer that had not hung up when we went is no news; a task that was cut short is."""
+    assert "Cancel %s running task(s), timeout graceful shutdown exceeded" in inspect.getsource(uvicorn.server)
+
+    def told(tasks: int) -> bool:
+        message = "Cancel %s running task(s), timeout graceful shutdown exceeded"
+        return _was_cut_short(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
+
+    assert (told(0), told(3)) == (False, True)

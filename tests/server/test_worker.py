@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from subcli.judge import Job, Problem
 from subcli.server.backbone import Backbone
@@ -296,6 +297,25 @@ async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: 
     gate.set()
     await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
     assert 0 < moves < 50
+
+
+async def test_a_place_that_could_not_be_told_is_told_later(workbench: Bench) -> None:
+    """The database was away at that moment, and nobody is taken from the queue for a long time after it."""
+    first, second, third = (workbench.submit() for _ in range(3))
+    workbench.work(hangs, concurrency=1)
+    [store] = workbench.stores
+    move_up, fails = store.move_up, iter(range(2))
+
+    def away(most: int) -> Any:
+        for _ in fails:
+            raise OperationalError("COMMIT", None, Exception("gone"))
+        return move_up(most)
+
+    store.move_up = away  # type: ignore[method-assign]
+    last = {"type": "status_update", "status": "pending", "queue_position": 2, "attempt": 1}
+    await workbench.until(lambda: last.items() <= workbench.events(third)[-1].items())
+    assert workbench.events(second)[-1]["queue_position"] == 1
+    assert workbench.events(first)[-1]["status"] == "testing"
 
 
 async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:

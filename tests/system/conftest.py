@@ -133,6 +133,47 @@ def serve(tmp_path: Path, env: dict[str, str], migrated: Path) -> Iterator[Calla
         served.stop()
 
 
+UNHURRIED = """
+id = 91
+slug = "unhurried"
+title = "Unhurried"
+description = "description.md"
+runner = "tap"
+tests = "tests"
+command = ["{python}", "-I", "-S", "run.py"]
+[limits]
+test_seconds = 10
+submission_seconds = 60
+[languages.python]
+source = "a.py"
+template = "a.py"
+run = ["{python}", "{source}"]
+"""
+UNHURRIED_TESTS = """
+import time
+print('TAP version 14', '1..12', sep='\\n', flush=True)
+for n in range(1, 13):
+    time.sleep(0.3)
+    print('ok' if n != 5 else 'not ok', n, '- Step', n, flush=True)
+"""
+
+
+@pytest.fixture
+def unhurried(serve: Callable[..., Served], tmp_path: Path) -> Served:
+    """A server with a problem of twelve tests, each of which takes its time and computes nothing; one fails.
+
+    Its submissions are `a.py` in the test's directory.
+    """
+    problem = tmp_path / "problems" / "unhurried"
+    (problem / "tests").mkdir(parents=True)
+    (problem / "problem.toml").write_text(UNHURRIED)
+    (problem / "description.md").write_text("Wait.")
+    (problem / "tests" / "run.py").write_text(UNHURRIED_TESTS)
+    for place in (problem, tmp_path):
+        (place / "a.py").write_text("print(1)\n")
+    return serve("--problems", str(tmp_path / "problems"), "--sandbox", "none")
+
+
 @pytest.fixture
 def server(serve: Callable[..., Served]) -> Served:
     """One server."""

@@ -38,7 +38,7 @@ tests = "tests"
 command = ["{{python}}", "-I", "-S", "run.py"]
 [limits]
 test_seconds = 10
-submission_seconds = 60
+submission_seconds = 120
 [languages.python]
 source = "a.py"
 template = "a.py"

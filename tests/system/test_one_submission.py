@@ -17,20 +17,19 @@ import pytest
 from subcli.recall import Recall
 
 from .command import Commands
-from .conftest import SOLUTIONS, Run, Served
+from .conftest import Run, Served
 from .scripted import Answer, Request, Rest, finish, refusing, scripted, some, staying
 from .terminal import Terminal, until
 from .together import Batch, together
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
-PROBLEM = ("--problem", "leader-election")
 
 
-def test_cancel(server: Served, run: Run) -> None:
+def test_cancel(unhurried: Served, run: Run) -> None:
     """Judging stops and the verdict is `cancelled`; a second time, or after a verdict, there is nothing to stop."""
-    at = ("--server", server.url)
+    at = ("--server", unhurried.url)
     for _ in range(2):
-        run("submit", str(SOLUTIONS / "passing.py"), *PROBLEM, "--no-watch", "-q", *at)
+        run("submit", "a.py", "--problem", "unhurried", "--no-watch", "-q", *at)
     told = run("cancel", "2", *at)
     assert (told.returncode, told.stdout) == (0, "#2 cancelled\n"), told
     done = run("cancel", "#1", "--json", *at)
@@ -41,7 +40,7 @@ def test_cancel(server: Served, run: Run) -> None:
     assert run("watch", "2", "-q", *at).stdout == "cancelled\n"
     again = run("cancel", "1", *at)
     assert (again.returncode, "verdict already" in again.stderr) == (2, True)
-    assert f"`subcli status 1 --server {server.url}`" in again.stderr
+    assert f"`subcli status 1 --server {unhurried.url}`" in again.stderr
     assert run("cancel", "99", *at).returncode == 5
 
 

@@ -78,18 +78,17 @@ def test_ndjson_of_submit(server: Served, run: Run) -> None:
 
 
 @pytest.mark.long
-def test_late_watcher_sees_the_same(server: Served, follow: Callable[..., Lines]) -> None:
+def test_late_watcher_sees_the_same(unhurried: Served, follow: Callable[..., Lines], tmp_path: Path) -> None:
     """Two watchers of one submission, one of them late, see the same events with the same seq."""
-    first = follow(
-        "submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "--json", "--server", server.url
-    )
+    source = str(tmp_path / "a.py")
+    first = follow("submit", source, "--problem", "unhurried", "--json", "--server", unhurried.url)
     number = str(first.until(lambda line: line["type"] == "submitted")["submission_id"])
     first.until(lambda line: line["type"] == "test_result")
-    late = follow("watch", number, "--json", "--server", server.url)
+    late = follow("watch", number, "--json", "--server", unhurried.url)
     assert first.end() == late.end() == 1
-    after = follow("watch", number, "--json", "--server", server.url)
+    after = follow("watch", number, "--json", "--server", unhurried.url)
     assert after.end() == 1
-    resumed = follow("watch", number, "--json", "--after-seq", "5", "--server", server.url)
+    resumed = follow("watch", number, "--json", "--after-seq", "5", "--server", unhurried.url)
     assert resumed.end() == 1
 
     def events(lines: Lines) -> list[dict[str, object]]:
@@ -100,14 +99,13 @@ def test_late_watcher_sees_the_same(server: Served, follow: Callable[..., Lines]
 
 
 @pytest.mark.long
-def test_kill_and_restart(server: Served, follow: Callable[..., Lines], env: dict[str, str]) -> None:
+def test_kill_and_restart(unhurried: Served, follow: Callable[..., Lines], env: dict[str, str], tmp_path: Path) -> None:
     """`kill -9` of the server while it judges, then a restart: the watch goes on by itself, nothing comes twice."""
-    watching = follow(
-        "submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "--json", "--server", server.url
-    )
+    source = str(tmp_path / "a.py")
+    watching = follow("submit", source, "--problem", "unhurried", "--json", "--server", unhurried.url)
     number = str(watching.until(lambda line: line["type"] == "submitted")["submission_id"])
     plain = subprocess.Popen(
-        [sys.executable, "-m", "subcli", "watch", number, "--plain", "--server", server.url],
+        [sys.executable, "-m", "subcli", "watch", number, "--plain", "--server", unhurried.url],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -115,19 +113,19 @@ def test_kill_and_restart(server: Served, follow: Callable[..., Lines], env: dic
     )
     for _ in range(3):
         watching.until(lambda line: line["type"] == "test_result")
-    server.stop(signal.SIGKILL)
+    unhurried.stop(signal.SIGKILL)
     watching.until(lambda line: line["type"] == "connection" and line["state"] == "reconnecting")
-    server.start()
+    unhurried.start()
     watching.until(lambda line: line["type"] == "result")
-    assert watching.end() == 0
+    assert watching.end() == 1
     check_is_valid(watching.lines)
     assert [line["seq"] for line in watching.lines if "seq" in line] == list(
         range(1, 1 + len([line for line in watching.lines if "seq" in line]))
     )
     assert max(line.get("attempt", 1) for line in watching.of("status_update")) == 2
     out, _ = plain.communicate(timeout=60)
-    assert plain.returncode == 0
-    told = [line for line in out.splitlines() if re.search(r"Leader Election|Five Nodes Agree", line)]
+    assert plain.returncode == 1
+    told = [line for line in out.splitlines() if re.search(r"Step [12]\b", line)]
     assert len(told) == 2, out
 
 
@@ -183,7 +181,7 @@ def test_status_and_list(server: Served, run: Run, tmp_path: Path) -> None:
 
 def test_no_watch(server: Served, run: Run) -> None:
     """--no-watch ends after handing in: `submitted` is the last line, -q prints the id and nothing else."""
-    arguments = ("submit", str(SOLUTIONS / "passing.py"), "--problem", "leader-election", "--no-watch")
+    arguments = ("submit", str(LRU), "--problem", "lru-cache", "--no-watch")
     at = ("--server", server.url)
     done = run(*arguments, "--json", *at)
     assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["submitted"]

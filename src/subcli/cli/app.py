@@ -50,6 +50,10 @@ class _Commands(UserDict[str, Any]):
             self.data.update(get_group(part).commands)
         return self.data[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        # Python 3.11's takes a KeyError of a command's own for a command that is not there.
+        return self[name] if name in self.data else default
+
 
 class _Tree(TyperGroup):
     """The program itself."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from subcli.source import Source
 
 NOTED_AFTER_S: Final = 0.1
+"""By then the first event has been shown; it is not to wait for two files."""
 NOT_SURE: Final = "Nothing may have been handed in; `subcli list` shows what was."
 
 

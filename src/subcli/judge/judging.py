@@ -95,6 +95,8 @@ class Supervisor:
         entry = order.language.entry(order.files)
         if entry is None:
             return self._build_failed(_no_entry(order))
+        if self._started is not None:
+            await self._started.come_up()
         outcome = await self._build(entry)
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
@@ -127,8 +129,6 @@ class Supervisor:
     def _build_failed(self, outcome: BuildResult) -> str:
         assert outcome.evidence is not None
         self._has_ended = True
-        if self._started is not None:
-            self._started.give_up()
         self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=outcome.log))
         self._emit(self._analyst.analyse(outcome.evidence).as_event())
         return "error" if outcome.is_ours else "build_failed"

@@ -20,11 +20,12 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.harness import Cluster, SolutionFault
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.processes import hide_from_peers
+from subcli.judge.pytest_process import HIDDEN, REPORT_VARIABLE
 from subcli.judge.starter import StartPlan
 from subcli.judge.text import cut
 
-REPORT_VARIABLE = "SUBCLI_REPORT_FD"
 _TEXT_LIMIT = 8_192
+_CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
 Making = Generator[None, pytest.TestReport, pytest.TestReport]
 
@@ -133,12 +134,20 @@ class ClusterFixtures:
             yield make
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "title(text): the test's name, as people read it")
-    config.addinivalue_line("markers", "kind(word): functional, chaos or performance")
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before anything of the problem's is run."""
     channel = socket.socket(fileno=int(os.environ.pop(REPORT_VARIABLE)))
     channel.set_inheritable(False)
     hide_from_peers()
+    channel.sendall(HIDDEN)
+    early_config.stash[_CHANNEL] = channel
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "title(text): the test's name, as people read it")
+    config.addinivalue_line("markers", "kind(word): functional, chaos or performance")
+    channel = config.stash[_CHANNEL]
     answers = channel.makefile("rb")
     job = json.loads(answers.readline())
     plan = NodePlan(

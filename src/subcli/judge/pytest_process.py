@@ -10,12 +10,16 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from subcli.judge.starter import own_environment, start_own
 
 REPORT_VARIABLE = "SUBCLI_REPORT_FD"
+HIDDEN = b" "
+"""What it says first, for itself: nobody can look into it any more. White space, to who reads JSON."""
+_COMING_UP_SECONDS = 10.0
 _INI = "[pytest]\naddopts =\nxfail_strict = true\nfilterwarnings = default\n"
 
 
@@ -28,13 +32,14 @@ class PytestProcess:
     log: tuple[int, int]
     """The pipe that it writes stdout and stderr to: the ends for reading and for writing."""
 
-    def give_up(self) -> None:
-        """End it without ever having told it anything."""
-        self.process.kill()
-        self.process.wait()
-        self.channel.close()
-        for end in self.log:
-            os.close(end)
+    async def come_up(self) -> None:
+        """Wait until it is out of reach of other processes of its user, as a build's; not for one that never is."""
+        import asyncio
+
+        self.channel.setblocking(False)
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_COMING_UP_SECONDS):
+                await asyncio.get_running_loop().sock_recv(self.channel, len(HIDDEN))
 
 
 def start_pytest(tests: Path, scratch: Path) -> PytestProcess:

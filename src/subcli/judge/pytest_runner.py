@@ -71,9 +71,14 @@ class PytestRun:
                 if not line.done():
                     line.cancel()
                     break
-                if not line.result():
+                try:
+                    record = line.result()
+                except ConnectionError:
+                    # It ended before it had read its instructions, as where the problem's own conftest.py fails.
                     return
-                await self._record(json.loads(line.result()), writer)
+                if not record:
+                    return
+                await self._record(json.loads(record), writer)
         finally:
             over.cancel()
         self._out_of_time()

@@ -8,6 +8,7 @@ cheaper. (DeWitt et al., "Implementation Techniques for Main Memory Database Sys
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -20,6 +21,7 @@ from subcli.server.values import Append
 
 Records: TypeAlias = tuple[Record, ...]
 
+_log: Final = logging.getLogger(__name__)
 _TOGETHER: Final = 100
 """Submissions in one transaction."""
 
@@ -105,11 +107,12 @@ class GroupCommit:
             self._accept(each, records)
 
     def _accept(self, each: _Waiting, committed: Records) -> None:
+        records = committed
         try:
             records = self._publish(each.wanted.submission_id, committed)
-        except Exception as error:
-            _refuse(each, error)
-            return
+        except Exception:
+            # Committed is committed; the watchers find it when they compare.
+            _log.exception("submission %s: what was appended could not be told", each.wanted.submission_id)
         if not each.answer.done():
             each.answer.set_result(records)
 

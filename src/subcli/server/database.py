@@ -69,8 +69,10 @@ def open_database(url: str) -> Engine:
     shown = engine.url.render_as_string(hide_password=True)
     try:
         migrate(engine)
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except BaseException as error:
         engine.dispose()
+        if not isinstance(error, SQLAlchemyError | sqlite3.Error):
+            raise
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise ServeError(
             f"The database {shown} cannot be opened: {cause}.",
@@ -124,7 +126,8 @@ def migrate(engine: Engine) -> None:
 
 
 def _is_up_to_date(engine: Engine) -> bool:
-    with reading(engine).connect() as connection:
+    # As one that writes: where nobody can, it is better to say so now.
+    with engine.begin() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [REVISION]

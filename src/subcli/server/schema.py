@@ -92,7 +92,7 @@ submissions: Final = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
-    # What the events say, kept beside them so that a snapshot is one row; see Store.append.
+    # What the events say, kept beside them so that a snapshot is one row; see Store._numbered.
     Column("status", String(32), nullable=False),
     Column("final_status", String(32)),
     Column("summary", JSON(none_as_null=True)),

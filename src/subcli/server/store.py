@@ -64,8 +64,7 @@ _LOCKED: Final = select(*_STATE).where(submissions.c.id == bindparam("submission
 _FREE: Final = (
     select(*_STATE)
     .where(submissions.c.id.in_(bindparam("submissions", expanding=True)))
-    # In one order, so that two who lock several never wait for each other.
-    .order_by(submissions.c.id)
+    # Nobody who locks several waits for any of them; so no two wait for each other.
     .with_for_update(skip_locked=True)
 )
 _CHANGE: Final = update(submissions).where(submissions.c.id == bindparam("submission"))

@@ -149,7 +149,11 @@ class Workers:
             await self._taken.wait()
             self._taken.clear()
             with _surviving("telling who has moved up"):
-                await self._journal.move_up(_TOLD)
+                try:
+                    await self._journal.move_up(_TOLD)
+                except SQLAlchemyError:
+                    # The database is away, as others say; it is told when it is back.
+                    self._taken.set()
             await asyncio.sleep(_TELL_EVERY)
 
 
