@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,45 +134,62 @@ def serve(tmp_path: Path, env: dict[str, str], migrated: Path) -> Iterator[Calla
         served.stop()
 
 
-UNHURRIED = """
-id = 91
-slug = "unhurried"
-title = "Unhurried"
+WAITING_PROBLEM = """
+id = {id}
+slug = "{slug}"
+title = "{slug}"
 description = "description.md"
 runner = "tap"
 tests = "tests"
-command = ["{python}", "-I", "-S", "run.py"]
+command = ["{{python}}", "-I", "-S", "run.py"]
 [limits]
 test_seconds = 10
-submission_seconds = 60
+submission_seconds = 120
 [languages.python]
 source = "a.py"
 template = "a.py"
-run = ["{python}", "{source}"]
+run = ["{{python}}", "{{source}}"]
 """
-UNHURRIED_TESTS = """
-import time
-print('TAP version 14', '1..12', sep='\\n', flush=True)
-for n in range(1, 13):
-    time.sleep(0.3)
-    print('ok' if n != 5 else 'not ok', n, '- Step', n, flush=True)
+WAITING_TESTS = """
+import pathlib, time
+print('TAP version 14', '1..{tests}', sep='\\n', flush=True)
+for n in range(1, {tests} + 1):
+    if not pathlib.Path({enough!r}).exists():
+        time.sleep({each})
+    print('not ok' if n == {failing} else 'ok', n, '- second', n, flush=True)
 """
+
+
+def waiting_problem(slug: str, where: Path, tests: int, each: float = 1, failing: int = 0) -> Path:
+    """A problem whose tests take their time and compute nothing, until there is a file `enough` in `where`.
+
+    Its submissions are any `a.py`, as the one in its directory.
+
+    Args:
+        tests: how many, named "second 1", "second 2" …,
+        each: of so many seconds.
+        failing: the one that fails; 0 for none.
+
+    Returns:
+        the directory of all problems made in `where`.
+    """
+    problem = where / "problems" / slug
+    (problem / "tests").mkdir(parents=True)
+    (problem / "problem.toml").write_text(WAITING_PROBLEM.format(id=zlib.crc32(slug.encode()) % 10_000, slug=slug))
+    (problem / "description.md").write_text("Wait.")
+    (problem / "a.py").write_text("print(1)\n")
+    enough = str(where / "enough")
+    text = WAITING_TESTS.format(tests=tests, each=each, failing=failing, enough=enough)
+    (problem / "tests" / "run.py").write_text(text)
+    return problem.parent
 
 
 @pytest.fixture
 def unhurried(serve: Callable[..., Served], tmp_path: Path) -> Served:
-    """A server with a problem of twelve tests, each of which takes its time and computes nothing; one fails.
-
-    Its submissions are `a.py` in the test's directory.
-    """
-    problem = tmp_path / "problems" / "unhurried"
-    (problem / "tests").mkdir(parents=True)
-    (problem / "problem.toml").write_text(UNHURRIED)
-    (problem / "description.md").write_text("Wait.")
-    (problem / "tests" / "run.py").write_text(UNHURRIED_TESTS)
-    for place in (problem, tmp_path):
-        (place / "a.py").write_text("print(1)\n")
-    return serve("--problems", str(tmp_path / "problems"), "--sandbox", "none")
+    """A server with the problem `unhurried`: four seconds, the fifth of twelve tests fails. Submit `a.py`."""
+    problems = waiting_problem("unhurried", tmp_path, 12, 0.3, failing=5)
+    shutil.copy(problems / "unhurried" / "a.py", tmp_path)
+    return serve("--problems", str(problems), "--sandbox", "none")
 
 
 @pytest.fixture

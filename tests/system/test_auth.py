@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 
 from .command import SUBCLI, Commands
-from .conftest import PRINTED, SOLUTIONS, Run, Served
+from .conftest import PRINTED, SOLUTIONS, Run, Served, waiting_problem
 from .terminal import Terminal, until
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
@@ -28,30 +28,6 @@ SECONDS = 30 if os.environ.get("SUBCLI_TEST_ALL") else 12
 """How long the slow problem is judged."""
 TOO_LONG = 50
 """How long the other one is judged, unless the test has seen enough."""
-PROBLEM = """
-id = {id}
-slug = "{slug}"
-title = "{slug}"
-description = "description.md"
-runner = "tap"
-tests = "tests"
-command = ["{{python}}", "-I", "-S", "run.py"]
-[limits]
-test_seconds = 10
-submission_seconds = 120
-[languages.python]
-source = "a.py"
-template = "a.py"
-run = ["{{python}}", "{{source}}"]
-"""
-TESTS = """
-import pathlib, time
-print('TAP version 14', '1..{seconds}', sep='\\n', flush=True)
-for n in range({seconds}):
-    if not pathlib.Path({enough!r}).exists():
-        time.sleep(1)
-    print('ok', n + 1, '- second', n + 1, flush=True)
-"""
 
 
 @pytest.fixture
@@ -68,15 +44,9 @@ def env(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Path:
-    """Two problems whose tests take a second each, until there is a file `enough`."""
-    for number, (slug, seconds) in enumerate({"slow": SECONDS, "long": TOO_LONG}.items(), 90):
-        problem = tmp_path / "problems" / slug
-        (problem / "tests").mkdir(parents=True)
-        (problem / "problem.toml").write_text(PROBLEM.format(id=number, slug=slug))
-        (problem / "description.md").write_text("Wait.")
-        (problem / "a.py").write_text("print(1)\n")
-        (problem / "tests" / "run.py").write_text(TESTS.format(seconds=seconds, enough=str(tmp_path / "enough")))
-    return tmp_path / "problems"
+    """Two problems whose tests take a second each."""
+    waiting_problem("slow", tmp_path, SECONDS)
+    return waiting_problem("long", tmp_path, TOO_LONG)
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ def test_kill_and_restart(unhurried: Served, follow: Callable[..., Lines], env: 
     assert max(line.get("attempt", 1) for line in watching.of("status_update")) == 2
     out, _ = plain.communicate(timeout=60)
     assert plain.returncode == 1
-    told = [line for line in out.splitlines() if re.search(r"Step [12]\b", line)]
+    told = [line for line in out.splitlines() if re.search(r"second [12]\b", line)]
     assert len(told) == 2, out
 
 
