@@ -28,14 +28,19 @@ for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long is begun first, so that nobody waits for it at the end; the rest is mixed, for what waits to run
-    beside what computes. A default run leaves out `thorough`."""
+    """A default run leaves out `thorough`. Where several run side by side, what waits is spread over the first half, so
+    that it runs beside what computes, and nobody waits for it at the end."""
     if not os.environ.get("SUBCLI_TEST_ALL"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (item.get_closest_marker("long") is None, zlib.crc32(item.nodeid.encode())))
+        mixed = sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode()))
+        long = [item for item in mixed if item.get_closest_marker("long")]
+        rest = [item for item in mixed if not item.get_closest_marker("long")]
+        places = [(number * len(rest) / (2 * len(long) + 1), item) for number, item in enumerate(long)]
+        places += [(float(number), item) for number, item in enumerate(rest)]
+        items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
 
 
 @pytest.hookimpl(wrapper=True)

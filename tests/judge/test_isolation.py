@@ -158,7 +158,7 @@ async def test_cancelling_the_reader_kills_every_process(node, tiny, below):
                 pass
 
     task = asyncio.create_task(read())
-    for _ in range(300):
+    for _ in range(1500):
         if len(below()) >= 3:
             break
         await asyncio.sleep(0.02)

@@ -48,6 +48,7 @@ def submit(run: Run, server: Served, path: Path, problem: str, **options: object
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) -> None:
     """It shows stages and results as they come, goes on by itself after the server was killed, and ends with all."""
     submit(run, server, SOLUTIONS / "failing.py", "leader-election")
@@ -80,6 +81,7 @@ async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) 
     assert await page.run("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.thorough
 async def test_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
     """It asks for a login where the server wants one, keeps it nowhere, and puts no long-lived token into a URL."""
     server = serve("--auth", "--sandbox", "none")

@@ -207,6 +207,7 @@ def place_of(path: Path) -> Path:
     return path
 
 
+@pytest.mark.thorough
 async def test_every_shell_part_runs(command: Commands, tmp_path: Path) -> None:
     """Each shell part of docs/ci.md does what is said, where the verdict is passed and where it is not.
 
