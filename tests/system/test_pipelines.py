@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import junitparser
+import pytest
 import yaml
 from tests.output import jenkins
 
