@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,10 @@ from .trial import KINDS, Trial
 if TYPE_CHECKING:
     from tests.backends import Postgres, RedisServer
 
-ROUNDS = 20 if os.environ.get("SUBCLI_TEST_ALL") else len(KINDS)
+ROUNDS = 20
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.timeout(60 + 60 * ROUNDS)
 async def test_killing_everything_in_turn(tmp_path: Path, postgres: Postgres, redis_server: RedisServer) -> None:
