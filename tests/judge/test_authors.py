@@ -143,6 +143,7 @@ async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
     assert "no-such-tool is not installed" in found[-1].detail
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_the_bundled_cache_keeps_its_word():
     """The second bundled problem, C and Python, all of its solutions."""

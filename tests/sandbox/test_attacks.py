@@ -380,6 +380,7 @@ def test_what_is_after_something_gets_nothing(world: World, identity: str, subte
         no_groups_are_left()
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
@@ -453,6 +454,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
 def test_what_builds_do_stays_in_bounds(world: World, identity: str, subtests: pytest.Subtests) -> None:

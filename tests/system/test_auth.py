@@ -123,6 +123,7 @@ async def test_watch_outlives_its_token(command: Commands, judge: Served, proble
     assert done.err == ""
 
 
+@pytest.mark.thorough
 async def test_ten_processes_at_once(command: Commands, judge: Served) -> None:
     """Ten processes whose access token has expired at the same moment all go on, and so does the next one."""
     await log_in(command, judge, "ada")

@@ -214,6 +214,7 @@ PATIENCE = """
 """
 
 
+@pytest.mark.thorough
 async def test_hostile_text_and_the_rules(page: Page, server: Served) -> None:
     """Foreign text is text, whatever it holds; what is no message changes nothing; the delays are the contract's."""
     await page.open(f"{server.url}/submissions/1")

@@ -52,6 +52,7 @@ def results(path: Path) -> ElementTree.Element:
 # -- GitHub -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_github_job(server: Served, run: Run, tmp_path: Path) -> None:
     """A wrong solution in a job: a group, annotations at the file's own lines, a summary, the file, exit 1."""
     repository = tmp_path / "repository"
