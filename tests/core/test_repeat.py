@@ -104,6 +104,15 @@ def test_who_does_not_answer_as_a_judge_is_not_asked_later(status: int) -> None:
     assert "subcli doctor" in error.hint
 
 
+@pytest.mark.parametrize("status", [None, 500, 502, 599])
+def test_a_server_that_fails_is_to_be_asked_later(status: int | None) -> None:
+    """It is the right one, and has a bad day: the hint is not another server."""
+    error = decide(status, 6)
+    assert isinstance(error, SubcliError)
+    assert "Try again later" in error.hint
+    assert "right server" not in error.hint
+
+
 def test_a_server_that_says_nothing_is_given_words() -> None:
     """No empty sentence reaches a person."""
     error = repeat_request(AskedInVain(404), attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)

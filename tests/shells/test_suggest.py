@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from typer.main import get_command
 
+from subcli.cli.app import app
 from subcli.cli.common import Common
 from subcli.suggest import did_you_mean
 
@@ -38,3 +40,16 @@ def test_a_suggested_command_reaches_the_same_server() -> None:
     assert Common(profile="at work").for_server() == " --profile 'at work'"
     assert Common(server="http://a", profile="b").for_server() == " --server http://a --profile b"
     assert Common(profile="b").for_server("http://pasted") == " --server http://pasted"
+
+
+def test_a_fault_inside_a_command_is_not_taken_for_a_misspelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command is imported when it is called; what goes wrong then is ours, and not "No such command"."""
+
+    def fail(_app: object) -> None:
+        raise KeyError("ours")
+
+    commands = get_command(app).commands
+    monkeypatch.setattr("subcli.cli.cancel.register", fail)
+    with pytest.raises(KeyError, match="ours"):
+        commands.get("cancel")
+    assert commands.get("cancle") is None
