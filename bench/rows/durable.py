@@ -42,8 +42,9 @@ def measure() -> Table:
         remarks=(
             "Ours reads and locks the submission's row for the fence and checks each event, through SQLAlchemy, "
             "whose share of a transaction with one event is far more than SQLite's: the bare loop's 40 µs leave "
-            "no room for it. A judge that is quicker than the database has its events committed together, which "
-            "is what counts under load. With PostgreSQL the round trips decide."
+            "no room for it: an empty transaction alone takes 46 µs with it, and 4 µs without. What a judge has "
+            "ready, and what other judgings append at that moment, is committed together, which is what counts "
+            "under load. With PostgreSQL the round trips decide."
         ),
     )
 
