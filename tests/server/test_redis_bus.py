@@ -99,21 +99,30 @@ async def heard(node: Node) -> None:
 
 
 async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log], Any]) -> None:
-    """What one publishes the other's watchers get without reading the log again, all of them the very same bytes."""
-    log = Log(50, random.Random(0))
-    gateway, worker = await node(log), await node(log)
-    first: list[Record] = []
-    second: list[Record] = []
-    watching = [asyncio.create_task(gateway.watch(seen)) for seen in (first, second)]
-    await heard(gateway)
-    await until(lambda: log.reads >= 2)
-    reads = log.reads
-    while not log.ended:
-        worker.bus.publish(SUBMISSION, log.commit(3))
-        await asyncio.sleep(0)
-    assert [await each for each in watching] == [list(range(1, 51))] * 2
-    assert all(one is other for one, other in zip(first, second, strict=True))
-    assert log.reads == reads
+    """What one publishes the other's watchers get without reading the log again, all of them the very same bytes.
+
+    On a machine that is busy it may be read once more all the same, when the bus has been silent for too long; but not
+    five times in a row.
+    """
+    again = []
+    for _ in range(5):
+        log = Log(50, random.Random(0))
+        gateway, worker = await node(log), await node(log)
+        first: list[Record] = []
+        second: list[Record] = []
+        watching = [asyncio.create_task(gateway.watch(seen)) for seen in (first, second)]
+        await heard(gateway)
+        await until(lambda log=log: log.reads >= 2)
+        reads = log.reads
+        while not log.ended:
+            worker.bus.publish(SUBMISSION, log.commit(3))
+            await asyncio.sleep(0)
+        assert [await each for each in watching] == [list(range(1, 51))] * 2
+        assert all(one is other for one, other in zip(first, second, strict=True))
+        again.append(log.reads - reads)
+        if not again[-1]:
+            return
+    raise AssertionError(f"the log was read again {again} times")
 
 
 async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any]) -> None:
