@@ -351,6 +351,7 @@ def in_groups(names: Iterable[str], size: int) -> list[list[str]]:
     return [every[start : start + size] for start in range(0, len(every), size)]
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
 def test_what_is_after_something_gets_nothing(world: World, identity: str, subtests: pytest.Subtests) -> None:
@@ -483,6 +484,7 @@ def no_groups_are_left() -> None:
             assert Path(f"/proc/{pid}").exists(), group
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("world", "identity"), [("user", "user")], indirect=["world"])
 def test_without_a_sandbox_they_succeed(world: World, identity: str, subtests: pytest.Subtests) -> None:
     """The same attacks under the starter that has none: they are attacks, and the checks can fail."""

@@ -73,8 +73,9 @@ async def log_in(command: Commands, judge: Served, user: str, *options: str) -> 
     async with Terminal(command, "auth", "login", "--server", judge.url, "--user", user, *options) as terminal:
         await terminal.until(lambda text: "Password:" in text)
         terminal.press(f"{PASSWORD}\r".encode())
-        await terminal.until(lambda text: "Logged in" in terminal.text or "error" in text)
-        if "profile" in terminal.text:
+        # The last question, unless there is none.
+        await terminal.until(lambda text: "(empty: none)" in text or terminal.process.returncode is not None)
+        if "(empty: none)" in terminal.text:
             terminal.press(b"\r")
         assert await terminal.end() == 0, terminal.text
         return terminal.text

@@ -48,6 +48,7 @@ def submit(run: Run, server: Served, path: Path, problem: str, **options: object
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) -> None:
     """It shows stages and results as they come, goes on by itself after the server was killed, and ends with all."""
@@ -271,6 +272,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Nothing: the test says what matters."""
 
 
+@pytest.mark.thorough
 async def test_react_hook(page: Page, server: Served, run: Run, built_hook: str) -> None:
     """The hook of the specification, unchanged, gets every event up to `complete`."""
     submit(run, server, QUICK, "lru-cache")
