@@ -131,7 +131,7 @@ async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> 
 
 async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter]) -> None:
     """What a gateway held that died is free after its lease; what a live one holds stays its own."""
-    live, dead, third = gateway(0.6), gateway(0.6), gateway(0.6)
+    live, dead, third = gateway(0.6), gateway(0.6), gateway()
     renewing = asyncio.create_task(live.run())
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, live, "7", 10) for _ in range(4)])
