@@ -10,9 +10,9 @@ import time
 from rich.console import Console
 
 from bench import frames
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
 from subcli.output.live import LiveView
-from subcli.submission import Connection
-from subcli.watch import Watch
 
 FRAMES = 40
 ROOM = 120

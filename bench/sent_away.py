@@ -1,8 +1,8 @@
 """Ten thousand watchers are told to go by 1012: do they come back in one instant, and all? `python -m bench.sent_away`
 
 Two gateways on one database. All watch at the first one, ten a submission; it gets SIGTERM; each watcher does what
-`subcli` does with 1012: waits as long as `subcli.patience` says and connects again, here to the second gateway, after
-the last event that it saw. Then the verdicts come. What counts is how they are spread, and that each event came to
+`subcli` does with 1012: waits as long as `subcli.core.backoff` says and connects again, here to the second gateway,
+after the last event that it saw. Then the verdicts come. What counts is how they are spread, and that each event came to
 each watcher once and in order.
 """
 
@@ -23,7 +23,7 @@ from typing import Final
 import httpx
 
 from bench.crowd import in_memory, need_files, quantile, until, watch
-from subcli.patience import backoff
+from subcli.core.backoff import backoff
 
 EACH: Final = 10
 _AT_ONCE: Final = 200

@@ -17,13 +17,13 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from subcli.cli.common import Common
-from subcli.client import connect
+from subcli.client.client import connect
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
 from subcli.judge import load_problems
 from subcli.output import frame
 from subcli.output.lines import Block
-from subcli.source import read_source
-from subcli.submission import Connection
-from subcli.watch import Watch
+from subcli.workspace.source import read_source
 
 ROOT: Final = Path(__file__).parents[1]
 COLUMNS: Final = 104

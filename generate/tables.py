@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from subcli import recovery
 from subcli.cli import exits
+from subcli.core import recovery
 
 _BEGIN: Final = "<!-- Made by `make generate` from the program: {}. -->\n"
 _END: Final = "<!-- End of what is made. -->"
@@ -30,7 +30,7 @@ def recovery_page(text: str) -> str:
         else:
             rows[-1] = (rows[-1][0], f"{rows[-1][1]} {done}")
     table = ["| what happened | what is done |", "|---|---|", *(f"| {left} | {right} |" for left, right in rows)]
-    return _put(text, "the table of subcli.recovery", "\n".join(table))
+    return _put(text, "the table of subcli.core.recovery", "\n".join(table))
 
 
 def _cells(line: str) -> tuple[str, str]:

@@ -18,9 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from subcli.errors import SubcliError
+    from subcli.core.errors import SubcliError
     from subcli.library import follow, submit
-    from subcli.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
+    from subcli.shared.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
 
 __all__ = [
     "Complete",
@@ -36,12 +36,12 @@ __all__ = [
 _HOME = {
     "follow": "library",
     "submit": "library",
-    "SubcliError": "errors",
-    "Complete": "protocol",
-    "ErrorAnalysis": "protocol",
-    "StatusUpdate": "protocol",
-    "TestResult": "protocol",
-    "Unknown": "protocol",
+    "SubcliError": "core.errors",
+    "Complete": "shared.protocol",
+    "ErrorAnalysis": "shared.protocol",
+    "StatusUpdate": "shared.protocol",
+    "TestResult": "shared.protocol",
+    "Unknown": "shared.protocol",
 }
 
 

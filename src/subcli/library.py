@@ -7,12 +7,12 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from subcli.client import connect
-from subcli.config import DEFAULT_SERVER, Settings, load
-from subcli.protocol import Message
-from subcli.source import read_source
-from subcli.submission import Connection
-from subcli.watch import Watch
+from subcli.client.client import connect
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
+from subcli.settings.config import DEFAULT_SERVER, Settings, load
+from subcli.shared.protocol import Message
+from subcli.workspace.source import read_source
 
 
 def _library_settings(server: str | None, token: str | None, env: Mapping[str, str]) -> Settings:

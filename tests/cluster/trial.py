@@ -17,14 +17,14 @@ from pathlib import Path
 
 from tests.backends import Backend
 
-from subcli.client import Client, connect
-from subcli.config import load
-from subcli.errors import SubcliError
+from subcli.client.client import Client, connect
+from subcli.core.errors import SubcliError
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
 from subcli.server.database import open_database
 from subcli.server.store import Store
-from subcli.source import Source
-from subcli.submission import Connection
-from subcli.watch import Watch
+from subcli.settings.config import load
+from subcli.workspace.source import Source
 
 from .processes import Cluster, Node
 

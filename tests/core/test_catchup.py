@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from subcli.catchup import events_from_log, is_over, missed, verdict
-from subcli.protocol import TERMINAL_STATUSES, Complete, StatusUpdate, TestResult
-from subcli.submission import Counts
-from subcli.watch import Watch
+from subcli.core.catchup import events_from_log, is_over, missed, verdict
+from subcli.core.submission import Counts
+from subcli.core.watch import Watch
+from subcli.shared.protocol import TERMINAL_STATUSES, Complete, StatusUpdate, TestResult
 
 A = {"test_name": "A", "status": "passed"}
 B = {"test_name": "B", "status": "failed"}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from subcli import errors
-from subcli.errors import InterruptedByUser, SubcliError
+from subcli.core import errors
+from subcli.core.errors import InterruptedByUser, SubcliError
 
 KINDS = {
     errors.UsageError: "usage",

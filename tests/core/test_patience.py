@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from subcli.patience import (
+from subcli.core.backoff import (
     CONNECTS_WINDOW_S,
     MAX_ATTEMPTS,
     MAX_CONNECTS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from subcli.protocol import (
+from subcli.shared.protocol import (
     EVENT_TYPES,
     MAX_DEPTH,
     PING,

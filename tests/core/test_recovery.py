@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from subcli.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
-from subcli.happened import (
+from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
+from subcli.core.inputs import (
     Action,
     AskedInVain,
     Babbled,
@@ -37,7 +37,7 @@ from subcli.happened import (
     Started,
     Stop,
 )
-from subcli.recovery import State, step
+from subcli.core.recovery import State, step
 
 LIVE = Opened(look=False)
 RETRIED = {1000, 1001, 1005, 1006, 1011, 1012, 1013}

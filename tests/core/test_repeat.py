@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from subcli.errors import (
+from subcli.core.errors import (
     AuthError,
     NetworkError,
     NotFoundError,
@@ -15,8 +15,8 @@ from subcli.errors import (
     SubcliError,
     UsageError,
 )
-from subcli.happened import AskedInVain
-from subcli.repeat import repeat_request
+from subcli.core.inputs import AskedInVain
+from subcli.core.rest_retry import repeat_request
 
 
 def decide(status: int | None, attempt: int = 1, *, told: float | None = None, **given: Any) -> float | SubcliError:

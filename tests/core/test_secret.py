@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from subcli.secret import MASK, RedactingFilter, Secret, is_token, redact
+from subcli.shared.secret import MASK, RedactingFilter, Secret, is_token, redact
 
 CANARY = "c4n4ry-T0KEN.with~strange_signs"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl"

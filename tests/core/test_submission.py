@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from subcli.submission import Connection, Counts, Stage, Submission
+from subcli.core.submission import Connection, Counts, Stage, Submission
 
 
 def test_counts_add_up() -> None:

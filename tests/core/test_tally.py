@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from subcli.protocol import TestResult
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT, Counts
-from subcli.tally import Tally
+from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
+from subcli.core.tally import Tally
+from subcli.shared.protocol import TestResult
 
 
 def result(name: str, status: str = "passed", test_id: int | str | None = None) -> TestResult:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from subcli.protocol import Complete, Message, StatusUpdate, from_mapping
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Connection, Counts, Stage
-from subcli.watch import HELD_MAX, Hole, Received, Watch
+from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Connection, Counts, Stage
+from subcli.core.watch import HELD_MAX, Hole, Received, Watch
+from subcli.shared.protocol import Complete, Message, StatusUpdate, from_mapping
 
 ID = 7
 

@@ -13,8 +13,9 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from subcli.catchup import missed, verdict
-from subcli.happened import (
+from subcli.core.backoff import MAX_TOLD_WAIT_S
+from subcli.core.catchup import missed, verdict
+from subcli.core.inputs import (
     Action,
     AskedInVain,
     Babbled,
@@ -40,8 +41,10 @@ from subcli.happened import (
     Started,
     Stop,
 )
-from subcli.patience import MAX_TOLD_WAIT_S
-from subcli.protocol import (
+from subcli.core.recovery import State, step
+from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
+from subcli.core.watch import HELD_MAX, Watch
+from subcli.shared.protocol import (
     EVENT_TYPES,
     INVISIBLE,
     STATUS_RANKS,
@@ -54,10 +57,7 @@ from subcli.protocol import (
     encode,
     from_mapping,
 )
-from subcli.recovery import State, step
-from subcli.secret import MASK, Secret, redact
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
-from subcli.watch import HELD_MAX, Watch
+from subcli.shared.secret import MASK, Secret, redact
 
 CASES = int(os.environ.get("SUBCLI_FUZZ", "150"))
 fuzz = settings(

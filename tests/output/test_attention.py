@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.errors import InterruptedByUser
+from subcli.core.errors import InterruptedByUser
 from subcli.output.attention import Notifier, WindowStatus
 from subcli.output.beside import Beside, Unseen
 from subcli.output.live import LiveView

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT
+from subcli.core.watch import Watch
 from subcli.output.ndjson import NdjsonView
-from subcli.protocol import encode
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT
-from subcli.watch import Watch
+from subcli.shared.protocol import encode
 
 TESTS = 100
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)

@@ -23,7 +23,7 @@ from subcli.output.live import LiveView
 from subcli.output.overview import several
 from subcli.output.plain import PlainView
 from subcli.output.tables import submission_page, submissions_table
-from subcli.protocol import INVISIBLE, MalformedMessageError
+from subcli.shared.protocol import INVISIBLE, MalformedMessageError
 
 from .playhouse.script import Clock, Stage
 from .playhouse.terminal import terminal

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.errors import NetworkError, UsageError, WatchTimeoutError
+from subcli.core.errors import NetworkError, UsageError, WatchTimeoutError
 from subcli.output.junit import JunitView, check_path, write
 
 from . import jenkins

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from subcli.errors import NetworkError
+from subcli.core.errors import NetworkError
 from subcli.output.console import make_console
 from subcli.output.plain import PlainView
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from subcli.errors import NetworkError
+from subcli.core.errors import NetworkError
 from subcli.output.quiet import QuietView
 
 from .playhouse.script import Clock, Stage, ten

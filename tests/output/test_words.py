@@ -6,11 +6,11 @@ import math
 
 import pytest
 
+from subcli.core.submission import Connection, Counts, Submission
 from subcli.output import words
 from subcli.output.details import is_about, place, reason
 from subcli.output.summary import outcome
-from subcli.protocol import Complete, ErrorAnalysis, Location, Summary, from_mapping
-from subcli.submission import Connection, Counts, Submission
+from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, from_mapping
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from subcli.secret import redact
 from subcli.server.database import open_database, reading
 from subcli.server.schema import REVISION, metadata
 from subcli.server.settings import ServeError
+from subcli.shared.secret import redact
 
 
 @pytest.mark.every_backend

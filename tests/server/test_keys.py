@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from subcli.secret import Secret
 from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.keys import signing_key
 from subcli.server.main import run
+from subcli.shared.secret import Secret
 
 
 def test_it_is_made_and_kept(tmp_path: Path) -> None:

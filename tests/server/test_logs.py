@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from subcli.secret import Secret
 from subcli.server import logs
+from subcli.shared.secret import Secret
 
 from .test_gateway import closed, messages
 

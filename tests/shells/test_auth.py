@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from subcli.auth import GivenToken, HeldLogin, Prompting, StoredLogin
-from subcli.credentials import CredentialError, Credentials, Tokens
-from subcli.secret import Secret
+from subcli.client.auth import GivenToken, HeldLogin, Prompting, StoredLogin
+from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.shared.secret import Secret
 
 SERVER = "https://judge.example"
 
@@ -143,7 +143,7 @@ async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:
 
 async def test_login_of_the_prompt_is_renewed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person typed once lasts: its token is renewed silently when it expires in its turn."""
-    monkeypatch.setattr("subcli.auth.JUST_NOW_S", 0.0)
+    monkeypatch.setattr("subcli.client.auth.JUST_NOW_S", 0.0)
     server = Server()
 
     async def ask() -> HeldLogin | None:
@@ -162,7 +162,7 @@ async def test_login_that_can_no_longer_be_kept(
     credentials: Credentials, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the renewed pair cannot be written, this process goes on with it, and says so once."""
-    monkeypatch.setattr("subcli.auth.JUST_NOW_S", 0.0)
+    monkeypatch.setattr("subcli.client.auth.JUST_NOW_S", 0.0)
     server = Server()
     mine = login(credentials, server)
 

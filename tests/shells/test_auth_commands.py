@@ -13,8 +13,8 @@ import pytest
 
 from subcli.cli import auth
 from subcli.cli.common import Common
-from subcli.credentials import Credentials, Tokens
-from subcli.secret import Secret
+from subcli.client.credentials import Credentials, Tokens
+from subcli.shared.secret import Secret
 
 
 def jwt(expires: int) -> str:

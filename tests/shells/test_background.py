@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from subcli.background import let_go
+from subcli.client.background import let_go
 
 
 async def test_result_and_exception() -> None:

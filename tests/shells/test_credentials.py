@@ -15,8 +15,8 @@ import keyring.backends.null
 import pytest
 from keyring.backend import KeyringBackend
 
-from subcli.credentials import CredentialError, Credentials, Tokens
-from subcli.secret import Secret
+from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.shared.secret import Secret
 
 from .keyrings import FileKeyring, ForgetfulKeyring, HangingKeyring, RaisingKeyring
 
@@ -188,7 +188,7 @@ async def test_lock_that_is_never_given_back(credentials: Credentials) -> None:
 def test_keyring_is_not_imported_without_a_login(tmp_path: Path) -> None:
     """Without a login on record, asking for tokens does not import the keyring library."""
     code = (
-        "import sys; from pathlib import Path; from subcli.credentials import Credentials;"
+        "import sys; from pathlib import Path; from subcli.client.credentials import Credentials;"
         f"Credentials(Path({str(tmp_path)!r})).load('https://x'); print('keyring' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

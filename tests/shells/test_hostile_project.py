@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from subcli.config import Settings, load
-from subcli.errors import UsageError
-from subcli.settings_files import add_profile
-from subcli.source import read_source
+from subcli.core.errors import UsageError
+from subcli.settings.config import Settings, load
+from subcli.settings.files import add_profile
+from subcli.workspace.source import read_source
 
 A, B = "https://a.example", "https://b.example"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.system.conftest import needs
 
-from subcli.errors import UsageError
-from subcli.history import KEPT, History, digest
-from subcli.source import Source, read_source
+from subcli.core.errors import UsageError
+from subcli.workspace.history import KEPT, History, digest
+from subcli.workspace.source import Source, read_source
 
 IGNORE = """\
 # a comment
@@ -98,7 +98,8 @@ def test_named_files_are_handed_in_all_the_same(project: Path) -> None:
 def test_library_is_not_loaded_without_a_gitignore(tmp_path: Path) -> None:
     """The library that reads `.gitignore` costs nothing where there is none."""
     (tmp_path / "a.py").write_text("x")
-    code = "import sys; from subcli.source import read_source; read_source(['.']); print('pathspec' in sys.modules)"
+    read = "from subcli.workspace.source import read_source; read_source(['.'])"
+    code = f"import sys; {read}; print('pathspec' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -11,11 +11,11 @@ import httpx
 import keyring
 import pytest
 
-from subcli.auth import StoredLogin, TokenRefusedError, password_grant
-from subcli.client import id_of
-from subcli.config import load, secrets_in
-from subcli.credentials import CredentialError, Credentials, Tokens
-from subcli.secret import Secret
+from subcli.client.auth import StoredLogin, TokenRefusedError, password_grant
+from subcli.client.client import id_of
+from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.settings.config import load, secrets_in
+from subcli.shared.secret import Secret
 
 from .keyrings import FileKeyring
 
@@ -91,8 +91,8 @@ async def test_logged_out_while_renewing(tmp_path: Path) -> None:
 _SAVES = """
 import sys
 from pathlib import Path
-from subcli.credentials import Credentials, Tokens
-from subcli.secret import Secret
+from subcli.client.credentials import Credentials, Tokens
+from subcli.shared.secret import Secret
 for number in range(25):
     Credentials(Path(sys.argv[1])).save(f"https://{sys.argv[2]}-{number}.example", "u", Tokens(Secret("t")), "file")
 """

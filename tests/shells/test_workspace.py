@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from subcli.errors import ServerError, UsageError
-from subcli.workspace import make_workspace
+from subcli.core.errors import ServerError, UsageError
+from subcli.workspace.scaffold import make_workspace
 
 
 def make(directory: Path, files: dict[str, str]) -> list[Path]:

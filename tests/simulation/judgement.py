@@ -10,11 +10,11 @@ from tests.simulation.server import Server
 from tests.simulation.virtual import run
 from tests.simulation.world import BEGAN, SUBMISSION, Kind, World, make
 
-from subcli.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
-from subcli.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
-from subcli.session import Session
-from subcli.submission import Connection
-from subcli.watch import Watch
+from subcli.client.session import Session
+from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
+from subcli.shared.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
 
 CONNECTS, WINDOW_S = 5, 10.0
 FREEZE_S = 30.0 + 10.0

@@ -13,11 +13,11 @@ from typing import Any
 
 from tests.simulation.world import CODES, FATAL, INCURABLE, STATUSES, SUBMISSION, Kind, World
 
-from subcli.api import Info, RequestFailed
-from subcli.happened import AskedInVain, Blocked, Closed, Lost, Refreshed, Refused
-from subcli.protocol import STATUS_RANKS
-from subcli.secret import Secret
-from subcli.transport import Gone
+from subcli.client.api import Info, RequestFailed
+from subcli.client.transport import Gone
+from subcli.core.inputs import AskedInVain, Blocked, Closed, Lost, Refreshed, Refused
+from subcli.shared.protocol import STATUS_RANKS
+from subcli.shared.secret import Secret
 
 NEVER = float("inf")
 IDLE_S = 300.0

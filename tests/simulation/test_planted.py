@@ -13,12 +13,14 @@ import pytest
 from tests.simulation.judgement import BrokenPromise, play
 from tests.simulation.server import Server
 
-from subcli import catchup, patience, recovery, session, watch
-from subcli.happened import Happened, Opened, Progressed, Read
-from subcli.protocol import Message, TestResult
-from subcli.recovery import State, Step, step
-from subcli.tally import Tally
-from subcli.watch import Received, Watch
+from subcli.client import session
+from subcli.core import backoff as patience
+from subcli.core import catchup, recovery, watch
+from subcli.core.inputs import Happened, Opened, Progressed, Read
+from subcli.core.recovery import State, Step, step
+from subcli.core.tally import Tally
+from subcli.core.watch import Received, Watch
+from subcli.shared.protocol import Message, TestResult
 
 SEEDS = 5_000
 """So many schedules at most until a fault must have been found: half of what every test run plays."""

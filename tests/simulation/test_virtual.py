@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from tests.simulation.virtual import StuckError, run
 
-from subcli.protocol import TestResult
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT, Counts
-from subcli.watch import Watch
+from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
+from subcli.core.watch import Watch
+from subcli.shared.protocol import TestResult
 
 
 def test_a_year_passes_at_once() -> None:

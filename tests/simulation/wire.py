@@ -1,6 +1,6 @@
 """The same worlds byte by byte: the real transport over a wire in memory, cut anywhere.
 
-Between :func:`subcli.transport.open_socket` and the model server stand the bytes of RFC 6455, made by the
+Between :func:`subcli.client.transport.open_socket` and the model server stand the bytes of RFC 6455, made by the
 protocol half of ``websockets``. They arrive in pieces of any size, and the wire may break or freeze after any
 of them, in the middle of the handshake, of a frame or of a close.
 """
@@ -21,8 +21,8 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from subcli.protocol import MAX_FRAME_BYTES, PING
-from subcli.transport import Socket, open_socket
+from subcli.client.transport import Socket, open_socket
+from subcli.shared.protocol import MAX_FRAME_BYTES, PING
 
 UNSENDABLE = (1004, 1005, 1006, 1014, 1015)
 """Close codes that cannot stand in a close frame, or that the library refuses to send."""

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from subcli.cli.candidates import server_of
-from subcli.config import load
-from subcli.errors import UsageError
-from subcli.recall import FRESH_S, LONGEST, MOST, Recall
+from subcli.core.errors import UsageError
+from subcli.settings.config import load
+from subcli.workspace.completion_cache import FRESH_S, LONGEST, MOST, Recall
 
 from .conftest import Run, Served
 from .terminal import until

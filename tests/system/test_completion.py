@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.recall import Recall
+from subcli.workspace.completion_cache import Recall
 
 from .conftest import needs
 from .shell import Shell

@@ -16,9 +16,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from subcli import client, diagnose, transport
-from subcli.config import load
-from subcli.diagnose import Finding, examine
+from subcli.client import client, diagnose, transport
+from subcli.client.diagnose import Finding, examine
+from subcli.settings.config import load
 
 from .conftest import Run, Served, needs
 from .other_platform import API, OtherPlatform

@@ -24,7 +24,17 @@ COMMANDS = {
 """The modules of the commands, of which none needs another's but where one is built upon another."""
 
 NEVER_OURS = {"subcli.server", "subcli.judge"}
-TALKING = {"asyncio", "ssl", "httpx", "httpcore", "websockets", "anyio", "logging", "subcli.client", "subcli.session"}
+TALKING = {
+    "asyncio",
+    "ssl",
+    "httpx",
+    "httpcore",
+    "websockets",
+    "anyio",
+    "logging",
+    "subcli.client.client",
+    "subcli.client.session",
+}
 DRAWING = {"rich", "subcli.output.live", "subcli.output.plain", "subcli.output.frame", "subcli.output.tables"}
 
 

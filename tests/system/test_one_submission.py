@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from subcli.recall import Recall
+from subcli.workspace.completion_cache import Recall
 
 from .command import Commands
 from .conftest import Run, Served

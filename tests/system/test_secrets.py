@@ -79,7 +79,7 @@ async def forced_crashes(command: Commands) -> None:
     )
     for module, words in (
         ("subcli.cli.following", ("--debug",)),
-        ("subcli.client", ("--json", "--debug")),
+        ("subcli.client.client", ("--json", "--debug")),
         ("websockets.asyncio.client", ()),
     ):
         done = await command(

@@ -13,11 +13,11 @@ import os
 from typing import TextIO
 
 from subcli.cli.common import Common
-from subcli.errors import InterruptedByUser
+from subcli.core.errors import InterruptedByUser
+from subcli.core.submission import Connection
 from subcli.output.printable import one_line
 from subcli.output.report import report
 from subcli.output.view import Ending
-from subcli.submission import Connection
 
 REASON_MAX = 300
 UNSAID_S = 1.0
@@ -61,7 +61,7 @@ class Aside:
 
 
 class Countdown:
-    """Waits before a request is repeated (:data:`subcli.api.Wait`), and says so on stderr."""
+    """Waits before a request is repeated (:data:`subcli.client.api.Wait`), and says so on stderr."""
 
     def __init__(self, stderr: TextIO) -> None:
         self._stderr = stderr

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from subcli.background import let_go
-from subcli.errors import InterruptedByUser
+from subcli.client.background import let_go
+from subcli.core.errors import InterruptedByUser
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -13,14 +13,14 @@ import typer
 
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.common import group as make_group
-from subcli.errors import AuthError, NetworkError, UsageError
+from subcli.core.errors import AuthError, NetworkError, UsageError
 
 if TYPE_CHECKING:
     import httpx
 
-    from subcli.config import Settings
-    from subcli.credentials import Credentials, Login, Tokens
-    from subcli.secret import Secret
+    from subcli.client.credentials import Credentials, Login, Tokens
+    from subcli.settings.config import Settings
+    from subcli.shared.secret import Secret
 
 T = TypeVar("T")
 
@@ -61,9 +61,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _login(common: Common, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
-    from subcli.auth import place_for
-    from subcli.credentials import LOGIN_CALL_S, Credentials
-    from subcli.settings_files import user_directory
+    from subcli.client.auth import place_for
+    from subcli.client.credentials import LOGIN_CALL_S, Credentials
+    from subcli.settings.files import user_directory
 
     settings = common.settings()
     settings.require_safe_for_secrets()
@@ -93,8 +93,8 @@ async def _obtain(
     common: Common, settings: Settings, user: str | None, given: Secret | None
 ) -> tuple[Tokens, str | None, bool]:
     """Tokens from the person or from stdin, whose they are, and whether the server could tell."""
-    from subcli.auth import password_grant
-    from subcli.credentials import Tokens
+    from subcli.client.auth import password_grant
+    from subcli.client.credentials import Tokens
 
     async with _http(settings) as http:
         if given is not None:
@@ -123,7 +123,7 @@ async def _ask(common: Common, user: str | None) -> tuple[str, Secret]:
 
 
 def _token_from_stdin() -> Secret:
-    from subcli.secret import Secret, is_token
+    from subcli.shared.secret import Secret, is_token
 
     try:
         text = sys.stdin.read(64 * 1024).strip()
@@ -135,8 +135,8 @@ def _token_from_stdin() -> Secret:
 
 
 def _logout(common: Common) -> int:
-    from subcli.credentials import CredentialError, Credentials
-    from subcli.settings_files import user_directory
+    from subcli.client.credentials import CredentialError, Credentials
+    from subcli.settings.files import user_directory
 
     settings = common.settings()
     credentials = Credentials(user_directory())
@@ -176,8 +176,8 @@ async def _revoke(settings: Settings, tokens: Tokens) -> bool:
 
 
 def _status(common: Common) -> int:
-    from subcli.credentials import Credentials
-    from subcli.settings_files import user_directory
+    from subcli.client.credentials import Credentials
+    from subcli.settings.files import user_directory
 
     settings = common.settings()
     credentials = Credentials(user_directory())
@@ -212,7 +212,7 @@ def _present(
     settings: Settings, credentials: Credentials, login: Login | None
 ) -> tuple[Secret | None, str | None, str | None]:
     """The token in force, where it is from, and what went wrong on the way to it."""
-    from subcli.credentials import CredentialError
+    from subcli.client.credentials import CredentialError
 
     if settings.token is not None:
         return settings.token, settings.token_origin, None
@@ -230,9 +230,9 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
 
     ``None``: the server cannot tell.
     """
-    from subcli.api import RequestFailed
-    from subcli.client import connect
-    from subcli.happened import AskedInVain
+    from subcli.client.api import RequestFailed
+    from subcli.client.client import connect
+    from subcli.core.inputs import AskedInVain
 
     async with connect(settings) as client:
         try:
@@ -251,7 +251,7 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
 
 
 def _print_status(fields: dict[str, Any], has_token: bool, withheld: str) -> None:
-    from subcli.auth import withheld_hint
+    from subcli.client.auth import withheld_hint
 
     lines = [("server", fields["server"])]
     if has_token:
@@ -289,7 +289,7 @@ def _token(common: Common) -> int:
 
 
 async def _current(settings: Settings) -> Secret | None:
-    from subcli.client import connect
+    from subcli.client.client import connect
 
     async with connect(settings) as client:
         token = client.token()
@@ -304,7 +304,7 @@ async def _current(settings: Settings) -> Secret | None:
 
 def expiry(token: Secret) -> str | None:
     """When a JSON Web Token says that it expires (RFC 7519 section 4.1.4); read, not verified."""
-    from subcli.protocol import timestamp
+    from subcli.shared.protocol import timestamp
 
     seconds = _expiry_seconds(token)
     return timestamp(seconds) if seconds is not None else None
@@ -323,7 +323,7 @@ def _expiry_seconds(token: Secret) -> float | None:
 
 
 def _http(settings: Settings) -> httpx.AsyncClient:
-    from subcli.client import http_client
+    from subcli.client.client import http_client
 
     return http_client(settings)
 
@@ -332,9 +332,9 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
     """Tokens, or what the server's refusal means."""
     import httpx
 
-    from subcli.auth import TokenRefusedError
-    from subcli.errors import RateLimitedError, ServerError
-    from subcli.network import unreached
+    from subcli.client.auth import TokenRefusedError
+    from subcli.client.network import unreached
+    from subcli.core.errors import RateLimitedError, ServerError
 
     try:
         return await grant
@@ -357,9 +357,9 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
 
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
     """Whose the token is; ``None`` where the server has no way to tell."""
-    from subcli.api import Api, RequestFailed
-    from subcli.auth import GivenToken
-    from subcli.happened import AskedInVain
+    from subcli.client.api import Api, RequestFailed
+    from subcli.client.auth import GivenToken
+    from subcli.core.inputs import AskedInVain
 
     try:
         return await Api(http, settings.api_url, GivenToken(token)).me()
@@ -377,7 +377,7 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
 def _offer_profile(common: Common, settings: Settings) -> None:
     """On a terminal, after ``--server``: a profile, so that the address need not be typed again."""
     from subcli.cli.prompt import prompter_for
-    from subcli.settings_files import add_profile, user_file
+    from subcli.settings.files import add_profile, user_file
 
     path = user_file()
     if settings.server_origin != "flag" or path is None or prompter_for(common) is None:

@@ -9,10 +9,10 @@ import typer
 
 from subcli.cli.common import Common, command, print_json, submission_id
 from subcli.cli.look import ask
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.client import Client
+    from subcli.client.client import Client
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from subcli.recall import KINDS, Recall, cache_directory, is_plain
+from subcli.workspace.completion_cache import KINDS, Recall, cache_directory, is_plain
 
 DEADLINE_S: Final = 0.150
 """From the start of the process; ``SUBCLI_COMPLETION_MS`` sets another one."""
@@ -76,7 +76,7 @@ def _flags(words: Sequence[str]) -> dict[str, str]:
 def server_of(flags: Mapping[str, str], env: Mapping[str, str], cwd: Path, user_file: Path | None) -> str:
     """Under which server the names are kept that this command line would see.
 
-    As :func:`subcli.config.load` decides, whose imports would take half of the time there is; nothing is sent
+    As :func:`subcli.settings.config.load` decides, whose imports would take half of the time there is; nothing is sent
     anywhere on the strength of this.
     """
     server = flags.get("server") or env.get("SUBCLI_SERVER")
@@ -155,8 +155,8 @@ def _refresh(server: str, flags: Mapping[str, str]) -> None:
     import asyncio
 
     from subcli.cli.common import Common
-    from subcli.client import connect
-    from subcli.recall import names_of_problems, remember
+    from subcli.client.client import connect
+    from subcli.workspace.completion_cache import names_of_problems, remember
 
     settings = Common(server=flags.get("server"), profile=flags.get("profile"), no_input=True).settings()
     if settings.server != server:

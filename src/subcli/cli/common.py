@@ -19,10 +19,10 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.config import Settings
+    from subcli.settings.config import Settings
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,14 +45,14 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         return "".join(f" {option} {shlex.quote(value)}" for option, value in said if value)
 
     def settings(self, *, pasted_server: str | None = None, **flags: str | None) -> Settings:
-        """The settings with these flags on top; ``pasted_server`` as :func:`subcli.config.load` has it.
+        """The settings with these flags on top; ``pasted_server`` as :func:`subcli.settings.config.load` has it.
 
         Raises:
             UsageError: a file or setting cannot be used.
         """
-        from subcli.config import load
-        from subcli.credentials import Credentials
-        from subcli.settings_files import user_directory, user_file
+        from subcli.client.credentials import Credentials
+        from subcli.settings.config import load
+        from subcli.settings.files import user_directory, user_file
 
         try:
             here = Path.cwd()
@@ -115,7 +115,7 @@ def command(
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
             if common.debug or os.environ.get("SUBCLI_DEBUG"):
                 from subcli.cli.debug import switch_on
-                from subcli.config import secrets_in
+                from subcli.settings.config import secrets_in
 
                 switch_on(os.environ.get("SUBCLI_DEBUG", ""), sys.stderr, *secrets_in(os.environ))
             try:
@@ -145,7 +145,7 @@ def group(parent: typer.Typer, name: str, *, summary: str, example: str) -> type
 
 def now() -> str:
     """The present time as the messages write it."""
-    from subcli.protocol import timestamp
+    from subcli.shared.protocol import timestamp
 
     return timestamp(time.time())
 
@@ -153,7 +153,7 @@ def now() -> str:
 def print_json(fields: Mapping[str, Any]) -> None:
     """One object on stdout, with the schema's version."""
     from subcli.output.ndjson import SCHEMA
-    from subcli.protocol import encode
+    from subcli.shared.protocol import encode
 
     sys.stdout.write(encode({"schema": SCHEMA, **fields}) + "\n")
     sys.stdout.flush()

@@ -11,7 +11,7 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 
 class Shell(StrEnum):

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Final, TextIO
 
-from subcli.secret import RedactingFilter, Secret
+from subcli.shared.secret import RedactingFilter, Secret
 
 # What they say holds URLs and headers with tokens, and tells nothing that our own channels do not.
 _SILENT: Final = ("asyncio", "httpcore", "httpx", "markdown_it", "websockets")

@@ -16,7 +16,7 @@ import typer
 from subcli.cli import exits
 from subcli.cli.common import Common, command
 from subcli.cli.watch import Plain
-from subcli.errors import InternalError
+from subcli.core.errors import InternalError
 
 PROBLEM: Final = "leader-election"
 START_S: Final = 30.0
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
         from subcli.cli import submit
         from subcli.cli.following import Options
         from subcli.cli.serve import require_server_extra
-        from subcli.source import read_source
+        from subcli.workspace.source import read_source
 
         require_server_extra()
         from subcli.judge import load_problems

@@ -11,12 +11,12 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from subcli.diagnose import Finding
+    from subcli.client.diagnose import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def run(common: Common) -> int:
 
     async def main(_: Interrupts) -> list[Finding]:
         from subcli import __version__
-        from subcli.diagnose import Finding, examine
+        from subcli.client.diagnose import Finding, examine
 
         try:
             settings = common.settings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from subcli.errors import InterruptedByUser, SubcliError
+from subcli.core.errors import InterruptedByUser, SubcliError
 
 OK: Final = 0
 NOT_PASSED: Final = 1

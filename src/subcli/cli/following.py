@@ -16,10 +16,10 @@ from subcli.cli.aside import Aside
 from subcli.cli.asynchronous import Interrupts
 from subcli.cli.common import Common
 from subcli.cli.jobcontrol import stoppable
-from subcli.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
+from subcli.client.session import Session
+from subcli.core.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
+from subcli.core.submission import Connection
 from subcli.output.view import Ending, View
-from subcli.session import Session
-from subcli.submission import Connection
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli.common import Common, command, print_json, submission_id
-from subcli.recall import remember
+from subcli.workspace.completion_cache import remember
 
 if TYPE_CHECKING:
-    from subcli.client import Client
+    from subcli.client.client import Client
 
 _STATUS_FIELDS: Final = (
     "submission_id",
@@ -84,7 +84,7 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     from subcli.cli.asynchronous import Interrupts
     from subcli.cli.asynchronous import run as run_async
     from subcli.cli.prompt import prompter_for
-    from subcli.client import connect
+    from subcli.client.client import connect
 
     settings = common.settings()
 
@@ -97,7 +97,7 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
 
 async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[str, Any]]:
     """What the server lists, each with its id and page under the names of ours; what has no id is no submission."""
-    from subcli.client import id_of
+    from subcli.client.client import id_of
 
     rows = []
     for row in await client.submissions(limit=limit, problem=problem):

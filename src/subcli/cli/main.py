@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from subcli.cli import exits
-from subcli.errors import InternalError, InterruptedByUser, SubcliError, UsageError
+from subcli.core.errors import InternalError, InterruptedByUser, SubcliError, UsageError
 
 if TYPE_CHECKING:
     from typing import NoReturn, TextIO
@@ -89,7 +89,7 @@ def _usage(error: Exception) -> UsageError:
     hint = f"`{path} --help`"
     option = getattr(error, "option_name", None)
     if option is not None and getattr(error, "possibilities", None):
-        from subcli.suggest import did_you_mean
+        from subcli.settings.suggest import did_you_mean
 
         hint = f"{did_you_mean(option, error.possibilities)} {hint} shows all.".lstrip()  # type: ignore[attr-defined]
         return UsageError(f"There is no option {option}.", hint=hint)
@@ -117,8 +117,8 @@ def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
 
 
 def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
-    from subcli.config import secrets_in
-    from subcli.secret import redact
+    from subcli.settings.config import secrets_in
+    from subcli.shared.secret import redact
 
     secrets = secrets_in(os.environ)
     error.message, error.hint = redact(error.message, *secrets), redact(error.hint, *secrets)
@@ -142,9 +142,9 @@ def _fault(error: Exception, arguments: Sequence[str]) -> int:
     """An uncaught exception: our own fault. The traceback is for ``--debug``, without secrets."""
     import traceback
 
-    from subcli.config import secrets_in
     from subcli.output.printable import printable
-    from subcli.secret import redact
+    from subcli.settings.config import secrets_in
+    from subcli.shared.secret import redact
 
     secrets = secrets_in(os.environ)
     if "--debug" in arguments or os.environ.get("SUBCLI_DEBUG"):

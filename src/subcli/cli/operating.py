@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from subcli.cli.common import Common
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 LogFormat: TypeAlias = Annotated[
     Literal["text", "json"],
@@ -32,8 +32,8 @@ def start_logging(
     """Log to stderr from now on, in place of what `--debug` has set up."""
     import logging
 
-    from subcli.config import secrets_in
     from subcli.server.logs import configure
+    from subcli.settings.config import secrets_in
 
     logging.getLogger().handlers.clear()
     configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(os.environ)))

@@ -13,11 +13,11 @@ import typer
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.look import ask
-from subcli.errors import UsageError
-from subcli.recall import names_of_problems, remember
+from subcli.core.errors import UsageError
+from subcli.workspace.completion_cache import names_of_problems, remember
 
 if TYPE_CHECKING:
-    from subcli.client import Client
+    from subcli.client.client import Client
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
 
 def _init(common: Common, problem: str, directory: Path | None, language: str | None) -> int:
     from subcli.output.printable import one_line
-    from subcli.workspace import make_workspace
+    from subcli.workspace.scaffold import make_workspace
 
     async def fetch(client: Client) -> tuple[dict[str, Any], str, dict[str, Any]]:
         found = await client.problem(problem)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from subcli.cli.common import Common
 from subcli.output.view import View
-from subcli.secret import Secret
+from subcli.shared.secret import Secret
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from subcli.cli.common import now
-from subcli.errors import InternalError, InterruptedByUser, SubcliError, UsageError
+from subcli.core.errors import InternalError, InterruptedByUser, SubcliError, UsageError
 
 if TYPE_CHECKING:
     from subcli.output.view import View

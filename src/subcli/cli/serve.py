@@ -13,7 +13,7 @@ import typer
 from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
@@ -163,8 +163,8 @@ def forget_passwords() -> None:
 
 
 def _authentication() -> Authentication:
-    from subcli.secret import Secret
     from subcli.server import Authentication
+    from subcli.shared.secret import Secret
 
     # Out of the environment, for what is judged here inherits it.
     key = os.environ.pop("SUBCLI_SECRET_KEY", "")

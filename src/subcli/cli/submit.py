@@ -13,13 +13,13 @@ import typer
 from subcli.cli import exits
 from subcli.cli.common import Common, command, now
 from subcli.cli.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
-    from subcli.config import Settings
     from subcli.output.view import View
-    from subcli.source import Source
+    from subcli.settings.config import Settings
+    from subcli.workspace.source import Source
 
 NOTED_AFTER_S: Final = 0.1
 """By then the first event has been shown; it is not to wait for two files."""
@@ -88,7 +88,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _source(paths: list[str], settings: Settings) -> Source:
-    from subcli.source import read_source
+    from subcli.workspace.source import read_source
 
     if paths:
         return read_source(paths)
@@ -102,9 +102,9 @@ def _warn(source: Source, settings: Settings, language: str) -> None:
     import os
     import time
 
-    from subcli.history import History, state_file
     from subcli.output.report import warn
     from subcli.output.words import ago
+    from subcli.workspace.history import History, state_file
 
     for text in source.warnings():
         warn(text, sys.stderr, os.environ)
@@ -134,8 +134,8 @@ def run(
     from subcli.cli.following import follow_all, timed_out
     from subcli.cli.prompt import prompter_for
     from subcli.cli.views import make_view
-    from subcli.client import connect
-    from subcli.watch import Watch
+    from subcli.client.client import connect
+    from subcli.core.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
         prompter, countdown = prompter_for(common), Countdown(sys.stderr)
@@ -172,8 +172,8 @@ def _noted(settings: Settings, problem: str, language: str, source: Source, numb
     import asyncio
     import time
 
-    from subcli.history import History, state_file
-    from subcli.recall import Recall, cache_directory
+    from subcli.workspace.completion_cache import Recall, cache_directory
+    from subcli.workspace.history import History, state_file
 
     at = time.time()
 

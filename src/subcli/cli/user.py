@@ -14,7 +14,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.common import group as make_group
 from subcli.cli.serve import Database, default_data_dir, require_server_extra
-from subcli.errors import NotFoundError, UsageError
+from subcli.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from subcli.server.accounts import Accounts, User
@@ -115,7 +115,7 @@ def run_remove(common: Common, name: str, data_dir: Path | None, database: str |
 
 
 def _show(common: Common, found: list[User]) -> None:
-    from subcli.protocol import timestamp
+    from subcli.shared.protocol import timestamp
 
     if common.json:
         rows = [

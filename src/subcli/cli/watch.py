@@ -12,12 +12,12 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.common import Common, command, submission_id
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.cli.following import Options
-    from subcli.config import Settings
     from subcli.output.view import View
+    from subcli.settings.config import Settings
 
 Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Give up waiting after this long.")
@@ -86,8 +86,8 @@ def run(common: Common, options: Options, settings: Settings, ids: list[int], be
     from subcli.cli.following import follow_all, timed_out
     from subcli.cli.prompt import prompter_for
     from subcli.cli.views import make_view
-    from subcli.client import connect
-    from subcli.watch import Watch
+    from subcli.client.client import connect
+    from subcli.core.watch import Watch
 
     async def main(interrupts: Interrupts) -> int:
         import asyncio

@@ -13,7 +13,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.cli.serve import Database, Problems, RedisUrl, SandboxChoice, forget_passwords, require_server_extra
-from subcli.errors import UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import WorkerReady

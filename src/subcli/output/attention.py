@@ -12,14 +12,14 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Final, TextIO
 
-from subcli.errors import InterruptedByUser
+from subcli.core.errors import InterruptedByUser
+from subcli.core.submission import Submission
 from subcli.output import words
 from subcli.output.beside import Unseen
 from subcli.output.printable import one_line
 from subcli.output.summary import ending_mark, outcome
 from subcli.output.terminal import Notification, notification
 from subcli.output.view import Ending, Source
-from subcli.submission import Submission
 
 _KEEP_TITLE: Final = "\x1b[22;2t"
 # The empty title is the terminal's own one; where there is a stack of them, the one before comes back.

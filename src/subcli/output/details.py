@@ -9,7 +9,7 @@ from rich.style import Style
 from subcli.output.diff import comparison, value_text
 from subcli.output.lines import CODE, Line, clip, verbatim, wrap
 from subcli.output.theme import ACCENT, ARROW, GUTTER, MORE, PLAIN, QUIET, STRONG
-from subcli.protocol import ErrorAnalysis, Location, TestResult
+from subcli.shared.protocol import ErrorAnalysis, Location, TestResult
 
 TEXT_LINES: Final = 24
 SUGGESTIONS: Final = 5

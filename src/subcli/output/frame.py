@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from subcli.core.submission import Connection, Submission
 from subcli.output import details, parts, words
 from subcli.output.bar import bar, progress_number
 from subcli.output.lines import Line, clip
 from subcli.output.theme import ACCENT, BAD, FAIL, GUTTER, MID, MORE, QUIET, STRONG
 from subcli.output.view import Ending
-from subcli.protocol import ErrorAnalysis, TestResult
-from subcli.submission import Connection, Submission
+from subcli.shared.protocol import ErrorAnalysis, TestResult
 
 WIDE: Final = 120
 """From this many columns on, analyses stand beside the tests."""

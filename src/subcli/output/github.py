@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from subcli.errors import SubcliError
+from subcli.core.errors import SubcliError
+from subcli.core.submission import Submission
 from subcli.output import details, words
 from subcli.output.defused import Defused
 from subcli.output.diff import value_text
@@ -20,8 +21,7 @@ from subcli.output.printable import one_line, printable
 from subcli.output.summary import ending_mark, outcome
 from subcli.output.theme import test_mark
 from subcli.output.view import Ending, Shown, Source
-from subcli.protocol import ErrorAnalysis, TestResult
-from subcli.submission import Submission
+from subcli.shared.protocol import ErrorAnalysis, TestResult
 
 ANNOTATIONS: Final = 10
 """More of one kind a step does not show."""

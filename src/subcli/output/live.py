@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from subcli.core.submission import Connection
 from subcli.output import frame, overview, parts, summary, summary_several
 from subcli.output.lines import Block, Line
 from subcli.output.region import Region
 from subcli.output.view import Ending, Shown, Source
-from subcli.submission import Connection
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""

@@ -11,10 +11,10 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from subcli.errors import SubcliError
+from subcli.core.errors import SubcliError
+from subcli.core.submission import Connection
 from subcli.output.view import Ending, Shown, Source
-from subcli.protocol import encode
-from subcli.submission import Connection
+from subcli.shared.protocol import encode
 
 SCHEMA: Final = 1
 """Version of everything that ``--json`` prints; raised when a field changes its meaning or goes."""

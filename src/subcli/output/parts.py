@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from subcli.core.submission import Connection, Counts, Stage, Submission
 from subcli.output import details, words
 from subcli.output.lines import Line, clip
 from subcli.output.terminal import linked
@@ -29,8 +30,7 @@ from subcli.output.theme import (
     test_mark,
     verdict_mark,
 )
-from subcli.protocol import TERMINAL_STATUSES, StatusUpdate, TestResult
-from subcli.submission import Connection, Counts, Stage, Submission
+from subcli.shared.protocol import TERMINAL_STATUSES, StatusUpdate, TestResult
 
 MARGIN: Final = 1
 """Columns left free at either side of the screen."""

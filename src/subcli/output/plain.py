@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from subcli.core.submission import Connection
 from subcli.output import details, parts, summary, words
 from subcli.output.lines import Ink, Line, clip
 from subcli.output.theme import ACCENT, MID, QUIET, WARN, test_mark
 from subcli.output.view import Ending, Shown, Source
-from subcli.protocol import ErrorAnalysis, StatusUpdate, TestResult
-from subcli.submission import Connection
+from subcli.shared.protocol import ErrorAnalysis, StatusUpdate, TestResult
 
 SILENCE_S: Final = 30.0
 """After this long without a line, one on stderr says that it is still going on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TextIO
 
-from subcli.errors import SubcliError
+from subcli.core.errors import SubcliError
 from subcli.output.console import wants_colour
 from subcli.output.printable import one_line
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
-from subcli.errors import SubcliError
+from subcli.core.errors import SubcliError
+from subcli.core.submission import Connection, ConnectionState
 from subcli.output.ndjson import SCHEMA
-from subcli.protocol import EVENT_TYPES, Unknown, required_fields
-from subcli.submission import Connection, ConnectionState
+from subcli.shared.protocol import EVENT_TYPES, Unknown, required_fields
 
 _ANY: Final[dict[str, Any]] = {}
 _TEXT: Final = {"type": "string"}

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from subcli.errors import InterruptedByUser
+from subcli.core.errors import InterruptedByUser
+from subcli.core.submission import Submission
 from subcli.output import details, parts, words
 from subcli.output.lines import Line, clip, wrap
 from subcli.output.theme import BAD, DETACHED, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
 from subcli.output.view import Ending
-from subcli.protocol import Complete, ErrorAnalysis, Summary, TestResult
-from subcli.submission import Submission
+from subcli.shared.protocol import Complete, ErrorAnalysis, Summary, TestResult
 
 TABLE_ROWS: Final = 20
 """Up to this many tests the table lists them all; of more, what failed is enough."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from subcli.core.submission import Submission
 from subcli.output import parts, summary
 from subcli.output.frame import Shot
 from subcli.output.lines import Line, clip
 from subcli.output.printable import one_line
 from subcli.output.theme import QUIET, verdict_mark
 from subcli.output.view import Ending
-from subcli.submission import Submission
 
 _COMMANDS: Final = 3
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
-from subcli.catchup import missed
+from subcli.core.catchup import missed
+from subcli.core.submission import Counts, Submission
 from subcli.output import details, parts, summary, words
 from subcli.output.lines import Block, Line, clip
 from subcli.output.terminal import linked
 from subcli.output.theme import ACCENT, DOT, MORE, QUIET, STRONG, Mark, test_mark, verdict_mark
-from subcli.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
-from subcli.submission import Counts, Submission
+from subcli.shared.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
 
 TEXT_MAX: Final = 100
 """Columns of what is read as text."""

@@ -10,15 +10,15 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from subcli.errors import SubcliError
-from subcli.protocol import Complete, Message
-from subcli.submission import Connection, Submission
+from subcli.core.errors import SubcliError
+from subcli.core.submission import Connection, Submission
+from subcli.shared.protocol import Complete, Message
 
 Shown: TypeAlias = Message | Connection
 
 
 class Source(Protocol):
-    """Where a view pulls the picture of one submission from (a :class:`subcli.watch.Watch`)."""
+    """Where a view pulls the picture of one submission from (a :class:`subcli.core.watch.Watch`)."""
 
     submission_id: int
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from subcli.protocol import CloseCode, Complete, Summary
-from subcli.submission import Connection, Counts, Submission
+from subcli.core.submission import Connection, Counts, Submission
+from subcli.shared.protocol import CloseCode, Complete, Summary
 
 _TOO_LONG_MS: Final = 1e11
 _AGES: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))

@@ -16,11 +16,11 @@ from typing import Any, Final
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
-from subcli.secret import redact
 from subcli.server.guard import SECURITY_HEADERS, App
 from subcli.server.logs import about
 from subcli.server.metrics import Metrics
 from subcli.server.sockets import Receive, Scope, Send, close_code, header
+from subcli.shared.secret import redact
 
 _log: Final = logging.getLogger("subcli.access")
 _ID: Final = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,128}\Z")

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from subcli.protocol import timestamp
 from subcli.server import models
 from subcli.server.identity import Identity, UnauthenticatedError
 from subcli.server.logins import GrantError, Logins
 from subcli.server.services import Authority, Services
+from subcli.shared.protocol import timestamp
 
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 _SCHEME: Final = HTTPBearer(auto_error=False, description="An access token of `POST /api/auth/token`.")

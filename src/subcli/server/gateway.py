@@ -15,7 +15,6 @@ from contextlib import aclosing, suppress
 from typing import Final
 from urllib.parse import parse_qs
 
-from subcli.protocol import PING, PONG, CloseCode
 from subcli.server.identity import Identity, UnauthenticatedError
 from subcli.server.limits import FullError, Rate
 from subcli.server.logs import about
@@ -23,6 +22,7 @@ from subcli.server.services import Services
 from subcli.server.settings import Limits
 from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
 from subcli.server.values import UnknownSubmissionError
+from subcli.shared.protocol import PING, PONG, CloseCode
 
 _log: Final = logging.getLogger(__name__)
 _PATH: Final = re.compile(r"/ws/submissions/([^/]*)/?\Z")

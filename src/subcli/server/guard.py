@@ -8,10 +8,10 @@ from typing import Any, Final, TypeAlias
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
-from subcli.protocol import CloseCode
 from subcli.server.origins import OriginRules, RefusedOriginError
 from subcli.server.shutdown import Lifecycle
 from subcli.server.sockets import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.shared.protocol import CloseCode
 
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from subcli.secret import Secret
 from subcli.server.settings import ServeError
+from subcli.shared.secret import Secret
 
 SHORTEST: Final = 32
 """Bytes. A key shorter than the hash's output weakens HS256 (RFC 7518, section 3.2)."""

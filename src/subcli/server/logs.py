@@ -1,7 +1,7 @@
 """What a server process writes about itself, on stderr: lines for people or objects for machines.
 
 Every line passes the same handler. It says which request and which submission it is about, and shows no
-secret (`subcli.secret.RedactingFilter`), whoever logged it.
+secret (`subcli.shared.secret.RedactingFilter`), whoever logged it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
-from subcli.protocol import timestamp
-from subcli.secret import RedactingFilter, Secret
+from subcli.shared.protocol import timestamp
+from subcli.shared.secret import RedactingFilter, Secret
 
 Format: TypeAlias = Literal["text", "json"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]

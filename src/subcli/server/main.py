@@ -20,8 +20,6 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from subcli.protocol import MAX_MESSAGE_BYTES
-from subcli.secret import RedactingFilter
 from subcli.server.app import Secured, create_app
 from subcli.server.data_dir import make_data_dir
 from subcli.server.database import open_database
@@ -35,6 +33,8 @@ from subcli.server.sockets import HEAD_BYTES, GatewayProtocol
 from subcli.server.startup import find_problems, find_redis, show_metrics
 from subcli.server.store import Store
 from subcli.server.worker import Judge
+from subcli.shared.protocol import MAX_MESSAGE_BYTES
+from subcli.shared.secret import RedactingFilter
 
 _BACKLOG: Final = 2048
 _REDACTING: Final = RedactingFilter()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from subcli.protocol import MAX_MESSAGE_BYTES, encode
+from subcli.shared.protocol import MAX_MESSAGE_BYTES, encode
 
 _FIN_TEXT: Final = 0x81
 _MARKER: Final = "… [{} characters cut]"

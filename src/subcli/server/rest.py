@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, R
 
 from subcli.judge import Problem
 from subcli.judge.scaffold import scaffold
-from subcli.protocol import timestamp
 from subcli.server import models
 from subcli.server.auth_rest import current_identity, make_auth_router, says, watch_token
 from subcli.server.identity import Identity
@@ -27,6 +26,7 @@ from subcli.server.values import (
     Snapshot,
     UnknownSubmissionError,
 )
+from subcli.shared.protocol import timestamp
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 # What a database's integers hold.

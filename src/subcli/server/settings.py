@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from subcli.judge.sandbox import Sandbox
-from subcli.secret import Secret
+from subcli.shared.secret import Secret
 
 
 @dataclass(frozen=True)

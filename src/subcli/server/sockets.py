@@ -18,8 +18,8 @@ from websockets import http11
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from subcli.protocol import CloseCode
 from subcli.server.records import Record
+from subcli.shared.protocol import CloseCode
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

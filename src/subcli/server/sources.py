@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from subcli.protocol import MAX_SOURCE_BYTES
+from subcli.shared.protocol import MAX_SOURCE_BYTES
 
 _MOST_FILES: Final = 200
 _LONGEST_PATH: Final = 200

@@ -33,7 +33,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from subcli.protocol import TERMINAL_STATUSES, timestamp
 from subcli.server.database import lock_queue
 from subcli.server.leases import Leases
 from subcli.server.lookup import ENDED, SNAPSHOT, events_after, results_of, snapshot_of
@@ -49,6 +48,7 @@ from subcli.server.values import (
     StaleFenceError,
     UnknownSubmissionError,
 )
+from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from subcli.judge import Job, Problem
-from subcli.protocol import TERMINAL_STATUSES, timestamp
 from subcli.server.bus import Subscription
 from subcli.server.feed import Journal
 from subcli.server.jobs import JobQueue
@@ -27,6 +26,7 @@ from subcli.server.logs import about
 from subcli.server.settings import Limits
 from subcli.server.store import Store
 from subcli.server.values import Append, Claim, EndedError, StaleFenceError
+from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
 
 Events: TypeAlias = Mapping[str, Any]
 Judge: TypeAlias = Callable[[Job], AsyncIterator[Events]]

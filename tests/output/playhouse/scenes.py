@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from subcli.errors import InterruptedByUser, NetworkError
+from subcli.core.errors import InterruptedByUser, NetworkError
 
 from .script import NAMES, TWICE, Stage, many, ten
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from subcli.errors import SubcliError
+from subcli.core.errors import SubcliError
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
 from subcli.output.view import Ending, View
-from subcli.protocol import from_mapping
-from subcli.submission import Connection
-from subcli.watch import Watch
+from subcli.shared.protocol import from_mapping
 
 BEGIN = "2026-03-01T10:00:{:06.3f}Z"
 

@@ -21,18 +21,19 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import msgspec
 
-from subcli.api import RequestFailed
-from subcli.bodies import Info, as_info
-from subcli.client import Client, connect, http_client, system_trust
-from subcli.config import Settings
-from subcli.credentials import CALL_S, CredentialError, Credentials
-from subcli.errors import AuthError, SubcliError
-from subcli.happened import AskedInVain, Blocked, Closed, Refused
-from subcli.network import is_loopback, unreached, untrusted
-from subcli.protocol import timestamp
-from subcli.secret import redact
-from subcli.settings_files import user_directory
-from subcli.transport import Gone, GoneBecause, open_socket
+from subcli.client.api import RequestFailed
+from subcli.client.bodies import Info, as_info
+from subcli.client.client import Client, connect, http_client, system_trust
+from subcli.client.credentials import CALL_S, CredentialError, Credentials
+from subcli.client.network import unreached, untrusted
+from subcli.client.transport import Gone, GoneBecause, open_socket
+from subcli.core.errors import AuthError, SubcliError
+from subcli.core.inputs import AskedInVain, Blocked, Closed, Refused
+from subcli.settings.config import Settings
+from subcli.settings.files import user_directory
+from subcli.shared.protocol import timestamp
+from subcli.shared.secret import redact
+from subcli.shared.urls import is_loopback
 
 State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
@@ -52,7 +53,7 @@ class Finding(msgspec.Struct, frozen=True):
         name: one word.
         detail: what was found, in one line; foreign text may be in it.
         cure: what to do, preferably a command; empty where nothing is wrong.
-        kind: of the error that a command would end with for it (:mod:`subcli.errors`), where ``state`` is failed.
+        kind: of the error that a command would end with for it (:mod:`subcli.core.errors`), where ``state`` is failed.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The REST half, over an httpx client handed in (contract, section 6).
 
 :meth:`Api.ask` sends one request and raises :class:`RequestFailed` with what the recovery machine wants to
-hear; :meth:`Api.insist` repeats as :func:`subcli.repeat.repeat_request` decides.
+hear; :meth:`Api.insist` repeats as :func:`subcli.core.rest_retry.repeat_request` decides.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from subcli.auth import Authenticator
-from subcli.bodies import Info as Info
-from subcli.bodies import Json, as_info, as_list, as_object, as_token, sentence
-from subcli.errors import NetworkError, SubcliError, unauthorized
-from subcli.happened import AskedInVain, Blocked
-from subcli.network import proxy_wants_credentials, redirect_target, retry_after, unreached, untrusted
-from subcli.patience import MAX_ATTEMPTS
-from subcli.repeat import repeat_request
-from subcli.secret import Secret, redact
+from subcli.client.auth import Authenticator
+from subcli.client.bodies import Info as Info
+from subcli.client.bodies import Json, as_info, as_list, as_object, as_token, sentence
+from subcli.client.network import proxy_wants_credentials, retry_after, unreached, untrusted
+from subcli.core.backoff import MAX_ATTEMPTS
+from subcli.core.errors import NetworkError, SubcliError, unauthorized
+from subcli.core.inputs import AskedInVain, Blocked
+from subcli.core.rest_retry import repeat_request
+from subcli.shared.secret import Secret, redact
+from subcli.shared.urls import redirect_target
 
 T = TypeVar("T")
 EVENTS_PAGE: Final = 1000

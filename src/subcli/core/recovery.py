@@ -1,7 +1,7 @@
 """What to do next, whatever happened: one pure machine.
 
 :func:`step` takes the state, what happened, the monotonic clock and a random number, and answers with the
-next state and one action. :mod:`subcli.session` carries the actions out and decides nothing.
+next state and one action. :mod:`subcli.client.session` carries the actions out and decides nothing.
 
 What happened, and what is done about it (contract, section 7; "retry" is: look at what was missed over REST,
 then connect again after the backoff, and give up the socket when the attempts are used up):
@@ -45,7 +45,21 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
-from subcli.errors import (
+from subcli.core.backoff import (
+    FIRST_CONTACT_DELAY_S,
+    INCURABLE_MAX,
+    MAX_ATTEMPTS,
+    MAX_CONNECTS,
+    MAX_TOLD_WAIT_S,
+    OWN_SUBMIT_GRACE_S,
+    POLL_GROWTH,
+    POLL_S,
+    STABLE_S,
+    backoff,
+    no_storm,
+    wait,
+)
+from subcli.core.errors import (
     NetworkError,
     broken_off,
     no_verdict,
@@ -56,7 +70,7 @@ from subcli.errors import (
     unauthorized,
     unreachable,
 )
-from subcli.happened import (
+from subcli.core.inputs import (
     Action,
     AskedInVain,
     Babbled,
@@ -82,20 +96,6 @@ from subcli.happened import (
     SocketGone,
     Started,
     Stop,
-)
-from subcli.patience import (
-    FIRST_CONTACT_DELAY_S,
-    INCURABLE_MAX,
-    MAX_ATTEMPTS,
-    MAX_CONNECTS,
-    MAX_TOLD_WAIT_S,
-    OWN_SUBMIT_GRACE_S,
-    POLL_GROWTH,
-    POLL_S,
-    STABLE_S,
-    backoff,
-    no_storm,
-    wait,
 )
 
 # -- state ------------------------------------------------------------------------------------------

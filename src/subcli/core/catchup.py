@@ -2,7 +2,7 @@
 
 For servers without an event log (contract, section 6): after a reconnect, after silence, and while polling,
 the snapshot stands in for the socket. What it says is put in the same event types and goes through
-:meth:`subcli.watch.Watch.take_all`, which drops what was seen; so both ways meet in one function.
+:meth:`subcli.core.watch.Watch.take_all`, which drops what was seen; so both ways meet in one function.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from subcli.protocol import STATUS_RANKS, TERMINAL_STATUSES, Complete, MalformedMessageError, Message, Raw, from_mapping
+from subcli.shared.protocol import (
+    STATUS_RANKS,
+    TERMINAL_STATUSES,
+    Complete,
+    MalformedMessageError,
+    Message,
+    Raw,
+    from_mapping,
+)
 
 _TEST_FIELDS: Final = (
     "test_id",

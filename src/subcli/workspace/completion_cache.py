@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from subcli.home import own_directory
+from subcli.settings.directories import own_directory
 
 KINDS: Final = ("ids", "problems", "languages")
 FRESH_S: Final = 60.0

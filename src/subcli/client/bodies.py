@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from subcli.secret import Secret
+from subcli.shared.secret import Secret
 
 Json: TypeAlias = dict[str, Any]
 

@@ -1,7 +1,7 @@
 """One WebSocket: open it, frames in, frames out, abort. Reconnecting is somebody else's.
 
 Whatever ends or prevents a connection is raised as :class:`Gone`, which carries the value that
-:func:`subcli.recovery.step` wants to hear. Texts of the library's own exceptions carry the URL with its
+:func:`subcli.core.recovery.step` wants to hear. Texts of the library's own exceptions carry the URL with its
 token: none of them leaves this module unread.
 """
 
@@ -30,18 +30,11 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from subcli.happened import Blocked, Closed, Lost, Refused
-from subcli.network import (
-    is_loopback,
-    proxy_wants_credentials,
-    redirect_target,
-    retry_after,
-    unreached,
-    untrusted,
-    unusable_proxy,
-)
-from subcli.protocol import MAX_FRAME_BYTES, PING
-from subcli.secret import Secret, redact
+from subcli.client.network import proxy_wants_credentials, retry_after, unreached, untrusted, unusable_proxy
+from subcli.core.inputs import Blocked, Closed, Lost, Refused
+from subcli.shared.protocol import MAX_FRAME_BYTES, PING
+from subcli.shared.secret import Secret, redact
+from subcli.shared.urls import is_loopback, redirect_target
 
 OPEN_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 0.2

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from subcli.errors import UsageError
-from subcli.ignored import Ignored
-from subcli.protocol import MAX_SOURCE_BYTES
+from subcli.core.errors import UsageError
+from subcli.shared.protocol import MAX_SOURCE_BYTES
+from subcli.workspace.gitignore import Ignored
 
 LANGUAGES: Final = {
     ".py": "python",

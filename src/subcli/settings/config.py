@@ -17,11 +17,11 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from subcli.errors import UsageError
-from subcli.network import is_loopback, is_plain, same_origin
-from subcli.secret import Secret, is_token, redact
-from subcli.settings_files import PROJECT_KEYS, USER_KEYS, checked, find_project_file, is_file, read_table
-from subcli.suggest import did_you_mean
+from subcli.core.errors import UsageError
+from subcli.settings.files import PROJECT_KEYS, USER_KEYS, checked, find_project_file, is_file, read_table
+from subcli.settings.suggest import did_you_mean
+from subcli.shared.secret import Secret, is_token, redact
+from subcli.shared.urls import is_loopback, is_plain, same_origin
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 DEFAULT_API_PATH: Final = "/api"

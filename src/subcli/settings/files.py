@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from subcli.errors import UsageError
-from subcli.suggest import did_you_mean
+from subcli.core.errors import UsageError
+from subcli.settings.suggest import did_you_mean
 
 PROJECT_FILE: Final = ".subcli.toml"
 PROJECT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")

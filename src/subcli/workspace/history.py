@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from subcli.home import own_directory
-from subcli.source import Source
+from subcli.settings.directories import own_directory
+from subcli.workspace.source import Source
 
 KEPT: Final = 200
 """Entries; the oldest go."""

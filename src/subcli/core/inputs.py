@@ -1,6 +1,6 @@
 """The vocabulary of recovery: what can happen to a watch, and what can be done about it.
 
-Frozen values without behaviour. The table of which answers which stands in :mod:`subcli.recovery`.
+Frozen values without behaviour. The table of which answers which stands in :mod:`subcli.core.recovery`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from subcli.errors import SubcliError
+from subcli.core.errors import SubcliError
 
 # -- what happened ----------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from subcli.api import Api, RequestFailed, Wait, just_wait
-from subcli.auth import (
+from subcli.client.api import Api, RequestFailed, Wait, just_wait
+from subcli.client.auth import (
     Authenticator,
     GivenToken,
     HeldLogin,
@@ -24,19 +24,20 @@ from subcli.auth import (
     password_grant,
     refresh_grant,
 )
-from subcli.background import let_go
-from subcli.config import Settings
-from subcli.credentials import Credentials
-from subcli.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
-from subcli.happened import Blocked, Lost, Refused
-from subcli.network import is_loopback, is_plain, unusable_proxy
-from subcli.secret import Secret
-from subcli.session import Session
-from subcli.settings_files import user_directory
-from subcli.source import Source
-from subcli.suggest import did_you_mean
-from subcli.transport import Gone, Socket, open_socket
-from subcli.watch import Watch
+from subcli.client.background import let_go
+from subcli.client.credentials import Credentials
+from subcli.client.network import unusable_proxy
+from subcli.client.session import Session
+from subcli.client.transport import Gone, Socket, open_socket
+from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
+from subcli.core.inputs import Blocked, Lost, Refused
+from subcli.core.watch import Watch
+from subcli.settings.config import Settings
+from subcli.settings.files import user_directory
+from subcli.settings.suggest import did_you_mean
+from subcli.shared.secret import Secret
+from subcli.shared.urls import is_loopback, is_plain
+from subcli.workspace.source import Source
 
 HTTP_TIMEOUT_S: Final = 10.0
 USER_AGENT: Final = "subcli"
@@ -258,7 +259,7 @@ async def connect(
     """A client of the server that ``settings`` name.
 
     Args:
-        settings: see :func:`subcli.config.load`.
+        settings: see :func:`subcli.settings.config.load`.
         prompter: asks for a login where nothing silent helps; ``None``: nobody is there to be asked.
         max_attempts: reconnects in a row without a new event, and repeats of a request.
         wait: waits before a request is repeated, and may tell the user why.

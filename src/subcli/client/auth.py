@@ -19,11 +19,11 @@ from typing import Any, Final, Protocol, TypeAlias
 import httpx
 import msgspec
 
-from subcli.background import let_go
-from subcli.bodies import sentence
-from subcli.credentials import CredentialError, Credentials, Place, Tokens
-from subcli.happened import Refreshed
-from subcli.secret import Secret, is_token, redact
+from subcli.client.background import let_go
+from subcli.client.bodies import sentence
+from subcli.client.credentials import CredentialError, Credentials, Place, Tokens
+from subcli.core.inputs import Refreshed
+from subcli.shared.secret import Secret, is_token, redact
 
 RENEWAL_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0)
 """A server that does not answer is asked again before the login is given up."""

@@ -35,7 +35,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeVar
 
-from subcli.protocol import (
+from subcli.core.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
+from subcli.core.tally import Tally
+from subcli.shared.protocol import (
     STATUS_RANKS,
     Complete,
     Control,
@@ -48,8 +50,6 @@ from subcli.protocol import (
     Unknown,
     decode,
 )
-from subcli.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
-from subcli.tally import Tally
 
 T = TypeVar("T")
 

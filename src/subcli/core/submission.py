@@ -1,6 +1,6 @@
 """The picture of one submission that leaves the core: frozen, and bounded whatever its size.
 
-Views never see the dictionaries that :class:`subcli.watch.Watch` changes in place; they see a
+Views never see the dictionaries that :class:`subcli.core.watch.Watch` changes in place; they see a
 :class:`Submission`, whose cost does not grow with the number of results.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from subcli.protocol import Complete, ErrorAnalysis, TestResult
+from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
 RECENT_KEPT: Final = 200
 """How many of the latest results a picture carries."""

@@ -1,8 +1,8 @@
-"""Following one submission: carries out what :mod:`subcli.recovery` decides, and decides nothing itself.
+"""Following one submission: carries out what :mod:`subcli.core.recovery` decides, and decides nothing itself.
 
-The way of a frame: the socket yields a text, :meth:`subcli.watch.Watch.receive` turns it into news, the
+The way of a frame: the socket yields a text, :meth:`subcli.core.watch.Watch.receive` turns it into news, the
 caller gets the news one by one. Reconnecting and closing are yielded among them as
-:class:`subcli.submission.Connection`.
+:class:`subcli.core.submission.Connection`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from subcli.api import Info, RequestFailed
-from subcli.auth import Authenticator
-from subcli.catchup import events_from_log, is_over, missed
-from subcli.happened import (
+from subcli.client.api import Info, RequestFailed
+from subcli.client.auth import Authenticator
+from subcli.client.transport import Gone
+from subcli.core.backoff import BABBLE_MAX, MAX_ATTEMPTS
+from subcli.core.catchup import events_from_log, is_over, missed
+from subcli.core.inputs import (
     Action,
     AskedInVain,
     Babbled,
@@ -39,12 +41,10 @@ from subcli.happened import (
     Started,
     Stop,
 )
-from subcli.patience import BABBLE_MAX, MAX_ATTEMPTS
-from subcli.protocol import CloseCode, Message
-from subcli.recovery import State, step
-from subcli.submission import Connection
-from subcli.transport import Gone
-from subcli.watch import Received, Watch
+from subcli.core.recovery import State, step
+from subcli.core.submission import Connection
+from subcli.core.watch import Received, Watch
+from subcli.shared.protocol import CloseCode, Message
 
 PING_S: Final = 30.0
 """Heartbeat interval (specification, "Server Configuration")."""
@@ -77,7 +77,7 @@ _retry_log = logging.getLogger("subcli.retry")
 
 
 class Rest(Protocol):
-    """The calls that catching up needs (:class:`subcli.api.Api`); each raises :class:`RequestFailed`."""
+    """The calls that catching up needs (:class:`subcli.client.api.Api`); each raises :class:`RequestFailed`."""
 
     async def info(self) -> Info: ...
     async def submission(self, submission_id: int) -> dict[str, Any]: ...
@@ -86,7 +86,7 @@ class Rest(Protocol):
 
 
 class OpenSocket(Protocol):
-    """An open WebSocket (:class:`subcli.transport.Socket`); its coroutines raise :class:`Gone`."""
+    """An open WebSocket (:class:`subcli.client.transport.Socket`); its coroutines raise :class:`Gone`."""
 
     @property
     def last_byte_at(self) -> float: ...

@@ -23,8 +23,8 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from subcli.errors import AuthError
-from subcli.secret import Secret, is_token
+from subcli.core.errors import AuthError
+from subcli.shared.secret import Secret, is_token
 
 T = TypeVar("T")
 Place: TypeAlias = Literal["keyring", "file"]

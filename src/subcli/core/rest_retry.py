@@ -1,4 +1,4 @@
-"""Whether a REST request is sent again (contract, sections 6 and 7). Pure, as :mod:`subcli.recovery` is.
+"""Whether a REST request is sent again (contract, sections 6 and 7). Pure, as :mod:`subcli.core.recovery` is.
 
 =====================  ===========================================================================
 no answer              never one from this server: once more after 1 s; else if harmless, after the backoff
@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from subcli.errors import (
+from subcli.core.backoff import FIRST_CONTACT_DELAY_S, wait
+from subcli.core.errors import (
     NetworkError,
     NotFoundError,
     ServerError,
@@ -27,8 +28,7 @@ from subcli.errors import (
     unauthorized,
     unreachable,
 )
-from subcli.happened import AskedInVain
-from subcli.patience import FIRST_CONTACT_DELAY_S, wait
+from subcli.core.inputs import AskedInVain
 
 _LATER: Final = "Try again later; `subcli list` shows what was handed in."
 _ELSEWHERE: Final = "Is this the right server? `subcli doctor` looks; `subcli list` shows what was handed in."

@@ -16,8 +16,8 @@ Two ids are two tests, whatever their names.
 
 from __future__ import annotations
 
-from subcli.protocol import TestResult
-from subcli.submission import FAILURES_KEPT, RECENT_KEPT, Counts
+from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
+from subcli.shared.protocol import TestResult
 
 
 class Tally:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from subcli.errors import ServerError, UsageError
-from subcli.settings_files import PROJECT_FILE
+from subcli.core.errors import ServerError, UsageError
+from subcli.settings.files import PROJECT_FILE
 
 _FILES_MAX: Final = 200
 

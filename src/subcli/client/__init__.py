@@ -1,0 +1,1 @@
+"""The client's I/O: REST, the socket, logins, and the session that follows a submission."""

@@ -1,0 +1,1 @@
+"""What client and server both need: the messages, secrets, URLs, files."""
