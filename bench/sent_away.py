@@ -2,8 +2,8 @@
 
 Two gateways on one database. All watch at the first one, ten a submission; it gets SIGTERM; each watcher does what
 `subcli` does with 1012: waits as long as `subcli.core.backoff` says and connects again, here to the second gateway,
-after the last event that it saw. Then the verdicts come. What counts is how they are spread, and that each event came to
-each watcher once and in order.
+after the last event that it saw. Then the verdicts come. What counts is how they are spread, and that each event came
+to each watcher once and in order.
 """
 
 from __future__ import annotations

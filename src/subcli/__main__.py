@@ -16,7 +16,7 @@ def main() -> None:
         sys.stdout.write(f"subcli {__version__}\n")
         return
     if sys.argv[1:2] == ["__complete"]:
-        from subcli.cli.candidates import main as complete
+        from subcli.cli.completion.candidates import main as complete
 
         complete(sys.argv[2:])
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.cli import auth
+from subcli.cli.commands import auth
 from subcli.cli.common import Common
 from subcli.client.credentials import Credentials, Tokens
 from subcli.shared.secret import Secret

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from subcli.cli import look
+from subcli.cli.commands import look
 
 LISTED = [
     {"submission_id": "\x1b]0;pwned\x07\u009b31m", "id": 9, "status": "failed"},

@@ -49,7 +49,7 @@ def test_a_fault_inside_a_command_is_not_taken_for_a_misspelling(monkeypatch: py
         raise KeyError("ours")
 
     commands = get_command(app).commands
-    monkeypatch.setattr("subcli.cli.cancel.register", fail)
+    monkeypatch.setattr("subcli.cli.commands.cancel.register", fail)
     with pytest.raises(KeyError, match="ours"):
         commands.get("cancel")
     assert commands.get("cancle") is None

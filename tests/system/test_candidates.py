@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.cli.candidates import server_of
+from subcli.cli.completion.candidates import server_of
 from subcli.core.errors import UsageError
 from subcli.settings.config import load
 from subcli.workspace.completion_cache import FRESH_S, LONGEST, MOST, Recall

@@ -19,7 +19,9 @@ NEVER = {"click", "pygments", "pydantic", "keyring", "fastapi", "uvicorn", "star
 """For no command of the client, where no login is on record."""
 
 COMMANDS = {
-    f"subcli.cli.{path.stem}" for path in Path(cli.__path__[0]).glob("*.py") if "def register(" in path.read_text()
+    ".".join(("subcli.cli", *path.relative_to(cli.__path__[0]).with_suffix("").parts))
+    for path in Path(cli.__path__[0]).rglob("*.py")
+    if "def register(" in path.read_text()
 }
 """The modules of the commands, of which none needs another's but where one is built upon another."""
 
@@ -94,7 +96,7 @@ async def test_help_talks_to_nobody(command: Commands) -> None:
     assert "subcli.cli.app" in modules
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING | COMMANDS | {"msgspec", "subcli.cli.common"})
     _, modules = await profiled(command, "watch", "--help")
-    assert modules & COMMANDS == {"subcli.cli.watch"}
+    assert modules & COMMANDS == {"subcli.cli.commands.watch"}
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING)
 
 
@@ -125,7 +127,7 @@ async def test_completion_loads_less_than_help(command: Commands) -> None:
     """Names at TAB come without the command tree, and without anything that talks, draws or decodes."""
     done, modules = await profiled(command, "__complete", "profiles", "subcli", "watch", "--profile")
     assert done.code == 0
-    assert "subcli.cli.candidates" in modules
+    assert "subcli.cli.completion.candidates" in modules
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING | {"typer", "msgspec", "subcli.cli.app"})
 
 
@@ -134,8 +136,8 @@ async def test_json_draws_nothing(command: Commands) -> None:
     command, and none of httpx's own command line."""
     (command.cwd / "a.py").write_text("x = 1\n")
     for words, needed in (
-        (("watch", "1"), {"subcli.cli.watch"}),
-        (("submit", "a.py", "--problem", "7"), {"subcli.cli.submit", "subcli.cli.watch"}),
+        (("watch", "1"), {"subcli.cli.commands.watch"}),
+        (("submit", "a.py", "--problem", "7"), {"subcli.cli.commands.submit", "subcli.cli.commands.watch"}),
     ):
         async with scripted(finish) as server:
             done, modules = await profiled(command, *words, "--json", "--server", server.url)

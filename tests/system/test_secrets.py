@@ -78,7 +78,7 @@ async def forced_crashes(command: Commands) -> None:
         "sys.meta_path.insert(0, Crash())\n"
     )
     for module, words in (
-        ("subcli.cli.following", ("--debug",)),
+        ("subcli.cli.watching.loop", ("--debug",)),
         ("subcli.client.client", ("--json", "--debug")),
         ("websockets.asyncio.client", ()),
     ):

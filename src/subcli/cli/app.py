@@ -17,22 +17,22 @@ from typer.main import get_group
 from subcli.cli import exits
 
 _COMMANDS: Final = {
-    "submit": ("submit", "Hand code in, and watch it being judged."),
-    "watch": ("watch", "Follow submissions to their verdicts."),
-    "status": ("look", "Show one submission as it stands."),
-    "list": ("look", "List your recent submissions, newest first."),
-    "cancel": ("cancel", "Stop judging a submission; its verdict is then cancelled."),
-    "open": ("open", "Open a submission's page in the browser."),
-    "init": ("problems", "Make a directory to solve a problem in."),
-    "doctor": ("doctor", "Show what stands between this machine and a verdict, and its cure."),
-    "serve": ("serve", "Run the server half on this machine."),
-    "worker": ("worker", "Judge what the servers on this database take in."),
-    "demo": ("demo", "See it work: a server, a solution, its verdict."),
-    "schema": ("schema", "Print the JSON Schema of all JSON output."),
-    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
-    "problems": ("problems", "List the problems; read or check one."),
-    "auth": ("auth", "Log in and out of servers."),
-    "user": ("user", "Who may log in to the server in this data directory."),
+    "submit": ("commands.submit", "Hand code in, and watch it being judged."),
+    "watch": ("commands.watch", "Follow submissions to their verdicts."),
+    "status": ("commands.look", "Show one submission as it stands."),
+    "list": ("commands.look", "List your recent submissions, newest first."),
+    "cancel": ("commands.cancel", "Stop judging a submission; its verdict is then cancelled."),
+    "open": ("commands.open", "Open a submission's page in the browser."),
+    "init": ("commands.problems", "Make a directory to solve a problem in."),
+    "doctor": ("commands.doctor", "Show what stands between this machine and a verdict, and its cure."),
+    "serve": ("commands.server.serve", "Run the server half on this machine."),
+    "worker": ("commands.server.worker", "Judge what the servers on this database take in."),
+    "demo": ("commands.demo", "See it work: a server, a solution, its verdict."),
+    "schema": ("commands.schema", "Print the JSON Schema of all JSON output."),
+    "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
+    "problems": ("commands.problems", "List the problems; read or check one."),
+    "auth": ("commands.auth", "Log in and out of servers."),
+    "user": ("commands.server.user", "Who may log in to the server in this data directory."),
 }
 """In the order of the help: the module of each command, and the first line of its own help."""
 

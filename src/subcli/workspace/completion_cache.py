@@ -1,8 +1,8 @@
 """The names that servers gave: what a completion may offer without asking again.
 
 One file for each server in the user's cache directory, mode 0600, replaced as a whole. The commands that see
-lists keep them here (:func:`remember`); :mod:`subcli.cli.candidates` reads them back and asks again when they
-are old. Names are strangers' text that ends up on a command line: only what :func:`is_plain` accepts is kept,
+lists keep them here (:func:`remember`); :mod:`subcli.cli.completion.candidates` reads them back and asks again
+when they are old. Names are strangers' text that ends up on a command line: only what :func:`is_plain` accepts is kept,
 and only that is given out. Imports nothing that a shell would have to wait for.
 """
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli import exits
+from subcli.cli.commands.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
 from subcli.cli.common import Common, command, now
-from subcli.cli.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.cli.following import Options
+    from subcli.cli.watching.loop import Options
     from subcli.output.view import View
     from subcli.settings.config import Settings
     from subcli.workspace.source import Source
@@ -57,8 +57,8 @@ def register(app: typer.Typer) -> None:
         notify: Notify = False,
     ) -> int:
         """Hand code in, and watch it being judged."""
-        from subcli.cli.following import Options
-        from subcli.cli.reports import junit_report
+        from subcli.cli.watching.loop import Options
+        from subcli.cli.watching.reports import junit_report
 
         options = Options(
             timeout=timeout,
@@ -128,12 +128,12 @@ def run(
     """Submit and watch; returns the exit code."""
     import asyncio
 
-    from subcli.cli.aside import Countdown
-    from subcli.cli.asynchronous import Interrupts
-    from subcli.cli.asynchronous import run as run_async
-    from subcli.cli.following import follow_all, timed_out
     from subcli.cli.prompt import prompter_for
-    from subcli.cli.views import make_view
+    from subcli.cli.runtime import Interrupts
+    from subcli.cli.runtime import run as run_async
+    from subcli.cli.watching.loop import follow_all, timed_out
+    from subcli.cli.watching.notices import Countdown
+    from subcli.cli.watching.views import make_view
     from subcli.client.client import connect
     from subcli.core.watch import Watch
 

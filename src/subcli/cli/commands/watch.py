@@ -15,7 +15,7 @@ from subcli.cli.common import Common, command, submission_id
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.cli.following import Options
+    from subcli.cli.watching.loop import Options
     from subcli.output.view import View
     from subcli.settings.config import Settings
 
@@ -55,8 +55,8 @@ def register(app: typer.Typer) -> None:
         notify: Notify = False,
     ) -> int:
         """Follow submissions to their verdicts."""
-        from subcli.cli.following import Options
-        from subcli.cli.reports import junit_report
+        from subcli.cli.watching.loop import Options
+        from subcli.cli.watching.reports import junit_report
 
         server, numbers = targets(ids or [])
         options = Options(
@@ -80,12 +80,12 @@ def register(app: typer.Typer) -> None:
 
 def run(common: Common, options: Options, settings: Settings, ids: list[int], beside: Sequence[View] = ()) -> int:
     """Follow ``ids``, or the latest submission; returns the exit code."""
-    from subcli.cli.aside import Countdown
-    from subcli.cli.asynchronous import Interrupts
-    from subcli.cli.asynchronous import run as run_async
-    from subcli.cli.following import follow_all, timed_out
     from subcli.cli.prompt import prompter_for
-    from subcli.cli.views import make_view
+    from subcli.cli.runtime import Interrupts
+    from subcli.cli.runtime import run as run_async
+    from subcli.cli.watching.loop import follow_all, timed_out
+    from subcli.cli.watching.notices import Countdown
+    from subcli.cli.watching.views import make_view
     from subcli.client.client import connect
     from subcli.core.watch import Watch
 

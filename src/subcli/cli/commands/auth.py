@@ -391,7 +391,7 @@ def _offer_profile(common: Common, settings: Settings) -> None:
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:
-    from subcli.cli.asynchronous import run
+    from subcli.cli.runtime import run
 
     return run(lambda _: main)
 

@@ -15,7 +15,7 @@ from subcli.output.defused import on_github
 from subcli.output.view import View
 
 if TYPE_CHECKING:
-    from subcli.cli.following import Options
+    from subcli.cli.watching.loop import Options
 
 
 def same_name(name: str) -> str | None:

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from subcli.cli import exits
+from subcli.cli.commands.server.options import LogFormat, LogLevel, MetricsAddress, address, start_logging
+from subcli.cli.commands.server.serve import (
+    Database,
+    Problems,
+    RedisUrl,
+    SandboxChoice,
+    forget_passwords,
+    require_server_extra,
+)
 from subcli.cli.common import Common, command, print_json
-from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
-from subcli.cli.serve import Database, Problems, RedisUrl, SandboxChoice, forget_passwords, require_server_extra
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:

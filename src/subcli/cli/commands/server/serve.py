@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from subcli.cli import exits
+from subcli.cli.commands.server.options import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.cli.common import Common, command, print_json
-from subcli.cli.operating import LogFormat, LogLevel, MetricsAddress, address, start_logging
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import msgspec
 import typer
 
 from subcli.cli import exits
+from subcli.cli.commands.watch import Plain
 from subcli.cli.common import Common, command
-from subcli.cli.watch import Plain
 from subcli.core.errors import InternalError
 
 PROBLEM: Final = "leader-election"
@@ -33,9 +33,9 @@ def register(app: typer.Typer) -> None:
         plain: Plain = False,
     ) -> int:
         """See it work: a server, a solution, its verdict."""
-        from subcli.cli import submit
-        from subcli.cli.following import Options
-        from subcli.cli.serve import require_server_extra
+        from subcli.cli.commands import submit
+        from subcli.cli.commands.server.serve import require_server_extra
+        from subcli.cli.watching.loop import Options
         from subcli.workspace.source import read_source
 
         require_server_extra()

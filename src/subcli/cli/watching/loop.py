@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import msgspec
 
 from subcli.cli import exits
-from subcli.cli.aside import Aside
-from subcli.cli.asynchronous import Interrupts
 from subcli.cli.common import Common
-from subcli.cli.jobcontrol import stoppable
+from subcli.cli.job_control import stoppable
+from subcli.cli.runtime import Interrupts
+from subcli.cli.watching.notices import Aside
 from subcli.client.session import Session
 from subcli.core.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
 from subcli.core.submission import Connection

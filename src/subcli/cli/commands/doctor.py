@@ -35,8 +35,8 @@ def register(app: typer.Typer) -> None:
 
 def run(common: Common) -> int:
     """Look at everything; the exit code is that of the worst."""
-    from subcli.cli.asynchronous import Interrupts
-    from subcli.cli.asynchronous import run as run_async
+    from subcli.cli.runtime import Interrupts
+    from subcli.cli.runtime import run as run_async
 
     show = _silent if common.json or common.quiet else _printer()
 

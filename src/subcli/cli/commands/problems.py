@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subcli.cli import exits
+from subcli.cli.commands.look import ask
 from subcli.cli.common import Common, command, print_json
-from subcli.cli.look import ask
 from subcli.core.errors import UsageError
 from subcli.workspace.completion_cache import names_of_problems, remember
 
@@ -109,9 +109,9 @@ def _check(common: Common, directory: Path) -> int:
     """Print each check as it is done; 0 if nothing failed, else 2: the problem cannot be used as it is."""
     import gc
 
-    from subcli.cli.asynchronous import Interrupts
-    from subcli.cli.asynchronous import run as run_async
-    from subcli.cli.serve import require_server_extra
+    from subcli.cli.commands.server.serve import require_server_extra
+    from subcli.cli.runtime import Interrupts
+    from subcli.cli.runtime import run as run_async
 
     require_server_extra()
     gc.enable()

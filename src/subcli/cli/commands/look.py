@@ -80,10 +80,10 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     Raises:
         SubcliError: it has none.
     """
-    from subcli.cli.aside import Countdown
-    from subcli.cli.asynchronous import Interrupts
-    from subcli.cli.asynchronous import run as run_async
     from subcli.cli.prompt import prompter_for
+    from subcli.cli.runtime import Interrupts
+    from subcli.cli.runtime import run as run_async
+    from subcli.cli.watching.notices import Countdown
     from subcli.client.client import connect
 
     settings = common.settings()

@@ -1,0 +1,1 @@
+"""Following submissions in a command: the loop, its views, its reports."""
