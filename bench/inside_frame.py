@@ -12,7 +12,7 @@ from rich.console import Console
 from bench import frames
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
-from subcli.output.live import LiveView
+from subcli.output.live.view import LiveView
 
 FRAMES = 40
 ROOM = 120

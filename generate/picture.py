@@ -21,8 +21,8 @@ from subcli.client.client import connect
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.judge import load_problems
-from subcli.output import frame
-from subcli.output.lines import Block
+from subcli.output.live import frame
+from subcli.output.text.lines import Block
 from subcli.workspace.source import read_source
 
 ROOT: Final = Path(__file__).parents[1]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from subcli.core.errors import InterruptedByUser
-from subcli.output.attention import Notifier, WindowStatus
 from subcli.output.beside import Beside, Unseen
-from subcli.output.live import LiveView
-from subcli.output.terminal import linked, notification, shows_links, shows_progress
-from subcli.output.theme import PLAIN, STRONG
+from subcli.output.live.view import LiveView
+from subcli.output.terminal.attention import Notifier, WindowStatus
+from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
+from subcli.output.text.theme import PLAIN, STRONG
 
 from .playhouse.script import Clock, Stage, ten
 from .playhouse.terminal import terminal
@@ -219,7 +219,7 @@ def test_terminals_that_notify(desktop: dict[str, str]) -> None:
 def test_notifier_hangs_and_is_left(desktop: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A desktop that does not answer holds nobody up for long."""
     monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
-    monkeypatch.setattr("subcli.output.attention._NOTIFY_S", 0.05)
+    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_S", 0.05)
     (Path(desktop["PATH"]) / "notify-send").write_text("#!/bin/sh\nexec sleep 60\n")
     assert notified(desktop) == "\a"
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from subcli.output.console import choose_view, make_console, wants_colour
-from subcli.output.lines import Block, Ink, Line
-from subcli.output.theme import GOOD
+from subcli.output.terminal.console import choose_view, make_console, wants_colour
+from subcli.output.text.lines import Block, Ink, Line
+from subcli.output.text.theme import GOOD
 
 TERMINALS = {"stdout_tty": True, "stderr_tty": True}
 
@@ -104,7 +104,7 @@ def test_an_encoding_without_our_glyphs_gets_others(encoding: str) -> None:
 def test_rich_is_not_imported_for_json_and_quiet() -> None:
     """It costs more than all the rest of a command."""
     code = (
-        "import sys, subcli.output.console, subcli.output.quiet, subcli.output.ndjson;"
+        "import sys, subcli.output.terminal.console, subcli.output.quiet, subcli.output.ndjson;"
         "sys.exit(any(name.split('.')[0] == 'rich' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

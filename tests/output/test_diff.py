@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from subcli.output.diff import comparison, value_text
-from subcli.output.theme import BAD_MARK, GOOD_MARK
+from subcli.output.text.diff import comparison, value_text
+from subcli.output.text.theme import BAD_MARK, GOOD_MARK
 
 
 def shown(expected: str | None, actual: str | None, width: int = 60, limit: int = 20, fold: int = 1) -> list[str]:

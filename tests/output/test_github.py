@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.output.console import make_console
-from subcli.output.defused import Defused
-from subcli.output.github import ANNOTATIONS, SUMMARY_MAX, GithubView, command, escaped, locator
+from subcli.output.github.view import ANNOTATIONS, SUMMARY_MAX, GithubView, command, escaped, locator
 from subcli.output.plain import PlainView
+from subcli.output.terminal.console import make_console
+from subcli.output.workflow_commands import Defused
 
 from .playhouse.scenes import SCENES
 from .playhouse.script import Clock, Stage

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from subcli.output.console import make_console
-from subcli.output.frame import Room, Shot, single
-from subcli.output.lines import Ink, Line, clip, verbatim, wrap
-from subcli.output.live import LiveView
-from subcli.output.overview import several
+from subcli.output.live.frame import Room, Shot, single
+from subcli.output.live.overview import several
+from subcli.output.live.view import LiveView
+from subcli.output.pages.tables import submission_page, submissions_table
 from subcli.output.plain import PlainView
-from subcli.output.tables import submission_page, submissions_table
+from subcli.output.terminal.console import make_console
+from subcli.output.text.lines import Ink, Line, clip, verbatim, wrap
 from subcli.shared.protocol import INVISIBLE, MalformedMessageError
 
 from .playhouse.script import Clock, Stage

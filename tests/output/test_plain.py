@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from subcli.core.errors import NetworkError
-from subcli.output.console import make_console
 from subcli.output.plain import PlainView
+from subcli.output.terminal.console import make_console
 
 from .playhouse.scenes import SCENES
 from .playhouse.script import SPLIT, TWICE, Clock, Stage, ten

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from subcli.output.live import LiveView
+from subcli.output.live.view import LiveView
 
 from .playhouse.scenes import SCENES
 from .playhouse.script import Clock, Stage

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from subcli.output.console import make_console
-from subcli.output.tables import TABLE_MAX, Page, age, submission_page, submissions_table
+from subcli.output.pages.tables import TABLE_MAX, Page, age, submission_page, submissions_table
+from subcli.output.terminal.console import make_console
 
 from .playhouse.script import DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
 

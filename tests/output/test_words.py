@@ -7,9 +7,9 @@ import math
 import pytest
 
 from subcli.core.submission import Connection, Counts, Submission
-from subcli.output import words
-from subcli.output.details import is_about, place, reason
-from subcli.output.summary import outcome
+from subcli.output.live.summary import outcome
+from subcli.output.text import words
+from subcli.output.text.details import is_about, place, reason
 from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, from_mapping
 
 

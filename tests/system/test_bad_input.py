@@ -131,7 +131,7 @@ def test_server_that_cannot_start(run: Run, server: Served, tmp_path: Path) -> N
     check_told(run("serve", "--port", "0", "--data-dir", str(tmp_path / "file")), 2, "file")
 
 
-@pytest.mark.parametrize("module", ["subcli.cli.main", "typer", "subcli.output.report"])
+@pytest.mark.parametrize("module", ["subcli.cli.main", "typer", "subcli.output.terminal.report"])
 def test_broken_installation(run: Run, env: dict[str, str], tmp_path: Path, module: str) -> None:
     """A module that cannot be imported is a fault of ours: 3, never a verdict's 1."""
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")

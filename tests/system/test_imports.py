@@ -37,7 +37,13 @@ TALKING = {
     "subcli.client.client",
     "subcli.client.session",
 }
-DRAWING = {"rich", "subcli.output.live", "subcli.output.plain", "subcli.output.frame", "subcli.output.tables"}
+DRAWING = {
+    "rich",
+    "subcli.output.live.view",
+    "subcli.output.plain",
+    "subcli.output.live.frame",
+    "subcli.output.pages.tables",
+}
 
 
 AT_THE_END = """

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from subcli.output.defused import defuse_streams
+        from subcli.output.workflow_commands import defuse_streams
 
         defuse_streams(json="--json" in arguments)
     try:
@@ -130,7 +130,7 @@ def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
 
             print_json({"type": "error", "timestamp": now(), **error_fields(error, code)})
         if "--json" not in arguments or isinstance(error, InterruptedByUser):
-            from subcli.output.report import report
+            from subcli.output.terminal.report import report
 
             report(error, sys.stderr, os.environ)
     except OSError:

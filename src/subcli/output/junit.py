@@ -16,11 +16,11 @@ from xml.etree import ElementTree
 
 from subcli.core.errors import SubcliError, UsageError
 from subcli.output.beside import Unseen
-from subcli.output.details import is_about, place
-from subcli.output.diff import value_text
 from subcli.output.printable import one_line, printable
+from subcli.output.text.details import is_about, place
+from subcli.output.text.diff import value_text
+from subcli.output.text.words import summary_of
 from subcli.output.view import Ending, Shown, Source
-from subcli.output.words import summary_of
 from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
 _NO_CHARACTERS: Final = re.compile("[\ufffe\uffff]")

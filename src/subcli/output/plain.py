@@ -11,9 +11,10 @@ from typing import Any, Final
 from rich.console import Console
 
 from subcli.core.submission import Connection
-from subcli.output import details, parts, summary, words
-from subcli.output.lines import Ink, Line, clip
-from subcli.output.theme import ACCENT, MID, QUIET, WARN, test_mark
+from subcli.output.live import summary
+from subcli.output.text import details, parts, words
+from subcli.output.text.lines import Ink, Line, clip
+from subcli.output.text.theme import ACCENT, MID, QUIET, WARN, test_mark
 from subcli.output.view import Ending, Shown, Source
 from subcli.shared.protocol import ErrorAnalysis, StatusUpdate, TestResult
 

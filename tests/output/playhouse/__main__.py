@@ -9,10 +9,10 @@ import os
 import sys
 import time
 
-from subcli.output.console import make_console
-from subcli.output.live import LiveView
+from subcli.output.live.screen import FullScreen
+from subcli.output.live.view import LiveView
 from subcli.output.plain import PlainView
-from subcli.output.region import FullScreen
+from subcli.output.terminal.console import make_console
 from subcli.output.view import View
 
 from .scenes import SCENES

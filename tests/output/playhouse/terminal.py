@@ -15,7 +15,7 @@ from typing import IO, Any
 import pyte
 from rich.console import Console
 
-from subcli.output.console import make_console
+from subcli.output.terminal.console import make_console
 
 HISTORY = 20_000
 

@@ -65,8 +65,8 @@ def run(common: Common) -> int:
         states = [finding.state for finding in found]
         sys.stdout.write(next((f"{state}\n" for state in ("failed", "warning") if state in states), "ok\n"))
     else:
-        from subcli.output.console import make_console
-        from subcli.output.doctor import conclusion
+        from subcli.output.pages.doctor import conclusion
+        from subcli.output.terminal.console import make_console
 
         make_console(sys.stdout, os.environ).print(conclusion([finding.state for finding in found]))
     return code
@@ -81,8 +81,8 @@ def _silent(finding: Finding) -> None:
 
 
 def _printer() -> Callable[[Finding], None]:
-    from subcli.output.console import make_console
-    from subcli.output.doctor import finding_lines
+    from subcli.output.pages.doctor import finding_lines
+    from subcli.output.terminal.console import make_console
 
     console = make_console(sys.stdout, os.environ)
 

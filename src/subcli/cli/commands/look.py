@@ -43,8 +43,8 @@ def register(app: typer.Typer) -> None:
             word = snapshot.get("final_status") or snapshot.get("status")
             _print_word(str(word))
         else:
-            from subcli.output.console import make_console
-            from subcli.output.tables import submission_page
+            from subcli.output.pages.tables import submission_page
+            from subcli.output.terminal.console import make_console
 
             console = make_console(sys.stdout, os.environ)
             console.print(submission_page(_status_object(snapshot, number), tests), soft_wrap=True)
@@ -67,8 +67,8 @@ def register(app: typer.Typer) -> None:
         else:
             import time
 
-            from subcli.output.console import make_console
-            from subcli.output.tables import submissions_table
+            from subcli.output.pages.tables import submissions_table
+            from subcli.output.terminal.console import make_console
 
             make_console(sys.stdout, os.environ).print(submissions_table(rows, time.time()))
         return 0

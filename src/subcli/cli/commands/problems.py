@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
         elif common.quiet:
             sys.stdout.write("".join(f"{name}\n" for row in rows if (name := _name(row))))
         else:
-            from subcli.output.console import make_console
-            from subcli.output.problems import problems_table
+            from subcli.output.pages.problems import problems_table
+            from subcli.output.terminal.console import make_console
 
             make_console(sys.stdout, os.environ).print(problems_table(rows))
         return 0
@@ -50,8 +50,8 @@ def register(app: typer.Typer) -> None:
         if common.json:
             print_json({"problem": found})
         else:
-            from subcli.output.console import make_console
-            from subcli.output.problems import problem_page
+            from subcli.output.pages.problems import problem_page
+            from subcli.output.terminal.console import make_console
 
             make_console(sys.stdout, os.environ).print(problem_page(found, quiet=common.quiet))
         return 0
@@ -138,8 +138,8 @@ def _nothing(name: str, ok: bool | None, detail: str) -> None:
 
 
 def _printer() -> Callable[[str, bool | None, str], None]:
-    from subcli.output.console import make_console
-    from subcli.output.problems import check_line
+    from subcli.output.pages.problems import check_line
+    from subcli.output.terminal.console import make_console
 
     console = make_console(sys.stdout, os.environ)
     return lambda name, ok, detail: console.print(check_line(name, ok, detail))

@@ -102,8 +102,8 @@ def _warn(source: Source, settings: Settings, language: str) -> None:
     import os
     import time
 
-    from subcli.output.report import warn
-    from subcli.output.words import ago
+    from subcli.output.terminal.report import warn
+    from subcli.output.text.words import ago
     from subcli.workspace.history import History, state_file
 
     for text in source.warnings():

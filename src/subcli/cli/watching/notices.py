@@ -16,7 +16,7 @@ from subcli.cli.common import Common
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Connection
 from subcli.output.printable import one_line
-from subcli.output.report import report
+from subcli.output.terminal.report import report
 from subcli.output.view import Ending
 
 REASON_MAX = 300

@@ -53,6 +53,6 @@ def _unforeseen(error: BaseException) -> SubcliError:
 
 
 def _say(error: SubcliError) -> None:
-    from subcli.output.report import report
+    from subcli.output.terminal.report import report
 
     report(error, sys.stderr, os.environ)

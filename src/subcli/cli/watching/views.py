@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from subcli.cli.common import Common, now
-from subcli.output.console import choose_view, make_console
-from subcli.output.defused import on_github
+from subcli.output.terminal.console import choose_view, make_console
 from subcli.output.view import View
+from subcli.output.workflow_commands import on_github
 
 if TYPE_CHECKING:
     from subcli.cli.watching.loop import Options
@@ -61,7 +61,7 @@ def make_view(
     else:
         main = _live(options, others)
     if options.notify:
-        from subcli.output.attention import Notifier
+        from subcli.output.terminal.attention import Notifier
 
         others.append(Notifier(sys.stderr, os.environ))
     if not others:
@@ -78,7 +78,7 @@ def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
     plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact)
     if not on_github(os.environ):
         return plain
-    from subcli.output.github import GithubView, locator
+    from subcli.output.github.view import GithubView, locator
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     locate = locator(origin, Path.cwd(), os.environ)
@@ -86,10 +86,10 @@ def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
 
 
 def _live(options: Options, others: list[View]) -> View:
-    from subcli.output.attention import WindowStatus
-    from subcli.output.live import LiveView
-    from subcli.output.region import FullScreen
-    from subcli.output.terminal import shows_links, shows_progress
+    from subcli.output.live.screen import FullScreen
+    from subcli.output.live.view import LiveView
+    from subcli.output.terminal.attention import WindowStatus
+    from subcli.output.terminal.terminal import shows_links, shows_progress
 
     stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
     if shows_links(os.environ):

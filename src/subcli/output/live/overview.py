@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 
-from subcli.output import parts, words
-from subcli.output.bar import bar, progress_number
-from subcli.output.frame import COLUMN_MAX, Frame, Room, Shot, analyses, test_rows
-from subcli.output.lines import Line, clip
-from subcli.output.summary import ending_mark
-from subcli.output.theme import (
+from subcli.output.live.bar import bar, progress_number
+from subcli.output.live.frame import COLUMN_MAX, Frame, Room, Shot, analyses, test_rows
+from subcli.output.live.summary import ending_mark
+from subcli.output.text import parts, words
+from subcli.output.text.lines import Line, clip
+from subcli.output.text.theme import (
     ACCENT,
     AGAIN,
     BAD,

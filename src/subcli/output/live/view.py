@@ -1,7 +1,7 @@
 """The live screen: drawn on stderr ten times a second at most, a summary on stdout at the end (section 4).
 
-Events only leave a mark here; a frame pulls the bounded pictures. What is drawn is :mod:`subcli.output.frame`'s,
-how it gets to the terminal :mod:`subcli.output.region`'s.
+Events only leave a mark here; a frame pulls the bounded pictures. What is drawn is :mod:`subcli.output.live.frame`'s,
+how it gets to the terminal :mod:`subcli.output.live.screen`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, Final
 from rich.console import Console
 
 from subcli.core.submission import Connection
-from subcli.output import frame, overview, parts, summary, summary_several
-from subcli.output.lines import Block, Line
-from subcli.output.region import Region
+from subcli.output.live import frame, overview, summary, summary_several
+from subcli.output.live.screen import Region
+from subcli.output.text import parts
+from subcli.output.text.lines import Block, Line
 from subcli.output.view import Ending, Shown, Source
 
 FRAME_S: Final = 0.1

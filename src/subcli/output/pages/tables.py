@@ -10,10 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from subcli.core.catchup import missed
 from subcli.core.submission import Counts, Submission
-from subcli.output import details, parts, summary, words
-from subcli.output.lines import Block, Line, clip
-from subcli.output.terminal import linked
-from subcli.output.theme import ACCENT, DOT, MORE, QUIET, STRONG, Mark, test_mark, verdict_mark
+from subcli.output.live import summary
+from subcli.output.terminal.terminal import linked
+from subcli.output.text import details, parts, words
+from subcli.output.text.lines import Block, Line, clip
+from subcli.output.text.theme import ACCENT, DOT, MORE, QUIET, STRONG, Mark, test_mark, verdict_mark
 from subcli.shared.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
 
 TEXT_MAX: Final = 100

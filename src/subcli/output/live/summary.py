@@ -10,9 +10,9 @@ from typing import Final
 
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
-from subcli.output import details, parts, words
-from subcli.output.lines import Line, clip, wrap
-from subcli.output.theme import BAD, DETACHED, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
+from subcli.output.text import details, parts, words
+from subcli.output.text.lines import Line, clip, wrap
+from subcli.output.text.theme import BAD, DETACHED, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
 from subcli.output.view import Ending
 from subcli.shared.protocol import Complete, ErrorAnalysis, Summary, TestResult
 

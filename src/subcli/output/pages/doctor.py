@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from subcli.output.lines import Line, wrap
-from subcli.output.tables import TEXT_MAX, Page
-from subcli.output.theme import (
+from subcli.output.pages.tables import TEXT_MAX, Page
+from subcli.output.text.lines import Line, wrap
+from subcli.output.text.theme import (
     ACCENT,
     ARROW,
     BAD,

@@ -14,11 +14,11 @@ from typing import Final, TextIO
 
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
-from subcli.output import words
 from subcli.output.beside import Unseen
+from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import one_line
-from subcli.output.summary import ending_mark, outcome
-from subcli.output.terminal import Notification, notification
+from subcli.output.terminal.terminal import Notification, notification
+from subcli.output.text import words
 from subcli.output.view import Ending, Source
 
 _KEEP_TITLE: Final = "\x1b[22;2t"

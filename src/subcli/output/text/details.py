@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from rich.style import Style
 
-from subcli.output.diff import comparison, value_text
-from subcli.output.lines import CODE, Line, clip, verbatim, wrap
-from subcli.output.theme import ACCENT, ARROW, GUTTER, MORE, PLAIN, QUIET, STRONG
+from subcli.output.text.diff import comparison, value_text
+from subcli.output.text.lines import CODE, Line, clip, verbatim, wrap
+from subcli.output.text.theme import ACCENT, ARROW, GUTTER, MORE, PLAIN, QUIET, STRONG
 from subcli.shared.protocol import ErrorAnalysis, Location, TestResult
 
 TEXT_LINES: Final = 24

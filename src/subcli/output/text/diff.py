@@ -10,8 +10,8 @@ from typing import Any, Final
 from rich.cells import cell_len
 from rich.style import Style
 
-from subcli.output.lines import Line, clip, verbatim, wrap
-from subcli.output.theme import BAD, BAD_MARK, GOOD, GOOD_MARK, MORE, QUIET
+from subcli.output.text.lines import Line, clip, verbatim, wrap
+from subcli.output.text.theme import BAD, BAD_MARK, GOOD, GOOD_MARK, MORE, QUIET
 
 _LABEL: Final = 10
 _CONTEXT: Final = 2

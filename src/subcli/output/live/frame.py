@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from subcli.core.submission import Connection, Submission
-from subcli.output import details, parts, words
-from subcli.output.bar import bar, progress_number
-from subcli.output.lines import Line, clip
-from subcli.output.theme import ACCENT, BAD, FAIL, GUTTER, MID, MORE, QUIET, STRONG
+from subcli.output.live.bar import bar, progress_number
+from subcli.output.text import details, parts, words
+from subcli.output.text.lines import Line, clip
+from subcli.output.text.theme import ACCENT, BAD, FAIL, GUTTER, MID, MORE, QUIET, STRONG
 from subcli.output.view import Ending
 from subcli.shared.protocol import ErrorAnalysis, TestResult
 

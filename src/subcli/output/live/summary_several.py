@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from subcli.core.submission import Submission
-from subcli.output import parts, summary
-from subcli.output.frame import Shot
-from subcli.output.lines import Line, clip
+from subcli.output.live import summary
+from subcli.output.live.frame import Shot
 from subcli.output.printable import one_line
-from subcli.output.theme import QUIET, verdict_mark
+from subcli.output.text import parts
+from subcli.output.text.lines import Line, clip
+from subcli.output.text.theme import QUIET, verdict_mark
 from subcli.output.view import Ending
 
 _COMMANDS: Final = 3

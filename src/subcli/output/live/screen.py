@@ -23,9 +23,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from rich.console import Console
 
-from subcli.output.frame import Frame, Room
-from subcli.output.keyboard import QuietKeys
-from subcli.output.lines import Ink, Line
+from subcli.output.live.frame import Frame, Room
+from subcli.output.live.keyboard import QuietKeys
+from subcli.output.text.lines import Ink, Line
 
 ROOMY: Final = 20
 """From this many lines on there are blank ones, and lines kept free."""

@@ -17,8 +17,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from subcli.output.printable import one_line, printable
-from subcli.output.terminal import LinkingConsole
-from subcli.output.theme import MORE, PLAIN, in_ascii
+from subcli.output.terminal.terminal import LinkingConsole
+from subcli.output.text.theme import MORE, PLAIN, in_ascii
 
 MARKS_KEPT: Final = 3
 """Combining characters kept on one base: a hundred of them would paint over the lines above."""

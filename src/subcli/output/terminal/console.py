@@ -62,7 +62,7 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     """
     from rich.console import Console
 
-    from subcli.output.terminal import LinkingConsole, shows_links
+    from subcli.output.terminal.terminal import LinkingConsole, shows_links
 
     _spell_out_what_cannot_be_encoded(stream)
     tty = stream.isatty()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from subcli.core.errors import SubcliError
-from subcli.output.console import wants_colour
 from subcli.output.printable import one_line
+from subcli.output.terminal.console import wants_colour
 
 _RED, _YELLOW, _DIM, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[0m"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from subcli.core.submission import Submission
-from subcli.output import words
-from subcli.output.lines import Line
-from subcli.output.theme import ACCENT, BAD, DONE, GOOD, LEFT, QUIET
+from subcli.output.text import words
+from subcli.output.text.lines import Line
+from subcli.output.text.theme import ACCENT, BAD, DONE, GOOD, LEFT, QUIET
 
 _AT_REST: Final = (None, "pending", "queued", "submitted")
 """Nobody is at work yet."""

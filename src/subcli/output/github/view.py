@@ -1,7 +1,7 @@
 """A job of GitHub Actions: the log in a group, annotations of what failed, a table in the job's summary.
 
 Commands and files are those of "Workflow commands for GitHub Actions". Everything that a server says goes through
-:mod:`subcli.output.defused` or through the escaping here.
+:mod:`subcli.output.workflow_commands` or through the escaping here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Final, TextIO
 
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Submission
-from subcli.output import details, words
-from subcli.output.defused import Defused
-from subcli.output.diff import value_text
+from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.plain import PlainView
 from subcli.output.printable import one_line, printable
-from subcli.output.summary import ending_mark, outcome
-from subcli.output.theme import test_mark
+from subcli.output.text import details, words
+from subcli.output.text.diff import value_text
+from subcli.output.text.theme import test_mark
 from subcli.output.view import Ending, Shown, Source
+from subcli.output.workflow_commands import Defused
 from subcli.shared.protocol import ErrorAnalysis, TestResult
 
 ANNOTATIONS: Final = 10

@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 from subcli.core.submission import Connection, Counts, Stage, Submission
-from subcli.output import details, words
-from subcli.output.lines import Line, clip
-from subcli.output.terminal import linked
-from subcli.output.theme import (
+from subcli.output.terminal.terminal import linked
+from subcli.output.text import details, words
+from subcli.output.text.lines import Line, clip
+from subcli.output.text.theme import (
     ACCENT,
     AGAIN,
     BAD,

@@ -1,0 +1,1 @@
+"""GitHub Actions: group, annotations, job summary."""

@@ -1,0 +1,1 @@
+"""What commands that do not watch print."""

@@ -1,0 +1,1 @@
+"""What the terminal can do, and its title, progress and notifications."""

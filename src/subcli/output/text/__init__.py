@@ -1,0 +1,1 @@
+"""Foreign and own text as lines: wrapped, cut, coloured, compared."""
