@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from subcli.judge import Language, Limits, LocalStarter, Problem
+from subcli.judge.process.starter import StartPlan, spawn
 from subcli.judge.sandbox.probe import probe
-from subcli.judge.starter import StartPlan, spawn
 
 COMMAND = (sys.executable, "-I", "-S", "-c", "pass")
 

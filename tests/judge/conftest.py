@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, Problem, judge, load_problem, load_problems
-from subcli.judge.processes import Process, descendants
+from subcli.judge.process.processes import Process, descendants
 
 Event = dict[str, object]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from subcli.judge.analysis import Analyst
-from subcli.judge.analyzers import Finding
+from subcli.judge.analysis import Finding
+from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
 
 C = """
@@ -262,7 +262,7 @@ async def test_an_installed_rule_is_found(run, tiny, node, tmp_path, monkeypatch
         "[subcli.analyzers]\na-broken = house_rules:nowhere\nb-ours = house_rules:ours\n", encoding="utf-8"
     )
     (site / "house_rules.py").write_text(
-        "from subcli.judge.analyzers import Finding\n"
+        "from subcli.judge.analysis import Finding\n"
         "def ours(evidence, context):\n"
         "    return Finding('house', 'We know this one.', ['Ask us.']) if evidence.exit_code == 42 else None\n",
         encoding="utf-8",
@@ -285,7 +285,7 @@ def test_an_operators_rule_that_fails_changes_nothing(caplog):
 
 def test_an_operators_rule_that_hangs_is_not_asked_again(monkeypatch, caplog):
     """It costs its patience once."""
-    monkeypatch.setattr("subcli.judge.analysis._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("subcli.judge.analysis.explain._PATIENCE_SECONDS", 0.05)
     asked = []
 
     def hangs(evidence, context):

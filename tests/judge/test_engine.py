@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, LocalStarter, events, judge
-from subcli.judge.processes import descendants
-from subcli.judge.text import Tail, cut
+from subcli.judge.process.processes import descendants
+from subcli.judge.process.text import Tail, cut
 
 LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n"
 
@@ -83,7 +83,7 @@ async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
     def refuse(*_, **__):
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("subcli.judge.child.start_own", refuse)
+    monkeypatch.setattr("subcli.judge.supervise.child.start_own", refuse)
     async with aclosing(judge(Job(tiny(), "python", {"node.py": node()}))) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "error"
@@ -94,7 +94,7 @@ def test_a_supervisor_without_an_order_starts_nothing():
     """The server is killed before it has said what to judge: the supervisor ends, without a complaint."""
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [sys.executable, "-P", "-m", "subcli.judge.supervisor", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "subcli.judge.supervise", str(theirs.fileno())]
         supervisor = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE)
     with ours:
         ours.sendall(b'{"problem": ')
@@ -159,7 +159,7 @@ def test_a_family_of_forks_is_killed_whole():
     """Also one that forks on while it is looked for, below a process that its orphans come back to."""
     script = """
 import os, sys, time
-from subcli.judge.processes import become_subreaper, descendants, kill_descendants
+from subcli.judge.process.processes import become_subreaper, descendants, kill_descendants
 become_subreaper()
 if os.fork() == 0:
     os.setsid()

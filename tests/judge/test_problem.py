@@ -126,7 +126,7 @@ def test_importing_the_judge_is_light():
     """The server imports it at start, pytest's process imports parts of it: nothing comes along unasked."""
     code = """
 import sys, subcli.judge
-heavy = {"pytest", "_pytest", "asyncio", "subcli.judge.engine", "subcli.judge.harness"}
+heavy = {"pytest", "_pytest", "asyncio", "subcli.judge.supervise.engine", "subcli.judge.harness"}
 print(sorted(heavy & set(sys.modules)))
 from subcli.judge import judge, Job
 print(sorted({"pytest", "_pytest", "subcli.judge.harness", "msgspec"} & set(sys.modules)))

@@ -12,7 +12,7 @@ import pytest
 
 HEAD = """
 import os, signal, subprocess, sys, threading, time
-from subcli.judge.processes import become_subreaper, descendants, is_all_below, reap_adopted
+from subcli.judge.process.processes import become_subreaper, descendants, is_all_below, reap_adopted
 
 become_subreaper()
 SLEEP = "import time; time.sleep(60)"

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from subcli.judge.removal import remove_tree
+from subcli.judge.process.removal import remove_tree
 
 MOUNTED = """
 import subprocess, sys
 from pathlib import Path
-from subcli.judge.removal import remove_tree
+from subcli.judge.process.removal import remove_tree
 base, other = map(Path, sys.argv[1:])
 subprocess.run(["mount", "--bind", str(other), str(base / "in side")], check=True)
 remove_tree(base)

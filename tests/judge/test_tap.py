@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 from subcli.judge import Job, judge
-from subcli.judge.tap import BailOut, Parser, Plan, Point
-from subcli.judge.tap.yaml import parse_yaml
+from subcli.judge.supervise.tap_parser import BailOut, Parser, Plan, Point
+from subcli.judge.supervise.tap_yaml import parse_yaml
 
 SHELL = '[languages.sh]\nsource = "a.sh"\nrun = ["sh", "{source}"]\n'
 RUNNER = 'runner = "tap"\ncommand = ["{python}", "run.py"]'

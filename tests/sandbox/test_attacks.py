@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from subcli.judge.processes import kill_all, started_from
+from subcli.judge.process.processes import kill_all, started_from
 from subcli.judge.sandbox.view import enterable
 
 HERE = Path(__file__).parent

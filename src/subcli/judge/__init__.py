@@ -17,23 +17,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from subcli.judge.engine import judge
     from subcli.judge.job import Job, UnsafePath
     from subcli.judge.problem import Language, Limits, Problem, load_problem, load_problems
-    from subcli.judge.starter import LocalStarter, Starter, StartPlan
+    from subcli.judge.process.starter import LocalStarter, Starter, StartPlan
+    from subcli.judge.supervise.engine import judge
     from subcli.judge.table import ProblemError
 
 _HOMES = {
     "Job": "job",
     "Language": "problem",
     "Limits": "problem",
-    "LocalStarter": "starter",
+    "LocalStarter": "process.starter",
     "Problem": "problem",
     "ProblemError": "table",
-    "StartPlan": "starter",
-    "Starter": "starter",
+    "StartPlan": "process.starter",
+    "Starter": "process.starter",
     "UnsafePath": "job",
-    "judge": "engine",
+    "judge": "supervise.engine",
     "load_problem": "problem",
     "load_problems": "problem",
 }

@@ -13,11 +13,11 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from subcli.judge.engine import judge
 from subcli.judge.events import Event
 from subcli.judge.job import Job
 from subcli.judge.problem import Language, Problem, Solution, load_problem
-from subcli.judge.starter import Starter
+from subcli.judge.process.starter import Starter
+from subcli.judge.supervise.engine import judge
 from subcli.judge.table import ProblemError
 
 _NOT_STARTED = frozenset(

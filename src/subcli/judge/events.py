@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from subcli.judge.evidence import Site
-from subcli.judge.text import cut
+from subcli.judge.process.text import cut
 
 Event = dict[str, object]
 

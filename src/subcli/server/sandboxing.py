@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from subcli.judge import judge
+from subcli.judge.process.starter import LocalStarter
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import Choice, SandboxError, choose
 from subcli.judge.sandbox.probe import Finding
-from subcli.judge.starter import LocalStarter
 from subcli.server.settings import ServeError
 from subcli.server.worker import Judge
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from subcli.judge.evidence import Site
-from subcli.judge.processes import process_below
-from subcli.judge.starter import StartPlan, spawn
-from subcli.judge.text import Tail
+from subcli.judge.process.processes import process_below
+from subcli.judge.process.starter import StartPlan, spawn
+from subcli.judge.process.text import Tail
 
 TRACE_VARIABLE = "SUBCLI_TRACE_FD"
 """Tells a language's shim the descriptor on which it reports where each line was printed."""

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Final
 
 from subcli.judge.problem import Language, Problem
+from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user
 from subcli.judge.sandbox.view import View, unreachable, view_for
-from subcli.judge.starter import Plans, StartPlan, clean_environment, confining
 
 LAYERS: Final = 2
 """Processes of bubblewrap's own for each one of the solution's."""

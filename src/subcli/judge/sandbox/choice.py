@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from subcli.judge.process.starter import LocalStarter, Starter
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.probe import Finding, probe
-from subcli.judge.starter import LocalStarter, Starter
 
 MANUAL: Final = "docs/judging.md"
 

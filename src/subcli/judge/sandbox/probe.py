@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from subcli.judge.problem import Language, Limits, Problem
-from subcli.judge.processes import process_below
-from subcli.judge.removal import remove_tree
+from subcli.judge.process.processes import process_below
+from subcli.judge.process.removal import remove_tree
+from subcli.judge.process.starter import spawn
 from subcli.judge.sandbox.bubblewrap import BubblewrapStarter
 from subcli.judge.sandbox.groups import Groups, find_groups
 from subcli.judge.sandbox.syscalls import FilterError, compiled
-from subcli.judge.starter import spawn
 
 _SECONDS: Final = 20.0
 _NAMESPACES: Final = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")

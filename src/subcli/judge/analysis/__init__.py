@@ -3,9 +3,9 @@
 A rule is a function from evidence and context to a `Finding`, or None where it does not apply.
 """
 
-from subcli.judge.analyzers import crashes, exceptions, limits, protocol, tools
-from subcli.judge.analyzers.finding import Context, Finding
-from subcli.judge.analyzers.general import general
+from subcli.judge.analysis import crashes, exceptions, limits, protocol, tools
+from subcli.judge.analysis.finding import Context, Finding
+from subcli.judge.analysis.general import general
 
 RULES = (
     *limits.RULES,

@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from subcli.judge.starter import start_own
-from subcli.judge.text import Tail
+from subcli.judge.process.starter import start_own
+from subcli.judge.process.text import Tail
 
 _LAST_WORDS_SECONDS = 0.2
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from subcli.judge.starter import own_environment, start_own
+from subcli.judge.process.starter import own_environment, start_own
 
 REPORT_VARIABLE = "SUBCLI_REPORT_FD"
 HIDDEN = b" "
@@ -75,7 +75,7 @@ def _command(tests: Path, scratch: Path) -> list[str]:
         "-m",
         "pytest",
         "-p",
-        "subcli.judge.plugin",
+        "subcli.judge.supervise.plugin",
         "-p",
         "no:cacheprovider",
         "-p",

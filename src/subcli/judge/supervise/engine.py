@@ -14,14 +14,14 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from subcli.judge import events
-from subcli.judge.analyzers.finding import Context
-from subcli.judge.analyzers.general import general
-from subcli.judge.child import Child
+from subcli.judge.analysis.finding import Context
+from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
-from subcli.judge.processes import kill_all, kill_descendants, started_from
-from subcli.judge.removal import remove_tree
-from subcli.judge.starter import LocalStarter, Plans, Starter, own_environment
+from subcli.judge.process.processes import kill_all, kill_descendants, started_from
+from subcli.judge.process.removal import remove_tree
+from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_environment
+from subcli.judge.supervise.child import Child
 
 _LINE_LIMIT = 1024 * 1024
 _GRACE_SECONDS = 5.0
@@ -88,7 +88,7 @@ class _Run:
         with theirs:
             self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
             self._child = await Child.start(
-                [sys.executable, "-P", "-m", "subcli.judge.supervisor", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "subcli.judge.supervise", str(theirs.fileno())],
                 directory=self._base,
                 environment=own_environment(self._base),
                 pass_fds=(theirs.fileno(),),

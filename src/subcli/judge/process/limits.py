@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Limits
-from subcli.judge.usage import Usage
+from subcli.judge.process.usage import Usage
 
 _MEGABYTE = 1024 * 1024
 

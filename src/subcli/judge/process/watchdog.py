@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from subcli.judge.evidence import Evidence
-from subcli.judge.limits import over_limits
 from subcli.judge.problem import Limits
-from subcli.judge.processes import Process, descendants, is_all_below, kill_all, reap_adopted
+from subcli.judge.process.limits import over_limits
+from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, reap_adopted
+from subcli.judge.process.starter import Plans
+from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
 from subcli.judge.sandbox.groups import out_of_memory
-from subcli.judge.starter import Plans
-from subcli.judge.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
 
 _INTERVAL = 0.05
 _MEGABYTE = 1024 * 1024

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from subcli.judge.analyzers.finding import Context, Finding
-from subcli.judge.analyzers.places import place_in
+from subcli.judge.analysis.finding import Context, Finding
+from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence, Site
 
 _PYTHON_START = "Traceback (most recent call last)"

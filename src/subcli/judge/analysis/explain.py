@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from subcli.judge import events
-from subcli.judge.analyzers import RULES, Context, Finding, general
-from subcli.judge.analyzers.places import excerpt, find_place
+from subcli.judge.analysis import RULES, Context, Finding, general
+from subcli.judge.analysis.places import excerpt, find_place
 from subcli.judge.evidence import Evidence, Site
 
 ENTRY_POINTS = "subcli.analyzers"
-"""Operators' own rules: callables like those in `subcli.judge.analyzers`, asked before them."""
+"""Operators' own rules: callables like those in `subcli.judge.analysis`, asked before them."""
 
 Rule = Callable[[Evidence, Context], Finding | None]
 _PATIENCE_SECONDS = 2.0

@@ -19,10 +19,10 @@ import pytest
 from subcli.judge.evidence import Evidence
 from subcli.judge.harness import Cluster, SolutionFault
 from subcli.judge.harness.node import NodePlan
-from subcli.judge.processes import hide_from_peers
-from subcli.judge.pytest_process import HIDDEN, REPORT_VARIABLE
-from subcli.judge.starter import StartPlan
-from subcli.judge.text import cut
+from subcli.judge.process.processes import hide_from_peers
+from subcli.judge.process.starter import StartPlan
+from subcli.judge.process.text import cut
+from subcli.judge.supervise.pytest_process import HIDDEN, REPORT_VARIABLE
 
 _TEXT_LIMIT = 8_192
 _CHANNEL = pytest.StashKey[socket.socket]()

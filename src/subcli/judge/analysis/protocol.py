@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from subcli.judge.analyzers.finding import Context, Finding
-from subcli.judge.analyzers.places import first_own
+from subcli.judge.analysis.finding import Context, Finding
+from subcli.judge.analysis.places import first_own
 from subcli.judge.evidence import Evidence
 
 

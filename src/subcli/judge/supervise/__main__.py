@@ -1,4 +1,4 @@
-"""The judge's own process for one submission: `python -m subcli.judge.supervisor`.
+"""The judge's own process for one submission: `python -m subcli.judge.supervise.__main__`.
 
     server  --the job-->  supervisor  --spawn-->  pytest  --spawn-->  nodes of the solution
             <--events---              <--results-
@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from subcli.judge.processes import become_subreaper, hide_from_peers, kill_descendants
-from subcli.judge.pytest_process import PytestProcess, start_pytest
+from subcli.judge.process.processes import become_subreaper, hide_from_peers, kill_descendants
+from subcli.judge.supervise.pytest_process import PytestProcess, start_pytest
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,9 +52,9 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
     """Judge the order `value` with pytest that was `started`, or another program, and leave nothing behind."""
     import asyncio
 
-    from subcli.judge.judging import Order, Supervisor
-    from subcli.judge.removal import remove_tree
+    from subcli.judge.process.removal import remove_tree
     from subcli.judge.sandbox.groups import remove_groups
+    from subcli.judge.supervise.supervisor import Order, Supervisor
 
     reader, writer = await asyncio.open_connection(sock=channel)
     order = Order.read(value)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from subcli.judge.tap.yaml import parse_yaml
+from subcli.judge.supervise.tap_yaml import parse_yaml
 
 _INDENT = "    "
 _YAML_INDENT = "  "

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from subcli.judge.evidence import Evidence
-from subcli.judge.starter import StartPlan, spawn
-from subcli.judge.text import Tail
+from subcli.judge.process.starter import StartPlan, spawn
+from subcli.judge.process.text import Tail
 
 _LOG_BYTES = 24_576
 _POLL_SECONDS = 0.01

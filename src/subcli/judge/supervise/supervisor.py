@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import events
-from subcli.judge.analysis import Analyst
-from subcli.judge.build import BuildResult, build, missing_program
+from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem, load_problem
-from subcli.judge.pytest_process import PytestProcess
-from subcli.judge.pytest_runner import run_pytest
-from subcli.judge.results import Results
-from subcli.judge.starter import Plans
-from subcli.judge.watchdog import Watchdog
+from subcli.judge.process.starter import Plans
+from subcli.judge.process.watchdog import Watchdog
+from subcli.judge.supervise.build import BuildResult, build, missing_program
+from subcli.judge.supervise.pytest_process import PytestProcess
+from subcli.judge.supervise.pytest_runner import run_pytest
+from subcli.judge.supervise.results import Results
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Supervisor:
         problem, plan, watchdog, results = order.problem, order.plans.run, self._watchdog, self._results
         if self._started is not None:
             return await run_pytest(problem, plan, command, self._started, watchdog, results)
-        from subcli.judge.tap_runner import run_tap  # the parser of a language that most problems do not use
+        from subcli.judge.supervise.tap_runner import run_tap  # the parser of a language that most problems do not use
 
         return await run_tap(problem, plan, command, order.scratch, watchdog, results)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from subcli.judge import events
-from subcli.judge.analysis import Analyst
+from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
 
 _STATUSES = ("passed", "failed", "error", "skipped")

@@ -1,7 +1,7 @@
 """How every process of a submission is started: its builds, its nodes, what a TAP command runs.
 
 Three processes start solutions (the supervisor its builds, pytest's process the nodes, a TAP command through
-`subcli.judge.launch`). A `Starter` therefore does not start anything itself. It makes `Plans`, plain
+`subcli.judge.process.launch`). A `Starter` therefore does not start anything itself. It makes `Plans`, plain
 data that is handed to all three, and `spawn` carries one out. A sandbox is another `Starter`: it puts its own
 words before the command (bubblewrap's, say) and leaves the rest alone.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from subcli.judge.problem import Language, Problem
 
 CONFINE = Path(__file__).with_name("confine.py")
+LAUNCH = Path(__file__).with_name("launch.py")
 _MEGABYTE = 1024 * 1024
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from subcli.judge.processes import Process
+from subcli.judge.process.processes import Process
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subcli.judge.analyzers.finding import Context, Finding
+from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.evidence import Evidence
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from subcli.judge.analyzers.finding import Context
+from subcli.judge.analysis.finding import Context
 from subcli.judge.evidence import Evidence, Site
 
 _PYTHON = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)(?:,? in (?P<function>\S+))?')

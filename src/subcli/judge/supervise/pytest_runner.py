@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from subcli.judge.child import Child, Pipe
 from subcli.judge.evidence import Evidence
-from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
-from subcli.judge.pytest_process import PytestProcess
-from subcli.judge.results import Results
-from subcli.judge.starter import StartPlan
-from subcli.judge.watchdog import Watchdog
+from subcli.judge.process.limits import left_behind, out_of_time, over_limit
+from subcli.judge.process.starter import StartPlan
+from subcli.judge.process.watchdog import Watchdog
+from subcli.judge.supervise.child import Child, Pipe
+from subcli.judge.supervise.pytest_process import PytestProcess
+from subcli.judge.supervise.results import Results
 
 _LINE_LIMIT = 1024 * 1024
 _ALL_RAN = (0, 1)  # pytest's exit codes: all passed, some failed

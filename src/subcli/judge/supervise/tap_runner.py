@@ -17,15 +17,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from subcli.judge.child import Child, Pipe
 from subcli.judge.evidence import Evidence, Site
-from subcli.judge.limits import left_behind, out_of_time, over_limit
 from subcli.judge.problem import Problem
-from subcli.judge.results import Results
-from subcli.judge.starter import StartPlan, own_environment
-from subcli.judge.tap import BailOut, Item, Parser, Plan, Point
-from subcli.judge.text import cut
-from subcli.judge.watchdog import Watchdog
+from subcli.judge.process.limits import left_behind, out_of_time, over_limit
+from subcli.judge.process.starter import LAUNCH, StartPlan, own_environment
+from subcli.judge.process.text import cut
+from subcli.judge.process.watchdog import Watchdog
+from subcli.judge.supervise.child import Child, Pipe
+from subcli.judge.supervise.results import Results
+from subcli.judge.supervise.tap_parser import BailOut, Item, Parser, Plan, Point
 
 SOLUTION_VARIABLE = "SUBCLI_SOLUTION"
 _CHUNK = 64 * 1024
@@ -186,7 +186,7 @@ def _write_launcher(plan: StartPlan, command: tuple[str, ...], scratch: Path, *,
     text = json.dumps({**plan.as_json(), "command": command, "results": results})
     described.write_text(text, encoding="utf-8")
     launcher = scratch / "solution"
-    words = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), str(described)]
+    words = [sys.executable, "-I", "-S", str(LAUNCH), str(described)]
     launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
     launcher.chmod(0o700)
     return launcher

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import signal
 
-from subcli.judge.analyzers.finding import Context, Finding
-from subcli.judge.analyzers.places import place_in
+from subcli.judge.analysis.finding import Context, Finding
+from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
 
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|JavaScript heap out of memory|Cannot allocate memory")

@@ -1,0 +1,1 @@
+"""Processes of a solution: how they are started, confined, watched and removed."""
