@@ -82,7 +82,7 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with the schema, made once: Alembic takes its time."""
-    from subcli.server.database import open_database
+    from subcli.server.log.database import open_database
 
     path = tmp_path_factory.mktemp("migrated") / "subcli.db"
     # Closing the last connection leaves everything in this one file.

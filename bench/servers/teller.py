@@ -17,13 +17,13 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bench import frames
-from subcli.server.database import open_database
-from subcli.server.records import Record, record
-from subcli.server.redis_connection import connect, namespace
-from subcli.server.redis_outbox import encode
-from subcli.server.schema import DEMO_USER
-from subcli.server.store import Store
-from subcli.server.values import NewSubmission
+from subcli.server.log.database import open_database
+from subcli.server.log.records import Record, record
+from subcli.server.log.store import Store
+from subcli.server.log.tables import DEMO_USER
+from subcli.server.log.values import NewSubmission
+from subcli.server.redis.connection import connect, namespace
+from subcli.server.redis.outbox import encode
 
 TOGETHER = 4
 """Events in one message, as a worker tells those that it has committed together."""

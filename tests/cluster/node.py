@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import Job
-from subcli.server import Limits, ServerSettings, WorkerSettings, run, run_worker
-from subcli.server.logs import configure
+from subcli.server import Limits, ServerSettings, WorkerSettings
+from subcli.server.observe.logs import configure
+from subcli.server.run.serve import run
+from subcli.server.run.worker import run_worker
 
 TESTS = 6
 # A worker's death is noticed after a lease and a sweep: here within 3 s, with the usual settings within 20.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.backends import Postgres, RedisServer
 
-from subcli.server.database import open_database
+from subcli.server.log.database import open_database
 
 NODE = Path(__file__).with_name("node.py")
 

@@ -21,8 +21,8 @@ from subcli.client.client import Client, connect
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
-from subcli.server.database import open_database
-from subcli.server.store import Store
+from subcli.server.log.database import open_database
+from subcli.server.log.store import Store
 from subcli.settings.config import load
 from subcli.workspace.source import Source
 

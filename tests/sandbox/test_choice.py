@@ -18,7 +18,7 @@ from subcli.judge.sandbox.choice import SandboxError, choose
 from subcli.judge.sandbox.groups import Allowance, Groups
 from subcli.judge.sandbox.probe import probe
 from subcli.judge.sandbox.view import view_for
-from subcli.server.sandboxing import sandboxed_judge
+from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.settings import ServeError
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")

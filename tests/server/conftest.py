@@ -22,15 +22,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from subcli.judge.job import Job
 from subcli.judge.problem import Language, Problem
 from subcli.judge.problem import Limits as ProblemLimits
-from subcli.server.accounts import Accounts
+from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.passwords import Passwords
 from subcli.server.app import Secured, create_app
-from subcli.server.database import open_database
-from subcli.server.main import Server
-from subcli.server.passwords import Passwords
-from subcli.server.redis_connection import connect as connect_redis
-from subcli.server.services import Services
+from subcli.server.log.database import open_database
+from subcli.server.log.store import Store
+from subcli.server.parts import Services
+from subcli.server.redis.connection import connect as connect_redis
+from subcli.server.run.serve import Server
 from subcli.server.settings import Limits, PasswordCost
-from subcli.server.store import Store
 
 if TYPE_CHECKING:
     from tests.backends import Postgres

@@ -6,8 +6,8 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from subcli.server.records import Record, record
-from subcli.server.values import Page
+from subcli.server.log.records import Record, record
+from subcli.server.log.values import Page
 
 
 class Log:

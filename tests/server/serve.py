@@ -8,7 +8,7 @@ from typing import Any
 
 from subcli.judge import Job
 from subcli.server import Limits, ServerSettings
-from subcli.server.main import run
+from subcli.server.run.serve import run
 
 
 async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from subcli.server.passwords import PasswordError, Passwords
+from subcli.server.accounts.passwords import PasswordError, Passwords
 from subcli.server.settings import PasswordCost
 
 from .conftest import CHEAP, PASSWORD

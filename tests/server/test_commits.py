@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from subcli.server.commits import GroupCommit
-from subcli.server.records import Record
-from subcli.server.schema import DEMO_USER, submissions
-from subcli.server.store import Store
-from subcli.server.values import Append, EndedError, NewSubmission, StaleFenceError, UnknownSubmissionError
+from subcli.server.log.commits import GroupCommit
+from subcli.server.log.records import Record
+from subcli.server.log.store import Store
+from subcli.server.log.tables import DEMO_USER, submissions
+from subcli.server.log.values import Append, EndedError, NewSubmission, StaleFenceError, UnknownSubmissionError
 
 pytestmark = pytest.mark.every_backend
 
@@ -195,7 +195,7 @@ async def test_whoever_is_cancelled_before_it_began_has_written_nothing(bed: Bed
 
 async def test_a_transaction_takes_so_many_at_most(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest goes into the next ones."""
-    monkeypatch.setattr("subcli.server.commits._TOGETHER", 3)
+    monkeypatch.setattr("subcli.server.log.commits._TOGETHER", 3)
     ids = [bed.submit() for _ in range(7)]
     outcomes = await bed.at_once(*(Append(each, [result("a")]) for each in ids))
     assert [[each.seq for each in records] for records in outcomes] == [[2]] * 7

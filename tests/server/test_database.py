@@ -14,8 +14,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from subcli.server.database import open_database, reading
-from subcli.server.schema import REVISION, metadata
+from subcli.server.log.database import open_database, reading
+from subcli.server.log.tables import REVISION, metadata
 from subcli.server.settings import ServeError
 from subcli.shared.secret import redact
 
@@ -49,7 +49,7 @@ def test_a_start_with_nothing_to_migrate_imports_no_alembic(tmp_path: Path) -> N
     url = f"sqlite:///{tmp_path / 'old.db'}"
     open_database(url).dispose()
     program = (
-        "import sys; from subcli.server.database import open_database; open_database(sys.argv[1]);"
+        "import sys; from subcli.server.log.database import open_database; open_database(sys.argv[1]);"
         "print('alembic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=True)
@@ -82,7 +82,7 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def test_processes_that_start_at_once(new_database: str) -> None:
     """Four processes migrate one new database at the same moment, and all of them succeed."""
     program = (
-        "import sys; from subcli.server.database import open_database; print('ready', flush=True);"
+        "import sys; from subcli.server.log.database import open_database; print('ready', flush=True);"
         "sys.stdin.read(); open_database(sys.argv[1]).dispose()"
     )
     processes = [
@@ -145,7 +145,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 @pytest.mark.every_backend
 def test_a_lock_is_not_waited_for_without_end(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who holds a row, or a file, makes others wait and then fail, not hang."""
-    monkeypatch.setattr("subcli.server.database.LOCK_WAIT", 0.2)
+    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
     holder, waiter = open_database(database), open_database(database)
     change = text("UPDATE users SET name = 'x' WHERE id = 1")
     with holder.begin() as connection:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from subcli.server.bus import MemoryBus
-from subcli.server.feed import compare_once, follow
-from subcli.server.records import Record
+from subcli.server.log.bus import MemoryBus
+from subcli.server.log.feed import compare_once, follow
+from subcli.server.log.records import Record
 
 from .log import Log
 

@@ -15,9 +15,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from subcli.server import Ready, ServeError, ServerSettings
-from subcli.server.main import run
-from subcli.server.metrics import Metrics
-from subcli.server.records import record
+from subcli.server.log.records import record
+from subcli.server.observe.metrics import Metrics
+from subcli.server.run.serve import run
 
 from .test_gateway import closed, messages, next_event
 
@@ -50,7 +50,7 @@ async def test_a_server_that_is_well(live: Any) -> None:
 
 async def test_without_its_database_it_is_not_ready(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that fails or does not answer: 503 within a bounded time; and alive all the same."""
-    monkeypatch.setattr("subcli.server.health._PATIENCE", 0.2)
+    monkeypatch.setattr("subcli.server.api.health._PATIENCE", 0.2)
     store = live.services.store
     for trouble in (lambda: (_ for _ in ()).throw(sqlite3.OperationalError("gone")), lambda: time.sleep(1)):
         monkeypatch.setattr(store, "ping", trouble)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from subcli.server import logs
+from subcli.server.observe import logs
 from subcli.shared.secret import Secret
 
 from .test_gateway import closed, messages

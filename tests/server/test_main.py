@@ -24,8 +24,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server import Ready, ServeError, ServerSettings
-from subcli.server.database import open_database
-from subcli.server.main import _was_cut_short, run
+from subcli.server.log.database import open_database
+from subcli.server.run.serve import _was_cut_short, run
 
 SERVE = Path(__file__).with_name("serve.py")
 
@@ -187,7 +187,7 @@ def test_problems_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that somebody else holds locked: waited for, then one sentence without its password."""
-    monkeypatch.setattr("subcli.server.database.LOCK_WAIT", 0.2)
+    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
     url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
     assert "hush" not in str(refused(ServerSettings(tmp_path / "data", port=0, database=url)))
     holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from subcli.server.origins import OwnPages, RefusedOriginError, ThisMachine, normal_origin
+from subcli.server.edge.origins import OwnPages, RefusedOriginError, ThisMachine, normal_origin
 
 LISTED = "https://ide.example"
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from subcli.server.records import encode_within, record, text_frame
+from subcli.server.log.records import encode_within, record, text_frame
 from subcli.shared.protocol import MAX_MESSAGE_BYTES
 
 NEEDED = {"type": "test_result", "submission_id": 1, "seq": 5, "test_name": "One", "status": "failed"}

@@ -13,13 +13,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from subcli.server.bus import MemoryBus
-from subcli.server.feed import compare_once, follow
-from subcli.server.records import Record, record
-from subcli.server.redis_bus import RedisBus
-from subcli.server.redis_connection import connect, namespace
-from subcli.server.redis_outbox import Outbox, decode, encode, encode_head
-from subcli.server.tasks import end
+from subcli.server.log.bus import MemoryBus
+from subcli.server.log.feed import compare_once, follow
+from subcli.server.log.records import Record, record
+from subcli.server.observe.tasks import end
+from subcli.server.redis.bus import RedisBus
+from subcli.server.redis.connection import connect, namespace
+from subcli.server.redis.outbox import Outbox, decode, encode, encode_head
 
 from .log import Log
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from subcli.server.redis_connection import connect, shown
+from subcli.server.redis.connection import connect, shown
 from subcli.server.settings import ServeError
 
 if TYPE_CHECKING:

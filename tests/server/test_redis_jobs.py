@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.asyncio import Redis
 
-from subcli.server.jobs import Ticket
-from subcli.server.redis_connection import connect, namespace
-from subcli.server.redis_jobs import RedisQueue
+from subcli.server.jobs.queue import Ticket
+from subcli.server.redis.connection import connect, namespace
+from subcli.server.redis.queue import RedisQueue
 
 if TYPE_CHECKING:
     from tests.backends import RedisServer
@@ -173,7 +173,7 @@ async def test_nothing_sent_is_no_sign_of_redis(
     running.cancel()
     await asyncio.wait([running])
     await client.aclose()
-    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis_jobs"]
+    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.queue"]
     assert len(said) == 1, said
     assert "Redis does not answer" in said[0]
 
@@ -182,7 +182,7 @@ async def test_the_dead_are_forgotten(
     queue: Callable[..., RedisQueue], redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A consumer of a process that is gone is taken off the group, unless it still holds something."""
-    monkeypatch.setattr("subcli.server.redis_jobs._STALE_MS", 100)
+    monkeypatch.setattr("subcli.server.redis.queue._STALE_MS", 100)
     gateway, idle, holding = queue(), queue(), queue()
     await nothing_more(idle)
     gateway.put(7)

@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio.client import Pipeline
 
 from subcli.server.limits import FullError, Limiter, MemoryLimiter, Rate
-from subcli.server.redis_connection import connect
-from subcli.server.redis_limits import RedisLimiter
+from subcli.server.redis.connection import connect
+from subcli.server.redis.limits import RedisLimiter
 
 from .test_gateway import closed, next_event
 
@@ -93,7 +93,7 @@ async def test_a_crowd_is_not_a_redis_that_is_away(
     gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More at once than there are connections to Redis wait for one, and are counted for all gateways."""
-    for patience in ("redis_limits._PATIENCE", "redis_connection.PATIENCE"):
+    for patience in ("redis.limits._PATIENCE", "redis.connection.PATIENCE"):
         monkeypatch.setattr(f"subcli.server.{patience}", 30.0)
     here, elsewhere = gateway(), gateway()
     rate = Rate("crowd", 400, 6000.0)
@@ -196,7 +196,7 @@ async def test_without_redis_each_counts_for_itself(
     trouble: str,
 ) -> None:
     """Nobody is turned away for it, nobody waits long, it is said once; when Redis is back, it counts for all again."""
-    monkeypatch.setattr("subcli.server.redis_limits._PAUSE", 0.3)
+    monkeypatch.setattr("subcli.server.redis.limits._PAUSE", 0.3)
     first, second = gateway(), gateway()
     rate = Rate("tries", 4, 600.0)
     assert await taken([first, second], rate, "ada", 2) == 2

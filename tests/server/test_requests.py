@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from subcli.server.requests import RequestProtocol
+from subcli.server.edge.slow_requests import RequestProtocol
 
 from .test_gateway import next_event
 
@@ -24,7 +24,7 @@ BEGINNINGS = {
 
 async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever in a request it stops; however a byte comes now and then. Nobody else is held to it."""
-    monkeypatch.setattr("subcli.server.requests.PATIENCE", 0.5)
+    monkeypatch.setattr("subcli.server.edge.slow_requests.PATIENCE", 0.5)
     watching = await live.watch(await live.submit("wait"))
     await next_event(watching)
     host, _, port = live.url.removeprefix("http://").partition(":")

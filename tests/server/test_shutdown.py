@@ -17,8 +17,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from subcli.server.run.shutdown import Lifecycle, Signals, close_spread
 from subcli.server.settings import Limits
-from subcli.server.shutdown import Lifecycle, Signals, close_spread
 
 from .test_gateway import closed, next_event, raw_watcher
 

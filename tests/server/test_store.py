@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from subcli.server.schema import DEMO_USER
-from subcli.server.values import (
+from subcli.server.log.tables import DEMO_USER
+from subcli.server.log.values import (
     Append,
     Claim,
     EndedError,

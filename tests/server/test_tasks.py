@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from subcli.server.tasks import end
+from subcli.server.observe.tasks import end
 
 
 async def test_one_that_swallows_a_cancellation_is_ended() -> None:

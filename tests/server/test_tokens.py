@@ -16,8 +16,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from subcli.server.accounts.tokens import Access, TokenError, Tokens, Watch
 from subcli.server.settings import Limits
-from subcli.server.tokens import Access, TokenError, Tokens, Watch
 
 from .conftest import KEY
 from .forgery import claims_of, forged, sign

@@ -13,13 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from subcli.judge import Job, Problem
 from subcli.server.backbone import Backbone
-from subcli.server.database import open_database
-from subcli.server.redis_connection import connect
-from subcli.server.schema import DEMO_USER
+from subcli.server.jobs.workers import Workers
+from subcli.server.log.database import open_database
+from subcli.server.log.store import Store
+from subcli.server.log.tables import DEMO_USER
+from subcli.server.log.values import Append, NewSubmission
+from subcli.server.redis.connection import connect
 from subcli.server.settings import Limits
-from subcli.server.store import Store
-from subcli.server.values import Append, NewSubmission
-from subcli.server.worker import Workers
 
 pytestmark = pytest.mark.every_backend
 
@@ -68,7 +68,7 @@ async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None
 
 async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is closed after a while, and the worker goes on."""
-    monkeypatch.setattr("subcli.server.worker._CLEARING_UP", 0.1)
+    monkeypatch.setattr("subcli.server.jobs.workers._CLEARING_UP", 0.1)
     live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})

@@ -22,26 +22,26 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from subcli.judge import Problem
-from subcli.server.access import Access
-from subcli.server.accounts import Accounts
+from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.identity import DemoIdentities, Identities, TokenIdentities
+from subcli.server.accounts.logins import Logins
+from subcli.server.accounts.passwords import Passwords
+from subcli.server.accounts.tokens import Tokens
+from subcli.server.api.health import add_health, ask_redis
+from subcli.server.api.pages import add_pages
+from subcli.server.api.rest import make_router
 from subcli.server.backbone import Backbone
-from subcli.server.gateway import Gateway
-from subcli.server.guard import Guard
-from subcli.server.health import add_health, ask_redis
-from subcli.server.identity import DemoIdentities, Identities, TokenIdentities
+from subcli.server.edge.access import Access
+from subcli.server.edge.guard import Guard
+from subcli.server.edge.origins import OriginRules, OwnPages, ThisMachine
+from subcli.server.gateway.gateway import Gateway
+from subcli.server.jobs.workers import Judge, Workers
 from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
-from subcli.server.logins import Logins
-from subcli.server.metrics import Metrics
-from subcli.server.origins import OriginRules, OwnPages, ThisMachine
-from subcli.server.pages import add_pages
-from subcli.server.passwords import Passwords
-from subcli.server.rest import make_router
-from subcli.server.services import Authority, Services
+from subcli.server.log.store import Store
+from subcli.server.observe.metrics import Metrics
+from subcli.server.parts import Authority, Services
+from subcli.server.run.shutdown import Lifecycle
 from subcli.server.settings import Limits, PasswordCost
-from subcli.server.shutdown import Lifecycle
-from subcli.server.store import Store
-from subcli.server.tokens import Tokens
-from subcli.server.worker import Judge, Workers
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -133,7 +133,7 @@ def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
     local = MemoryLimiter(time.monotonic)
     if redis is None:
         return local
-    from subcli.server.redis_limits import RedisLimiter
+    from subcli.server.redis.limits import RedisLimiter
 
     return RedisLimiter(redis, local, limits.slot_lease)
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine
 
-from subcli.server.bus import Bus, MemoryBus
-from subcli.server.feed import Journal
-from subcli.server.jobs import JobQueue, MemoryQueue
+from subcli.server.jobs.queue import JobQueue, MemoryQueue
+from subcli.server.log.bus import Bus, MemoryBus
+from subcli.server.log.feed import Journal
+from subcli.server.log.store import Store
+from subcli.server.observe.tasks import end
 from subcli.server.settings import Limits
-from subcli.server.store import Store
-from subcli.server.tasks import end
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -64,8 +64,8 @@ def _between_processes(limits: Limits, redis: Redis | None) -> tuple[Bus, JobQue
     local = MemoryBus(limits.tail_records, limits.tail_bytes)
     if redis is None:
         return local, MemoryQueue()
-    from subcli.server.redis_bus import RedisBus
-    from subcli.server.redis_jobs import RedisQueue
+    from subcli.server.redis.bus import RedisBus
+    from subcli.server.redis.queue import RedisQueue
 
     return RedisBus(redis, local), RedisQueue(redis, limits.lease)
 

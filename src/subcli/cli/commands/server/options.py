@@ -32,7 +32,7 @@ def start_logging(
     """Log to stderr from now on, in place of what `--debug` has set up."""
     import logging
 
-    from subcli.server.logs import configure
+    from subcli.server.observe.logs import configure
     from subcli.settings.config import secrets_in
 
     logging.getLogger().handlers.clear()

@@ -115,7 +115,7 @@ def register(app: typer.Typer) -> None:
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.server import Limits, ServeError, ServerSettings
-        from subcli.server.main import run
+        from subcli.server.run.serve import run
 
         start_logging(common, log_format, log_level)
         forget_passwords()
@@ -172,7 +172,7 @@ def _authentication() -> Authentication:
 
 
 def _origin(text: str) -> str:
-    from subcli.server.origins import normal_origin
+    from subcli.server.edge.origins import normal_origin
 
     origin = normal_origin(text)
     if origin is None:

@@ -17,7 +17,7 @@ from subcli.cli.common import group as make_group
 from subcli.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from subcli.server.accounts import Accounts, User
+    from subcli.server.accounts.accounts import Accounts, User
 
 DataDir: TypeAlias = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The server's, as `serve --data-dir`.")
@@ -71,8 +71,8 @@ def run_add(common: Common, name: str, data_dir: Path | None, database: str | No
     """
     require_server_extra()
     from subcli.server import PasswordCost
-    from subcli.server.accounts import NAME, UserExistsError
-    from subcli.server.passwords import PasswordError, Passwords
+    from subcli.server.accounts.accounts import NAME, UserExistsError
+    from subcli.server.accounts.passwords import PasswordError, Passwords
 
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -101,7 +101,7 @@ def run_remove(common: Common, name: str, data_dir: Path | None, database: str |
         NotFoundError: there is none of this name.
     """
     with _accounts(data_dir, database) as accounts:
-        from subcli.server.accounts import UnknownUserError
+        from subcli.server.accounts.accounts import UnknownUserError
 
         try:
             accounts.remove_user(name)
@@ -146,9 +146,9 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
     from sqlalchemy.exc import SQLAlchemyError
 
     from subcli.server import Limits, ServeError, ServerSettings
-    from subcli.server.accounts import Accounts
-    from subcli.server.data_dir import make_data_dir
-    from subcli.server.database import open_database
+    from subcli.server.accounts.accounts import Accounts
+    from subcli.server.log.database import open_database
+    from subcli.server.run.data_dir import make_data_dir
 
     settings = ServerSettings(data_dir or default_data_dir(), database=database)
     try:

@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.server import ServeError, WorkerSettings
-        from subcli.server.worker_process import run_worker
+        from subcli.server.run.worker import run_worker
 
         missing = [name for name, value in (("--database", database), ("--redis", redis)) if value is None]
         if database is None or redis is None:

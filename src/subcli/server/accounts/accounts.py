@@ -1,0 +1,250 @@
+"""Users, their sessions and refresh tokens, in the database.
+
+A refresh token is used once: it gives a successor. One that is used a second time was stolen, before or
+after its owner used it; nobody can tell, so the whole session ends (RFC 9700, section 4.14.2). But an answer
+can be lost, and a client may ask for it again; so for some seconds a used token gives its successor once
+more. It is the same successor, for it is computed from the token and the signing key: no second branch
+grows, and a thief and an owner who share it come to light at the next use.
+
+The methods block; `Store.run` calls them in a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from subcli.server.log.database import reading
+from subcli.server.log.tables import refresh_tokens, sessions, used_tokens, users
+from subcli.server.settings import Limits
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+"""What a user can be called."""
+_REFRESH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_SUCCESSOR: Final = b"subcli: successor of a refresh token\0"
+
+
+class UserExistsError(Exception):
+    """There is a user of this name."""
+
+
+class UnknownUserError(LookupError):
+    """There is no user of this name."""
+
+
+class DeadTokenError(Exception):
+    """The refresh token is unknown, expired, used before, or of a session that has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user, as `subcli user list` shows it. Time in Unix seconds."""
+
+    name: str
+    created_at: float
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login and its newest refresh token."""
+
+    id: str
+    user_id: int
+    refresh_token: str
+
+
+class Accounts:
+    """Users and sessions in a database with the schema of `subcli.server.log.tables`.
+
+    Args:
+        key: the signing key, from which successors are computed; whoever only manages users needs none.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float], limits: Limits, key: bytes = b"") -> None:
+        self._write = engine
+        self._read = reading(engine)
+        self._clock = clock
+        self._limits = limits
+        self._key = key
+
+    # -- users ---------------------------------------------------------------------------------------
+
+    def add_user(self, name: str, password_hash: str) -> None:
+        """
+        Raises:
+            UserExistsError: the name is taken.
+        """
+        try:
+            with self._write.begin() as connection:
+                connection.execute(
+                    insert(users).values(name=name, password_hash=password_hash, created_at=self._clock())
+                )
+        except IntegrityError:
+            raise UserExistsError from None
+
+    def list_users(self) -> list[User]:
+        """Those who can log in, by name, with the number of their sessions."""
+        living = sessions.c.expires_at > self._clock()
+        query = (
+            select(users.c.name, users.c.created_at, func.count(sessions.c.id))
+            .outerjoin_from(users, sessions, (sessions.c.user_id == users.c.id) & living)
+            .where(users.c.password_hash.is_not(None))
+            .group_by(users.c.id, users.c.name, users.c.created_at)
+            .order_by(users.c.name)
+        )
+        with self._read.begin() as connection:
+            return [User(*row) for row in connection.execute(query)]
+
+    def remove_user(self, name: str) -> None:
+        """End the user's sessions and give the name free. Submissions stay, and are nobody's.
+
+        Raises:
+            UnknownUserError: no such user.
+        """
+        with self._write.begin() as connection:
+            user_id = connection.execute(
+                select(users.c.id).where(users.c.name == name, users.c.password_hash.is_not(None)).with_for_update()
+            ).scalar_one_or_none()
+            if user_id is None:
+                raise UnknownUserError
+            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            # A name that nobody can choose; the row stays for the submissions that point to it.
+            gone = {"name": f"~{user_id}", "password_hash": None}
+            connection.execute(update(users).where(users.c.id == user_id).values(**gone))
+
+    def find_user(self, name: str) -> tuple[int, str] | None:
+        """A user's id and password hash."""
+        if not NAME.fullmatch(name):
+            return None
+        with self._read.begin() as connection:
+            row = connection.execute(
+                select(users.c.id, users.c.password_hash).where(
+                    users.c.name == name, users.c.password_hash.is_not(None)
+                )
+            ).one_or_none()
+        return None if row is None else (row.id, row.password_hash)
+
+    def replace_hash(self, user_id: int, old: str, new: str) -> None:
+        """Keep the same password at another cost, unless it was changed meanwhile."""
+        with self._write.begin() as connection:
+            connection.execute(
+                update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
+            )
+
+    # -- sessions ------------------------------------------------------------------------------------
+
+    def open_session(self, user_id: int) -> Session:
+        """A new session.
+
+        Raises:
+            UnknownUserError: the user was removed meanwhile.
+        """
+        session_id, token = secrets.token_hex(16), secrets.token_urlsafe(32)
+        now = self._clock()
+        with self._write.begin() as connection:
+            self._forget_expired(connection, now)
+            known = connection.execute(
+                select(users.c.id).where(users.c.id == user_id, users.c.password_hash.is_not(None)).with_for_update()
+            ).one_or_none()
+            if known is None:
+                raise UnknownUserError
+            expires = now + self._limits.refresh_token
+            connection.execute(
+                insert(sessions).values(id=session_id, user_id=user_id, created_at=now, expires_at=expires)
+            )
+            connection.execute(
+                insert(refresh_tokens).values(hash=_hash(token), session_id=session_id, expires_at=expires)
+            )
+        return Session(session_id, user_id, token)
+
+    def rotate(self, token: str) -> Session:
+        """The session with the successor of this refresh token.
+
+        Raises:
+            DeadTokenError: see there. Where the token was used before the grace, its session has ended now.
+        """
+        if not _REFRESH.fullmatch(token):
+            raise DeadTokenError
+        now = self._clock()
+        with self._write.begin() as connection:
+            row = connection.execute(
+                select(refresh_tokens, sessions.c.user_id)
+                .join_from(refresh_tokens, sessions)
+                .where(refresh_tokens.c.hash == _hash(token))
+                .with_for_update()
+            ).one_or_none()
+            if row is None or row.expires_at <= now:
+                raise DeadTokenError
+            if row.used_at is None:
+                session = Session(row.session_id, row.user_id, self._successor(token))
+                self._use(connection, token, session, now)
+                return session
+            if now - row.used_at <= self._limits.refresh_grace:
+                return Session(row.session_id, row.user_id, self._successor(token))
+            # Committed, and then said.
+            connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
+        raise DeadTokenError
+
+    def _use(self, connection: Connection, token: str, session: Session, now: float) -> None:
+        expires = now + self._limits.refresh_token
+        connection.execute(update(refresh_tokens).where(refresh_tokens.c.hash == _hash(token)).values(used_at=now))
+        connection.execute(
+            insert(refresh_tokens).values(hash=_hash(session.refresh_token), session_id=session.id, expires_at=expires)
+        )
+        connection.execute(update(sessions).where(sessions.c.id == session.id).values(expires_at=expires))
+        # A used token is remembered while it would be good, so that its reuse is seen; no longer.
+        connection.execute(
+            delete(refresh_tokens).where(refresh_tokens.c.session_id == session.id, refresh_tokens.c.expires_at <= now)
+        )
+
+    def _successor(self, token: str) -> str:
+        digest = hmac.digest(self._key, _SUCCESSOR + token.encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def user_of(self, session_id: str, user_id: int) -> str | None:
+        """The user's name, if the session is open and the user's."""
+        with self._read.begin() as connection:
+            return connection.execute(
+                select(users.c.name)
+                .join_from(sessions, users)
+                .where(sessions.c.id == session_id, users.c.id == user_id, sessions.c.expires_at > self._clock())
+            ).scalar_one_or_none()
+
+    def end_session(self, session_id: str) -> None:
+        """End it, whether or not it is there."""
+        with self._write.begin() as connection:
+            connection.execute(delete(sessions).where(sessions.c.id == session_id))
+
+    def end_session_of(self, token: str) -> None:
+        """End the session of a refresh token, used or not, if there is one."""
+        family = select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == _hash(token))
+        with self._write.begin() as connection:
+            connection.execute(delete(sessions).where(sessions.c.id.in_(family)))
+
+    def spend(self, token_id: str, expires_at: float) -> bool:
+        """Use up a token that is good for one use. False: it was used before."""
+        try:
+            with self._write.begin() as connection:
+                connection.execute(insert(used_tokens).values(id=token_id, expires_at=expires_at))
+        except IntegrityError:
+            return False
+        return True
+
+    def _forget_expired(self, connection: Connection, now: float) -> None:
+        connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
+        connection.execute(delete(sessions).where(sessions.c.expires_at < now))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,1 @@
+"""REST, the pages, health checks."""

@@ -1,0 +1,1 @@
+"""What a request passes first: access log, body and header limits, origins."""

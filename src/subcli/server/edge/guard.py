@@ -1,0 +1,82 @@
+"""What stands before every request: which pages may ask, and the headers of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+
+from subcli.server.edge.origins import OriginRules, RefusedOriginError
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.server.run.shutdown import Lifecycle
+from subcli.shared.protocol import CloseCode
+
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # What is asked for with a token is nobody else's, and a token least of all (RFC 6749, section 5.1).
+    "Cache-Control": "no-store",
+}
+"""On every answer that does not say otherwise itself."""
+
+
+class Guard:
+    """ASGI middleware: refuses foreign pages and long bodies, hands sockets straight to the gateway, adds headers."""
+
+    def __init__(self, app: App, gateway: App, origins: OriginRules, lifecycle: Lifecycle, body_bytes: int) -> None:
+        self._app = app
+        self._gateway = gateway
+        self._origins = origins
+        self._lifecycle = lifecycle
+        self._body_bytes = body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        is_socket = scope["type"] == "websocket"
+        try:
+            self._origins.check(header(scope, b"host"), header(scope, b"origin"))
+        except RefusedOriginError as error:
+            refuse = _refuse_socket if is_socket else JSONResponse({"detail": error.detail}, error.status)
+            await refuse(scope, receive, send if is_socket else self._with_headers(send))
+            return
+        if is_socket:
+            await self._gateway(scope, receive, send)
+        elif self._is_too_long(header(scope, b"content-length")):
+            # Starlette would say so in plain text. What does not say its length, it counts.
+            detail = f"A request body has at most {self._body_bytes} bytes."
+            await JSONResponse({"detail": detail}, 413)(scope, receive, self._with_headers(send))
+        else:
+            await self._app(scope, receive, self._with_headers(send))
+
+    def _is_too_long(self, length: str) -> bool:
+        return length.isascii() and length.isdecimal() and int(length) > self._body_bytes
+
+    def _with_headers(self, send: Send) -> Send:
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                if self._lifecycle.is_stopping:
+                    headers["Connection"] = "close"
+            await send(message)
+
+        return send_with_headers
+
+
+async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    socket = Socket(scope, receive, send)
+    try:
+        await socket.accept()
+        await socket.close(CloseCode.UNAUTHORIZED, "not from this host or origin")
+    except DisconnectedError:
+        return

@@ -1,0 +1,1 @@
+"""WebSockets: the sockets, and what is sent over them."""

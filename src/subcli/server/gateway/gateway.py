@@ -1,0 +1,202 @@
+"""`/ws/submissions/{id}`: a submission's events over a WebSocket (contract, section 6).
+
+Every refusal is accept-then-close: closing before accepting reaches a client as HTTP 403, whatever the code.
+Whatever goes wrong behind the handshake is caught, for an exception would close without any code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Final
+from urllib.parse import parse_qs
+
+from subcli.server.accounts.identity import Identity, UnauthenticatedError
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.server.limits import FullError, Rate
+from subcli.server.log.values import UnknownSubmissionError
+from subcli.server.observe.logs import about
+from subcli.server.parts import Services
+from subcli.server.settings import Limits
+from subcli.shared.protocol import PING, PONG, CloseCode
+
+_log: Final = logging.getLogger(__name__)
+_PATH: Final = re.compile(r"/ws/submissions/([^/]*)/?\Z")
+# What a database's 64-bit integer holds.
+_NUMBER: Final = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+
+
+class RefusedError(Exception):
+    """The socket is to be closed with `code` and `reason`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Gateway:
+    """The ASGI application behind every WebSocket path."""
+
+    def __init__(self, services: Services, limits: Limits) -> None:
+        self._store = services.store
+        self._journal = services.journal
+        self._identities = services.identities
+        self._metrics = services.metrics
+        self._lifecycle = services.lifecycle
+        self._limits = limits
+        self._limiter = services.limiter
+        self._connects = Rate("connects", limits.connects, limits.rate_window)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = Socket(scope, receive, send)
+        with suppress(DisconnectedError):
+            await socket.accept()
+            self._metrics.opened += 1
+            self._metrics.connections += 1
+            try:
+                await self._see_through(socket, scope)
+            finally:
+                self._metrics.connections -= 1
+
+    async def _see_through(self, socket: Socket, scope: Scope) -> None:
+        """Serve the socket and close it. Raises DisconnectedError."""
+        try:
+            await self._serve(socket, scope)
+        except RefusedError as refused:
+            self._metrics.refused(refused.code)
+            await self._close(socket, refused.code, refused.reason)
+        except DisconnectedError:
+            raise
+        except Exception:
+            _log.exception("a socket is closed with 1011")
+            self._metrics.refused(CloseCode.INTERNAL_ERROR)
+            await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
+        else:
+            await self._close(socket, CloseCode.NORMAL, "")
+
+    async def _close(self, socket: Socket, code: int, reason: str) -> None:
+        if code == CloseCode.TRY_AGAIN_LATER:
+            socket.close_now(code, reason)
+            return
+        try:
+            async with asyncio.timeout(self._limits.send):
+                await socket.close(code, reason)
+        except TimeoutError:
+            socket.close_now(code, reason)
+
+    async def _serve(self, socket: Socket, scope: Scope) -> None:
+        """Find out who wants what, and whether that may be; then let it have it. Raises RefusedError."""
+        if self._lifecycle.is_stopping:
+            raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        submission_id = _submission_id(scope)
+        try:
+            identity = await self._identities.of_socket(_token(scope, query), submission_id)
+        except UnauthenticatedError as error:
+            raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
+        after = _after_seq(query)
+        await self._check_owner(submission_id, identity)
+        await self._count(identity)
+        try:
+            with about(submission=submission_id):
+                async with self._limiter.slot(str(submission_id), self._limits.connections):
+                    await self._talk(socket, identity, submission_id, after)
+        except FullError:
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
+
+    async def _count(self, identity: Identity) -> None:
+        """Raises RefusedError if that is one connect too many."""
+        if identity.is_limited:
+            standing = await self._limiter.take(self._connects, str(identity.user_id))
+            if standing.retry_after:
+                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={standing.seconds_to_wait}")
+
+    async def _talk(self, socket: Socket, identity: Identity, submission_id: int, after: int) -> None:
+        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+        sending = asyncio.create_task(self._send_events(socket, submission_id, after))
+        listening = asyncio.create_task(self._listen(socket))
+        try:
+            done, _ = await asyncio.wait(
+                {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.wait({sending, listening})
+        if not done:
+            raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
+        # Raises why it ended. Where both have, the verdict has been sent.
+        (sending if sending in done else listening).result()
+
+    async def _check_owner(self, submission_id: int, identity: Identity) -> None:
+        try:
+            await self._store.run(self._store.snapshot, submission_id, identity.user_id)
+        except UnknownSubmissionError:
+            raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
+
+    async def _send_events(self, socket: Socket, submission_id: int, after: int) -> None:
+        async with aclosing(self._journal.follow(submission_id, after)) as batches:
+            async for batch in batches:
+                await self._in_time(socket.send_records(batch))
+                self._metrics.sent(batch)
+
+    async def _listen(self, socket: Socket) -> None:
+        """Answer pings. Ends with the peer, or when it has been silent for too long."""
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.idle):
+                    message = await socket.receive()
+            except TimeoutError:
+                raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle:g} s") from None
+            if _is_ping(message):
+                await self._in_time(socket.send_text(PONG))
+            # Neither of the two waits where there is something to read and room to write; everybody else would.
+            await asyncio.sleep(0)
+
+    async def _in_time(self, sending: Awaitable[None]) -> None:
+        """Wait for room in the socket, but not for ever: a reader that does not read is let go."""
+        try:
+            async with asyncio.timeout(self._limits.send):
+                await sending
+        except TimeoutError:
+            raise RefusedError(CloseCode.TRY_AGAIN_LATER, "reading too slowly") from None
+
+
+def _submission_id(scope: Scope) -> int:
+    match = _PATH.match(scope["path"])
+    if match is None or not _NUMBER.match(match[1]):
+        raise RefusedError(CloseCode.NOT_FOUND, "submission not found")
+    return int(match[1])
+
+
+def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
+    """The token of the header, or else of the specification's `?token=`."""
+    kind, _, token = header(scope, b"authorization").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    return query.get("token", [""])[-1] or None
+
+
+def _after_seq(query: Mapping[str, Sequence[str]]) -> int:
+    text = query.get("after_seq", ["0"])[-1]
+    if not _NUMBER.match(text):
+        raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a number, 0 or more")
+    return int(text)
+
+
+def _is_ping(message: str | bytes) -> bool:
+    """Whether it is a ping, bare or as JSON (contract, section 6). Whatever else a client says is ignored."""
+    if message == PING:
+        return True
+    if not isinstance(message, str) or '"ping"' not in message:
+        return False
+    try:
+        parsed = json.loads(message)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and parsed.get("type") == PING

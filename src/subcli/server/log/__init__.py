@@ -1,0 +1,1 @@
+"""The event log: the database, the store, and the feed from it."""

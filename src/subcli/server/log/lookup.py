@@ -1,0 +1,126 @@
+"""What is asked of the log and of the submissions' rows: each answer from one transaction, that writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, select
+
+from subcli.server.log.database import reading
+from subcli.server.log.records import Record, record
+from subcli.server.log.tables import events, submissions
+from subcli.server.log.values import Page, Snapshot, UnknownSubmissionError
+
+ENDED: Final = "complete"
+"""The type of the event that ends a log."""
+_PAGE_BYTES: Final = 512 * 1024
+"""A page ends here, so that what a slow watcher holds in memory is bounded."""
+_IN_LIST: Final = 1000
+"""Ids in one query."""
+SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
+
+
+class Lookup:
+    """Questions to a database. They block.
+
+    Args:
+        engine: with the schema of `subcli.server.log.tables`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._read = reading(engine)
+
+    def ping(self) -> None:
+        """Ask the database for anything. Raises SQLAlchemyError."""
+        with self._read.begin() as connection:
+            connection.execute(select(1)).one()
+
+    def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
+        """One submission.
+
+        Raises:
+            UnknownSubmissionError: no such submission of this owner's.
+        """
+        with self._read.begin() as connection:
+            return snapshot_of(connection, submission_id, submissions.c.owner_id == owner_id)
+
+    def recent(self, owner_id: int, limit: int, problem: str | None = None) -> list[Snapshot]:
+        """An owner's latest submissions, the latest first."""
+        query = select(*SNAPSHOT).where(submissions.c.owner_id == owner_id)
+        if problem is not None:
+            query = query.where(submissions.c.problem == problem)
+        with self._read.begin() as connection:
+            return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
+
+    def page(self, submission_id: int, after: int, limit: int) -> Page:
+        """At most `limit` events after position `after`, and at most about 512 KiB of them.
+
+        Raises:
+            UnknownSubmissionError: no such submission.
+        """
+        with self._read.begin() as connection:
+            # The row first: if it says that the submission has ended, all its events are there to be read.
+            ended = connection.execute(
+                select(submissions.c.final_status).where(submissions.c.id == submission_id)
+            ).one_or_none()
+            if ended is None:
+                raise UnknownSubmissionError
+            rows = connection.execute(events_after(submission_id, after).limit(limit + 1))
+            found: list[Record] = []
+            size = 0
+            more = False
+            for row in rows:
+                if len(found) == limit or size > _PAGE_BYTES:
+                    more = True
+                    break
+                found.append(record(row.seq, row.payload, last=row.type == ENDED))
+                size += len(row.payload)
+        return Page(tuple(found), more, ended=ended.final_status is not None)
+
+    def positions(self, ids: Collection[int]) -> dict[int, int]:
+        """The last seq of each of these submissions."""
+        wanted = sorted(ids)
+        found: dict[int, int] = {}
+        with self._read.begin() as connection:
+            for start in range(0, len(wanted), _IN_LIST):
+                which = submissions.c.id.in_(wanted[start : start + _IN_LIST])
+                rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
+                found.update((row.id, row.last_seq) for row in rows)
+        return found
+
+    def results(self, submission_id: int) -> list[str]:
+        """The encoded `test_result` and `error_analysis` events of a submission, in order."""
+        with self._read.begin() as connection:
+            return results_of(connection, submission_id)
+
+
+def snapshot_of(connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Snapshot:
+    """One submission, seen in a transaction that is under way. Raises UnknownSubmissionError."""
+    row = connection.execute(select(*SNAPSHOT).where(submissions.c.id == submission_id, *which)).one_or_none()
+    if row is None:
+        raise UnknownSubmissionError
+    return Snapshot(*row)
+
+
+def results_of(connection: Connection, submission_id: int) -> list[str]:
+    """Its encoded `test_result` and `error_analysis` events, in order, seen in a transaction that is under way."""
+    return list(
+        connection.execute(
+            select(events.c.payload)
+            .where(
+                events.c.submission_id == submission_id,
+                events.c.type.in_(("test_result", "error_analysis")),
+            )
+            .order_by(events.c.seq)
+        ).scalars()
+    )
+
+
+def events_after(submission_id: int, after: int) -> Select[int, str, str]:
+    """The log behind a position, in order."""
+    return (
+        select(events.c.seq, events.c.payload, events.c.type)
+        .where(events.c.submission_id == submission_id, events.c.seq > after)
+        .order_by(events.c.seq)
+    )

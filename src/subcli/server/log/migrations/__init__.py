@@ -1,0 +1,1 @@
+"""Alembic's migrations, run by `subcli.server.log.database` when a server starts."""

@@ -1,0 +1,1 @@
+"""What several processes share over Redis: bus, queue, limits."""

@@ -1,0 +1,1 @@
+"""Processes: serve, worker, their startup and shutdown."""
