@@ -34,13 +34,13 @@ demo: $(VENV)/.runtime  ## submit a bundled solution to a server of its own and 
 
 test: $(VENV)/.dev  ## the tests, the core's branch coverage first; SUBCLI_TEST_ALL=1: all of them
 	$(MAKE) --no-print-directory test-core
-	$(BIN)/python -m pytest tests --ignore=tests/core -n $(WORKERS) --maxschedchunk 1
+	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS) --maxschedchunk 1
 
 # Without plug-ins and their settings: a thousand small tests, and their machinery would take most of the time.
 test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 COVERAGE_FILE=$(VENV)/.coverage-core \
 	  $(BIN)/python -m coverage run --rcfile=pyproject.toml --source=subcli \
-	  -m pytest tests/core -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
+	  -m pytest tests/core tests/shared -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
 

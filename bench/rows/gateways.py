@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tests.backends import Backend, Postgres, RedisServer
 
 from bench import peers
 from bench.measure import Contender, Failed, in_turns
 from bench.processes import Serving, cpu_s, environment, free_port, python_module, serving
 from bench.table import Table, Target, at_least, lines_of
+from tests.backends import Backend, Postgres, RedisServer
 
 SUBMISSIONS, WATCHERS, EVENTS = 100, 1000, 150
 ROUNDS = 3

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.backends import Postgres, RedisServer
-
 from subcli.server.log.database import open_database
+from tests.backends import Postgres, RedisServer
 
 NODE = Path(__file__).with_name("node.py")
 

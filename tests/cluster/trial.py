@@ -15,8 +15,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.backends import Backend
-
 from subcli.client.client import Client, connect
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
@@ -25,6 +23,7 @@ from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.settings.config import load
 from subcli.workspace.source import Source
+from tests.backends import Backend
 
 from .processes import Cluster, Node
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from subcli.server import limits
 from subcli.server.limits import FullError, MemoryLimiter, Rate
-
-from .test_gateway import closed, next_event
+from tests.server.gateway.test_gateway import closed, next_event
 
 
 class Clock:

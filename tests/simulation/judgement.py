@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from tests.simulation.server import Server
-from tests.simulation.virtual import run
-from tests.simulation.world import BEGAN, SUBMISSION, Kind, World, make
-
 from subcli.client.session import Session
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.shared.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
+from tests.simulation.server import Server
+from tests.simulation.virtual import run
+from tests.simulation.world import BEGAN, SUBMISSION, Kind, World, make
 
 CONNECTS, WINDOW_S = 5, 10.0
 FREEZE_S = 30.0 + 10.0

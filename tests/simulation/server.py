@@ -11,13 +11,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.simulation.world import CODES, FATAL, INCURABLE, STATUSES, SUBMISSION, Kind, World
-
 from subcli.client.api import Info, RequestFailed
 from subcli.client.transport import Gone
 from subcli.core.inputs import AskedInVain, Blocked, Closed, Lost, Refreshed, Refused
 from subcli.shared.protocol import STATUS_RANKS
 from subcli.shared.secret import Secret
+from tests.simulation.world import CODES, FATAL, INCURABLE, STATUSES, SUBMISSION, Kind, World
 
 NEVER = float("inf")
 IDLE_S = 300.0

@@ -10,8 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.simulation.judgement import BrokenPromise, play
-from tests.simulation.server import Server
 
 from subcli.client import session
 from subcli.core import backoff as patience
@@ -21,6 +19,8 @@ from subcli.core.recovery import State, Step, step
 from subcli.core.tally import Tally
 from subcli.core.watch import Received, Watch
 from subcli.shared.protocol import Message, TestResult
+from tests.simulation.judgement import BrokenPromise, play
+from tests.simulation.server import Server
 
 SEEDS = 5_000
 """So many schedules at most until a fault must have been found: half of what every test run plays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.simulation.judgement import play
 
 SCHEDULES = 10_000

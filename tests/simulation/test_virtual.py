@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.simulation.virtual import StuckError, run
 
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
 from subcli.core.watch import Watch
 from subcli.shared.protocol import TestResult
+from tests.simulation.virtual import StuckError, run
 
 
 def test_a_year_passes_at_once() -> None:

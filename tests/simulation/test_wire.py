@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.simulation.judgement import play
 from tests.simulation.wire import WireServer
 

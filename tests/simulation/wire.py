@@ -13,9 +13,6 @@ from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from tests.simulation.server import NEVER, ModelSocket, Server, now
-from tests.simulation.virtual import VirtualLoop
-from tests.simulation.world import SUBMISSION
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -23,6 +20,9 @@ from websockets.server import ServerProtocol
 
 from subcli.client.transport import Socket, open_socket
 from subcli.shared.protocol import MAX_FRAME_BYTES, PING
+from tests.simulation.server import NEVER, ModelSocket, Server, now
+from tests.simulation.virtual import VirtualLoop
+from tests.simulation.world import SUBMISSION
 
 UNSENDABLE = (1004, 1005, 1006, 1014, 1015)
 """Close codes that cannot stand in a close frame, or that the library refuses to send."""

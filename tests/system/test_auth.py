@@ -22,7 +22,7 @@ from .conftest import PRINTED, SOLUTIONS, Run, Served, waiting_problem
 from .terminal import Terminal, until
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
-KEYRINGS = Path(__file__).parents[1] / "shells"
+KEYRINGS = Path(__file__).parents[1] / "client"
 PASSWORD = "canary-passw0rd-of-ada"
 SECONDS = 30 if os.environ.get("SUBCLI_TEST_ALL") else 12
 """How long the slow problem is judged."""

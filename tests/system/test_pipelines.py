@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import junitparser
 import pytest
 import yaml
+
 from tests.output import jenkins
 
 from .command import Commands, is_running

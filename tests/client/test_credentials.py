@@ -1,0 +1,194 @@
+"""Where logins are kept, over keyrings that work, hang, fail and forget."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import keyring.backends.fail
+import keyring.backends.null
+import pytest
+from keyring.backend import KeyringBackend
+
+from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.shared.secret import Secret
+from tests.client.keyrings import FileKeyring, ForgetfulKeyring, HangingKeyring, RaisingKeyring
+
+SERVER = "https://judge.example"
+PAIR = Tokens(Secret("the-access-token"), Secret("the-refresh-token"))
+
+
+@pytest.fixture(autouse=True)
+def _own_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SUBCLI_TEST_KEYRING", str(tmp_path / "keyring.json"))
+    before = keyring.get_keyring()
+    keyring.set_keyring(FileKeyring())
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Credentials:
+    """Logins in a directory of their own."""
+    return Credentials(tmp_path / "config")
+
+
+def everything_on_disk(directory: Path) -> str:
+    """The content of every file below a directory."""
+    return "".join(path.read_text() for path in directory.rglob("*") if path.is_file())
+
+
+def test_keyring_round_trip(credentials: Credentials, tmp_path: Path) -> None:
+    """Both tokens are one entry in the keyring; the record beside it holds no secret."""
+    assert credentials.load(SERVER) is None
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    assert credentials.load(SERVER) == PAIR
+    login = credentials.login(SERVER)
+    assert login is not None
+    assert (login.user, login.place) == ("ada", "keyring")
+    assert len(json.loads((tmp_path / "keyring.json").read_text())) == 1
+    assert "token" not in everything_on_disk(tmp_path / "config")
+    credentials.delete(SERVER)
+    assert credentials.load(SERVER) is None
+    assert json.loads((tmp_path / "keyring.json").read_text()) == {}
+
+
+def test_file_round_trip(credentials: Credentials, tmp_path: Path) -> None:
+    """The plaintext file is readable by its owner only; several servers stand side by side."""
+    credentials.save(SERVER, None, PAIR, "file")
+    credentials.save("http://other", "bob", Tokens(Secret("x")), "file")
+    file = tmp_path / "config" / "credentials.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "config").stat().st_mode & 0o777 == 0o700
+    assert credentials.load(SERVER) == PAIR
+    assert credentials.load("http://other") == Tokens(Secret("x"))
+    credentials.delete(SERVER)
+    assert "the-access-token" not in everything_on_disk(tmp_path / "config")
+    assert credentials.load("http://other") is not None
+    assert not (tmp_path / "keyring.json").exists()
+
+
+def test_file_that_others_can_read(credentials: Credentials, tmp_path: Path) -> None:
+    """A file that others can read is not used, and the error names the cure."""
+    credentials.save(SERVER, None, PAIR, "file")
+    (tmp_path / "config" / "credentials.json").chmod(0o644)
+    with pytest.raises(CredentialError, match="read by others") as raised:
+        credentials.load(SERVER)
+    assert "chmod 600" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        (keyring.backends.fail.Keyring, "no keyring"),
+        (keyring.backends.null.Keyring, "no keyring"),
+        (HangingKeyring, "did not answer"),
+        (RaisingKeyring, "KeyringLocked"),
+        (ForgetfulKeyring, "does not give back"),
+    ],
+)
+def test_probe_names_the_failure(credentials: Credentials, backend: type[KeyringBackend], words: str) -> None:
+    """Before a login is promised, a bad keyring is found out, named with a cure, and its text is not repeated."""
+    keyring.set_keyring(backend())
+    with pytest.raises(CredentialError, match=words) as raised:
+        credentials.probe("keyring", timeout=0.3)
+    assert "--insecure-storage" in raised.value.hint
+    assert "probe" not in raised.value.message
+    assert credentials.logins() == {}
+
+
+def test_probe_leaves_nothing(credentials: Credentials, tmp_path: Path) -> None:
+    """A good keyring passes the probe, which leaves nothing behind."""
+    assert credentials.probe("keyring") == "keyring (test keyring)"
+    assert json.loads((tmp_path / "keyring.json").read_text()) == {}
+    assert credentials.probe("file") == str(tmp_path / "config" / "credentials.json")
+
+
+@pytest.mark.parametrize("backend", [HangingKeyring, RaisingKeyring])
+def test_keyring_that_fails_later(credentials: Credentials, backend: type[KeyringBackend]) -> None:
+    """A keyring that worked at login and fails later is an error with a cure, within the time given."""
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    keyring.set_keyring(backend())
+    with pytest.raises(CredentialError) as raised:
+        credentials.load(SERVER, timeout=0.3)
+    assert raised.value.hint
+    assert "token" not in raised.value.message.lower().replace("tokens", "")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"access": 1}', '{"refresh": "x"}', "not json"])
+def test_entry_that_is_not_ours(credentials: Credentials, content: str) -> None:
+    """What somebody else put in our place is no login, and no traceback."""
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    keyring.set_password("subcli", SERVER, content)
+    with pytest.raises(CredentialError, match=r"no login of subcli"):
+        credentials.load(SERVER)
+
+
+def test_entry_that_is_gone(credentials: Credentials) -> None:
+    """An entry deleted behind our back is an error that names the command to log in again."""
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    keyring.delete_password("subcli", SERVER)
+    with pytest.raises(CredentialError, match="gone") as raised:
+        credentials.load(SERVER)
+    assert f"subcli auth login --server {SERVER}" in raised.value.hint
+
+
+def test_damaged_records(credentials: Credentials, tmp_path: Path) -> None:
+    """A damaged record is no login; logging in again mends it."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "logins.json").write_text("{")
+    assert credentials.logins() == {}
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    assert credentials.load(SERVER) == PAIR
+
+
+def test_no_home() -> None:
+    """Without a home there is no login, and keeping one says so."""
+    nowhere = Credentials(None)
+    assert nowhere.load(SERVER) is None
+    with pytest.raises(CredentialError, match="home"):
+        nowhere.probe("file")
+
+
+def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    """A directory that cannot be made is named."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CredentialError, match="cannot be written"):
+        Credentials(tmp_path / "file" / "config").save(SERVER, None, PAIR, "file")
+
+
+async def test_lock_excludes(credentials: Credentials) -> None:
+    """Two holders of the lock follow one another."""
+    order: list[str] = []
+
+    async def hold(name: str) -> None:
+        async with credentials.locked():
+            order.append(f"{name} in")
+            await asyncio.sleep(0.05)
+            order.append(f"{name} out")
+
+    await asyncio.gather(hold("a"), hold("b"))
+    assert [word.split()[1] for word in order] == ["in", "out", "in", "out"]
+
+
+async def test_lock_that_is_never_given_back(credentials: Credentials) -> None:
+    """A process that hangs with the lock does not hold up the others for ever."""
+    passed = False
+    async with credentials.locked(), credentials.locked(timeout=0.05):
+        passed = True
+    assert passed
+
+
+def test_keyring_is_not_imported_without_a_login(tmp_path: Path) -> None:
+    """Without a login on record, asking for tokens does not import the keyring library."""
+    code = (
+        "import sys; from pathlib import Path; from subcli.client.credentials import Credentials;"
+        f"Credentials(Path({str(tmp_path)!r})).load('https://x'); print('keyring' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

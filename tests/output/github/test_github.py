@@ -1,0 +1,207 @@
+"""A job of GitHub Actions: groups, annotations, the summary, and nothing that a server says in their place."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subcli.output.github.view import ANNOTATIONS, SUMMARY_MAX, GithubView, command, escaped, locator
+from subcli.output.plain import PlainView
+from subcli.output.terminal.console import make_console
+from subcli.output.workflow_commands import Defused
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import Clock, Stage
+
+RUNNER = re.compile(r"\s*::([^ :]+)( [^:]*)?::|.*##\[")
+"""What the runner takes for a command, in a line."""
+
+HOSTILE = [
+    "::error::pwned",
+    "  ::set-output name=x::y",
+    "##[error]pwned",
+    "text ##[add-mask]x",
+    "\n::stop-commands::x",
+    "%0A::warning::x",
+    "a\r::debug::x",
+    "::add-path::/tmp",
+    "###[group]",
+    "\u2028::error::x",
+    "| cell | `code` <script>alert(1)</script> [x](http://evil) *bold* </pre>\n\n# heading",
+]
+
+
+class Job:
+    """A job, with its log and its summary."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.raw = io.BytesIO()
+        self.summary = tmp_path / "summary.md"
+        self.stdout = Defused(self.raw, json=False, encoding="utf-8")
+        self.err = io.StringIO()
+        console = make_console(self.stdout, {"COLUMNS": "120"})
+        clock = Clock()
+        plain = PlainView(console, make_console(self.err, {}), clock)
+        self.view = GithubView(plain, self.stdout, self.summary, lambda name: f"src/{name}", self.err)
+        self.stage = Stage(self.view, clock)
+
+    @property
+    def lines(self) -> list[str]:
+        """The log, in the lines that the runner reads."""
+        self.stdout.flush()
+        return re.split(r"\r\n|\r|\n", self.raw.getvalue().decode())
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands among them."""
+        return [line for line in self.lines if RUNNER.match(line)]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job that begins."""
+    return Job(tmp_path)
+
+
+def test_group_annotations_and_summary(job: Job) -> None:
+    """One group, below it the verdict; an error for each failed test at its place; the table in the summary."""
+    SCENES["failed-end"](job.stage)
+    job.view.close()
+    names = [line.split("::")[1].split(" ")[0] for line in job.commands]
+    assert names == ["group", "endgroup", "error", "error"]
+    lines = job.lines
+    group = lines[lines.index("::group::subcli #12") : lines.index("::endgroup::")]
+    assert any("Leader Election" in line for line in group)
+    assert lines[lines.index("::endgroup::") + 1].startswith("✗ failed: 8 passed, 2 failed")
+    assert job.commands[2].startswith("::error file=src/node.py,line=48,title=No two leaders in one term::two leaders")
+    text = job.summary.read_text()
+    assert "### ✗ leader-election · python #12: failed" in text
+    assert len([line for line in text.splitlines() if line.startswith("| ")]) == 1 + 10
+    assert "<details><summary>No two leaders in one term, node.py:48</summary>" in text
+
+
+def test_at_most_ten_annotations(job: Job) -> None:
+    """A step shows ten of a kind: more are not printed; the summary has what failed, and its size is bounded."""
+    SCENES["thousands-end"](job.stage)
+    job.view.close()
+    assert len([line for line in job.commands if line.startswith("::error")]) == ANNOTATIONS
+    text = job.summary.read_text()
+    assert len(text.encode()) <= SUMMARY_MAX + 200
+    assert "case 0400" in text
+    assert "more tests" in text
+
+
+def test_annotation_says_each_thing_once(job: Job) -> None:
+    """An analysis that begins with the reason of the result does not say it again."""
+    job.stage.begin()
+    job.stage.result("Two", "failed", 1, message="two leaders")
+    job.stage.send("error_analysis", test_name="Two", error="two leaders", analysis="Both lead.", suggestions=["Look."])
+    job.stage.complete("failed")
+    job.view.close()
+    assert job.commands[2] == "::error title=Two::two leaders%0ABoth lead.%0A- Look."
+
+
+def test_several_submissions_in_one_group(job: Job) -> None:
+    """Several: one group for all, a section for each, and an annotation for the one without a verdict."""
+    SCENES["six-end"](job.stage)
+    job.view.close()
+    assert job.lines[0] == "::group::subcli #12 #13 #14 #15 #16 #17"
+    assert job.summary.read_text().count("### ") == 6
+    assert [line for line in job.commands if "title=no verdict of gossip #16" in line]
+
+
+@pytest.mark.parametrize("evil", HOSTILE)
+def test_server_gives_no_commands(job: Job, evil: str) -> None:
+    """Whatever a server says, wherever it says it: the runner sees our commands alone, each on its own line."""
+    stage = job.stage
+    job.view.submitted(12, {"url": evil})
+    stage.begin(problem=evil, language=evil)
+    stage.status(evil, detail=evil, total_tests=2)
+    stage.result(evil, "failed", 1, message=evil, expected=evil, actual=evil, output=f"{evil}\n{evil}")
+    stage.send(
+        "error_analysis",
+        test_name=evil,
+        error=evil,
+        analysis=f"{evil}\n{evil}",
+        suggestions=[evil],
+        location={"file": evil, "line": 1},
+        category=evil,
+    )
+    stage.complete(evil or "failed")
+    job.view.close()
+    assert [line.split("::")[1].split(" ")[0] for line in job.commands] == ["group", "endgroup", "error"]
+    properties = job.commands[2].removeprefix("::error ").split("::")[0]
+    assert set(re.findall(r"(?:^|,)(\w+)=", properties)) == {"file", "line", "title"}
+    text = job.summary.read_text()
+    assert "<script" not in text.replace("\\<script", "")
+    rows = [line for line in text.split("<details>")[0].splitlines() if line.startswith("| ")]
+    assert len(rows) == 2
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
+
+
+@given(st.text(max_size=60), st.lists(st.integers(1, 7), max_size=8))
+def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
+    """However a text is cut by writes and flushes, no line of it becomes a command; harmless text is unchanged."""
+    for start in ("", "::", "##[", " :", "\n::x::"):
+        raw = io.BytesIO()
+        stream = Defused(raw, json=False, encoding="utf-8", errors="backslashreplace", newline="")
+        whole = start + text
+        rest = whole
+        for cut in cuts:
+            stream.write(rest[:cut])
+            rest = rest[cut:]
+            if cut % 2:
+                stream.flush()
+        stream.write(rest)
+        stream.flush()
+        written = raw.getvalue().decode()
+        assert not [line for line in re.split(r"\r\n|\r|\n", written) if RUNNER.match(line)]
+        if not re.search(r"#|:", whole):
+            assert written == whole.encode(errors="backslashreplace").decode()
+
+
+def test_json_stays_json() -> None:
+    """In JSON the only thing to defuse is `##[`, in a way that every reader of JSON undoes."""
+    raw = io.BytesIO()
+    stream = Defused(raw, json=True, encoding="utf-8")
+    stream.write('{"message":"##[error]x ::error::"}\n')
+    stream.flush()
+    assert raw.getvalue() == b'{"message":"#\\u0023[error]x ::error::"}\n'
+
+
+def test_escaping_of_commands() -> None:
+    """Percent, line ends, and in properties colon and comma (Workflow commands, "Escaping")."""
+    assert command("error", "50 %\nx:y,z", title="a,b:c\nd") == "::error title=a%2Cb%3Ac%0Ad::50 %25%0Ax:y,z"
+    assert command("endgroup", "") == "::endgroup::"
+    assert escaped("a|b *c* _d_ `e` <f> [g](h) #i @j") == (r"a\|b \*c\* \_d\_ \`e\` \<f\> \[g\]\(h\) \#i \@j")
+    assert escaped("http://evil www.evil WWW.evil a.b") == r"http\://evil www\.evil WWW\.evil a.b"
+
+
+def test_files_are_found_in_the_repository(tmp_path: Path) -> None:
+    """Paths are relative to the repository's root, whatever directory the command runs in."""
+    here = tmp_path / "repo" / "solutions"
+    here.mkdir(parents=True)
+    env = {"GITHUB_WORKSPACE": str(tmp_path / "repo")}
+    assert locator(lambda name: name, here, env)("node.py") == "solutions/node.py"
+    assert locator(lambda name: f"../{name}", here, env)("node.py") == "node.py"
+    assert locator(lambda name: "/etc/passwd", here, env)("node.py") == "/etc/passwd"
+    assert locator(lambda name: None, here, env)("node.py") is None
+    assert locator(lambda name: name, here, {})("node.py") == "node.py"
+
+
+def test_summary_that_is_full_or_not_there(job: Job, tmp_path: Path) -> None:
+    """Nothing is added to a summary beyond what a step may have; one that cannot be written is told, and no more."""
+    job.summary.write_bytes(b"x" * (1024 * 1024 - 10))
+    SCENES["passed-end"](job.stage)
+    job.view.close()
+    assert job.summary.stat().st_size == 1024 * 1024 - 10
+    other = Job(tmp_path)
+    other.summary.unlink()
+    other.summary.mkdir()
+    SCENES["passed-end"](other.stage)
+    other.view.close()
+    assert "summary cannot be written" in other.err.getvalue()

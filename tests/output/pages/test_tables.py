@@ -1,0 +1,135 @@
+"""What ``list`` and ``status`` print."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from subcli.output.pages.tables import TABLE_MAX, Page, age, submission_page, submissions_table
+from subcli.output.terminal.console import make_console
+from tests.output.playhouse.script import DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
+
+NOW = 1772360000.0
+ROWS: list[dict[str, Any]] = [
+    {
+        "submission_id": 112,
+        "problem": "leader-election",
+        "language": "python",
+        "status": "completed",
+        "final_status": "failed",
+        "summary": {"total_tests": 10, "passed": 8, "failed": 2, "duration_ms": 25249},
+        "created_at": "2026-03-01T10:00:00Z",
+        "url": "http://127.0.0.1:8000/submissions/112",
+    },
+    {"id": 13, "problem": "kv-store-with-a-rather-long-name", "language": "c", "status": "testing"},
+    {
+        "id": 9,
+        "problem_id": 3,
+        "language": "中文",
+        "status": "completed",
+        "final_status": "passed",
+        "summary": {"total_tests": 4, "passed": 4, "duration_ms": "soon"},
+        "created_at": "2026-02-28T09:00:00",
+    },
+    {"id": 8, "final_status": "build_failed", "created_at": "yesterday", "summary": 7},
+]
+
+
+def printed(page: Page, columns: int) -> str:
+    stream = io.StringIO()
+    make_console(stream, {"COLUMNS": str(columns)}).print(page)
+    return stream.getvalue()
+
+
+def results() -> list[dict[str, Any]]:
+    """As our server lists them: every field of the result, and its analysis."""
+    rows: list[dict[str, Any]] = [
+        {"test_name": name, "status": "passed", "duration_ms": duration}
+        for name, duration in zip(NAMES, DURATIONS, strict=True)
+    ]
+    rows[2].update(TWO_LEADERS, status="failed", error_analysis={**TWICE, "test_name": NAMES[2]})
+    rows[3].update(SPLIT, status="failed", error_analysis=TIMERS)
+    rows[4].update(status="skipped", duration_ms=None, error_analysis={"error": 3})
+    return rows
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_list_is_as_it_was_approved(approved: Callable[[str, str], None], columns: int) -> None:
+    """Columns as wide as what is in them; the problem gives way where there is no room."""
+    approved(f"list-{columns}", printed(submissions_table(ROWS, NOW), columns))
+
+
+def test_an_empty_list_says_what_to_do() -> None:
+    """The next command instead of a bare heading."""
+    assert printed(submissions_table([], NOW), 80) == "No submissions yet. subcli submit hands one in.\n"
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_status_page_is_as_it_was_approved(approved: Callable[[str, str], None], columns: int) -> None:
+    """All tests, every failure in full with its analysis, the verdict last."""
+    page = submission_page({**ROWS[0], "build_log": "cc -O2 node.c\n"}, results())
+    approved(f"status-{columns}", printed(page, columns))
+
+
+def test_a_submission_on_its_way_has_its_stage_instead_of_a_verdict() -> None:
+    """And the counts so far."""
+    text = printed(submission_page({**ROWS[1], "submission_id": 13}, results()[:2]), 80)
+    assert text.splitlines()[-2:] == ["● testing  2 passed", "kv-store-with-a-rather-long-name · c · #13"]
+
+
+def test_expected_and_actual_are_not_cut() -> None:
+    """What the screen has no room for is here."""
+    row = {
+        "test_name": "x",
+        "status": "failed",
+        "expected": "a\n" * 300 + "end",
+        "actual": "b" * 5000,
+        "output": "o" * 999,
+    }
+    text = printed(submission_page(ROWS[0], [row]), 80)
+    assert text.count("- a") == 300
+    assert text.count("b") >= 5000
+    assert text.count("o") >= 999
+    assert "…" not in text
+
+
+def test_the_build_log_is_whole_where_the_build_failed() -> None:
+    """Elsewhere its end is enough."""
+    log = "\n".join(f"line {number}" for number in range(100))
+    failed = printed(submission_page({"submission_id": 1, "final_status": "build_failed", "build_log": log}, []), 80)
+    assert "line 0\n" in failed
+    passed = printed(submission_page({"submission_id": 1, "final_status": "passed", "build_log": log}, []), 80)
+    assert "line 0\n" not in passed
+    assert "line 99\n" in passed
+
+
+def test_of_many_tests_those_that_passed_are_counted() -> None:
+    """Thousands of lines would hide the one that matters."""
+    rows = [{"test_name": f"case {number}", "status": "passed"} for number in range(TABLE_MAX + 1)]
+    rows[7]["status"] = "error"
+    text = printed(submission_page(ROWS[0], rows), 80)
+    assert f"… {TABLE_MAX} more passed" in text
+    assert "! case 7" in text
+    assert "case 8" not in text
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "told"),
+    [
+        ("2026-03-01T10:13:20Z", "just now"),
+        ("2026-03-01T10:13:50Z", "just now"),
+        ("2026-03-01T10:12:20Z", "1 minute ago"),
+        ("2026-03-01T08:13:20", "2 hours ago"),
+        ("2026-02-27T10:13:20+00:00", "2 days ago"),
+        ("2025-02-27T10:13:20Z", "2025-02-27"),
+        ("once", "once"),
+        (17, ""),
+        (None, ""),
+    ],
+)
+def test_the_age_is_told_in_the_largest_unit(timestamp: object, told: str) -> None:
+    """Times without a zone are UTC."""
+    assert age(timestamp, NOW) == told

@@ -1,0 +1,271 @@
+"""Title, progress, links and notifications: only where they are understood, and undone in the end."""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from subcli.core.errors import InterruptedByUser
+from subcli.output.beside import Beside, Unseen
+from subcli.output.live.view import LiveView
+from subcli.output.terminal.attention import Notifier, WindowStatus
+from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
+from subcli.output.text.theme import PLAIN, STRONG
+from tests.output.playhouse.script import Clock, Stage, ten
+from tests.output.playhouse.terminal import terminal
+
+TITLE = re.compile(r"\x1b\]2;([^\x1b]*)\x1b\\")
+PROGRESS = re.compile(r"\x1b\]9;4;([0-9;]+)\x1b\\")
+UNDONE = "\x1b]2;\x1b\\\x1b[23;2t"
+
+
+class Tty(io.StringIO):
+    """Text for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_title_and_progress_follow_and_go() -> None:
+    """Both follow the submission, are written only when they change, and are gone in the end."""
+    out, clock = Tty(), Clock()
+    view = WindowStatus(out, clock, progress=True)
+    stage = Stage(view, clock)
+    stage.begin()
+    stage.pass_time(1)
+    ten(stage, 2, failing=False)
+    stage.pass_time(1)
+    before = out.getvalue()
+    stage.pass_time(1)
+    assert out.getvalue() == before
+    ten_more = ("a", "b", "c")
+    for name in ten_more:
+        stage.result(name, "failed", 1)
+    stage.pass_time(1)
+    stage.complete("failed")
+    stage.pass_time(1)
+    view.close()
+    text = out.getvalue()
+    assert text.startswith("\x1b[22;2t")
+    assert TITLE.findall(text) == [
+        "subcli #12 connecting",
+        "subcli #12 testing 2/10",
+        "subcli #12 testing 5/10",
+        "subcli #12 failed",
+        "",
+    ]
+    assert PROGRESS.findall(text) == ["3", "1;20", "2;50", "2;100", "0"]
+    assert text.count("\x1b[22;2t") == text.count("\x1b[23;2t") == 1
+
+
+def test_undone_while_another_has_the_terminal() -> None:
+    """Ctrl-Z and prompts: nothing is left while the terminal is another's, and it comes back."""
+    out, clock = Tty(), Clock()
+    view = WindowStatus(out, clock, progress=True)
+    stage = Stage(view, clock)
+    stage.begin()
+    stage.pass_time(1)
+    view.suspend()
+    assert out.getvalue().endswith(UNDONE + "\x1b]9;4;0\x1b\\")
+    view.resume()
+    stage.pass_time(0.1)
+    assert TITLE.findall(out.getvalue())[-1] == "subcli #12 connecting"
+    view.close()
+    view.close()
+    assert out.getvalue().count("\x1b[23;2t") == 2
+
+
+def test_nothing_begun_nothing_undone() -> None:
+    """A command that ends before anything was shown writes nothing at all."""
+    out = Tty()
+    WindowStatus(out, Clock(), progress=True).close()
+    assert out.getvalue() == ""
+
+
+def test_hostile_status_stays_in_the_title() -> None:
+    """A server's word ends neither the title nor the sequence."""
+    out, clock = Tty(), Clock()
+    view = WindowStatus(out, clock, progress=False)
+    stage = Stage(view, clock)
+    stage.begin()
+    stage.status("x\x1b\\\x1b]52;c;aGk=\x07\x9c" + "y" * 500)
+    stage.pass_time(1)
+    (title,) = TITLE.findall(out.getvalue())
+    assert title.startswith("subcli #12 x^[")
+    assert len(title) <= 80
+    assert out.getvalue().count("\x1b") == 3
+
+
+@pytest.mark.parametrize(
+    ("env", "progress", "links", "notify"),
+    [
+        ({"TERM": "xterm-256color"}, False, True, None),
+        ({"TERM": "xterm-256color", "WT_SESSION": "x"}, True, True, None),
+        ({"TERM": "xterm-256color", "ConEmuANSI": "ON"}, True, True, None),
+        ({"TERM": "xterm-ghostty", "TERM_PROGRAM": "ghostty"}, True, True, "osc 9"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, True, True, "osc 9"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, False, True, "osc 9"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app", "TERM_FEATURES": "T3P"}, True, True, "osc 9"),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "7600"}, False, True, None),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "8001"}, True, True, None),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "٨٠٠٠"}, False, True, None),
+        ({"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1"}, False, True, "osc 9"),
+        ({"TERM": "rxvt-unicode-256color"}, False, True, "osc 777"),
+        ({"TERM": "foot"}, False, True, "osc 777"),
+        ({"TERM": "tmux-256color", "TMUX": "x", "WT_SESSION": "x", "KITTY_WINDOW_ID": "1"}, False, True, None),
+        ({"TERM": "linux"}, False, False, None),
+        ({"TERM": "dumb"}, False, False, None),
+        ({}, False, False, None),
+    ],
+)
+def test_what_terminals_understand(env: dict[str, str], progress: bool, links: bool, notify: str | None) -> None:
+    """The list of terminals, by the variables that they set."""
+    assert (shows_progress(env), shows_links(env), notification(env)) == (progress, links, notify)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "http://h/\x1b\\\x1b]0;x\x07",
+        "http://h/ space",
+        "http://h/é",
+        "http://h/" + "x" * 3000,
+        "",
+        None,
+    ],
+)
+def test_only_web_addresses_are_links(url: str | None) -> None:
+    """Anything but a plain address of the web is no link."""
+    assert linked(STRONG, url) is STRONG
+
+
+def test_ids_are_links_where_there_is_a_terminal_for_it() -> None:
+    """The id on the screen links to its page; not on a console that has no links, and not in what is piped."""
+    for term, has_links in (("xterm-256color", True), ("linux", False)):
+        clock = Clock()
+        with terminal(80, 24, env={"TERM": term}) as tty:
+            view = LiveView(tty.console(), tty.console(), clock)
+            stage = Stage(view, clock)
+            view.submitted(12, {"url": "http://127.0.0.1:8000/submissions/12"})
+            stage.begin()
+            ten(stage, 3)
+            for _ in range(5):
+                stage.pass_time(0.1)
+            screen = tty.text()
+            stage.complete("failed")
+            view.close()
+            tty.settle()
+            link = re.compile(rb"\x1b\]8;id=[^;]*;http://127\.0\.0\.1:8000/submissions/12\x1b\\")
+            # Submitted, the screen's title once for all frames, the summary's.
+            assert len(link.findall(tty.raw)) == (3 if has_links else 0)
+            assert "#12" in screen
+            assert tty.raw.count(b"\x1b]8;;\x1b\\") == len(link.findall(tty.raw))
+    assert linked(PLAIN, "https://h/1") is linked(PLAIN, "https://h/1")
+
+
+# -- notifications ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desktop(tmp_path: Path) -> dict[str, str]:
+    """An environment with a desktop whose `notify-send` writes down what it is given."""
+    program = tmp_path / "bin" / "notify-send"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/said\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {"DISPLAY": ":0", "PATH": str(program.parent), "TERM": "foot"}
+
+
+def notified(env: dict[str, str], final_status: str = "passed", out: io.StringIO | None = None) -> str:
+    """What a terminal is sent when a submission ends."""
+    stream = out or Tty()
+    view = Notifier(stream, env)
+    stage = Stage(view, Clock())
+    stage.begin()
+    ten(stage, failing=final_status != "passed")
+    stage.complete(final_status)
+    view.close()
+    return stream.getvalue()
+
+
+def test_bell_and_desktop(desktop: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal rings; the desktop shows the verdict; what a server says is no option and no markup there."""
+    monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
+    assert notified(desktop) == "\a"
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "--app-name=subcli",
+        "--",
+        "leader-election: passed #12",
+        "10 of 10 tests in 45.0 s",
+    ]
+
+
+def test_terminals_that_notify(desktop: dict[str, str]) -> None:
+    """Over SSH the terminal shows it, if it is known to; others only ring; what is no terminal gets nothing."""
+    far = {**desktop, "SSH_CONNECTION": "1 2 3 4"}
+    assert notified(far) == "\a\x1b]777;notify;leader-election: passed #12;10 of 10 tests in 45.0 s\x1b\\"
+    assert notified({"TERM_PROGRAM": "WezTerm"}, "failed").startswith("\a\x1b]9;leader-election: failed #12: 8 passed")
+    assert notified({"TERM": "xterm-256color"}) == "\a"
+    assert notified({"TERM": "foot"}, out=io.StringIO()) == ""
+
+
+def test_notifier_hangs_and_is_left(desktop: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A desktop that does not answer holds nobody up for long."""
+    monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
+    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_S", 0.05)
+    (Path(desktop["PATH"]) / "notify-send").write_text("#!/bin/sh\nexec sleep 60\n")
+    assert notified(desktop) == "\a"
+
+
+def test_who_pressed_ctrl_c_is_not_told() -> None:
+    """Whoever ended the command is there already; other ends without a verdict are told."""
+    for error, rings in ((InterruptedByUser("Interrupted."), 0), (None, 1)):
+        out = Tty()
+        view = Notifier(out, {})
+        stage = Stage(view, Clock())
+        stage.begin()
+        if error is not None:
+            stage.fail(error, 130)
+        else:
+            stage.complete("passed")
+        view.close()
+        assert out.getvalue().count("\a") == rings
+
+
+# -- several views ----------------------------------------------------------------------------------
+
+
+def test_all_views_are_closed() -> None:
+    """Where one view cannot be closed, since the terminal is gone, the others are all the same."""
+
+    class Broken(Unseen):
+        def close(self) -> None:
+            raise OSError
+
+    class Closed(Unseen):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    first, last = Closed(), Closed()
+    with pytest.raises(OSError):
+        Beside(first, [Broken(), last]).close()
+    assert first.closed
+    assert last.closed
+
+
+def test_time_passes_as_often_as_any_wants() -> None:
+    """The shortest wish counts; where nobody has one, no time passes."""
+
+    class Slow(Unseen):
+        tick_s = 1.0
+
+    assert Beside(Unseen(), [Unseen()]).tick_s is None
+    assert Beside(Unseen(), [Slow()]).tick_s == 1.0

@@ -1,0 +1,213 @@
+"""Tokens that were forged, changed, expired or used: each is refused, over REST and on the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+
+from subcli.server.accounts.tokens import Access, TokenError, Tokens, Watch
+from subcli.server.settings import Limits
+from tests.server.accounts.forgery import claims_of, forged, sign
+from tests.server.conftest import KEY
+
+pytestmark = pytest.mark.every_backend
+
+
+async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
+    async with asyncio.timeout(10):
+        with suppress(ConnectionClosed):
+            async for _ in socket:
+                pass
+    return socket.close_code, socket.close_reason
+
+
+async def ask(live: Any, token: str) -> httpx.Response:
+    raw = [(b"Authorization", b"Bearer " + token.encode())]
+    response = await live.http.get("/api/submissions", headers=raw)
+    assert isinstance(response, httpx.Response)
+    return response
+
+
+async def test_forged_tokens_over_rest(guarded: Any, subtests: pytest.Subtests) -> None:
+    """Every forged or stale token is 401 with a sentence, and never 500."""
+    good = guarded.http.headers["Authorization"].removeprefix("Bearer ")
+    assert (await ask(guarded, good)).status_code == 200
+    tried = 0
+    for name, token in forged(good, KEY):
+        # A header cannot hold NUL: the server's parser refuses it before anybody reads it.
+        if "\0" in token:
+            continue
+        tried += 1
+        with subtests.test(name):
+            response = await ask(guarded, token)
+            assert response.status_code == 401
+            assert response.json()["detail"].startswith("Not authenticated: ")
+            assert response.headers["www-authenticate"] == "Bearer"
+    assert tried >= 50
+
+
+async def test_forged_tokens_on_the_socket(guarded: Any, subtests: pytest.Subtests) -> None:
+    """The same ones in `?token=` are accept-then-close 4003 with a short reason."""
+    submission_id = await guarded.submit()
+    good = guarded.http.headers["Authorization"].removeprefix("Bearer ")
+    for name, token in forged(good, KEY):
+        with subtests.test(name):
+            watcher = await guarded.watch(submission_id, f"?token={quote(token)}")
+            code, reason = await closed(watcher)
+            assert code == 4003
+            assert reason in ("token invalid", "token expired", "token missing", "session ended")
+
+
+@pytest.mark.parametrize("query", ["", "?token=", "?token", "?Token=x", "?access_token=x"])
+async def test_no_token_at_all(guarded: Any, query: str) -> None:
+    """Without a token the socket is closed with 4003 and REST answers 401."""
+    submission_id = await guarded.submit()
+    assert await closed(await guarded.watch(submission_id, query)) == (4003, "token missing")
+    del guarded.http.headers["Authorization"]
+    for authorization in ("", "Basic YTpi", "Bearer", "Token x"):
+        headers = {"Authorization": authorization} if authorization else {}
+        assert (await guarded.http.get("/api/submissions", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("size", [5_000, 10_000, 70_000, 1_000_000])
+async def test_a_megabyte_of_token(guarded: Any, size: int) -> None:
+    """A token of absurd length is refused as any other, wherever it stands."""
+    submission_id = await guarded.submit()
+    token = "A" * size
+    assert await closed(await guarded.watch(submission_id, f"?token={token}")) == (4003, "token invalid")
+    bearer = {"Authorization": f"Bearer {token}"}
+    watcher = await guarded.watch(submission_id, additional_headers=bearer)
+    assert await closed(watcher) == (4003, "token invalid")
+    assert (await ask(guarded, token)).status_code == 401
+    assert (await guarded.grant(grant_type="refresh_token", refresh_token=token)).status_code in (400, 413)
+
+
+async def test_handshakes_beyond_any_measure(guarded: Any) -> None:
+    """What no parser takes is refused with 400, and the server lives on."""
+    submission_id = await guarded.submit()
+    for options in ({"additional_headers": [("X-A", "b")] * 500}, {"additional_headers": {"X-A": "b" * 2_000_000}}):
+        with pytest.raises((InvalidMessage, InvalidStatus, OSError)) as error:
+            await guarded.watch(submission_id, **options)
+        if isinstance(error.value, InvalidStatus):
+            assert error.value.response.status_code == 400
+    assert (await guarded.http.get("/api/submissions")).status_code == 200
+
+
+async def test_both_places_of_a_token(guarded: Any) -> None:
+    """The socket takes an access token in the header and in `?token=`; the header goes first."""
+    submission_id = await guarded.submit()
+    authorization = guarded.http.headers["Authorization"]
+    token = authorization.removeprefix("Bearer ")
+    for query, header in ((f"?token={token}", ""), ("", authorization), ("?token=wrong", f"bearer {token}")):
+        options = {"additional_headers": {"Authorization": header}} if header else {}
+        watcher = await guarded.watch(submission_id, query, **options)
+        events = [json.loads(text) async for text in watcher]
+        assert events[-1]["type"] == "complete"
+        assert watcher.close_code == 1000
+    watcher = await guarded.watch(submission_id, f"?token={token}", additional_headers={"Authorization": "Bearer x"})
+    assert await closed(watcher) == (4003, "token invalid")
+
+
+async def watch_token(live: Any, submission_id: int) -> str:
+    response = await live.http.post(f"/api/submissions/{submission_id}/watch-token")
+    assert response.status_code == 200
+    assert 0 < response.json()["expires_in"] <= 60
+    return str(response.json()["token"])
+
+
+async def test_a_watch_token_opens_one_socket(guarded: Any) -> None:
+    """It opens the socket of its submission, once; a second use is 4003, also at the same moment."""
+    submission_id = await guarded.submit()
+    token = await watch_token(guarded, submission_id)
+    watchers = await asyncio.gather(*(guarded.watch(submission_id, f"?token={token}") for _ in range(5)))
+    ended = [await closed(watcher) for watcher in watchers]
+    assert sorted(ended) == [(1000, ""), *[(4003, "token used")] * 4]
+
+
+async def test_a_watch_token_opens_nothing_else(guarded: Any) -> None:
+    """Another submission's socket is 4003, and REST does not take it; it is not used up by that."""
+    one, other = await guarded.submit(), await guarded.submit()
+    token = await watch_token(guarded, one)
+    assert await closed(await guarded.watch(other, f"?token={token}")) == (4003, "token invalid")
+    assert (await ask(guarded, token)).status_code == 401
+    assert await closed(await guarded.watch(one, f"?token={token}")) == (1000, "")
+
+
+async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> None:
+    """Expired, without its submission or its end, of another type or audience: 4003."""
+    submission_id = await guarded.submit()
+    claims = claims_of(await watch_token(guarded, submission_id))
+    past = int(time.time()) - 60
+    for name, changes in (
+        ("expired", {"exp": past}),
+        ("its access expired", {"until": past, "exp": past + 10}),
+        ("no submission", {"submission": None}),
+        ("no end", {"until": None}),
+        ("audience of REST", {"aud": "api"}),
+        ("another session", {"sid": "f" * 32}),
+    ):
+        with subtests.test(name):
+            token = sign({**claims, **changes}, KEY, "watch+jwt")
+            assert (await closed(await guarded.watch(submission_id, f"?token={token}")))[0] == 4003
+
+
+async def test_a_token_that_expires_during_a_watch(start: Callable[..., Any]) -> None:
+    """The socket is closed with 4003, whether an access token opened it or a watch token asked for with one."""
+    async with start(auth=True, access_token=3, leeway=0) as live:
+        await live.be("ada")
+        submission_id = await live.submit("wait")
+        for kind in ("access", "watch"):
+            begun = time.monotonic()
+            token = (await live.be("ada"))["access_token"]
+            if kind == "watch":
+                token = await watch_token(live, submission_id)
+            watcher = await live.watch(submission_id, f"?token={token}&after_seq=0")
+            assert json.loads(await watcher.recv())["seq"] == 1
+            assert await closed(watcher) == (4003, "token expired")
+            assert time.monotonic() - begun < 5
+
+
+async def test_no_token_in_any_log_line(guarded: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is asked, rightly or wrongly, no log line has a token or password in it."""
+    caplog.set_level(logging.DEBUG)
+    # The client's own logs, in this process too, are none of the server's.
+    for name in ("websockets.client", "httpx", "httpcore.http11", "httpcore.connection"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    submission_id = await guarded.submit()
+    secrets = await guarded.be("ada")
+    token = await watch_token(guarded, submission_id)
+    for query in (f"?token={secrets['access_token']}", f"?token={token}", f"?token={token}", "?token=hush-hush"):
+        await closed(await guarded.watch(submission_id, query))
+    await guarded.grant(grant_type="password", username="ada", password="hush-hush")
+    await guarded.grant(grant_type="refresh_token", refresh_token=secrets["refresh_token"])
+    logged = caplog.text
+    for secret in (secrets["access_token"], secrets["refresh_token"], token, "hush-hush", "correct horse"):
+        assert secret not in logged
+
+
+def test_what_a_token_says() -> None:
+    """Tokens say what they were made with, for as long as the limits say."""
+    now = time.time()
+    tokens = Tokens(KEY, Limits(access_token=100, watch_token=10, leeway=2), lambda: now)
+    access = tokens.read_access(tokens.access(7, "s" * 32))
+    assert access == Access(7, "s" * 32, int(now) + 102)
+    token, seconds = tokens.watch(access, 42)
+    said = tokens.read_any(token)
+    assert isinstance(said, Watch)
+    assert (said.access, said.submission_id, seconds) == (access, 42, 10)
+    with pytest.raises(TokenError, match="invalid"):
+        tokens.read_access(token)
+    late = Tokens(KEY, Limits(), lambda: now - 10_000)
+    with pytest.raises(TokenError, match="expired"):
+        tokens.read_access(late.access(7, "s"))

@@ -1,0 +1,272 @@
+"""Logging in, going on, logging out (contract, section 6; RFC 6749)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from subcli.server.accounts.passwords import PasswordError, Passwords
+from subcli.server.settings import PasswordCost
+from tests.server.accounts.forgery import claims_of
+from tests.server.conftest import CHEAP, PASSWORD
+
+pytestmark = pytest.mark.every_backend
+
+
+async def refreshed(live: Any, token: str) -> httpx.Response:
+    response = await live.grant(grant_type="refresh_token", refresh_token=token)
+    assert isinstance(response, httpx.Response)
+    return response
+
+
+async def me(live: Any, granted: dict[str, Any]) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {granted['access_token']}"}
+    response = await live.http.get("/api/auth/me", headers=headers)
+    assert isinstance(response, httpx.Response)
+    return response
+
+
+async def test_logging_in(guarded: Any) -> None:
+    """A form and a JSON body both give both tokens, not to be stored by anything between."""
+    fields = {"grant_type": "password", "username": "ada", "password": PASSWORD}
+    for how in ({"data": fields}, {"json": fields}):
+        response = await guarded.http.post("/api/auth/token", **how)
+        granted = response.json()
+        assert response.status_code == 200
+        assert (granted["token_type"], granted["expires_in"]) == ("bearer", 900)
+        assert response.headers["cache-control"] == "no-store"
+        assert set(claims_of(granted["access_token"])) == {"sub", "exp", "iat", "aud", "jti", "sid"}
+        answer = await me(guarded, granted)
+        assert answer.json()["user"] == "ada"
+        assert answer.json()["expires_at"].endswith("Z")
+
+
+async def test_info_says_what_is_there(guarded: Any) -> None:
+    """`/info` needs no login, and says that logins are wanted and watch tokens made."""
+    del guarded.http.headers["Authorization"]
+    info = (await guarded.http.get("/api/info")).json()
+    assert info["demo"] is False
+    assert info["features"] == ["resume", "idempotency", "watch_token"]
+
+
+BAD: list[tuple[dict[str, str], int, str]] = [
+    ({}, 400, "invalid_request"),
+    ({"grant_type": "password"}, 400, "invalid_request"),
+    ({"grant_type": "password", "username": "ada"}, 400, "invalid_request"),
+    ({"grant_type": "password", "username": "ada", "password": ""}, 400, "invalid_request"),
+    ({"grant_type": "password", "username": "ada", "password": "x" * 5000}, 400, "invalid_request"),
+    ({"grant_type": "refresh_token"}, 400, "invalid_request"),
+    ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
+    ({"grant_type": "password", "username": "ada", "password": "wrong"}, 401, "invalid_grant"),
+    ({"grant_type": "password", "username": "ADA", "password": PASSWORD}, 401, "invalid_grant"),
+    ({"grant_type": "password", "username": "nobody", "password": PASSWORD}, 401, "invalid_grant"),
+    ({"grant_type": "password", "username": "a\0b", "password": PASSWORD}, 401, "invalid_grant"),
+    ({"grant_type": "password", "username": "' OR 1=1 --", "password": PASSWORD}, 401, "invalid_grant"),
+    ({"grant_type": "refresh_token", "refresh_token": "x"}, 401, "invalid_grant"),
+    ({"grant_type": "refresh_token", "refresh_token": "x" * 43}, 401, "invalid_grant"),
+    ({"grant_type": "refresh_token", "refresh_token": "é" * 43}, 401, "invalid_grant"),
+]
+
+
+async def test_what_gets_no_token(guarded: Any, subtests: pytest.Subtests) -> None:
+    """Bad requests are 400, wrong secrets 401; each with a sentence and OAuth's word, as a form and as JSON."""
+    for fields, status, word in BAD:
+        for how in ({"data": fields}, {"json": fields}):
+            with subtests.test(word, **fields):
+                response = await guarded.http.post("/api/auth/token", **how)
+                assert response.status_code == status
+                assert response.json()["error"] == word
+                assert response.json()["detail"].endswith(".")
+
+
+BODIES = [b"", b"{", b"[]", b"null", b"\xff", b"[" * 9000, b'{"grant_type": 5}', b'{"grant_type": "\\ud800"}']
+KINDS = ["application/json", "application/x-www-form-urlencoded", "text/plain", ""]
+
+
+async def test_bodies_that_are_none(guarded: Any, subtests: pytest.Subtests) -> None:
+    """What is neither a form nor a JSON object is 400."""
+    for content, kind in itertools.product(BODIES, KINDS):
+        with subtests.test(repr(content[:20]), kind=kind):
+            headers = {"Content-Type": kind} if kind else {}
+            response = await guarded.http.post("/api/auth/token", content=content, headers=headers)
+            assert response.status_code == 400
+            assert response.json()["detail"].endswith(".")
+
+
+async def test_an_unknown_user_gets_the_same_answer(guarded: Any) -> None:
+    """Whether the user exists does not show in the answer."""
+    answers = set()
+    for name in ("ada", "nobody", "demo", "~1"):
+        response = await guarded.grant(grant_type="password", username=name, password="wrong password")
+        answers.add((response.status_code, response.text))
+    assert len(answers) == 1
+
+
+def test_an_unknown_user_takes_as_long() -> None:
+    """Nor in the time: a hash is computed all the same."""
+    passwords = Passwords(PasswordCost(passes=2, memory_kib=16 * 1024, lanes=1))
+    times: dict[str | None, list[float]] = {passwords.hash(PASSWORD): [], None: []}
+    for _ in range(7):
+        for kept, taken in times.items():
+            begun = time.thread_time()
+            assert not passwords.is_right("wrong password", kept)
+            taken.append(time.thread_time() - begun)
+    known, unknown = (statistics.median(taken) for taken in times.values())
+    assert abs(known - unknown) < 0.5 * max(known, unknown)
+
+
+def test_passwords() -> None:
+    """Right is right, however its letters are composed; what is too short, too long or no text is refused."""
+    passwords = Passwords(CHEAP)
+    kept = passwords.hash("cafe\u0301 au lait")
+    assert passwords.is_right("caf\u00e9 au lait", kept)
+    assert not passwords.is_right("cafe au lait", kept)
+    assert not passwords.is_right("\ud800 half of a pair", kept)
+    assert not passwords.is_right("whatever", "not a hash")
+    assert not passwords.is_outdated(kept)
+    assert Passwords(PasswordCost(passes=1, memory_kib=16, lanes=1)).is_outdated(kept)
+    for bad in ("", "seven77", "x" * 1025, "\ud800 half of a pair"):
+        with pytest.raises(PasswordError):
+            passwords.hash(bad)
+
+
+async def test_a_hash_follows_the_cost(guarded: Any) -> None:
+    """One made at another cost is made anew when its user logs in, and the password still is right."""
+    old = Passwords(PasswordCost(passes=1, memory_kib=16, lanes=1)).hash(PASSWORD)
+    guarded.accounts.add_user("bob", old)
+    await guarded.log_in("bob")
+    assert guarded.accounts.find_user("bob")[1] != old
+    await guarded.log_in("bob")
+
+
+async def test_a_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
+    """Each gives a successor; a used one ends the whole family; and none is stored as it is."""
+    async with start(auth=True, refresh_grace=0) as live:
+        first = await live.be("ada")
+        other = await live.log_in("ada")
+        second = (await refreshed(live, first["refresh_token"])).json()
+        third = (await refreshed(live, second["refresh_token"])).json()
+        tokens = [granted["refresh_token"] for granted in (first, second, third)]
+        assert len(set(tokens)) == 3
+        assert (await me(live, third)).status_code == 200
+        stored = str(sql("SELECT * FROM refresh_tokens"))
+        assert not any(token in stored for token in tokens)
+        # Somebody uses an old one: nobody knows who is who.
+        assert (await refreshed(live, tokens[0])).status_code == 401
+        assert (await refreshed(live, tokens[2])).status_code == 401
+        for granted in (first, second, third):
+            assert (await me(live, granted)).status_code == 401
+        # Another login of the same user goes on.
+        assert (await me(live, other)).status_code == 200
+        assert (await refreshed(live, other["refresh_token"])).status_code == 200
+
+
+async def test_a_lost_answer(guarded: Any) -> None:
+    """Within the grace a used token gives the same successor again, also to ten at once; then all go on."""
+    first = await guarded.log_in("ada")
+    answers = await asyncio.gather(*(refreshed(guarded, first["refresh_token"]) for _ in range(10)))
+    granted = [answer.json() for answer in answers]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({one["refresh_token"] for one in granted}) == 1
+    assert {(await me(guarded, one)).status_code for one in granted} == {200}
+    assert (await refreshed(guarded, granted[0]["refresh_token"])).status_code == 200
+
+
+async def test_the_grace_ends(start: Callable[..., Any]) -> None:
+    """After it, a second use of the lost token's predecessor ends the family."""
+    async with start(auth=True, refresh_grace=0.3) as live:
+        first = await live.be("ada")
+        second = (await refreshed(live, first["refresh_token"])).json()
+        assert (await refreshed(live, first["refresh_token"])).json()["refresh_token"] == second["refresh_token"]
+        await asyncio.sleep(0.4)
+        assert (await refreshed(live, first["refresh_token"])).status_code == 401
+        assert (await refreshed(live, second["refresh_token"])).status_code == 401
+
+
+async def test_refresh_tokens_expire(start: Callable[..., Any]) -> None:
+    """One that was not used for long enough is dead, and so is the session's access token."""
+    async with start(auth=True, refresh_token=1) as live:
+        granted = await live.be("ada")
+        await asyncio.sleep(1.1)
+        assert (await refreshed(live, granted["refresh_token"])).status_code == 401
+        assert (await me(live, granted)).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["access", "refresh"])
+async def test_logging_out(guarded: Any, how: str) -> None:
+    """It ends the session at once, by the access token or by the refresh token alone; others go on."""
+    granted, other = await guarded.log_in("ada"), await guarded.log_in("ada")
+    if how == "access":
+        headers = {"Authorization": f"Bearer {granted['access_token']}"}
+        response = await guarded.http.post("/api/auth/logout", headers=headers)
+    else:
+        response = await guarded.http.post("/api/auth/logout", json={"refresh_token": granted["refresh_token"]})
+    assert response.json() == {"logged_out": True}
+    assert (await me(guarded, granted)).status_code == 401
+    assert (await refreshed(guarded, granted["refresh_token"])).status_code == 401
+    assert (await me(guarded, other)).status_code == 200
+
+
+async def test_logging_out_without_anything(guarded: Any) -> None:
+    """Nobody cannot log out (401); an unknown refresh token is as good as ended (RFC 7009)."""
+    del guarded.http.headers["Authorization"]
+    assert (await guarded.http.post("/api/auth/logout")).status_code == 401
+    response = await guarded.http.post("/api/auth/logout", json={"refresh_token": "x"})
+    assert response.status_code == 200
+
+
+async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
+    """After so many wrong passwords 429 with `Retry-After`, whether the user exists or not; then again."""
+    async with start(auth=True, logins=3, login_window=6.0) as live:
+        live.add_user("ada")
+        for name in ("ada", "nobody"):
+            wrong = {"grant_type": "password", "username": name, "password": "wrong"}
+            statuses = [(await live.grant(**wrong)).status_code for _ in range(4)]
+            assert statuses == [401, 401, 401, 429]
+        response = await live.grant(grant_type="password", username="ada", password=PASSWORD)
+        assert response.status_code == 429
+        seconds = int(response.headers["retry-after"])
+        assert 1 <= seconds <= 2
+        assert response.json()["retry_after"] == seconds
+        await asyncio.sleep(seconds)
+        # Who knows the password is not counted.
+        for _ in range(5):
+            await live.log_in("ada")
+
+
+async def test_login_attempts_at_once(start: Callable[..., Any]) -> None:
+    """Many at the same moment are not more than many in a row."""
+    async with start(auth=True, logins=3) as live:
+        live.add_user("ada")
+        wrong = {"grant_type": "password", "username": "ada", "password": "wrong"}
+        responses = await asyncio.gather(*(live.grant(**wrong) for _ in range(12)))
+        assert sorted(response.status_code for response in responses) == [401] * 3 + [429] * 9
+
+
+async def test_login_attempts_from_an_address(start: Callable[..., Any]) -> None:
+    """Trying one password on many accounts is limited as well."""
+    async with start(auth=True, logins_address=5) as live:
+        statuses = [
+            (await live.grant(grant_type="password", username=f"user{n}", password="wrong")).status_code
+            for n in range(7)
+        ]
+        assert statuses == [401] * 5 + [429] * 2
+
+
+async def test_demo_mode_has_no_logins(live: Any) -> None:
+    """Every path of logins is 404 with the reason; whoever sends a token all the same is served."""
+    for method, path in (("POST", "token"), ("POST", "logout"), ("GET", "me")):
+        response = await live.http.request(method, f"/api/auth/{path}")
+        assert response.status_code == 404
+        assert "demo mode" in response.json()["detail"]
+    submission_id = await live.submit()
+    assert (await live.http.post(f"/api/submissions/{submission_id}/watch-token")).status_code == 404
+    response = await live.http.get("/api/submissions", headers={"Authorization": "Bearer whatever"})
+    assert response.status_code == 200

@@ -1,0 +1,191 @@
+"""What load balancers, supervisors and Prometheus ask."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from subcli.server import Ready, ServeError, ServerSettings
+from subcli.server.log.records import record
+from subcli.server.observe.metrics import Metrics
+from subcli.server.run.serve import run
+from tests.server.gateway.test_gateway import closed, messages, next_event
+
+
+def samples(text: str) -> dict[str, float]:
+    """Every sample of the text format, by name and labels as they are written."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+async def scraped(live: Any) -> dict[str, float]:
+    response = await live.http.get("/metrics")
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return samples(response.text)
+
+
+async def test_a_server_that_is_well(live: Any) -> None:
+    """Alive, and ready: the database answers, and there is no Redis that could be missing."""
+    response = await live.http.get("/healthz")
+    assert (response.status_code, response.text) == (200, "alive\n")
+    response = await live.http.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {"ready": True, "stopping": False, "database": "up", "redis": "none"}
+
+
+async def test_without_its_database_it_is_not_ready(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that fails or does not answer: 503 within a bounded time; and alive all the same."""
+    monkeypatch.setattr("subcli.server.api.health._PATIENCE", 0.2)
+    store = live.services.store
+    for trouble in (lambda: (_ for _ in ()).throw(sqlite3.OperationalError("gone")), lambda: time.sleep(1)):
+        monkeypatch.setattr(store, "ping", trouble)
+        begun = time.monotonic()
+        response = await live.http.get("/readyz")
+        assert time.monotonic() - begun < 0.9
+        assert (response.status_code, response.json()["database"]) == (503, "down")
+        assert (await live.http.get("/healthz")).status_code == 200
+
+
+async def test_going_down_it_is_not_ready(start: Callable[..., Any]) -> None:
+    """Whoever holds a connection to it and asks is told not to send more."""
+    async with start(closing_rate=1.0) as live:
+        submission_id = await live.submit("wait")
+        for _ in range(2):
+            await next_event(await live.watch(submission_id))
+        live.server.should_exit = True
+        await live.until(lambda: live.services.lifecycle.is_stopping)
+        response = await live.http.get("/readyz")
+        assert response.status_code == 503
+        assert (response.json()["ready"], response.json()["stopping"]) == (False, True)
+
+
+async def test_what_is_counted(live: Any) -> None:
+    """Sockets, events, lag, refusals, requests and the queue are there, and right."""
+    before = await scraped(live)
+    submission_id = await live.submit("wait")
+    waiting = await live.submit("wait")
+    watchers = [await live.watch(submission_id) for _ in range(10)]
+    for watcher in watchers:
+        await next_event(watcher)
+    assert (await closed(await live.watch(submission_id)))[0] == 4029
+    assert (await closed(await live.watch(9999)))[0] == 4004
+    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
+    for watcher in watchers:
+        while (await next_event(watcher))["type"] != "test_result":
+            pass
+    now = await scraped(live)
+    assert now["subcli_connections"] == 10
+    assert now["subcli_sockets_opened_total"] == 12
+    assert now["subcli_events_sent_total"] >= 20
+    assert now["subcli_delivery_lag_seconds_count"] >= 10
+    assert 0 <= now["subcli_delivery_lag_seconds_sum"] < 10 * now["subcli_delivery_lag_seconds_count"]
+    assert now["subcli_delivery_lag_seconds_bucket{le=+Inf}"] == now["subcli_delivery_lag_seconds_count"]
+    assert now["subcli_refusals_total{code=4029}"] == now["subcli_refusals_total{code=4004}"] == 1
+    assert now["subcli_http_requests_total{method=POST,status=201}"] == 2
+    assert now["subcli_queue_length"] == 1, waiting
+    assert before["subcli_connections"] == before["subcli_events_sent_total"] == 0
+    for watcher in watchers:
+        await watcher.close()
+    await live.http.request("BREW", "/api/info")
+    await live.until(lambda: live.services.metrics.connections == 0)
+    assert (await scraped(live))["subcli_connections"] == 0
+    assert (await scraped(live))["subcli_http_requests_total{method=other,status=405}"] == 1
+
+
+async def test_replayed_events_have_no_lag(live: Any) -> None:
+    """The lag is that of live delivery; who comes a day later does not make it a day."""
+    submission_id = await live.submit()
+    await live.ended(submission_id)
+    await messages(await live.watch(submission_id))
+    now = await scraped(live)
+    assert now["subcli_events_sent_total"] >= 6
+    assert now["subcli_delivery_lag_seconds_count"] == 0
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via"])
+async def test_metrics_are_not_for_visitors(live: Any, name: str) -> None:
+    """What comes through a proxy gets 404, even from a proxy on this machine that says it is for this machine."""
+    assert (await live.http.get("/metrics", headers={name: "127.0.0.1"})).status_code == 404
+    assert (await live.http.get("/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["judge.example", "judge.example:443", "127.0.0.1.judge.example", ""])
+async def test_metrics_are_for_nobody_who_asks_for_another_host(guarded: Any, host: str) -> None:
+    """A proxy on this machine that does not say so hands on its visitors' `Host`; so does a rebound name."""
+    assert (await guarded.http.get("/metrics", headers={"Host": host})).status_code == 404
+    assert (await guarded.http.get("/metrics", headers={"Host": "localhost:8001"})).status_code == 200
+
+
+async def test_what_cannot_be_asked_is_left_out(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is away takes its own numbers with it and no others."""
+
+    def gone() -> float:
+        raise sqlite3.OperationalError("gone")
+
+    live.services.metrics.ask("subcli_queue_length", "Waiting.", gone)
+    now = await scraped(live)
+    assert "subcli_queue_length" not in now
+    assert "subcli_connections" in now
+
+
+def test_the_lag_falls_into_buckets() -> None:
+    """Prometheus's buckets: each holds what is at most as long, the last one everything."""
+    metrics = Metrics()
+    now = time.time()
+    for lag in (0.0, 0.02, 0.02, 60.0):
+        metrics.sent([record(1, "{}", last=False), record(2, "{}", last=False)])
+        metrics.sent([record_at(now - lag)])
+    found = samples(metrics.text().decode())
+    assert found["subcli_events_sent_total"] == 12
+    assert found["subcli_delivery_lag_seconds_count"] == 4
+    assert found["subcli_delivery_lag_seconds_bucket{le=10.0}"] == 3
+    assert found["subcli_delivery_lag_seconds_sum"] == pytest.approx(60.04, abs=5)
+
+
+def record_at(committed: float) -> Any:
+    from dataclasses import replace
+
+    return replace(record(3, "{}", last=False), committed=committed)
+
+
+def test_an_address_for_metrics() -> None:
+    """At an address of its own the metrics are shown to whoever asks; then it is closed."""
+    metrics = Metrics()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    stop = metrics.serve("127.0.0.1", port)
+    try:
+        response = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Via": "1.1 proxy"}, trust_env=False)
+        assert samples(response.text)["subcli_connections"] == 0
+    finally:
+        stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+
+
+def test_an_address_for_metrics_that_is_taken(tmp_path: Path) -> None:
+    """One sentence that names it, and what to change."""
+
+    def never(_ready: Ready) -> None:
+        raise AssertionError("it started")
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = ("127.0.0.1", other.getsockname()[1])
+        with pytest.raises(ServeError) as error, suppress(KeyboardInterrupt):
+            run(ServerSettings(tmp_path / "data", port=0, metrics_address=taken), on_ready=never)
+    assert str(taken[1]) in error.value.message
+    assert "--metrics-address" in error.value.hint

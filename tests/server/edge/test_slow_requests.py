@@ -1,0 +1,75 @@
+"""HTTP connections that say nothing, or too slowly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from subcli.server.edge.slow_requests import RequestProtocol
+from tests.server.gateway.test_gateway import next_event
+
+BEGINNINGS = {
+    "nothing": b"",
+    "half a line": b"GET /heal",
+    "half a head": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
+    "half a body": b"POST /api/submissions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    "half of the second request": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /healthz HT",
+}
+
+
+async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever in a request it stops; however a byte comes now and then. Nobody else is held to it."""
+    monkeypatch.setattr("subcli.server.edge.slow_requests.PATIENCE", 0.5)
+    watching = await live.watch(await live.submit("wait"))
+    await next_event(watching)
+    host, _, port = live.url.removeprefix("http://").partition(":")
+
+    async def until_cut(beginning: bytes) -> None:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(beginning)
+        dripping = asyncio.create_task(drip(writer))
+        try:
+            while await reader.read(1000):
+                pass
+        except ConnectionError:
+            pass
+        finally:
+            dripping.cancel()
+            writer.close()
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            await asyncio.sleep(0.1)
+            writer.write(b" ")
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(until_cut(beginning) for beginning in BEGINNINGS.values()))
+        # Longer than that by now, and still there.
+        await watching.send("ping")
+        while await watching.recv() != "pong":
+            pass
+    assert (await live.http.get("/healthz")).status_code == 200
+
+
+async def test_a_long_body_is_taken_in_pieces(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parsed in one go is short, however much has come: tiny chunks are a thousand times the work of one."""
+    sizes: list[int] = []
+    parse = RequestProtocol.data_received
+
+    def noted(protocol: RequestProtocol, data: bytes) -> None:
+        sizes.append(len(data))
+        parse(protocol, data)
+
+    monkeypatch.setattr(RequestProtocol, "data_received", noted)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 1_000_000
+
+    response = await live.http.post("/api/submissions", content=chunks())
+    assert response.status_code == 422
+    assert sum(sizes) > 1_000_000
+    assert max(sizes) <= 16 * 1024

@@ -1,0 +1,327 @@
+"""Events between processes over a real Redis that is cut, killed, frozen and fed with nonsense: no hole, no repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from subcli.server.log.bus import MemoryBus
+from subcli.server.log.feed import compare_once, follow
+from subcli.server.log.records import Record, record
+from subcli.server.observe.tasks import end
+from subcli.server.redis.bus import RedisBus
+from subcli.server.redis.connection import connect, namespace
+from subcli.server.redis.outbox import Outbox, decode, encode, encode_head
+from tests.server.log.log import Log
+
+if TYPE_CHECKING:
+    from tests.backends import RedisServer
+
+SUBMISSION = 42
+
+
+class Node:
+    """The bus of one process, with what compares its positions."""
+
+    def __init__(self, redis: Redis, bus: RedisBus, log: Log) -> None:
+        self.redis = redis
+        self.bus = bus
+        self.log = log
+
+    async def compare(self) -> None:
+        while True:
+            await compare_once(self.bus, await self.bus.suspects(3600), self.log.positions)
+
+    async def watch(self, seen: list[Record], after: int = 0) -> list[int]:
+        """Follow to the end; the positions that were seen."""
+        async for batch in follow(self.bus, self.log.read, SUBMISSION, after):
+            seen += batch
+        return [each.seq for each in seen]
+
+
+@pytest.fixture
+def url(redis_server: RedisServer) -> Iterator[str]:
+    """A Redis that is there before the test and after it, whatever the test does to it."""
+    yield redis_server.fresh()
+    redis_server.revive()
+
+
+@pytest.fixture
+async def node(url: str) -> AsyncIterator[Callable[[Log], Any]]:
+    """Makes one more process's bus."""
+    async with AsyncExitStack() as stack:
+
+        @asynccontextmanager
+        async def running(log: Log) -> AsyncIterator[Node]:
+            redis = connect(url)
+            made = Node(redis, RedisBus(redis, MemoryBus()), log)
+            tasks = [asyncio.create_task(made.bus.run()), asyncio.create_task(made.compare())]
+            yield made
+            await end(*tasks)
+            await redis.aclose()
+
+        async def make(log: Log) -> Node:
+            return await stack.enter_async_context(running(log))
+
+        yield make
+
+
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        await asyncio.sleep(0.005)
+
+
+async def subscribers(redis: Redis, channel: str) -> int:
+    try:
+        return int((await redis.pubsub_numsub(channel))[0][1])
+    except RedisError:
+        return 0
+
+
+async def heard(node: Node) -> None:
+    """Wait until the submission's channel has its listener."""
+    channel = f"{namespace(node.redis)}events:{SUBMISSION}"
+    deadline = time.monotonic() + 30
+    while not await subscribers(node.redis, channel):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log], Any]) -> None:
+    """What one publishes the other's watchers get without reading the log again, all of them the very same bytes.
+
+    On a machine that is busy it may be read once more all the same, when the bus has been silent for too long; but not
+    five times in a row.
+    """
+    again = []
+    for _ in range(5):
+        log = Log(50, random.Random(0))
+        gateway, worker = await node(log), await node(log)
+        first: list[Record] = []
+        second: list[Record] = []
+        watching = [asyncio.create_task(gateway.watch(seen)) for seen in (first, second)]
+        await heard(gateway)
+        await until(lambda log=log: log.reads >= 2)
+        reads = log.reads
+        while not log.ended:
+            worker.bus.publish(SUBMISSION, log.commit(3))
+            await asyncio.sleep(0)
+        assert [await each for each in watching] == [list(range(1, 51))] * 2
+        assert all(one is other for one, other in zip(first, second, strict=True))
+        again.append(log.reads - reads)
+        if not again[-1]:
+            return
+    raise AssertionError(f"the log was read again {again} times")
+
+
+async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any]) -> None:
+    """Redis sends a process what is watched there and nothing else."""
+    log = Log(2, random.Random(0))
+    gateway = await node(log)
+    with gateway.bus.subscribe(SUBMISSION):
+        await heard(gateway)
+        with gateway.bus.subscribe(SUBMISSION):
+            pass
+        await asyncio.sleep(0.05)
+        await heard(gateway)
+    channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
+    deadline = time.monotonic() + 30
+    while await subscribers(gateway.redis, channel):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+async def test_what_is_committed_before_the_subscription_stands(node: Callable[[Log], Any]) -> None:
+    """An event between the first look at the log and Redis's confirmation is found, though nothing follows it."""
+    for _ in range(20):
+        log = Log(2, random.Random(0))
+        gateway, worker = await node(log), await node(log)
+        log.commit(1)
+        stream = follow(gateway.bus, log.read, SUBMISSION, 0)
+        assert [each.seq for each in await anext(stream)] == [1]
+        worker.bus.publish(SUBMISSION, log.commit(1))
+        async with asyncio.timeout(30):
+            assert [each.seq for each in await anext(stream)] == [2]
+        await stream.aclose()
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze"])
+async def test_without_redis_the_log_is_followed(
+    node: Callable[[Log], Any], redis_server: RedisServer, harm: str
+) -> None:
+    """While Redis is dead or hangs, an event is there within 2 s; when it is back, without reading the log."""
+    log = Log(40, random.Random(0))
+    gateway, worker = await node(log), await node(log)
+    seen: list[Record] = []
+    watching = asyncio.create_task(gateway.watch(seen))
+    await heard(gateway)
+    getattr(redis_server, harm)()
+    slowest = 0.0
+    for _ in range(3):
+        started = time.monotonic()
+        worker.bus.publish(SUBMISSION, log.commit(1))
+        await until(lambda: len(seen) == len(log.records))
+        slowest = max(slowest, time.monotonic() - started)
+    print(f"without Redis ({harm}) the slowest event took {slowest:.2f} s")
+    # The contract says 2; the rest is for a machine that others use.
+    assert slowest < 6
+    redis_server.revive()
+    await heard(gateway)
+    deadline = time.monotonic() + 30
+    while True:
+        reads = log.reads
+        await asyncio.sleep(0.05)
+        worker.bus.publish(SUBMISSION, log.commit(1))
+        await until(lambda: len(seen) == len(log.records))
+        if log.reads == reads or log.ended:
+            break
+        assert time.monotonic() < deadline
+    assert not log.ended, "it never came over Redis again"
+    worker.bus.publish(SUBMISSION, log.commit(40))
+    assert await watching == list(range(1, 41))
+
+
+async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
+    """A message that cannot be read has the log read instead; nobody is troubled."""
+    log = Log(3, random.Random(0))
+    gateway = await node(log)
+    seen: list[Record] = []
+    watching = asyncio.create_task(gateway.watch(seen))
+    await heard(gateway)
+    channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
+    for nonsense in (b"", b"\xff\xfe", b"x y z\n{}", b"1\n{}\n{}", b"3 live\n{}", b"3 live later\n{}"):
+        await gateway.redis.publish(channel, nonsense)
+    log.commit(2)
+    await gateway.redis.publish(channel, b"what")
+    await until(lambda: len(seen) == 2)
+    log.commit(1)
+    await gateway.redis.publish(channel, encode_head(3))
+    assert await watching == [1, 2, 3]
+
+
+def test_a_message_is_what_was_said() -> None:
+    """Batches come out as they went in, cut where they are long; the last one ends the stream."""
+    records = [record(seq, f'{{"n":"{"ü" * 50_000}"}}', last=seq == 9, committed=1.5) for seq in range(4, 10)]
+    messages = list(encode(records))
+    assert 1 < len(messages) < len(records)
+    said = [decode(message) for message in messages]
+    assert [each for batch in said if isinstance(batch, tuple) for each in batch] == records
+    assert decode(encode_head(17)) == 17
+
+
+async def test_told_in_another_order_than_committed(node: Callable[[Log], Any]) -> None:
+    """Two commits of one process, the later one told first, as two threads may do: each event keeps its position."""
+    log = Log(4, random.Random(0))
+    gateway, worker = await node(log), await node(log)
+    seen: list[Record] = []
+    watching = asyncio.create_task(gateway.watch(seen))
+    await heard(gateway)
+    await until(lambda: log.reads)
+    first, second = log.commit(1), log.commit(1)
+    for batch in (second, first):
+        worker.bus.publish(SUBMISSION, batch)
+    await until(lambda: len(seen) >= 2)
+    third = log.commit(2)
+    worker.bus.publish(SUBMISSION, third)
+    assert await watching == [1, 2, 3, 4]
+    assert [each.text for each in seen] == [each.text for each in (*first, *second, *third)]
+
+
+async def test_a_head_never_goes_back(url: str, redis_server: RedisServer) -> None:
+    """What is known of a submission while Redis is away is its latest event, in whatever order they were told."""
+    redis_server.kill()
+    redis = connect(url)
+    outbox = Outbox(redis)
+    sending = asyncio.create_task(outbox.run())
+    log = Log(4, random.Random(0))
+    first, second, third, fourth = (log.commit(1) for _ in range(4))
+    outbox.put(SUBMISSION, second)
+    outbox.put(SUBMISSION, first)
+    await until(lambda: outbox._is_away)
+    assert outbox._heads == {SUBMISSION: 2}
+    outbox.put(SUBMISSION, fourth)
+    outbox.put(SUBMISSION, third)
+    assert outbox._heads == {SUBMISSION: 4}
+    await end(sending)
+    await redis.aclose()
+
+
+async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer) -> None:
+    """What cannot be sent costs one number a submission; when Redis is back, that number is sent."""
+    redis_server.kill()
+    redis = connect(url)
+    outbox = Outbox(redis)
+    sending = asyncio.create_task(outbox.run())
+    log = Log(5000, random.Random(0))
+    while not log.ended:
+        outbox.put(SUBMISSION, log.commit(10))
+        await asyncio.sleep(0)
+    await until(lambda: outbox._is_away)
+    assert outbox._records == {}
+    assert outbox._heads == {SUBMISSION: 5000}
+    await end(sending)
+    redis_server.start()
+    async with redis.pubsub() as listener:
+        await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
+        sending = asyncio.create_task(outbox.run())
+        async with asyncio.timeout(30):
+            while (message := await listener.get_message(True, timeout=1)) is None:
+                pass
+    assert decode(message["data"]) == 5000
+    await end(sending)
+    await redis.aclose()
+
+
+async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:
+    """What redis-py does by itself: subscribe once, and listen."""
+    redis = connect(url)
+    async with redis.pubsub() as listener:
+        await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
+        ready.set()
+        while True:
+            try:
+                message = await listener.get_message(True, timeout=1)
+            except RedisError:
+                continue
+            if message is not None:
+                said = decode(message["data"])
+                count += [each.seq for each in said] if isinstance(said, tuple) else []
+
+
+async def test_connections_cut_again_and_again(node: Callable[[Log], Any], url: str) -> None:
+    """Of 2,000 events none is lost and none comes twice, while every Pub/Sub connection is cut every few of them.
+
+    A naive subscriber on the same channel loses some, and no exception says so; else the trial would prove nothing.
+    """
+    log = Log(2000, random.Random(7))
+    chance = random.Random(8)
+    gateway, worker = await node(log), await node(log)
+    plain: list[int] = []
+    ready = asyncio.Event()
+    listening = asyncio.create_task(naive(url, plain, ready))
+    await ready.wait()
+    watching = [asyncio.create_task(gateway.watch([])) for _ in range(5)]
+    await heard(gateway)
+    cuts = 0
+    while not log.ended:
+        worker.bus.publish(SUBMISSION, log.commit(1))
+        await asyncio.sleep(0.001)
+        if chance.random() < 0.03:
+            cuts += await gateway.redis.client_kill_filter(_type="pubsub")
+    async with asyncio.timeout(60):
+        assert [await each for each in watching] == [list(range(1, 2001))] * 5
+    lost = 2000 - len(set(plain))
+    print(f"{cuts} connections cut: a naive subscriber lost {lost} of 2,000 events, ours none")
+    assert lost > 0
+    listening.cancel()
+    await asyncio.wait([listening])

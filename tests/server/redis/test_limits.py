@@ -1,0 +1,249 @@
+"""Counting for all gateways together, over a real Redis that is also killed, frozen and emptied."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.asyncio.client import Pipeline
+
+from subcli.server.limits import FullError, Limiter, MemoryLimiter, Rate
+from subcli.server.redis.connection import connect
+from subcli.server.redis.limits import RedisLimiter
+from tests.server.gateway.test_gateway import closed, next_event
+
+if TYPE_CHECKING:
+    from tests.backends import RedisServer
+
+
+@pytest.fixture
+def url(redis_server: RedisServer) -> Iterator[str]:
+    """A Redis that is there before the test and after it, whatever the test does to it."""
+    yield redis_server.fresh()
+    redis_server.revive()
+
+
+@pytest.fixture
+async def gateway(url: str) -> AsyncIterator[Callable[..., RedisLimiter]]:
+    """Makes one more gateway's limiter."""
+    async with AsyncExitStack() as stack:
+
+        def make(lease: float = 60.0) -> RedisLimiter:
+            redis = connect(url)
+            stack.push_async_callback(redis.aclose)
+            return RedisLimiter(redis, MemoryLimiter(time.monotonic), lease)
+
+        yield make
+
+
+async def taken(limiters: list[RedisLimiter], rate: Rate, key: str, times: int) -> int:
+    """How many of `times` at once, over these gateways in turn, were let through."""
+    standings = await asyncio.gather(*(limiters[n % len(limiters)].take(rate, key) for n in range(times)))
+    return sum(not standing.retry_after for standing in standings)
+
+
+async def hold(stack: AsyncExitStack, limiter: Limiter, key: str, most: int) -> bool:
+    try:
+        await stack.enter_async_context(limiter.slot(key, most))
+    except FullError:
+        return False
+    return True
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + 30
+    while not await condition():
+        assert time.monotonic() < deadline, "did not happen"
+        await asyncio.sleep(0.02)
+
+
+async def heard(limiter: RedisLimiter) -> bool:
+    """Whether Redis has answered it."""
+    await limiter.take(Rate("other", 1000, 1.0), "x")
+    return not limiter._is_away
+
+
+async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
+    """However many ask at once and wherever: no more than the quota; then one by one; what is given back counts."""
+    gateways = [gateway() for _ in range(3)]
+    rate = Rate("tries", 10, 600.0)
+    assert await taken(gateways, rate, "ada", 60) == 10
+    assert await taken(gateways, rate, "bob", 5) == 5
+    refused = await gateways[1].take(rate, "ada")
+    assert 50 < refused.retry_after <= 60
+    assert refused.remaining == 0
+    assert 590 < refused.reset <= 600
+    await gateways[0].give_back(rate, "ada")
+    assert await taken(gateways, rate, "ada", 6) == 1
+    assert [(await gateways[2].take(Rate("few", 3, 9.0), "ada")).remaining for _ in range(3)] == [2, 1, 0]
+    quick = Rate("quick", 1, 0.2)
+    assert await taken(gateways, quick, "ada", 3) == 1
+    standing = await gateways[0].take(quick, "ada")
+    await asyncio.sleep(standing.retry_after + 0.01)
+    assert await taken(gateways, quick, "ada", 1) == 1
+
+
+async def test_a_crowd_is_not_a_redis_that_is_away(
+    gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More at once than there are connections to Redis wait for one, and are counted for all gateways."""
+    for patience in ("redis.limits._PATIENCE", "redis.connection.PATIENCE"):
+        monkeypatch.setattr(f"subcli.server.{patience}", 30.0)
+    here, elsewhere = gateway(), gateway()
+    rate = Rate("crowd", 400, 6000.0)
+    assert await taken([here], rate, "ada", 300) == 300
+    assert (await elsewhere.take(rate, "ada")).remaining == 99
+
+
+async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter]) -> None:
+    """A password typed as the name of a user is not to be read in Redis; and everything there is forgotten in time."""
+    limiter = gateway()
+    await limiter.take(Rate("logins", 3, 60.0), "correct horse \ud800")
+    async with limiter.slot("7", 10):
+        keys = await limiter._redis.keys("*")
+        assert len(keys) == 2
+        assert not [key for key in keys if b"horse" in key]
+        assert all([0 < await limiter._redis.pttl(key) <= 60_000 for key in keys])
+    assert len(await limiter._redis.keys("*")) == 1
+
+
+async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
+    """Ten in all, wherever they are held and however many want one at once; one that is let go is free everywhere."""
+    gateways = [gateway() for _ in range(2)]
+    async with AsyncExitStack() as stack:
+        got = await asyncio.gather(*(hold(stack, gateways[n % 2], "7", 10) for n in range(30)))
+        assert sum(got) == 10
+        async with AsyncExitStack() as other:
+            assert await hold(other, gateways[0], "8", 10)
+        for each in gateways:
+            assert not await hold(stack, each, "7", 10)
+    async with AsyncExitStack() as stack:
+        assert all([await hold(stack, gateways[1], "7", 10) for _ in range(10)])
+    assert not gateways[0]._held
+    assert not gateways[1]._held
+
+
+async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter]) -> None:
+    """What a gateway held that died is free after its lease; what a live one holds stays its own."""
+    live, dead, third = gateway(0.6), gateway(0.6), gateway()
+    renewing = asyncio.create_task(live.run())
+    async with AsyncExitStack() as stack:
+        assert all([await hold(stack, live, "7", 10) for _ in range(4)])
+        # Held without ever being renewed or let go, as by a process that was killed.
+        holding = [dead.slot("7", 10) for _ in range(6)]
+        for slot in holding:
+            await slot.__aenter__()
+        begun = time.monotonic()
+        assert not await hold(stack, third, "7", 10)
+        await until(lambda: hold(stack, third, "7", 10))
+        assert time.monotonic() - begun > 0.3
+        for _ in range(5):
+            await until(lambda: hold(stack, third, "7", 10))
+        assert not await hold(stack, third, "7", 10)
+        for slot in holding:
+            await slot.__aexit__(None, None, None)
+    renewing.cancel()
+
+
+async def test_let_go_while_it_is_renewed(
+    gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that closes just before its slot's renewal reaches Redis does not hold it for another lease."""
+    limiter, other = gateway(), gateway()
+    stack = AsyncExitStack()
+    assert await hold(stack, limiter, "7", 1)
+    execute = Pipeline.execute
+
+    async def late(pipeline: Pipeline, *args: Any, **options: Any) -> Any:
+        await stack.aclose()
+        return await execute(pipeline, *args, **options)
+
+    monkeypatch.setattr(Pipeline, "execute", late)
+    await limiter._renew_all(list(limiter._held))
+    async with AsyncExitStack() as again:
+        assert await hold(again, other, "7", 1)
+
+
+async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimiter]) -> None:
+    """A renewal tells it anew who holds what; scripts that it no longer knows are sent again."""
+    first, second = gateway(0.9), gateway(0.9)
+    renewing = asyncio.create_task(first.run())
+    async with AsyncExitStack() as stack:
+        assert all([await hold(stack, first, "7", 10) for _ in range(10)])
+        await first._redis.flushall()
+        await first._redis.script_flush()
+
+        async def told() -> bool:
+            return bool(await first._redis.zcard(first._key("slots", "7")) == 10)
+
+        await until(told)
+        assert not await hold(stack, second, "7", 10)
+    renewing.cancel()
+
+
+@pytest.mark.parametrize("trouble", ["kill", "freeze"])
+async def test_without_redis_each_counts_for_itself(
+    gateway: Callable[..., RedisLimiter],
+    redis_server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    """Nobody is turned away for it, nobody waits long, it is said once; when Redis is back, it counts for all again."""
+    monkeypatch.setattr("subcli.server.redis.limits._PAUSE", 0.3)
+    first, second = gateway(), gateway()
+    rate = Rate("tries", 4, 600.0)
+    assert await taken([first, second], rate, "ada", 2) == 2
+    getattr(redis_server, trouble)()
+    begun = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        async with AsyncExitStack() as stack:
+            for each in (first, second):
+                # What it has counted itself still counts.
+                assert await taken([each], rate, "ada", 10) == 3
+                assert sum([await hold(stack, each, "7", 2) for _ in range(5)]) == 2
+    assert time.monotonic() - begun < 8
+    assert caplog.text.count("limits are each gateway's own") == 2
+    redis_server.revive()
+    await asyncio.sleep(0.35)
+    with caplog.at_level(logging.WARNING):
+        assert await taken([first, second], rate, "bob", 1) == 1
+        for each in (first, second):
+            await until(lambda each=each: heard(each))  # type: ignore[misc]
+        assert await taken([first, second], rate, "cid", 10) == 4
+    assert caplog.text.count("limits hold across all gateways") == 2
+
+
+async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url: str) -> None:
+    """The eleventh is refused wherever it comes, and `/readyz` and `/metrics` say that Redis is there."""
+    async with start(redis=url) as one, start(redis=url) as two:
+        submission_id = await one.submit("wait")
+        watchers = [await live.watch(submission_id) for live in (one, two) for _ in range(5)]
+        for watcher in watchers:
+            await next_event(watcher)
+        for live in (one, two):
+            assert await closed(await live.watch(submission_id)) == (4029, "retry_after=5")
+            assert (await live.http.get("/readyz")).json()["redis"] == "up"
+            assert "subcli_redis_up 1.0" in (await live.http.get("/metrics")).text
+        await watchers[0].close()
+        await two.until(lambda: one.services.metrics.connections == 4)
+        assert await next_event(await two.watch(submission_id))
+
+
+async def test_a_user_over_two_gateways(start: Callable[..., Any], url: str) -> None:
+    """Submits and attempts to log in are counted together."""
+    options = {"auth": True, "submits": 3, "logins": 4, "rate_window": 600.0, "login_window": 600.0, "redis": url}
+    async with start(**options) as one, start(**options) as two:
+        await one.be("ada")
+        two.http.headers.update(one.http.headers)
+        body = {"problem": "echo", "language": "python", "source_code": "x"}
+        answers = [await live.http.post("/api/submissions", json=body) for live in (one, two, one, two)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+        wrong = {"grant_type": "password", "username": "ada", "password": "wrong"}
+        statuses = [(await live.grant(**wrong)).status_code for live in (one, two, one, two, one)]
+        assert statuses == [401] * 4 + [429]

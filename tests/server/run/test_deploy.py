@@ -1,0 +1,167 @@
+"""`docs/deploy` holds what the program does: what cannot be started here is read by the tools that would start it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+from dockerfile_parse import DockerfileParser
+
+from subcli.server import Limits
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "docs" / "deploy"
+UNITS = sorted(DEPLOY.glob("*.service"))
+SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
+
+
+def parse(words: Sequence[str]) -> str:
+    """Have the program parse a command line, without running it. Returns the command's path.
+
+    Raises:
+        ClickException: it would not take it.
+    """
+    import typer
+
+    from subcli.cli.app import app
+
+    command: Any = typer.main.get_command(app)
+    path = []
+    words = list(words)
+    while True:
+        with command.make_context(path[-1] if path else "subcli", words) as context:
+            if not hasattr(command, "resolve_command"):
+                return " ".join(path)
+            name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+            path.append(name)
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+
+
+def dockerfile() -> DockerfileParser:
+    return DockerfileParser(fileobj=io.BytesIO((DEPLOY / "Dockerfile").read_bytes()))
+
+
+def steps() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile and what stands behind them."""
+    return [(each["instruction"], each["value"]) for each in dockerfile().structure if each["instruction"] != "COMMENT"]
+
+
+def documented() -> Iterator[tuple[str, list[str]]]:
+    """Every command line of the program under `docs/deploy`, and where it stands."""
+    for name, service in compose()["services"].items():
+        if service.get("image") == "subcli":
+            yield f"compose.yaml, {name}", service["command"]
+    docker = dict(steps())
+    yield "Dockerfile", [*json.loads(docker["ENTRYPOINT"]), *json.loads(docker["CMD"])][1:]
+    for unit in UNITS:
+        for line in re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE):
+            yield unit.name, shlex.split(line.replace("%i", "8001"))[1:]
+    for block in re.findall(r"```sh\n(.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL):
+        for line in block.splitlines():
+            found = re.search(r"(?:^subcli|/bin/subcli|run --rm gateway-1) (.*)$", line)
+            if found:
+                yield "README.md", shlex.split(found[1], comments=True)
+
+
+def test_every_command_line_is_one() -> None:
+    """Each is taken by the program as it is, flags and all."""
+    found = [(where, parse(words)) for where, words in documented()]
+    assert {command for _, command in found} >= {"serve", "worker", "user add", "auth login", "submit"}
+    assert sum(where.startswith("compose.yaml") for where, _ in found) == 4
+    assert {where for where, _ in found} >= {"Dockerfile", "README.md", *(unit.name for unit in UNITS)}
+    with pytest.raises(Exception, match=r"No such option.*--no-such-flag"):
+        parse(["serve", "--no-such-flag"])
+
+
+def test_the_compose_file() -> None:
+    """It follows the Compose Specification, and says what this needs."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    whole = compose()
+    # What is merged with `<<`, PyYAML has merged.
+    parsed = PyCompose.from_json(json.dumps(whole))
+    parsed.validate()
+    assert sorted(parsed.service_names()) == [
+        *("gateway-1", "gateway-2", "postgres", "proxy", "redis", "worker-1", "worker-2")
+    ]
+    with pytest.raises(ValueError, match="comand"):
+        PyCompose.from_yaml("services: {a: {image: x, comand: y}}")
+    (subnet,) = (each["subnet"] for each in whole["networks"]["inner"]["ipam"]["config"])
+    for name, service in whole["services"].items():
+        if service["image"] != "subcli":
+            # A version, and not whatever is the latest.
+            assert re.search(r":\d", service["image"])
+            continue
+        assert set(service["depends_on"]) == {"postgres", "redis"}
+        assert float(service["stop_grace_period"].removesuffix("s")) > Limits().deadline
+        assert service["networks"] == ["inner"]
+        assert ("trusted-proxy" in " ".join(service["command"])) == name.startswith("gateway")
+        if name.startswith("gateway"):
+            assert f"--trusted-proxy={subnet}" in service["command"]
+    for name in re.findall(r"\$\{(\w+)", text):
+        assert f"\n{name}=" in (DEPLOY / "env.example").read_text()
+
+
+def test_the_dockerfile() -> None:
+    """What it copies is there, its Python is one that the program wants, and nothing runs as root."""
+    version = re.fullmatch(r"python:(3\.\d+)-slim-\w+", dockerfile().baseimage)
+    assert version is not None
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert tuple(map(int, version[1].split("."))) >= tuple(map(int, wanted.removeprefix(">=").split(".")))
+    for instruction, value in steps():
+        if instruction == "COPY":
+            assert all((ROOT / source).exists() for source in value.split()[:-1]), value
+    known = {"FROM", "RUN", "COPY", "USER", "WORKDIR", "ENV", "VOLUME", "EXPOSE", "STOPSIGNAL"}
+    assert {instruction for instruction, _ in steps()} <= known | {"ENTRYPOINT", "CMD"}
+    assert [value for instruction, value in steps() if instruction == "USER"] == ["subcli"]
+
+
+@pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze (Debian: systemd) is missing")
+@pytest.mark.parametrize(("name", "exposure"), [("subcli-gateway@.service", 15), ("subcli-worker@.service", 50)])
+def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
+    """systemd finds nothing to complain of, and rates them as exposed no more than so many tenths."""
+    assert SYSTEMD_ANALYZE is not None
+    unit = tmp_path / name.replace("@", "@8001")
+    text = (DEPLOY / name).read_text()
+    # It looks whether the program is there.
+    unit.write_text(text.replace("/opt/subcli/bin/subcli", "/bin/true"))
+    for arguments in (["verify"], ["security", "--offline=true", f"--threshold={exposure}"]):
+        done = subprocess.run([SYSTEMD_ANALYZE, *arguments, unit], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+    assert stop is not None
+    assert int(stop[1]) > Limits().deadline
+    unit.write_text(text.replace("ProtectHome=", "ProtectHom="))
+    done = subprocess.run([SYSTEMD_ANALYZE, "verify", unit], capture_output=True, text=True, timeout=60)
+    assert "ProtectHom" in done.stderr
+
+
+def test_the_guide_knows_the_limits() -> None:
+    """The numbers in the guide are those of the program."""
+    limits = Limits()
+    guide = (DEPLOY / "README.md").read_text()
+    for said in (
+        f"| sockets on one submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",
+        f"{limits.connects} at once, then {limits.connects / limits.rate_window:g} a second",
+        f"{limits.submits} at once, then {limits.submits / limits.rate_window:g} a second",
+        f"{limits.logins}; {limits.logins_address} at once, then one every "
+        f"{limits.login_window / limits.logins:g}; {limits.login_window / limits.logins_address:g} s",
+        f"| silence of a client | {limits.idle / 60:g} min |",
+        f"| a reader that does not read | {limits.send:g} s |",
+        f"{limits.closing_rate:g} a second or as many more as it takes to be through in {limits.closing:g} s",
+    ):
+        assert said in guide

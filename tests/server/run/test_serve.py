@@ -1,0 +1,214 @@
+"""A server as a real process: starting, refusing to start, stopping, dying and coming back."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn.server
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from subcli.server import Ready, ServeError, ServerSettings
+from subcli.server.log.database import open_database
+from subcli.server.run.serve import _was_cut_short, run
+
+SERVE = Path(__file__).parents[1] / "serve.py"
+
+
+class Process:
+    """A running server process."""
+
+    def __init__(self, data_dir: Path, port: int = 0, *more: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(SERVE), str(data_dir), str(port), *more],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        assert self.url, self._process.communicate()[1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def send(self, sig: signal.Signals) -> None:
+        self._process.send_signal(sig)
+
+    def end_stdin(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.stdin = None
+
+    def wait(self, seconds: float = 10) -> tuple[int, str]:
+        errors = self._process.communicate(timeout=seconds)[1]
+        return self._process.returncode, errors
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def submit(self) -> int:
+        body = {"problem": "leader-election", "language": "python", "source_code": "print()"}
+        with httpx.Client(trust_env=False) as client:
+            response = client.post(f"{self.url}/api/submissions", json=body)
+        assert response.status_code == 201, response.text
+        return int(response.json()["id"])
+
+    def watching(self, submission_id: int, after: int = 0) -> Any:
+        url = self.url.replace("http", "ws")
+        return connect(f"{url}/ws/submissions/{submission_id}?after_seq={after}", proxy=None, compression=None)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    running: list[Process] = []
+
+    def start(*args: Any) -> Process:
+        running.append(Process(tmp_path / "data", *args))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+
+
+async def test_kill_9_in_the_middle(serve: Callable[..., Process]) -> None:
+    """After a kill -9 the same data goes on: judged again, one log without hole or repeat, one verdict."""
+    server = serve()
+    submission_id = server.submit()
+    seen: list[dict[str, Any]] = []
+    async with server.watching(submission_id) as watcher:
+        while len(seen) < 5:
+            seen.append(json.loads(await watcher.recv()))
+        server.kill()
+        with suppress(ConnectionClosed):
+            while True:
+                seen.append(json.loads(await watcher.recv()))
+    server = serve(server.port)
+    async with server.watching(submission_id, after=seen[-1]["seq"]) as watcher:
+        seen += [json.loads(text) async for text in watcher]
+        assert watcher.close_code == 1000
+    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
+    assert [event["type"] for event in seen].count("complete") == 1
+    assert seen[-1]["final_status"] == "passed"
+    again = next(event for event in seen if event.get("attempt") == 2)
+    assert "again" in again["detail"]
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
+    """SIGTERM and SIGINT: watchers get 1012, it ends soon with exit 0, and the submission is kept."""
+    server = serve()
+    submission_id = server.submit()
+    async with server.watching(submission_id) as watcher:
+        await watcher.recv()
+        started = time.monotonic()
+        server.send(sig)
+        with suppress(ConnectionClosed):
+            async for _ in watcher:
+                pass
+        assert watcher.close_code == 1012
+    assert await asyncio.to_thread(server.wait) == (0, "")
+    assert time.monotonic() - started < 5
+    server = serve()
+    async with server.watching(submission_id) as watcher:
+        events = [json.loads(text) async for text in watcher]
+    assert events[-1]["final_status"] == "passed"
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_it_does_not_outlive_its_parent(serve: Callable[..., Process]) -> None:
+    """With `stop_with_stdin`, the end of standard input ends it cleanly."""
+    server = serve(0, "stdin")
+    server.submit()
+    server.end_stdin()
+    assert await asyncio.to_thread(server.wait) == (0, "")
+
+
+def refused(settings: ServerSettings) -> ServeError:
+    def never(_ready: Ready) -> None:
+        raise AssertionError("it started")
+
+    with pytest.raises(ServeError) as error:
+        run(settings, on_ready=never)
+    assert error.value.message.endswith(".")
+    assert error.value.hint.endswith(".")
+    return error.value
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """A port that another holds: one sentence that names it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert str(port) in refused(ServerSettings(tmp_path / "data", port=port)).message
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid", ""])
+def test_demo_mode_is_for_this_machine(tmp_path: Path, host: str) -> None:
+    """Without authentication nothing but loopback is bound."""
+    refused(ServerSettings(tmp_path / "data", host=host, port=0))
+
+
+def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file in the place of the data directory."""
+    (tmp_path / "data").write_text("")
+    assert "data" in refused(ServerSettings(tmp_path / "data", port=0)).message
+
+
+def test_a_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
+    """Two servers on one data directory would judge everything twice."""
+    serve()
+    assert "Another server" in refused(ServerSettings(tmp_path / "data", port=0)).message
+
+
+def test_problems_that_cannot_be_read(tmp_path: Path) -> None:
+    """An operator's directory of problems that is not there, or holds a broken one."""
+    refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "none"))
+    (tmp_path / "mine" / "bad").mkdir(parents=True)
+    (tmp_path / "mine" / "bad" / "problem.toml").write_text("id = [")
+    error = refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "mine"))
+    assert "problem.toml" in error.message
+
+
+def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that somebody else holds locked: waited for, then one sentence without its password."""
+    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
+    url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
+    assert "hush" not in str(refused(ServerSettings(tmp_path / "data", port=0, database=url)))
+    holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    held = ServerSettings(tmp_path / "data", port=0, database=f"sqlite:///{tmp_path / 'held.db'}")
+    assert "locked" in refused(held).message
+    holder.close()
+    # So it is with one that has its schema already, and that others may still read.
+    open_database(held.database_url).dispose()
+    holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    assert "locked" in refused(held).message
+    holder.close()
+
+
+def test_nothing_is_said_of_tasks_that_were_not_there() -> None:
+    """A peer that had not hung up when we went is no news; a task that was cut short is."""
+    assert "Cancel %s running task(s), timeout graceful shutdown exceeded" in inspect.getsource(uvicorn.server)
+
+    def told(tasks: int) -> bool:
+        message = "Cancel %s running task(s), timeout graceful shutdown exceeded"
+        return _was_cut_short(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
+
+    assert (told(0), told(3)) == (False, True)

@@ -1,0 +1,197 @@
+"""Going down well: what a server does between SIGTERM and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from subcli.server.run.shutdown import Lifecycle, Signals, close_spread
+from subcli.server.settings import Limits
+from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
+
+SERVE = Path(__file__).parents[1] / "serve.py"
+
+
+class Closing:
+    """A connection that notes when it was asked to end."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def shutdown(self) -> None:
+        self.at = time.monotonic()
+
+
+@pytest.mark.parametrize(("rate", "closing", "expected"), [(100.0, 60.0, 0.49), (1.0, 0.3, 0.294), (1e9, 60.0, 0.0)])
+async def test_sockets_are_closed_one_after_the_other(rate: float, closing: float, expected: float) -> None:
+    """So many a second, and when that would take too long, all of them evenly within the bound."""
+    connections = [Closing() for _ in range(50)]
+    begun = time.monotonic()
+    await close_spread(connections, Limits(closing_rate=rate, closing=closing))
+    times = [connection.at - begun for connection in connections]
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert times[-1] >= expected - 0.001
+    assert times[25] >= expected / 2
+    await close_spread([], Limits())
+
+
+def test_what_is_to_be_done_is_done_once() -> None:
+    """Everything registered is called when it begins, once; what comes later is called at once."""
+    lifecycle = Lifecycle()
+    calls: list[str] = []
+    lifecycle.when_stopping(lambda: calls.append("first"))
+    assert not lifecycle.is_stopping
+    lifecycle.stop()
+    lifecycle.stop()
+    lifecycle.when_stopping(lambda: calls.append("late"))
+    assert (calls, lifecycle.is_stopping) == (["first", "late"], True)
+
+
+def test_the_second_signal_and_the_deadline() -> None:
+    """The first signal asks, the second ends the process with the shell's code; so does what takes too long."""
+    asked: list[str] = []
+    ended: list[int] = []
+    signals = Signals(lambda: asked.append("stop"), deadline=60, end=ended.append)
+    signals.handle(signal.SIGTERM)
+    assert (asked, ended) == (["stop"], [])
+    signals.handle(signal.SIGINT)
+    assert (asked, ended) == (["stop"], [130])
+    signals.cancel()
+    overdue = Signals(lambda: None, deadline=0.01, end=ended.append)
+    overdue.handle(signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while len(ended) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert ended == [130, 143]
+
+
+async def test_watchers_are_sent_away_over_some_time(start: Callable[..., Any]) -> None:
+    """Each gets 1012, not all in one instant, and one that sends at that very moment gets it too."""
+    async with start(closing_rate=20.0) as live:
+        ids = [await live.submit("wait") for _ in range(2)]
+        watchers = [await live.watch(number, max_queue=None) for number in ids for _ in range(10)]
+        for watcher in watchers:
+            await next_event(watcher)
+
+        async def chatter(watcher: Any) -> float:
+            while watcher.close_code is None:
+                try:
+                    await watcher.send("ping")
+                except Exception:
+                    break
+                await asyncio.sleep(0.005)
+            assert (await closed(watcher))[0] == 1012
+            return time.monotonic()
+
+        chatting = [asyncio.create_task(chatter(watcher)) for watcher in watchers]
+        await asyncio.sleep(0.05)
+        live.server.should_exit = True
+        times = sorted(await asyncio.gather(*chatting))
+        assert times[-1] - times[0] > 0.5
+
+
+async def test_who_still_asks_is_answered_and_told_to_go(start: Callable[..., Any]) -> None:
+    """Over a connection that was kept alive: answered with `Connection: close`; a new socket gets 1012; a new
+    connection is refused."""
+    async with start(closing_rate=1.0) as live:
+        submission_id = await live.submit("wait")
+        for _ in range(3):
+            await next_event(await live.watch(submission_id))
+        host, port = live.url.removeprefix("http://").split(":")
+        held = await asyncio.open_connection(host, int(port))
+        upgraded = socket.create_connection((host, int(port)))
+        await asyncio.sleep(0.05)
+        live.server.should_exit = True
+        await live.until(lambda: not live.server.servers[0].is_serving())
+        response = await live.http.get("/api/info")
+        assert (response.status_code, response.headers["connection"]) == (200, "close")
+        with pytest.raises(httpx.ConnectError):
+            await live.http.get("/api/info")
+        async with connect(
+            f"ws://{host}:{port}/ws/submissions/{submission_id}", sock=upgraded, proxy=None, compression=None
+        ) as late:
+            assert (await closed(late))[0] == 1012
+        held[1].close()
+
+
+class Process:
+    """A server process with the limits of a test."""
+
+    def __init__(self, data_dir: Path, *limits: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(SERVE), str(data_dir), "0", *limits],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+
+    def submit(self) -> int:
+        body = {"problem": "leader-election", "language": "python", "source_code": "print()"}
+        with httpx.Client(trust_env=False) as client:
+            return int(client.post(f"{self.url}/api/submissions", json=body).json()["id"])
+
+    def end(self, seconds: float) -> tuple[int, str]:
+        errors = self.process.communicate(timeout=seconds)[1]
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    running: list[Process] = []
+    numbers = itertools.count()
+
+    def start(*limits: str) -> Process:
+        running.append(Process(tmp_path / f"data{next(numbers)}", *limits))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.process.kill()
+        one.process.communicate()
+
+
+def test_a_second_signal_ends_it_at_once(serve: Callable[..., Process]) -> None:
+    """Whoever does not want to wait for the watchers says so twice."""
+    server = serve("closing_rate=0.01", "closing=40", "deadline=60")
+    submission_id = server.submit()
+    watchers = [raw_watcher(server.url, submission_id) for _ in range(3)]
+    for watcher in watchers:
+        watcher.settimeout(20)
+        assert watcher.recv(4096).startswith(b"HTTP/1.1 101")
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.process.wait(1)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end(10) == (143, "")
+    for watcher in watchers:
+        watcher.close()
+
+
+def test_frozen_readers_do_not_hold_it_up(serve: Callable[..., Process]) -> None:
+    """Watchers that never read nor answer: it ends in time all the same, and cleanly."""
+    # The deadline that ends it in any case is out of reach: it has to end by itself.
+    server = serve("deadline=60")
+    submission_id = server.submit()
+    frozen = [raw_watcher(server.url, submission_id) for _ in range(5)]
+    begun = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end(30) == (0, "")
+    assert time.monotonic() - begun < 20
+    for watcher in frozen:
+        watcher.close()
