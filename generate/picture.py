@@ -47,7 +47,7 @@ async def record(server: str) -> Console:
                 connection, since = event, now
             if watch.snapshot().counts.done == RESULTS:
                 break
-        shot = frame.Shot(watch.snapshot(), connection, since, now - started)
+        shot = frame.FrameInput(watch.snapshot(), connection, since, now - started)
         console = Console(
             record=True,
             width=COLUMNS,
@@ -57,7 +57,7 @@ async def record(server: str) -> Console:
             markup=False,
             highlight=False,
         )
-        console.print(Block(frame.single(shot, now, COLUMNS, frame.Room(LINES, roomy=True), compact=False).lines))
+        console.print(Block(frame.single(shot, now, COLUMNS, frame.Viewport(LINES, roomy=True), compact=False).lines))
         return console
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.client.auth import GivenToken, HeldLogin, Prompting, StoredLogin
+from subcli.client.auth import GivenToken, Prompting, SessionLogin, StoredLogin
 from subcli.client.credentials import CredentialError, Credentials, Tokens
 from subcli.shared.secret import Secret
 
@@ -125,10 +125,10 @@ async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:
     asked = 0
     server = Server()
 
-    async def ask() -> HeldLogin | None:
+    async def ask() -> SessionLogin | None:
         nonlocal asked
         asked += 1
-        return HeldLogin(pair(0), server.grant, SERVER, fresh=True)
+        return SessionLogin(pair(0), server.grant, SERVER, fresh=True)
 
     quiet = Prompting(login(credentials, Server()), ask, SERVER)
     assert (await quiet.refresh()).ok
@@ -146,8 +146,8 @@ async def test_login_of_the_prompt_is_renewed_as_well(monkeypatch: pytest.Monkey
     monkeypatch.setattr("subcli.client.auth.JUST_NOW_S", 0.0)
     server = Server()
 
-    async def ask() -> HeldLogin | None:
-        return HeldLogin(pair(0), server.grant, SERVER, fresh=True)
+    async def ask() -> SessionLogin | None:
+        return SessionLogin(pair(0), server.grant, SERVER, fresh=True)
 
     person = Prompting(GivenToken(None), ask, SERVER)
     assert (await person.refresh()).ok

@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from subcli.client.background import let_go
+from subcli.client.background import run_in_daemon_thread
 
 
 async def test_result_and_exception() -> None:
     """They are the call's own."""
-    assert await let_go(int, "17", base=8) == 15
+    assert await run_in_daemon_thread(int, "17", base=8) == 15
     with pytest.raises(ValueError, match="invalid literal"):
-        await let_go(int, "x")
+        await run_in_daemon_thread(int, "x")
 
 
 def test_a_call_that_hangs_is_left_behind() -> None:
@@ -27,7 +27,7 @@ def test_a_call_that_hangs_is_left_behind() -> None:
         done.set()
 
     async def cancelled() -> None:
-        task = asyncio.create_task(let_go(hang))
+        task = asyncio.create_task(run_in_daemon_thread(hang))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -8,9 +8,9 @@ from subcli.core.backoff import (
     CONNECTS_WINDOW_S,
     MAX_ATTEMPTS,
     MAX_CONNECTS,
-    MAX_TOLD_WAIT_S,
+    MAX_RETRY_AFTER_S,
     backoff,
-    no_storm,
+    throttle_connects,
     wait,
 )
 
@@ -26,7 +26,7 @@ def test_the_delay_is_the_specifications_with_jitter(attempt: int, middle: float
 
 
 @pytest.mark.parametrize(
-    ("told_s", "waited"),
+    ("retry_after_s", "waited"),
     [
         (None, 8.0),
         (0.0, 8.0),
@@ -40,10 +40,10 @@ def test_the_delay_is_the_specifications_with_jitter(attempt: int, middle: float
         (float("nan"), 8.0),
     ],
 )
-def test_a_server_can_make_us_wait_longer_but_not_for_ever(told_s: float | None, waited: float) -> None:
+def test_a_server_can_make_us_wait_longer_but_not_for_ever(retry_after_s: float | None, waited: float) -> None:
     """The longer of backoff and what it says, at most 5 minutes; nonsense counts for nothing."""
-    assert MAX_TOLD_WAIT_S == 300.0
-    assert wait(3, 0.5, told_s) == waited
+    assert MAX_RETRY_AFTER_S == 300.0
+    assert wait(3, 0.5, retry_after_s) == waited
 
 
 def test_the_constants_are_those_of_the_contract() -> None:
@@ -65,4 +65,4 @@ def test_the_constants_are_those_of_the_contract() -> None:
 )
 def test_never_more_than_five_connects_in_ten_seconds(connects: list[float], delay_s: float, expected: float) -> None:
     """Whatever the reason to connect."""
-    assert no_storm(delay_s, connects, 100.0) == pytest.approx(expected)
+    assert throttle_connects(delay_s, connects, 100.0) == pytest.approx(expected)

@@ -13,8 +13,6 @@ import pytest
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.inputs import (
     Action,
-    AskedInVain,
-    Babbled,
     Blocked,
     CatchUp,
     CaughtUp,
@@ -22,7 +20,7 @@ from subcli.core.inputs import (
     Connect,
     Ended,
     Finish,
-    Happened,
+    Input,
     Lost,
     Opened,
     Poll,
@@ -32,14 +30,16 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    RestFailed,
     Silent,
     Slept,
     Started,
     Stop,
+    TooManyBadFrames,
 )
 from subcli.core.recovery import State, step
 
-LIVE = Opened(look=False)
+LIVE = Opened(needs_catch_up=False)
 RETRIED = {1000, 1001, 1005, 1006, 1011, 1012, 1013}
 FATAL = {1002, 1003, 1007, 1008, 1010}
 
@@ -54,7 +54,7 @@ class Machine:
         self.connects: list[float] = []
         self.action: Action = Read()
 
-    def __call__(self, *script: Happened) -> Action:
+    def __call__(self, *script: Input) -> Action:
         for happened in script:
             self.state, self.action = step(self.state, happened, self.now, self.random)
             match self.action:
@@ -78,7 +78,7 @@ def live(**settings: Any) -> Machine:
     return machine
 
 
-def delays(machine: Machine, script: Sequence[Happened], times: int) -> list[float]:
+def delays(machine: Machine, script: Sequence[Input], times: int) -> list[float]:
     """The delays of the reconnects that a script leads to, again and again."""
     found = []
     for _ in range(times):
@@ -105,26 +105,26 @@ def test_an_open_socket_is_read() -> None:
 def test_a_server_that_does_not_replay_is_asked_over_rest_first() -> None:
     """Snapshot and results at every connect, then the socket."""
     machine = Machine()
-    assert machine(Started(), Opened(look=True)) == CatchUp()
+    assert machine(Started(), Opened(needs_catch_up=True)) == CatchUp()
     assert machine(CaughtUp()) == Read()
 
 
-@pytest.mark.parametrize("vain", [AskedInVain(None), AskedInVain(403), AskedInVain(500), AskedInVain(429)])
-def test_a_look_in_vain_does_not_cost_an_open_socket(vain: AskedInVain) -> None:
+@pytest.mark.parametrize("vain", [RestFailed(None), RestFailed(403), RestFailed(500), RestFailed(429)])
+def test_a_look_in_vain_does_not_cost_an_open_socket(vain: RestFailed) -> None:
     """However often: what comes over the socket is enough."""
-    assert Machine()(Started(), Opened(look=True), vain, *[Quiet(), vain] * 10) == Read()
+    assert Machine()(Started(), Opened(needs_catch_up=True), vain, *[Quiet(), vain] * 10) == Read()
 
 
 def test_a_submission_that_only_the_socket_knows_is_there() -> None:
     """A platform may lack the call: its 404 means nothing where events have come."""
-    assert live()(Quiet(), AskedInVain(404)) == Read()
+    assert live()(Quiet(), RestFailed(404)) == Read()
 
 
 @pytest.mark.parametrize("before", [[], [CaughtUp(), Quiet()], [CaughtUp(), Progressed(), Quiet()]])
-def test_a_submission_that_rest_does_not_know_is_not_there(before: list[Happened]) -> None:
+def test_a_submission_that_rest_does_not_know_is_not_there(before: list[Input]) -> None:
     """Where nothing ever came over the open socket, or REST knew it once: some servers accept any socket."""
     machine = Machine()
-    machine(Started(), Opened(look=True), *before, AskedInVain(404))
+    machine(Started(), Opened(needs_catch_up=True), *before, RestFailed(404))
     assert machine.stopped_with is NotFoundError
 
 
@@ -140,8 +140,8 @@ def test_progress_is_read_on() -> None:
     assert live().action == Read()
 
 
-@pytest.mark.parametrize("before", [[], [LIVE], [LIVE, Closed(1006)], [LIVE, Babbled()]])
-def test_the_verdict_finishes_whatever_was_going_on(before: list[Happened]) -> None:
+@pytest.mark.parametrize("before", [[], [LIVE], [LIVE, Closed(1006)], [LIVE, TooManyBadFrames()]])
+def test_the_verdict_finishes_whatever_was_going_on(before: list[Input]) -> None:
     """Over the socket, after a look, or while polling."""
     assert Machine()(Started(), *before, Ended()) == Finish()
 
@@ -204,7 +204,7 @@ def test_a_code_without_a_reason_is_said_alone() -> None:
         Silent(),
     ],
 )
-def test_a_retry_looks_first_and_ends_in_polling(gone: Happened) -> None:
+def test_a_retry_looks_first_and_ends_in_polling(gone: Input) -> None:
     """The verdict may be there already; five attempts with the specification's delays; then the socket is given up."""
     machine = live()
     for delay_s in (2.0, 4.0, 8.0, 16.0, 30.0):
@@ -219,7 +219,7 @@ def test_a_retry_looks_first_and_ends_in_polling(gone: Happened) -> None:
 @pytest.mark.parametrize("random", [0.0, 0.25, 0.999])
 def test_delays_have_jitter(random: float) -> None:
     """±20 %."""
-    found = delays(live(random=random), [Closed(1006), AskedInVain(None), LIVE], 5)
+    found = delays(live(random=random), [Closed(1006), RestFailed(None), LIVE], 5)
     assert found == pytest.approx([delay * (0.8 + 0.4 * random) for delay in (2, 4, 8, 16, 30)])
 
 
@@ -227,7 +227,7 @@ def test_a_retry_says_why() -> None:
     """Attempt, code and reason of the trouble it answers."""
     machine = live()
     machine(Closed(1011, "the server failed"))
-    assert machine(AskedInVain(500, "later")) == Connect(2.0, 1, 1011, "the server failed")
+    assert machine(RestFailed(500, "later")) == Connect(2.0, 1, 1011, "the server failed")
     machine(Lost("h:1 refused the connection"))
     assert machine(CaughtUp()) == Connect(4.0, 2, None, "h:1 refused the connection")
 
@@ -246,7 +246,7 @@ def test_the_number_of_attempts_can_be_set(max_attempts: int) -> None:
 def test_a_server_that_accepts_and_closes_does_not_start_the_attempts_again() -> None:
     """A mere connection is no progress, nor is what REST tells meanwhile."""
     machine = live()
-    found = delays(machine, [Closed(1006), CaughtUp(news=True), Opened(look=True), CaughtUp(news=True)], 5)
+    found = delays(machine, [Closed(1006), CaughtUp(news=True), Opened(needs_catch_up=True), CaughtUp(news=True)], 5)
     assert found == [2.0, 4.0, 8.0, 16.0, 30.0]
     assert isinstance(machine(Closed(1006), CaughtUp()), Poll)
 
@@ -271,9 +271,9 @@ def test_thirty_seconds_of_a_stable_connection_start_the_attempts_again(held_s: 
 def test_a_stable_connection_counts_however_it_ended() -> None:
     """Also where REST refused us and the socket was left for that."""
     machine = live()
-    delays(machine, [Closed(1006), CaughtUp(), Opened(look=True), CaughtUp()], 3)
+    delays(machine, [Closed(1006), CaughtUp(), Opened(needs_catch_up=True), CaughtUp()], 3)
     machine.now += 30.0
-    machine(Quiet(), AskedInVain(401), Refreshed(ok=True), LIVE)
+    machine(Quiet(), RestFailed(401), Refreshed(ok=True), LIVE)
     assert delays(machine, [Closed(1006), CaughtUp()], 1) == [2.0]
 
 
@@ -298,7 +298,7 @@ def test_nothing_makes_a_storm(reason: str) -> None:
             machine(Closed(4003), Refreshed(ok=True), LIVE, Progressed())
         elif reason == "not visible yet":
             machine.state, _ = step(machine.state, Started(own_submit=True), machine.now, 0.5)
-            machine(LIVE, Quiet(), AskedInVain(404), Refused(404), LIVE)
+            machine(LIVE, Quiet(), RestFailed(404), Refused(404), LIVE)
         else:
             machine(Closed(1006), CaughtUp(), LIVE, Progressed())
     times = machine.connects
@@ -326,7 +326,7 @@ def test_where_nothing_ever_answered_there_is_one_more_try() -> None:
     machine(Started())
     assert machine(Lost("h:1 refused the connection")) == Connect(1.0, 1, None, "h:1 refused the connection")
     assert machine(Lost("h:1 refused the connection")) == CatchUp()
-    action = machine(AskedInVain(None, "refused"))
+    action = machine(RestFailed(None, "refused"))
     assert isinstance(action, Stop)
     assert machine.stopped_with is NetworkError
     assert "h:1 refused the connection" in action.error.message
@@ -334,8 +334,8 @@ def test_where_nothing_ever_answered_there_is_one_more_try() -> None:
     assert "subcli serve" in action.error.hint
 
 
-@pytest.mark.parametrize("answer", [CaughtUp(), AskedInVain(500), AskedInVain(403)])
-def test_where_rest_answers_the_server_is_there(answer: Happened) -> None:
+@pytest.mark.parametrize("answer", [CaughtUp(), RestFailed(500), RestFailed(403)])
+def test_where_rest_answers_the_server_is_there(answer: Input) -> None:
     """A proxy may block WebSockets alone: then there is patience, and polling at its end."""
     machine = Machine()
     machine(Started(), Lost("refused"), Lost("refused"))
@@ -353,26 +353,26 @@ def test_where_rest_answers_the_server_is_there(answer: Happened) -> None:
         [Lost("cut in the handshake", reached=True)],
     ],
 )
-def test_a_server_that_was_there_gets_patience(contact: list[Happened]) -> None:
+def test_a_server_that_was_there_gets_patience(contact: list[Input]) -> None:
     """From then on every loss is retried."""
     machine = Machine()
     machine(Started(), *contact)
     assert machine(Lost("refused")) == CatchUp()
-    assert isinstance(machine(AskedInVain(None)), Connect)
+    assert isinstance(machine(RestFailed(None)), Connect)
 
 
 def test_a_rest_that_was_there_stays_so() -> None:
     """Although it does not answer any more."""
     machine = Machine()
     machine(Started(), Lost("refused"), Lost("refused"), CaughtUp(), Lost("refused"))
-    assert isinstance(machine(AskedInVain(None)), Connect)
+    assert isinstance(machine(RestFailed(None)), Connect)
 
 
 def test_a_rest_that_refuses_us_is_there_too() -> None:
     """Its 401 is an answer: the next loss is retried."""
     machine = Machine()
-    machine(Started(), Lost("refused"), Lost("refused"), AskedInVain(401), Refreshed(ok=True), Lost("refused"))
-    assert isinstance(machine(AskedInVain(None)), Connect)
+    machine(Started(), Lost("refused"), Lost("refused"), RestFailed(401), Refreshed(ok=True), Lost("refused"))
+    assert isinstance(machine(RestFailed(None)), Connect)
 
 
 def test_after_our_own_submit_the_server_was_there() -> None:
@@ -380,7 +380,7 @@ def test_after_our_own_submit_the_server_was_there() -> None:
     machine = Machine()
     machine(Started(own_submit=True))
     assert machine(Lost("refused")) == CatchUp()
-    assert machine(AskedInVain(None)) == Connect(2.0, 1, None, "refused")
+    assert machine(RestFailed(None)) == Connect(2.0, 1, None, "refused")
 
 
 # -- authentication -----------------------------------------------------------------------------------
@@ -388,13 +388,13 @@ def test_after_our_own_submit_the_server_was_there() -> None:
 REFUSALS = [
     pytest.param([Closed(4003, "expired")], id="4003"),
     pytest.param([Refused(401, "expired")], id="handshake 401"),
-    pytest.param([Refused(403), AskedInVain(401, "expired")], id="handshake 403, REST 401"),
-    pytest.param([Closed(1006), AskedInVain(401, "expired")], id="a look, REST 401"),
+    pytest.param([Refused(403), RestFailed(401, "expired")], id="handshake 403, REST 401"),
+    pytest.param([Closed(1006), RestFailed(401, "expired")], id="a look, REST 401"),
 ]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_is_answered_by_one_refresh(refusal: list[Happened]) -> None:
+def test_a_refusal_is_answered_by_one_refresh(refusal: list[Input]) -> None:
     """Then the watch resumes at once; a second refusal in a row stops it."""
     machine = live()
     assert machine(*refusal) == Refresh()
@@ -407,7 +407,7 @@ def test_a_refusal_is_answered_by_one_refresh(refusal: list[Happened]) -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refresh_in_vain_stops_and_says_what_to_do(refusal: list[Happened]) -> None:
+def test_a_refresh_in_vain_stops_and_says_what_to_do(refusal: list[Input]) -> None:
     """The authenticator knows the command; else there is a general one."""
     machine = live()
     action = machine(*refusal, Refreshed(ok=False, hint="Type this."))
@@ -421,9 +421,9 @@ def test_a_refresh_in_vain_stops_and_says_what_to_do(refusal: list[Happened]) ->
 
 
 @pytest.mark.parametrize(
-    "between", [[LIVE, CaughtUp()], [Opened(look=True), CaughtUp(news=True)], [Refused(503), CaughtUp()]]
+    "between", [[LIVE, CaughtUp()], [Opened(needs_catch_up=True), CaughtUp(news=True)], [Refused(503), CaughtUp()]]
 )
-def test_refusals_are_in_a_row_until_there_is_progress(between: list[Happened]) -> None:
+def test_refusals_are_in_a_row_until_there_is_progress(between: list[Input]) -> None:
     """Neither a mere connection nor REST's answers come between them."""
     machine = live()
     machine(Closed(4003), Refreshed(ok=True), *between, Closed(4003))
@@ -445,12 +445,12 @@ def test_after_progress_a_refusal_is_the_first_again(progress: str) -> None:
 def test_a_refusal_while_polling_goes_on_polling() -> None:
     """And the next one, a token's life later, is the first again, since REST took the token in between."""
     machine = live()
-    machine(Babbled())
+    machine(TooManyBadFrames())
     for _ in range(3):
-        assert machine(AskedInVain(401)) == Refresh()
+        assert machine(RestFailed(401)) == Refresh()
         assert machine(Refreshed(ok=True)) == Poll(0.0, "the server sends no messages of this protocol")
         assert isinstance(machine(CaughtUp()), Poll)
-    machine(AskedInVain(401), Refreshed(ok=True), AskedInVain(401))
+    machine(RestFailed(401), Refreshed(ok=True), RestFailed(401))
     assert machine.stopped_with is AuthError
 
 
@@ -459,14 +459,14 @@ def test_a_refusal_while_polling_goes_on_polling() -> None:
 ABSENT = [
     pytest.param([Closed(4004)], id="4004"),
     pytest.param([Refused(404)], id="handshake 404"),
-    pytest.param([Refused(403), AskedInVain(404)], id="handshake 403, REST 404"),
-    pytest.param([Closed(1006), AskedInVain(404)], id="a look, REST 404"),
-    pytest.param([Babbled(), AskedInVain(404)], id="polling, REST 404"),
+    pytest.param([Refused(403), RestFailed(404)], id="handshake 403, REST 404"),
+    pytest.param([Closed(1006), RestFailed(404)], id="a look, REST 404"),
+    pytest.param([TooManyBadFrames(), RestFailed(404)], id="polling, REST 404"),
 ]
 
 
 @pytest.mark.parametrize("absent", ABSENT)
-def test_an_unknown_submission_stops(absent: list[Happened]) -> None:
+def test_an_unknown_submission_stops(absent: list[Input]) -> None:
     """Absent and foreign alike."""
     machine = live()
     machine(*absent)
@@ -490,10 +490,10 @@ def test_the_grace_holds_for_rest_as_well() -> None:
     """Its 404 is no other than the socket's; and the socket, if there was one, is gone."""
     machine = Machine()
     machine(Started(own_submit=True), LIVE, Closed(1006))
-    assert machine(AskedInVain(404)) == Connect(1.0, 0, 404, "not visible yet")
+    assert machine(RestFailed(404)) == Connect(1.0, 0, 404, "not visible yet")
     machine = Machine()
-    machine(Started(own_submit=True), Opened(look=True))
-    assert machine(AskedInVain(404)) == Connect(1.0, 0, 404, "not visible yet")
+    machine(Started(own_submit=True), Opened(needs_catch_up=True))
+    assert machine(RestFailed(404)) == Connect(1.0, 0, 404, "not visible yet")
     assert machine.state.opened_at is None
     machine(Refused(404))
     assert len(machine.state.connects) == 2
@@ -510,9 +510,14 @@ def test_the_grace_is_over_after_five_seconds() -> None:
 
 @pytest.mark.parametrize(
     "late",
-    [[LIVE, Closed(4004)], [Refused(404)], [Opened(look=True), AskedInVain(404)], [Opened(look=True), Closed(4004)]],
+    [
+        [LIVE, Closed(4004)],
+        [Refused(404)],
+        [Opened(needs_catch_up=True), RestFailed(404)],
+        [Opened(needs_catch_up=True), Closed(4004)],
+    ],
 )
-def test_an_answer_that_comes_late_is_about_when_it_was_asked_for(late: list[Happened]) -> None:
+def test_an_answer_that_comes_late_is_about_when_it_was_asked_for(late: list[Input]) -> None:
     """Asked within the grace and answered after it: asked once more."""
     machine = Machine()
     machine(Started(own_submit=True), *late[:-1])
@@ -528,23 +533,23 @@ def test_the_grace_holds_for_polling_as_well() -> None:
     """A socket given up at once after the submit."""
     machine = Machine()
     machine(Started(own_submit=True), LIVE)
-    assert machine(Babbled(), AskedInVain(404)) == Poll(1.0, "the server sends no messages of this protocol")
+    assert machine(TooManyBadFrames(), RestFailed(404)) == Poll(1.0, "the server sends no messages of this protocol")
 
 
 # -- rate limits --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [lambda told: Closed(4029, "slow", told), lambda told: Refused(429, "slow", told)])
-@pytest.mark.parametrize(("told_s", "waited"), [(None, 2.0), (1.0, 2.0), (60.0, 60.0), (3600.0, 300.0)])
-def test_a_rate_limit_is_waited_for(make: Any, told_s: float | None, waited: float) -> None:
+@pytest.mark.parametrize(("retry_after_s", "waited"), [(None, 2.0), (1.0, 2.0), (60.0, 60.0), (3600.0, 300.0)])
+def test_a_rate_limit_is_waited_for(make: Any, retry_after_s: float | None, waited: float) -> None:
     """The longest of what was told and the backoff, at most 5 min; shown with its reason."""
-    action = live()(make(told_s))
+    action = live()(make(retry_after_s))
     assert isinstance(action, Connect)
     assert (action.delay_s, action.attempt, action.reason) == (waited, 1, "slow")
 
 
 @pytest.mark.parametrize("limited", [Closed(4029), Refused(429)])
-def test_a_rate_limit_beyond_the_attempts_stops(limited: Happened) -> None:
+def test_a_rate_limit_beyond_the_attempts_stops(limited: Input) -> None:
     """Exit 8, not polling: REST belongs to the same server."""
     machine = live()
     for delay_s in (2.0, 4.0, 8.0, 16.0, 30.0):
@@ -569,7 +574,7 @@ def test_a_server_that_is_busy_may_name_its_wait_too() -> None:
 def test_rest_is_not_asked_before_it_wants_to_be() -> None:
     """A 429 with ``Retry-After`` holds for every look; the socket goes on, and reconnects no sooner either."""
     machine = live()
-    assert machine(Quiet(), AskedInVain(429, "slow", 60.0)) == Read()
+    assert machine(Quiet(), RestFailed(429, "slow", 60.0)) == Read()
     machine.now += 10.0
     assert machine(Quiet()) == Read()
     assert machine(Closed(1006)) == Connect(50.0, 1, 1006, "")
@@ -579,7 +584,7 @@ def test_rest_is_not_asked_before_it_wants_to_be() -> None:
 def test_a_rest_that_names_no_wait_can_be_asked_again_at_once() -> None:
     """The machine paces its looks itself."""
     machine = live()
-    machine(Quiet(), AskedInVain(500))
+    machine(Quiet(), RestFailed(500))
     assert machine(Closed(1006)) == CatchUp()
 
 
@@ -587,10 +592,10 @@ def test_a_rest_that_names_no_wait_can_be_asked_again_at_once() -> None:
     "gone", [Closed(1006), Closed(4100), Closed(1009), Refused(400), Refused(503), Lost("reset"), Silent()]
 )
 @pytest.mark.parametrize("random", [0.0, 1.0])
-def test_while_rest_does_not_want_to_be_asked_a_retry_does_without(gone: Happened, random: float) -> None:
+def test_while_rest_does_not_want_to_be_asked_a_retry_does_without(gone: Input, random: float) -> None:
     """It waits as long as REST wants, or the backoff where that is longer."""
     machine = live(random=random)
-    machine(Quiet(), AskedInVain(429, "slow", 60.0))
+    machine(Quiet(), RestFailed(429, "slow", 60.0))
     action = machine(gone)
     assert isinstance(action, Connect)
     assert (action.delay_s, action.attempt) == (60.0, 1)
@@ -608,14 +613,14 @@ def test_while_rest_does_not_want_to_be_asked_a_retry_does_without(gone: Happene
 def test_while_rest_does_not_want_to_be_asked_a_socket_is_read_without() -> None:
     """Although the server does not replay."""
     machine = live()
-    machine(Quiet(), AskedInVain(429, "slow", 60.0), Slept())
-    assert machine(Opened(look=True)) == Read()
+    machine(Quiet(), RestFailed(429, "slow", 60.0), Slept())
+    assert machine(Opened(needs_catch_up=True)) == Read()
 
 
 def test_a_rest_that_wants_hours_waits_five_minutes() -> None:
     """As everywhere."""
     machine = live()
-    machine(Quiet(), AskedInVain(429, "slow", 1e9))
+    machine(Quiet(), RestFailed(429, "slow", 1e9))
     machine.now += 299.0
     assert machine(Quiet()) == Read()
     machine.now += 1.0
@@ -659,7 +664,7 @@ def test_a_frame_too_big_twice_at_the_same_place_gives_the_socket_up() -> None:
 
 
 @pytest.mark.parametrize("between", [[LIVE, Progressed()], [CaughtUp(news=True), LIVE]])
-def test_a_frame_too_big_elsewhere_is_another_one(between: list[Happened]) -> None:
+def test_a_frame_too_big_elsewhere_is_another_one(between: list[Input]) -> None:
     """A new event, over the socket or over REST, is another place."""
     machine = live()
     machine(Closed(1009))
@@ -671,11 +676,11 @@ def test_a_frame_too_big_elsewhere_is_another_one(between: list[Happened]) -> No
 
 def test_babble_gives_the_socket_up() -> None:
     """Twenty bad frames in a row."""
-    assert live()(Babbled()) == Poll(0.0, "the server sends no messages of this protocol")
+    assert live()(TooManyBadFrames()) == Poll(0.0, "the server sends no messages of this protocol")
 
 
 @pytest.mark.parametrize("before", [[], [LIVE], [LIVE, Closed(1006)]])
-def test_what_blocks_the_way_stops_at_once(before: list[Happened]) -> None:
+def test_what_blocks_the_way_stops_at_once(before: list[Input]) -> None:
     """An invalid certificate, a proxy that wants credentials: from the socket or from REST."""
     machine = Machine()
     action = machine(Started(), *before, Blocked("The certificate is not trusted.", "Do this."))
@@ -684,8 +689,8 @@ def test_what_blocks_the_way_stops_at_once(before: list[Happened]) -> None:
     assert machine.stopped_with is NetworkError
 
 
-@pytest.mark.parametrize("proxy", [[Refused(407)], [LIVE, Closed(1006), AskedInVain(407)]])
-def test_a_proxy_that_wants_credentials_stops_at_once(proxy: list[Happened]) -> None:
+@pytest.mark.parametrize("proxy", [[Refused(407)], [LIVE, Closed(1006), RestFailed(407)]])
+def test_a_proxy_that_wants_credentials_stops_at_once(proxy: list[Input]) -> None:
     """Where its answer comes as the server's."""
     machine = Machine()
     action = machine(Started(), *proxy)
@@ -710,11 +715,11 @@ def test_a_machine_that_slept_connects_at_once() -> None:
 # -- looks that end it --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("before", [[Quiet()], [Closed(1000)], [Babbled()]])
-def test_an_end_without_a_verdict_stops(before: list[Happened]) -> None:
+@pytest.mark.parametrize("before", [[Quiet()], [Closed(1000)], [TooManyBadFrames()]])
+def test_an_end_without_a_verdict_stops(before: list[Input]) -> None:
     """``completed`` with no result at all is no verdict."""
     machine = live()
-    machine(*before, CaughtUp(over=True))
+    machine(*before, CaughtUp(ended=True))
     assert machine.stopped_with is ServerError
 
 
@@ -723,7 +728,7 @@ def test_an_end_without_a_verdict_stops(before: list[Happened]) -> None:
 
 def polling(**settings: Any) -> Machine:
     machine = live(**settings)
-    machine(Babbled())
+    machine(TooManyBadFrames())
     return machine
 
 
@@ -745,8 +750,8 @@ def test_polling_says_why() -> None:
         assert machine(CaughtUp()) == Poll(2.0, why)
 
 
-@pytest.mark.parametrize("vain", [AskedInVain(None, "gone"), AskedInVain(500, "later"), AskedInVain(403, "no")])
-def test_polls_in_vain_have_attempts_of_their_own(vain: AskedInVain) -> None:
+@pytest.mark.parametrize("vain", [RestFailed(None, "gone"), RestFailed(500, "later"), RestFailed(403, "no")])
+def test_polls_in_vain_have_attempts_of_their_own(vain: RestFailed) -> None:
     """With the backoff; then there is no way left, and both are named."""
     machine = polling()
     found = [machine(vain) for _ in range(5)]
@@ -763,16 +768,16 @@ def test_an_answer_starts_the_polls_attempts_again() -> None:
     machine = polling()
     for _ in range(3):
         for _ in range(5):
-            assert isinstance(machine(AskedInVain(500)), Poll)
+            assert isinstance(machine(RestFailed(500)), Poll)
         assert isinstance(machine(CaughtUp()), Poll)
 
 
 def test_polls_that_are_rate_limited_wait_as_told_and_end_as_such() -> None:
     """Exit 8 in the end."""
     machine = polling()
-    waits = [machine(AskedInVain(429, "slow", told)) for told in (None, 20.0, 1e9, 1.0, None)]
+    waits = [machine(RestFailed(429, "slow", told)) for told in (None, 20.0, 1e9, 1.0, None)]
     assert [action.delay_s for action in waits if isinstance(action, Poll)] == [2.0, 20.0, 300.0, 16.0, 30.0]
-    machine(AskedInVain(429))
+    machine(RestFailed(429))
     assert machine.stopped_with is RateLimitedError
 
 
@@ -780,8 +785,8 @@ def test_when_both_ways_are_gone_it_is_over() -> None:
     """Looks in vain between the reconnects count: nothing is asked a seventh time."""
     machine = live()
     for _ in range(5):
-        assert isinstance(machine(Lost("refused"), AskedInVain(None, "refused")), Connect)
-    machine(Lost("refused"), AskedInVain(None, "refused"))
+        assert isinstance(machine(Lost("refused"), RestFailed(None, "refused")), Connect)
+    machine(Lost("refused"), RestFailed(None, "refused"))
     assert machine.stopped_with is NetworkError
 
 
@@ -789,15 +794,15 @@ def test_a_look_in_vain_at_the_last_is_not_the_end() -> None:
     """REST answered before: it gets its attempts."""
     machine = live()
     delays(machine, [Lost("refused"), CaughtUp()], 5)
-    assert machine(Lost("refused"), AskedInVain(500)) == Poll(2.0, "refused")
+    assert machine(Lost("refused"), RestFailed(500)) == Poll(2.0, "refused")
 
 
 def test_a_socket_given_up_waits_with_rest() -> None:
     """For as long as the server asked."""
     machine = live()
-    machine(Quiet(), AskedInVain(429, "slow", 60.0))
+    machine(Quiet(), RestFailed(429, "slow", 60.0))
     machine.now += 20.0
-    assert machine(Babbled()) == Poll(30.0 + 10.0, "the server sends no messages of this protocol")
+    assert machine(TooManyBadFrames()) == Poll(30.0 + 10.0, "the server sends no messages of this protocol")
     machine = live(max_attempts=0)
     machine.state = State(max_attempts=0, answered=True, rest_at=machine.now + 7.0, opened_at=machine.now)
     assert machine(Closed(1006)) == Poll(7.0, "code 1006")

@@ -15,13 +15,13 @@ from subcli.core.errors import (
     SubcliError,
     UsageError,
 )
-from subcli.core.inputs import AskedInVain
+from subcli.core.inputs import RestFailed
 from subcli.core.rest_retry import repeat_request
 
 
 def decide(status: int | None, attempt: int = 1, *, told: float | None = None, **given: Any) -> float | SubcliError:
     settings = {"answered": True, "repeatable": True, "max_attempts": 5, "random": 0.5} | given
-    return repeat_request(AskedInVain(status, "because", told), attempt=attempt, **settings)
+    return repeat_request(RestFailed(status, "because", told), attempt=attempt, **settings)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
@@ -89,7 +89,7 @@ def test_an_answer_for_good_is_not_asked_for_again(status: int, kind: type[Subcl
 @pytest.mark.parametrize("reason", ["No such X", "No such X."])
 def test_the_servers_sentence_ends_in_one_full_stop(status: int | None, reason: str) -> None:
     """Whether it has one or not."""
-    asked = AskedInVain(status, reason)
+    asked = RestFailed(status, reason)
     error = repeat_request(asked, attempt=6, answered=True, repeatable=True, max_attempts=5, random=0.5)
     assert isinstance(error, SubcliError)
     assert error.message.endswith("No such X.")
@@ -115,6 +115,6 @@ def test_a_server_that_fails_is_to_be_asked_later(status: int | None) -> None:
 
 def test_a_server_that_says_nothing_is_given_words() -> None:
     """No empty sentence reaches a person."""
-    error = repeat_request(AskedInVain(404), attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
+    error = repeat_request(RestFailed(404), attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
     assert isinstance(error, NotFoundError)
     assert error.message == "The server does not know this."

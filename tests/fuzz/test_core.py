@@ -13,12 +13,10 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from subcli.core.backoff import MAX_TOLD_WAIT_S
+from subcli.core.backoff import MAX_RETRY_AFTER_S
 from subcli.core.catchup import missed, verdict
 from subcli.core.inputs import (
     Action,
-    AskedInVain,
-    Babbled,
     Blocked,
     CatchUp,
     CaughtUp,
@@ -26,7 +24,7 @@ from subcli.core.inputs import (
     Connect,
     Ended,
     Finish,
-    Happened,
+    Input,
     Lost,
     Opened,
     Poll,
@@ -36,10 +34,12 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    RestFailed,
     Silent,
     Slept,
     Started,
     Stop,
+    TooManyBadFrames,
 )
 from subcli.core.recovery import State, step
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
@@ -238,24 +238,24 @@ happenings = st.one_of(
     st.builds(Lost, reason=any_text, reached=st.booleans()),
     st.just(Silent()),
     st.just(Slept()),
-    st.just(Babbled()),
+    st.just(TooManyBadFrames()),
     st.builds(Blocked, reason=any_text, hint=any_text),
-    st.builds(CaughtUp, news=st.booleans(), over=st.booleans()),
-    st.builds(AskedInVain, status=st.none() | st.integers(100, 599), retry_after=told),
+    st.builds(CaughtUp, news=st.booleans(), ended=st.booleans()),
+    st.builds(RestFailed, status=st.none() | st.integers(100, 599), retry_after=told),
     st.builds(Refreshed, ok=st.booleans()),
     st.just(Ended()),
 )
 
 
-def follows(action: Action, happened: Happened) -> bool:
+def follows(action: Action, happened: Input) -> bool:
     """Whether ``happened`` can come of ``action``."""
     match action:
         case Read():
-            return isinstance(happened, Progressed | Quiet | Closed | Lost | Silent | Slept | Babbled | Ended)
+            return isinstance(happened, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Ended)
         case Connect():
             return isinstance(happened, Opened | Refused | Lost | Blocked)
         case CatchUp() | Poll():
-            return isinstance(happened, CaughtUp | AskedInVain | Ended | Blocked)
+            return isinstance(happened, CaughtUp | RestFailed | Ended | Blocked)
         case Refresh():
             return isinstance(happened, Refreshed)
         case _:
@@ -267,7 +267,7 @@ def follows(action: Action, happened: Happened) -> bool:
     st.lists(st.tuples(happenings, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1)
 )
 def test_any_course_of_events_is_answered(
-    course: list[tuple[Happened, float]], own_submit: bool, max_attempts: int, random: float
+    course: list[tuple[Input, float]], own_submit: bool, max_attempts: int, random: float
 ) -> None:
     """With one action, waits within bounds, and never more than five connects in ten seconds."""
     now = 1_000.0
@@ -282,7 +282,7 @@ def test_any_course_of_events_is_answered(
         state, action = step(state, happened, now, random)
         match action:
             case Connect(delay_s) | Poll(delay_s):
-                assert 0 <= delay_s <= MAX_TOLD_WAIT_S
+                assert 0 <= delay_s <= MAX_RETRY_AFTER_S
                 now += delay_s
             case Stop(error):
                 assert isinstance(happened, Blocked) or (error.message and error.hint)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from subcli.output.live.frame import Room, Shot, single
+from subcli.output.live.frame import FrameInput, Viewport, single
 from subcli.output.live.overview import several
 from subcli.output.live.view import LiveView
 from subcli.output.pages.tables import submission_page, submissions_table
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
-from subcli.output.text.lines import Ink, Line, clip, verbatim, wrap
+from subcli.output.text.lines import Line, LineRenderer, clip, verbatim, wrap
 from subcli.shared.protocol import INVISIBLE, MalformedMessageError
 
 from .playhouse.script import Clock, Stage
@@ -151,8 +151,8 @@ def test_no_line_of_a_frame_is_wider_than_the_terminal(
     for kind, fields in events:
         send(stage, kind, fields)
     picture = stage.watches[12].snapshot()
-    shot = Shot(picture, picture.connection, 0.0, 12.0)
-    room = Room(lines, lines >= 20)
+    shot = FrameInput(picture, picture.connection, 0.0, 12.0)
+    room = Viewport(lines, lines >= 20)
     for frame in (single(shot, 3.0, columns, room, compact=False), several([shot, shot], 3.0, columns, room)):
         assert len(frame.lines) <= lines
         assert frame.rows <= lines
@@ -238,5 +238,5 @@ def test_pyte_and_we_agree_on_the_width_of_what_we_draw() -> None:
 def test_a_line_in_another_encoding_keeps_its_columns() -> None:
     """Each glyph is replaced by one letter."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    ink = Ink(make_console(stream, {}))
+    ink = LineRenderer(make_console(stream, {}))
     assert ink.render(Line("✓ ").put("name").to(10).put("━─")) == "+ name    =-"

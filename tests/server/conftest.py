@@ -24,7 +24,7 @@ from subcli.judge.problem import Language, Problem
 from subcli.judge.problem import Limits as ProblemLimits
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
-from subcli.server.app import Secured, create_app
+from subcli.server.app import AuthConfig, create_app
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.parts import Services
@@ -280,7 +280,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             problems or {"echo": make_problem()},
             judge,
             limits=chosen,
-            secured=Secured(KEY, CHEAP) if auth else None,
+            secured=AuthConfig(KEY, CHEAP) if auth else None,
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
         )

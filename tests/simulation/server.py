@@ -13,7 +13,7 @@ from typing import Any
 
 from subcli.client.api import Info, RequestFailed
 from subcli.client.transport import Gone
-from subcli.core.inputs import AskedInVain, Blocked, Closed, Lost, Refreshed, Refused
+from subcli.core.inputs import Blocked, Closed, Lost, Refreshed, Refused, RestFailed
 from subcli.shared.protocol import STATUS_RANKS
 from subcli.shared.secret import Secret
 from tests.simulation.world import CODES, FATAL, INCURABLE, STATUSES, SUBMISSION, Kind, World
@@ -233,7 +233,7 @@ class Server:
 
     def _in_vain(self, status: int | None, told: float | None = None) -> RequestFailed:
         self.witness.rest_failures += 1
-        return RequestFailed(AskedInVain(status, "in vain", told))
+        return RequestFailed(RestFailed(status, "in vain", told))
 
 
 class ModelSocket:

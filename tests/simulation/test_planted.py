@@ -12,9 +12,8 @@ import msgspec
 import pytest
 
 from subcli.client import session
-from subcli.core import backoff as patience
-from subcli.core import catchup, recovery, watch
-from subcli.core.inputs import Happened, Opened, Progressed, Read
+from subcli.core import backoff, catchup, recovery, watch
+from subcli.core.inputs import Input, Opened, Progressed, Read
 from subcli.core.recovery import State, Step, step
 from subcli.core.tally import Tally
 from subcli.core.watch import Received, Watch
@@ -29,14 +28,14 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_reset_on_progress(patch: pytest.MonkeyPatch) -> None:
-    def faulty(state: State, happened: Happened, now: float, random: float) -> Step:
+    def faulty(state: State, happened: Input, now: float, random: float) -> Step:
         return (state, Read()) if isinstance(happened, Progressed) else step(state, happened, now, random)
 
     patch.setattr(session, "step", faulty)
 
 
 def reset_by_a_mere_connection(patch: pytest.MonkeyPatch) -> None:
-    def faulty(state: State, happened: Happened, now: float, random: float) -> Step:
+    def faulty(state: State, happened: Input, now: float, random: float) -> Step:
         if isinstance(happened, Opened):
             state = msgspec.structs.replace(state, attempts=0)
         return step(state, happened, now, random)
@@ -89,7 +88,7 @@ def early_events_shown_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def storms(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery, "no_storm", lambda delay_s, connects, now: delay_s)
+    patch.setattr(recovery, "throttle_connects", lambda delay_s, connects, now: delay_s)
 
 
 def greetings_taken_for_progress(patch: pytest.MonkeyPatch) -> None:
@@ -113,8 +112,8 @@ def a_lost_last_event_waited_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def hours_waited_if_told_so(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(patience, "MAX_TOLD_WAIT_S", 1e9)
-    patch.setattr(recovery, "MAX_TOLD_WAIT_S", 1e9)
+    patch.setattr(backoff, "MAX_RETRY_AFTER_S", 1e9)
+    patch.setattr(recovery, "MAX_RETRY_AFTER_S", 1e9)
 
 
 def hanging_requests_waited_for(patch: pytest.MonkeyPatch) -> None:

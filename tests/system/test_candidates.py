@@ -14,7 +14,7 @@ import pytest
 from subcli.cli.completion.candidates import server_of
 from subcli.core.errors import UsageError
 from subcli.settings.config import load
-from subcli.workspace.completion_cache import FRESH_S, LONGEST, MOST, Recall
+from subcli.workspace.completion_cache import FRESH_S, LONGEST, MOST, CompletionCache
 
 from .conftest import Run, Served
 from .terminal import until
@@ -29,19 +29,19 @@ language = "c"
 
 
 @pytest.fixture
-def recall(tmp_path: Path) -> Recall:
+def recall(tmp_path: Path) -> CompletionCache:
     """Of one server, empty."""
-    return Recall("http://a.example", tmp_path / "names")
+    return CompletionCache("http://a.example", tmp_path / "names")
 
 
-def test_names_are_words(recall: Recall) -> None:
+def test_names_are_words(recall: CompletionCache) -> None:
     """What a shell might take for anything but a word is neither kept nor given out."""
     good = ["lru-cache", "a.b_c", "7", 8]
     recall.keep("problems", [*good, "$(id)", "`id`", "a b", "a;b", "", "-rf", "é", "a\nb", "x" * (LONGEST + 1), None])
     assert recall.names("problems") == (["lru-cache", "a.b_c", "7", "8", "None"], True)
 
 
-def test_cache_is_private_and_bounded(recall: Recall, tmp_path: Path) -> None:
+def test_cache_is_private_and_bounded(recall: CompletionCache, tmp_path: Path) -> None:
     """Mode 0600, nothing left beside it, never more than so many names."""
     recall.keep("ids", range(10 * MOST))
     recall.add("ids", 99999)
@@ -53,11 +53,11 @@ def test_cache_is_private_and_bounded(recall: Recall, tmp_path: Path) -> None:
     assert len(names) == MOST
 
 
-def test_cache_is_of_one_server(recall: Recall, tmp_path: Path) -> None:
+def test_cache_is_of_one_server(recall: CompletionCache, tmp_path: Path) -> None:
     """Another server's file is not read, even where both have the same name."""
     recall.keep("ids", [1])
     (path,) = (tmp_path / "names").iterdir()
-    other = Recall("http://b.example", tmp_path / "names")
+    other = CompletionCache("http://b.example", tmp_path / "names")
     assert other.names("ids") == ([], False)
     other.keep("ids", [2])
     (theirs,) = set((tmp_path / "names").iterdir()) - {path}
@@ -65,7 +65,7 @@ def test_cache_is_of_one_server(recall: Recall, tmp_path: Path) -> None:
     assert recall.names("ids") == ([], False)
 
 
-def test_old_names_are_asked_for_again(recall: Recall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_names_are_asked_for_again(recall: CompletionCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a minute they are offered still, but are no longer fresh; after a day they are gone."""
     recall.keep("ids", [1])
     now = time.time()
@@ -78,7 +78,7 @@ def test_old_names_are_asked_for_again(recall: Recall, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"server": "http://a.example", "ids": [1]}', "[" * 100000])
-def test_broken_cache(recall: Recall, tmp_path: Path, content: str) -> None:
+def test_broken_cache(recall: CompletionCache, tmp_path: Path, content: str) -> None:
     """A file that is not ours is as none, and is replaced."""
     recall.keep("ids", [1])
     (path,) = (tmp_path / "names").iterdir()
@@ -184,7 +184,7 @@ def test_strangers_project_is_not_asked(env: dict[str, str], tmp_path: Path) -> 
 
 def test_nothing_heavy_is_imported(env: dict[str, str]) -> None:
     """What is remembered is offered without the libraries that ask for it."""
-    recall = Recall("http://127.0.0.1:8000", Path(env["HOME"]) / ".cache/subcli/names")
+    recall = CompletionCache("http://127.0.0.1:8000", Path(env["HOME"]) / ".cache/subcli/names")
     recall.keep("ids", [5])
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "subcli", "__complete", "ids", "watch"],

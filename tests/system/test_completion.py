@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.workspace.completion_cache import Recall
+from subcli.workspace.completion_cache import CompletionCache
 
 from .conftest import needs
 from .shell import Shell
@@ -38,7 +38,7 @@ def person(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """The environment of somebody whose cache knows names, bad ones among them, and who has two profiles."""
     home = Path(env["HOME"])
     names = home / ".cache/subcli/names"
-    recall = Recall("http://127.0.0.1:8000", names)
+    recall = CompletionCache("http://127.0.0.1:8000", names)
     recall.keep("problems", ["leader-election", "lru-cache"])
     recall.keep("languages", ["javascript", "python"])
     recall.keep("ids", [4712, 4711])

@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from subcli.workspace.completion_cache import Recall
+from subcli.workspace.completion_cache import CompletionCache
 
 from .command import Commands
 from .conftest import Run, Served
@@ -125,7 +125,9 @@ async def test_what_was_handed_in_is_noted_however_it_ends(command: Commands) ->
             assert await asyncio.wait_for(process.wait(), 30) == code
             told = await command(*again, *at, env=state)
         assert told.err == "warning: This is the same code as #1, handed in just now.\n"
-        assert Recall(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids")[0] == ["1"]
+        assert CompletionCache(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids")[0] == [
+            "1"
+        ]
 
 
 def known(request: Request) -> Answer | None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from subcli.client.background import let_go
+from subcli.client.background import run_in_daemon_thread
 from subcli.core.errors import InterruptedByUser
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class _Loop(asyncio.SelectorEventLoop):
     """Looks names up in a thread that nobody waits for: a resolver that hangs must not hold up the end."""
 
     async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
-        return await let_go(socket.getaddrinfo, *args, **options)
+        return await run_in_daemon_thread(socket.getaddrinfo, *args, **options)
 
 
 @contextlib.contextmanager
@@ -95,12 +95,12 @@ def _signals(interrupts: Interrupts) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
 
-    def deaf() -> None:
+    def remove_handlers() -> None:
         for each in heard:
             loop.remove_signal_handler(each)
 
     def interrupt(number: signal.Signals) -> None:
-        deaf()
+        remove_handlers()
         interrupts.interrupt(number)
 
     for each in heard:
@@ -108,7 +108,7 @@ def _signals(interrupts: Interrupts) -> Iterator[None]:
     try:
         yield
     finally:
-        deaf()
+        remove_handlers()
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from subcli.client.bodies import Json, as_info, as_list, as_object, as_token, se
 from subcli.client.network import proxy_wants_credentials, retry_after, unreached, untrusted
 from subcli.core.backoff import MAX_ATTEMPTS
 from subcli.core.errors import NetworkError, SubcliError, unauthorized
-from subcli.core.inputs import AskedInVain, Blocked
+from subcli.core.inputs import Blocked, RestFailed
 from subcli.core.rest_retry import repeat_request
 from subcli.shared.secret import Secret, redact
 from subcli.shared.urls import redirect_target
@@ -57,7 +57,7 @@ async def just_wait(seconds: float, reason: str) -> None:
 class RequestFailed(Exception):
     """A request did not bring what was asked for. ``happened`` says how."""
 
-    def __init__(self, happened: AskedInVain | Blocked) -> None:
+    def __init__(self, happened: RestFailed | Blocked) -> None:
         super().__init__(happened)
         self.happened = happened
 
@@ -214,7 +214,7 @@ class Api:
         try:
             return await self.me()
         except RequestFailed as failed:
-            if not isinstance(failed.happened, AskedInVain) or failed.happened.status not in (401, 403):
+            if not isinstance(failed.happened, RestFailed) or failed.happened.status not in (401, 403):
                 raise
             reason = failed.happened.reason
         again = await self._authenticator.refresh()
@@ -305,9 +305,9 @@ class Api:
                 return self._shaped(shape, answer)
             target = redirect_target(url, answer.location)
             if target is None:
-                raise RequestFailed(AskedInVain(answer.status, "a redirect that leaves the server is not followed"))
+                raise RequestFailed(RestFailed(answer.status, "a redirect that leaves the server is not followed"))
             url = target
-        raise RequestFailed(AskedInVain(BAD_REDIRECT, "too many redirects"))
+        raise RequestFailed(RestFailed(BAD_REDIRECT, "too many redirects"))
 
     async def _send(self, method: str, url: str, **options: Any) -> _Answer:
         token = self._authenticator.token()
@@ -322,10 +322,10 @@ class Api:
                     status = response.status_code
                     answer = _Answer(status, response.reason_phrase, response.headers, await _read(response))
         except TimeoutError:
-            raise RequestFailed(AskedInVain(None, f"no whole answer within {REQUEST_S:g} s")) from None
+            raise RequestFailed(RestFailed(None, f"no whole answer within {REQUEST_S:g} s")) from None
         except httpx.ProxyError as error:
             raise RequestFailed(
-                proxy_wants_credentials() if "407" in str(error) else AskedInVain(None, "the proxy did not connect us")
+                proxy_wants_credentials() if "407" in str(error) else RestFailed(None, "the proxy did not connect us")
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise RequestFailed(self._unanswered(error, url)) from None
@@ -335,11 +335,11 @@ class Api:
             raise RequestFailed(proxy_wants_credentials())
         return answer
 
-    def _unanswered(self, error: Exception, url: str) -> AskedInVain | Blocked:
+    def _unanswered(self, error: Exception, url: str) -> RestFailed | Blocked:
         """What it means that httpx raised this."""
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
             # httpx reads a Location whether or not it is to follow it. Our own address was checked before.
-            return AskedInVain(BAD_REDIRECT, "a redirect that leads nowhere")
+            return RestFailed(BAD_REDIRECT, "a redirect that leads nowhere")
         address = httpx.URL(url).netloc.decode()
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
@@ -351,13 +351,13 @@ class Api:
         # Whatever came after the connection stood has reached the server: what it did there is not known.
         if isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError | httpx.ReadError):
             self._answered = True
-        return AskedInVain(None, unreached(cause or error, address))
+        return RestFailed(None, unreached(cause or error, address))
 
     def _shaped(self, shape: Callable[[Any], T], answer: _Answer) -> T:
         try:
             return shape(self._body(answer))
         except ValueError as error:
-            raise RequestFailed(AskedInVain(answer.status, str(error))) from None
+            raise RequestFailed(RestFailed(answer.status, str(error))) from None
 
     def _body(self, answer: _Answer) -> Any:
         status = answer.status
@@ -372,9 +372,9 @@ class Api:
                 told = float(body["retry_after"])
             # A server may repeat what it was sent; the token is not shown all the same.
             reason = redact(reason, self._authenticator.token() or Secret(""))
-            raise RequestFailed(AskedInVain(status, reason[:REASON_MAX], told))
+            raise RequestFailed(RestFailed(status, reason[:REASON_MAX], told))
         if body is None:
-            raise RequestFailed(AskedInVain(status, "the answer is not JSON"))
+            raise RequestFailed(RestFailed(status, "the answer is not JSON"))
         return body
 
 
@@ -389,12 +389,12 @@ async def _read(response: httpx.Response) -> bytes:
     async for chunk in response.aiter_bytes():
         size += len(chunk)
         if size > BODY_MAX_BYTES:
-            raise RequestFailed(AskedInVain(response.status_code, "the answer is too large"))
+            raise RequestFailed(RestFailed(response.status_code, "the answer is too large"))
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _has_no_info(happened: AskedInVain | Blocked) -> bool:
+def _has_no_info(happened: RestFailed | Blocked) -> bool:
     """Whether a server gave an answer to ``/info`` from which it follows that it has none."""
     if isinstance(happened, Blocked) or happened.status is None:
         return False

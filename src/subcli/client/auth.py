@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import httpx
 import msgspec
 
-from subcli.client.background import let_go
+from subcli.client.background import run_in_daemon_thread
 from subcli.client.bodies import sentence
 from subcli.client.credentials import CredentialError, Credentials, Place, Tokens
 from subcli.core.inputs import Refreshed
@@ -79,7 +79,7 @@ Grant: TypeAlias = Callable[[Secret], Awaitable[Tokens | None]]
 """Sends a refresh token and gives the next pair, ``None`` if it is refused."""
 
 
-class HeldLogin:
+class SessionLogin:
     """A login that lives as long as this process.
 
     Args:
@@ -124,7 +124,7 @@ class HeldLogin:
         return True
 
 
-class StoredLogin(HeldLogin):
+class StoredLogin(SessionLogin):
     """A login on record: other processes may renew it as well, and find what we have renewed.
 
     Args:
@@ -132,7 +132,7 @@ class StoredLogin(HeldLogin):
         server: its URL.
         tokens: as loaded.
         grant: gets the next pair.
-        fresh: see :class:`HeldLogin`.
+        fresh: see :class:`SessionLogin`.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class StoredLogin(HeldLogin):
             return True
 
     async def _load(self) -> Tokens | None:
-        return await let_go(self._credentials.load, self._server)
+        return await run_in_daemon_thread(self._credentials.load, self._server)
 
     def _adopt(self, stored: Tokens | None) -> bool:
         """Take what another process has renewed, if it has."""

@@ -17,14 +17,14 @@ from subcli.client.api import Api, RequestFailed, Wait, just_wait
 from subcli.client.auth import (
     Authenticator,
     GivenToken,
-    HeldLogin,
     Prompting,
+    SessionLogin,
     StoredLogin,
     TokenRefusedError,
     password_grant,
     refresh_grant,
 )
-from subcli.client.background import let_go
+from subcli.client.background import run_in_daemon_thread
 from subcli.client.credentials import Credentials
 from subcli.client.network import unusable_proxy
 from subcli.client.session import Session
@@ -326,7 +326,7 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
     grant = functools.partial(refresh_grant, http, api_url)
     if settings.token is None and credentials.login(server) is not None:
         settings.require_safe_for_secrets()
-        tokens = await let_go(credentials.load, server)
+        tokens = await run_in_daemon_thread(credentials.load, server)
         if tokens is not None:
             inner = StoredLogin(credentials, server, tokens, grant)
     if prompter is None:
@@ -345,7 +345,7 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
             return None
         login = credentials.login(server)
         if login is None:
-            return HeldLogin(tokens, grant, server, fresh=True)
+            return SessionLogin(tokens, grant, server, fresh=True)
         await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
         return StoredLogin(credentials, server, tokens, grant, fresh=True)
 

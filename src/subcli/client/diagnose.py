@@ -28,7 +28,7 @@ from subcli.client.credentials import CALL_S, CredentialError, Credentials
 from subcli.client.network import unreached, untrusted
 from subcli.client.transport import Gone, GoneBecause, open_socket
 from subcli.core.errors import AuthError, SubcliError
-from subcli.core.inputs import AskedInVain, Blocked, Closed, Refused
+from subcli.core.inputs import Blocked, Closed, Refused, RestFailed
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 from subcli.shared.protocol import timestamp
@@ -292,7 +292,7 @@ async def _token(client: Client, info: Info) -> Finding:
         return Finding("token", "failed", f"from {origin}, not accepted", error.hint or login, "auth")
     except RequestFailed as failed:
         happened = failed.happened
-        status = happened.status if isinstance(happened, AskedInVain) else None
+        status = happened.status if isinstance(happened, RestFailed) else None
         if status in (401, 403):
             return Finding("token", "failed", f"from {origin}, not accepted", login, "auth")
         if status in (404, 405):

@@ -17,18 +17,16 @@ from typing import Any, Final, Protocol, TypeAlias
 from subcli.client.api import Info, RequestFailed
 from subcli.client.auth import Authenticator
 from subcli.client.transport import Gone
-from subcli.core.backoff import BABBLE_MAX, MAX_ATTEMPTS
+from subcli.core.backoff import MAX_ATTEMPTS, MAX_BAD_FRAMES
 from subcli.core.catchup import events_from_log, is_over, missed
 from subcli.core.inputs import (
     Action,
-    AskedInVain,
-    Babbled,
     CatchUp,
     CaughtUp,
     Connect,
     Ended,
     Finish,
-    Happened,
+    Input,
     Lost,
     Opened,
     Poll,
@@ -36,10 +34,12 @@ from subcli.core.inputs import (
     Quiet,
     Read,
     Refresh,
+    RestFailed,
     Silent,
     Slept,
     Started,
     Stop,
+    TooManyBadFrames,
 )
 from subcli.core.recovery import State, step
 from subcli.core.submission import Connection
@@ -160,7 +160,7 @@ class Session:
         """
         loop = asyncio.get_running_loop()
         describing = loop.create_task(self._learn_what_is_shown())
-        happened: Happened | None = Started(self._own_submit)
+        happened: Input | None = Started(self._own_submit)
         action: Action = Read()
         try:
             while True:
@@ -206,7 +206,7 @@ class Session:
 
     # -- actions ----------------------------------------------------------------------------------
 
-    async def _connect(self, delay_s: float) -> Happened:
+    async def _connect(self, delay_s: float) -> Input:
         await asyncio.sleep(delay_s)
         learning = self._learn()
         _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
@@ -225,9 +225,9 @@ class Session:
         self._ping_at = now + PING_S
         self._pinged_at = None
         self._look_at_clocks(now)
-        return Opened(look=self._info is not None and not self._info.resume)
+        return Opened(needs_catch_up=self._info is not None and not self._info.resume)
 
-    async def _next(self) -> tuple[Sequence[Message], Happened | None]:
+    async def _next(self) -> tuple[Sequence[Message], Input | None]:
         """The news of one frame, or of time passing; and what happened, if it concerns the machine."""
         socket = self._socket
         assert socket is not None
@@ -247,7 +247,7 @@ class Session:
             return (), await self._say(socket.send(received.reply))
         if received.fault is not None:
             self._faults += 1
-            return (), Babbled() if self._faults >= BABBLE_MAX else None
+            return (), TooManyBadFrames() if self._faults >= MAX_BAD_FRAMES else None
         self._faults = 0
         return received.events, self._after(received)
 
@@ -259,7 +259,7 @@ class Session:
         async with asyncio.timeout_at(self._wake_at()):
             return await socket.receive()
 
-    def _after(self, received: Received) -> Happened | None:
+    def _after(self, received: Received) -> Input | None:
         if self.watch.verdict is not None:
             return Ended()
         if not received.progress:
@@ -270,7 +270,7 @@ class Session:
         self._progressed = True
         return Progressed()
 
-    async def _close_hole(self) -> tuple[Sequence[Message], Happened | None]:
+    async def _close_hole(self) -> tuple[Sequence[Message], Input | None]:
         """Fetch what is missing before the events that came too early."""
         try:
             async with asyncio.timeout(LOOK_S):
@@ -284,7 +284,7 @@ class Session:
             self._look_at = asyncio.get_running_loop().time()
         return received.events, self._after(received)
 
-    async def _catch_up(self) -> tuple[Sequence[Message], Happened]:
+    async def _catch_up(self) -> tuple[Sequence[Message], Input]:
         """What was missed, from the event log, else from snapshot and results."""
         try:
             async with asyncio.timeout(LOOK_S):
@@ -292,14 +292,14 @@ class Session:
         except RequestFailed as failed:
             return self._in_vain(failed.happened)
         except TimeoutError:
-            return self._in_vain(AskedInVain(None, f"no answer within {LOOK_S:g} s"))
+            return self._in_vain(RestFailed(None, f"no answer within {LOOK_S:g} s"))
         self._look_at = NEVER
         received = self.watch.fill(missed(snapshot, tests, log))
         if self.watch.verdict is not None:
             return received.events, Ended()
-        return received.events, CaughtUp(news=received.progress, over=is_over(snapshot))
+        return received.events, CaughtUp(news=received.progress, ended=is_over(snapshot))
 
-    def _in_vain(self, happened: Happened) -> tuple[Sequence[Message], Happened]:
+    def _in_vain(self, happened: Input) -> tuple[Sequence[Message], Input]:
         """What was missed is still to be had, even where new events keep the silence from being noticed."""
         self._look_at = asyncio.get_running_loop().time() + QUIET_S
         return (), happened
@@ -321,7 +321,7 @@ class Session:
         try:
             return await self._api.tests(self.watch.submission_id)
         except RequestFailed as failed:
-            if isinstance(failed.happened, AskedInVain) and failed.happened.status == 404:
+            if isinstance(failed.happened, RestFailed) and failed.happened.status == 404:
                 return []
             raise
 
@@ -358,7 +358,7 @@ class Session:
     def _quiet_s(self) -> float:
         return LOST_EVENT_S if self._info is not None and self._info.resume else QUIET_S
 
-    async def _time_passed(self, socket: OpenSocket) -> Happened | None:
+    async def _time_passed(self, socket: OpenSocket) -> Input | None:
         now = asyncio.get_running_loop().time()
         if abs(self._look_at_clocks(now)) > SLEEP_GAP_S:
             return Slept()
@@ -383,7 +383,7 @@ class Session:
 
     # -- the socket -------------------------------------------------------------------------------
 
-    async def _say(self, sending: Awaitable[None]) -> Happened | None:
+    async def _say(self, sending: Awaitable[None]) -> Input | None:
         """Send something, but not for ever: a server that takes nothing any more is as good as dead."""
         try:
             async with asyncio.timeout(PONG_S):

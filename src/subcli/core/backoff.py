@@ -21,7 +21,7 @@ CONNECTS_WINDOW_S: Final = 10.0
 OWN_SUBMIT_GRACE_S: Final = 5.0
 """For so long after our own submit, "not found" may mean "not yet"."""
 
-MAX_TOLD_WAIT_S: Final = 300.0
+MAX_RETRY_AFTER_S: Final = 300.0
 """No server makes us wait longer."""
 
 FIRST_CONTACT_DELAY_S: Final = 1.0
@@ -31,7 +31,7 @@ POLL_GROWTH: Final = 1.5
 INCURABLE_MAX: Final = 2
 """So many troubles that no retry cures, and the socket is given up."""
 
-BABBLE_MAX: Final = 20
+MAX_BAD_FRAMES: Final = 20
 """So many frames in a row that are no messages, and the socket is given up."""
 
 
@@ -43,12 +43,12 @@ def backoff(attempt: int, random: float) -> float:
     return float(min(2.0 ** min(attempt, 10), MAX_DELAY_S) * (1 - JITTER + 2 * JITTER * random))
 
 
-def wait(attempt: int, random: float, told_s: float | None) -> float:
+def wait(attempt: int, random: float, retry_after_s: float | None) -> float:
     """Seconds before attempt ``attempt``: the backoff, or longer where the server said so, but not for ever."""
-    return min(max(backoff(attempt, random), told_s or 0.0), MAX_TOLD_WAIT_S)
+    return min(max(backoff(attempt, random), retry_after_s or 0.0), MAX_RETRY_AFTER_S)
 
 
-def no_storm(delay_s: float, connects: Sequence[float], now: float) -> float:
+def throttle_connects(delay_s: float, connects: Sequence[float], now: float) -> float:
     """``delay_s``, or as much longer as it takes to stay below ``MAX_CONNECTS`` in ``CONNECTS_WINDOW_S``.
 
     Args:

@@ -21,9 +21,9 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The handshake succeeded. ``look``: REST must tell what was missed, since this server does not replay it."""
+    """The handshake succeeded. ``needs_catch_up``: this server does not replay; REST has what was missed."""
 
-    look: bool
+    needs_catch_up: bool
 
 
 class Progressed(msgspec.Struct, frozen=True):
@@ -65,8 +65,8 @@ class Slept(msgspec.Struct, frozen=True):
     """The wall clock ran on while the monotonic clock stood still."""
 
 
-class Babbled(msgspec.Struct, frozen=True):
-    """``BABBLE_MAX`` frames in a row were no messages."""
+class TooManyBadFrames(msgspec.Struct, frozen=True):
+    """``MAX_BAD_FRAMES`` frames in a row were no messages."""
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -79,14 +79,14 @@ class Blocked(msgspec.Struct, frozen=True):
 class CaughtUp(msgspec.Struct, frozen=True):
     """REST was asked and answered.
 
-    ``news``: it told something new. ``over``: the submission has ended, and still there is no verdict.
+    ``news``: it told something new. ``ended``: the submission has ended, and still there is no verdict.
     """
 
     news: bool = False
-    over: bool = False
+    ended: bool = False
 
 
-class AskedInVain(msgspec.Struct, frozen=True):
+class RestFailed(msgspec.Struct, frozen=True):
     """REST was asked and did not answer (``status`` None), or not with what was asked for."""
 
     status: int | None
@@ -105,10 +105,10 @@ class Ended(msgspec.Struct, frozen=True):
     """The verdict is there."""
 
 
-SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | Babbled
+SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | TooManyBadFrames
 
-Happened: TypeAlias = (
-    Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | AskedInVain | Refreshed | Ended
+Input: TypeAlias = (
+    Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | RestFailed | Refreshed | Ended
 )
 
 # -- what to do -------------------------------------------------------------------------------------

@@ -26,10 +26,10 @@ then connect again after the backoff, and give up the socket when the attempts a
                                                   then, if REST is silent too, stop (network)
 ``Silent`` (10 s after a ping)                    retry
 ``Slept``                                         connect again at once
-``Babbled`` (20 bad frames in a row)              give up the socket
+``TooManyBadFrames`` (20 bad frames in a row)              give up the socket
 ``Blocked`` (certificate, proxy)                  stop (network)
 ``CaughtUp``                                      go on with what it was for; no verdict at the end: stop (server)
-``AskedInVain``                                   the same; 401, 404 as above, but for what only a socket knows
+``RestFailed``                                   the same; 401, 404 as above, but for what only a socket knows
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
@@ -50,13 +50,13 @@ from subcli.core.backoff import (
     INCURABLE_MAX,
     MAX_ATTEMPTS,
     MAX_CONNECTS,
-    MAX_TOLD_WAIT_S,
+    MAX_RETRY_AFTER_S,
     OWN_SUBMIT_GRACE_S,
     POLL_GROWTH,
     POLL_S,
     STABLE_S,
     backoff,
-    no_storm,
+    throttle_connects,
     wait,
 )
 from subcli.core.errors import (
@@ -72,8 +72,6 @@ from subcli.core.errors import (
 )
 from subcli.core.inputs import (
     Action,
-    AskedInVain,
-    Babbled,
     Blocked,
     CatchUp,
     CaughtUp,
@@ -81,7 +79,7 @@ from subcli.core.inputs import (
     Connect,
     Ended,
     Finish,
-    Happened,
+    Input,
     Lost,
     Opened,
     Poll,
@@ -91,11 +89,13 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    RestFailed,
     Silent,
     Slept,
     SocketGone,
     Started,
     Stop,
+    TooManyBadFrames,
 )
 
 # -- state ------------------------------------------------------------------------------------------
@@ -104,11 +104,11 @@ Purpose: TypeAlias = Literal["read", "retry", "poll"]
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """What stands in the way. ``told_s``: how long the server told us to wait."""
+    """What stands in the way. ``retry_after_s``: how long the server told us to wait."""
 
     code: int | None = None
     reason: str = ""
-    told_s: float | None = None
+    retry_after_s: float | None = None
 
     def __str__(self) -> str:
         return self.reason or ("lost" if self.code is None else f"code {self.code}")
@@ -158,7 +158,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Step: TypeAlias = tuple[State, Action]
-Cure: TypeAlias = Callable[[State, Trouble, float, float], Step]
+Handler: TypeAlias = Callable[[State, Trouble, float, float], Step]
 
 
 def _with(state: State, **changes: object) -> State:
@@ -168,7 +168,7 @@ def _with(state: State, **changes: object) -> State:
 # -- the machine ------------------------------------------------------------------------------------
 
 
-def step(state: State, happened: Happened, now: float, random: float) -> Step:
+def step(state: State, happened: Input, now: float, random: float) -> Step:
     """The next state and what to do.
 
     Args:
@@ -185,9 +185,9 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
         case Started(own_submit):
             state = _with(state, answered=own_submit, submitted_at=now if own_submit else None)
             return _connect(state, now)
-        case Opened(look):
+        case Opened(needs_catch_up):
             state = _with(_dialled(state, now), answered=True, opened_at=now, incurable=0)
-            return _look(state, "read", now, random) if look else (state, Read())
+            return _look(state, "read", now, random) if needs_catch_up else (state, Read())
         case Progressed():
             known_to = "socket" if state.known_to == "nobody" else state.known_to
             return _with(state, attempts=0, refusals=0, oversize=0, known_to=known_to), Read()
@@ -195,7 +195,7 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
             return _look(state, "read", now, random)
         case CaughtUp():
             return _caught_up(state, happened, now, random)
-        case AskedInVain():
+        case RestFailed():
             return _asked_in_vain(state, happened, now, random)
         case Refreshed(ok, hint):
             return _refreshed(state, ok, hint, now)
@@ -207,11 +207,11 @@ def step(state: State, happened: Happened, now: float, random: float) -> Step:
 def _socket_gone(state: State, happened: SocketGone, now: float, random: float) -> Step:
     state = _with(_dialled(state, now) if state.opened_at is None else state, opened_at=None)
     match happened:
-        case Closed(code, reason, told_s):
-            return cure_of_close(code)(state, Trouble(code, reason, told_s), now, random)
-        case Refused(status, reason, told_s):
+        case Closed(code, reason, retry_after_s):
+            return handler_for_close(code)(state, Trouble(code, reason, retry_after_s), now, random)
+        case Refused(status, reason, retry_after_s):
             state = _with(state, answered=True)
-            return cure_of_refusal(status)(state, Trouble(status, reason, told_s), now, random)
+            return handler_for_refusal(status)(state, Trouble(status, reason, retry_after_s), now, random)
         case Lost(reason, reached):
             state = _with(state, answered=state.answered or reached)
             cure = _retry if state.answered else _first_contact
@@ -220,7 +220,7 @@ def _socket_gone(state: State, happened: SocketGone, now: float, random: float) 
             return _retry(state, Trouble(reason="no answer to a ping"), now, random)
         case Slept():
             return _connect(state, now, trouble=Trouble(reason="this machine slept"))
-        case Babbled():
+        case TooManyBadFrames():
             return _give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"), now, random)
         case _:  # pragma: no cover
             assert_never(happened)
@@ -261,8 +261,8 @@ def _rate_limited(state: State, trouble: Trouble, now: float, random: float) -> 
     attempt = state.attempts + 1
     if attempt > state.max_attempts:
         return state, Stop(rate_limited())
-    trouble = Trouble(trouble.code, trouble.reason or "rate limited", trouble.told_s)
-    return _connect(_with(state, attempts=attempt), now, wait(attempt, random, trouble.told_s), attempt, trouble)
+    trouble = Trouble(trouble.code, trouble.reason or "rate limited", trouble.retry_after_s)
+    return _connect(_with(state, attempts=attempt), now, wait(attempt, random, trouble.retry_after_s), attempt, trouble)
 
 
 def _oversize(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -283,7 +283,7 @@ def _proxy(state: State, trouble: Trouble, now: float, random: float) -> Step:
     return state, Stop(proxy_credentials())
 
 
-_CLOSES: Final[Mapping[int, Cure]] = {
+_CLOSES: Final[Mapping[int, Handler]] = {
     **dict.fromkeys((1000, 1001, 1005, 1006, 1011, 1012, 1013), _retry),
     **dict.fromkeys((1002, 1003, 1007, 1008, 1010), _stop),
     1009: _oversize,
@@ -291,7 +291,7 @@ _CLOSES: Final[Mapping[int, Cure]] = {
     4004: _not_found,
     4029: _rate_limited,
 }
-_REFUSALS: Final[Mapping[int, Cure]] = {
+_REFUSALS: Final[Mapping[int, Handler]] = {
     **dict.fromkeys((400, 405, 426), _incurable),
     401: _authenticate,
     404: _not_found,
@@ -300,18 +300,18 @@ _REFUSALS: Final[Mapping[int, Cure]] = {
 }
 
 
-def cure_of_close(code: int) -> Cure:
+def handler_for_close(code: int) -> Handler:
     """What is done about a close code: the table, then the ranges."""
     return _CLOSES.get(code) or (_stop if 4500 <= code <= 4999 else _retry)
 
 
-def cure_of_refusal(status: int) -> Cure:
+def handler_for_refusal(status: int) -> Handler:
     """What is done about a handshake's HTTP status: the table, then the ranges."""
     return _REFUSALS.get(status) or (_incurable if 200 <= status < 400 else _retry)
 
 
 def _connect(state: State, now: float, delay_s: float = 0.0, attempt: int = 0, trouble: Trouble = _NONE) -> Step:
-    delay_s = no_storm(delay_s, state.connects, now)
+    delay_s = throttle_connects(delay_s, state.connects, now)
     state = _with(state, opened_at=None, began_at=now + delay_s)
     return state, Connect(delay_s, attempt, trouble.code, trouble.reason)
 
@@ -338,7 +338,7 @@ def _look(state: State, purpose: Purpose, now: float, random: float) -> Step:
 
 
 def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> Step:
-    if caught_up.over:
+    if caught_up.ended:
         return state, Stop(no_verdict())
     refusals = 0 if state.purpose == "poll" else state.refusals
     oversize = 0 if caught_up.news else state.oversize
@@ -346,7 +346,7 @@ def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> 
     return _go_on(state, now, random)
 
 
-def _asked_in_vain(state: State, asked: AskedInVain, now: float, random: float) -> Step:
+def _asked_in_vain(state: State, asked: RestFailed, now: float, random: float) -> Step:
     trouble = Trouble(asked.status, asked.reason)
     state = _with(state, answered=state.answered or asked.status is not None)
     if not state.answered:
@@ -357,8 +357,8 @@ def _asked_in_vain(state: State, asked: AskedInVain, now: float, random: float) 
         return _not_found(state, trouble, now, random)
     if asked.status == 407:
         return _proxy(state, trouble, now, random)
-    told_s = min(asked.retry_after or 0.0, MAX_TOLD_WAIT_S)
-    state = _with(state, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + told_s)
+    retry_after_s = min(asked.retry_after or 0.0, MAX_RETRY_AFTER_S)
+    state = _with(state, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + retry_after_s)
     return _go_on(state, now, random)
 
 
@@ -371,7 +371,7 @@ def _go_on(state: State, now: float, random: float) -> Step:
     attempt = state.attempts + 1
     if attempt > state.max_attempts:
         return _give_up_socket(state, state.trouble, now, random)
-    delay = max(wait(attempt, random, state.trouble.told_s), state.rest_at - now)
+    delay = max(wait(attempt, random, state.trouble.retry_after_s), state.rest_at - now)
     return _connect(_with(state, attempts=attempt), now, delay, attempt, state.trouble)
 
 

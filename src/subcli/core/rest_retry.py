@@ -28,7 +28,7 @@ from subcli.core.errors import (
     unauthorized,
     unreachable,
 )
-from subcli.core.inputs import AskedInVain
+from subcli.core.inputs import RestFailed
 
 _LATER: Final = "Try again later; `subcli list` shows what was handed in."
 _ELSEWHERE: Final = "Is this the right server? `subcli doctor` looks; `subcli list` shows what was handed in."
@@ -37,7 +37,7 @@ _REFUSED: Final = "The server refused it; nothing was handed in or changed."
 
 
 def repeat_request(
-    asked: AskedInVain, *, attempt: int, answered: bool, repeatable: bool, max_attempts: int, random: float
+    asked: RestFailed, *, attempt: int, answered: bool, repeatable: bool, max_attempts: int, random: float
 ) -> float | SubcliError:
     """Whether a REST request is sent again: seconds to wait, or the error that ends it.
 

@@ -9,7 +9,7 @@ from typing import Any
 from subcli.output.view import Ending, Shown, Source, View
 
 
-class Unseen:
+class NullView:
     """A view that shows nothing. What works beside another view begins here and says only what it wants to know."""
 
     tick_s: float | None = None
@@ -42,7 +42,7 @@ class Unseen:
         """Nothing."""
 
 
-class Beside:
+class CompositeView:
     """Hands everything to ``main``, then to the others.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from subcli.core.errors import SubcliError, UsageError
-from subcli.output.beside import Unseen
+from subcli.output.beside import NullView
 from subcli.output.printable import one_line, printable
 from subcli.output.text.details import is_about, place
 from subcli.output.text.diff import value_text
@@ -39,7 +39,7 @@ class _Suite:
         self.ending: Ending | None = None
 
 
-class JunitView(Unseen):
+class JunitView(NullView):
     """Remembers all results of the command.
 
     Args:

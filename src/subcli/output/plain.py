@@ -13,7 +13,7 @@ from rich.console import Console
 from subcli.core.submission import Connection
 from subcli.output.live import summary
 from subcli.output.text import details, parts, words
-from subcli.output.text.lines import Ink, Line, clip
+from subcli.output.text.lines import Line, LineRenderer, clip
 from subcli.output.text.theme import ACCENT, MID, QUIET, WARN, test_mark
 from subcli.output.view import Ending, Shown, Source
 from subcli.shared.protocol import ErrorAnalysis, StatusUpdate, TestResult
@@ -56,7 +56,7 @@ class PlainView:
 
     def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
         self._out, self._err = stdout, stderr
-        self._out_ink, self._err_ink = Ink(stdout), Ink(stderr)
+        self._out_ink, self._err_ink = LineRenderer(stdout), LineRenderer(stderr)
         self._clock = clock
         self._compact = compact
         self._told: dict[int, _Told] = {}

@@ -33,7 +33,7 @@ def defuse_streams(*, json: bool) -> None:
 
 
 class Defused(io.TextIOWrapper):
-    """A text stream without commands in it, but for those written with :meth:`obey`."""
+    """A text stream without commands in it, but for those written with :meth:`write_command`."""
 
     def __init__(self, buffer: Any, *, json: bool, **settings: Any) -> None:
         super().__init__(buffer, **settings)
@@ -61,7 +61,7 @@ class Defused(io.TextIOWrapper):
             self._is_new = self._is_new and not line.strip()
         super().flush()
 
-    def obey(self, command: str) -> None:
+    def write_command(self, command: str) -> None:
         """Write a line that is a command, ours."""
         self.flush()
         super().write(f"{command}\n")

@@ -39,7 +39,7 @@ from subcli.server.jobs.workers import Judge, Workers
 from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe.metrics import Metrics
-from subcli.server.parts import Authority, Services
+from subcli.server.parts import AuthServices, Services
 from subcli.server.run.shutdown import Lifecycle
 from subcli.server.settings import Limits, PasswordCost
 
@@ -54,7 +54,7 @@ the live ones; after `complete` the server closes with 1000.
 
 
 @dataclass(frozen=True)
-class Secured:
+class AuthConfig:
     """How an application with logins is made: the signing key, and the cost of a password's hash."""
 
     key: bytes
@@ -68,7 +68,7 @@ def create_app(
     *,
     concurrency: int = 1,
     limits: Limits | None = None,
-    secured: Secured | None = None,
+    secured: AuthConfig | None = None,
     allowed_origins: Collection[str] = (),
     redis: Redis | None = None,
 ) -> FastAPI:
@@ -164,14 +164,14 @@ def _add_middleware(
 
 
 def _authority(
-    engine: Engine, store: Store, limiter: Limiter, limits: Limits, secured: Secured | None
-) -> tuple[Identities, Authority | None]:
+    engine: Engine, store: Store, limiter: Limiter, limits: Limits, secured: AuthConfig | None
+) -> tuple[Identities, AuthServices | None]:
     if secured is None:
         return DemoIdentities(), None
     accounts = Accounts(engine, time.time, limits, secured.key)
     tokens = Tokens(secured.key, limits, time.time)
     logins = Logins(store, accounts, tokens, Passwords(secured.cost), limiter, limits)
-    return TokenIdentities(store, accounts, tokens), Authority(logins, tokens)
+    return TokenIdentities(store, accounts, tokens), AuthServices(logins, tokens)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

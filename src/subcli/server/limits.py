@@ -37,7 +37,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateLimitStatus:
     """How somebody stands with a rate.
 
     Attributes:
@@ -74,9 +74,9 @@ class Standing:
 
 
 class LimitedError(Exception):
-    """Too often. Carries the `Standing` and a sentence."""
+    """Too often. Carries the `RateLimitStatus` and a sentence."""
 
-    def __init__(self, standing: Standing, detail: str) -> None:
+    def __init__(self, standing: RateLimitStatus, detail: str) -> None:
         super().__init__(standing, detail)
         self.standing = standing
         self.detail = detail
@@ -89,7 +89,7 @@ class FullError(Exception):
 class Limiter(Protocol):
     """Counts. Never fails: what cannot be counted is let through."""
 
-    async def take(self, rate: Rate, key: str) -> Standing:
+    async def take(self, rate: Rate, key: str) -> RateLimitStatus:
         """Count one for this key, unless that is too often."""
 
     async def give_back(self, rate: Rate, key: str) -> None:
@@ -118,15 +118,15 @@ class MemoryLimiter:
         self._forgotten_at: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._held: dict[str, int] = {}
 
-    async def take(self, rate: Rate, key: str) -> Standing:
+    async def take(self, rate: Rate, key: str) -> RateLimitStatus:
         now = self._clock()
         before = max(now, self._forgotten_at.get((rate.name, key), now))
         after = before + rate.interval
         too_early = after - now - rate.window
         if too_early > _ROUNDING:
-            return Standing(rate, 0, before - now, too_early)
+            return RateLimitStatus(rate, 0, before - now, too_early)
         self._keep((rate.name, key), after)
-        return Standing(rate, _left(rate, after - now), after - now, 0.0)
+        return RateLimitStatus(rate, _left(rate, after - now), after - now, 0.0)
 
     async def give_back(self, rate: Rate, key: str) -> None:
         before = self._forgotten_at.get((rate.name, key))

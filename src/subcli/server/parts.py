@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Authority:
+class AuthServices:
     """What a server with logins has beyond one in demo mode."""
 
     logins: Logins
@@ -38,7 +38,7 @@ class Services:
     queue: JobQueue
     problems: Mapping[str, Problem]
     identities: Identities
-    authority: Authority | None
+    authority: AuthServices | None
     limiter: Limiter
     submits: Rate
     redis: Redis | None

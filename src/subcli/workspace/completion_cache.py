@@ -40,7 +40,7 @@ def cache_directory() -> Path | None:
     return directory / "names" if directory else None
 
 
-class Recall:
+class CompletionCache:
     """What is remembered of one server.
 
     Args:
@@ -119,7 +119,7 @@ class Recall:
 
 def remember(server: str, **lists: Iterable[object]) -> None:
     """Keep the lists that a command has just seen, by their kind; see :meth:`Recall.keep`."""
-    recall = Recall(server, cache_directory())
+    recall = CompletionCache(server, cache_directory())
     for kind, names in lists.items():
         recall.keep(kind, names)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from subcli.core.errors import InterruptedByUser
-from subcli.output.beside import Beside, Unseen
+from subcli.output.beside import CompositeView, NullView
 from subcli.output.live.view import LiveView
 from subcli.output.terminal.attention import Notifier, WindowStatus
 from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
@@ -244,11 +244,11 @@ def test_who_pressed_ctrl_c_is_not_told() -> None:
 def test_all_views_are_closed() -> None:
     """Where one view cannot be closed, since the terminal is gone, the others are all the same."""
 
-    class Broken(Unseen):
+    class Broken(NullView):
         def close(self) -> None:
             raise OSError
 
-    class Closed(Unseen):
+    class Closed(NullView):
         closed = False
 
         def close(self) -> None:
@@ -256,7 +256,7 @@ def test_all_views_are_closed() -> None:
 
     first, last = Closed(), Closed()
     with pytest.raises(OSError):
-        Beside(first, [Broken(), last]).close()
+        CompositeView(first, [Broken(), last]).close()
     assert first.closed
     assert last.closed
 
@@ -264,8 +264,8 @@ def test_all_views_are_closed() -> None:
 def test_time_passes_as_often_as_any_wants() -> None:
     """The shortest wish counts; where nobody has one, no time passes."""
 
-    class Slow(Unseen):
+    class Slow(NullView):
         tick_s = 1.0
 
-    assert Beside(Unseen(), [Unseen()]).tick_s is None
-    assert Beside(Unseen(), [Slow()]).tick_s == 1.0
+    assert CompositeView(NullView(), [NullView()]).tick_s is None
+    assert CompositeView(NullView(), [Slow()]).tick_s == 1.0

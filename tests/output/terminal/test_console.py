@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from subcli.output.terminal.console import choose_view, make_console, wants_colour
-from subcli.output.text.lines import Block, Ink, Line
+from subcli.output.text.lines import Block, Line, LineRenderer
 from subcli.output.text.theme import GOOD
 
 TERMINALS = {"stdout_tty": True, "stderr_tty": True}
@@ -67,7 +67,7 @@ def test_colour_is_asked_for_by_the_environment(env: dict[str, str], on_terminal
     assert wants_colour(env, tty=True) is on_terminal
     assert wants_colour(env, tty=False) is on_pipe
     console = make_console(io.StringIO(), env)
-    assert ("\x1b" in Ink(console).render(Line("x", GOOD))) is on_pipe
+    assert ("\x1b" in LineRenderer(console).render(Line("x", GOOD))) is on_pipe
 
 
 def test_forced_colour_does_not_make_a_pipe_a_terminal() -> None:

@@ -116,7 +116,7 @@ def test_an_unknown_user_takes_as_long() -> None:
     for _ in range(7):
         for kept, taken in times.items():
             begun = time.thread_time()
-            assert not passwords.is_right("wrong password", kept)
+            assert not passwords.verify("wrong password", kept)
             taken.append(time.thread_time() - begun)
     known, unknown = (statistics.median(taken) for taken in times.values())
     assert abs(known - unknown) < 0.5 * max(known, unknown)
@@ -126,10 +126,10 @@ def test_passwords() -> None:
     """Right is right, however its letters are composed; what is too short, too long or no text is refused."""
     passwords = Passwords(CHEAP)
     kept = passwords.hash("cafe\u0301 au lait")
-    assert passwords.is_right("caf\u00e9 au lait", kept)
-    assert not passwords.is_right("cafe au lait", kept)
-    assert not passwords.is_right("\ud800 half of a pair", kept)
-    assert not passwords.is_right("whatever", "not a hash")
+    assert passwords.verify("caf\u00e9 au lait", kept)
+    assert not passwords.verify("cafe au lait", kept)
+    assert not passwords.verify("\ud800 half of a pair", kept)
+    assert not passwords.verify("whatever", "not a hash")
     assert not passwords.is_outdated(kept)
     assert Passwords(PasswordCost(passes=1, memory_kib=16, lanes=1)).is_outdated(kept)
     for bad in ("", "seven77", "x" * 1025, "\ud800 half of a pair"):

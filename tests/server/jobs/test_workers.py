@@ -284,14 +284,14 @@ async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: 
     ids = [workbench.submit() for _ in range(60)]
     workbench.work(judge, concurrency=50)
     [store] = workbench.stores
-    moves, move_up = 0, store.move_up
+    moves, update_queue_positions = 0, store.update_queue_positions
 
     def counted(most: int) -> Any:
         nonlocal moves
         moves += 1
-        return move_up(most)
+        return update_queue_positions(most)
 
-    store.move_up = counted  # type: ignore[method-assign]
+    store.update_queue_positions = counted  # type: ignore[method-assign]
     last = {"type": "status_update", "status": "pending", "queue_position": 1, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(ids[50])[-1].items())
     gate.set()
@@ -304,14 +304,14 @@ async def test_a_place_that_could_not_be_told_is_told_later(workbench: Bench) ->
     first, second, third = (workbench.submit() for _ in range(3))
     workbench.work(hangs, concurrency=1)
     [store] = workbench.stores
-    move_up, fails = store.move_up, iter(range(2))
+    update_queue_positions, fails = store.update_queue_positions, iter(range(2))
 
     def away(most: int) -> Any:
         for _ in fails:
             raise OperationalError("COMMIT", None, Exception("gone"))
-        return move_up(most)
+        return update_queue_positions(most)
 
-    store.move_up = away  # type: ignore[method-assign]
+    store.update_queue_positions = away  # type: ignore[method-assign]
     last = {"type": "status_update", "status": "pending", "queue_position": 2, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(third)[-1].items())
     assert workbench.events(second)[-1]["queue_position"] == 1

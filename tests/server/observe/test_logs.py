@@ -42,7 +42,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 def test_an_object_a_line(written: Any) -> None:
     """Time, level, logger and message, and what it is about, each in a field of its own."""
     stream = written("json")
-    with logs.about(request="r1"), logs.about(submission=7):
+    with logs.log_context(request="r1"), logs.log_context(submission=7):
         logging.getLogger("subcli.test").warning("it took %d ms", 5)
     logging.getLogger("subcli.test").info("nothing\nin particular")
     first, second = lines(stream)
@@ -61,7 +61,7 @@ def test_an_object_a_line(written: Any) -> None:
 def test_a_line_for_people(written: Any) -> None:
     """The same in one line, and no client can begin another one or write to the terminal."""
     stream = written("text")
-    with logs.about(request="r1"):
+    with logs.log_context(request="r1"):
         logging.getLogger("subcli.test").warning("path %s", "/x\n2026 ERROR forged\x1b[2J\u202e")
     (line,) = stream.getvalue().splitlines()
     assert " WARNING subcli.test: path /x\\x0a2026 ERROR forged\\x1b[2J\\u202e request=r1" in line

@@ -232,7 +232,7 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
     """
     from subcli.client.api import RequestFailed
     from subcli.client.client import connect
-    from subcli.core.inputs import AskedInVain
+    from subcli.core.inputs import RestFailed
 
     async with connect(settings) as client:
         try:
@@ -240,7 +240,7 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
         except AuthError:
             return False, user, token
         except RequestFailed as failed:
-            status = failed.happened.status if isinstance(failed.happened, AskedInVain) else None
+            status = failed.happened.status if isinstance(failed.happened, RestFailed) else None
             if status in (401, 403):
                 return False, user, client.token() or token
             if status in (404, 405):
@@ -359,15 +359,15 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
     """Whose the token is; ``None`` where the server has no way to tell."""
     from subcli.client.api import Api, RequestFailed
     from subcli.client.auth import GivenToken
-    from subcli.core.inputs import AskedInVain
+    from subcli.core.inputs import RestFailed
 
     try:
         return await Api(http, settings.api_url, GivenToken(token)).me()
     except RequestFailed as failed:
         happened = failed.happened
-        if isinstance(happened, AskedInVain) and happened.status in (401, 403):
+        if isinstance(happened, RestFailed) and happened.status in (401, 403):
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
-        if isinstance(happened, AskedInVain) and happened.status in (404, 405):
+        if isinstance(happened, RestFailed) and happened.status in (404, 405):
             return None
         raise NetworkError(
             f"The token could not be verified: {happened.reason}.", hint="Nothing was changed."

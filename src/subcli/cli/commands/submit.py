@@ -172,7 +172,7 @@ def _noted(settings: Settings, problem: str, language: str, source: Source, numb
     import asyncio
     import time
 
-    from subcli.workspace.completion_cache import Recall, cache_directory
+    from subcli.workspace.completion_cache import CompletionCache, cache_directory
     from subcli.workspace.history import History, state_file
 
     at = time.time()
@@ -180,7 +180,7 @@ def _noted(settings: Settings, problem: str, language: str, source: Source, numb
     @functools.cache
     def note() -> None:
         History(state_file()).note(settings.server, problem, language, source, number, at)
-        Recall(settings.server, cache_directory()).add("ids", number)
+        CompletionCache(settings.server, cache_directory()).add("ids", number)
 
     soon = asyncio.get_running_loop().call_later(NOTED_AFTER_S, note)
     try:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from subcli.workspace.completion_cache import KINDS, Recall, cache_directory, is_plain
+from subcli.workspace.completion_cache import KINDS, CompletionCache, cache_directory, is_plain
 
 DEADLINE_S: Final = 0.150
 """From the start of the process; ``SUBCLI_COMPLETION_MS`` sets another one."""
@@ -51,7 +51,7 @@ def _names(kind: str, words: Sequence[str], until: float) -> list[str]:
         return [name for name in _profiles(_read_toml(_user_file())) if is_plain(name)]
     if kind not in KINDS:
         return []
-    recall = Recall(server_of(flags, os.environ, Path.cwd(), _user_file()), cache_directory())
+    recall = CompletionCache(server_of(flags, os.environ, Path.cwd(), _user_file()), cache_directory())
     names, fresh = recall.names(kind)
     if not fresh and recall.ask_now(PAUSE_S):
         child = _in_background(lambda: _refresh(recall.server, flags))

@@ -15,7 +15,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common
 from subcli.cli.job_control import stoppable
 from subcli.cli.runtime import Interrupts
-from subcli.cli.watching.notices import Aside
+from subcli.cli.watching.notices import StderrNotices
 from subcli.client.session import Session
 from subcli.core.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
 from subcli.core.submission import Connection
@@ -68,7 +68,7 @@ async def follow_all(
     Raises:
         OSError: the output cannot be written any more.
     """
-    following = _Following(view, options, Aside(common, len(sessions) > 1, sys.stderr), interrupts)
+    following = _Following(view, options, StderrNotices(common, len(sessions) > 1, sys.stderr), interrupts)
     # What has been imported stays: without this it is searched for garbage over and over while events come.
     gc.freeze()
     gc.enable()
@@ -83,18 +83,18 @@ async def follow_all(
                 await following.all_of(tasks, options)
         # Only --fail-fast leaves any: they do not change the exit code.
         for session in following.unfinished(sessions):
-            error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_take_up_again(options, session))
+            error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_resume_hint(options, session))
             following.end(session, error, exit_code=exits.NOT_PASSED)
     except TimeoutError:
         if not limit.expired():
             raise
         for session in following.unfinished(sessions):
-            following.end(session, timed_out(options, _take_up_again(options, session)))
+            following.end(session, timed_out(options, _resume_hint(options, session)))
     except asyncio.CancelledError:
         if interrupts.received is None:
             raise
         for session in following.unfinished(sessions):
-            following.end(session, interrupts.error(_take_up_again(options, session)))
+            following.end(session, interrupts.error(_resume_hint(options, session)))
     finally:
         if ticking is not None:
             ticking.cancel()
@@ -111,7 +111,7 @@ class _Following:
         endings: of those that have ended, by id.
     """
 
-    def __init__(self, view: View, options: Options, aside: Aside, interrupts: Interrupts) -> None:
+    def __init__(self, view: View, options: Options, aside: StderrNotices, interrupts: Interrupts) -> None:
         self.endings: dict[int, Ending] = {}
         self._options = options
         self._view = view
@@ -177,7 +177,7 @@ class _Following:
             )
         else:
             error = error or ServerError(
-                "The stream ended without a verdict.", hint=_take_up_again(self._options, session)
+                "The stream ended without a verdict.", hint=_resume_hint(self._options, session)
             )
             code = exits.of_error(error) if exit_code is None else exit_code
             ending = Ending(submission_id=submission_id, exit_code=code, error=error, options=self._options.for_server)
@@ -196,5 +196,5 @@ def timed_out(options: Options, hint: str) -> WatchTimeoutError:
     return WatchTimeoutError(f"No verdict within {options.timeout:g} s.", hint=hint)
 
 
-def _take_up_again(options: Options, session: Session) -> str:
+def _resume_hint(options: Options, session: Session) -> str:
     return f"Judging goes on; `{options.command('watch', session.watch.submission_id)}` takes it up again."

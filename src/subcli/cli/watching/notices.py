@@ -23,7 +23,7 @@ REASON_MAX = 300
 UNSAID_S = 1.0
 
 
-class Aside:
+class StderrNotices:
     """Says on stderr what the chosen view does not.
 
     Args:

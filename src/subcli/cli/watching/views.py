@@ -66,9 +66,9 @@ def make_view(
         others.append(Notifier(sys.stderr, os.environ))
     if not others:
         return main
-    from subcli.output.beside import Beside
+    from subcli.output.beside import CompositeView
 
-    return Beside(main, others)
+    return CompositeView(main, others)
 
 
 def _plain(options: Options, origin: Callable[[str], str | None]) -> View:

@@ -64,7 +64,7 @@ class Analyst:
         """The text without the path of the judge's temporary directory."""
         return text.replace(self._directory, "").replace(self._directory.rstrip("/"), ".")
 
-    def tidy(self, evidence: Evidence) -> Evidence:
+    def strip_workdir(self, evidence: Evidence) -> Evidence:
         """The evidence without the path of the judge's temporary directory."""
         return replace(
             evidence,
@@ -76,7 +76,7 @@ class Analyst:
 
     def analyse(self, evidence: Evidence) -> Analysis:
         """Explain a failure. There is always an answer: the general one, if no rule knows it."""
-        evidence = self.tidy(evidence)
+        evidence = self.strip_workdir(evidence)
         for rule in list(self._foreign()):
             finding = self._ask(rule, evidence)
             if finding is not None:

@@ -53,9 +53,9 @@ class Watchdog:
         """The process of the judge's own that runs the tests, leader of its session."""
         self._ours.add(pid)
         self._tests = pid
-        self.leave_to_its_starter(pid)
+        self.exempt_from_reaping(pid)
 
-    def leave_to_its_starter(self, pid: int) -> None:
+    def exempt_from_reaping(self, pid: int) -> None:
         """A child whose exit code someone waits for: not to be reaped as an orphan."""
         self._own_children.add(pid)
 

@@ -64,7 +64,7 @@ class Results:
         self._counts[status] += 1
         analysis = None
         if evidence is not None:
-            evidence = self._analyst.tidy(evidence)
+            evidence = self._analyst.strip_workdir(evidence)
             analysis = self._analyst.analyse(evidence)
         self._emit(
             events.result(
@@ -84,7 +84,7 @@ class Results:
 
     def remark(self, evidence: Evidence) -> None:
         """An analysis that belongs to no single test."""
-        self._emit(self._analyst.analyse(self._analyst.tidy(evidence)).as_event())
+        self._emit(self._analyst.analyse(self._analyst.strip_workdir(evidence)).as_event())
 
     def summary(self, duration_ms: int) -> Mapping[str, int]:
         """The counts, as `complete` carries them. Tests that never ran count as skipped."""

@@ -117,7 +117,7 @@ class Supervisor:
         command = order.language.expand(order.language.build, order.files, entry)
         self._watchdog.begin_build(seconds)
         try:
-            started = self._watchdog.leave_to_its_starter
+            started = self._watchdog.exempt_from_reaping
             result = await build(order.plans.build, command, order.language.name, seconds, started)
         finally:
             self._watchdog.end()

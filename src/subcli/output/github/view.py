@@ -143,7 +143,7 @@ class GithubView:
 
     def _obey(self, line: str) -> None:
         if isinstance(self._stdout, Defused):
-            self._stdout.obey(line)
+            self._stdout.write_command(line)
         else:
             self._stdout.write(f"{line}\n")
 

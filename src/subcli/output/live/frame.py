@@ -35,7 +35,7 @@ _LIMITS: Final = details.Limits(values=6, fold=1)
 _GUTTER_CELLS: Final = 5
 
 
-class Shot(NamedTuple):
+class FrameInput(NamedTuple):
     """What a frame shows of one submission.
 
     Attributes:
@@ -50,7 +50,7 @@ class Shot(NamedTuple):
     ending: Ending | None = None
 
 
-class Room(NamedTuple):
+class Viewport(NamedTuple):
     """Lines to fill, and whether some of them may be blank."""
 
     lines: int
@@ -64,13 +64,13 @@ class Frame(NamedTuple):
     rows: int
 
 
-def single(shot: Shot, now: float, columns: int, room: Room, *, compact: bool) -> Frame:
+def single(shot: FrameInput, now: float, columns: int, room: Viewport, *, compact: bool) -> Frame:
     """The screen of one submission."""
     make = _wide if columns >= WIDE else _narrow
     return make(shot, now, columns, room, compact)
 
 
-def _wide(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> Frame:
+def _wide(shot: FrameInput, now: float, columns: int, room: Viewport, compact: bool) -> Frame:
     """Analyses beside all the rest."""
     width = columns - 2 * parts.MARGIN
     left = min(COLUMN_MAX, width * 58 // 100)
@@ -80,7 +80,7 @@ def _wide(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> Fr
     return Frame(parts.on_screen(_beside(lines + rows, why, left), columns, room.lines), len(rows))
 
 
-def _narrow(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> Frame:
+def _narrow(shot: FrameInput, now: float, columns: int, room: Viewport, compact: bool) -> Frame:
     """Analyses below the tests: as many lines as the tests leave, and half of them at least."""
     width = max(columns - 2 * parts.MARGIN, 10)
     text = width * 3 // 4 if room.roomy else width
@@ -94,7 +94,7 @@ def _narrow(shot: Shot, now: float, columns: int, room: Room, compact: bool) -> 
     return Frame(parts.on_screen([*lines, *rows, *gap, *why], columns, room.lines), len(rows))
 
 
-def _head(shot: Shot, now: float, width: int, *, roomy: bool) -> list[Line]:
+def _head(shot: FrameInput, now: float, width: int, *, roomy: bool) -> list[Line]:
     """Everything above the tests."""
     picture = shot.picture
     clock = f"   {words.elapsed(shot.seconds)}   "

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 
 from subcli.output.live.bar import bar, progress_number
-from subcli.output.live.frame import COLUMN_MAX, Frame, Room, Shot, analyses, test_rows
+from subcli.output.live.frame import COLUMN_MAX, Frame, FrameInput, Viewport, analyses, test_rows
 from subcli.output.live.summary import ending_mark
 from subcli.output.text import parts, words
 from subcli.output.text.lines import Line, clip
@@ -45,7 +45,7 @@ class _Columns(NamedTuple):
     failed: int
 
     @staticmethod
-    def of(shots: Sequence[Shot]) -> _Columns:
+    def of(shots: Sequence[FrameInput]) -> _Columns:
         pictures = [shot.picture for shot in shots]
         return _Columns(
             max(len(str(picture.id)) for picture in pictures) + 1,
@@ -55,7 +55,7 @@ class _Columns(NamedTuple):
         )
 
 
-def several(shots: Sequence[Shot], now: float, columns: int, space: Room) -> Frame:
+def several(shots: Sequence[FrameInput], now: float, columns: int, space: Viewport) -> Frame:
     """The screen of several submissions."""
     height = space.lines
     width = max(min(columns - 2 * parts.MARGIN, COLUMN_MAX), 10)
@@ -76,7 +76,7 @@ def several(shots: Sequence[Shot], now: float, columns: int, space: Room) -> Fra
     return Frame(parts.on_screen(lines, columns, height), rows)
 
 
-def _details(shot: Shot, width: int, measure: int, room: int) -> Frame:
+def _details(shot: FrameInput, width: int, measure: int, room: int) -> Frame:
     """What failed of one submission, in ``room`` lines."""
     picture = shot.picture
     failed = picture.counts.not_passed
@@ -87,14 +87,14 @@ def _details(shot: Shot, width: int, measure: int, room: int) -> Frame:
     return Frame([parts.title(picture, width), *rows, *gap, *why], len(rows))
 
 
-def _urgency(shot: Shot) -> int:
+def _urgency(shot: FrameInput) -> int:
     """Failing ones first, then those that go on, then those that passed."""
     if shot.picture.counts.not_passed or (shot.ending and shot.ending.exit_code):
         return 0
     return 1 if shot.ending is None else 2
 
 
-def _totals(shots: Sequence[Shot], width: int) -> Line:
+def _totals(shots: Sequence[FrameInput], width: int) -> Line:
     """How many there are, and how they stand."""
     endings = [shot.ending for shot in shots if shot.ending is not None]
     passed = sum(1 for ending in endings if ending.exit_code == 0)
@@ -110,7 +110,7 @@ def _totals(shots: Sequence[Shot], width: int) -> Line:
     return line.put("   ").put(clock, STRONG).cut(width)
 
 
-def _row(shot: Shot, now: float, width: int, measure: int, cells: _Columns) -> Line:
+def _row(shot: FrameInput, now: float, width: int, measure: int, cells: _Columns) -> Line:
     """Mark, id, problem, bar, number, failures, time, state: each in its column."""
     picture = shot.picture
     problem = min(cells.problem, max(measure * 3 // 10, 8))
@@ -131,7 +131,7 @@ def _row(shot: Shot, now: float, width: int, measure: int, cells: _Columns) -> L
     return line.join(_state(shot, now)).cut(width)
 
 
-def _state(shot: Shot, now: float) -> Line:
+def _state(shot: FrameInput, now: float) -> Line:
     """In one or two words, where a submission stands."""
     picture, ending = shot.picture, shot.ending
     if ending is not None:

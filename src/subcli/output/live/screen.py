@@ -23,9 +23,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from rich.console import Console
 
-from subcli.output.live.frame import Frame, Room
+from subcli.output.live.frame import Frame, Viewport
 from subcli.output.live.keyboard import QuietKeys
-from subcli.output.text.lines import Ink, Line
+from subcli.output.text.lines import Line, LineRenderer
 
 ROOMY: Final = 20
 """From this many lines on there are blank ones, and lines kept free."""
@@ -43,7 +43,7 @@ _ENTER: Final = f"{_ESC}?1049h"
 _LEAVE: Final = f"{_ESC}?1049l"
 _CLEAR: Final = f"{_ESC}H{_ESC}2J"
 
-Maker: TypeAlias = Callable[[int, Room], Frame]
+Maker: TypeAlias = Callable[[int, Viewport], Frame]
 """Makes a frame for so many columns, in so many lines."""
 
 
@@ -65,7 +65,7 @@ class Region:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._ink = Ink(console)
+        self._ink = LineRenderer(console)
         self._drawn: list[_Drawn] = []
         self._size = (0, 0)
         self._keys = QuietKeys()
@@ -81,13 +81,13 @@ class Region:
         """A frame that can be folded to three quarters of the width. Low terminals have no lines to spare."""
         roomy = height >= ROOMY
         room = max(height - 1, 1)
-        frame = make(columns, Room(room, roomy))
+        frame = make(columns, Viewport(room, roomy))
         for _ in range(_TRIES if roomy else 0):
             folded = _folded(frame.lines, max(columns * 3 // 4, 1))
             if folded <= height:
                 break
             room = max(len(frame.lines) * height // folded, ROOMY // 2)
-            frame = make(columns, Room(room, roomy))
+            frame = make(columns, Viewport(room, roomy))
         return frame
 
     def erase(self) -> None:
@@ -125,7 +125,7 @@ class FullScreen(Region):
 
     def fit(self, make: Maker, columns: int, height: int) -> Frame:
         """A frame of all lines."""
-        return make(columns, Room(height, height >= ROOMY))
+        return make(columns, Viewport(height, height >= ROOMY))
 
 
 def _folded(lines: Sequence[Line], width: int) -> int:

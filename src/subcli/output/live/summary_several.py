@@ -7,7 +7,7 @@ from typing import Final
 
 from subcli.core.submission import Submission
 from subcli.output.live import summary
-from subcli.output.live.frame import Shot
+from subcli.output.live.frame import FrameInput
 from subcli.output.printable import one_line
 from subcli.output.text import parts
 from subcli.output.text.lines import Line, clip
@@ -17,7 +17,7 @@ from subcli.output.view import Ending
 _COMMANDS: Final = 3
 
 
-def final(shots: Sequence[Shot], width: int) -> list[Line]:
+def final(shots: Sequence[FrameInput], width: int) -> list[Line]:
     """Details of those that did not pass, a table of all, the commands to type."""
     lines: list[Line] = []
     for shot in shots:
@@ -61,7 +61,7 @@ def _why(picture: Submission, ending: Ending, width: int) -> list[Line]:
     return [*seen, Line()] if seen else []
 
 
-def _table(shots: Sequence[Shot], width: int) -> list[Line]:
+def _table(shots: Sequence[FrameInput], width: int) -> list[Line]:
     """A line for each: mark, id, problem, verdict, counts."""
     ids = max((len(str(shot.picture.id)) for shot in shots), default=1) + 1
     problem = min(max((len(clip(shot.picture.problem or "", 28)) for shot in shots), default=0), width // 3)

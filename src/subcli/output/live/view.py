@@ -36,9 +36,9 @@ class _Watched:
         self.ending: Ending | None = None
         self.ended = now
 
-    def shot(self, now: float) -> frame.Shot:
+    def shot(self, now: float) -> frame.FrameInput:
         until = self.ended if self.ending is not None else now
-        return frame.Shot(self.source.snapshot(), self.connection, self.since, until - self.began, self.ending)
+        return frame.FrameInput(self.source.snapshot(), self.connection, self.since, until - self.began, self.ending)
 
 
 class LiveView:
@@ -115,7 +115,7 @@ class LiveView:
     def _draw(self, now: float) -> None:
         shots = [watched.shot(now) for watched in self._watched.values()]
 
-        def make(columns: int, room: frame.Room) -> frame.Frame:
+        def make(columns: int, room: frame.Viewport) -> frame.Frame:
             if len(shots) == 1:
                 return frame.single(shots[0], now, columns, room, compact=self._compact)
             return overview.several(shots, now, columns, room)
@@ -148,7 +148,7 @@ class LiveView:
         if faults:
             self._err.print(Block([*parts.indented(faults), Line()]))
 
-    def _told(self, shots: Sequence[frame.Shot], width: int) -> list[Line]:
+    def _told(self, shots: Sequence[frame.FrameInput], width: int) -> list[Line]:
         """What is data: verdicts, and what was seen where there is none."""
         if len(shots) > 1:
             return summary_several.final(shots, width)

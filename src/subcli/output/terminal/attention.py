@@ -14,7 +14,7 @@ from typing import Final, TextIO
 
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
-from subcli.output.beside import Unseen
+from subcli.output.beside import NullView
 from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import one_line
 from subcli.output.terminal.terminal import Notification, notification
@@ -31,7 +31,7 @@ _NOTIFY_S: Final = 2.0
 _NORMAL, _FAILING, _UNKNOWN = 1, 2, 3
 
 
-class WindowStatus(Unseen):
+class WindowStatus(NullView):
     """Title and progress, beside the live screen.
 
     Args:
@@ -115,7 +115,7 @@ def _share(picture: Submission) -> float | None:
     return None if picture.progress is None else min(max(picture.progress, 0.0), 100.0) / 100
 
 
-class Notifier(Unseen):
+class Notifier(NullView):
     """Rings, and shows a notification, once everything is over; not for who pressed Ctrl-C.
 
     Args:

@@ -85,7 +85,7 @@ class Line:
         return "".join(text for text, _ in self.pieces)
 
 
-class Ink:
+class LineRenderer:
     """How one terminal, file or pipe wants its lines: with or without colour, UTF-8 or not."""
 
     def __init__(self, console: Console) -> None:
@@ -94,7 +94,7 @@ class Ink:
         self._has_links = isinstance(console, LinkingConsole)
         self._plain = not self._encoding.replace("-", "").startswith("utf")
 
-    def spell(self, text: str) -> str:
+    def encode(self, text: str) -> str:
         """``text`` in characters that can be encoded."""
         if not self._plain or text.isascii():
             return text
@@ -103,9 +103,9 @@ class Ink:
     def render(self, line: Line) -> str:
         """One line as it is written, without its end."""
         if self._colour is None:
-            return "".join(self.spell(text) for text, style in line.pieces if not _is_padding(text, style)).rstrip(" ")
+            return "".join(self.encode(text) for text, style in line.pieces if not _is_padding(text, style)).rstrip(" ")
         return "".join(
-            self._fitting(style).render(self.spell(text), color_system=self._colour) if style else self.spell(text)
+            self._fitting(style).render(self.encode(text), color_system=self._colour) if style else self.encode(text)
             for text, style in line.pieces
         )
 
@@ -113,7 +113,7 @@ class Ink:
         """One line as Rich takes it."""
         for text, style in line.pieces:
             if self._colour is not None or not _is_padding(text, style):
-                yield Segment(self.spell(text), self._fitting(style))
+                yield Segment(self.encode(text), self._fitting(style))
 
     def _fitting(self, style: Style) -> Style:
         return style.update_link(None) if style.link and not self._has_links else style
@@ -131,7 +131,7 @@ class Block:
         self.lines = tuple(lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ink = Ink(console)
+        ink = LineRenderer(console)
         for line in self.lines:
             yield from ink.segments(line.trimmed())
             yield Segment.line()

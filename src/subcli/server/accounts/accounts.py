@@ -41,7 +41,7 @@ class UnknownUserError(LookupError):
     """There is no user of this name."""
 
 
-class DeadTokenError(Exception):
+class InvalidRefreshTokenError(Exception):
     """The refresh token is unknown, expired, used before, or of a session that has ended."""
 
 
@@ -175,7 +175,7 @@ class Accounts:
             DeadTokenError: see there. Where the token was used before the grace, its session has ended now.
         """
         if not _REFRESH.fullmatch(token):
-            raise DeadTokenError
+            raise InvalidRefreshTokenError
         now = self._clock()
         with self._write.begin() as connection:
             row = connection.execute(
@@ -185,7 +185,7 @@ class Accounts:
                 .with_for_update()
             ).one_or_none()
             if row is None or row.expires_at <= now:
-                raise DeadTokenError
+                raise InvalidRefreshTokenError
             if row.used_at is None:
                 session = Session(row.session_id, row.user_id, self._successor(token))
                 self._use(connection, token, session, now)
@@ -194,7 +194,7 @@ class Accounts:
                 return Session(row.session_id, row.user_id, self._successor(token))
             # Committed, and then said.
             connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
-        raise DeadTokenError
+        raise InvalidRefreshTokenError
 
     def _use(self, connection: Connection, token: str, session: Session, now: float) -> None:
         expires = now + self._limits.refresh_token
@@ -232,7 +232,7 @@ class Accounts:
         with self._write.begin() as connection:
             connection.execute(delete(sessions).where(sessions.c.id.in_(family)))
 
-    def spend(self, token_id: str, expires_at: float) -> bool:
+    def consume(self, token_id: str, expires_at: float) -> bool:
         """Use up a token that is good for one use. False: it was used before."""
         try:
             with self._write.begin() as connection:

@@ -97,7 +97,7 @@ class TokenIdentities:
 
     async def _once(self, watch: Watch) -> Identity:
         identity = await self._identity(watch.access)
-        if not await self._store.run(self._accounts.spend, watch.id, watch.forget):
+        if not await self._store.run(self._accounts.consume, watch.id, watch.forget):
             raise UnauthenticatedError("token used")
         return identity
 

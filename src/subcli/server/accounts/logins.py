@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from subcli.server.accounts.accounts import Accounts, DeadTokenError, Session, UnknownUserError
+from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, Session, UnknownUserError
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import Tokens
 from subcli.server.limits import LimitedError, Limiter, Rate
@@ -91,7 +91,7 @@ class Logins:
         loop = asyncio.get_running_loop()
         found = await self._store.run(self._accounts.find_user, name)
         user_id, kept = found or (0, None)
-        right = await loop.run_in_executor(self._threads, self._passwords.is_right, password, kept)
+        right = await loop.run_in_executor(self._threads, self._passwords.verify, password, kept)
         if not right or kept is None:
             raise GrantError("invalid_grant", "Wrong user or password.")
         if self._passwords.is_outdated(kept):
@@ -110,7 +110,7 @@ class Logins:
         """
         try:
             return self._granted(await self._store.run(self._accounts.rotate, token))
-        except DeadTokenError:
+        except InvalidRefreshTokenError:
             raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
 
     def _granted(self, session: Session) -> Granted:

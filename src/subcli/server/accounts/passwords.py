@@ -40,7 +40,7 @@ class Passwords:
             raise PasswordError(f"A password has between {SHORTEST} and {LONGEST} characters.")
         return self._hasher.hash(_normal(password))
 
-    def is_right(self, password: str, kept: str | None) -> bool:
+    def verify(self, password: str, kept: str | None) -> bool:
         """Whether `password` is the one behind the hash `kept`.
 
         For None, an account that is not there, it is as much work, and wrong.

@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.accounts.logins import GrantError, Logins
 from subcli.server.api import models
-from subcli.server.parts import Authority, Services
+from subcli.server.parts import AuthServices, Services
 from subcli.shared.protocol import timestamp
 
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -153,7 +153,7 @@ def _add_me(router: APIRouter, current: _Current) -> None:
         return models.Me(user=identity.name, expires_at=None if access is None else timestamp(access.expires))
 
 
-def watch_token(authority: Authority, identity: Identity, submission_id: int) -> models.WatchToken:
+def watch_token(authority: AuthServices, identity: Identity, submission_id: int) -> models.WatchToken:
     """A token for one socket on a submission that is the identity's."""
     if identity.access is None:
         raise HTTPException(404, _DEMO)

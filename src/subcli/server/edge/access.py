@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from subcli.server.edge.guard import SECURITY_HEADERS, App
 from subcli.server.gateway.socket import Receive, Scope, Send, close_code, header
-from subcli.server.observe.logs import about
+from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
 from subcli.shared.secret import redact
 
@@ -44,7 +44,7 @@ class Access:
             return
         given = header(scope, b"x-request-id")
         request = given if _ID.match(given) else secrets.token_hex(8)
-        with about(request=request):
+        with log_context(request=request):
             begun = time.monotonic()
             if scope["type"] == "websocket":
                 await self._app(scope, receive, send)

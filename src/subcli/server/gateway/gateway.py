@@ -19,7 +19,7 @@ from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
 from subcli.server.limits import FullError, Rate
 from subcli.server.log.values import UnknownSubmissionError
-from subcli.server.observe.logs import about
+from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import Limits
 from subcli.shared.protocol import PING, PONG, CloseCode
@@ -103,7 +103,7 @@ class Gateway:
         await self._check_owner(submission_id, identity)
         await self._count(identity)
         try:
-            with about(submission=submission_id):
+            with log_context(submission=submission_id):
                 async with self._limiter.slot(str(submission_id), self._limits.connections):
                     await self._talk(socket, identity, submission_id, after)
         except FullError:

@@ -29,7 +29,7 @@ _EXTENSION: Final = "subcli.gateway"
 _CLOSED_WITH: Final = "subcli.close_code"
 _LINGER: Final = 5.0
 """Seconds that a peer who does not read has to see why it is closed."""
-_LAST_WORDS: Final = 1.0
+FLUSH_TIMEOUT_S: Final = 1.0
 """The same for one that broke the protocol, and may be sending still."""
 _FAREWELL: Final = 0.75
 """The same when the server goes down, as a part of `Limits.shutdown`."""
@@ -121,7 +121,7 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self._linger(_LAST_WORDS)
+        self._linger(FLUSH_TIMEOUT_S)
 
     def _hang_up(self, code: int, reason: str, linger: float) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:

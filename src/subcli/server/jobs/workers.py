@@ -24,7 +24,7 @@ from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
 from subcli.server.log.store import Store
 from subcli.server.log.values import Append, Claim, EndedError, StaleFenceError
-from subcli.server.observe.logs import about
+from subcli.server.observe.logs import log_context
 from subcli.server.settings import Limits
 from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
 
@@ -95,19 +95,19 @@ class Workers:
     async def _sweep(self) -> None:
         """Queue what the store has and the queue does not: after a restart, or a worker's death."""
         while True:
-            with _surviving("looking for what waits"):
+            with _log_and_continue("looking for what waits"):
                 for submission_id in await self._store.run(self._store.claimable, _SWEPT):
                     self._queue.put(submission_id)
             await self._queue.pause(self._limits.lease / 3)
 
     async def _take_and_judge(self) -> None:
         while True:
-            with _surviving("taking what waits"):
+            with _log_and_continue("taking what waits"):
                 ticket = await self._queue.get()
                 claim = await self._claim(ticket.submission_id)
                 self._queue.settle(ticket)
                 if claim is not None:
-                    await self._see_through(claim)
+                    await self._run_claim(claim)
                 continue
             # What was not claimed is given out again, or found by a sweep.
             await asyncio.sleep(_RETRY_DELAY)
@@ -123,9 +123,9 @@ class Workers:
                     raise
                 await asyncio.sleep(_RETRY_DELAY)
 
-    async def _see_through(self, claim: Claim) -> None:
+    async def _run_claim(self, claim: Claim) -> None:
         """Judge in a task of its own, so that it can be stopped alone."""
-        with about(submission=claim.submission_id):
+        with log_context(submission=claim.submission_id):
             task = asyncio.create_task(_Judging(self, claim).run())
         started = time.monotonic()
         try:
@@ -148,9 +148,9 @@ class Workers:
         while True:
             await self._taken.wait()
             self._taken.clear()
-            with _surviving("telling who has moved up"):
+            with _log_and_continue("telling who has moved up"):
                 try:
-                    await self._journal.move_up(_TOLD)
+                    await self._journal.update_queue_positions(_TOLD)
                 except SQLAlchemyError:
                     # The database is away, as others say; it is told when it is back.
                     self._taken.set()
@@ -158,7 +158,7 @@ class Workers:
 
 
 @contextmanager
-def _surviving(what: str) -> Iterator[None]:
+def _log_and_continue(what: str) -> Iterator[None]:
     """A database that is away for a while, or a fault of ours, must not end the workers."""
     try:
         yield

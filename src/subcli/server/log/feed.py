@@ -54,9 +54,9 @@ class Journal:
         """Commit the verdict `cancelled` and tell the watchers. Raises what `Store.cancel` raises."""
         return self._publish(submission_id, await self._store.run(self._store.cancel, submission_id, owner_id))
 
-    async def move_up(self, most: int) -> None:
+    async def update_queue_positions(self, most: int) -> None:
         """Tell the first `most` of those who wait where they stand now. Raises SQLAlchemyError."""
-        for submission_id, records in (await self._store.run(self._store.move_up, most)).items():
+        for submission_id, records in (await self._store.run(self._store.update_queue_positions, most)).items():
             self._publish(submission_id, records)
 
     def _publish(self, submission_id: int, committed: Sequence[Record]) -> tuple[Record, ...]:

@@ -155,7 +155,7 @@ class Store(Leases):
 
     # -- appending -----------------------------------------------------------------------------------
 
-    def move_up(self, most: int) -> dict[int, tuple[Record, ...]]:
+    def update_queue_positions(self, most: int) -> dict[int, tuple[Record, ...]]:
         """Tell the first `most` submissions that no worker has taken yet their place, where it has changed.
 
         Returns:

@@ -51,7 +51,7 @@ def configure(
 
 
 @contextmanager
-def about(*, request: str | None = None, submission: int | None = None) -> Iterator[None]:
+def log_context(*, request: str | None = None, submission: int | None = None) -> Iterator[None]:
     """Within this, in this task and those it makes, every line says what it is about."""
     tokens = [(variable, variable.set(value)) for variable, value in _given(request, submission)]
     try:

@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from subcli.server.limits import FullError, MemoryLimiter, Rate, Standing
+from subcli.server.limits import FullError, MemoryLimiter, Rate, RateLimitStatus
 from subcli.server.redis.connection import namespace
 
 _log: Final = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class RedisLimiter:
             for holder in holders - self._held.get(key, set()):
                 await self._ask(self._let_go, key, holder)
 
-    async def take(self, rate: Rate, key: str) -> Standing:
+    async def take(self, rate: Rate, key: str) -> RateLimitStatus:
         mine = await self._local.take(rate, key)
         if mine.retry_after:
             return mine
@@ -138,8 +138,8 @@ class RedisLimiter:
         counted, reset, too_early = answer
         if not counted:
             await self._local.give_back(rate, key)
-            return Standing(rate, 0, reset / 1e6, too_early / 1e6)
-        return Standing(rate, max(0, int((rate.window - reset / 1e6) / rate.interval + 1e-6)), reset / 1e6, 0.0)
+            return RateLimitStatus(rate, 0, reset / 1e6, too_early / 1e6)
+        return RateLimitStatus(rate, max(0, int((rate.window - reset / 1e6) / rate.interval + 1e-6)), reset / 1e6, 0.0)
 
     async def give_back(self, rate: Rate, key: str) -> None:
         await self._local.give_back(rate, key)

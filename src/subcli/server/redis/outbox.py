@@ -24,7 +24,7 @@ _MOST_BYTES: Final = 8 * 1024 * 1024
 """Of events that wait to be sent; beyond, heads have to do."""
 _MESSAGE_BYTES: Final = 256 * 1024
 _RETRY: Final = 0.25
-_LAST_WORDS: Final = 0.5
+FLUSH_TIMEOUT_S: Final = 0.5
 """Seconds that the end may be held up by what is still to be sent."""
 _COMPLETE: Final = "complete"
 _LIVE: Final = "live"
@@ -114,7 +114,7 @@ class Outbox:
                     await asyncio.sleep(_RETRY)
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS):
+                async with asyncio.timeout(FLUSH_TIMEOUT_S):
                     await self._send()
 
     async def _send(self) -> None:

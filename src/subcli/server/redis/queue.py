@@ -36,7 +36,7 @@ _SWEEP: Final = 1.0
 _RETRY: Final = 0.5
 _STALE_MS: Final = 3_600_000
 """A consumer that has not been heard of for so long, and holds nothing, is taken off the list."""
-_LAST_WORDS: Final = 0.5
+FLUSH_TIMEOUT_S: Final = 0.5
 
 # Both keep the hash from submission to entry in step with the stream, in one step each; an entry that is gone all the
 # same (its key was evicted) does not keep its submission out for ever.
@@ -97,7 +97,7 @@ class RedisQueue:
                 await self._send()
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS):
+                async with asyncio.timeout(FLUSH_TIMEOUT_S):
                     await self._send()
 
     async def _send(self) -> None:

@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from subcli.server.app import Secured, create_app
+from subcli.server.app import AuthConfig, create_app
 from subcli.server.edge.origins import is_loopback
 from subcli.server.edge.slow_requests import RequestProtocol
 from subcli.server.gateway.socket import HEAD_BYTES, GatewayProtocol
@@ -30,7 +30,7 @@ from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.run.data_dir import make_data_dir
 from subcli.server.run.keys import signing_key
-from subcli.server.run.shutdown import Lifecycle, Signals, close_spread
+from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.run.startup import find_problems, find_redis, show_metrics
 from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
 from subcli.shared.protocol import MAX_MESSAGE_BYTES
@@ -100,9 +100,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         server.run(sockets=[listener])
 
 
-def _secured(settings: ServerSettings) -> Secured | None:
+def _secured(settings: ServerSettings) -> AuthConfig | None:
     wanted = settings.authentication
-    return None if wanted is None else Secured(signing_key(settings.data_dir, wanted.key), wanted.cost)
+    return None if wanted is None else AuthConfig(signing_key(settings.data_dir, wanted.key), wanted.cost)
 
 
 def _uvicorn_config(app: FastAPI, limits: Limits, trusted_proxies: Sequence[str]) -> uvicorn.Config:
@@ -181,7 +181,7 @@ class Server(uvicorn.Server):
         self._lifecycle.stop()
         # Kept-alive HTTP connections stay until the end: who is about to ask is answered, and told to go.
         watching = [peer for peer in self.server_state.connections if isinstance(peer, GatewayProtocol)]
-        await close_spread(watching, self._limits)
+        await close_gradually(watching, self._limits)
         await super().shutdown(sockets)
 
     def _wait_for_stdin(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -52,7 +52,7 @@ class Lifecycle:
             call()
 
 
-async def close_spread(connections: Sequence[Closable], limits: Limits) -> None:
+async def close_gradually(connections: Sequence[Closable], limits: Limits) -> None:
     """Ask each connection to end, evenly over as long as their number deserves, at most `limits.closing`."""
     if not connections:
         return
