@@ -26,10 +26,10 @@ then connect again after the backoff, and give up the socket when the attempts a
                                                   then, if REST is silent too, stop (network)
 ``Silent`` (10 s after a ping)                    retry
 ``Slept``                                         connect again at once
-``TooManyBadFrames`` (20 bad frames in a row)              give up the socket
+``TooManyBadFrames`` (20 bad frames in a row)     give up the socket
 ``Blocked`` (certificate, proxy)                  stop (network)
 ``CaughtUp``                                      go on with what it was for; no verdict at the end: stop (server)
-``RestFailed``                                   the same; 401, 404 as above, but for what only a socket knows
+``RestFailed``                                    the same; 401, 404 as above, but for what only a socket knows
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 

@@ -155,13 +155,13 @@ def test_the_guide_knows_the_limits() -> None:
     limits = Limits()
     guide = (DEPLOY / "README.md").read_text()
     for said in (
-        f"| sockets on one submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",
-        f"{limits.connects} at once, then {limits.connects / limits.rate_window:g} a second",
-        f"{limits.submits} at once, then {limits.submits / limits.rate_window:g} a second",
-        f"{limits.logins}; {limits.logins_address} at once, then one every "
+        f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",
+        f"burst of {limits.connects}, then {limits.connects / limits.rate_window:g} a second",
+        f"burst of {limits.submits}, then {limits.submits / limits.rate_window:g} a second",
+        f"burst of {limits.logins}; {limits.logins_address}, then one every "
         f"{limits.login_window / limits.logins:g}; {limits.login_window / limits.logins_address:g} s",
-        f"| silence of a client | {limits.idle / 60:g} min |",
-        f"| a reader that does not read | {limits.send:g} s |",
-        f"{limits.closing_rate:g} a second or as many more as it takes to be through in {limits.closing:g} s",
+        f"| a client without any message | {limits.idle / 60:g} min |",
+        f"| a client that does not read | {limits.send:g} s |",
+        f"{limits.closing_rate:g} a second, or faster if needed to finish within {limits.closing:g} s",
     ):
         assert said in guide
