@@ -13,7 +13,8 @@ import pytest
 
 from subcli.client.auth import StoredLogin, TokenRefusedError, password_grant
 from subcli.client.client import id_of
-from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import CredentialError
 from subcli.settings.config import load, secrets_in
 from subcli.shared.secret import Secret
 from tests.client.keyrings import FileKeyring
@@ -90,7 +91,7 @@ async def test_logged_out_while_renewing(tmp_path: Path) -> None:
 _SAVES = """
 import sys
 from pathlib import Path
-from subcli.client.credentials import Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
 from subcli.shared.secret import Secret
 for number in range(25):
     Credentials(Path(sys.argv[1])).save(f"https://{sys.argv[2]}-{number}.example", "u", Tokens(Secret("t")), "file")

@@ -15,7 +15,8 @@ import keyring.backends.null
 import pytest
 from keyring.backend import KeyringBackend
 
-from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import CredentialError
 from subcli.shared.secret import Secret
 from tests.client.keyrings import FileKeyring, ForgetfulKeyring, HangingKeyring, RaisingKeyring
 
@@ -96,7 +97,7 @@ def test_probe_names_the_failure(credentials: Credentials, backend: type[Keyring
     """Before a login is promised, a bad keyring is found out, named with a cure, and its text is not repeated."""
     keyring.set_keyring(backend())
     with pytest.raises(CredentialError, match=words) as raised:
-        credentials.probe("keyring", timeout=0.3)
+        credentials.probe("keyring", timeout_s=0.3)
     assert "--insecure-storage" in raised.value.hint
     assert "probe" not in raised.value.message
     assert credentials.logins() == {}
@@ -115,7 +116,7 @@ def test_keyring_that_fails_later(credentials: Credentials, backend: type[Keyrin
     credentials.save(SERVER, "ada", PAIR, "keyring")
     keyring.set_keyring(backend())
     with pytest.raises(CredentialError) as raised:
-        credentials.load(SERVER, timeout=0.3)
+        credentials.load(SERVER, timeout_s=0.3)
     assert raised.value.hint
     assert "token" not in raised.value.message.lower().replace("tokens", "")
 
@@ -179,7 +180,7 @@ async def test_lock_excludes(credentials: Credentials) -> None:
 async def test_lock_that_is_never_given_back(credentials: Credentials) -> None:
     """A process that hangs with the lock does not hold up the others for ever."""
     passed = False
-    async with credentials.locked(), credentials.locked(timeout=0.05):
+    async with credentials.locked(), credentials.locked(timeout_s=0.05):
         passed = True
     assert passed
 
@@ -187,7 +188,7 @@ async def test_lock_that_is_never_given_back(credentials: Credentials) -> None:
 def test_keyring_is_not_imported_without_a_login(tmp_path: Path) -> None:
     """Without a login on record, asking for tokens does not import the keyring library."""
     code = (
-        "import sys; from pathlib import Path; from subcli.client.credentials import Credentials;"
+        "import sys; from pathlib import Path; from subcli.client.records import Credentials;"
         f"Credentials(Path({str(tmp_path)!r})).load('https://x'); print('keyring' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
