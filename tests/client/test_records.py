@@ -1,4 +1,4 @@
-"""Where logins are kept, over keyrings that work, hang, fail and forget."""
+"""Stored logins, over keyrings that work, hang, fail and forget."""
 
 from __future__ import annotations
 
@@ -74,11 +74,12 @@ def test_file_round_trip(credentials: Credentials, tmp_path: Path) -> None:
     assert not (tmp_path / "keyring.json").exists()
 
 
-def test_file_that_others_can_read(credentials: Credentials, tmp_path: Path) -> None:
-    """A file that others can read is not used, and the error names the cure."""
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o610, 0o604, 0o602, 0o644, 0o660])
+def test_file_accessible_to_others_is_rejected(credentials: Credentials, tmp_path: Path, mode: int) -> None:
+    """A file that the group or others can access is not used, and the error says how to fix it."""
     credentials.save(SERVER, None, PAIR, "file")
-    (tmp_path / "config" / "credentials.json").chmod(0o644)
-    with pytest.raises(CredentialError, match="read by others") as raised:
+    (tmp_path / "config" / "credentials.json").chmod(mode)
+    with pytest.raises(CredentialError, match="accessible to other users") as raised:
         credentials.load(SERVER)
     assert "chmod 600" in raised.value.hint
 
@@ -90,7 +91,7 @@ def test_file_that_others_can_read(credentials: Credentials, tmp_path: Path) -> 
         (keyring.backends.null.Keyring, "no keyring"),
         (HangingKeyring, "did not answer"),
         (RaisingKeyring, "KeyringLocked"),
-        (ForgetfulKeyring, "does not give back"),
+        (ForgetfulKeyring, "does not return"),
     ],
 )
 def test_probe_names_the_failure(credentials: Credentials, backend: type[KeyringBackend], words: str) -> None:
@@ -126,7 +127,7 @@ def test_entry_that_is_not_ours(credentials: Credentials, content: str) -> None:
     """What somebody else put in our place is no login, and no traceback."""
     credentials.save(SERVER, "ada", PAIR, "keyring")
     keyring.set_password("subcli", SERVER, content)
-    with pytest.raises(CredentialError, match=r"no login of subcli"):
+    with pytest.raises(CredentialError, match=r"not a subcli login"):
         credentials.load(SERVER)
 
 

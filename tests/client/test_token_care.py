@@ -55,7 +55,7 @@ def test_stored_token_that_cannot_be_sent(tmp_path: Path) -> None:
     """Somebody edited the file: log in again."""
     credentials = Credentials(tmp_path)
     credentials.save(SERVER, "ada", Tokens(Secret("tök")), "file")
-    with pytest.raises(CredentialError, match="no login of subcli"):
+    with pytest.raises(CredentialError, match="not a subcli login"):
         credentials.load(SERVER)
 
 

@@ -1,12 +1,10 @@
-"""Where logins are kept: the keyring, or a plaintext file where the user said so (contract, section 5).
+"""Where logins are stored: the keyring, or a plaintext file on request (contract, section 5).
 
-Two things on disk, both in the user's configuration directory:
+Two files in the user's configuration directory:
 
-``logins.json``       without secrets: which servers have a login, whose, and where its tokens are. Without an
-                      entry there the keyring is not even imported.
+``logins.json``       no secrets: which servers have a login, whose it is, and where its tokens are. Without an
+                      entry here the keyring is not even imported.
 ``credentials.json``  only after ``--insecure-storage``: the tokens, mode 0600.
-
-A failure is named, never hidden.
 """
 
 from __future__ import annotations
@@ -33,11 +31,11 @@ WRITE_LOCK_S: Final = 3.0
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """What one login is made of. One entry for each server, both tokens together.
+    """The tokens of one login, stored together in one entry per server.
 
     Attributes:
         access: sent with every request.
-        refresh: gets the next pair; ``None`` for a token that was handed in.
+        refresh: buys the next pair; ``None`` for a token that the user supplied.
     """
 
     access: Secret
@@ -45,7 +43,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True):
-    """The record of one login: no secrets."""
+    """The record of one login, without secrets."""
 
     user: str | None
     place: Place
@@ -55,7 +53,7 @@ class Credentials:
     """The logins of one user.
 
     Args:
-        directory: the user's configuration directory; ``None``: there is none, and so no login.
+        directory: the user's configuration directory, or ``None`` if there is none (and so no logins).
     """
 
     def __init__(self, directory: Path | None) -> None:
@@ -79,10 +77,10 @@ class Credentials:
     # -- tokens -----------------------------------------------------------------------------------
 
     def load(self, server: str, *, timeout_s: float = keyring.CALL_TIMEOUT_S) -> Tokens | None:
-        """The tokens of a server; ``None`` where there is no login on record.
+        """The tokens of a server, or ``None`` if no login is recorded.
 
         Raises:
-            CredentialError: there is one, and its tokens cannot be read.
+            CredentialError: a login is recorded, but its tokens cannot be read.
         """
         login = self.login(server)
         if login is None:
@@ -101,17 +99,17 @@ class Credentials:
             return Tokens(Secret(str(access)), Secret(refresh) if refresh else None)
         except (ValueError, KeyError):
             raise CredentialError(
-                f"What the {_NAMES[login.place]} holds for {server} is no login of subcli.",
+                f"The entry for {server} in the {_NAMES[login.place]} is not a subcli login.",
                 hint=f"Log in again: `subcli auth login --server {server}`.",
             ) from None
 
     def save(
         self, server: str, user: str | None, tokens: Tokens, place: Place, *, timeout_s: float = keyring.CALL_TIMEOUT_S
     ) -> None:
-        """Keep the tokens of a server, and the record of it.
+        """Store the tokens of a server and the record of the login.
 
         Raises:
-            CredentialError: they cannot be kept there.
+            CredentialError: they cannot be stored there.
         """
         entry = {"access": tokens.access.reveal(), "refresh": tokens.refresh.reveal() if tokens.refresh else None}
         text = msgspec.json.encode(entry).decode()
@@ -125,7 +123,7 @@ class Credentials:
         self._change_json("logins.json", {server: {"user": user, "place": place}})
 
     def delete(self, server: str, *, timeout_s: float = keyring.CALL_TIMEOUT_S) -> None:
-        """Forget a login. The record goes even where the keyring does not answer.
+        """Forget a login. The record is removed even if the keyring does not answer.
 
         Raises:
             CredentialError: the tokens are still in the keyring.
@@ -138,10 +136,10 @@ class Credentials:
             keyring.delete(server, timeout_s)
 
     def probe(self, place: Place, *, timeout_s: float = keyring.LOGIN_TIMEOUT_S) -> str:
-        """Write, read and delete a test entry, before anything is promised; gives the place's name.
+        """Write, read and delete a test entry; return the name of the place.
 
         Raises:
-            CredentialError: nothing can be kept there.
+            CredentialError: nothing can be stored there.
         """
         if place == "file":
             self._change_json("credentials.json", {})
@@ -150,7 +148,7 @@ class Credentials:
         keyring.write(name, "probe", timeout_s)
         try:
             if keyring.read(name, timeout_s) != "probe":
-                raise CredentialError("The keyring does not give back what was put into it.", hint=keyring.HINT)
+                raise CredentialError("The keyring does not return what was stored in it.", hint=keyring.HINT)
         finally:
             with contextlib.suppress(CredentialError):
                 keyring.delete(name, timeout_s)
@@ -186,7 +184,9 @@ class Credentials:
         path = self._file("credentials.json")
         try:
             if path.stat().st_mode & 0o077:
-                raise CredentialError(f"{path} can be read by others.", hint=f"`chmod 600 {path}`, then try again.")
+                raise CredentialError(
+                    f"{path} is accessible to other users.", hint=f"`chmod 600 {path}`, then try again."
+                )
             entry = msgspec.json.decode(path.read_bytes(), type=dict[str, str]).get(server)
         except FileNotFoundError:
             return None
