@@ -8,10 +8,11 @@ named, never hidden.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from typing import Any, Final, TypeVar
 
+from subcli.client.background import start_daemon_thread
 from subcli.core.errors import CredentialError
 
 T = TypeVar("T")
@@ -58,30 +59,22 @@ def delete(name: str, timeout_s: float) -> None:
 
 def _call(function: Callable[[Any], T], timeout_s: float) -> T:
     """Pass the keyring library to ``function``, for at most ``timeout_s`` seconds."""
-    answer: list[T] = []
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            import keyring
-
-            _check_usable(keyring.get_keyring())
-            answer.append(function(keyring))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, daemon=True, name="keyring")
-    thread.start()
-    thread.join(timeout_s)
-    if thread.is_alive():
+    call = start_daemon_thread(_with_usable_backend, function)
+    wait([call], timeout_s)
+    if not call.done():
         raise CredentialError(f"The keyring did not answer within {timeout_s:g} s.", hint=HINT)
-    if failure:
-        error = failure[0]
-        if isinstance(error, CredentialError):
-            raise error
-        # A backend's message may contain what it was given, so only its type is shown.
-        raise CredentialError(f"The keyring failed ({type(error).__name__}).", hint=HINT)
-    return answer[0]
+    error = call.exception()
+    if error is None or isinstance(error, CredentialError):
+        return call.result()
+    # A backend's message may contain what it was given, so only its type is shown.
+    raise CredentialError(f"The keyring failed ({type(error).__name__}).", hint=HINT)
+
+
+def _with_usable_backend(function: Callable[[Any], T]) -> T:
+    import keyring
+
+    _check_usable(keyring.get_keyring())
+    return function(keyring)
 
 
 def _check_usable(backend: Any) -> None:
