@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from subcli.client.auth import GivenToken, Prompting, SessionLogin, StoredLogin
-from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import CredentialError
 from subcli.shared.secret import Secret
 
 SERVER = "https://judge.example"

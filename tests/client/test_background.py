@@ -1,4 +1,4 @@
-"""Calls that may hang do not hold up the end."""
+"""Calls that may hang do not delay the exit."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from subcli.client.background import run_in_daemon_thread
 
 
-async def test_result_and_exception() -> None:
-    """They are the call's own."""
+async def test_result_and_exception_are_passed_on() -> None:
+    """What the call returns or raises reaches the caller."""
     assert await run_in_daemon_thread(int, "17", base=8) == 15
     with pytest.raises(ValueError, match="invalid literal"):
         await run_in_daemon_thread(int, "x")
 
 
-def test_a_call_that_hangs_is_left_behind() -> None:
-    """Neither whoever is cancelled nor the end of the loop waits for it, and its late answer harms nobody."""
+def test_hanging_call_is_abandoned() -> None:
+    """Neither a cancelled caller nor a closing loop waits for it, and its late answer does no harm."""
     begun, released, done = threading.Event(), threading.Event(), threading.Event()
 
     def hang() -> None:

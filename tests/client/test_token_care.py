@@ -13,7 +13,8 @@ import pytest
 
 from subcli.client.auth import StoredLogin, TokenRefusedError, password_grant
 from subcli.client.client import id_of
-from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import CredentialError
 from subcli.settings.config import load, secrets_in
 from subcli.shared.secret import Secret
 from tests.client.keyrings import FileKeyring
@@ -54,7 +55,7 @@ def test_stored_token_that_cannot_be_sent(tmp_path: Path) -> None:
     """Somebody edited the file: log in again."""
     credentials = Credentials(tmp_path)
     credentials.save(SERVER, "ada", Tokens(Secret("tök")), "file")
-    with pytest.raises(CredentialError, match="no login of subcli"):
+    with pytest.raises(CredentialError, match="not a subcli login"):
         credentials.load(SERVER)
 
 
@@ -90,7 +91,7 @@ async def test_logged_out_while_renewing(tmp_path: Path) -> None:
 _SAVES = """
 import sys
 from pathlib import Path
-from subcli.client.credentials import Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
 from subcli.shared.secret import Secret
 for number in range(25):
     Credentials(Path(sys.argv[1])).save(f"https://{sys.argv[2]}-{number}.example", "u", Tokens(Secret("t")), "file")

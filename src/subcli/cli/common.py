@@ -50,7 +50,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: a file or setting cannot be used.
         """
-        from subcli.client.credentials import Credentials
+        from subcli.client.records import Credentials
         from subcli.settings.config import load
         from subcli.settings.files import user_directory, user_file
 

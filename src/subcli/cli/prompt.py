@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from subcli.cli.common import Common
+from subcli.client.background import run_in_daemon_thread
 from subcli.output.view import View
 from subcli.shared.secret import Secret
 
@@ -73,22 +73,10 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
     """Run ``work``, which waits for a person, so that Ctrl-C ends us at once and the terminal echoes again."""
     import termios
 
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:
-            loop.call_soon_threadsafe(_settle, future, None, error)
-        else:
-            loop.call_soon_threadsafe(_settle, future, result, None)
-
     before = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
-    # Daemonic: a thread that reads the terminal cannot be woken, and must not hold up the exit.
-    threading.Thread(target=run, daemon=True, name="prompt").start()
     try:
-        return await future
+        # A thread that reads the terminal cannot be woken, and must not delay the exit.
+        return await run_in_daemon_thread(work)
     except asyncio.CancelledError:
         # What is said of it stands on a line of its own, not behind the question.
         if before is not None:
@@ -97,12 +85,3 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
     finally:
         if before is not None:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-def _settle(future: asyncio.Future[T], result: T | None, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)  # type: ignore[arg-type]

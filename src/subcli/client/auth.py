@@ -21,7 +21,8 @@ import msgspec
 
 from subcli.client.background import run_in_daemon_thread
 from subcli.client.bodies import sentence
-from subcli.client.credentials import CredentialError, Credentials, Place, Tokens
+from subcli.client.records import Credentials, Place, Tokens
+from subcli.core.errors import CredentialError
 from subcli.core.inputs import Refreshed
 from subcli.shared.secret import Secret, is_token, redact
 

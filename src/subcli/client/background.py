@@ -1,42 +1,45 @@
-"""Blocking calls that may hang, in threads that nobody waits for.
+"""Blocking calls that may hang, in daemon threads that nobody has to wait for.
 
 `asyncio.to_thread` is for calls that end: a loop that is closed waits for its threads, and so does the interpreter. A
-resolver or a keyring that hangs would hold up Ctrl-C (contract, section 3: within a second).
+resolver or a keyring that hangs would delay Ctrl-C (contract, section 3: within a second).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from concurrent.futures import Future
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def run_in_daemon_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """``function(*args, **kwargs)`` in a thread of its own, which is left behind when the caller is cancelled.
+def start_daemon_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Call ``function(*args, **kwargs)`` in a daemon thread of its own.
 
-    Only for what may be broken off at any moment: reading, looking up.
+    Only for calls that may be abandoned at any moment, such as reading or looking up.
+
+    Returns:
+        A future with what the call returns or raises.
     """
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: Any, error: Exception | None) -> None:
-        if not outcome.done():
-            outcome.set_result(result) if error is None else outcome.set_exception(error)
+    outcome: Future[T] = Future()
+    # It cannot be cancelled: whoever waited may leave, the call runs on.
+    outcome.set_running_or_notify_cancel()
 
     def call() -> None:
-        result, failed = None, None
         try:
             result = function(*args, **kwargs)
-        except Exception as error:
-            failed = error
-        # The loop may be closed by now.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, failed)
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
 
-    threading.Thread(target=call, name=f"let go: {getattr(function, '__name__', '')}", daemon=True).start()
-    return await outcome
+    threading.Thread(target=call, name=f"daemon: {getattr(function, '__name__', '')}", daemon=True).start()
+    return outcome
+
+
+async def run_in_daemon_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As :func:`start_daemon_thread`, and wait for the outcome; the call is abandoned when the caller is cancelled."""
+    return await asyncio.wrap_future(start_daemon_thread(function, *args, **kwargs))

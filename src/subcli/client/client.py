@@ -25,8 +25,8 @@ from subcli.client.auth import (
     refresh_grant,
 )
 from subcli.client.background import run_in_daemon_thread
-from subcli.client.credentials import Credentials
 from subcli.client.network import unusable_proxy
+from subcli.client.records import Credentials
 from subcli.client.session import Session
 from subcli.client.transport import Gone, Socket, open_socket
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError

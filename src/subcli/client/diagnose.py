@@ -24,10 +24,11 @@ import msgspec
 from subcli.client.api import RequestFailed
 from subcli.client.bodies import Info, as_info
 from subcli.client.client import Client, connect, http_client, system_trust
-from subcli.client.credentials import CALL_S, CredentialError, Credentials
+from subcli.client.keyring import CALL_TIMEOUT_S
 from subcli.client.network import unreached, untrusted
+from subcli.client.records import Credentials
 from subcli.client.transport import Gone, GoneBecause, open_socket
-from subcli.core.errors import AuthError, SubcliError
+from subcli.core.errors import AuthError, CredentialError, SubcliError
 from subcli.core.inputs import Blocked, Closed, Refused, RestFailed
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
@@ -363,7 +364,7 @@ def _keyring(settings: Settings, info: Info) -> Finding:
     if login is None and info.demo:
         return Finding("keyring", "skipped", "not needed: the server is in demo mode")
     try:
-        where = credentials.probe("keyring", timeout=CALL_S)
+        where = credentials.probe("keyring", timeout_s=CALL_TIMEOUT_S)
     except CredentialError as error:
         needed = login is not None
         return Finding("keyring", "failed" if needed else "warning", error.message.rstrip("."), error.hint, "auth")

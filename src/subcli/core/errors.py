@@ -5,6 +5,7 @@ The tree::
     SubcliError
     ├── UsageError          usage         wrong words, wrong file, wrong setting
     ├── AuthError           auth          not logged in, and no way to log in now
+    │   └── CredentialError               the tokens could not be read or written
     ├── NotFoundError       not_found     no such submission or problem
     ├── NetworkError        network       nobody answered, or the way is blocked
     ├── ServerError         server        somebody answered, and not with a verdict
@@ -51,6 +52,10 @@ class AuthError(SubcliError):
     """The server wants to know who is asking, and could not be told."""
 
     kind = "auth"
+
+
+class CredentialError(AuthError):
+    """Tokens could not be read or written."""
 
 
 class NotFoundError(SubcliError):

@@ -13,7 +13,7 @@ import pytest
 
 from subcli.cli.commands import auth
 from subcli.cli.common import Common
-from subcli.client.credentials import Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
 from subcli.shared.secret import Secret
 
 

@@ -18,7 +18,7 @@ from subcli.core.errors import AuthError, NetworkError, UsageError
 if TYPE_CHECKING:
     import httpx
 
-    from subcli.client.credentials import Credentials, Login, Tokens
+    from subcli.client.records import Credentials, Login, Tokens
     from subcli.settings.config import Settings
     from subcli.shared.secret import Secret
 
@@ -62,7 +62,8 @@ def register(app: typer.Typer) -> None:
 
 def _login(common: Common, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
     from subcli.client.auth import place_for
-    from subcli.client.credentials import LOGIN_CALL_S, Credentials
+    from subcli.client.keyring import LOGIN_TIMEOUT_S
+    from subcli.client.records import Credentials
     from subcli.settings.files import user_directory
 
     settings = common.settings()
@@ -73,7 +74,7 @@ def _login(common: Common, user: str | None, *, with_token: bool, insecure_stora
     where = credentials.probe(place)
     given = _token_from_stdin() if with_token else None
     tokens, name, verified = _run(_obtain(common, settings, user, given))
-    credentials.save(settings.server, name, tokens, place, timeout=LOGIN_CALL_S)
+    credentials.save(settings.server, name, tokens, place, timeout_s=LOGIN_TIMEOUT_S)
     if common.json:
         print_json({"login": {"server": settings.server, "user": name, "kept_in": where, "verified": verified}})
         return 0
@@ -94,7 +95,7 @@ async def _obtain(
 ) -> tuple[Tokens, str | None, bool]:
     """Tokens from the person or from stdin, whose they are, and whether the server could tell."""
     from subcli.client.auth import password_grant
-    from subcli.client.credentials import Tokens
+    from subcli.client.records import Tokens
 
     async with _http(settings) as http:
         if given is not None:
@@ -135,7 +136,8 @@ def _token_from_stdin() -> Secret:
 
 
 def _logout(common: Common) -> int:
-    from subcli.client.credentials import CredentialError, Credentials
+    from subcli.client.records import Credentials
+    from subcli.core.errors import CredentialError
     from subcli.settings.files import user_directory
 
     settings = common.settings()
@@ -176,7 +178,7 @@ async def _revoke(settings: Settings, tokens: Tokens) -> bool:
 
 
 def _status(common: Common) -> int:
-    from subcli.client.credentials import Credentials
+    from subcli.client.records import Credentials
     from subcli.settings.files import user_directory
 
     settings = common.settings()
@@ -212,7 +214,7 @@ def _present(
     settings: Settings, credentials: Credentials, login: Login | None
 ) -> tuple[Secret | None, str | None, str | None]:
     """The token in force, where it is from, and what went wrong on the way to it."""
-    from subcli.client.credentials import CredentialError
+    from subcli.core.errors import CredentialError
 
     if settings.token is not None:
         return settings.token, settings.token_origin, None

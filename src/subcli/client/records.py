@@ -1,13 +1,10 @@
-"""Where logins are kept: the keyring, or a plaintext file where the user said so (contract, section 5).
+"""Where logins are stored: the keyring, or a plaintext file on request (contract, section 5).
 
-Two things on disk, both in the user's configuration directory:
+Two files in the user's configuration directory:
 
-``logins.json``       without secrets: which servers have a login, whose, and where its tokens are. Without an
-                      entry there the keyring is not even imported.
+``logins.json``       no secrets: which servers have a login, whose it is, and where its tokens are. Without an
+                      entry here the keyring is not even imported.
 ``credentials.json``  only after ``--insecure-storage``: the tokens, mode 0600.
-
-The keyring is foreign code that may hang on a bus that nobody answers (the Secret Service does): every call
-is made in a daemon thread and given up after a while. A failure is named, never hidden.
 """
 
 from __future__ import annotations
@@ -15,35 +12,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from subcli.core.errors import AuthError
+from subcli.client import keyring
+from subcli.core.errors import CredentialError
 from subcli.shared.secret import Secret, is_token
 
-T = TypeVar("T")
 Place: TypeAlias = Literal["keyring", "file"]
 
-SERVICE: Final = "subcli"
-CALL_S: Final = 3.0
-LOGIN_CALL_S: Final = 30.0
 LOCK_S: Final = 15.0
 LOCK_LOOK_S: Final = 0.02
 WRITE_LOCK_S: Final = 3.0
-_INSTEAD: Final = "Set SUBCLI_TOKEN instead, or log in with `--insecure-storage`."
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """What one login is made of. One entry for each server, both tokens together.
+    """The tokens of one login, stored together in one entry per server.
 
     Attributes:
         access: sent with every request.
-        refresh: gets the next pair; ``None`` for a token that was handed in.
+        refresh: buys the next pair; ``None`` for a token that the user supplied.
     """
 
     access: Secret
@@ -51,21 +43,17 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True):
-    """The record of one login: no secrets."""
+    """The record of one login, without secrets."""
 
     user: str | None
     place: Place
-
-
-class CredentialError(AuthError):
-    """Tokens could not be read or written."""
 
 
 class Credentials:
     """The logins of one user.
 
     Args:
-        directory: the user's configuration directory; ``None``: there is none, and so no login.
+        directory: the user's configuration directory, or ``None`` if there is none (and so no logins).
     """
 
     def __init__(self, directory: Path | None) -> None:
@@ -88,16 +76,16 @@ class Credentials:
 
     # -- tokens -----------------------------------------------------------------------------------
 
-    def load(self, server: str, *, timeout: float = CALL_S) -> Tokens | None:
-        """The tokens of a server; ``None`` where there is no login on record.
+    def load(self, server: str, *, timeout_s: float = keyring.CALL_TIMEOUT_S) -> Tokens | None:
+        """The tokens of a server, or ``None`` if no login is recorded.
 
         Raises:
-            CredentialError: there is one, and its tokens cannot be read.
+            CredentialError: a login is recorded, but its tokens cannot be read.
         """
         login = self.login(server)
         if login is None:
             return None
-        text = self._from_file(server) if login.place == "file" else _from_keyring(server, timeout)
+        text = self._from_file(server) if login.place == "file" else keyring.read(server, timeout_s)
         if text is None:
             raise CredentialError(
                 f"The tokens for {server} are gone from the {_NAMES[login.place]}.",
@@ -111,29 +99,31 @@ class Credentials:
             return Tokens(Secret(str(access)), Secret(refresh) if refresh else None)
         except (ValueError, KeyError):
             raise CredentialError(
-                f"What the {_NAMES[login.place]} holds for {server} is no login of subcli.",
+                f"The entry for {server} in the {_NAMES[login.place]} is not a subcli login.",
                 hint=f"Log in again: `subcli auth login --server {server}`.",
             ) from None
 
-    def save(self, server: str, user: str | None, tokens: Tokens, place: Place, *, timeout: float = CALL_S) -> None:
-        """Keep the tokens of a server, and the record of it.
+    def save(
+        self, server: str, user: str | None, tokens: Tokens, place: Place, *, timeout_s: float = keyring.CALL_TIMEOUT_S
+    ) -> None:
+        """Store the tokens of a server and the record of the login.
 
         Raises:
-            CredentialError: they cannot be kept there.
+            CredentialError: they cannot be stored there.
         """
         entry = {"access": tokens.access.reveal(), "refresh": tokens.refresh.reveal() if tokens.refresh else None}
         text = msgspec.json.encode(entry).decode()
         if place == "file":
             self._change_json("credentials.json", {server: text})
         else:
-            _to_keyring(server, text, timeout)
+            keyring.write(server, text, timeout_s)
             if self._file("credentials.json").exists():
                 # An earlier login with --insecure-storage.
                 self._change_json("credentials.json", {server: None})
         self._change_json("logins.json", {server: {"user": user, "place": place}})
 
-    def delete(self, server: str, *, timeout: float = CALL_S) -> None:
-        """Forget a login. The record goes even where the keyring does not answer.
+    def delete(self, server: str, *, timeout_s: float = keyring.CALL_TIMEOUT_S) -> None:
+        """Forget a login. The record is removed even if the keyring does not answer.
 
         Raises:
             CredentialError: the tokens are still in the keyring.
@@ -143,29 +133,29 @@ class Credentials:
         if login is not None and login.place == "file":
             self._change_json("credentials.json", {server: None})
         elif login is not None:
-            _delete_from_keyring(server, timeout)
+            keyring.delete(server, timeout_s)
 
-    def probe(self, place: Place, *, timeout: float = LOGIN_CALL_S) -> str:
-        """Write, read and delete a test entry, before anything is promised; gives the place's name.
+    def probe(self, place: Place, *, timeout_s: float = keyring.LOGIN_TIMEOUT_S) -> str:
+        """Write, read and delete a test entry; return the name of the place.
 
         Raises:
-            CredentialError: nothing can be kept there.
+            CredentialError: nothing can be stored there.
         """
         if place == "file":
             self._change_json("credentials.json", {})
             return str(self._file("credentials.json"))
         name = f"probe-{os.getpid()}"
-        _to_keyring(name, "probe", timeout)
+        keyring.write(name, "probe", timeout_s)
         try:
-            if _from_keyring(name, timeout) != "probe":
-                raise CredentialError("The keyring does not give back what was put into it.", hint=_INSTEAD)
+            if keyring.read(name, timeout_s) != "probe":
+                raise CredentialError("The keyring does not return what was stored in it.", hint=keyring.HINT)
         finally:
             with contextlib.suppress(CredentialError):
-                _delete_from_keyring(name, timeout)
-        return f"keyring ({backend_name(timeout)})"
+                keyring.delete(name, timeout_s)
+        return f"keyring ({keyring.backend_name(timeout_s)})"
 
     @contextlib.asynccontextmanager
-    async def locked(self, timeout: float = LOCK_S) -> AsyncIterator[None]:
+    async def locked(self, timeout_s: float = LOCK_S) -> AsyncIterator[None]:
         """Exclude other processes of this user while tokens are renewed: the refresh token rotates.
 
         A lock that cannot be had in time is passed over: what others renewed meanwhile is found all the same.
@@ -178,7 +168,7 @@ class Credentials:
             yield
             return
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
+        deadline = loop.time() + timeout_s
         with lock:
             while loop.time() < deadline:
                 try:
@@ -194,12 +184,14 @@ class Credentials:
         path = self._file("credentials.json")
         try:
             if path.stat().st_mode & 0o077:
-                raise CredentialError(f"{path} can be read by others.", hint=f"`chmod 600 {path}`, then try again.")
+                raise CredentialError(
+                    f"{path} is accessible to other users.", hint=f"`chmod 600 {path}`, then try again."
+                )
             entry = msgspec.json.decode(path.read_bytes(), type=dict[str, str]).get(server)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
-            raise CredentialError(f"{path} cannot be read: {error}.", hint=_INSTEAD) from None
+            raise CredentialError(f"{path} cannot be read: {error}.", hint=keyring.HINT) from None
         return entry
 
     def _file(self, name: str) -> Path:
@@ -257,63 +249,3 @@ class Credentials:
 
 
 _NAMES: Final[dict[Place, str]] = {"keyring": "keyring", "file": "credentials file"}
-
-# -- the keyring ------------------------------------------------------------------------------------
-
-
-def backend_name(timeout: float = CALL_S) -> str:
-    """Which keyring there is, for people."""
-    return _bounded(lambda keyring: str(keyring.get_keyring().name), timeout)
-
-
-def _from_keyring(server: str, timeout: float) -> str | None:
-    found = _bounded(lambda keyring: keyring.get_password(SERVICE, server), timeout)
-    return found if isinstance(found, str) else None
-
-
-def _to_keyring(server: str, text: str, timeout: float) -> None:
-    _bounded(lambda keyring: keyring.set_password(SERVICE, server, text), timeout)
-
-
-def _delete_from_keyring(server: str, timeout: float) -> None:
-    def delete(keyring: Any) -> None:
-        from keyring.errors import PasswordDeleteError
-
-        with contextlib.suppress(PasswordDeleteError):
-            keyring.delete_password(SERVICE, server)
-
-    _bounded(delete, timeout)
-
-
-def _bounded(call: Callable[[Any], T], timeout: float) -> T:
-    """Make one call of the keyring library, its import included, for at most ``timeout`` seconds."""
-    answer: list[T] = []
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            import keyring
-
-            _check_usable(keyring.get_keyring())
-            answer.append(call(keyring))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, daemon=True, name="keyring")
-    thread.start()
-    thread.join(timeout)
-    if thread.is_alive():
-        raise CredentialError(f"The keyring did not answer within {timeout:g} s.", hint=_INSTEAD)
-    if failure:
-        error = failure[0]
-        if isinstance(error, CredentialError):
-            raise error
-        # A backend's text may hold what it was given: only its kind is told.
-        raise CredentialError(f"The keyring failed ({type(error).__name__}).", hint=_INSTEAD)
-    return answer[0]
-
-
-def _check_usable(backend: Any) -> None:
-    module = type(backend).__module__
-    if module in ("keyring.backends.fail", "keyring.backends.null"):
-        raise CredentialError("There is no keyring on this machine.", hint=_INSTEAD)

@@ -1,4 +1,4 @@
-"""Where logins are kept, over keyrings that work, hang, fail and forget."""
+"""Stored logins, over keyrings that work, hang, fail and forget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import keyring.backends.null
 import pytest
 from keyring.backend import KeyringBackend
 
-from subcli.client.credentials import CredentialError, Credentials, Tokens
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import CredentialError
 from subcli.shared.secret import Secret
 from tests.client.keyrings import FileKeyring, ForgetfulKeyring, HangingKeyring, RaisingKeyring
 
@@ -73,11 +74,12 @@ def test_file_round_trip(credentials: Credentials, tmp_path: Path) -> None:
     assert not (tmp_path / "keyring.json").exists()
 
 
-def test_file_that_others_can_read(credentials: Credentials, tmp_path: Path) -> None:
-    """A file that others can read is not used, and the error names the cure."""
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o610, 0o604, 0o602, 0o644, 0o660])
+def test_file_accessible_to_others_is_rejected(credentials: Credentials, tmp_path: Path, mode: int) -> None:
+    """A file that the group or others can access is not used, and the error says how to fix it."""
     credentials.save(SERVER, None, PAIR, "file")
-    (tmp_path / "config" / "credentials.json").chmod(0o644)
-    with pytest.raises(CredentialError, match="read by others") as raised:
+    (tmp_path / "config" / "credentials.json").chmod(mode)
+    with pytest.raises(CredentialError, match="accessible to other users") as raised:
         credentials.load(SERVER)
     assert "chmod 600" in raised.value.hint
 
@@ -89,14 +91,14 @@ def test_file_that_others_can_read(credentials: Credentials, tmp_path: Path) -> 
         (keyring.backends.null.Keyring, "no keyring"),
         (HangingKeyring, "did not answer"),
         (RaisingKeyring, "KeyringLocked"),
-        (ForgetfulKeyring, "does not give back"),
+        (ForgetfulKeyring, "does not return"),
     ],
 )
 def test_probe_names_the_failure(credentials: Credentials, backend: type[KeyringBackend], words: str) -> None:
     """Before a login is promised, a bad keyring is found out, named with a cure, and its text is not repeated."""
     keyring.set_keyring(backend())
     with pytest.raises(CredentialError, match=words) as raised:
-        credentials.probe("keyring", timeout=0.3)
+        credentials.probe("keyring", timeout_s=0.3)
     assert "--insecure-storage" in raised.value.hint
     assert "probe" not in raised.value.message
     assert credentials.logins() == {}
@@ -115,7 +117,7 @@ def test_keyring_that_fails_later(credentials: Credentials, backend: type[Keyrin
     credentials.save(SERVER, "ada", PAIR, "keyring")
     keyring.set_keyring(backend())
     with pytest.raises(CredentialError) as raised:
-        credentials.load(SERVER, timeout=0.3)
+        credentials.load(SERVER, timeout_s=0.3)
     assert raised.value.hint
     assert "token" not in raised.value.message.lower().replace("tokens", "")
 
@@ -125,7 +127,7 @@ def test_entry_that_is_not_ours(credentials: Credentials, content: str) -> None:
     """What somebody else put in our place is no login, and no traceback."""
     credentials.save(SERVER, "ada", PAIR, "keyring")
     keyring.set_password("subcli", SERVER, content)
-    with pytest.raises(CredentialError, match=r"no login of subcli"):
+    with pytest.raises(CredentialError, match=r"not a subcli login"):
         credentials.load(SERVER)
 
 
@@ -179,7 +181,7 @@ async def test_lock_excludes(credentials: Credentials) -> None:
 async def test_lock_that_is_never_given_back(credentials: Credentials) -> None:
     """A process that hangs with the lock does not hold up the others for ever."""
     passed = False
-    async with credentials.locked(), credentials.locked(timeout=0.05):
+    async with credentials.locked(), credentials.locked(timeout_s=0.05):
         passed = True
     assert passed
 
@@ -187,7 +189,7 @@ async def test_lock_that_is_never_given_back(credentials: Credentials) -> None:
 def test_keyring_is_not_imported_without_a_login(tmp_path: Path) -> None:
     """Without a login on record, asking for tokens does not import the keyring library."""
     code = (
-        "import sys; from pathlib import Path; from subcli.client.credentials import Credentials;"
+        "import sys; from pathlib import Path; from subcli.client.records import Credentials;"
         f"Credentials(Path({str(tmp_path)!r})).load('https://x'); print('keyring' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
