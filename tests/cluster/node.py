@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import Job
-from subcli.server import Limits, ServerSettings, WorkerSettings
+from subcli.server import ServerLimits, ServerSettings, WorkerSettings
 from subcli.server.observe.logs import configure
 from subcli.server.run.serve import run
 from subcli.server.run.worker import run_worker
 
 TESTS = 6
 # A worker's death is noticed after a lease and a sweep: here within 3 s, with the usual settings within 20.
-LIMITS = Limits(lease=2.0, shutdown=1.0)
+LIMITS = ServerLimits(lease=2.0, shutdown=1.0)
 
 
 async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:

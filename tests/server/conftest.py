@@ -30,7 +30,7 @@ from subcli.server.log.store import Store
 from subcli.server.parts import Services
 from subcli.server.redis.connection import connect as connect_redis
 from subcli.server.run.serve import Server
-from subcli.server.settings import Limits, PasswordCost
+from subcli.server.settings import PasswordCost, ServerLimits
 
 if TYPE_CHECKING:
     from tests.backends import Postgres
@@ -99,7 +99,7 @@ class Live:
     http: httpx.AsyncClient
     judge: Any
     server: Server
-    limits: Limits
+    limits: ServerLimits
     accounts: Accounts
     services: Services
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -274,7 +274,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
         judge = judge or FakeJudge()
-        chosen = Limits(**{"shutdown": 1.0, **limits})
+        chosen = ServerLimits(**{"shutdown": 1.0, **limits})
         app = create_app(
             engine,
             problems or {"echo": make_problem()},

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import Job
-from subcli.server import Limits, ServerSettings
+from subcli.server import ServerLimits, ServerSettings
 from subcli.server.run.serve import run
 
 
@@ -26,7 +26,7 @@ if __name__ == "__main__":
     settings = ServerSettings(
         data_dir=Path(sys.argv[1]),
         port=int(sys.argv[2]),
-        limits=Limits(**limits),
+        limits=ServerLimits(**limits),
         stop_with_stdin="stdin" in sys.argv,
     )
     run(settings, on_ready=lambda ready: print(ready.url, flush=True), judge=judge)

@@ -10,10 +10,10 @@ Only the settings are imported here: FastAPI and SQLAlchemy take half a second.
 
 from subcli.server.settings import (
     Authentication,
-    Limits,
     PasswordCost,
     Ready,
     ServeError,
+    ServerLimits,
     ServerSettings,
     WorkerReady,
     WorkerSettings,
@@ -21,10 +21,10 @@ from subcli.server.settings import (
 
 __all__ = [
     "Authentication",
-    "Limits",
     "PasswordCost",
     "Ready",
     "ServeError",
+    "ServerLimits",
     "ServerSettings",
     "WorkerReady",
     "WorkerSettings",

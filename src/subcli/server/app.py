@@ -26,13 +26,13 @@ from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.identity import DemoIdentities, Identities, TokenIdentities
 from subcli.server.accounts.logins import Logins
 from subcli.server.accounts.passwords import Passwords
-from subcli.server.accounts.tokens import Tokens
+from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.api.health import add_health, ask_redis
 from subcli.server.api.pages import add_pages
 from subcli.server.api.rest import make_router
 from subcli.server.backbone import Backbone
-from subcli.server.edge.access import Access
-from subcli.server.edge.guard import Guard
+from subcli.server.edge.access import AccessLogMiddleware
+from subcli.server.edge.guard import GuardMiddleware
 from subcli.server.edge.origins import OriginRules, OwnPages, ThisMachine
 from subcli.server.gateway.gateway import Gateway
 from subcli.server.jobs.workers import Judge, Workers
@@ -41,7 +41,7 @@ from subcli.server.log.store import Store
 from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import AuthServices, Services
 from subcli.server.run.shutdown import Lifecycle
-from subcli.server.settings import Limits, PasswordCost
+from subcli.server.settings import PasswordCost, ServerLimits
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -67,7 +67,7 @@ def create_app(
     judge: Judge,
     *,
     concurrency: int = 1,
-    limits: Limits | None = None,
+    limits: ServerLimits | None = None,
     secured: AuthConfig | None = None,
     allowed_origins: Collection[str] = (),
     redis: Redis | None = None,
@@ -84,7 +84,7 @@ def create_app(
         redis: joins it to other gateways and workers on the same database; the application closes it when it
             ends. None: it is alone.
     """
-    limits = limits or Limits()
+    limits = limits or ServerLimits()
     metrics = Metrics()
     backbone = Backbone(engine, limits, redis)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
@@ -129,7 +129,7 @@ def create_app(
     return app
 
 
-def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
+def _limiter(limits: ServerLimits, redis: Redis | None) -> Limiter:
     local = MemoryLimiter(time.monotonic)
     if redis is None:
         return local
@@ -139,7 +139,7 @@ def _limiter(limits: Limits, redis: Redis | None) -> Limiter:
 
 
 def _add_middleware(
-    app: FastAPI, services: Services, limits: Limits, origins: OriginRules, allowed_origins: Collection[str]
+    app: FastAPI, services: Services, limits: ServerLimits, origins: OriginRules, allowed_origins: Collection[str]
 ) -> None:
     """Outermost the one that names and counts; then the guard, and within it what tells browsers which other pages
     may read the answers, and what counts the bytes of a body. (As `FastAPI(max_body_size=…)` that would be outermost.)
@@ -154,22 +154,22 @@ def _add_middleware(
             expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
         )
     app.add_middleware(
-        Guard,
+        GuardMiddleware,
         gateway=Gateway(services, limits),
         origins=origins,
         lifecycle=services.lifecycle,
         body_bytes=limits.body_bytes,
     )
-    app.add_middleware(Access, metrics=services.metrics)
+    app.add_middleware(AccessLogMiddleware, metrics=services.metrics)
 
 
 def _authority(
-    engine: Engine, store: Store, limiter: Limiter, limits: Limits, secured: AuthConfig | None
+    engine: Engine, store: Store, limiter: Limiter, limits: ServerLimits, secured: AuthConfig | None
 ) -> tuple[Identities, AuthServices | None]:
     if secured is None:
         return DemoIdentities(), None
     accounts = Accounts(engine, time.time, limits, secured.key)
-    tokens = Tokens(secured.key, limits, time.time)
+    tokens = TokenIssuer(secured.key, limits, time.time)
     logins = Logins(store, accounts, tokens, Passwords(secured.cost), limiter, limits)
     return TokenIdentities(store, accounts, tokens), AuthServices(logins, tokens)
 

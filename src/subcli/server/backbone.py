@@ -16,7 +16,7 @@ from subcli.server.log.bus import Bus, MemoryBus
 from subcli.server.log.feed import Journal
 from subcli.server.log.store import Store
 from subcli.server.observe.tasks import end
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -32,7 +32,7 @@ class Backbone:
         redis: joins the process to the others on the same database, and is closed at the end. None: it is alone.
     """
 
-    def __init__(self, engine: Engine, limits: Limits, redis: Redis | None) -> None:
+    def __init__(self, engine: Engine, limits: ServerLimits, redis: Redis | None) -> None:
         self._redis = redis
         self._bus, self.queue = _between_processes(limits, redis)
         self.store = Store(engine, time.time)
@@ -60,7 +60,7 @@ class Backbone:
             self.store.close()
 
 
-def _between_processes(limits: Limits, redis: Redis | None) -> tuple[Bus, JobQueue]:
+def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, JobQueue]:
     local = MemoryBus(limits.tail_records, limits.tail_bytes)
     if redis is None:
         return local, MemoryQueue()

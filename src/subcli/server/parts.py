@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from subcli.judge import Problem
 from subcli.server.accounts.identity import Identities
 from subcli.server.accounts.logins import Logins
-from subcli.server.accounts.tokens import Tokens
+from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.jobs.queue import JobQueue
 from subcli.server.limits import Limiter, Rate
 from subcli.server.log.feed import Journal
@@ -26,7 +26,7 @@ class AuthServices:
     """What a server with logins has beyond one in demo mode."""
 
     logins: Logins
-    tokens: Tokens
+    tokens: TokenIssuer
 
 
 @dataclass(frozen=True)

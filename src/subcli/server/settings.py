@@ -10,7 +10,7 @@ from subcli.shared.secret import Secret
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """The specification's limits ("Server Configuration") and ours. Times in seconds."""
 
     idle: float = 300.0
@@ -114,7 +114,7 @@ class ServerSettings:
     redis: str | None = None
     problems_dir: Path | None = None
     concurrency: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     authentication: Authentication | None = None
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ class WorkerSettings:
     redis: str
     problems_dir: Path | None = None
     concurrency: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
 

@@ -1,4 +1,4 @@
-"""Tokens that were forged, changed, expired or used: each is refused, over REST and on the socket."""
+"""TokenIssuer that were forged, changed, expired or used: each is refused, over REST and on the socket."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
-from subcli.server.accounts.tokens import Access, TokenError, Tokens, Watch
-from subcli.server.settings import Limits
+from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
+from subcli.server.settings import ServerLimits
 from tests.server.accounts.forgery import claims_of, forged, sign
 from tests.server.conftest import KEY
 
@@ -197,17 +197,17 @@ async def test_no_token_in_any_log_line(guarded: Any, caplog: pytest.LogCaptureF
 
 
 def test_what_a_token_says() -> None:
-    """Tokens say what they were made with, for as long as the limits say."""
+    """TokenIssuer say what they were made with, for as long as the limits say."""
     now = time.time()
-    tokens = Tokens(KEY, Limits(access_token=100, watch_token=10, leeway=2), lambda: now)
+    tokens = TokenIssuer(KEY, ServerLimits(access_token=100, watch_token=10, leeway=2), lambda: now)
     access = tokens.read_access(tokens.access(7, "s" * 32))
-    assert access == Access(7, "s" * 32, int(now) + 102)
+    assert access == AccessClaims(7, "s" * 32, int(now) + 102)
     token, seconds = tokens.watch(access, 42)
     said = tokens.read_any(token)
-    assert isinstance(said, Watch)
+    assert isinstance(said, WatchClaims)
     assert (said.access, said.submission_id, seconds) == (access, 42, 10)
     with pytest.raises(TokenError, match="invalid"):
         tokens.read_access(token)
-    late = Tokens(KEY, Limits(), lambda: now - 10_000)
+    late = TokenIssuer(KEY, ServerLimits(), lambda: now - 10_000)
     with pytest.raises(TokenError, match="expired"):
         tokens.read_access(late.access(7, "s"))

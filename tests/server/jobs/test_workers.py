@@ -19,7 +19,7 @@ from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 from subcli.server.log.values import Append, NewSubmission
 from subcli.server.redis.connection import connect
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 pytestmark = pytest.mark.every_backend
 
@@ -129,7 +129,7 @@ class Bench:
         self.store = store
         self.redis = redis
         self.problem = problem
-        self.limits = Limits(lease=1.5, attempts=3)
+        self.limits = ServerLimits(lease=1.5, attempts=3)
         self.tasks: list[asyncio.Task[None]] = []
         self.stores: list[Store] = []
         self.seconds: list[float] = []
@@ -137,11 +137,11 @@ class Bench:
     def submit(self) -> int:
         return int(self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"a.py": "1"}))[0].id)
 
-    def backbone(self, limits: Limits | None = None) -> Backbone:
+    def backbone(self, limits: ServerLimits | None = None) -> Backbone:
         redis = None if self.redis is None else connect(self.redis)
         return Backbone(open_database(self.database), limits or self.limits, redis)
 
-    def work(self, judge: Any, limits: Limits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
+    def work(self, judge: Any, limits: ServerLimits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
         self.stores.append(backbone.store)
         workers = Workers(
@@ -231,7 +231,7 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
             closed.set()
 
     submission_id = workbench.submit()
-    workbench.work(judge, Limits(lease=0.6))
+    workbench.work(judge, ServerLimits(lease=0.6))
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     workbench.store.release_all()
     assert workbench.store.claim(submission_id, "another", 60) is not None
@@ -355,7 +355,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
             closed.set()
 
     submission_id = workbench.submit()
-    limits = Limits(lease=60 if workbench.redis else 6)
+    limits = ServerLimits(lease=60 if workbench.redis else 6)
     workbench.work(judge, limits)
     gateway = workbench.backbone(limits)
 
@@ -377,7 +377,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
 
 async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> None:
     """It is handed back and put in again: another process does not wait for a lease or a sweep."""
-    limits = Limits(lease=3600 if workbench.redis else 3)
+    limits = ServerLimits(lease=3600 if workbench.redis else 3)
     first = workbench.work(hangs, limits)
     await asyncio.sleep(0)
     submission_id = workbench.submit()

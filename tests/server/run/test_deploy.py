@@ -18,7 +18,7 @@ import yaml
 from compose_spec import PyCompose
 from dockerfile_parse import DockerfileParser
 
-from subcli.server import Limits
+from subcli.server import ServerLimits
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -106,7 +106,7 @@ def test_the_compose_file() -> None:
             assert re.search(r":\d", service["image"])
             continue
         assert set(service["depends_on"]) == {"postgres", "redis"}
-        assert float(service["stop_grace_period"].removesuffix("s")) > Limits().deadline
+        assert float(service["stop_grace_period"].removesuffix("s")) > ServerLimits().deadline
         assert service["networks"] == ["inner"]
         assert ("trusted-proxy" in " ".join(service["command"])) == name.startswith("gateway")
         if name.startswith("gateway"):
@@ -144,7 +144,7 @@ def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
         assert done.stderr == ""
     stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert stop is not None
-    assert int(stop[1]) > Limits().deadline
+    assert int(stop[1]) > ServerLimits().deadline
     unit.write_text(text.replace("ProtectHome=", "ProtectHom="))
     done = subprocess.run([SYSTEMD_ANALYZE, "verify", unit], capture_output=True, text=True, timeout=60)
     assert "ProtectHom" in done.stderr
@@ -152,7 +152,7 @@ def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
 
 def test_the_guide_knows_the_limits() -> None:
     """The numbers in the guide are those of the program."""
-    limits = Limits()
+    limits = ServerLimits()
     guide = (DEPLOY / "README.md").read_text()
     for said in (
         f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",

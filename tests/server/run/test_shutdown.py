@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
 
 SERVE = Path(__file__).parents[1] / "serve.py"
@@ -39,13 +39,13 @@ async def test_sockets_are_closed_one_after_the_other(rate: float, closing: floa
     """So many a second, and when that would take too long, all of them evenly within the bound."""
     connections = [Closing() for _ in range(50)]
     begun = time.monotonic()
-    await close_gradually(connections, Limits(closing_rate=rate, closing=closing))
+    await close_gradually(connections, ServerLimits(closing_rate=rate, closing=closing))
     times = [connection.at - begun for connection in connections]
     assert times == sorted(times)
     assert times[0] >= 0
     assert times[-1] >= expected - 0.001
     assert times[25] >= expected / 2
-    await close_gradually([], Limits())
+    await close_gradually([], ServerLimits())
 
 
 def test_what_is_to_be_done_is_done_once() -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from subcli.server.log.database import reading
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens, users
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 """What a user can be called."""
@@ -55,7 +55,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class LoginSession:
     """A login and its newest refresh token."""
 
     id: str
@@ -71,7 +71,7 @@ class Accounts:
         clock: Unix time in seconds.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], limits: Limits, key: bytes = b"") -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], limits: ServerLimits, key: bytes = b"") -> None:
         self._write = engine
         self._read = reading(engine)
         self._clock = clock
@@ -144,7 +144,7 @@ class Accounts:
 
     # -- sessions ------------------------------------------------------------------------------------
 
-    def open_session(self, user_id: int) -> Session:
+    def open_session(self, user_id: int) -> LoginSession:
         """A new session.
 
         Raises:
@@ -166,13 +166,13 @@ class Accounts:
             connection.execute(
                 insert(refresh_tokens).values(hash=_hash(token), session_id=session_id, expires_at=expires)
             )
-        return Session(session_id, user_id, token)
+        return LoginSession(session_id, user_id, token)
 
-    def rotate(self, token: str) -> Session:
+    def rotate(self, token: str) -> LoginSession:
         """The session with the successor of this refresh token.
 
         Raises:
-            DeadTokenError: see there. Where the token was used before the grace, its session has ended now.
+            InvalidRefreshTokenError: see there. Where the token was used before the grace, its session has ended now.
         """
         if not _REFRESH.fullmatch(token):
             raise InvalidRefreshTokenError
@@ -187,16 +187,16 @@ class Accounts:
             if row is None or row.expires_at <= now:
                 raise InvalidRefreshTokenError
             if row.used_at is None:
-                session = Session(row.session_id, row.user_id, self._successor(token))
+                session = LoginSession(row.session_id, row.user_id, self._successor(token))
                 self._use(connection, token, session, now)
                 return session
             if now - row.used_at <= self._limits.refresh_grace:
-                return Session(row.session_id, row.user_id, self._successor(token))
+                return LoginSession(row.session_id, row.user_id, self._successor(token))
             # Committed, and then said.
             connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
         raise InvalidRefreshTokenError
 
-    def _use(self, connection: Connection, token: str, session: Session, now: float) -> None:
+    def _use(self, connection: Connection, token: str, session: LoginSession, now: float) -> None:
         expires = now + self._limits.refresh_token
         connection.execute(update(refresh_tokens).where(refresh_tokens.c.hash == _hash(token)).values(used_at=now))
         connection.execute(

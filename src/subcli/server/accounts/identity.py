@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from subcli.server.accounts.accounts import Accounts
-from subcli.server.accounts.tokens import Access, TokenError, Tokens, Watch
+from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 
@@ -26,7 +26,7 @@ class Identity:
 
     user_id: int
     name: str
-    access: Access | None
+    access: AccessClaims | None
 
     @property
     def is_limited(self) -> bool:
@@ -73,7 +73,7 @@ _DEMO = Identity(DEMO_USER, "demo", None)
 class TokenIdentities:
     """A token says who it is, and the database whether the session is still open."""
 
-    def __init__(self, store: Store, accounts: Accounts, tokens: Tokens) -> None:
+    def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer) -> None:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
@@ -89,19 +89,19 @@ class TokenIdentities:
             said = self._tokens.read_any(_given(token))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
-        if isinstance(said, Access):
+        if isinstance(said, AccessClaims):
             return await self._identity(said)
         if said.submission_id != submission_id:
             raise UnauthenticatedError("token invalid")
         return await self._once(said)
 
-    async def _once(self, watch: Watch) -> Identity:
+    async def _once(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)
         if not await self._store.run(self._accounts.consume, watch.id, watch.forget):
             raise UnauthenticatedError("token used")
         return identity
 
-    async def _identity(self, access: Access) -> Identity:
+    async def _identity(self, access: AccessClaims) -> Identity:
         name = await self._store.run(self._accounts.user_of, access.session, access.user_id)
         if name is None:
             raise UnauthenticatedError("session ended")

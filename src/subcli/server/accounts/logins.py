@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, Session, UnknownUserError
+from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, LoginSession, UnknownUserError
 from subcli.server.accounts.passwords import Passwords
-from subcli.server.accounts.tokens import Tokens
+from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 _HASHES_AT_ONCE: Final = 2
 """Each takes the memory of `PasswordCost` and a processor."""
@@ -45,10 +45,10 @@ class Logins:
         self,
         store: Store,
         accounts: Accounts,
-        tokens: Tokens,
+        tokens: TokenIssuer,
         passwords: Passwords,
         limiter: Limiter,
-        limits: Limits,
+        limits: ServerLimits,
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -87,7 +87,7 @@ class Logins:
         for rate, key in counted:
             await self._limiter.give_back(rate, key)
 
-    async def _check(self, name: str, password: str) -> Session:
+    async def _check(self, name: str, password: str) -> LoginSession:
         loop = asyncio.get_running_loop()
         found = await self._store.run(self._accounts.find_user, name)
         user_id, kept = found or (0, None)
@@ -113,7 +113,7 @@ class Logins:
         except InvalidRefreshTokenError:
             raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
 
-    def _granted(self, session: Session) -> Granted:
+    def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
         return Granted(access_token, session.refresh_token, self._lifetime)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import jwt
 
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["sub", "exp", "iat", "aud", "jti"]
@@ -37,7 +37,7 @@ class TokenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessClaims:
     """What an access token says. `expires` in Unix seconds, leeway included."""
 
     user_id: int
@@ -46,19 +46,19 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatchClaims:
     """What a watch token says: the access that asked for it, for one submission.
 
     `id` may be used once; after `forget`, in Unix seconds, the token has expired in any case.
     """
 
-    access: Access
+    access: AccessClaims
     submission_id: int
     id: str
     forget: float
 
 
-class Tokens:
+class TokenIssuer:
     """Makes and reads tokens.
 
     Args:
@@ -67,7 +67,7 @@ class Tokens:
         clock: Unix time in seconds.
     """
 
-    def __init__(self, key: bytes, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, key: bytes, limits: ServerLimits, clock: Callable[[], float]) -> None:
         self._key = key
         self._limits = limits
         self._clock = clock
@@ -77,7 +77,7 @@ class Tokens:
         claims = {"sub": str(user_id), "sid": session, "exp": int(self._clock()) + self._limits.access_token}
         return self._sign(_ACCESS, claims)
 
-    def watch(self, access: Access, submission_id: int) -> tuple[str, int]:
+    def watch(self, access: AccessClaims, submission_id: int) -> tuple[str, int]:
         """A new watch token, and for how many seconds it is good."""
         until = int(access.expires) - self._limits.leeway
         seconds = max(0, min(self._limits.watch_token, until - int(self._clock())))
@@ -95,7 +95,7 @@ class Tokens:
         common = {"iat": int(self._clock()), "aud": audience, "jti": secrets.token_urlsafe(12)}
         return jwt.encode({**common, **claims}, self._key, _ALGORITHM, headers={"typ": typ})
 
-    def read_access(self, token: str) -> Access:
+    def read_access(self, token: str) -> AccessClaims:
         """What an access token says.
 
         Raises:
@@ -103,7 +103,7 @@ class Tokens:
         """
         return self._access(self._read(token, _ACCESS), "exp")
 
-    def read_any(self, token: str) -> Access | Watch:
+    def read_any(self, token: str) -> AccessClaims | WatchClaims:
         """What an access token or a watch token says.
 
         Raises:
@@ -116,7 +116,7 @@ class Tokens:
         if not isinstance(submission_id, int):
             raise TokenError("token invalid")
         forget = float(claims["exp"] + self._limits.leeway)
-        return Watch(self._access(claims, "until"), submission_id, claims["jti"], forget)
+        return WatchClaims(self._access(claims, "until"), submission_id, claims["jti"], forget)
 
     def _read(self, token: str, kind: tuple[str, str]) -> dict[str, Any]:
         typ, audience = kind
@@ -137,11 +137,11 @@ class Tokens:
             raise TokenError("token invalid") from None
         return claims
 
-    def _access(self, claims: dict[str, Any], expiry: str) -> Access:
+    def _access(self, claims: dict[str, Any], expiry: str) -> AccessClaims:
         user_id, session, expires = claims["sub"], claims.get("sid"), claims.get(expiry)
         if not _NUMBER.fullmatch(user_id) or not isinstance(session, str) or not isinstance(expires, int):
             raise TokenError("token invalid")
-        return Access(int(user_id), session, float(expires + self._limits.leeway))
+        return AccessClaims(int(user_id), session, float(expires + self._limits.leeway))
 
 
 def _type(token: str) -> object:

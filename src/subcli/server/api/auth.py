@@ -40,7 +40,7 @@ def current_identity(services: Services) -> _Current:
 
 def says(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a call answers with, for the OpenAPI document."""
-    return {status: {"model": models.Problem} for status in statuses}
+    return {status: {"model": models.ErrorResponse} for status in statuses}
 
 
 def make_auth_router(services: Services, current: _Current) -> APIRouter:
@@ -62,7 +62,7 @@ def _add_demo(router: APIRouter) -> None:
 
 
 def _add_token(router: APIRouter, logins: Logins) -> None:
-    body = {"schema": models.TokenRequest.model_json_schema()}
+    body = {"schema": models.TokenBody.model_json_schema()}
     documented = {
         "requestBody": {
             "required": True,
@@ -70,7 +70,9 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
         }
     }
 
-    @router.post("/token", response_model=models.Token, responses=says(400, 401, 413, 429), openapi_extra=documented)
+    @router.post(
+        "/token", response_model=models.TokenResponse, responses=says(400, 401, 413, 429), openapi_extra=documented
+    )
     async def token(request: Request) -> Response:
         """Log in with a password, or go on with a refresh token (RFC 6749, sections 4.3 and 6)."""
         try:
@@ -131,31 +133,33 @@ async def _fields(request: Request) -> dict[str, str]:
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
     @router.post("/logout", responses=says(400, 401, 413, 422))
-    async def logout(bearer: _Bearer, given: models.Logout | None = None) -> models.LoggedOut:
+    async def logout(bearer: _Bearer, given: models.LogoutBody | None = None) -> models.LogoutResponse:
         """End the session: of the access token, or of the refresh token in the body where that has expired."""
         if given is not None and given.refresh_token is not None:
             await logins.end_with_refresh_token(given.refresh_token)
-            return models.LoggedOut(logged_out=True)
+            return models.LogoutResponse(logged_out=True)
         try:
             identity = await services.identities.of_request(None if bearer is None else bearer.credentials)
         except UnauthenticatedError as error:
             raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
         if identity.access is not None:
             await logins.end(identity.access.session)
-        return models.LoggedOut(logged_out=True)
+        return models.LogoutResponse(logged_out=True)
 
 
 def _add_me(router: APIRouter, current: _Current) -> None:
     @router.get("/me", responses=says(401))
-    async def me(identity: Annotated[Identity, Depends(current)]) -> models.Me:
+    async def me(identity: Annotated[Identity, Depends(current)]) -> models.IdentityResponse:
         """Who the access token stands for, and until when."""
         access = identity.access
-        return models.Me(user=identity.name, expires_at=None if access is None else timestamp(access.expires))
+        return models.IdentityResponse(
+            user=identity.name, expires_at=None if access is None else timestamp(access.expires)
+        )
 
 
-def watch_token(authority: AuthServices, identity: Identity, submission_id: int) -> models.WatchToken:
+def watch_token(authority: AuthServices, identity: Identity, submission_id: int) -> models.WatchTokenResponse:
     """A token for one socket on a submission that is the identity's."""
     if identity.access is None:
         raise HTTPException(404, _DEMO)
     token, seconds = authority.tokens.watch(identity.access, submission_id)
-    return models.WatchToken(token=token, expires_in=seconds)
+    return models.WatchTokenResponse(token=token, expires_in=seconds)

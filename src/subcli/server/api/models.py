@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class Info(BaseModel):
+class InfoResponse(BaseModel):
     """What this server is and can do."""
 
     name: str
@@ -18,7 +18,7 @@ class Info(BaseModel):
     features: list[str] = Field(description="What it has beyond the specification.")
 
 
-class ProblemSummary(BaseModel):
+class ProblemSummaryBody(BaseModel):
     """A problem as the list shows it."""
 
     id: int
@@ -28,20 +28,20 @@ class ProblemSummary(BaseModel):
     total_tests: int | None = None
 
 
-class ProblemDetail(ProblemSummary):
+class ProblemResponse(ProblemSummaryBody):
     """A problem with its text."""
 
     description: str = Field(description="Markdown.")
     limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit that the name says.")
 
 
-class ProblemList(BaseModel):
+class ProblemListResponse(BaseModel):
     """All problems of this server."""
 
-    problems: list[ProblemSummary]
+    problems: list[ProblemSummaryBody]
 
 
-class Template(BaseModel):
+class TemplateResponse(BaseModel):
     """What a new solution starts from."""
 
     problem: str
@@ -50,7 +50,7 @@ class Template(BaseModel):
     submit: list[str] = Field(description="Those of the files that are handed in; the others help on the way.")
 
 
-class NewSubmission(BaseModel):
+class SubmissionBody(BaseModel):
     """Code for one problem: one file's text, or several files."""
 
     model_config = ConfigDict(extra="ignore", str_max_length=2 * 1024 * 1024)
@@ -62,7 +62,7 @@ class NewSubmission(BaseModel):
     files: dict[str, str] | None = Field(None, description="Texts by relative path.")
 
 
-class Summary(BaseModel):
+class SummaryBody(BaseModel):
     """The counts that come with the verdict."""
 
     model_config = ConfigDict(extra="allow")
@@ -73,7 +73,7 @@ class Summary(BaseModel):
     duration_ms: float | None = None
 
 
-class Submission(BaseModel):
+class SubmissionResponse(BaseModel):
     """One submission as it is now."""
 
     submission_id: int
@@ -82,7 +82,7 @@ class Submission(BaseModel):
     language: str
     status: str
     final_status: str | None = Field(description="The verdict; null while it is being judged.")
-    summary: Summary | None
+    summary: SummaryBody | None
     total_tests: int | None
     created_at: str
     finished_at: str | None
@@ -92,13 +92,13 @@ class Submission(BaseModel):
     build_log: str | None
 
 
-class SubmissionList(BaseModel):
+class SubmissionListResponse(BaseModel):
     """The latest submissions, the latest first."""
 
-    submissions: list[Submission]
+    submissions: list[SubmissionResponse]
 
 
-class TestRow(BaseModel):
+class TestBody(BaseModel):
     """The last result of one test; with every field of its `test_result`."""
 
     model_config = ConfigDict(extra="allow")
@@ -109,14 +109,14 @@ class TestRow(BaseModel):
     error_analysis: dict[str, Any] | None = None
 
 
-class TestList(BaseModel):
+class TestListResponse(BaseModel):
     """The last result of each test."""
 
     submission_id: int
-    tests: list[TestRow]
+    tests: list[TestBody]
 
 
-class EventPage(BaseModel):
+class EventPageResponse(BaseModel):
     """A piece of a submission's log."""
 
     submission_id: int
@@ -125,13 +125,13 @@ class EventPage(BaseModel):
     last_seq: int = Field(description="The position of the last event here; ask for what is after it.")
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """What is wrong, in a sentence."""
 
     detail: str
 
 
-class TokenRequest(BaseModel):
+class TokenBody(BaseModel):
     """A grant: `password` with `username` and `password`, or `refresh_token` with `refresh_token`."""
 
     grant_type: str = Field(description="`password` or `refresh_token`.")
@@ -140,7 +140,7 @@ class TokenRequest(BaseModel):
     refresh_token: str | None = None
 
 
-class Token(BaseModel):
+class TokenResponse(BaseModel):
     """What was granted (RFC 6749, section 5.1)."""
 
     access_token: str
@@ -149,26 +149,26 @@ class Token(BaseModel):
     refresh_token: str = Field(description="Gives the next access token, once.")
 
 
-class Logout(BaseModel):
+class LogoutBody(BaseModel):
     """Which session to end, where the access token has expired."""
 
     refresh_token: str | None = Field(None, max_length=4096)
 
 
-class LoggedOut(BaseModel):
+class LogoutResponse(BaseModel):
     """The session has ended."""
 
     logged_out: bool
 
 
-class Me(BaseModel):
+class IdentityResponse(BaseModel):
     """Who is asking."""
 
     user: str
     expires_at: str | None = Field(description="When the access token expires.")
 
 
-class WatchToken(BaseModel):
+class WatchTokenResponse(BaseModel):
     """Opens one socket on one submission, once: `WS /ws/submissions/{id}?token=`."""
 
     token: str

@@ -54,33 +54,37 @@ def make_router(services: Services) -> APIRouter:
 
 def _add_problems(router: APIRouter, services: Services) -> None:
     @router.get("/info")
-    async def info() -> models.Info:
+    async def info() -> models.InfoResponse:
         """What this server is and can do."""
         demo = services.authority is None
         features = ["resume", "idempotency"] if demo else ["resume", "idempotency", "watch_token"]
-        return models.Info(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
+        return models.InfoResponse(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
 
     @router.get("/problems")
-    async def list_problems() -> models.ProblemList:
+    async def list_problems() -> models.ProblemListResponse:
         """All problems."""
         ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
-        return models.ProblemList(problems=[models.ProblemSummary(**_problem_fields(problem)) for problem in ordered])
+        return models.ProblemListResponse(
+            problems=[models.ProblemSummaryBody(**_problem_fields(problem)) for problem in ordered]
+        )
 
     @router.get("/problems/{problem}", responses=says(404))
-    async def show_problem(problem: str) -> models.ProblemDetail:
+    async def show_problem(problem: str) -> models.ProblemResponse:
         """One problem, by its id or its slug."""
         found = _find_problem(services, problem)
         limits = {name: float(value) for name, value in dataclasses.asdict(found.limits).items()}
-        return models.ProblemDetail(**_problem_fields(found), description=found.description, limits=limits)
+        return models.ProblemResponse(**_problem_fields(found), description=found.description, limits=limits)
 
     @router.get("/problems/{problem}/template/{language}", responses=says(404))
-    def template(problem: str, language: str) -> models.Template:
+    def template(problem: str, language: str) -> models.TemplateResponse:
         """What a new solution starts from."""
         found = _find_problem(services, problem)
         if language not in found.languages:
             raise HTTPException(404, _unknown_language(found, language))
         start = scaffold(found, language)
-        return models.Template(problem=found.slug, language=language, files=dict(start.files), submit=[start.source])
+        return models.TemplateResponse(
+            problem=found.slug, language=language, files=dict(start.files), submit=[start.source]
+        )
 
 
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
@@ -98,11 +102,11 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
 
     @router.post("/submissions", status_code=201, responses=says(400, 401, 404, 413, 422, 429))
     async def submit(
-        new: models.NewSubmission,
+        new: models.SubmissionBody,
         request: Request,
         identity: Annotated[Identity, Depends(counted)],
         idempotency_key: IdempotencyKey = None,
-    ) -> models.Submission:
+    ) -> models.SubmissionResponse:
         """Hand in code to be judged."""
         problem = _chosen_problem(services, new)
         if new.language not in problem.languages:
@@ -128,11 +132,11 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         identity: Annotated[Identity, Depends(current)],
         limit: Limit = 20,
         problem: str | None = None,
-    ) -> models.SubmissionList:
+    ) -> models.SubmissionListResponse:
         """The latest submissions, the latest first."""
         slug = None if problem is None else _find_problem(services, problem).slug
         found = await store.run(store.recent, identity.user_id, limit, slug)
-        return models.SubmissionList(submissions=[_submission(snapshot, request) for snapshot in found])
+        return models.SubmissionListResponse(submissions=[_submission(snapshot, request) for snapshot in found])
 
 
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
@@ -148,23 +152,23 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             _refuse_unknown(submission_id)
 
     @router.get("/submissions/{submission_id}", responses=says(401, 404, 422))
-    async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
+    async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """One submission as it is now."""
         return _submission(found, request)
 
     @router.get("/submissions/{submission_id}/tests", responses=says(401, 404, 422))
-    async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestList:
+    async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
         """The last result of each test."""
         rows = last_results(await store.run(store.results, found.id))
-        return models.TestList(submission_id=found.id, tests=[models.TestRow(**row) for row in rows])
+        return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
 
     @router.get("/submissions/{submission_id}/events", responses=says(401, 404, 422))
     async def list_events(
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
-    ) -> models.EventPage:
+    ) -> models.EventPageResponse:
         """The event log, a page at a time."""
         page = await store.run(store.page, found.id, after_seq, limit)
-        return models.EventPage(
+        return models.EventPageResponse(
             submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
             more=page.more,
@@ -172,7 +176,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         )
 
     @router.post("/submissions/{submission_id}/cancel", responses=says(401, 404, 409, 422))
-    async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
+    async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Stop judging; the verdict is `cancelled`."""
         try:
             await services.journal.cancel(found.id, found.owner_id)
@@ -186,7 +190,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     @router.post("/submissions/{submission_id}/watch-token", responses=says(401, 404, 422))
     async def make_watch_token(
         found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
-    ) -> models.WatchToken:
+    ) -> models.WatchTokenResponse:
         """A token for one socket on this submission, good once and for less than a minute."""
         return watch_token(authority, identity, found.id)
 
@@ -199,13 +203,13 @@ def _find_problem(services: Services, name: str) -> Problem:
     raise HTTPException(404, f"There is no problem {name[:64]!r}; there is: {known}.")
 
 
-def _chosen_problem(services: Services, new: models.NewSubmission) -> Problem:
+def _chosen_problem(services: Services, new: models.SubmissionBody) -> Problem:
     if (new.problem is None) == (new.problem_id is None):
         raise HTTPException(422, "Give either 'problem' or 'problem_id'.")
     return _find_problem(services, str(new.problem_id) if new.problem is None else new.problem)
 
 
-def _files(problem: Problem, new: models.NewSubmission) -> dict[str, str]:
+def _files(problem: Problem, new: models.SubmissionBody) -> dict[str, str]:
     if (new.source_code is None) == (new.files is None):
         raise HTTPException(422, "Give either 'source_code' or 'files'.")
     files = new.files
@@ -237,16 +241,16 @@ def _problem_fields(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _submission(snapshot: Snapshot, request: Request) -> models.Submission:
+def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionResponse:
     finished = snapshot.finished_at
-    return models.Submission(
+    return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,
         problem=snapshot.problem,
         language=snapshot.language,
         status=snapshot.status,
         final_status=snapshot.final_status,
-        summary=None if snapshot.summary is None else models.Summary(**snapshot.summary),
+        summary=None if snapshot.summary is None else models.SummaryBody(**snapshot.summary),
         total_tests=snapshot.total_tests,
         created_at=timestamp(snapshot.created_at),
         finished_at=None if finished is None else timestamp(finished),

@@ -31,7 +31,7 @@ _LONGEST_PATH: Final = 512
 """As much of a path is written down. A request's head may be a thousand times as long, and so would be each line."""
 
 
-class Access:
+class AccessLogMiddleware:
     """ASGI middleware."""
 
     def __init__(self, app: App, metrics: Metrics) -> None:

@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
 from subcli.server.edge.origins import OriginRules, RefusedOriginError
-from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.run.shutdown import Lifecycle
 from subcli.shared.protocol import CloseCode
 
@@ -27,7 +27,7 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 """On every answer that does not say otherwise itself."""
 
 
-class Guard:
+class GuardMiddleware:
     """ASGI middleware: refuses foreign pages and long bodies, hands sockets straight to the gateway, adds headers."""
 
     def __init__(self, app: App, gateway: App, origins: OriginRules, lifecycle: Lifecycle, body_bytes: int) -> None:
@@ -74,7 +74,7 @@ class Guard:
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    socket = Socket(scope, receive, send)
+    socket = ServerSocket(scope, receive, send)
     try:
         await socket.accept()
         await socket.close(CloseCode.UNAUTHORIZED, "not from this host or origin")

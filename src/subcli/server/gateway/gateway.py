@@ -16,12 +16,12 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
-from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.limits import FullError, Rate
 from subcli.server.log.values import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import PING, PONG, CloseCode
 
 _log: Final = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class RefusedError(Exception):
 class Gateway:
     """The ASGI application behind every WebSocket path."""
 
-    def __init__(self, services: Services, limits: Limits) -> None:
+    def __init__(self, services: Services, limits: ServerLimits) -> None:
         self._store = services.store
         self._journal = services.journal
         self._identities = services.identities
@@ -53,7 +53,7 @@ class Gateway:
         self._connects = Rate("connects", limits.connects, limits.rate_window)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = Socket(scope, receive, send)
+        socket = ServerSocket(scope, receive, send)
         with suppress(DisconnectedError):
             await socket.accept()
             self._metrics.opened += 1
@@ -63,7 +63,7 @@ class Gateway:
             finally:
                 self._metrics.connections -= 1
 
-    async def _see_through(self, socket: Socket, scope: Scope) -> None:
+    async def _see_through(self, socket: ServerSocket, scope: Scope) -> None:
         """Serve the socket and close it. Raises DisconnectedError."""
         try:
             await self._serve(socket, scope)
@@ -79,7 +79,7 @@ class Gateway:
         else:
             await self._close(socket, CloseCode.NORMAL, "")
 
-    async def _close(self, socket: Socket, code: int, reason: str) -> None:
+    async def _close(self, socket: ServerSocket, code: int, reason: str) -> None:
         if code == CloseCode.TRY_AGAIN_LATER:
             socket.close_now(code, reason)
             return
@@ -89,7 +89,7 @@ class Gateway:
         except TimeoutError:
             socket.close_now(code, reason)
 
-    async def _serve(self, socket: Socket, scope: Scope) -> None:
+    async def _serve(self, socket: ServerSocket, scope: Scope) -> None:
         """Find out who wants what, and whether that may be; then let it have it. Raises RefusedError."""
         if self._lifecycle.is_stopping:
             raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
@@ -116,7 +116,7 @@ class Gateway:
             if standing.retry_after:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={standing.seconds_to_wait}")
 
-    async def _talk(self, socket: Socket, identity: Identity, submission_id: int, after: int) -> None:
+    async def _talk(self, socket: ServerSocket, identity: Identity, submission_id: int, after: int) -> None:
         """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
         sending = asyncio.create_task(self._send_events(socket, submission_id, after))
         listening = asyncio.create_task(self._listen(socket))
@@ -139,13 +139,13 @@ class Gateway:
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 
-    async def _send_events(self, socket: Socket, submission_id: int, after: int) -> None:
+    async def _send_events(self, socket: ServerSocket, submission_id: int, after: int) -> None:
         async with aclosing(self._journal.follow(submission_id, after)) as batches:
             async for batch in batches:
                 await self._in_time(socket.send_records(batch))
                 self._metrics.sent(batch)
 
-    async def _listen(self, socket: Socket) -> None:
+    async def _listen(self, socket: ServerSocket) -> None:
         """Answer pings. Ends with the peer, or when it has been silent for too long."""
         while True:
             try:

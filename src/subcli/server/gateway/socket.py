@@ -3,7 +3,7 @@
 ASGI has no words for three things that a gateway of live events needs: to send a message that is already a
 frame (so that a thousand watchers do not mean encoding it a thousand times), to send several in one write,
 and to close on a peer that does not read (an ASGI `send` waits until there is room, the close included).
-`GatewayProtocol` offers them beside ASGI; without it `Socket` makes do with ASGI alone.
+`GatewayProtocol` offers them beside ASGI; without it `ServerSocket` makes do with ASGI alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LINGER: Final = 5.0
 FLUSH_TIMEOUT_S: Final = 1.0
 """The same for one that broke the protocol, and may be sending still."""
 _FAREWELL: Final = 0.75
-"""The same when the server goes down, as a part of `Limits.shutdown`."""
+"""The same when the server goes down, as a part of `ServerLimits.shutdown`."""
 _WRITE_CHUNK: Final = 64 * 1024
 _UNSENT: Final = 128 * 1024
 """Bytes that the kernel holds for a peer beyond those under way, before a send has to wait."""
@@ -139,7 +139,7 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(seconds, self.transport.abort)
 
 
-class Socket:
+class ServerSocket:
     """One accepted or not yet accepted WebSocket."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:

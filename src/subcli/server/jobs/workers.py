@@ -25,7 +25,7 @@ from subcli.server.log.feed import Journal
 from subcli.server.log.store import Store
 from subcli.server.log.values import Append, Claim, EndedError, StaleFenceError
 from subcli.server.observe.logs import log_context
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
 
 Events: TypeAlias = Mapping[str, Any]
@@ -68,7 +68,7 @@ class Workers:
         problems: Mapping[str, Problem],
         judge: Judge,
         concurrency: int,
-        limits: Limits,
+        limits: ServerLimits,
         judged: Callable[[float], object],
     ) -> None:
         self._judged = judged

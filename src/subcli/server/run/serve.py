@@ -32,7 +32,7 @@ from subcli.server.run.data_dir import make_data_dir
 from subcli.server.run.keys import signing_key
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.run.startup import find_problems, find_redis, show_metrics
-from subcli.server.settings import Limits, Ready, ServeError, ServerSettings
+from subcli.server.settings import Ready, ServeError, ServerLimits, ServerSettings
 from subcli.shared.protocol import MAX_MESSAGE_BYTES
 from subcli.shared.secret import RedactingFilter
 
@@ -105,7 +105,7 @@ def _secured(settings: ServerSettings) -> AuthConfig | None:
     return None if wanted is None else AuthConfig(signing_key(settings.data_dir, wanted.key), wanted.cost)
 
 
-def _uvicorn_config(app: FastAPI, limits: Limits, trusted_proxies: Sequence[str]) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequence[str]) -> uvicorn.Config:
     # A fault of a library's is logged with what it worked on.
     log = logging.getLogger("uvicorn.error")
     log.addFilter(_was_cut_short)
@@ -118,7 +118,7 @@ def _uvicorn_config(app: FastAPI, limits: Limits, trusted_proxies: Sequence[str]
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=limits.heartbeat,
-        # A peer that is gone is found by `Limits.idle` and by TCP; a slow one is not to be cut with 1011.
+        # A peer that is gone is found by `ServerLimits.idle` and by TCP; a slow one is not to be cut with 1011.
         ws_ping_timeout=None,
         # uvicorn logs URLs with their query, and so `?token=`, at the level INFO.
         access_log=False,
@@ -150,7 +150,7 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         app: FastAPI,
-        limits: Limits,
+        limits: ServerLimits,
         on_started: Callable[[], None],
         with_stdin: bool,
         trusted_proxies: Sequence[str] = (),

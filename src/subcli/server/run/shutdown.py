@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final, Protocol
 
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
 _TICK: Final = 0.01
@@ -52,7 +52,7 @@ class Lifecycle:
             call()
 
 
-async def close_gradually(connections: Sequence[Closable], limits: Limits) -> None:
+async def close_gradually(connections: Sequence[Closable], limits: ServerLimits) -> None:
     """Ask each connection to end, evenly over as long as their number deserves, at most `limits.closing`."""
     if not connections:
         return

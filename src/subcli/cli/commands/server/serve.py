@@ -114,7 +114,7 @@ def register(app: typer.Typer) -> None:
         """Run the server half on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import Limits, ServeError, ServerSettings
+        from subcli.server import ServerLimits, ServeError, ServerSettings
         from subcli.server.run.serve import run
 
         start_logging(common, log_format, log_level)
@@ -127,7 +127,7 @@ def register(app: typer.Typer) -> None:
             redis=redis,
             problems_dir=problems,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=Limits(access_token=access_token_seconds),
+            limits=ServerLimits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
