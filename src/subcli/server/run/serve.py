@@ -28,10 +28,8 @@ from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.jobs.workers import Judge
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
-from subcli.server.run.data_dir import make_data_dir
-from subcli.server.run.keys import signing_key
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
-from subcli.server.run.startup import find_problems, find_redis, show_metrics
+from subcli.server.run.startup import find_problems, find_redis, make_data_dir, show_metrics, signing_key
 from subcli.server.settings import Ready, ServeError, ServerLimits, ServerSettings
 from subcli.shared.protocol import MAX_MESSAGE_BYTES
 from subcli.shared.secret import RedactingFilter

@@ -148,7 +148,7 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
     from subcli.server import ServerLimits, ServeError, ServerSettings
     from subcli.server.accounts.accounts import Accounts
     from subcli.server.log.database import open_database
-    from subcli.server.run.data_dir import make_data_dir
+    from subcli.server.run.startup import make_data_dir
 
     settings = ServerSettings(data_dir or default_data_dir(), database=database)
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from subcli.server import Authentication, ServeError, ServerSettings
-from subcli.server.run.keys import signing_key
+from subcli.server.run.startup import signing_key
 from subcli.server.run.serve import run
 from subcli.shared.secret import Secret
 
@@ -28,7 +28,7 @@ def test_it_is_made_and_kept(tmp_path: Path) -> None:
 def test_processes_that_start_at_once(tmp_path: Path) -> None:
     """Four processes that find no key end up with one."""
     program = (
-        "import sys; from pathlib import Path; from subcli.server.run.keys import signing_key; print(flush=True);"
+        "import sys; from pathlib import Path; from subcli.server.run.startup import signing_key; print(flush=True);"
         "sys.stdin.read(); print(signing_key(Path(sys.argv[1]), None).decode())"
     )
     processes = [
