@@ -29,7 +29,7 @@ from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.parts import Services
 from subcli.server.redis.connection import connect as connect_redis
-from subcli.server.run.serve import Server
+from subcli.server.run.server import Server
 from subcli.server.settings import PasswordCost, ServerLimits
 
 if TYPE_CHECKING:
@@ -280,12 +280,12 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             problems or {"echo": make_problem()},
             judge,
             limits=chosen,
-            secured=AuthConfig(KEY, CHEAP) if auth else None,
+            auth=AuthConfig(KEY, CHEAP) if auth else None,
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
         )
         started = asyncio.Event()
-        server = Server(app, chosen, started.set, with_stdin=False)
+        server = Server(app, chosen, started.set, stop_with_stdin=False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))

@@ -99,11 +99,11 @@ async def test_what_is_remembered_is_bounded(
     clock.now += 11
     for number in range(50, 100):
         await limiter.take(rate, f"{number}")
-    assert len(limiter._forgotten_at) <= 51
-    monkeypatch.setattr(limits, "_MOST_KEYS", 60)
+    assert len(limiter) <= 51
+    monkeypatch.setattr(limits, "_MAX_KEYS", 60)
     for number in range(100, 200):
         await limiter.take(rate, f"{number}")
-    assert len(limiter._forgotten_at) <= 60
+    assert len(limiter) <= 60
     assert (await limiter.take(rate, "199")).retry_after > 0
 
 
@@ -120,7 +120,7 @@ async def test_slots(limiter: MemoryLimiter) -> None:
             raise RuntimeError
     async with limiter.slot("7", 1):
         pass
-    assert not limiter._held
+    assert len(limiter) == 0
 
 
 async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
@@ -137,7 +137,7 @@ async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
         seconds = int(answers[-1].headers["retry-after"])
         assert 1 <= seconds <= 10
         assert answers[-1].json() == {
-            "detail": f"Too many submissions; the next one can be handed in in {seconds} s.",
+            "detail": f"Too many submissions; try again in {seconds} s.",
             "retry_after": seconds,
         }
         assert (await live.http.get("/api/submissions")).status_code == 200

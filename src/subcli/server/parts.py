@@ -31,14 +31,14 @@ class AuthServices:
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `authority` is None in demo mode; `submits` is how often one user may hand in."""
+    """The parts of one server. `auth` is None in demo mode; `submits` is how often one user may hand in."""
 
     store: Store
     journal: Journal
     queue: JobQueue
     problems: Mapping[str, Problem]
     identities: Identities
-    authority: AuthServices | None
+    auth: AuthServices | None
     limiter: Limiter
     submits: Rate
     redis: Redis | None

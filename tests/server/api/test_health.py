@@ -136,7 +136,7 @@ async def test_what_cannot_be_asked_is_left_out(live: Any, monkeypatch: pytest.M
     def gone() -> float:
         raise sqlite3.OperationalError("gone")
 
-    live.services.metrics.ask("subcli_queue_length", "Waiting.", gone)
+    live.services.metrics.add_gauge("subcli_queue_length", "Waiting.", gone)
     now = await scraped(live)
     assert "subcli_queue_length" not in now
     assert "subcli_connections" in now

@@ -158,7 +158,7 @@ async def test_a_body_without_end(live: Any) -> None:
     assert response.json()["detail"].endswith(".")
     response = await live.http.post("/api/submissions", content=b" " * 3_000_000, headers=headers)
     assert (response.status_code, response.headers["x-frame-options"]) == (413, "DENY")
-    assert response.json() == {"detail": "A request body has at most 2097152 bytes."}
+    assert response.json() == {"detail": "The request body must not exceed 2097152 bytes."}
 
 
 async def test_the_same_key_gives_the_same_submission(live: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from subcli.server.edge.origins import OwnPages, RefusedOriginError, ThisMachine, normal_origin
+from subcli.server.edge.origins import LoopbackOnly, RefusedOriginError, SameOrigin, normalize_origin
 
 LISTED = "https://ide.example"
 
@@ -51,7 +51,7 @@ def is_answered(rules: Any, host: str, origin: str) -> bool:
 )
 def test_with_logins(host: str, origin: str, answered: bool) -> None:
     """A page is the server's own, or listed; whoever is no page is answered by any name."""
-    assert is_answered(OwnPages([LISTED]), host, origin) is answered
+    assert is_answered(SameOrigin([LISTED]), host, origin) is answered
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_with_logins(host: str, origin: str, answered: bool) -> None:
 )
 def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
     """Names and pages of this machine, and those listed."""
-    assert is_answered(ThisMachine([LISTED]), host, origin) is answered
+    assert is_answered(LoopbackOnly([LISTED]), host, origin) is answered
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
 )
 def test_what_can_be_listed(text: str, origin: str | None) -> None:
     """`--allow-origin` takes what a browser says in `Origin`, and nothing wider."""
-    assert normal_origin(text) == origin
+    assert normalize_origin(text) == origin
 
 
 async def test_foreign_pages_are_refused(start: Callable[..., Any]) -> None:

@@ -23,7 +23,7 @@ BEGINNINGS = {
 
 async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever in a request it stops; however a byte comes now and then. Nobody else is held to it."""
-    monkeypatch.setattr("subcli.server.edge.slow_requests.PATIENCE", 0.5)
+    monkeypatch.setattr("subcli.server.edge.slow_requests.REQUEST_TIMEOUT_S", 0.5)
     watching = await live.watch(await live.submit("wait"))
     await next_event(watching)
     host, _, port = live.url.removeprefix("http://").partition(":")

@@ -343,7 +343,7 @@ async def test_a_frozen_reader_is_hung_up_on_in_the_end(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that does not even read the close is dropped, so that connections cannot pile up."""
-    monkeypatch.setattr("subcli.server.gateway.socket._LINGER", 0.2)
+    monkeypatch.setattr("subcli.server.gateway.socket._SLOW_READER_LINGER_S", 0.2)
     async with start(send=0.2) as live:
         submission_id = await live.submit("wait")
         frozen = raw_watcher(live.url, submission_id)

@@ -25,7 +25,8 @@ from websockets.exceptions import ConnectionClosed
 
 from subcli.server import Ready, ServeError, ServerSettings
 from subcli.server.log.database import open_database
-from subcli.server.run.serve import _was_cut_short, run
+from subcli.server.run.serve import run
+from subcli.server.run.server import is_worth_logging
 
 SERVE = Path(__file__).parents[1] / "serve.py"
 
@@ -209,6 +210,6 @@ def test_nothing_is_said_of_tasks_that_were_not_there() -> None:
 
     def told(tasks: int) -> bool:
         message = "Cancel %s running task(s), timeout graceful shutdown exceeded"
-        return _was_cut_short(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
+        return is_worth_logging(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
 
     assert (told(0), told(3)) == (False, True)

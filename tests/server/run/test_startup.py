@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from subcli.server import Authentication, ServeError, ServerSettings
-from subcli.server.run.startup import signing_key
 from subcli.server.run.serve import run
+from subcli.server.run.startup import signing_key
 from subcli.shared.secret import Secret
 
 

@@ -146,14 +146,14 @@ class RedisLimiter:
         await self._ask(self._give_back, self._key(rate.name, key), _micro(rate.interval))
 
     @asynccontextmanager
-    async def slot(self, key: str, most: int) -> AsyncIterator[None]:
-        async with self._local.slot(key, most):
+    async def slot(self, key: str, limit: int) -> AsyncIterator[None]:
+        async with self._local.slot(key, limit):
             slots = self._key("slots", key)
             holder = f"{self._name}:{next(self._numbers)}"
             held = self._held.setdefault(slots, set())
             held.add(holder)
             try:
-                if await self._ask(self._hold, slots, most, _micro(self._lease), holder) == 0:
+                if await self._ask(self._hold, slots, limit, _micro(self._lease), holder) == 0:
                     raise FullError
                 yield
             finally:

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     from subcli.server.observe.metrics import Metrics
 
-SHORTEST: Final = 32
-"""Bytes. A key shorter than the hash's output weakens HS256 (RFC 7518, section 3.2)."""
-_FILE: Final = "signing.key"
-_RANDOM_BYTES: Final = 48
+MIN_KEY_BYTES: Final = 32
+"""A key shorter than the hash weakens HS256 (RFC 7518, section 3.2)."""
+_KEY_FILE: Final = "signing.key"
+_KEY_ENTROPY_BYTES: Final = 48
 
 
 def make_data_dir(path: Path) -> None:
-    """Make the data directory if it is not there, readable by its owner only.
+    """Create the data directory if it does not exist, accessible only to its owner.
 
     Raises:
-        ServeError: it cannot be made or written.
+        ServeError: it cannot be created or written to.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,96 +41,99 @@ def make_data_dir(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ServeError(
-            f"The data directory {path} cannot be written: {error.strerror}.", "Name another one."
+            f"Cannot write to the data directory {path}: {error.strerror}.", "Choose another one."
         ) from error
 
 
 def signing_key(data_dir: Path, given: Secret | None) -> bytes:
-    """The key that the operator gave, or the one in the data directory, which is made if it is not there.
+    """The key that signs tokens: the operator's, or the one in the data directory, which is created if missing.
 
     Raises:
-        ServeError: it is too short, can be read by others, or cannot be read or made.
+        ServeError: the key is too short, is readable by others, or cannot be read or created.
     """
     if given is not None:
-        return _long_enough(given.reveal().encode("utf-8", "surrogateescape"), "SUBCLI_SECRET_KEY")
-    path = data_dir / _FILE
+        return _checked(given.reveal().encode("utf-8", "surrogateescape"), "SUBCLI_SECRET_KEY")
+    path = data_dir / _KEY_FILE
     try:
         if not path.exists():
-            _make(path)
-        return _long_enough(_read(path), str(path))
+            _create_key(path)
+        return _checked(_read_key(path), str(path))
     except OSError as error:
         raise ServeError(
-            f"The signing key {path} cannot be used: {error.strerror}.",
-            "Let this user read and write it, or give another one in SUBCLI_SECRET_KEY.",
+            f"Cannot use the signing key {path}: {error.strerror}.",
+            "Make it readable and writable for this user, or set SUBCLI_SECRET_KEY.",
         ) from error
 
 
-def _make(path: Path) -> None:
-    """Write a new key, whole or not at all; where another process is quicker, its key stays."""
-    mine = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _create_key(path: Path) -> None:
+    """Create a key atomically. If another process does so at the same time, the first key stays."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_urlsafe(_RANDOM_BYTES).encode() + b"\n")
+            file.write(secrets.token_urlsafe(_KEY_ENTROPY_BYTES).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):
-            os.link(mine, path)
+            os.link(temporary, path)
     finally:
-        mine.unlink()
+        temporary.unlink()
 
 
-def _read(path: Path) -> bytes:
+def _read_key(path: Path) -> bytes:
     with path.open("rb") as file:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-            raise ServeError(f"The signing key {path} can be read by others.", f"Forbid it: chmod 600 {path}.")
+            raise ServeError(f"The signing key {path} is readable by others.", f"Run: chmod 600 {path}.")
         return file.read().strip()
 
 
-def _long_enough(key: bytes, where: str) -> bytes:
-    if len(key) < SHORTEST:
+def _checked(key: bytes, source: str) -> bytes:
+    if len(key) < MIN_KEY_BYTES:
         raise ServeError(
-            f"The signing key in {where} has {len(key)} bytes; it needs {SHORTEST} or more.",
-            "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'.",
+            f"The signing key in {source} has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}.",
+            "Generate one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'.",
         )
     return key
 
 
-def find_problems(directory: Path | None) -> Mapping[str, Problem]:
-    """The bundled problems and those in `directory`, by slug.
+def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
+    """Load the bundled problems and those in `directory`. Returns them by slug.
 
     Raises:
-        ServeError: one cannot be used.
+        ServeError: a problem is not valid.
     """
     try:
         return load_problems(directory)
     except ProblemError as error:
-        raise ServeError(f"A problem cannot be used: {error}.", "Correct it, then start again.") from error
+        raise ServeError(f"A problem is not valid: {error}.", "Fix it, then start again.") from error
 
 
-def find_redis(url: str | None) -> Redis | None:
-    """A client for the Redis at `url`, which need not be there yet.
+def connect_redis(url: str | None) -> Redis | None:
+    """A client for the Redis at `url`, which need not be running yet. None without a URL.
 
     Raises:
-        ServeError: the URL names no Redis.
+        ServeError: the URL is not valid.
     """
     if url is None:
         return None
-    # Not imported for a server that is alone.
+    # Imported only where it is needed.
     from subcli.server.redis.connection import connect
 
     return connect(url)
 
 
-def show_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
-    """Answer with the metrics at this address, until what is returned is called.
+def serve_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
+    """Serve metrics at an address of their own.
+
+    Returns:
+        A function that stops serving them.
 
     Raises:
-        ServeError: the address cannot be listened on.
+        ServeError: the server cannot listen on this address.
     """
     try:
         return metrics.serve(host, port)
     except OSError as error:
         raise ServeError(
-            f"Metrics cannot be shown at {host}:{port}: {error.strerror}.", "Name another --metrics-address."
+            f"Cannot serve metrics on {host}:{port}: {error.strerror}.", "Choose another --metrics-address."
         ) from error

@@ -172,9 +172,9 @@ def _authentication() -> Authentication:
 
 
 def _origin(text: str) -> str:
-    from subcli.server.edge.origins import normal_origin
+    from subcli.server.edge.origins import normalize_origin
 
-    origin = normal_origin(text)
+    origin = normalize_origin(text)
     if origin is None:
         raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
     return origin
