@@ -1,11 +1,11 @@
-"""The server half: REST, the gateway of live events, the log, and the workers that judge::
+"""The server: REST, the gateway for live events, the event log, and the workers that judge::
 
     from subcli.server import ServerSettings
     from subcli.server.run.serve import run
 
     run(ServerSettings(data_dir=Path("data")), on_ready=print)
 
-Only the settings are imported here: FastAPI and SQLAlchemy take half a second.
+Only the settings are imported here, because importing FastAPI and SQLAlchemy takes half a second.
 """
 
 from subcli.server.settings import (

@@ -1,8 +1,8 @@
 """Access tokens and watch tokens: JSON Web Tokens (RFC 7519), signed with HS256 and nothing else.
 
-An access token names a user and a session, that is, a family of refresh tokens. A watch token stands in a
-URL, where logs may keep it; so it opens one socket on one submission, once, within a minute. It carries the
-time until which the access token that asked for it is good, and the watch ends then.
+An access token names a user and a session, that is, a family of refresh tokens. A watch token appears in a
+URL, which logs may record; so it opens one socket on one submission, once, within a minute. It carries the
+expiry of the access token that requested it, and the watch ends at that time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from subcli.server.settings import ServerLimits
 
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["sub", "exp", "iat", "aud", "jti"]
-_LONGEST: Final = 4096
+_MAX_LENGTH: Final = 4096
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _ACCESS: Final = ("at+jwt", "api")
@@ -29,7 +29,7 @@ _WATCH: Final = ("watch+jwt", "ws")
 
 
 class TokenError(Exception):
-    """The token is not accepted. `reason` says why in two words, without the token."""
+    """The token was refused. `reason` says why in two words and does not contain the token."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -38,7 +38,7 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What an access token says. `expires` in Unix seconds, leeway included."""
+    """The claims of an access token. `expires` is Unix time in seconds and includes the leeway."""
 
     user_id: int
     session: str
@@ -47,22 +47,26 @@ class AccessClaims:
 
 @dataclass(frozen=True, slots=True)
 class WatchClaims:
-    """What a watch token says: the access that asked for it, for one submission.
+    """The claims of a watch token.
 
-    `id` may be used once; after `forget`, in Unix seconds, the token has expired in any case.
+    Attributes:
+        access: claims of the access token that requested it.
+        submission_id: the only submission it is valid for.
+        id: valid for one use.
+        expires: Unix time in seconds, leeway included. After that, the use of `id` need not be remembered.
     """
 
     access: AccessClaims
     submission_id: int
     id: str
-    forget: float
+    expires: float
 
 
 class TokenIssuer:
-    """Makes and reads tokens.
+    """Issues and verifies tokens.
 
     Args:
-        key: 32 bytes or more.
+        key: at least 32 bytes.
         limits: lifetimes and leeway, in seconds.
         clock: Unix time in seconds.
     """
@@ -73,12 +77,12 @@ class TokenIssuer:
         self._clock = clock
 
     def access(self, user_id: int, session: str) -> str:
-        """A new access token."""
+        """Issue an access token."""
         claims = {"sub": str(user_id), "sid": session, "exp": int(self._clock()) + self._limits.access_token}
         return self._sign(_ACCESS, claims)
 
     def watch(self, access: AccessClaims, submission_id: int) -> tuple[str, int]:
-        """A new watch token, and for how many seconds it is good."""
+        """Issue a watch token. Returns it with its lifetime in seconds."""
         until = int(access.expires) - self._limits.leeway
         seconds = max(0, min(self._limits.watch_token, until - int(self._clock())))
         claims = {
@@ -96,18 +100,18 @@ class TokenIssuer:
         return jwt.encode({**common, **claims}, self._key, _ALGORITHM, headers={"typ": typ})
 
     def read_access(self, token: str) -> AccessClaims:
-        """What an access token says.
+        """Verify an access token.
 
         Raises:
-            TokenError: it is none of ours, or no longer good.
+            TokenError: it is not valid, or has expired.
         """
         return self._access(self._read(token, _ACCESS), "exp")
 
     def read_any(self, token: str) -> AccessClaims | WatchClaims:
-        """What an access token or a watch token says.
+        """Verify a token that is either an access token or a watch token.
 
         Raises:
-            TokenError: it is none of ours, or no longer good.
+            TokenError: it is not valid, or has expired.
         """
         if _type(token) != _WATCH[0]:
             return self.read_access(token)
@@ -115,8 +119,8 @@ class TokenIssuer:
         submission_id = claims.get("submission")
         if not isinstance(submission_id, int):
             raise TokenError("token invalid")
-        forget = float(claims["exp"] + self._limits.leeway)
-        return WatchClaims(self._access(claims, "until"), submission_id, claims["jti"], forget)
+        expires = float(claims["exp"] + self._limits.leeway)
+        return WatchClaims(self._access(claims, "until"), submission_id, claims["jti"], expires)
 
     def _read(self, token: str, kind: tuple[str, str]) -> dict[str, Any]:
         typ, audience = kind
@@ -145,9 +149,13 @@ class TokenIssuer:
 
 
 def _type(token: str) -> object:
-    """The type that a token says it is of. Raises TokenError."""
-    # Before anything is decoded: what is not even shaped like one of ours costs nothing.
-    if len(token) > _LONGEST or not _SHAPE.fullmatch(token):
+    """The type that a token claims in its header.
+
+    Raises:
+        TokenError: it is not a JSON Web Token.
+    """
+    # Checked before decoding, so that garbage costs nothing.
+    if len(token) > _MAX_LENGTH or not _SHAPE.fullmatch(token):
         raise TokenError("token invalid")
     try:
         return jwt.get_unverified_header(token).get("typ")

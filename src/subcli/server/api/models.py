@@ -1,4 +1,4 @@
-"""The bodies of the REST half, so that the OpenAPI document at `/docs` is true (contract, section 6)."""
+"""Request and response bodies of the REST API, as shown at `/docs` (contract, section 6)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class InfoResponse(BaseModel):
-    """What this server is and can do."""
+    """The server's version and features."""
 
     name: str
     version: str
-    demo: bool = Field(description="Whether authentication is off.")
-    features: list[str] = Field(description="What it has beyond the specification.")
+    demo: bool = Field(description="Whether the server runs without logins.")
+    features: list[str] = Field(description="Features beyond the specification.")
 
 
 class ProblemSummaryBody(BaseModel):
-    """A problem as the list shows it."""
+    """A problem, as listed."""
 
     id: int
     slug: str
@@ -29,10 +29,10 @@ class ProblemSummaryBody(BaseModel):
 
 
 class ProblemResponse(ProblemSummaryBody):
-    """A problem with its text."""
+    """A problem with its description."""
 
     description: str = Field(description="Markdown.")
-    limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit that the name says.")
+    limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit given by the name.")
 
 
 class ProblemListResponse(BaseModel):
@@ -42,16 +42,16 @@ class ProblemListResponse(BaseModel):
 
 
 class TemplateResponse(BaseModel):
-    """What a new solution starts from."""
+    """The starting point of a new solution."""
 
     problem: str
     language: str
-    files: dict[str, str] = Field(description="Texts by file name.")
-    submit: list[str] = Field(description="Those of the files that are handed in; the others help on the way.")
+    files: dict[str, str] = Field(description="File contents by name.")
+    submit: list[str] = Field(description="The files to submit; the others are for local use.")
 
 
 class SubmissionBody(BaseModel):
-    """Code for one problem: one file's text, or several files."""
+    """Code for one problem: a single source, or several files."""
 
     model_config = ConfigDict(extra="ignore", str_max_length=2 * 1024 * 1024)
 
@@ -59,11 +59,11 @@ class SubmissionBody(BaseModel):
     problem: Name | None = Field(None, description="A slug, instead of `problem_id`.")
     language: Name
     source_code: str | None = None
-    files: dict[str, str] | None = Field(None, description="Texts by relative path.")
+    files: dict[str, str] | None = Field(None, description="File contents by relative path.")
 
 
 class SummaryBody(BaseModel):
-    """The counts that come with the verdict."""
+    """The counts in the verdict."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -74,32 +74,32 @@ class SummaryBody(BaseModel):
 
 
 class SubmissionResponse(BaseModel):
-    """One submission as it is now."""
+    """The current state of a submission."""
 
     submission_id: int
     id: int = Field(description="The same as `submission_id`.")
     problem: str
     language: str
     status: str
-    final_status: str | None = Field(description="The verdict; null while it is being judged.")
+    final_status: str | None = Field(description="The verdict; null until there is one.")
     summary: SummaryBody | None
     total_tests: int | None
     created_at: str
     finished_at: str | None
-    url: str = Field(description="Its page.")
-    last_seq: int = Field(description="The position of its latest event.")
+    url: str = Field(description="The submission's web page.")
+    last_seq: int = Field(description="The position of the latest event.")
     attempt: int
     build_log: str | None
 
 
 class SubmissionListResponse(BaseModel):
-    """The latest submissions, the latest first."""
+    """Recent submissions, newest first."""
 
     submissions: list[SubmissionResponse]
 
 
 class TestBody(BaseModel):
-    """The last result of one test; with every field of its `test_result`."""
+    """The latest result of one test, with every field of its `test_result`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -110,23 +110,25 @@ class TestBody(BaseModel):
 
 
 class TestListResponse(BaseModel):
-    """The last result of each test."""
+    """The latest result of each test."""
 
     submission_id: int
     tests: list[TestBody]
 
 
 class EventPageResponse(BaseModel):
-    """A piece of a submission's log."""
+    """A page of a submission's event log."""
 
     submission_id: int
-    events: list[dict[str, Any]] = Field(description="The messages of the WebSocket, in order.")
-    more: bool = Field(description="Whether there are more behind `last_seq`.")
-    last_seq: int = Field(description="The position of the last event here; ask for what is after it.")
+    events: list[dict[str, Any]] = Field(description="The WebSocket messages, in order.")
+    more: bool = Field(description="Whether there are events after `last_seq`.")
+    last_seq: int = Field(
+        description="The position of the last event on this page; pass it as `after_seq` to continue."
+    )
 
 
 class ErrorResponse(BaseModel):
-    """What is wrong, in a sentence."""
+    """An error, described in one sentence."""
 
     detail: str
 
@@ -141,16 +143,16 @@ class TokenBody(BaseModel):
 
 
 class TokenResponse(BaseModel):
-    """What was granted (RFC 6749, section 5.1)."""
+    """The granted tokens (RFC 6749, section 5.1)."""
 
     access_token: str
     token_type: str = Field(description="`bearer`.")
-    expires_in: int = Field(description="Seconds that the access token is good for.")
-    refresh_token: str = Field(description="Gives the next access token, once.")
+    expires_in: int = Field(description="Lifetime of the access token in seconds.")
+    refresh_token: str = Field(description="Gives the next tokens; valid for one use.")
 
 
 class LogoutBody(BaseModel):
-    """Which session to end, where the access token has expired."""
+    """The session to end, for when the access token has expired."""
 
     refresh_token: str | None = Field(None, max_length=4096)
 
@@ -162,7 +164,7 @@ class LogoutResponse(BaseModel):
 
 
 class IdentityResponse(BaseModel):
-    """Who is asking."""
+    """The authenticated user."""
 
     user: str
     expires_at: str | None = Field(description="When the access token expires.")
@@ -172,4 +174,4 @@ class WatchTokenResponse(BaseModel):
     """Opens one socket on one submission, once: `WS /ws/submissions/{id}?token=`."""
 
     token: str
-    expires_in: int = Field(description="Seconds.")
+    expires_in: int = Field(description="Lifetime in seconds.")
