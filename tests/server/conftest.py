@@ -290,7 +290,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
-            async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
                 accounts = Accounts(engine, time.time, chosen, KEY)
                 live = Live(url, http, judge, server, chosen, accounts, app.state.services)
                 async with live.sockets:

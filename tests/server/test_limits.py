@@ -12,18 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subcli.server import limits
-from subcli.server.limits import FullError, MemoryLimiter, Rate
+from subcli.server.limits import FullError, MemoryLimiter, Rate, RateLimitStatus
+from tests.server.clock import Clock
 from tests.server.gateway.test_gateway import closed, next_event
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -64,13 +55,13 @@ def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float
         let_through: list[float] = []
         for pause in pauses:
             clock.now += pause
-            standing = await limiter.take(rate, "k")
-            if standing.retry_after:
-                clock.now += standing.retry_after
-                standing = await limiter.take(rate, "k")
-            assert standing.retry_after == 0
-            assert 0 <= standing.remaining < quota
-            assert 0 < standing.reset <= window + 1e-6
+            status = await limiter.take(rate, "k")
+            if status.retry_after:
+                clock.now += status.retry_after
+                status = await limiter.take(rate, "k")
+            assert status.retry_after == 0
+            assert 0 <= status.remaining < quota
+            assert 0 < status.reset <= window + 1e-6
             let_through.append(clock.now)
         for first, begun in enumerate(let_through):
             for last, now in enumerate(let_through[first:], first):
@@ -105,6 +96,20 @@ async def test_what_is_remembered_is_bounded(
         await limiter.take(rate, f"{number}")
     assert len(limiter) <= 60
     assert (await limiter.take(rate, "199")).retry_after > 0
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(0.01, 1), (1.0, 1), (1.001, 2), (19.5, 20)])
+def test_waits_are_rounded_up(retry_after: float, seconds: int) -> None:
+    """A client that waits as long as it is told is never too early."""
+    status = RateLimitStatus(Rate("tries", 3, 59.5), 0, 40.2, retry_after)
+    assert status.seconds_to_wait == seconds
+    assert status.headers() == {
+        "RateLimit-Policy": '"tries";q=3;w=60',
+        "RateLimit": '"tries";r=0;t=41',
+        "Retry-After": str(seconds),
+    }
+    allowed = RateLimitStatus(Rate("tries", 3, 59.5), 2, 0.0, 0.0)
+    assert "Retry-After" not in allowed.headers()
 
 
 async def test_slots(limiter: MemoryLimiter) -> None:

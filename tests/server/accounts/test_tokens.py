@@ -168,14 +168,12 @@ async def test_a_token_that_expires_during_a_watch(start: Callable[..., Any]) ->
         await live.be("ada")
         submission_id = await live.submit("wait")
         for kind in ("access", "watch"):
-            begun = time.monotonic()
             token = (await live.be("ada"))["access_token"]
             if kind == "watch":
                 token = await watch_token(live, submission_id)
             watcher = await live.watch(submission_id, f"?token={token}&after_seq=0")
             assert json.loads(await watcher.recv())["seq"] == 1
             assert await closed(watcher) == (4003, "token expired")
-            assert time.monotonic() - begun < 5
 
 
 async def test_no_token_in_any_log_line(guarded: Any, caplog: pytest.LogCaptureFixture) -> None:

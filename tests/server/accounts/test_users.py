@@ -69,12 +69,12 @@ def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., str]]:
 
 
 def log_in(url: str, name: str, password: str = PASSWORD) -> httpx.Response:
-    with httpx.Client(base_url=url, trust_env=False) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         return http.post("/api/auth/token", data={"grant_type": "password", "username": name, "password": password})
 
 
 def me(url: str, token: str) -> int:
-    with httpx.Client(base_url=url, trust_env=False) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         return http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code
 
 

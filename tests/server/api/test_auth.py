@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
+import argon2
 import httpx
 import pytest
 
@@ -109,17 +108,23 @@ async def test_an_unknown_user_gets_the_same_answer(guarded: Any) -> None:
     assert len(answers) == 1
 
 
-def test_an_unknown_user_takes_as_long() -> None:
-    """Nor in the time: a hash is computed all the same."""
-    passwords = Passwords(PasswordCost(passes=2, memory_kib=16 * 1024, lanes=1))
-    times: dict[str | None, list[float]] = {passwords.hash(PASSWORD): [], None: []}
-    for _ in range(7):
-        for kept, taken in times.items():
-            begun = time.thread_time()
-            assert not passwords.verify("wrong password", kept)
-            taken.append(time.thread_time() - begun)
-    known, unknown = (statistics.median(taken) for taken in times.values())
-    assert abs(known - unknown) < 0.5 * max(known, unknown)
+def test_unknown_user_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Response times do not reveal whether a user exists, because one hash of the same cost is verified either way."""
+    passwords = Passwords(CHEAP)
+    known = passwords.hash(PASSWORD)
+    verified: list[argon2.Parameters] = []
+    verify = argon2.PasswordHasher.verify
+
+    def noted(hasher: argon2.PasswordHasher, password_hash: str, password: bytes) -> bool:
+        verified.append(argon2.extract_parameters(password_hash))
+        return bool(verify(hasher, password_hash, password))
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", noted)
+    for password_hash in (known, None):
+        assert not passwords.verify("wrong password", password_hash)
+    of_known, of_unknown = verified
+    assert of_known == of_unknown
+    assert not passwords.verify("no user has this password", None)
 
 
 def test_passwords() -> None:
@@ -179,26 +184,6 @@ async def test_a_lost_answer(guarded: Any) -> None:
     assert (await refreshed(guarded, granted[0]["refresh_token"])).status_code == 200
 
 
-async def test_the_grace_ends(start: Callable[..., Any]) -> None:
-    """After it, a second use of the lost token's predecessor ends the family."""
-    async with start(auth=True, refresh_grace=0.3) as live:
-        first = await live.be("ada")
-        second = (await refreshed(live, first["refresh_token"])).json()
-        assert (await refreshed(live, first["refresh_token"])).json()["refresh_token"] == second["refresh_token"]
-        await asyncio.sleep(0.4)
-        assert (await refreshed(live, first["refresh_token"])).status_code == 401
-        assert (await refreshed(live, second["refresh_token"])).status_code == 401
-
-
-async def test_refresh_tokens_expire(start: Callable[..., Any]) -> None:
-    """One that was not used for long enough is dead, and so is the session's access token."""
-    async with start(auth=True, refresh_token=1) as live:
-        granted = await live.be("ada")
-        await asyncio.sleep(1.1)
-        assert (await refreshed(live, granted["refresh_token"])).status_code == 401
-        assert (await me(live, granted)).status_code == 401
-
-
 @pytest.mark.parametrize("how", ["access", "refresh"])
 async def test_logging_out(guarded: Any, how: str) -> None:
     """It ends the session at once, by the access token or by the refresh token alone; others go on."""
@@ -223,8 +208,8 @@ async def test_logging_out_without_anything(guarded: Any) -> None:
 
 
 async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
-    """After so many wrong passwords 429 with `Retry-After`, whether the user exists or not; then again."""
-    async with start(auth=True, logins=3, login_window=6.0) as live:
+    """After so many wrong passwords 429 with `Retry-After`, even for the right one, and for unknown users alike."""
+    async with start(auth=True, logins=3, login_window=6000.0) as live:
         live.add_user("ada")
         for name in ("ada", "nobody"):
             wrong = {"grant_type": "password", "username": name, "password": "wrong"}
@@ -233,12 +218,11 @@ async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
         response = await live.grant(grant_type="password", username="ada", password=PASSWORD)
         assert response.status_code == 429
         seconds = int(response.headers["retry-after"])
-        assert 1 <= seconds <= 2
-        assert response.json()["retry_after"] == seconds
-        await asyncio.sleep(seconds)
-        # Who knows the password is not counted.
-        for _ in range(5):
-            await live.log_in("ada")
+        assert 1900 <= seconds <= 2000
+        assert response.json() == {
+            "detail": f"Too many login attempts; try again in {seconds} s.",
+            "retry_after": seconds,
+        }
 
 
 async def test_login_attempts_at_once(start: Callable[..., Any]) -> None:

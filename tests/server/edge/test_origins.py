@@ -65,6 +65,16 @@ def test_with_logins(host: str, origin: str, answered: bool) -> None:
         ("localhost", "https://evil.example", False),
         ("localhost", "null", False),
         ("", "", False),
+        ("app.localhost:3000", "http://app.localhost:3000", True),
+        ("[::1]:8000", "http://127.8.8.8", True),
+        ("evillocalhost", "", False),
+        ("localhost.evil.example", "", False),
+        ("127.0.0.1.evil.example", "", False),
+        ("localhost", "http://evillocalhost", False),
+        ("localhost", "http://127.0.0.1.evil.example", False),
+        ("localhost@evil.example", "", False),
+        ("[broken", "", False),
+        ("192.0.2.1", "", False),
     ],
 )
 def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:

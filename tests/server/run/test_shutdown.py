@@ -19,33 +19,49 @@ from websockets.asyncio.client import connect
 
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.settings import ServerLimits
+from tests.server.clock import VirtualTimeLoop
 from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
 
 SERVE = Path(__file__).parents[1] / "serve.py"
 
 
-class Closing:
-    """A connection that notes when it was asked to end."""
+class Connection:
+    """Notes when it was asked to close."""
 
     def __init__(self) -> None:
-        self.at = 0.0
+        self.closed_at: float | None = None
 
     def shutdown(self) -> None:
-        self.at = time.monotonic()
+        assert self.closed_at is None
+        self.closed_at = asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize(("rate", "closing", "expected"), [(100.0, 60.0, 0.49), (1.0, 0.3, 0.294), (1e9, 60.0, 0.0)])
-async def test_sockets_are_closed_one_after_the_other(rate: float, closing: float, expected: float) -> None:
-    """So many a second, and when that would take too long, all of them evenly within the bound."""
-    connections = [Closing() for _ in range(50)]
-    begun = time.monotonic()
-    await close_gradually(connections, ServerLimits(closing_rate=rate, closing=closing))
-    times = [connection.at - begun for connection in connections]
-    assert times == sorted(times)
-    assert times[0] >= 0
-    assert times[-1] >= expected - 0.001
-    assert times[25] >= expected / 2
-    await close_gradually([], ServerLimits())
+# One hundredth of a second is the shortest sleep of `close_gradually`.
+@pytest.mark.parametrize(
+    ("rate", "closing", "gap"),
+    [
+        pytest.param(10.0, 60.0, 0.1, id="as fast as the rate"),
+        pytest.param(1.0, 10.0, 0.2, id="faster, to finish in time"),
+        pytest.param(1.0, 0.05, 0.001, id="several at a time"),
+        pytest.param(1e9, 60.0, 1e-9, id="all at once"),
+    ],
+)
+def test_connections_are_closed_gradually(rate: float, closing: float, gap: float) -> None:
+    """So many a second; if that would take too long, evenly within the limit. Each once, in order, and on time."""
+    connections = [Connection() for _ in range(50)]
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        started = runner.get_loop().time()
+        runner.run(close_gradually(connections, ServerLimits(closing_rate=rate, closing=closing)))
+    closed_at = [connection.closed_at for connection in connections]
+    assert closed_at == [pytest.approx(started + n * gap, abs=0.0101) for n in range(50)]
+    assert closed_at == sorted(closed_at)
+
+
+def test_closing_nothing_takes_no_time() -> None:
+    """Without connections there is nothing to wait for."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(close_gradually([], ServerLimits()))
+        assert runner.get_loop().time() == 0
 
 
 def test_what_is_to_be_done_is_done_once() -> None:
