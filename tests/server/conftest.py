@@ -81,11 +81,11 @@ class FakeJudge:
                 for event in SHORT:
                     yield event
                 return
-            while (event := await self.events.get()) is not None:
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if event["type"] == "complete" and self.events.empty() and self.ends_itself:
+            while (given := await self.events.get()) is not None:
+                if isinstance(given, Exception):
+                    raise given
+                yield given
+                if given["type"] == "complete" and self.events.empty() and self.ends_itself:
                     return
         finally:
             self.running -= 1

@@ -22,7 +22,8 @@ async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 if __name__ == "__main__":
-    limits = {name: float(value) for name, _, value in (word.partition("=") for word in sys.argv[3:]) if value}
+    words = (word.partition("=") for word in sys.argv[3:])
+    limits: dict[str, Any] = {name: float(value) for name, _, value in words if value}
     settings = ServerSettings(
         data_dir=Path(sys.argv[1]),
         port=int(sys.argv[2]),

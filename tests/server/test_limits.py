@@ -27,7 +27,7 @@ def limiter(clock: Clock) -> MemoryLimiter:
     return MemoryLimiter(clock)
 
 
-async def test_a_quota_at_once_and_then_one_by_one(limiter: MemoryLimiter, clock: Clock) -> None:
+async def test_burst_then_one_per_interval(limiter: MemoryLimiter, clock: Clock) -> None:
     """All of the quota may come at once; then the next after an interval, and all of it after the window."""
     rate = Rate("tries", 3, 60.0)
     assert [(await limiter.take(rate, "ada")).remaining for _ in range(3)] == [2, 1, 0]
@@ -45,7 +45,7 @@ async def test_a_quota_at_once_and_then_one_by_one(limiter: MemoryLimiter, clock
 
 
 @given(st.integers(1, 20), st.floats(0.5, 600), st.lists(st.floats(0, 30), max_size=80))
-def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float, pauses: list[float]) -> None:
+def test_rate_is_never_exceeded(quota: int, window: float, pauses: list[float]) -> None:
     """In any stretch of time at most the quota and one for each interval; who waits as told is let through."""
 
     async def play() -> None:
@@ -70,7 +70,7 @@ def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float
     asyncio.run(play())
 
 
-async def test_what_did_not_count_after_all(limiter: MemoryLimiter) -> None:
+async def test_give_back_undoes_take(limiter: MemoryLimiter) -> None:
     """What is given back may come again; giving back what was never taken gives nothing."""
     rate = Rate("tries", 2, 60.0)
     await limiter.give_back(rate, "ada")
@@ -80,9 +80,7 @@ async def test_what_did_not_count_after_all(limiter: MemoryLimiter) -> None:
     assert [(await limiter.take(rate, "ada")).retry_after == 0 for _ in range(3)] == [True, True, False]
 
 
-async def test_what_is_remembered_is_bounded(
-    limiter: MemoryLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stored_keys_are_bounded(limiter: MemoryLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten when its time has come, or when there are too many."""
     rate = Rate("tries", 1, 10.0)
     for number in range(50):
@@ -128,7 +126,7 @@ async def test_slots(limiter: MemoryLimiter) -> None:
     assert len(limiter) == 0
 
 
-async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
+async def test_submitting_too_often(start: Callable[..., Any]) -> None:
     """429 with `Retry-After` and a sentence; every answer says what is left; another user is not touched."""
     async with start(auth=True, submits=3, rate_window=30.0) as live:
         await live.be("ada")
@@ -165,7 +163,7 @@ async def test_connecting_too_often(start: Callable[..., Any]) -> None:
         assert await next_event(await live.watch(await live.submit(), **headers))
 
 
-async def test_demo_mode_has_nobody_to_protect(start: Callable[..., Any]) -> None:
+async def test_demo_mode_has_no_user_limits(start: Callable[..., Any]) -> None:
     """Without users there is no limit for each; the one on connections of a submission holds all the same."""
     async with start(connects=1, submits=1) as live:
         ids = [await live.submit("wait") for _ in range(3)]

@@ -81,7 +81,7 @@ async def test_no_token_at_all(guarded: Any, query: str) -> None:
 
 
 @pytest.mark.parametrize("size", [5_000, 10_000, 70_000, 1_000_000])
-async def test_a_megabyte_of_token(guarded: Any, size: int) -> None:
+async def test_absurdly_long_tokens(guarded: Any, size: int) -> None:
     """A token of absurd length is refused as any other, wherever it stands."""
     submission_id = await guarded.submit()
     token = "A" * size
@@ -93,7 +93,7 @@ async def test_a_megabyte_of_token(guarded: Any, size: int) -> None:
     assert (await guarded.grant(grant_type="refresh_token", refresh_token=token)).status_code in (400, 413)
 
 
-async def test_handshakes_beyond_any_measure(guarded: Any) -> None:
+async def test_absurdly_large_handshakes(guarded: Any) -> None:
     """What no parser takes is refused with 400, and the server lives on."""
     submission_id = await guarded.submit()
     for options in ({"additional_headers": [("X-A", "b")] * 500}, {"additional_headers": {"X-A": "b" * 2_000_000}}):
@@ -104,7 +104,7 @@ async def test_handshakes_beyond_any_measure(guarded: Any) -> None:
     assert (await guarded.http.get("/api/submissions")).status_code == 200
 
 
-async def test_both_places_of_a_token(guarded: Any) -> None:
+async def test_token_in_header_or_query(guarded: Any) -> None:
     """The socket takes an access token in the header and in `?token=`; the header goes first."""
     submission_id = await guarded.submit()
     authorization = guarded.http.headers["Authorization"]
@@ -126,7 +126,7 @@ async def watch_token(live: Any, submission_id: int) -> str:
     return str(response.json()["token"])
 
 
-async def test_a_watch_token_opens_one_socket(guarded: Any) -> None:
+async def test_watch_token_opens_one_socket(guarded: Any) -> None:
     """It opens the socket of its submission, once; a second use is 4003, also at the same moment."""
     submission_id = await guarded.submit()
     token = await watch_token(guarded, submission_id)
@@ -135,7 +135,7 @@ async def test_a_watch_token_opens_one_socket(guarded: Any) -> None:
     assert sorted(ended) == [(1000, ""), *[(4003, "token used")] * 4]
 
 
-async def test_a_watch_token_opens_nothing_else(guarded: Any) -> None:
+async def test_watch_token_opens_nothing_else(guarded: Any) -> None:
     """Another submission's socket is 4003, and REST does not take it; it is not used up by that."""
     one, other = await guarded.submit(), await guarded.submit()
     token = await watch_token(guarded, one)
@@ -162,7 +162,7 @@ async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> No
             assert (await closed(await guarded.watch(submission_id, f"?token={token}")))[0] == 4003
 
 
-async def test_a_token_that_expires_during_a_watch(start: Callable[..., Any]) -> None:
+async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
     """The socket is closed with 4003, whether an access token opened it or a watch token asked for with one."""
     async with start(auth=True, access_token=3, leeway=0) as live:
         await live.be("ada")
@@ -176,7 +176,7 @@ async def test_a_token_that_expires_during_a_watch(start: Callable[..., Any]) ->
             assert await closed(watcher) == (4003, "token expired")
 
 
-async def test_no_token_in_any_log_line(guarded: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_tokens_are_not_logged(guarded: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever is asked, rightly or wrongly, no log line has a token or password in it."""
     caplog.set_level(logging.DEBUG)
     # The client's own logs, in this process too, are none of the server's.
@@ -194,7 +194,7 @@ async def test_no_token_in_any_log_line(guarded: Any, caplog: pytest.LogCaptureF
         assert secret not in logged
 
 
-def test_what_a_token_says() -> None:
+def test_token_claims() -> None:
     """TokenIssuer say what they were made with, for as long as the limits say."""
     now = time.time()
     tokens = TokenIssuer(KEY, ServerLimits(access_token=100, watch_token=10, leeway=2), lambda: now)

@@ -78,7 +78,7 @@ def me(url: str, token: str) -> int:
         return http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-def test_a_user_from_added_to_removed(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
+def test_user_lifecycle(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
     """Added, listed, logged in, removed while the server runs: the session ends and the name is free."""
     assert user("add", "ada", "--password-stdin", password=f"{PASSWORD}\n").returncode == 0
     url = serve("--access-token-seconds", "5")
@@ -113,7 +113,7 @@ REFUSED = [
 ]
 
 
-def test_what_is_refused(
+def test_invalid_input_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
     """Each refusal is one sentence with a hint; 2 for what cannot be, 5 for who is not there."""
@@ -140,7 +140,7 @@ def test_what_is_refused(
 
 
 @pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
-def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
+def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
     """On a terminal the password is asked for twice and not shown."""
     child, terminal = pty.fork()
     if not child:
@@ -171,7 +171,7 @@ def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], seco
         (("--host", "0.0.0.0"), "", "--auth"),
     ],
 )
-def test_serving_that_is_refused(
+def test_invalid_serve_options_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -187,7 +187,7 @@ def test_serving_that_is_refused(
     assert not key or key not in str(error)
 
 
-def test_other_hosts_and_a_key_of_ones_own(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
+def test_other_hosts_and_own_signing_key(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
     """With --auth every address may be listened on; with SUBCLI_SECRET_KEY no key is made."""
     user("add", "ada", password=PASSWORD)
     url = serve("--host", "0.0.0.0", SUBCLI_SECRET_KEY="k" * 32)

@@ -47,7 +47,7 @@ async def test_logging_in(guarded: Any) -> None:
         assert answer.json()["expires_at"].endswith("Z")
 
 
-async def test_info_says_what_is_there(guarded: Any) -> None:
+async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
     """`/info` needs no login, and says that logins are wanted and watch tokens made."""
     del guarded.http.headers["Authorization"]
     info = (await guarded.http.get("/api/info")).json()
@@ -74,7 +74,7 @@ BAD: list[tuple[dict[str, str], int, str]] = [
 ]
 
 
-async def test_what_gets_no_token(guarded: Any, subtests: pytest.Subtests) -> None:
+async def test_refused_grants(guarded: Any, subtests: pytest.Subtests) -> None:
     """Bad requests are 400, wrong secrets 401; each with a sentence and OAuth's word, as a form and as JSON."""
     for fields, status, word in BAD:
         for how in ({"data": fields}, {"json": fields}):
@@ -89,7 +89,7 @@ BODIES = [b"", b"{", b"[]", b"null", b"\xff", b"[" * 9000, b'{"grant_type": 5}',
 KINDS = ["application/json", "application/x-www-form-urlencoded", "text/plain", ""]
 
 
-async def test_bodies_that_are_none(guarded: Any, subtests: pytest.Subtests) -> None:
+async def test_invalid_bodies(guarded: Any, subtests: pytest.Subtests) -> None:
     """What is neither a form nor a JSON object is 400."""
     for content, kind in itertools.product(BODIES, KINDS):
         with subtests.test(repr(content[:20]), kind=kind):
@@ -99,7 +99,7 @@ async def test_bodies_that_are_none(guarded: Any, subtests: pytest.Subtests) -> 
             assert response.json()["detail"].endswith(".")
 
 
-async def test_an_unknown_user_gets_the_same_answer(guarded: Any) -> None:
+async def test_unknown_user_gets_the_same_response(guarded: Any) -> None:
     """Whether the user exists does not show in the answer."""
     answers = set()
     for name in ("ada", "nobody", "demo", "~1"):
@@ -142,7 +142,7 @@ def test_passwords() -> None:
             passwords.hash(bad)
 
 
-async def test_a_hash_follows_the_cost(guarded: Any) -> None:
+async def test_outdated_hash_is_replaced_at_login(guarded: Any) -> None:
     """One made at another cost is made anew when its user logs in, and the password still is right."""
     old = Passwords(PasswordCost(passes=1, memory_kib=16, lanes=1)).hash(PASSWORD)
     guarded.accounts.add_user("bob", old)
@@ -151,7 +151,7 @@ async def test_a_hash_follows_the_cost(guarded: Any) -> None:
     await guarded.log_in("bob")
 
 
-async def test_a_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
+async def test_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
     """Each gives a successor; a used one ends the whole family; and none is stored as it is."""
     async with start(auth=True, refresh_grace=0) as live:
         first = await live.be("ada")
@@ -173,7 +173,7 @@ async def test_a_refresh_token_is_used_once(start: Callable[..., Any], sql: Call
         assert (await refreshed(live, other["refresh_token"])).status_code == 200
 
 
-async def test_a_lost_answer(guarded: Any) -> None:
+async def test_lost_response_can_be_repeated(guarded: Any) -> None:
     """Within the grace a used token gives the same successor again, also to ten at once; then all go on."""
     first = await guarded.log_in("ada")
     answers = await asyncio.gather(*(refreshed(guarded, first["refresh_token"]) for _ in range(10)))
@@ -199,7 +199,7 @@ async def test_logging_out(guarded: Any, how: str) -> None:
     assert (await me(guarded, other)).status_code == 200
 
 
-async def test_logging_out_without_anything(guarded: Any) -> None:
+async def test_logging_out_without_a_login(guarded: Any) -> None:
     """Nobody cannot log out (401); an unknown refresh token is as good as ended (RFC 7009)."""
     del guarded.http.headers["Authorization"]
     assert (await guarded.http.post("/api/auth/logout")).status_code == 401

@@ -39,7 +39,7 @@ async def scraped(live: Any) -> dict[str, float]:
     return samples(response.text)
 
 
-async def test_a_server_that_is_well(live: Any) -> None:
+async def test_healthy_server(live: Any) -> None:
     """Alive, and ready: the database answers, and there is no Redis that could be missing."""
     response = await live.http.get("/healthz")
     assert (response.status_code, response.text) == (200, "alive\n")
@@ -80,7 +80,7 @@ async def test_stays_ready_without_redis(start: Callable[..., Any]) -> None:
         assert (await scraped(live))["subcli_redis_up"] == 0
 
 
-async def test_going_down_it_is_not_ready(start: Callable[..., Any]) -> None:
+async def test_not_ready_during_shutdown(start: Callable[..., Any]) -> None:
     """Whoever holds a connection to it and asks is told not to send more."""
     async with start(closing_rate=1.0) as live:
         submission_id = await live.submit("wait")
@@ -93,7 +93,7 @@ async def test_going_down_it_is_not_ready(start: Callable[..., Any]) -> None:
         assert (response.json()["ready"], response.json()["stopping"]) == (False, True)
 
 
-async def test_what_is_counted(live: Any) -> None:
+async def test_metrics_count_what_happens(live: Any) -> None:
     """Sockets, events, lag, refusals, requests and the queue are there, and right."""
     before = await scraped(live)
     submission_id = await live.submit("wait")
@@ -139,20 +139,20 @@ async def test_replayed_events_have_no_lag(live: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via"]
 )
-async def test_metrics_are_not_for_visitors(live: Any, name: str) -> None:
+async def test_metrics_are_hidden_behind_proxies(live: Any, name: str) -> None:
     """What comes through a proxy gets 404, even from a proxy on this machine that says it is for this machine."""
     assert (await live.http.get("/metrics", headers={name: "127.0.0.1"})).status_code == 404
     assert (await live.http.get("/metrics")).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["judge.example", "judge.example:443", "127.0.0.1.judge.example", ""])
-async def test_metrics_are_for_nobody_who_asks_for_another_host(guarded: Any, host: str) -> None:
+async def test_metrics_require_a_loopback_host(guarded: Any, host: str) -> None:
     """A proxy on this machine that does not say so hands on its visitors' `Host`; so does a rebound name."""
     assert (await guarded.http.get("/metrics", headers={"Host": host})).status_code == 404
     assert (await guarded.http.get("/metrics", headers={"Host": "localhost:8001"})).status_code == 200
 
 
-async def test_what_cannot_be_asked_is_left_out(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failing_gauge_is_left_out(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is away takes its own numbers with it and no others."""
 
     def gone() -> float:
@@ -164,7 +164,7 @@ async def test_what_cannot_be_asked_is_left_out(live: Any, monkeypatch: pytest.M
     assert "subcli_connections" in now
 
 
-def test_the_lag_falls_into_buckets() -> None:
+def test_lag_histogram() -> None:
     """Prometheus's buckets: each holds what is at most as long, the last one everything."""
     metrics = Metrics()
     now = time.time()
@@ -184,7 +184,7 @@ def record_at(committed: float) -> Any:
     return replace(record(3, "{}", last=False), committed=committed)
 
 
-def test_an_address_for_metrics() -> None:
+def test_metrics_at_their_own_address() -> None:
     """At an address of its own the metrics are shown to whoever asks; then it is closed."""
     metrics = Metrics()
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -199,7 +199,7 @@ def test_an_address_for_metrics() -> None:
         httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
 
 
-def test_an_address_for_metrics_that_is_taken(tmp_path: Path) -> None:
+def test_metrics_address_in_use(tmp_path: Path) -> None:
     """One sentence that names it, and what to change."""
 
     def never(_ready: Ready) -> None:

@@ -29,7 +29,7 @@ async def two_users(live: Any) -> tuple[int, int, int]:
     return ended, running, running + 1000
 
 
-async def test_over_rest(guarded: Any, subtests: pytest.Subtests) -> None:
+async def test_rest_hides_foreign_submissions(guarded: Any, subtests: pytest.Subtests) -> None:
     """Status, headers and body are the same, but for the number that was asked for."""
     ended, running, absent = await two_users(guarded)
     for method, tail in CALLS:
@@ -49,7 +49,7 @@ async def test_over_rest(guarded: Any, subtests: pytest.Subtests) -> None:
     assert [row["id"] for row in listed] == [running, ended]
 
 
-async def test_the_list_and_the_key(guarded: Any) -> None:
+async def test_list_and_idempotency_key_are_per_user(guarded: Any) -> None:
     """Bob's list is empty, and Ada's Idempotency-Key is not his."""
     body = {"problem": "echo", "language": "python", "source_code": "print()"}
     headers = {"Idempotency-Key": "k"}
@@ -61,7 +61,7 @@ async def test_the_list_and_the_key(guarded: Any) -> None:
     assert response.json()["id"] != ada
 
 
-async def test_on_the_socket(guarded: Any) -> None:
+async def test_socket_hides_foreign_submissions(guarded: Any) -> None:
     """4004 with the same reason, and nothing before it."""
     ended, running, absent = await two_users(guarded)
     headers = {"Authorization": guarded.http.headers["Authorization"]}
@@ -96,7 +96,7 @@ async def test_foreign_submission_costs_the_same_queries(guarded: Any) -> None:
     assert seen[0] == seen[1] != []
 
 
-async def test_a_removed_user_is_nobody(guarded: Any) -> None:
+async def test_removed_user_is_logged_out(guarded: Any) -> None:
     """After `user remove` the sessions have ended at once; one who comes after with that name sees nothing."""
     submission_id = await guarded.submit()
     guarded.accounts.remove_user("ada")
@@ -107,7 +107,7 @@ async def test_a_removed_user_is_nobody(guarded: Any) -> None:
     assert (await guarded.http.get(f"/api/submissions/{submission_id}")).status_code == 404
 
 
-async def test_demo_submissions_are_the_demo_users(start: Any) -> None:
+async def test_demo_submissions_belong_to_the_demo_user(start: Any) -> None:
     """What was handed in without logins belongs to nobody who logs in, and is there again without logins."""
     async with start() as live:
         submission_id = await live.submit()

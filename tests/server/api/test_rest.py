@@ -28,7 +28,7 @@ def sentence(response: httpx.Response) -> str:
     return detail
 
 
-async def test_info_names_only_what_is_there(live: Any) -> None:
+async def test_info_lists_the_features(live: Any) -> None:
     """`/info` says demo, and as features what this server really has."""
     info = (await live.http.get("/api/info")).json()
     assert info["name"] == "subcli"
@@ -51,7 +51,7 @@ async def test_problems(live: Any) -> None:
         sentence(response)
 
 
-async def test_a_submission_from_hand_in_to_verdict(live: Any) -> None:
+async def test_submission_from_post_to_verdict(live: Any) -> None:
     """201 with both names of the id, its page's URL, and later a snapshot with everything."""
     response = await post(live, problem=None, problem_id=7)
     made = response.json()
@@ -71,7 +71,7 @@ async def test_a_submission_from_hand_in_to_verdict(live: Any) -> None:
     assert live.judge.jobs[0].files == {"solution.py": "print()"}
 
 
-async def test_files_and_their_names(live: Any) -> None:
+async def test_file_names_reach_the_judge(live: Any) -> None:
     """Several files go to the judge as they are named; one source gets the language's name."""
     files = {"src/a.js": "1", "b.js": "2"}
     await live.ended((await post(live, language="javascript", source_code=None, files=files)).json()["id"])
@@ -103,7 +103,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-async def test_what_is_refused(live: Any, subtests: pytest.Subtests) -> None:
+async def test_invalid_input_is_refused(live: Any, subtests: pytest.Subtests) -> None:
     """Bad input gets its status and one sentence that says what is wrong; nothing is made of it."""
     for changes, status, words in REFUSALS:
         with subtests.test(words, keys=list(changes)):
@@ -116,7 +116,7 @@ async def test_what_is_refused(live: Any, subtests: pytest.Subtests) -> None:
 PATHS = ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/.", "C:x", "a" * 101, "x/" * 150]
 
 
-async def test_paths_that_lead_elsewhere(live: Any, subtests: pytest.Subtests) -> None:
+async def test_unsafe_paths_are_refused(live: Any, subtests: pytest.Subtests) -> None:
     """A file's path is relative, plain and without `..`."""
     for path in PATHS:
         with subtests.test(path[:20]):
@@ -128,7 +128,7 @@ async def test_paths_that_lead_elsewhere(live: Any, subtests: pytest.Subtests) -
 BODIES = [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" * 50_000]
 
 
-async def test_bodies_that_are_none(live: Any, subtests: pytest.Subtests) -> None:
+async def test_invalid_bodies(live: Any, subtests: pytest.Subtests) -> None:
     """A body that is no JSON object of ours is refused with a sentence, never with 500."""
     headers = {"Content-Type": "application/json"}
     for content in BODIES:
@@ -138,14 +138,14 @@ async def test_bodies_that_are_none(live: Any, subtests: pytest.Subtests) -> Non
             sentence(response)
 
 
-async def test_half_a_surrogate_pair_is_refused(live: Any) -> None:
+async def test_lone_surrogate_is_refused(live: Any) -> None:
     """A text that cannot be UTF-8 is refused, not stored."""
     content = b'{"problem": "echo", "language": "python", "source_code": "a\\ud800"}'
     headers = {"Content-Type": "application/json"}
     assert (await live.http.post("/api/submissions", content=content, headers=headers)).status_code == 422
 
 
-async def test_a_body_without_end(live: Any) -> None:
+async def test_body_size_is_limited(live: Any) -> None:
     """A body beyond the limit is 413 whether or not it says its length."""
 
     async def chunks() -> Any:
@@ -161,7 +161,7 @@ async def test_a_body_without_end(live: Any) -> None:
     assert response.json() == {"detail": "The request body must not exceed 2097152 bytes."}
 
 
-async def test_the_same_key_gives_the_same_submission(live: Any) -> None:
+async def test_idempotency_key(live: Any) -> None:
     """An Idempotency-Key makes a repeated POST harmless, also ten at once; another content is refused."""
     headers = {"Idempotency-Key": "k-1"}
     responses = await asyncio.gather(
@@ -177,7 +177,7 @@ async def test_the_same_key_gives_the_same_submission(live: Any) -> None:
     assert len(live.judge.jobs) == 1
 
 
-async def test_the_list(live: Any) -> None:
+async def test_listing_submissions(live: Any) -> None:
     """The latest first, as many as asked for, of one problem if asked for."""
     ids = [await live.submit() for _ in range(4)]
     for query, expected in (("", ids[::-1]), ("?limit=2", ids[:1:-1]), ("?problem=7&limit=1", ids[3:])):
@@ -187,7 +187,7 @@ async def test_the_list(live: Any) -> None:
     assert (await live.http.get("/api/submissions?limit=0")).status_code == 422
 
 
-async def test_tests_and_their_analyses(live: Any) -> None:
+async def test_tests_include_their_analyses(live: Any) -> None:
     """The last result of each test counts; the analysis of a failure stands beside it."""
     submission_id = await live.submit("wait")
     for event in (
@@ -222,7 +222,7 @@ async def test_events_in_pages(live: Any) -> None:
     assert (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=-1")).status_code == 422
 
 
-async def test_a_submission_that_is_not_there(live: Any, subtests: pytest.Subtests) -> None:
+async def test_unknown_submission(live: Any, subtests: pytest.Subtests) -> None:
     """404 with a sentence, on every path."""
     for tail in ("", "/tests", "/events", "/cancel"):
         for name in ("999", "0", "-5", "9" * 30, "-" + "9" * 30):
@@ -233,7 +233,7 @@ async def test_a_submission_that_is_not_there(live: Any, subtests: pytest.Subtes
                 assert "no submission" in sentence(response)
 
 
-async def test_an_id_that_is_no_number(live: Any) -> None:
+async def test_id_must_be_a_number(live: Any) -> None:
     """422, and the sentence names the field."""
     response = await live.http.get("/api/submissions/abc")
     assert response.status_code == 422
@@ -262,7 +262,7 @@ async def test_cancelling(live: Any) -> None:
     assert (await live.ended(await live.submit()))["final_status"] == "passed"
 
 
-async def test_cancelling_what_waits(live: Any) -> None:
+async def test_cancelling_a_queued_submission(live: Any) -> None:
     """A submission that no worker has taken yet is cancelled without being judged."""
     running, waiting = await live.submit("wait"), await live.submit()
     await live.http.post(f"/api/submissions/{waiting}/cancel")
@@ -283,7 +283,7 @@ async def test_other_web_pages_are_refused(live: Any, headers: dict[str, str], s
     assert (await live.http.get("/api/info", headers={"Host": "localhost:1"})).status_code == 200
 
 
-async def test_a_form_cannot_hand_in(live: Any) -> None:
+async def test_form_cannot_submit(live: Any) -> None:
     """A cross-site POST that needs no preflight (text/plain) is not read as JSON."""
     response = await live.http.post(
         "/api/submissions",
@@ -293,7 +293,7 @@ async def test_a_form_cannot_hand_in(live: Any) -> None:
     assert response.status_code == 422
 
 
-async def test_a_fault_of_ours_is_a_sentence(live: Any, sql: Callable[[str], Any]) -> None:
+async def test_database_error_is_503(live: Any, sql: Callable[[str], Any]) -> None:
     """When the database fails the answer is 503 with `Retry-After`."""
     sql("ALTER TABLE submissions RENAME TO elsewhere")
     response = await live.http.get("/api/submissions")
@@ -302,7 +302,7 @@ async def test_a_fault_of_ours_is_a_sentence(live: Any, sql: Callable[[str], Any
     sentence(response)
 
 
-async def test_the_openapi_document(live: Any) -> None:
+async def test_openapi_document(live: Any) -> None:
     """`/docs` shows a document with every call and the shape of its answers."""
     assert (await live.http.get("/docs")).status_code == 200
     document = (await live.http.get("/openapi.json")).json()

@@ -49,7 +49,7 @@ def is_answered(rules: Any, host: str, origin: str) -> bool:
         ("", "null", False),
     ],
 )
-def test_with_logins(host: str, origin: str, answered: bool) -> None:
+def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
     """A page is the server's own, or listed; whoever is no page is answered by any name."""
     assert is_answered(SameOrigin([LISTED]), host, origin) is answered
 
@@ -77,7 +77,7 @@ def test_with_logins(host: str, origin: str, answered: bool) -> None:
         ("192.0.2.1", "", False),
     ],
 )
-def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
+def test_origins_in_demo_mode(host: str, origin: str, answered: bool) -> None:
     """Names and pages of this machine, and those listed."""
     assert is_answered(LoopbackOnly([LISTED]), host, origin) is answered
 
@@ -100,12 +100,12 @@ def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
         ("", None),
     ],
 )
-def test_what_can_be_listed(text: str, origin: str | None) -> None:
+def test_normalizing_origins(text: str, origin: str | None) -> None:
     """`--allow-origin` takes what a browser says in `Origin`, and nothing wider."""
     assert normalize_origin(text) == origin
 
 
-async def test_foreign_pages_are_refused(start: Callable[..., Any]) -> None:
+async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
     """With logins: 403 over REST and 4003 on the socket, a good token notwithstanding; nothing is made."""
     async with start(auth=True) as live:
         granted = await live.be("ada")
@@ -124,7 +124,7 @@ async def test_foreign_pages_are_refused(start: Callable[..., Any]) -> None:
         assert len((await live.http.get("/api/submissions")).json()["submissions"]) == 1
 
 
-async def test_allowed_pages(start: Callable[..., Any]) -> None:
+async def test_allowed_origins(start: Callable[..., Any]) -> None:
     """A listed page passes the preflight, reads the answers and opens the socket; the own page as well."""
     async with start(auth=True, origins=[LISTED]) as live:
         granted = await live.be("ada")
@@ -172,7 +172,7 @@ async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None
             assert "server" not in headers
 
 
-async def test_the_description_runs_only_its_own_script(live: Any) -> None:
+async def test_docs_page_allows_only_its_own_script(live: Any) -> None:
     """The policy of `/docs` names its inline script by hash."""
     response = await live.http.get("/docs")
     assert response.text.count("<script>") == response.headers["content-security-policy"].count("'sha256-") == 1

@@ -21,7 +21,7 @@ BEGINNINGS = {
 }
 
 
-async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_requests_are_disconnected(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever in a request it stops; however a byte comes now and then. Nobody else is held to it."""
     monkeypatch.setattr("subcli.server.edge.slow_requests.REQUEST_TIMEOUT_S", 0.5)
     watching = await live.watch(await live.submit("wait"))
@@ -55,7 +55,7 @@ async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: 
     assert (await live.http.get("/healthz")).status_code == 200
 
 
-async def test_a_long_body_is_taken_in_pieces(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_body_is_read_in_small_chunks(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is parsed in one go is short, however much has come: tiny chunks are a thousand times the work of one."""
     sizes: list[int] = []
     parse = RequestProtocol.data_received

@@ -51,7 +51,7 @@ async def test_every_event_then_close_1000(live: Any) -> None:
     assert watcher.close_code == 1000
 
 
-async def test_a_late_watcher_sees_the_very_same(live: Any) -> None:
+async def test_late_watcher_gets_the_same_events(live: Any) -> None:
     """One who connects after the end gets the same texts, and the log over REST has them too."""
     submission_id = await live.submit()
     early = [text async for text in await live.watch(submission_id)]
@@ -73,7 +73,7 @@ async def test_resuming_after_a_position(live: Any) -> None:
         assert watcher.close_code == 1000
 
 
-async def test_each_event_travels_while_the_next_is_awaited(live: Any) -> None:
+async def test_events_are_delivered_live(live: Any) -> None:
     """Two watchers, one of them late, see each event when it happens, with the same seq."""
     submission_id = await live.submit("wait")
     first = await live.watch(submission_id)
@@ -93,7 +93,7 @@ async def test_each_event_travels_while_the_next_is_awaited(live: Any) -> None:
     assert await closed(first) == await closed(second) == (1000, "")
 
 
-async def test_what_is_not_there_is_4004(live: Any, subtests: pytest.Subtests) -> None:
+async def test_unknown_submission_is_4004(live: Any, subtests: pytest.Subtests) -> None:
     """An absent submission, and a path that names none: accepted, then closed with 4004."""
     await live.submit()
     for path in ("9999", "abc", "-1", "1.5", "9" * 40, "%2e%2e", "", "1/2", "٣"):
@@ -101,12 +101,12 @@ async def test_what_is_not_there_is_4004(live: Any, subtests: pytest.Subtests) -
             assert await closed(await live.watch(path)) == (4004, "submission not found")
 
 
-async def test_another_path_is_closed_with_a_code(live: Any) -> None:
+async def test_unknown_path_is_4004(live: Any) -> None:
     """A WebSocket anywhere else gets a close code and not a bare HTTP 403."""
     assert (await closed(await live.watch("../../other/path")))[0] == 4004
 
 
-async def test_a_position_that_is_none(live: Any, subtests: pytest.Subtests) -> None:
+async def test_invalid_position_is_1008(live: Any, subtests: pytest.Subtests) -> None:
     """`after_seq` that is not a number is closed with 1008 and says so."""
     submission_id = await live.submit()
     for after in ("-1", "x", "", "1.5", "9" * 30):
@@ -115,7 +115,7 @@ async def test_a_position_that_is_none(live: Any, subtests: pytest.Subtests) -> 
             assert (code, "after_seq" in str(reason)) == (1008, True)
 
 
-async def test_the_eleventh_connection(live: Any) -> None:
+async def test_eleventh_connection_is_refused(live: Any) -> None:
     """Ten connections a submission; the eleventh is told when to come again, and may when one has left."""
     submission_id = await live.submit("wait")
     watchers = [await live.watch(submission_id) for _ in range(10)]
@@ -139,7 +139,7 @@ async def test_both_pings_are_answered(live: Any, ping: str) -> None:
         assert await watcher.recv() == "pong"
 
 
-async def test_what_is_not_known_is_ignored(live: Any) -> None:
+async def test_unknown_messages_are_ignored(live: Any) -> None:
     """Binary, broken and unknown messages are passed over; the socket lives on."""
     watcher = await live.watch(await live.submit("wait"))
     await next_event(watcher)
@@ -190,7 +190,7 @@ async def test_silent_client_is_closed_with_1001(start: Callable[..., Any]) -> N
         assert pinging.close_code is None
 
 
-async def test_a_message_that_is_too_large_is_1009(live: Any) -> None:
+async def test_too_large_message_is_1009(live: Any) -> None:
     """A client's message over 64 KB closes with 1009; one of 64 KB does not."""
     watcher = await live.watch(await live.submit("wait"))
     await watcher.send("x" * 65_536)
@@ -201,7 +201,7 @@ async def test_a_message_that_is_too_large_is_1009(live: Any) -> None:
     assert (await closed(watcher))[0] == 1009
 
 
-async def test_our_own_fault_is_1011(live: Any, sql: Callable[[str], Any]) -> None:
+async def test_internal_error_is_1011(live: Any, sql: Callable[[str], Any]) -> None:
     """When the server itself fails behind the handshake, the client is told so by a close code."""
     submission_id = await live.submit()
     await live.ended(submission_id)
@@ -209,7 +209,7 @@ async def test_our_own_fault_is_1011(live: Any, sql: Callable[[str], Any]) -> No
     assert (await closed(await live.watch(submission_id)))[0] == 1011
 
 
-async def test_a_stopping_server_closes_with_1012(start: Callable[..., Any]) -> None:
+async def test_stopping_server_closes_with_1012(start: Callable[..., Any]) -> None:
     """Whoever watches when the server stops is told that it restarts."""
     async with start() as live:
         watcher = await live.watch(await live.submit("wait"))
@@ -235,7 +235,7 @@ async def test_other_web_pages_are_refused(live: Any, headers: dict[str, str]) -
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:1", "http://[::1]:3000"])
-async def test_pages_of_this_machine_may_watch(live: Any, origin: str) -> None:
+async def test_loopback_origins_may_watch(live: Any, origin: str) -> None:
     """A page served from this machine, as a developer's is, may open the socket."""
     watcher = await live.watch(await live.submit(), additional_headers={"Origin": origin})
     assert (await messages(watcher))[-1]["type"] == "complete"
@@ -267,7 +267,7 @@ async def shaken(live: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
     return reader, writer
 
 
-async def test_who_talks_without_end_leaves_the_others_their_turn(live: Any) -> None:
+async def test_flooding_client_does_not_starve_others(live: Any) -> None:
     """Messages that have come all at once are not answered all at once."""
     reader, writer = await shaken(live)
     count, turns, answers = 3000, 0, b""
@@ -288,7 +288,7 @@ async def test_who_talks_without_end_leaves_the_others_their_turn(live: Any) -> 
     assert turns > count // 2
 
 
-async def test_who_pings_and_does_not_read_fills_no_memory(live: Any) -> None:
+async def test_pongs_do_not_pile_up_for_slow_readers(live: Any) -> None:
     """The answers to a WebSocket's own pings are not kept for a peer that does not read them."""
     _, writer = await shaken(live)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -301,7 +301,7 @@ async def test_who_pings_and_does_not_read_fills_no_memory(live: Any) -> None:
     writer.transport.abort()
 
 
-async def test_a_reader_that_does_not_read_is_let_go(start: Callable[..., Any]) -> None:
+async def test_slow_reader_is_closed_with_1013(start: Callable[..., Any]) -> None:
     """It is closed with 1013 after a bounded time, and never holds up the others."""
     async with start(send=0.3) as live:
         submission_id = await live.submit("wait")
@@ -336,9 +336,7 @@ async def test_a_reader_that_does_not_read_is_let_go(start: Callable[..., Any]) 
         assert len(received) < 1_000_000
 
 
-async def test_a_frozen_reader_is_hung_up_on_in_the_end(
-    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_frozen_reader_is_disconnected(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not even read the close is dropped, so that connections cannot pile up."""
     monkeypatch.setattr("subcli.server.gateway.socket._SLOW_READER_LINGER_S", 0.2)
     async with start(send=0.2) as live:

@@ -39,7 +39,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_an_object_a_line(written: Any) -> None:
+def test_json_lines(written: Any) -> None:
     """Time, level, logger and message, and what it is about, each in a field of its own."""
     stream = written("json")
     with logs.log_context(request="r1"), logs.log_context(submission=7):
@@ -58,7 +58,7 @@ def test_an_object_a_line(written: Any) -> None:
     assert "request" not in second
 
 
-def test_a_line_for_people(written: Any) -> None:
+def test_text_lines(written: Any) -> None:
     """The same in one line, and no client can begin another one or write to the terminal."""
     stream = written("text")
     with logs.log_context(request="r1"):
@@ -68,7 +68,7 @@ def test_a_line_for_people(written: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_secret_is_written(written: Any, form: str) -> None:
+def test_secrets_are_redacted(written: Any, form: str) -> None:
     """Not in messages, not in arguments, not in tracebacks, whoever logs it."""
     stream = written(form, secrets=[Secret("hunter22-and-more")])
     log = logging.getLogger("some.library")
@@ -83,14 +83,14 @@ def test_no_secret_is_written(written: Any, form: str) -> None:
     assert not [secret for secret in (TOKEN, TOKEN.split(".")[1], "hunter22", "hush") if secret in text]
 
 
-def test_only_what_is_important_enough(written: Any) -> None:
+def test_level_filters_records(written: Any) -> None:
     """At the level `warning`, requests are not written down."""
     stream = written("json", "warning")
     logging.getLogger("subcli.access").info("request")
     assert stream.getvalue() == ""
 
 
-async def test_requests_and_sockets_are_written_down(written: Any, guarded: Any) -> None:
+async def test_access_log(written: Any, guarded: Any) -> None:
     """Each with its id, its path without the query, its outcome and how long it took; no token anywhere."""
     stream = written("json")
     headers = {"X-Request-ID": "from-the-proxy"}
@@ -120,7 +120,7 @@ async def test_requests_and_sockets_are_written_down(written: Any, guarded: Any)
     assert not [secret for secret in (token, TOKEN, "hunter22") if secret in stream.getvalue()]
 
 
-async def test_a_fault_says_which_request_it_was(written: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_traceback_names_the_request(written: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The id that the client was given finds the traceback."""
     stream = written("json", "error")
 

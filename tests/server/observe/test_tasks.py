@@ -8,7 +8,7 @@ from contextlib import suppress
 from subcli.server.observe.tasks import end
 
 
-async def test_one_that_swallows_a_cancellation_is_ended() -> None:
+async def test_task_that_swallows_cancellation_is_ended() -> None:
     """A task whose library took the cancellation for something else is cancelled again; a quick one ends at once."""
     swallowed = 0
 

@@ -37,7 +37,7 @@ def parse(words: Sequence[str]) -> str:
     from subcli.cli.app import app
 
     command: Any = typer.main.get_command(app)
-    path = []
+    path: list[str] = []
     words = list(words)
     while True:
         with command.make_context(path[-1] if path else "subcli", words) as context:
@@ -77,7 +77,7 @@ def documented() -> Iterator[tuple[str, list[str]]]:
                 yield "README.md", shlex.split(found[1], comments=True)
 
 
-def test_every_command_line_is_one() -> None:
+def test_documented_command_lines_are_valid() -> None:
     """Each is taken by the program as it is, flags and all."""
     found = [(where, parse(words)) for where, words in documented()]
     assert {command for _, command in found} >= {"serve", "worker", "user add", "auth login", "submit"}
@@ -87,7 +87,7 @@ def test_every_command_line_is_one() -> None:
         parse(["serve", "--no-such-flag"])
 
 
-def test_the_compose_file() -> None:
+def test_compose_file() -> None:
     """It follows the Compose Specification, and says what this needs."""
     text = (DEPLOY / "compose.yaml").read_text()
     whole = compose()
@@ -115,7 +115,7 @@ def test_the_compose_file() -> None:
         assert f"\n{name}=" in (DEPLOY / "env.example").read_text()
 
 
-def test_the_dockerfile() -> None:
+def test_dockerfile() -> None:
     """What it copies is there, its Python is one that the program wants, and nothing runs as root."""
     version = re.fullmatch(r"python:(3\.\d+)-slim-\w+", dockerfile().baseimage)
     assert version is not None
@@ -131,7 +131,7 @@ def test_the_dockerfile() -> None:
 
 @pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze (Debian: systemd) is missing")
 @pytest.mark.parametrize(("name", "exposure"), [("subcli-gateway@.service", 15), ("subcli-worker@.service", 50)])
-def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
+def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
     """systemd finds nothing to complain of, and rates them as exposed no more than so many tenths."""
     assert SYSTEMD_ANALYZE is not None
     unit = tmp_path / name.replace("@", "@8001")
@@ -150,7 +150,7 @@ def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
     assert "ProtectHom" in done.stderr
 
 
-def test_the_guide_knows_the_limits() -> None:
+def test_guide_states_the_limits() -> None:
     """The numbers in the guide are those of the program."""
     limits = ServerLimits()
     guide = (DEPLOY / "README.md").read_text()

@@ -129,7 +129,7 @@ async def answers(proxy: Proxy, process: asyncio.subprocess.Process) -> None:
                 return
 
 
-def test_nginx_takes_it(tmp_path: Path) -> None:
+def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     """`nginx -t` finds nothing to complain of."""
     assert NGINX is not None
     make_certificate(tmp_path / "tls")
@@ -143,7 +143,7 @@ def test_nginx_takes_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-async def test_two_gateways_behind_it(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_two_gateways_behind_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """Submitting, watching live and to the end, pings, refusals with their codes; whichever gateway it is."""
     async with (
         start(auth=True, logins_address=3) as one,
@@ -193,7 +193,7 @@ def check_log(proxy: Proxy, request: str) -> None:
     assert "secret-in-the-query" not in proxy.log.with_name("error.log").read_text()
 
 
-async def test_a_gateway_that_goes(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_gateway_shutdown_behind_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """Watchers of a gateway that stops get its 1012 through the proxy and come back to the other one; nobody who asks
     meanwhile notices."""
     async with start() as staying:
@@ -223,7 +223,7 @@ async def test_a_gateway_that_goes(start: Callable[..., Any], tmp_path: Path) ->
                     assert (await next_event(again))["seq"] == 1
 
 
-async def test_visitors_are_told_apart(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_nginx_passes_client_addresses(start: Callable[..., Any], tmp_path: Path) -> None:
     """Limits by address see the client's, which it cannot choose itself; `127.0.0.1` here, for all of us."""
     async with (
         start(auth=True, logins_address=3) as gateway,

@@ -88,7 +88,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         process.kill()
 
 
-async def test_kill_9_in_the_middle(serve: Callable[..., Process]) -> None:
+async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
     """After a kill -9 the same data goes on: judged again, one log without hole or repeat, one verdict."""
     server = serve()
     submission_id = server.submit()
@@ -112,7 +112,7 @@ async def test_kill_9_in_the_middle(serve: Callable[..., Process]) -> None:
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
+async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
     """SIGTERM and SIGINT: watchers get 1012, it ends soon with exit 0, and the submission is kept."""
     server = serve()
     submission_id = server.submit()
@@ -133,7 +133,7 @@ async def test_a_signal_ends_it_cleanly(serve: Callable[..., Process], sig: sign
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
 
 
-async def test_it_does_not_outlive_its_parent(serve: Callable[..., Process]) -> None:
+async def test_stops_with_stdin(serve: Callable[..., Process]) -> None:
     """With `stop_with_stdin`, the end of standard input ends it cleanly."""
     server = serve(0, "stdin")
     server.submit()
@@ -152,7 +152,7 @@ def refused(settings: ServerSettings) -> ServeError:
     return error.value
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_port_in_use(tmp_path: Path) -> None:
     """A port that another holds: one sentence that names it."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -160,24 +160,24 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid", ""])
-def test_demo_mode_is_for_this_machine(tmp_path: Path, host: str) -> None:
+def test_demo_mode_only_listens_on_loopback(tmp_path: Path, host: str) -> None:
     """Without authentication nothing but loopback is bound."""
     refused(ServerSettings(tmp_path / "data", host=host, port=0))
 
 
-def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_data_directory_cannot_be_created(tmp_path: Path) -> None:
     """A file in the place of the data directory."""
     (tmp_path / "data").write_text("")
     assert "data" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
-def test_a_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
+def test_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
     """Two servers on one data directory would judge everything twice."""
     serve()
     assert "Another server" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
-def test_problems_that_cannot_be_read(tmp_path: Path) -> None:
+def test_invalid_problems(tmp_path: Path) -> None:
     """An operator's directory of problems that is not there, or holds a broken one."""
     refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "none"))
     (tmp_path / "mine" / "bad").mkdir(parents=True)
@@ -204,7 +204,7 @@ def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     holder.close()
 
 
-def test_nothing_is_said_of_tasks_that_were_not_there() -> None:
+def test_shutdown_without_tasks_is_not_logged() -> None:
     """A peer that had not hung up when we went is no news; a task that was cut short is."""
     assert "Cancel %s running task(s), timeout graceful shutdown exceeded" in inspect.getsource(uvicorn.server)
 

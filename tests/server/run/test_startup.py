@@ -15,7 +15,7 @@ from subcli.server.run.startup import signing_key
 from subcli.shared.secret import Secret
 
 
-def test_it_is_made_and_kept(tmp_path: Path) -> None:
+def test_signing_key_is_created_once(tmp_path: Path) -> None:
     """At first start 32 bytes or more in a file of mode 0600; afterwards the same. Nothing else is left there."""
     key = signing_key(tmp_path, None)
     assert len(key) >= 32
@@ -25,7 +25,7 @@ def test_it_is_made_and_kept(tmp_path: Path) -> None:
     assert key.decode() in path.read_text()
 
 
-def test_processes_that_start_at_once(tmp_path: Path) -> None:
+def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
     """Four processes that find no key end up with one."""
     program = (
         "import sys; from pathlib import Path; from subcli.server.run.startup import signing_key; print(flush=True);"
@@ -49,7 +49,7 @@ def test_processes_that_start_at_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_one_that_others_can_read(tmp_path: Path) -> None:
+def test_group_readable_key_is_refused(tmp_path: Path) -> None:
     """It is refused, with the command that mends it."""
     signing_key(tmp_path, None)
     [path] = tmp_path.iterdir()
@@ -60,7 +60,7 @@ def test_one_that_others_can_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "kurz", "x" * 31])
-def test_one_that_is_too_short(tmp_path: Path, content: str) -> None:
+def test_short_key_is_refused(tmp_path: Path, content: str) -> None:
     """In the file or given, fewer than 32 bytes are refused, and not shown."""
     path = tmp_path / "signing.key"
     path.write_text(content + "\n")
@@ -73,7 +73,7 @@ def test_one_that_is_too_short(tmp_path: Path, content: str) -> None:
         run(ServerSettings(tmp_path, port=0, authentication=Authentication(Secret(content))), on_ready=print)
 
 
-def test_one_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_key_is_refused(tmp_path: Path) -> None:
     """A directory in its place, or a data directory that is none."""
     (tmp_path / "signing.key").mkdir(0o700)
     for directory in (tmp_path, tmp_path / "missing"):
@@ -81,7 +81,7 @@ def test_one_that_cannot_be_read(tmp_path: Path) -> None:
             signing_key(directory, None)
 
 
-def test_the_operators_own(tmp_path: Path) -> None:
+def test_operators_key_is_used(tmp_path: Path) -> None:
     """A key that is given is used, and none is made."""
     assert signing_key(tmp_path, Secret("k" * 32)) == b"k" * 32
     assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
         (["serve", "--redis", "nonsense", "--port", "0"], "redis://"),
     ],
 )
-def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Path, args: list[str], hint: str) -> None:
+def test_invalid_worker_options(subcli: Callable[..., Any], tmp_path: Path, args: list[str], hint: str) -> None:
     """A missing or useless URL: exit 2, one sentence, what to do, and no password."""
     data = ["--data-dir", str(tmp_path / "data")] if args[0] == "serve" else []
     process = subcli(*args, *data)
@@ -80,7 +80,7 @@ def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Pa
     assert "Traceback" not in errors
 
 
-def test_no_worker_without_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
+def test_worker_requires_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
     """What it judges is others' code: without bubblewrap it does not start, unless it is told to do without."""
     words = ["worker", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--redis", "redis://127.0.0.1:1/0"]
     process = subcli(*words, PATH=str(tmp_path))
@@ -91,7 +91,7 @@ def test_no_worker_without_a_sandbox(subcli: Callable[..., Any], tmp_path: Path)
 
 
 @pytest.mark.parametrize("backends", [("postgresql", "redis")], indirect=True)
-def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
+def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
     """One takes in, the other judges; SIGTERM ends the worker soon, and what it had goes to the next one at once."""
     urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
     gateway = subcli("serve", "--json", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"), **urls)
