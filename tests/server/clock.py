@@ -1,4 +1,4 @@
-"""Time that passes when the test says so."""
+"""Time under the test's control."""
 
 from __future__ import annotations
 

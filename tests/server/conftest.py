@@ -1,4 +1,4 @@
-"""A real server on loopback in the test's own event loop, with a judge that does what the test says."""
+"""A real server on loopback in the test's event loop, with a judge that the test controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server in a process of its own, whose judge takes its time: `serve.py DATA_DIR PORT [stdin] [LIMIT=N ...]`."""
+"""A server in its own process with a slow judge: `serve.py DATA_DIR PORT [stdin] [LIMIT=N ...]`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""How often somebody may do something, and how many at once: the algorithm, and what users meet of it."""
+"""Rate limits and slots: the algorithm, and what users see of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def limiter(clock: Clock) -> MemoryLimiter:
 
 
 async def test_burst_then_one_per_interval(limiter: MemoryLimiter, clock: Clock) -> None:
-    """All of the quota may come at once; then the next after an interval, and all of it after the window."""
+    """The full quota is allowed at once, the next one after an interval, and all of it after the window."""
     rate = Rate("tries", 3, 60.0)
     assert [(await limiter.take(rate, "ada")).remaining for _ in range(3)] == [2, 1, 0]
     refused = await limiter.take(rate, "ada")
@@ -46,7 +46,7 @@ async def test_burst_then_one_per_interval(limiter: MemoryLimiter, clock: Clock)
 
 @given(st.integers(1, 20), st.floats(0.5, 600), st.lists(st.floats(0, 30), max_size=80))
 def test_rate_is_never_exceeded(quota: int, window: float, pauses: list[float]) -> None:
-    """In any stretch of time at most the quota and one for each interval; who waits as told is let through."""
+    """In any period at most the quota plus one per interval; a client that waits as told is allowed."""
 
     async def play() -> None:
         clock = Clock()
@@ -71,7 +71,7 @@ def test_rate_is_never_exceeded(quota: int, window: float, pauses: list[float]) 
 
 
 async def test_give_back_undoes_take(limiter: MemoryLimiter) -> None:
-    """What is given back may come again; giving back what was never taken gives nothing."""
+    """A request that is given back is allowed again; giving back without taking has no effect."""
     rate = Rate("tries", 2, 60.0)
     await limiter.give_back(rate, "ada")
     for _ in range(5):
@@ -81,7 +81,7 @@ async def test_give_back_undoes_take(limiter: MemoryLimiter) -> None:
 
 
 async def test_stored_keys_are_bounded(limiter: MemoryLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest is forgotten when its time has come, or when there are too many."""
+    """Keys are dropped once their quota is full again, or if there are too many."""
     rate = Rate("tries", 1, 10.0)
     for number in range(50):
         await limiter.take(rate, f"{number}")
@@ -111,7 +111,7 @@ def test_waits_are_rounded_up(retry_after: float, seconds: int) -> None:
 
 
 async def test_slots(limiter: MemoryLimiter) -> None:
-    """So many at once and no more; one that is let go, however, is free."""
+    """Only so many at once; a released slot is free again, even after an exception."""
     async with AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(limiter.slot("7", 3))
@@ -127,7 +127,7 @@ async def test_slots(limiter: MemoryLimiter) -> None:
 
 
 async def test_submitting_too_often(start: Callable[..., Any]) -> None:
-    """429 with `Retry-After` and a sentence; every answer says what is left; another user is not touched."""
+    """429 with `Retry-After` and a sentence; every response says what is left. Other users are not affected."""
     async with start(auth=True, submits=3, rate_window=30.0) as live:
         await live.be("ada")
         body = {"problem": "echo", "language": "python", "source_code": "x"}
@@ -149,7 +149,7 @@ async def test_submitting_too_often(start: Callable[..., Any]) -> None:
 
 
 async def test_connecting_too_often(start: Callable[..., Any]) -> None:
-    """4029 with `retry_after=`; whatever the submission, and another user is not touched."""
+    """4029 with `retry_after=`, across submissions. Other users are not affected."""
     async with start(auth=True, connects=3, rate_window=60.0) as live:
         granted = await live.be("ada")
         headers = {"additional_headers": {"Authorization": f"Bearer {granted['access_token']}"}}
@@ -164,7 +164,7 @@ async def test_connecting_too_often(start: Callable[..., Any]) -> None:
 
 
 async def test_demo_mode_has_no_user_limits(start: Callable[..., Any]) -> None:
-    """Without users there is no limit for each; the one on connections of a submission holds all the same."""
+    """Demo mode has no limits per user."""
     async with start(connects=1, submits=1) as live:
         ids = [await live.submit("wait") for _ in range(3)]
         for submission_id in ids:

@@ -1,4 +1,4 @@
-"""Grants and their limits, without a server: time and addresses are the test's."""
+"""Grants and login limits without a server; the test controls time and addresses."""
 
 from __future__ import annotations
 

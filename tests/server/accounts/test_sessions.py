@@ -1,4 +1,4 @@
-"""Sessions and refresh tokens in the database, with a clock that the test moves."""
+"""Sessions and refresh tokens in the database, with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_single_use_tokens(accounts: Accounts, clock: Clock) -> None:
 
 
 def test_sessions_belong_to_their_user(accounts: Accounts, session: LoginSession) -> None:
-    """Another user's id with this session is nobody."""
+    """Another user's id does not match this session."""
     accounts.add_user("bob", "hash")
     assert accounts.user_of(session.id, session.user_id) == "ada"
     assert accounts.user_of(session.id, user_id(accounts, "bob")) is None

@@ -1,4 +1,4 @@
-"""TokenIssuer that were forged, changed, expired or used: each is refused, over REST and on the socket."""
+"""Tokens that are forged, altered, expired or used: each is refused, over REST and on the socket."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_forged_tokens_over_rest(guarded: Any, subtests: pytest.Subtests) 
 
 
 async def test_forged_tokens_on_the_socket(guarded: Any, subtests: pytest.Subtests) -> None:
-    """The same ones in `?token=` are accept-then-close 4003 with a short reason."""
+    """The same tokens in `?token=` are accept-then-close 4003 with a short reason."""
     submission_id = await guarded.submit()
     good = guarded.http.headers["Authorization"].removeprefix("Bearer ")
     for name, token in forged(good, KEY):
@@ -71,7 +71,7 @@ async def test_forged_tokens_on_the_socket(guarded: Any, subtests: pytest.Subtes
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token", "?Token=x", "?access_token=x"])
 async def test_no_token_at_all(guarded: Any, query: str) -> None:
-    """Without a token the socket is closed with 4003 and REST answers 401."""
+    """Without a token the socket is closed with 4003, and REST responds with 401."""
     submission_id = await guarded.submit()
     assert await closed(await guarded.watch(submission_id, query)) == (4003, "token missing")
     del guarded.http.headers["Authorization"]
@@ -82,7 +82,7 @@ async def test_no_token_at_all(guarded: Any, query: str) -> None:
 
 @pytest.mark.parametrize("size", [5_000, 10_000, 70_000, 1_000_000])
 async def test_absurdly_long_tokens(guarded: Any, size: int) -> None:
-    """A token of absurd length is refused as any other, wherever it stands."""
+    """A token of absurd length is refused like any other, in the query and in headers."""
     submission_id = await guarded.submit()
     token = "A" * size
     assert await closed(await guarded.watch(submission_id, f"?token={token}")) == (4003, "token invalid")
@@ -94,7 +94,7 @@ async def test_absurdly_long_tokens(guarded: Any, size: int) -> None:
 
 
 async def test_absurdly_large_handshakes(guarded: Any) -> None:
-    """What no parser takes is refused with 400, and the server lives on."""
+    """Heads that no parser accepts are refused with 400, and the server keeps running."""
     submission_id = await guarded.submit()
     for options in ({"additional_headers": [("X-A", "b")] * 500}, {"additional_headers": {"X-A": "b" * 2_000_000}}):
         with pytest.raises((InvalidMessage, InvalidStatus, OSError)) as error:
@@ -105,7 +105,7 @@ async def test_absurdly_large_handshakes(guarded: Any) -> None:
 
 
 async def test_token_in_header_or_query(guarded: Any) -> None:
-    """The socket takes an access token in the header and in `?token=`; the header goes first."""
+    """The socket accepts an access token in the header and in `?token=`; the header takes precedence."""
     submission_id = await guarded.submit()
     authorization = guarded.http.headers["Authorization"]
     token = authorization.removeprefix("Bearer ")
@@ -127,7 +127,7 @@ async def watch_token(live: Any, submission_id: int) -> str:
 
 
 async def test_watch_token_opens_one_socket(guarded: Any) -> None:
-    """It opens the socket of its submission, once; a second use is 4003, also at the same moment."""
+    """It opens one socket on its submission; a second use is 4003, even at the same moment."""
     submission_id = await guarded.submit()
     token = await watch_token(guarded, submission_id)
     watchers = await asyncio.gather(*(guarded.watch(submission_id, f"?token={token}") for _ in range(5)))
@@ -136,7 +136,7 @@ async def test_watch_token_opens_one_socket(guarded: Any) -> None:
 
 
 async def test_watch_token_opens_nothing_else(guarded: Any) -> None:
-    """Another submission's socket is 4003, and REST does not take it; it is not used up by that."""
+    """Another submission's socket is 4003, and REST refuses it; neither uses it up."""
     one, other = await guarded.submit(), await guarded.submit()
     token = await watch_token(guarded, one)
     assert await closed(await guarded.watch(other, f"?token={token}")) == (4003, "token invalid")
@@ -163,7 +163,7 @@ async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> No
 
 
 async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
-    """The socket is closed with 4003, whether an access token opened it or a watch token asked for with one."""
+    """The socket is closed with 4003, whether an access token or a watch token opened it."""
     async with start(auth=True, access_token=3, leeway=0) as live:
         await live.be("ada")
         submission_id = await live.submit("wait")
@@ -177,7 +177,7 @@ async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
 
 
 async def test_tokens_are_not_logged(guarded: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is asked, rightly or wrongly, no log line has a token or password in it."""
+    """No log line contains a token or password, whether or not the request was valid."""
     caplog.set_level(logging.DEBUG)
     # The client's own logs, in this process too, are none of the server's.
     for name in ("websockets.client", "httpx", "httpcore.http11", "httpcore.connection"):
@@ -195,7 +195,7 @@ async def test_tokens_are_not_logged(guarded: Any, caplog: pytest.LogCaptureFixt
 
 
 def test_token_claims() -> None:
-    """TokenIssuer say what they were made with, for as long as the limits say."""
+    """Tokens contain what they were issued for, and expire according to the limits."""
     now = time.time()
     tokens = TokenIssuer(KEY, ServerLimits(access_token=100, watch_token=10, leeway=2), lambda: now)
     access = tokens.read_access(tokens.access(7, "s" * 32))

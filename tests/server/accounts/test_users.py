@@ -1,4 +1,4 @@
-"""`subcli user` and `subcli serve --auth`, as the real program."""
+"""`subcli user` and `subcli serve --auth`, run as the real program."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def me(url: str, token: str) -> int:
 
 
 def test_user_lifecycle(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
-    """Added, listed, logged in, removed while the server runs: the session ends and the name is free."""
+    """Added, listed, logged in, and removed while the server runs: the session ends and the name is free."""
     assert user("add", "ada", "--password-stdin", password=f"{PASSWORD}\n").returncode == 0
     url = serve("--access-token-seconds", "5")
     granted = log_in(url, "ada").json()
@@ -116,7 +116,7 @@ REFUSED = [
 def test_invalid_input_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
-    """Each refusal is one sentence with a hint; 2 for what cannot be, 5 for who is not there."""
+    """Each error is one sentence with a hint; exit 2 for invalid input, 5 for an unknown user."""
     monkeypatch.setenv("SUBCLI_DATABASE", f"sqlite:///{tmp_path / 'mine.db'}")
 
     def user(*args: str, password: str = "") -> int:
@@ -141,7 +141,7 @@ def test_invalid_input_is_refused(
 
 @pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
 def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
-    """On a terminal the password is asked for twice and not shown."""
+    """On a terminal the password is prompted for twice and not echoed."""
     child, terminal = pty.fork()
     if not child:
         os.execvpe(SUBCLI[0], [*SUBCLI, "user", "add", "ada", "--data-dir", str(tmp_path / "data")], env)
@@ -179,7 +179,7 @@ def test_invalid_serve_options_are_refused(
     key: str,
     words: str,
 ) -> None:
-    """A short key, an origin that is none, another host without --auth: exit 2 with what to do."""
+    """A short key, an invalid origin, another host without --auth: exit 2 with a hint."""
     monkeypatch.setenv("SUBCLI_SECRET_KEY", key)
     assert run(["serve", "--json", "--port", "0", "--data-dir", str(tmp_path), *args]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
@@ -188,7 +188,7 @@ def test_invalid_serve_options_are_refused(
 
 
 def test_other_hosts_and_own_signing_key(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
-    """With --auth every address may be listened on; with SUBCLI_SECRET_KEY no key is made."""
+    """With --auth the server may listen on every address; with SUBCLI_SECRET_KEY no key file is created."""
     user("add", "ada", password=PASSWORD)
     url = serve("--host", "0.0.0.0", SUBCLI_SECRET_KEY="k" * 32)
     assert url.startswith("http://127.0.0.1:")

@@ -1,4 +1,4 @@
-"""Logging in, going on, logging out (contract, section 6; RFC 6749)."""
+"""Logging in, refreshing and logging out (contract, section 6; RFC 6749)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def me(live: Any, granted: dict[str, Any]) -> httpx.Response:
 
 
 async def test_logging_in(guarded: Any) -> None:
-    """A form and a JSON body both give both tokens, not to be stored by anything between."""
+    """Both a form and a JSON body are accepted; the response must not be cached."""
     fields = {"grant_type": "password", "username": "ada", "password": PASSWORD}
     for how in ({"data": fields}, {"json": fields}):
         response = await guarded.http.post("/api/auth/token", **how)
@@ -48,7 +48,7 @@ async def test_logging_in(guarded: Any) -> None:
 
 
 async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
-    """`/info` needs no login, and says that logins are wanted and watch tokens made."""
+    """`/info` needs no login, and lists `watch_token`."""
     del guarded.http.headers["Authorization"]
     info = (await guarded.http.get("/api/info")).json()
     assert info["demo"] is False
@@ -75,7 +75,7 @@ BAD: list[tuple[dict[str, str], int, str]] = [
 
 
 async def test_refused_grants(guarded: Any, subtests: pytest.Subtests) -> None:
-    """Bad requests are 400, wrong secrets 401; each with a sentence and OAuth's word, as a form and as JSON."""
+    """Invalid requests are 400, wrong secrets 401, with a sentence and OAuth's error code, in both formats."""
     for fields, status, word in BAD:
         for how in ({"data": fields}, {"json": fields}):
             with subtests.test(word, **fields):
@@ -100,7 +100,7 @@ async def test_invalid_bodies(guarded: Any, subtests: pytest.Subtests) -> None:
 
 
 async def test_unknown_user_gets_the_same_response(guarded: Any) -> None:
-    """Whether the user exists does not show in the answer."""
+    """The response does not reveal whether the user exists."""
     answers = set()
     for name in ("ada", "nobody", "demo", "~1"):
         response = await guarded.grant(grant_type="password", username=name, password="wrong password")
@@ -128,7 +128,7 @@ def test_unknown_user_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_passwords() -> None:
-    """Right is right, however its letters are composed; what is too short, too long or no text is refused."""
+    """Composed and decomposed letters are equal; too short, too long and invalid Unicode are refused."""
     passwords = Passwords(CHEAP)
     kept = passwords.hash("cafe\u0301 au lait")
     assert passwords.verify("caf\u00e9 au lait", kept)
@@ -143,7 +143,7 @@ def test_passwords() -> None:
 
 
 async def test_outdated_hash_is_replaced_at_login(guarded: Any) -> None:
-    """One made at another cost is made anew when its user logs in, and the password still is right."""
+    """A hash of another cost is replaced when its user logs in; the password stays valid."""
     old = Passwords(PasswordCost(passes=1, memory_kib=16, lanes=1)).hash(PASSWORD)
     guarded.accounts.add_user("bob", old)
     await guarded.log_in("bob")
@@ -152,7 +152,7 @@ async def test_outdated_hash_is_replaced_at_login(guarded: Any) -> None:
 
 
 async def test_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
-    """Each gives a successor; a used one ends the whole family; and none is stored as it is."""
+    """Each returns a successor, reuse ends the whole family, and none is stored in plain text."""
     async with start(auth=True, refresh_grace=0) as live:
         first = await live.be("ada")
         other = await live.log_in("ada")
@@ -174,7 +174,7 @@ async def test_refresh_token_is_used_once(start: Callable[..., Any], sql: Callab
 
 
 async def test_lost_response_can_be_repeated(guarded: Any) -> None:
-    """Within the grace a used token gives the same successor again, also to ten at once; then all go on."""
+    """Within the grace period a used token returns the same successor again, even ten times at once."""
     first = await guarded.log_in("ada")
     answers = await asyncio.gather(*(refreshed(guarded, first["refresh_token"]) for _ in range(10)))
     granted = [answer.json() for answer in answers]
@@ -186,7 +186,7 @@ async def test_lost_response_can_be_repeated(guarded: Any) -> None:
 
 @pytest.mark.parametrize("how", ["access", "refresh"])
 async def test_logging_out(guarded: Any, how: str) -> None:
-    """It ends the session at once, by the access token or by the refresh token alone; others go on."""
+    """It ends the session at once, by access token or by refresh token alone. Other sessions stay."""
     granted, other = await guarded.log_in("ada"), await guarded.log_in("ada")
     if how == "access":
         headers = {"Authorization": f"Bearer {granted['access_token']}"}
@@ -200,7 +200,7 @@ async def test_logging_out(guarded: Any, how: str) -> None:
 
 
 async def test_logging_out_without_a_login(guarded: Any) -> None:
-    """Nobody cannot log out (401); an unknown refresh token is as good as ended (RFC 7009)."""
+    """Without a token: 401. An unknown refresh token counts as revoked (RFC 7009)."""
     del guarded.http.headers["Authorization"]
     assert (await guarded.http.post("/api/auth/logout")).status_code == 401
     response = await guarded.http.post("/api/auth/logout", json={"refresh_token": "x"})
@@ -226,7 +226,7 @@ async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
 
 
 async def test_login_attempts_at_once(start: Callable[..., Any]) -> None:
-    """Many at the same moment are not more than many in a row."""
+    """Parallel attempts do not exceed the limit."""
     async with start(auth=True, logins=3) as live:
         live.add_user("ada")
         wrong = {"grant_type": "password", "username": "ada", "password": "wrong"}
@@ -245,7 +245,7 @@ async def test_login_attempts_from_an_address(start: Callable[..., Any]) -> None
 
 
 async def test_demo_mode_has_no_logins(live: Any) -> None:
-    """Every path of logins is 404 with the reason; whoever sends a token all the same is served."""
+    """Every login route is 404 with the reason; a token that is sent anyway is ignored."""
     for method, path in (("POST", "token"), ("POST", "logout"), ("GET", "me")):
         response = await live.http.request(method, f"/api/auth/{path}")
         assert response.status_code == 404

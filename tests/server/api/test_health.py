@@ -1,4 +1,4 @@
-"""What load balancers, supervisors and Prometheus ask."""
+"""Health checks and metrics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def scraped(live: Any) -> dict[str, float]:
 
 
 async def test_healthy_server(live: Any) -> None:
-    """Alive, and ready: the database answers, and there is no Redis that could be missing."""
+    """Alive and ready: the database answers, and no Redis is configured."""
     response = await live.http.get("/healthz")
     assert (response.status_code, response.text) == (200, "alive\n")
     response = await live.http.get("/readyz")
@@ -49,7 +49,7 @@ async def test_healthy_server(live: Any) -> None:
 
 
 async def test_not_ready_if_the_database_fails(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503, and alive all the same."""
+    """`/readyz` is 503, `/healthz` still 200."""
 
     def fail() -> None:
         raise sqlite3.OperationalError("gone")
@@ -61,7 +61,7 @@ async def test_not_ready_if_the_database_fails(live: Any, monkeypatch: pytest.Mo
 
 
 async def test_not_ready_if_the_database_does_not_answer(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503 while the database still hangs, so within a bounded time."""
+    """503 while the database still hangs."""
     monkeypatch.setattr("subcli.server.api.health._CHECK_TIMEOUT_S", 0.1)
     hanging = threading.Event()
     monkeypatch.setattr(live.services.store, "ping", lambda: hanging.wait(60))
@@ -72,7 +72,7 @@ async def test_not_ready_if_the_database_does_not_answer(live: Any, monkeypatch:
 
 
 async def test_stays_ready_without_redis(start: Callable[..., Any]) -> None:
-    """Everything works without Redis, only slower: the body says that it is down, and the server is not taken out."""
+    """The body says that Redis is down, but the server works without it, so the status stays 200."""
     async with start(redis="redis://127.0.0.1:1/0") as live:
         response = await live.http.get("/readyz")
         assert response.status_code == 200
@@ -81,7 +81,7 @@ async def test_stays_ready_without_redis(start: Callable[..., Any]) -> None:
 
 
 async def test_not_ready_during_shutdown(start: Callable[..., Any]) -> None:
-    """Whoever holds a connection to it and asks is told not to send more."""
+    """During shutdown `/readyz` is 503 on connections that are still open."""
     async with start(closing_rate=1.0) as live:
         submission_id = await live.submit("wait")
         for _ in range(2):
@@ -94,7 +94,7 @@ async def test_not_ready_during_shutdown(start: Callable[..., Any]) -> None:
 
 
 async def test_metrics_count_what_happens(live: Any) -> None:
-    """Sockets, events, lag, refusals, requests and the queue are there, and right."""
+    """Sockets, events, lag, refusals, requests and the queue have the right values."""
     before = await scraped(live)
     submission_id = await live.submit("wait")
     waiting = await live.submit("wait")
@@ -127,7 +127,7 @@ async def test_metrics_count_what_happens(live: Any) -> None:
 
 
 async def test_replayed_events_have_no_lag(live: Any) -> None:
-    """The lag is that of live delivery; who comes a day later does not make it a day."""
+    """Only live delivery counts, however late a client connects."""
     submission_id = await live.submit()
     await live.ended(submission_id)
     await messages(await live.watch(submission_id))
@@ -140,20 +140,20 @@ async def test_replayed_events_have_no_lag(live: Any) -> None:
     "name", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via"]
 )
 async def test_metrics_are_hidden_behind_proxies(live: Any, name: str) -> None:
-    """What comes through a proxy gets 404, even from a proxy on this machine that says it is for this machine."""
+    """Requests through a proxy get 404, even from a proxy on this machine with a loopback `Host`."""
     assert (await live.http.get("/metrics", headers={name: "127.0.0.1"})).status_code == 404
     assert (await live.http.get("/metrics")).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["judge.example", "judge.example:443", "127.0.0.1.judge.example", ""])
 async def test_metrics_require_a_loopback_host(guarded: Any, host: str) -> None:
-    """A proxy on this machine that does not say so hands on its visitors' `Host`; so does a rebound name."""
+    """A proxy without forwarding headers passes on its visitors' `Host`, and so does DNS rebinding."""
     assert (await guarded.http.get("/metrics", headers={"Host": host})).status_code == 404
     assert (await guarded.http.get("/metrics", headers={"Host": "localhost:8001"})).status_code == 200
 
 
 async def test_failing_gauge_is_left_out(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that is away takes its own numbers with it and no others."""
+    """If the database is down, only its own metrics are missing."""
 
     def gone() -> float:
         raise sqlite3.OperationalError("gone")
@@ -165,7 +165,7 @@ async def test_failing_gauge_is_left_out(live: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_lag_histogram() -> None:
-    """Prometheus's buckets: each holds what is at most as long, the last one everything."""
+    """Buckets are cumulative, and the last one contains everything."""
     metrics = Metrics()
     now = time.time()
     for lag in (0.0, 0.02, 0.02, 60.0):
@@ -185,7 +185,7 @@ def record_at(committed: float) -> Any:
 
 
 def test_metrics_at_their_own_address() -> None:
-    """At an address of its own the metrics are shown to whoever asks; then it is closed."""
+    """Anybody can read the metrics there, until the address is closed."""
     metrics = Metrics()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -200,7 +200,7 @@ def test_metrics_at_their_own_address() -> None:
 
 
 def test_metrics_address_in_use(tmp_path: Path) -> None:
-    """One sentence that names it, and what to change."""
+    """One sentence that names the address, and what to change."""
 
     def never(_ready: Ready) -> None:
         raise AssertionError("it started")

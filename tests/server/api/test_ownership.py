@@ -1,4 +1,4 @@
-"""What user B sees of user A's submission: exactly what is seen of one that does not exist."""
+"""A foreign submission looks exactly like an unknown one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALLS = [
 
 
 async def two_users(live: Any) -> tuple[int, int, int]:
-    """Ada's ended and running submission, and an id that does not exist; now Bob asks."""
+    """Ada's ended and running submission, and an unknown id; from now on Bob sends the requests."""
     ended, running = await live.submit(), await live.submit("wait")
     await live.ended(ended)
     await live.be("bob")
@@ -30,7 +30,7 @@ async def two_users(live: Any) -> tuple[int, int, int]:
 
 
 async def test_rest_hides_foreign_submissions(guarded: Any, subtests: pytest.Subtests) -> None:
-    """Status, headers and body are the same, but for the number that was asked for."""
+    """Status, headers and body are the same as for an unknown id."""
     ended, running, absent = await two_users(guarded)
     for method, tail in CALLS:
         seen = []
@@ -50,7 +50,7 @@ async def test_rest_hides_foreign_submissions(guarded: Any, subtests: pytest.Sub
 
 
 async def test_list_and_idempotency_key_are_per_user(guarded: Any) -> None:
-    """Bob's list is empty, and Ada's Idempotency-Key is not his."""
+    """Bob's list is empty, and Ada's Idempotency-Key does not affect him."""
     body = {"problem": "echo", "language": "python", "source_code": "print()"}
     headers = {"Idempotency-Key": "k"}
     ada = (await guarded.http.post("/api/submissions", json=body, headers=headers)).json()["id"]
@@ -75,7 +75,7 @@ async def test_socket_hides_foreign_submissions(guarded: Any) -> None:
 
 
 async def test_foreign_submission_costs_the_same_queries(guarded: Any) -> None:
-    """Response times do not reveal that a foreign submission exists, because the database is asked the same."""
+    """Response times do not reveal that a foreign submission exists, because the queries are the same."""
     _, running, absent = await two_users(guarded)
     statements: list[str] = []
 
@@ -97,7 +97,7 @@ async def test_foreign_submission_costs_the_same_queries(guarded: Any) -> None:
 
 
 async def test_removed_user_is_logged_out(guarded: Any) -> None:
-    """After `user remove` the sessions have ended at once; one who comes after with that name sees nothing."""
+    """`user remove` ends the sessions at once; a new user of that name does not see the old submissions."""
     submission_id = await guarded.submit()
     guarded.accounts.remove_user("ada")
     response = await guarded.http.get(f"/api/submissions/{submission_id}")
@@ -108,7 +108,7 @@ async def test_removed_user_is_logged_out(guarded: Any) -> None:
 
 
 async def test_demo_submissions_belong_to_the_demo_user(start: Any) -> None:
-    """What was handed in without logins belongs to nobody who logs in, and is there again without logins."""
+    """Submissions of demo mode are visible in demo mode only."""
     async with start() as live:
         submission_id = await live.submit()
         await live.ended(submission_id)

@@ -1,4 +1,4 @@
-"""The REST half over a real server (contract, section 6)."""
+"""The REST API on a real server (contract, section 6)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sentence(response: httpx.Response) -> str:
 
 
 async def test_info_lists_the_features(live: Any) -> None:
-    """`/info` says demo, and as features what this server really has."""
+    """`/info` reports demo mode, and only the features of this server."""
     info = (await live.http.get("/api/info")).json()
     assert info["name"] == "subcli"
     assert info["demo"] is True
@@ -37,7 +37,7 @@ async def test_info_lists_the_features(live: Any) -> None:
 
 
 async def test_problems(live: Any) -> None:
-    """A problem is found by its id and by its slug, with its languages in the author's order and a template."""
+    """A problem is found by id and by slug, with its languages in the author's order and a template."""
     [listed] = (await live.http.get("/api/problems")).json()["problems"]
     assert (listed["id"], listed["slug"], listed["languages"]) == (7, "echo", ["python", "javascript"])
     by_id, by_slug = [(await live.http.get(f"/api/problems/{p}")).json() for p in ("7", "echo")]
@@ -52,7 +52,7 @@ async def test_problems(live: Any) -> None:
 
 
 async def test_submission_from_post_to_verdict(live: Any) -> None:
-    """201 with both names of the id, its page's URL, and later a snapshot with everything."""
+    """201 with both names of the id and the page's URL; later a complete snapshot."""
     response = await post(live, problem=None, problem_id=7)
     made = response.json()
     assert response.status_code == 201
@@ -72,7 +72,7 @@ async def test_submission_from_post_to_verdict(live: Any) -> None:
 
 
 async def test_file_names_reach_the_judge(live: Any) -> None:
-    """Several files go to the judge as they are named; one source gets the language's name."""
+    """Several files keep their names; a single source gets the language's default name."""
     files = {"src/a.js": "1", "b.js": "2"}
     await live.ended((await post(live, language="javascript", source_code=None, files=files)).json()["id"])
     assert live.judge.jobs[0].files == files
@@ -104,7 +104,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
 
 
 async def test_invalid_input_is_refused(live: Any, subtests: pytest.Subtests) -> None:
-    """Bad input gets its status and one sentence that says what is wrong; nothing is made of it."""
+    """Invalid input gets its status and one sentence that says what is wrong, and creates nothing."""
     for changes, status, words in REFUSALS:
         with subtests.test(words, keys=list(changes)):
             response = await post(live, **changes)
@@ -129,7 +129,7 @@ BODIES = [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" *
 
 
 async def test_invalid_bodies(live: Any, subtests: pytest.Subtests) -> None:
-    """A body that is no JSON object of ours is refused with a sentence, never with 500."""
+    """A body that is not a valid JSON object is refused with a sentence, never with 500."""
     headers = {"Content-Type": "application/json"}
     for content in BODIES:
         with subtests.test(repr(content[:20])):
@@ -139,14 +139,14 @@ async def test_invalid_bodies(live: Any, subtests: pytest.Subtests) -> None:
 
 
 async def test_lone_surrogate_is_refused(live: Any) -> None:
-    """A text that cannot be UTF-8 is refused, not stored."""
+    """Text that cannot be encoded as UTF-8 is refused, not stored."""
     content = b'{"problem": "echo", "language": "python", "source_code": "a\\ud800"}'
     headers = {"Content-Type": "application/json"}
     assert (await live.http.post("/api/submissions", content=content, headers=headers)).status_code == 422
 
 
 async def test_body_size_is_limited(live: Any) -> None:
-    """A body beyond the limit is 413 whether or not it says its length."""
+    """A body over the limit is 413, whether or not it declares its length."""
 
     async def chunks() -> Any:
         for _ in range(40):
@@ -162,7 +162,7 @@ async def test_body_size_is_limited(live: Any) -> None:
 
 
 async def test_idempotency_key(live: Any) -> None:
-    """An Idempotency-Key makes a repeated POST harmless, also ten at once; another content is refused."""
+    """A repeated POST returns the same submission, even ten at once; different content is refused."""
     headers = {"Idempotency-Key": "k-1"}
     responses = await asyncio.gather(
         *(live.http.post("/api/submissions", json=BODY, headers=headers) for _ in range(10))
@@ -178,7 +178,7 @@ async def test_idempotency_key(live: Any) -> None:
 
 
 async def test_listing_submissions(live: Any) -> None:
-    """The latest first, as many as asked for, of one problem if asked for."""
+    """Newest first, with `limit` and `problem`."""
     ids = [await live.submit() for _ in range(4)]
     for query, expected in (("", ids[::-1]), ("?limit=2", ids[:1:-1]), ("?problem=7&limit=1", ids[3:])):
         listed = (await live.http.get(f"/api/submissions{query}")).json()["submissions"]
@@ -188,7 +188,7 @@ async def test_listing_submissions(live: Any) -> None:
 
 
 async def test_tests_include_their_analyses(live: Any) -> None:
-    """The last result of each test counts; the analysis of a failure stands beside it."""
+    """The latest result of each test counts, and includes the analysis of a failure."""
     submission_id = await live.submit("wait")
     for event in (
         {"type": "test_result", "test_id": "a", "test_name": "One", "status": "failed", "output": "boom"},
@@ -241,7 +241,7 @@ async def test_id_must_be_a_number(live: Any) -> None:
 
 
 async def test_cancelling(live: Any) -> None:
-    """The judge is stopped, the verdict is `cancelled`, the watcher is told; a second time is 409."""
+    """The judge stops, the verdict is `cancelled`, the watcher sees it, and cancelling again is 409."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
     watcher = await live.watch(submission_id)
@@ -263,7 +263,7 @@ async def test_cancelling(live: Any) -> None:
 
 
 async def test_cancelling_a_queued_submission(live: Any) -> None:
-    """A submission that no worker has taken yet is cancelled without being judged."""
+    """A submission that no worker has claimed is cancelled without being judged."""
     running, waiting = await live.submit("wait"), await live.submit()
     await live.http.post(f"/api/submissions/{waiting}/cancel")
     await live.http.post(f"/api/submissions/{running}/cancel")
@@ -276,7 +276,7 @@ async def test_cancelling_a_queued_submission(live: Any) -> None:
     ("headers", "status"), [({"Host": "evil.example"}, 421), ({"Origin": "https://evil.example"}, 403)]
 )
 async def test_other_web_pages_are_refused(live: Any, headers: dict[str, str], status: int) -> None:
-    """A page of another origin, or by a name of its own for this address, can hand nothing in."""
+    """A page of another origin, or one that uses DNS rebinding, cannot submit."""
     response = await live.http.post("/api/submissions", json=BODY, headers=headers)
     assert response.status_code == status
     sentence(response)
@@ -294,7 +294,7 @@ async def test_form_cannot_submit(live: Any) -> None:
 
 
 async def test_database_error_is_503(live: Any, sql: Callable[[str], Any]) -> None:
-    """When the database fails the answer is 503 with `Retry-After`."""
+    """503 with `Retry-After` if the database fails."""
     sql("ALTER TABLE submissions RENAME TO elsewhere")
     response = await live.http.get("/api/submissions")
     assert response.status_code == 503
@@ -303,7 +303,7 @@ async def test_database_error_is_503(live: Any, sql: Callable[[str], Any]) -> No
 
 
 async def test_openapi_document(live: Any) -> None:
-    """`/docs` shows a document with every call and the shape of its answers."""
+    """`/docs` shows a document with every route and the schema of its responses."""
     assert (await live.http.get("/docs")).status_code == 200
     document = (await live.http.get("/openapi.json")).json()
     assert "/api/submissions/{submission_id}/events" in document["paths"]

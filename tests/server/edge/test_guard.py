@@ -1,4 +1,4 @@
-"""The checks before every request, around an application that only counts."""
+"""The guard around an application that only counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class App:
 
 
 class Exchange:
-    """One request to the guard: the response, and who was asked."""
+    """One request to the guard, the response, and who was called."""
 
     def __init__(self, app: App | None = None, body_bytes: int = 1000) -> None:
         self.app = app or App()
@@ -63,7 +63,7 @@ class Exchange:
     [("0", 204), ("1000", 204), ("1001", 413), ("9" * 30, 413), ("", 204), ("-5", 204), ("\u00b2", 204), ("1e9", 204)],
 )
 async def test_declared_length_is_limited(content_length: str, status: int) -> None:
-    """One byte too many is refused before the application sees it. What is not a number is left to others."""
+    """One byte too many is refused before the application sees it. Invalid numbers are ignored here."""
     exchange = Exchange()
     await exchange.run(content_length=content_length)
     assert exchange.status == status
@@ -72,7 +72,7 @@ async def test_declared_length_is_limited(content_length: str, status: int) -> N
 
 
 async def test_application_overrides_security_headers() -> None:
-    """Pages have a policy of their own; whatever they do not set is added."""
+    """Pages set their own policy; the headers that they do not set are added."""
     exchange = Exchange(App((b"content-security-policy", b"script-src 'self'")))
     await exchange.run()
     assert exchange.headers.pop("content-security-policy") == "script-src 'self'"

@@ -1,4 +1,4 @@
-"""Which web pages may ask, and what every answer says to a browser."""
+"""Allowed origins, and security headers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def is_answered(rules: Any, host: str, origin: str) -> bool:
     ],
 )
 def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
-    """A page is the server's own, or listed; whoever is no page is answered by any name."""
+    """An origin must be the server's own or allowed. Requests without an origin are allowed on any host."""
     assert is_answered(SameOrigin([LISTED]), host, origin) is answered
 
 
@@ -78,7 +78,7 @@ def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
     ],
 )
 def test_origins_in_demo_mode(host: str, origin: str, answered: bool) -> None:
-    """Names and pages of this machine, and those listed."""
+    """Hosts and origins on this machine, and allowed origins."""
     assert is_answered(LoopbackOnly([LISTED]), host, origin) is answered
 
 
@@ -101,12 +101,12 @@ def test_origins_in_demo_mode(host: str, origin: str, answered: bool) -> None:
     ],
 )
 def test_normalizing_origins(text: str, origin: str | None) -> None:
-    """`--allow-origin` takes what a browser says in `Origin`, and nothing wider."""
+    """`--allow-origin` accepts what a browser sends in `Origin`, without wildcards."""
     assert normalize_origin(text) == origin
 
 
 async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
-    """With logins: 403 over REST and 4003 on the socket, a good token notwithstanding; nothing is made."""
+    """With logins: 403 over REST and 4003 on the socket, even with a valid token; nothing is created."""
     async with start(auth=True) as live:
         granted = await live.be("ada")
         submission_id = await live.submit()
@@ -125,7 +125,7 @@ async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
 
 
 async def test_allowed_origins(start: Callable[..., Any]) -> None:
-    """A listed page passes the preflight, reads the answers and opens the socket; the own page as well."""
+    """An allowed origin passes the preflight, reads responses and opens sockets; so does the server's own."""
     async with start(auth=True, origins=[LISTED]) as live:
         granted = await live.be("ada")
         submission_id = await live.submit()
@@ -157,7 +157,7 @@ PATHS = [
 
 
 async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None:
-    """Every page and every answer, refusals too, forbids framing, sniffing and scripts from elsewhere."""
+    """Every response, errors included, forbids framing, sniffing and foreign scripts."""
     for path, origin in itertools.product(PATHS, ("", "https://evil.example")):
         with subtests.test(path, origin=origin):
             response = await guarded.http.get(path, headers={"Origin": origin} if origin else {})

@@ -1,4 +1,4 @@
-"""What a server process writes about itself."""
+"""Logging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
 @pytest.fixture
 def written() -> Iterator[Any]:
-    """Switches logging on in a format; gives what is written then."""
+    """Configures logging, and returns the stream."""
     root = logging.getLogger()
     before = root.level
     handlers: list[logging.Handler] = []
@@ -40,7 +40,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_json_lines(written: Any) -> None:
-    """Time, level, logger and message, and what it is about, each in a field of its own."""
+    """Time, level, logger, message and context are separate fields."""
     stream = written("json")
     with logs.log_context(request="r1"), logs.log_context(submission=7):
         logging.getLogger("subcli.test").warning("it took %d ms", 5)
@@ -59,7 +59,7 @@ def test_json_lines(written: Any) -> None:
 
 
 def test_text_lines(written: Any) -> None:
-    """The same in one line, and no client can begin another one or write to the terminal."""
+    """The same in one line; clients cannot start a new line or control the terminal."""
     stream = written("text")
     with logs.log_context(request="r1"):
         logging.getLogger("subcli.test").warning("path %s", "/x\n2026 ERROR forged\x1b[2J\u202e")
@@ -69,7 +69,7 @@ def test_text_lines(written: Any) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_secrets_are_redacted(written: Any, form: str) -> None:
-    """Not in messages, not in arguments, not in tracebacks, whoever logs it."""
+    """In messages, arguments and tracebacks, whichever logger is used."""
     stream = written(form, secrets=[Secret("hunter22-and-more")])
     log = logging.getLogger("some.library")
     log.warning("GET /ws/submissions/1?token=%s", TOKEN)
@@ -84,14 +84,14 @@ def test_secrets_are_redacted(written: Any, form: str) -> None:
 
 
 def test_level_filters_records(written: Any) -> None:
-    """At the level `warning`, requests are not written down."""
+    """At the level `warning`, requests are not logged."""
     stream = written("json", "warning")
     logging.getLogger("subcli.access").info("request")
     assert stream.getvalue() == ""
 
 
 async def test_access_log(written: Any, guarded: Any) -> None:
-    """Each with its id, its path without the query, its outcome and how long it took; no token anywhere."""
+    """Each entry has id, path without query, outcome and duration, and no token."""
     stream = written("json")
     headers = {"X-Request-ID": "from-the-proxy"}
     response = await guarded.http.get(f"/api/submissions?limit=1&token={TOKEN}", headers=headers)
@@ -121,7 +121,7 @@ async def test_access_log(written: Any, guarded: Any) -> None:
 
 
 async def test_traceback_names_the_request(written: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The id that the client was given finds the traceback."""
+    """The id in the response identifies the traceback in the log."""
     stream = written("json", "error")
 
     def broken(*_args: object) -> None:

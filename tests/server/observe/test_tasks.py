@@ -1,4 +1,4 @@
-"""Ending tasks for certain."""
+"""Cancelling tasks reliably."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from subcli.server.observe.tasks import end
 
 
 async def test_task_that_swallows_cancellation_is_ended() -> None:
-    """A task whose library took the cancellation for something else is cancelled again; a quick one ends at once."""
+    """A task whose library swallows the cancellation is cancelled again."""
     swallowed = 0
 
     async def stubborn() -> None:

@@ -1,4 +1,4 @@
-"""`docs/deploy` holds what the program does: what cannot be started here is read by the tools that would start it."""
+"""`docs/deploy` fits the program, checked with the tools that will read it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 
 def parse(words: Sequence[str]) -> str:
-    """Have the program parse a command line, without running it. Returns the command's path.
+    """Parse a command line with the program's own parser, without running it. Returns the command's path.
 
     Raises:
         ClickException: it would not take it.
@@ -56,12 +56,12 @@ def dockerfile() -> DockerfileParser:
 
 
 def steps() -> list[tuple[str, str]]:
-    """The instructions of the Dockerfile and what stands behind them."""
+    """The Dockerfile's instructions with their arguments."""
     return [(each["instruction"], each["value"]) for each in dockerfile().structure if each["instruction"] != "COMMENT"]
 
 
 def documented() -> Iterator[tuple[str, list[str]]]:
-    """Every command line of the program under `docs/deploy`, and where it stands."""
+    """Every command line of the program under `docs/deploy`, with its source."""
     for name, service in compose()["services"].items():
         if service.get("image") == "subcli":
             yield f"compose.yaml, {name}", service["command"]
@@ -78,7 +78,7 @@ def documented() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_documented_command_lines_are_valid() -> None:
-    """Each is taken by the program as it is, flags and all."""
+    """The program accepts each of them, with all options."""
     found = [(where, parse(words)) for where, words in documented()]
     assert {command for _, command in found} >= {"serve", "worker", "user add", "auth login", "submit"}
     assert sum(where.startswith("compose.yaml") for where, _ in found) == 4
@@ -88,7 +88,7 @@ def test_documented_command_lines_are_valid() -> None:
 
 
 def test_compose_file() -> None:
-    """It follows the Compose Specification, and says what this needs."""
+    """It is valid by the Compose Specification, and fits the program."""
     text = (DEPLOY / "compose.yaml").read_text()
     whole = compose()
     # What is merged with `<<`, PyYAML has merged.
@@ -116,7 +116,7 @@ def test_compose_file() -> None:
 
 
 def test_dockerfile() -> None:
-    """What it copies is there, its Python is one that the program wants, and nothing runs as root."""
+    """The files that it copies exist, its Python is supported, and nothing runs as root."""
     version = re.fullmatch(r"python:(3\.\d+)-slim-\w+", dockerfile().baseimage)
     assert version is not None
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
@@ -132,7 +132,7 @@ def test_dockerfile() -> None:
 @pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze (Debian: systemd) is missing")
 @pytest.mark.parametrize(("name", "exposure"), [("subcli-gateway@.service", 15), ("subcli-worker@.service", 50)])
 def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
-    """systemd finds nothing to complain of, and rates them as exposed no more than so many tenths."""
+    """systemd reports no problems, and an exposure below the given tenths."""
     assert SYSTEMD_ANALYZE is not None
     unit = tmp_path / name.replace("@", "@8001")
     text = (DEPLOY / name).read_text()
@@ -151,7 +151,7 @@ def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
 
 
 def test_guide_states_the_limits() -> None:
-    """The numbers in the guide are those of the program."""
+    """The numbers in the guide are the program's defaults."""
     limits = ServerLimits()
     guide = (DEPLOY / "README.md").read_text()
     for said in (

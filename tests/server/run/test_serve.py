@@ -1,4 +1,4 @@
-"""A server as a real process: starting, refusing to start, stopping, dying and coming back."""
+"""A server as a real process: start, errors at start, stop, crash and restart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -25,8 +26,12 @@ from websockets.exceptions import ConnectionClosed
 
 from subcli.server import Ready, ServeError, ServerSettings
 from subcli.server.log.database import open_database
+from subcli.server.log.store import Store
+from subcli.server.log.tables import DEMO_USER
+from subcli.server.log.values import NewSubmission
 from subcli.server.run.serve import run
 from subcli.server.run.server import is_worth_logging
+from tests.server.conftest import FakeJudge
 
 SERVE = Path(__file__).parents[1] / "serve.py"
 
@@ -89,7 +94,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 
 async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
-    """After a kill -9 the same data goes on: judged again, one log without hole or repeat, one verdict."""
+    """After kill -9 the submission is judged again: one log without gaps or repeats, and one verdict."""
     server = serve()
     submission_id = server.submit()
     seen: list[dict[str, Any]] = []
@@ -113,7 +118,7 @@ async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
-    """SIGTERM and SIGINT: watchers get 1012, it ends soon with exit 0, and the submission is kept."""
+    """SIGTERM and SIGINT: watchers get 1012, the exit code is 0, and the submission is kept."""
     server = serve()
     submission_id = server.submit()
     async with server.watching(submission_id) as watcher:
@@ -134,7 +139,7 @@ async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], si
 
 
 async def test_stops_with_stdin(serve: Callable[..., Process]) -> None:
-    """With `stop_with_stdin`, the end of standard input ends it cleanly."""
+    """The end of standard input stops the server cleanly."""
     server = serve(0, "stdin")
     server.submit()
     server.end_stdin()
@@ -153,7 +158,7 @@ def refused(settings: ServerSettings) -> ServeError:
 
 
 def test_port_in_use(tmp_path: Path) -> None:
-    """A port that another holds: one sentence that names it."""
+    """One sentence that names the port."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert str(port) in refused(ServerSettings(tmp_path / "data", port=port)).message
@@ -161,24 +166,42 @@ def test_port_in_use(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid", ""])
 def test_demo_mode_only_listens_on_loopback(tmp_path: Path, host: str) -> None:
-    """Without authentication nothing but loopback is bound."""
+    """Without authentication only loopback addresses are allowed."""
     refused(ServerSettings(tmp_path / "data", host=host, port=0))
 
 
 def test_data_directory_cannot_be_created(tmp_path: Path) -> None:
-    """A file in the place of the data directory."""
+    """A file in place of the data directory."""
     (tmp_path / "data").write_text("")
     assert "data" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
 def test_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
-    """Two servers on one data directory would judge everything twice."""
+    """A second server on the same data directory does not start."""
     serve()
     assert "Another server" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -> None:
+    """On its own database a server releases all leases at start. On a shared one their owners may be alive."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    url = f"sqlite:///{data_dir / 'subcli.db'}"
+    store = Store(open_database(url), time.time)
+    submission = NewSubmission(DEMO_USER, "echo", "python", {"solution.py": ""})
+    submission_id = store.create(submission)[0].id
+    assert store.claim(submission_id, "another process", 3600)
+    store.close()
+    settings = ServerSettings(data_dir, port=0, database=url if shared else None, concurrency=0)
+    run(settings, on_ready=lambda _ready: os.kill(os.getpid(), signal.SIGTERM), judge=FakeJudge())
+    store = Store(open_database(url), time.time)
+    assert (store.claim(submission_id, "this process", 3600) is None) is shared
+    store.close()
+
+
 def test_invalid_problems(tmp_path: Path) -> None:
-    """An operator's directory of problems that is not there, or holds a broken one."""
+    """The operator's problem directory is missing, or a problem is not valid."""
     refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "none"))
     (tmp_path / "mine" / "bad").mkdir(parents=True)
     (tmp_path / "mine" / "bad" / "problem.toml").write_text("id = [")
@@ -187,7 +210,7 @@ def test_invalid_problems(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that somebody else holds locked: waited for, then one sentence without its password."""
+    """A locked database: the server waits, then reports one sentence without the password."""
     monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
     url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
     assert "hush" not in str(refused(ServerSettings(tmp_path / "data", port=0, database=url)))
@@ -205,7 +228,7 @@ def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_shutdown_without_tasks_is_not_logged() -> None:
-    """A peer that had not hung up when we went is no news; a task that was cut short is."""
+    """uvicorn's message about cancelled tasks is dropped if there were none."""
     assert "Cancel %s running task(s), timeout graceful shutdown exceeded" in inspect.getsource(uvicorn.server)
 
     def told(tasks: int) -> bool:

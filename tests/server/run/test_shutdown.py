@@ -1,4 +1,4 @@
-"""Going down well: what a server does between SIGTERM and its end."""
+"""Graceful shutdown."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Connection:
     ],
 )
 def test_connections_are_closed_gradually(rate: float, closing: float, gap: float) -> None:
-    """So many a second; if that would take too long, evenly within the limit. Each once, in order, and on time."""
+    """At the rate; if that would take too long, evenly within the limit. Each once, in order, and on time."""
     connections = [Connection() for _ in range(50)]
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         started = runner.get_loop().time()
@@ -65,7 +65,7 @@ def test_closing_nothing_takes_no_time() -> None:
 
 
 def test_shutdown_callbacks_run_once() -> None:
-    """Everything registered is called when it begins, once; what comes later is called at once."""
+    """Callbacks run once when the shutdown starts; those registered later run at once."""
     lifecycle = Lifecycle()
     calls: list[str] = []
     lifecycle.when_stopping(lambda: calls.append("first"))
@@ -77,7 +77,7 @@ def test_shutdown_callbacks_run_once() -> None:
 
 
 def test_second_signal_and_deadline() -> None:
-    """The first signal asks, the second ends the process with the shell's code; so does what takes too long."""
+    """The first signal starts the shutdown; a second one or the deadline ends the process with 128 + signal."""
     asked: list[str] = []
     ended: list[int] = []
     signals = Signals(lambda: asked.append("stop"), deadline=60, end=ended.append)
@@ -96,7 +96,7 @@ def test_second_signal_and_deadline() -> None:
 
 
 async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
-    """Each gets 1012, not all in one instant, and one that sends at that very moment gets it too."""
+    """Each gets 1012, not all at the same moment, even if it is sending."""
     async with start(closing_rate=20.0) as live:
         ids = [await live.submit("wait") for _ in range(2)]
         watchers = [await live.watch(number, max_queue=None) for number in ids for _ in range(10)]
@@ -183,7 +183,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 
 def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
-    """Whoever does not want to wait for the watchers says so twice."""
+    """The second signal does not wait for watchers."""
     server = serve("closing_rate=0.01", "closing=40", "deadline=60")
     submission_id = server.submit()
     watchers = [raw_watcher(server.url, submission_id) for _ in range(3)]
@@ -200,7 +200,7 @@ def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
 
 
 def test_frozen_readers_do_not_delay_shutdown(serve: Callable[..., Process]) -> None:
-    """Watchers that never read nor answer: it ends in time all the same, and cleanly."""
+    """With watchers that never read, the server still exits in time, and cleanly."""
     # The deadline that ends it in any case is out of reach: it has to end by itself.
     server = serve("deadline=60")
     submission_id = server.submit()

@@ -1,4 +1,4 @@
-"""The signing key: made once, for its owner only, long enough."""
+"""The signing key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from subcli.shared.secret import Secret
 
 
 def test_signing_key_is_created_once(tmp_path: Path) -> None:
-    """At first start 32 bytes or more in a file of mode 0600; afterwards the same. Nothing else is left there."""
+    """The first start creates at least 32 bytes in a file of mode 0600 and nothing else; later starts read it."""
     key = signing_key(tmp_path, None)
     assert len(key) >= 32
     assert signing_key(tmp_path, None) == key
@@ -26,7 +26,7 @@ def test_signing_key_is_created_once(tmp_path: Path) -> None:
 
 
 def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
-    """Four processes that find no key end up with one."""
+    """Four processes that start without a key end up with the same one."""
     program = (
         "import sys; from pathlib import Path; from subcli.server.run.startup import signing_key; print(flush=True);"
         "sys.stdin.read(); print(signing_key(Path(sys.argv[1]), None).decode())"
@@ -50,7 +50,7 @@ def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
 
 
 def test_group_readable_key_is_refused(tmp_path: Path) -> None:
-    """It is refused, with the command that mends it."""
+    """It is refused, with the command that fixes it."""
     signing_key(tmp_path, None)
     [path] = tmp_path.iterdir()
     path.chmod(0o640)
@@ -61,7 +61,7 @@ def test_group_readable_key_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "kurz", "x" * 31])
 def test_short_key_is_refused(tmp_path: Path, content: str) -> None:
-    """In the file or given, fewer than 32 bytes are refused, and not shown."""
+    """Fewer than 32 bytes, from the file or the operator, are refused without showing them."""
     path = tmp_path / "signing.key"
     path.write_text(content + "\n")
     path.chmod(0o600)
@@ -74,7 +74,7 @@ def test_short_key_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_unreadable_key_is_refused(tmp_path: Path) -> None:
-    """A directory in its place, or a data directory that is none."""
+    """A directory in its place, or a missing data directory."""
     (tmp_path / "signing.key").mkdir(0o700)
     for directory in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ServeError):
@@ -82,6 +82,6 @@ def test_unreadable_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_operators_key_is_used(tmp_path: Path) -> None:
-    """A key that is given is used, and none is made."""
+    """The operator's key is used, and no file is created."""
     assert signing_key(tmp_path, Secret("k" * 32)) == b"k" * 32
     assert list(tmp_path.iterdir()) == []
