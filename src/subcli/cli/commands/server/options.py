@@ -21,7 +21,9 @@ LogLevel: TypeAlias = Annotated[
 MetricsAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--metrics-address", metavar="HOST:PORT", help="Serve metrics for Prometheus here; unauthenticated, do not expose publicly."
+        "--metrics-address",
+        metavar="HOST:PORT",
+        help="Serve Prometheus metrics here; unauthenticated, do not expose publicly.",
     ),
 ]
 

@@ -114,7 +114,7 @@ def register(app: typer.Typer) -> None:
         """Run the server half on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import ServerLimits, ServeError, ServerSettings
+        from subcli.server import ServeError, ServerLimits, ServerSettings
         from subcli.server.run.serve import run
 
         start_logging(common, log_format, log_level)

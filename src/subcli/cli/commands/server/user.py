@@ -145,7 +145,7 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
 
     from sqlalchemy.exc import SQLAlchemyError
 
-    from subcli.server import ServerLimits, ServeError, ServerSettings
+    from subcli.server import ServeError, ServerLimits, ServerSettings
     from subcli.server.accounts.accounts import Accounts
     from subcli.server.log.database import open_database
     from subcli.server.run.startup import make_data_dir
