@@ -9,6 +9,7 @@ import pty
 import stat
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,8 +150,9 @@ def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str
     for prompt, answer in ((b"Password for ada: ", PASSWORD), (b"Once more: ", second)):
         while prompt not in seen:
             seen += os.read(terminal, 4096)
-        # getpass throws away what was typed before it asked.
-        time.sleep(0.2)
+        # getpass discards what was typed before it turned echoing off.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.005)
         os.write(terminal, f"{answer}\n".encode())
     try:
         while chunk := os.read(terminal, 4096):

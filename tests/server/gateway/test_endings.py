@@ -37,7 +37,8 @@ class Fakes:
 
     async def follow(self, submission_id: int, after: int) -> AsyncIterator[tuple[()]]:
         self.followed.append((submission_id, after))
-        for batch in ():
+        batches: tuple[tuple[()], ...] = ()
+        for batch in batches:
             yield batch
 
     @asynccontextmanager

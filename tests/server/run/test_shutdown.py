@@ -103,18 +103,21 @@ async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
         for watcher in watchers:
             await next_event(watcher)
 
+        chattering: set[Any] = set()
+
         async def chatter(watcher: Any) -> float:
             while watcher.close_code is None:
                 try:
                     await watcher.send("ping")
                 except Exception:
                     break
+                chattering.add(watcher)
                 await asyncio.sleep(0.005)
             assert (await closed(watcher))[0] == 1012
             return time.monotonic()
 
         chatting = [asyncio.create_task(chatter(watcher)) for watcher in watchers]
-        await asyncio.sleep(0.05)
+        await live.until(lambda: len(chattering) == len(watchers))
         live.server.should_exit = True
         times = sorted(await asyncio.gather(*chatting))
         assert times[-1] - times[0] > 0.5
@@ -130,7 +133,8 @@ async def test_requests_during_shutdown(start: Callable[..., Any]) -> None:
         host, port = live.url.removeprefix("http://").split(":")
         held = await asyncio.open_connection(host, int(port))
         upgraded = socket.create_connection((host, int(port)))
-        await asyncio.sleep(0.05)
+        # Both connections, besides the three watchers and the client's.
+        await live.until(lambda: len(live.server.server_state.connections) == 6)
         live.server.should_exit = True
         await live.until(lambda: not live.server.servers[0].is_serving())
         response = await live.http.get("/api/info")
