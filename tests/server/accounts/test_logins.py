@@ -12,7 +12,7 @@ from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.identity import Identity, TokenIdentities, UnauthenticatedError
 from subcli.server.accounts.logins import GrantError, Logins
 from subcli.server.accounts.passwords import Passwords
-from subcli.server.accounts.tokens import AccessClaims, TokenIssuer
+from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.limits import LimitedError, MemoryLimiter
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
@@ -146,18 +146,66 @@ async def test_watch_token_is_for_one_socket(
     identities = TokenIdentities(store, accounts, tokens)
     access = tokens.read_access(granted.access_token)
     token, _ = tokens.watch(access, 7)
-    with pytest.raises(UnauthenticatedError, match="token invalid"):
+    with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
         await identities.of_socket(token, 8)
     identity = await identities.of_socket(token, 7)
     assert (identity.name, identity.access) == ("ada", access)
-    with pytest.raises(UnauthenticatedError, match="token used"):
+    with pytest.raises(UnauthenticatedError, match=r"^token used$"):
         await identities.of_socket(token, 7)
-    with pytest.raises(UnauthenticatedError, match="token invalid"):
+    with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
         await identities.of_request(tokens.watch(access, 7)[0])
     unused, _ = tokens.watch(access, 7)
     await logins.end(access.session)
-    with pytest.raises(UnauthenticatedError, match="session ended"):
+    with pytest.raises(UnauthenticatedError, match=r"^session ended$"):
         await identities.of_socket(unused, 7)
+
+
+async def test_refresh_token_of_a_grant(logins: Logins, tokens: TokenIssuer) -> None:
+    """It continues the same session with new tokens, and ends it."""
+    granted = await logins.with_password("ada", PASSWORD, "")
+    refreshed = await logins.with_refresh_token(granted.refresh_token)
+    assert refreshed.refresh_token != granted.refresh_token
+    assert granted.expires_in == refreshed.expires_in == LIMITS.access_token
+    before, after = (tokens.read_access(each.access_token) for each in (granted, refreshed))
+    assert (before.user_id, before.session) == (after.user_id, after.session)
+    await logins.end_with_refresh_token(refreshed.refresh_token)
+    with pytest.raises(GrantError) as error:
+        await logins.with_refresh_token(refreshed.refresh_token)
+    assert (error.value.error, error.value.detail) == (
+        "invalid_grant",
+        "The login has expired or ended; log in again.",
+    )
+
+
+@pytest.mark.parametrize("overdue_s", [30, 90])
+def test_leeway_extends_every_token(overdue_s: int) -> None:
+    """For gateways whose clocks differ: an expired token stays valid that much longer, and says until when."""
+    now = int(time.time())
+    limits = ServerLimits(access_token=100, watch_token=50, leeway=60)
+    access_token = TokenIssuer(KEY, limits, lambda: now - 100 - overdue_s).access(7, "s")
+    watch_token, _ = TokenIssuer(KEY, limits, lambda: now - 50 - overdue_s).watch(AccessClaims(7, "s", now + 1000), 42)
+    reader = TokenIssuer(KEY, limits, lambda: now)
+    if overdue_s > limits.leeway:
+        for token in (access_token, watch_token):
+            with pytest.raises(TokenError, match=r"^token expired$"):
+                reader.read_any(token)
+        return
+    assert reader.read_any(access_token) == AccessClaims(7, "s", now - overdue_s + 60)
+    watch = reader.read_any(watch_token)
+    assert isinstance(watch, WatchClaims)
+    assert (watch.submission_id, watch.expires) == (42, now - overdue_s + 60)
+    assert watch.access == AccessClaims(7, "s", now + 1000)
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "a.b.c", "a" * 5000])
+async def test_reasons_name_no_token(token: str | None, tokens: TokenIssuer, store: Store, accounts: Accounts) -> None:
+    """Two words say why a token was refused, over REST and on sockets."""
+    identities = TokenIdentities(store, accounts, tokens)
+    reason = "token invalid" if token else "token missing"
+    for authenticate in (identities.of_request(token), identities.of_socket(token, 7)):
+        with pytest.raises(UnauthenticatedError) as error:
+            await authenticate
+        assert error.value.reason == str(error.value) == reason
 
 
 def test_watch_token_does_not_outlive_its_access_token(clock: Clock) -> None:

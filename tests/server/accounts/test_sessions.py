@@ -10,6 +10,7 @@ from subcli.server.accounts.accounts import (
     InvalidRefreshTokenError,
     LoginSession,
     UnknownUserError,
+    User,
     UserExistsError,
 )
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens
@@ -174,6 +175,32 @@ def test_user_names_are_unique_until_removed(accounts: Accounts, session: LoginS
         accounts.open_session(session.user_id)
     accounts.add_user("ada", "new hash")
     assert user_id(accounts) != session.user_id
+
+
+def test_users_are_listed_with_their_sessions(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
+    """By name, with the time at which they were added and the number of open sessions."""
+    clock.now += 5
+    accounts.add_user("Bob", "hash")
+    clock.now += 5
+    accounts.add_user("abe", "hash")
+    accounts.open_session(session.user_id)
+    accounts.open_session(user_id(accounts, "Bob"))
+    assert sorted(accounts.list_users(), key=lambda user: user.created_at) == [
+        User("ada", clock.now - 10, 2),
+        User("Bob", clock.now - 5, 1),
+        User("abe", clock.now, 0),
+    ]
+    names = [user.name for user in accounts.list_users()]
+    assert names.index("abe") < names.index("ada")
+
+
+def test_removing_a_user_leaves_the_others(accounts: Accounts, session: LoginSession) -> None:
+    """Their names and sessions stay."""
+    accounts.add_user("bob", "hash")
+    other = accounts.open_session(user_id(accounts, "bob"))
+    accounts.remove_user("ada")
+    assert [user.name for user in accounts.list_users()] == ["bob"]
+    assert (is_open(accounts, session), is_open(accounts, other)) == (False, True)
 
 
 def test_hash_is_replaced_only_if_unchanged(accounts: Accounts, session: LoginSession) -> None:
