@@ -18,10 +18,9 @@ from sqlalchemy import Engine
 
 from bench import frames
 from subcli.server.log.database import open_database
-from subcli.server.log.records import Record, record
+from subcli.server.log.records import NewSubmission, Record, record
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import NewSubmission
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.outbox import encode
 

@@ -30,7 +30,6 @@ from subcli.server.accounts.tokens import Tokens
 from subcli.server.api.health import add_health, ask_redis
 from subcli.server.api.pages import add_pages
 from subcli.server.api.rest import make_router
-from subcli.server.backbone import Backbone
 from subcli.server.edge.access import Access
 from subcli.server.edge.guard import Guard
 from subcli.server.edge.origins import OriginRules, OwnPages, ThisMachine
@@ -39,7 +38,7 @@ from subcli.server.jobs.workers import Judge, Workers
 from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe.metrics import Metrics
-from subcli.server.parts import AuthServices, Services
+from subcli.server.parts import AuthServices, Backbone, Services
 from subcli.server.run.shutdown import Lifecycle
 from subcli.server.settings import Limits, PasswordCost
 

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from subcli.judge import Job, Problem
-from subcli.server.backbone import Backbone
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
+from subcli.server.log.records import Append, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import Append, NewSubmission
+from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect
 from subcli.server.settings import Limits
 

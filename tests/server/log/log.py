@@ -6,8 +6,7 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from subcli.server.log.records import Record, record
-from subcli.server.log.values import Page
+from subcli.server.log.records import EventPage, Record, record
 
 
 class Log:
@@ -29,12 +28,12 @@ class Log:
     def ended(self) -> bool:
         return len(self.records) == self.length
 
-    async def read(self, after: int, limit: int) -> Page:
+    async def read(self, after: int, limit: int) -> EventPage:
         self.reads += 1
         ended, found = self.ended, self.records[after:]
         for _ in range(self._turns.randrange(4)):
             await asyncio.sleep(0)
-        return Page(tuple(found[:limit]), more=len(found) > limit, ended=ended)
+        return EventPage(tuple(found[:limit]), more=len(found) > limit, ended=ended)
 
     async def positions(self, ids: Collection[int]) -> Mapping[int, int]:
         return dict.fromkeys(ids, len(self.records))

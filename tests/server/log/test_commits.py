@@ -13,10 +13,9 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from subcli.server.log.commits import GroupCommit
-from subcli.server.log.records import Record
+from subcli.server.log.records import Append, EndedError, NewSubmission, Record, StaleFenceError, UnknownSubmissionError
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER, submissions
-from subcli.server.log.values import Append, EndedError, NewSubmission, StaleFenceError, UnknownSubmissionError
 
 pytestmark = pytest.mark.every_backend
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import (
+from subcli.server.log.records import (
     Append,
     Claim,
     EndedError,
@@ -19,6 +18,7 @@ from subcli.server.log.values import (
     StaleFenceError,
     UnknownSubmissionError,
 )
+from subcli.server.log.tables import DEMO_USER
 
 pytestmark = pytest.mark.every_backend
 

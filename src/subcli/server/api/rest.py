@@ -17,14 +17,14 @@ from subcli.server.api import models
 from subcli.server.api.auth import current_identity, make_auth_router, says, watch_token
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.limits import LimitedError
-from subcli.server.log.results import last_results
-from subcli.server.log.values import (
+from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
     NewSubmission,
     Snapshot,
     UnknownSubmissionError,
 )
+from subcli.server.log.results import last_results
 from subcli.server.parts import Services
 from subcli.shared.protocol import timestamp
 

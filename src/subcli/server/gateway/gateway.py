@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
 from subcli.server.limits import FullError, Rate
-from subcli.server.log.values import UnknownSubmissionError
+from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import Limits

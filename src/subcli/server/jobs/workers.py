@@ -22,8 +22,8 @@ from subcli.judge import Job, Problem
 from subcli.server.jobs.queue import JobQueue
 from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
+from subcli.server.log.records import Append, Claim, EndedError, StaleFenceError
 from subcli.server.log.store import Store
-from subcli.server.log.values import Append, Claim, EndedError, StaleFenceError
 from subcli.server.observe.logs import log_context
 from subcli.server.settings import Limits
 from subcli.shared.protocol import TERMINAL_STATUSES, timestamp

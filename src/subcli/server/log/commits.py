@@ -15,9 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from subcli.server.log.records import Record
+from subcli.server.log.records import Append, Record
 from subcli.server.log.store import Store
-from subcli.server.log.values import Append
 
 Records: TypeAlias = tuple[Record, ...]
 

@@ -18,9 +18,8 @@ from typing import Final
 
 from subcli.server.log.bus import Bus, Subscription
 from subcli.server.log.commits import GroupCommit
-from subcli.server.log.records import Record
+from subcli.server.log.records import Append, EventPage, Record
 from subcli.server.log.store import Store
-from subcli.server.log.values import Append, Page
 
 _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 500
@@ -76,7 +75,7 @@ class Journal:
             UnknownSubmissionError: no such submission.
         """
 
-        async def read(position: int, limit: int) -> Page:
+        async def read(position: int, limit: int) -> EventPage:
             return await self._store.run(self._store.page, submission_id, position, limit)
 
         return follow(self._bus, read, submission_id, after)
@@ -112,7 +111,7 @@ async def compare_once(
 
 async def follow(
     bus: Bus,
-    read: Callable[[int, int], Awaitable[Page]],
+    read: Callable[[int, int], Awaitable[EventPage]],
     submission_id: int,
     after: int,
     page: int = _PAGE,

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Engine, func, or_, select, update
 
 from subcli.server.log.lookup import Lookup
+from subcli.server.log.records import Claim
 from subcli.server.log.tables import submissions
-from subcli.server.log.values import Claim
 
 
 class Leases(Lookup):

@@ -8,9 +8,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.records import Record, record
+from subcli.server.log.records import EventPage, Record, Snapshot, UnknownSubmissionError, record
 from subcli.server.log.tables import events, submissions
-from subcli.server.log.values import Page, Snapshot, UnknownSubmissionError
 
 ENDED: Final = "complete"
 """The type of the event that ends a log."""
@@ -53,7 +52,7 @@ class Lookup:
         with self._read.begin() as connection:
             return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
 
-    def page(self, submission_id: int, after: int, limit: int) -> Page:
+    def page(self, submission_id: int, after: int, limit: int) -> EventPage:
         """At most `limit` events after position `after`, and at most about 512 KiB of them.
 
         Raises:
@@ -76,7 +75,7 @@ class Lookup:
                     break
                 found.append(record(row.seq, row.payload, last=row.type == ENDED))
                 size += len(row.payload)
-        return Page(tuple(found), more, ended=ended.final_status is not None)
+        return EventPage(tuple(found), more, ended=ended.final_status is not None)
 
     def positions(self, ids: Collection[int]) -> dict[int, int]:
         """The last seq of each of these submissions."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,22 @@ _ITEM_CAP: Final = 100
 # Without these a message of the specification is not one.
 _ESSENTIAL: Final = ("type", "submission_id", "seq", "timestamp", "status", "test_name", "duration_ms")
 _ESSENTIAL_TOO: Final = ("error", "analysis", "suggestions", "final_status", "summary", "test_id", "attempt")
+
+
+class UnknownSubmissionError(LookupError):
+    """No such submission, or another owner's: the two are not told apart (contract, section 6)."""
+
+
+class EndedError(Exception):
+    """The submission has its verdict; nothing can be added."""
+
+
+class StaleFenceError(Exception):
+    """Somebody else has claimed the submission since."""
+
+
+class KeyReusedError(Exception):
+    """The Idempotency-Key belongs to a submission with another content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,83 @@ class Record:
     frame: bytes
     last: bool
     committed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubmission:
+    """What is handed in. `problem` is a slug."""
+
+    owner_id: int
+    problem: str
+    language: str
+    files: Mapping[str, str]
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One submission's row, without its files. Times in Unix seconds."""
+
+    id: int
+    owner_id: int
+    problem: str
+    language: str
+    status: str
+    final_status: str | None
+    summary: Mapping[str, Any] | None
+    build_log: str | None
+    total_tests: int | None
+    created_at: float
+    finished_at: float | None
+    last_seq: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to judge a submission until the lease runs out; `fence` proves it.
+
+    `last_seq` is where its log ended then; until it ends only whoever has the claim appends, or a cancelling.
+    """
+
+    submission_id: int
+    problem: str
+    language: str
+    files: Mapping[str, str]
+    attempt: int
+    fence: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events for a submission's log, to be committed as one.
+
+    Attributes:
+        batch: without `seq` and `submission_id`; `timestamp` is added where it is missing.
+        fence: the claim's; None for what needs no claim.
+        after: the last seq, if nobody but the caller appends. A batch that stands behind it already, because
+            the answer to its COMMIT was lost, is not written again.
+    """
+
+    submission_id: int
+    batch: Sequence[Mapping[str, Any]]
+    fence: int | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A piece of a log.
+
+    Attributes:
+        more: whether the log goes on behind it.
+        ended: whether the submission has its verdict, that is, whether the log is complete.
+    """
+
+    records: tuple[Record, ...]
+    more: bool
+    ended: bool
 
 
 def record(seq: int, text: str, *, last: bool, committed: float | None = None) -> Record:

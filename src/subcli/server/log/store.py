@@ -36,18 +36,21 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from subcli.server.log.database import lock_queue
 from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import ENDED, SNAPSHOT, events_after, results_of, snapshot_of
-from subcli.server.log.records import Record, encode_within, record, storable
-from subcli.server.log.results import summary_of
-from subcli.server.log.tables import events, submissions
-from subcli.server.log.values import (
+from subcli.server.log.records import (
     Append,
     EndedError,
     KeyReusedError,
     NewSubmission,
+    Record,
     Snapshot,
     StaleFenceError,
     UnknownSubmissionError,
+    encode_within,
+    record,
+    storable,
 )
+from subcli.server.log.results import summary_of
+from subcli.server.log.tables import events, submissions
 from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
 
 P = ParamSpec("P")

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 from sqlalchemy import Engine
 
-from subcli.server.backbone import Backbone
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.jobs.workers import Judge, Workers
 from subcli.server.log.database import open_database
 from subcli.server.observe.metrics import Metrics
+from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
 from subcli.server.run.startup import find_problems, show_metrics
