@@ -158,7 +158,7 @@ class Trial:
         assert len(set(course.acknowledged)) == SUBMISSIONS
         assert len(course.seen) == SUBMISSIONS * WATCHERS
         for submission_id in course.acknowledged:
-            page = await self._store.run(self._store.page, submission_id, 0, 10_000)
+            page = await self._store.run(self._store.lookup.page, submission_id, 0, 10_000)
             log = [each.seq for each in page.records]
             assert page.ended, f"submission {submission_id} has no verdict"
             assert log == list(range(1, len(log) + 1)), f"submission {submission_id}: the log is {log}"

@@ -34,7 +34,8 @@ from subcli.server.edge.access import Access
 from subcli.server.edge.guard import Guard
 from subcli.server.edge.origins import OriginRules, OwnPages, ThisMachine
 from subcli.server.gateway.gateway import Gateway
-from subcli.server.jobs.workers import Judge, Workers
+from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.workers import Workers
 from subcli.server.limits import LimitedError, Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe.metrics import Metrics
@@ -87,7 +88,7 @@ def create_app(
     metrics = Metrics()
     backbone = Backbone(engine, limits, redis)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.queue_length)
+    metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", store.leases.queue_length)
     workers = Workers(store, journal, queue, problems, judge, concurrency, limits, metrics.judged)
     limiter = _limiter(limits, redis)
     identities, authority = _authority(engine, store, limiter, limits, secured)

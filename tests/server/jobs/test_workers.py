@@ -68,7 +68,7 @@ async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None
 
 async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is closed after a while, and the worker goes on."""
-    monkeypatch.setattr("subcli.server.jobs.workers._CLEARING_UP", 0.1)
+    monkeypatch.setattr("subcli.server.jobs.judging._JUDGE_EXIT_TIMEOUT_S", 0.1)
     live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
@@ -163,7 +163,7 @@ class Bench:
         return self.tasks[-1]
 
     def events(self, submission_id: int) -> list[dict[str, Any]]:
-        return [json.loads(item.text) for item in self.store.page(submission_id, 0, 1000).records]
+        return [json.loads(item.text) for item in self.store.lookup.page(submission_id, 0, 1000).records]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
@@ -172,7 +172,7 @@ class Bench:
             await asyncio.sleep(0.01)
 
     def verdict(self, submission_id: int) -> str | None:
-        verdict = self.store.snapshot(submission_id, DEMO_USER).final_status
+        verdict = self.store.lookup.snapshot(submission_id, DEMO_USER).final_status
         assert verdict is None or isinstance(verdict, str)
         return verdict
 
@@ -193,7 +193,7 @@ async def test_what_was_left_is_judged_again(workbench: Bench) -> None:
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.claimable(10) == [submission_id]
+    assert workbench.store.leases.claimable(10) == [submission_id]
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     events = workbench.events(submission_id)
@@ -233,8 +233,8 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
     submission_id = workbench.submit()
     workbench.work(judge, Limits(lease=0.6))
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
-    workbench.store.release_all()
-    assert workbench.store.claim(submission_id, "another", 60) is not None
+    workbench.store.leases.release_all()
+    assert workbench.store.leases.claim(submission_id, "another", 60) is not None
     async with asyncio.timeout(30):
         await closed.wait()
     assert len(workbench.events(submission_id)) == 2
@@ -244,7 +244,7 @@ async def test_a_submission_that_kills_its_workers_is_given_up(workbench: Bench)
     """After the limit of attempts the verdict is `error`, so that one submission cannot hold a server down."""
     submission_id = workbench.submit()
     for _ in range(3):
-        assert workbench.store.claim(submission_id, "dies", -1) is not None
+        assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
@@ -340,7 +340,7 @@ async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
     store.append_all = counted  # type: ignore[method-assign]
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert appends < 100
-    assert len(workbench.store.page(submission_id, 0, 5000).records) == 1002
+    assert len(workbench.store.lookup.page(submission_id, 0, 5000).records) == 1002
 
 
 async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Bench) -> None:

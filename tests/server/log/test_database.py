@@ -145,7 +145,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 @pytest.mark.every_backend
 def test_a_lock_is_not_waited_for_without_end(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who holds a row, or a file, makes others wait and then fail, not hang."""
-    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
+    monkeypatch.setattr("subcli.server.log.database.LOCK_TIMEOUT_S", 0.2)
     holder, waiter = open_database(database), open_database(database)
     change = text("UPDATE users SET name = 'x' WHERE id = 1")
     with holder.begin() as connection:

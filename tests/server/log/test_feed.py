@@ -45,7 +45,7 @@ async def one_interleaving(seed: int) -> None:
         position = start = chance.randrange(3)
         while True:
             await turns(20)
-            stream = follow(bus, log.read, SUBMISSION, position, page=chance.choice((1, 5, 500)))
+            stream = follow(bus, log.read, SUBMISSION, position, page_size=chance.choice((1, 5, 500)))
             async for batch in stream:
                 seen += [item.seq for item in batch]
                 position = seen[-1]

@@ -69,7 +69,7 @@ JSON = st.recursive(
 @given(more=st.dictionaries(st.text(max_size=20), JSON, max_size=20))
 def test_any_event_fits_a_small_limit(more: dict[str, Any]) -> None:
     """With any fields, the encoded event keeps to its limit and keeps what is needed."""
-    text = encode_within({**more, **NEEDED}, limit=2000)
+    text = encode_within({**more, **NEEDED}, limit_bytes=2000)
     assert len(text.encode()) <= 2000
     assert "\n" not in text
     assert json.loads(text)["seq"] == 5

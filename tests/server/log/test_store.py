@@ -28,7 +28,7 @@ def new(key: str | None = None, source: str = "print()") -> NewSubmission:
 
 
 def claimed(store: Any, submission_id: int, lease: float = 60) -> Claim:
-    claim = store.claim(submission_id, "worker", lease)
+    claim = store.leases.claim(submission_id, "worker", lease)
     assert isinstance(claim, Claim)
     return claim
 
@@ -50,7 +50,7 @@ def test_created_pending_with_its_first_event(store: Any) -> None:
     second, is_new = store.create(new())
     assert is_new
     assert (second.status, second.last_seq, second.id) == ("pending", 1, first.id + 1)
-    [event] = [json.loads(item.text) for item in store.page(second.id, 0, 10).records]
+    [event] = [json.loads(item.text) for item in store.lookup.page(second.id, 0, 10).records]
     assert (event["seq"], event["status"], event["queue_position"]) == (1, "pending", 2)
 
 
@@ -90,20 +90,20 @@ def test_seqs_have_no_holes_when_many_append(store: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         seqs = [seq for written in pool.map(write, range(4)) for seq in written]
     assert sorted(seqs) == list(range(2, 62))
-    page = store.page(submission_id, 0, 1000)
+    page = store.lookup.page(submission_id, 0, 1000)
     assert [item.seq for item in page.records] == list(range(1, 62))
     assert all(json.loads(item.text)["seq"] == item.seq for item in page.records)
-    assert store.snapshot(submission_id, DEMO_USER).last_seq == 61
+    assert store.lookup.snapshot(submission_id, DEMO_USER).last_seq == 61
 
 
 def test_the_snapshot_follows_the_events(store: Any) -> None:
     """Status, verdict and summary are committed together with the events that say them."""
     submission_id = store.create(new())[0].id
     append(store, submission_id, [{"type": "status_update", "status": "testing", "total_tests": 9}])
-    snapshot = store.snapshot(submission_id, DEMO_USER)
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
     assert (snapshot.status, snapshot.total_tests, snapshot.final_status) == ("testing", 9, None)
     append(store, submission_id, [{"type": "status_update", "status": "completed"}, COMPLETE])
-    snapshot = store.snapshot(submission_id, DEMO_USER)
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
     assert (snapshot.status, snapshot.final_status) == ("completed", "passed")
     assert snapshot.summary == COMPLETE["summary"]
     assert snapshot.finished_at is not None
@@ -114,7 +114,7 @@ def test_a_failed_build_leaves_its_log(store: Any) -> None:
     submission_id = store.create(new())[0].id
     failed = {"type": "status_update", "status": "build_failed", "detail": "line 3: \0 \ud800 odd"}
     append(store, submission_id, [failed, {**COMPLETE, "final_status": "build_failed"}])
-    snapshot = store.snapshot(submission_id, DEMO_USER)
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
     assert snapshot.build_log == "line 3: ␀ ? odd"
     assert snapshot.status == snapshot.final_status == "build_failed"
 
@@ -127,7 +127,7 @@ def test_a_verdict_ends_the_status(store: Any, verdict: str, status: str) -> Non
     """A verdict without a terminal status before it leaves a terminal status all the same."""
     submission_id = store.create(new())[0].id
     append(store, submission_id, [{**COMPLETE, "final_status": verdict}])
-    assert store.snapshot(submission_id, DEMO_USER).status == status
+    assert store.lookup.snapshot(submission_id, DEMO_USER).status == status
 
 
 def test_nothing_follows_the_verdict(store: Any) -> None:
@@ -135,13 +135,13 @@ def test_nothing_follows_the_verdict(store: Any) -> None:
     submission_id = store.create(new())[0].id
     with pytest.raises(EndedError):
         append(store, submission_id, [COMPLETE, result("late")])
-    assert store.snapshot(submission_id, DEMO_USER).last_seq == 1
+    assert store.lookup.snapshot(submission_id, DEMO_USER).last_seq == 1
     append(store, submission_id, [COMPLETE])
     with pytest.raises(EndedError):
         append(store, submission_id, [result("late")])
     with pytest.raises(EndedError):
         store.cancel(submission_id, DEMO_USER)
-    assert store.claim(submission_id, "worker", 60) is None
+    assert store.leases.claim(submission_id, "worker", 60) is None
 
 
 def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Any) -> None:
@@ -157,10 +157,10 @@ def test_one_claim_at_a_time(store: Any) -> None:
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
-    assert store.claim(submission_id, "other", 60) is None
-    assert store.claimable(10) == []
-    assert store.release(claim)
-    assert store.claimable(10) == [submission_id]
+    assert store.leases.claim(submission_id, "other", 60) is None
+    assert store.leases.claimable(10) == []
+    assert store.leases.release(claim)
+    assert store.leases.claimable(10) == [submission_id]
     assert claimed(store, submission_id).attempt == 2
 
 
@@ -171,9 +171,9 @@ def test_a_late_worker_is_fenced_off(store: Any) -> None:
     living = claimed(store, submission_id)
     with pytest.raises(StaleFenceError):
         append(store, submission_id, [result("late")], dead.fence)
-    assert not store.renew(dead, 60)
-    assert not store.release(dead)
-    assert store.renew(living, 60)
+    assert not store.leases.renew(dead, 60)
+    assert not store.leases.release(dead)
+    assert store.leases.renew(living, 60)
     append(store, submission_id, [result("good")], living.fence)
 
 
@@ -181,18 +181,18 @@ def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
     """The only process on a database ends every lease at its start."""
     submission_id = store.create(new())[0].id
     claimed(store, submission_id)
-    store.release_all()
-    assert store.claimable(10) == [submission_id]
+    store.leases.release_all()
+    assert store.leases.claimable(10) == [submission_id]
 
 
 def test_a_renewal_that_comes_after_the_release_takes_nothing_back(store: Any) -> None:
     """It was under way when the worker was told to stop."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
-    assert store.renew(claim, 60)
-    assert store.release(claim)
-    assert not store.renew(claim, 60)
-    assert store.claimable(10) == [submission_id]
+    assert store.leases.renew(claim, 60)
+    assert store.leases.release(claim)
+    assert not store.leases.renew(claim, 60)
+    assert store.leases.claimable(10) == [submission_id]
 
 
 def test_cancelling_counts_what_was_there(store: Any) -> None:
@@ -212,7 +212,7 @@ def test_cancelling_counts_what_was_there(store: Any) -> None:
     )
     records = store.cancel(submission_id, DEMO_USER)
     assert records[-1].last
-    summary = store.snapshot(submission_id, DEMO_USER).summary
+    summary = store.lookup.snapshot(submission_id, DEMO_USER).summary
     assert {name: summary[name] for name in ("total_tests", "passed", "failed")} == {
         "total_tests": 10,
         "passed": 1,
@@ -226,32 +226,32 @@ def test_foreign_and_absent_are_alike(store: Any) -> None:
     """Another owner's submission is answered as one that does not exist."""
     submission_id = store.create(new())[0].id
     for wrong in ((submission_id, DEMO_USER + 1), (submission_id + 1, DEMO_USER)):
-        for method in (store.snapshot, store.cancel):
+        for method in (store.lookup.snapshot, store.cancel):
             with pytest.raises(UnknownSubmissionError):
                 method(*wrong)
-    assert store.recent(DEMO_USER + 1, 10) == []
+    assert store.lookup.recent(DEMO_USER + 1, 10) == []
     with pytest.raises(UnknownSubmissionError):
-        store.page(submission_id + 1, 0, 10)
+        store.lookup.page(submission_id + 1, 0, 10)
 
 
 def test_a_log_is_read_in_pages(store: Any) -> None:
     """A page says whether the log goes on, and whether it is complete."""
     submission_id = store.create(new())[0].id
     append(store, submission_id, [result(str(n)) for n in range(4)])
-    page = store.page(submission_id, 1, 3)
+    page = store.lookup.page(submission_id, 1, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([2, 3, 4], True, False)
     append(store, submission_id, [COMPLETE])
-    page = store.page(submission_id, 4, 3)
+    page = store.lookup.page(submission_id, 4, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([5, 6], False, True)
     assert [item.last for item in page.records] == [False, True]
-    assert store.positions([submission_id, 99]) == {submission_id: 6}
+    assert store.lookup.positions([submission_id, 99]) == {submission_id: 6}
 
 
 def test_results_are_stored_only_once_encoded(store: Any) -> None:
     """What is appended is the very text that the log gives back."""
     submission_id = store.create(new())[0].id
     appended = append(store, submission_id, [result("Ünïcödé \x1b[31m\u202e")])
-    assert store.page(submission_id, 1, 10).records == appended
+    assert store.lookup.page(submission_id, 1, 10).records == appended
     assert "\x1b" not in appended[0].text
     assert "\u202e" not in appended[0].text
 
@@ -267,6 +267,6 @@ def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Any) -> None:
     last = append(store, submission_id, [COMPLETE], claim.fence, 3)
     assert append(store, submission_id, [COMPLETE], claim.fence, 3) == last
     assert last[-1].last
-    assert [item.seq for item in store.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
+    assert [item.seq for item in store.lookup.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
     with pytest.raises(EndedError):
         append(store, submission_id, [COMPLETE], claim.fence, 4)

@@ -187,7 +187,7 @@ def test_problems_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that somebody else holds locked: waited for, then one sentence without its password."""
-    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
+    monkeypatch.setattr("subcli.server.log.database.LOCK_TIMEOUT_S", 0.2)
     url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
     assert "hush" not in str(refused(ServerSettings(tmp_path / "data", port=0, database=url)))
     holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)

@@ -76,7 +76,7 @@ def ask_redis(redis: Redis, loop: asyncio.AbstractEventLoop) -> float:
 async def _is_database_up(services: Services) -> bool:
     try:
         async with asyncio.timeout(_PATIENCE):
-            await services.store.run(services.store.ping)
+            await services.store.run(services.store.lookup.ping)
     except Exception as error:
         _log.warning("not ready, for the database does not answer: %r", getattr(error, "orig", error))
         return False

@@ -131,7 +131,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     ) -> models.SubmissionList:
         """The latest submissions, the latest first."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        found = await store.run(store.recent, identity.user_id, limit, slug)
+        found = await store.run(store.lookup.recent, identity.user_id, limit, slug)
         return models.SubmissionList(submissions=[_submission(snapshot, request) for snapshot in found])
 
 
@@ -143,7 +143,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         if not 0 < submission_id <= _BIGGEST:
             _refuse_unknown(submission_id)
         try:
-            return await store.run(store.snapshot, submission_id, identity.user_id)
+            return await store.run(store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
@@ -155,7 +155,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     @router.get("/submissions/{submission_id}/tests", responses=says(401, 404, 422))
     async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestList:
         """The last result of each test."""
-        rows = last_results(await store.run(store.results, found.id))
+        rows = last_results(await store.run(store.lookup.results, found.id))
         return models.TestList(submission_id=found.id, tests=[models.TestRow(**row) for row in rows])
 
     @router.get("/submissions/{submission_id}/events", responses=says(401, 404, 422))
@@ -163,7 +163,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
     ) -> models.EventPage:
         """The event log, a page at a time."""
-        page = await store.run(store.page, found.id, after_seq, limit)
+        page = await store.run(store.lookup.page, found.id, after_seq, limit)
         return models.EventPage(
             submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
@@ -178,7 +178,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             await services.journal.cancel(found.id, found.owner_id)
         except EndedError:
             raise HTTPException(409, f"Submission {found.id} has its verdict already.") from None
-        return _submission(await store.run(store.snapshot, found.id, found.owner_id), request)
+        return _submission(await store.run(store.lookup.snapshot, found.id, found.owner_id), request)
 
     if (authority := services.authority) is None:
         return

@@ -135,7 +135,7 @@ class Gateway:
 
     async def _check_owner(self, submission_id: int, identity: Identity) -> None:
         try:
-            await self._store.run(self._store.snapshot, submission_id, identity.user_id)
+            await self._store.run(self._store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 

@@ -24,8 +24,8 @@ from subcli.server.app import AuthConfig, create_app
 from subcli.server.edge.origins import is_loopback
 from subcli.server.edge.slow_requests import RequestProtocol
 from subcli.server.gateway.socket import HEAD_BYTES, GatewayProtocol
+from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
-from subcli.server.jobs.workers import Judge
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.run.data_dir import make_data_dir
@@ -222,7 +222,7 @@ def _only_server(data_dir: Path) -> Iterator[None]:
 
 
 def _release_all(engine: Engine) -> None:
-    Store(engine, time.time).release_all()
+    Store(engine, time.time).leases.release_all()
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 
 from sqlalchemy import Engine
 
+from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
-from subcli.server.jobs.workers import Judge, Workers
+from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
@@ -55,7 +56,9 @@ def run_worker(
 
         async def work() -> None:
             backbone = Backbone(engine, limits, redis)
-            metrics.ask("subcli_queue_length", "Submissions that wait for a worker.", backbone.store.queue_length)
+            metrics.ask(
+                "subcli_queue_length", "Submissions that wait for a worker.", backbone.store.leases.queue_length
+            )
             workers = Workers(
                 backbone.store,
                 backbone.journal,
