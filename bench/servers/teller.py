@@ -51,7 +51,7 @@ def commit(engine: Engine, logs: dict[int, list[Record]]) -> None:
 
 async def tell(url: str, logs: dict[int, list[Record]], events: int) -> None:
     """Every submission's events in turn."""
-    redis = connect(url, patience=10)
+    redis = connect(url, timeout_s=10)
     channels = f"{namespace(redis)}events:"
     for start in range(0, events, TOGETHER):
         async with redis.pipeline(transaction=False) as pipeline:

@@ -237,49 +237,57 @@ async def test_told_in_another_order_than_committed(node: Callable[[Log], Any]) 
     assert [each.text for each in seen] == [each.text for each in (*first, *second, *third)]
 
 
-async def test_a_head_never_goes_back(url: str, redis_server: RedisServer) -> None:
-    """What is known of a submission while Redis is away is its latest event, in whatever order they were told."""
-    redis_server.kill()
+@pytest.fixture
+async def outbox(url: str) -> AsyncIterator[Outbox]:
     redis = connect(url)
-    outbox = Outbox(redis)
-    sending = asyncio.create_task(outbox.run())
-    log = Log(4, random.Random(0))
-    first, second, third, fourth = (log.commit(1) for _ in range(4))
-    outbox.put(SUBMISSION, second)
-    outbox.put(SUBMISSION, first)
-    await until(lambda: outbox._is_away)
-    assert outbox._heads == {SUBMISSION: 2}
-    outbox.put(SUBMISSION, fourth)
-    outbox.put(SUBMISSION, third)
-    assert outbox._heads == {SUBMISSION: 4}
-    await end(sending)
+    yield Outbox(redis)
     await redis.aclose()
 
 
-async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer) -> None:
-    """What cannot be sent costs one number a submission; when Redis is back, that number is sent."""
-    redis_server.kill()
-    redis = connect(url)
-    outbox = Outbox(redis)
-    sending = asyncio.create_task(outbox.run())
-    log = Log(5000, random.Random(0))
-    while not log.ended:
-        outbox.put(SUBMISSION, log.commit(10))
-        await asyncio.sleep(0)
-    await until(lambda: outbox._is_away)
-    assert outbox._records == {}
-    assert outbox._heads == {SUBMISSION: 5000}
-    await end(sending)
+@asynccontextmanager
+async def sending(outbox: Outbox) -> AsyncIterator[None]:
+    task = asyncio.create_task(outbox.run())
+    yield
+    await end(task)
+
+
+async def first_message(url: str, redis_server: RedisServer, outbox: Outbox) -> int | tuple[Record, ...]:
+    """What the outbox sends first when Redis is back."""
     redis_server.start()
-    async with redis.pubsub() as listener:
+    redis = connect(url)
+    async with redis.pubsub() as listener, asyncio.timeout(30):
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
-        sending = asyncio.create_task(outbox.run())
-        async with asyncio.timeout(30):
+        async with sending(outbox):
             while (message := await listener.get_message(True, timeout=1)) is None:
                 pass
-    assert decode(message["data"]) == 5000
-    await end(sending)
     await redis.aclose()
+    return decode(message["data"])
+
+
+async def test_a_head_never_goes_back(url: str, redis_server: RedisServer, outbox: Outbox) -> None:
+    """While Redis is away the latest event of a submission counts, in whatever order the events were published."""
+    redis_server.kill()
+    log = Log(4, random.Random(0))
+    first, second, third, fourth = (log.commit(1) for _ in range(4))
+    async with sending(outbox):
+        outbox.put(SUBMISSION, second)
+        outbox.put(SUBMISSION, first)
+        await until(lambda: outbox.availability.is_away)
+        outbox.put(SUBMISSION, fourth)
+        outbox.put(SUBMISSION, third)
+    assert await first_message(url, redis_server, outbox) == 4
+
+
+async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer, outbox: Outbox) -> None:
+    """What cannot be sent costs one number per submission, which is all that is sent when Redis is back."""
+    redis_server.kill()
+    log = Log(5000, random.Random(0))
+    async with sending(outbox):
+        while not log.ended:
+            outbox.put(SUBMISSION, log.commit(10))
+            await asyncio.sleep(0)
+        await until(lambda: outbox.availability.is_away)
+    assert await first_message(url, redis_server, outbox) == 5000
 
 
 async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:

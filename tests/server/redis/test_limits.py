@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from subcli.server.limits import FullError, Limiter, MemoryLimiter, Rate
@@ -26,6 +27,14 @@ def url(redis_server: RedisServer) -> Iterator[str]:
     """A Redis that is there before the test and after it, whatever the test does to it."""
     yield redis_server.fresh()
     redis_server.revive()
+
+
+@pytest.fixture
+async def redis(url: str) -> AsyncIterator[Redis]:
+    """A client that looks at what the limiters keep."""
+    client = connect(url)
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def heard(limiter: RedisLimiter) -> bool:
     """Whether Redis has answered it."""
     await limiter.take(Rate("other", 1000, 1.0), "x")
-    return not limiter._is_away
+    return limiter.availability.is_up
 
 
 async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
@@ -92,27 +101,27 @@ async def test_a_crowd_is_not_a_redis_that_is_away(
     gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More at once than there are connections to Redis wait for one, and are counted for all gateways."""
-    for patience in ("redis.limits._PATIENCE", "redis.connection.PATIENCE"):
-        monkeypatch.setattr(f"subcli.server.{patience}", 30.0)
+    for timeout in ("limits._TIMEOUT_S", "connection.TIMEOUT_S"):
+        monkeypatch.setattr(f"subcli.server.redis.{timeout}", 30.0)
     here, elsewhere = gateway(), gateway()
     rate = Rate("crowd", 400, 6000.0)
     assert await taken([here], rate, "ada", 300) == 300
     assert (await elsewhere.take(rate, "ada")).remaining == 99
 
 
-async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter]) -> None:
+async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
     """A password typed as the name of a user is not to be read in Redis; and everything there is forgotten in time."""
     limiter = gateway()
     await limiter.take(Rate("logins", 3, 60.0), "correct horse \ud800")
     async with limiter.slot("7", 10):
-        keys = await limiter._redis.keys("*")
+        keys = await redis.keys("*")
         assert len(keys) == 2
         assert not [key for key in keys if b"horse" in key]
-        assert all([0 < await limiter._redis.pttl(key) <= 60_000 for key in keys])
-    assert len(await limiter._redis.keys("*")) == 1
+        assert all([0 < await redis.pttl(key) <= 60_000 for key in keys])
+    assert len(await redis.keys("*")) == 1
 
 
-async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
+async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
     """Ten in all, wherever they are held and however many want one at once; one that is let go is free everywhere."""
     gateways = [gateway() for _ in range(2)]
     async with AsyncExitStack() as stack:
@@ -124,8 +133,9 @@ async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> 
             assert not await hold(stack, each, "7", 10)
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, gateways[1], "7", 10) for _ in range(10)])
-    assert not gateways[0]._held
-    assert not gateways[1]._held
+    for each in gateways:
+        await each.renew()
+    assert await redis.keys("*") == []
 
 
 async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter]) -> None:
@@ -164,22 +174,23 @@ async def test_let_go_while_it_is_renewed(
         return await execute(pipeline, *args, **options)
 
     monkeypatch.setattr(Pipeline, "execute", late)
-    await limiter._renew_all(list(limiter._held))
+    await limiter.renew()
     async with AsyncExitStack() as again:
         assert await hold(again, other, "7", 1)
 
 
-async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimiter]) -> None:
+async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
     """A renewal tells it anew who holds what; scripts that it no longer knows are sent again."""
     first, second = gateway(0.9), gateway(0.9)
     renewing = asyncio.create_task(first.run())
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, first, "7", 10) for _ in range(10)])
-        await first._redis.flushall()
-        await first._redis.script_flush()
+        [key] = await redis.keys("*")
+        await redis.flushall()
+        await redis.script_flush()
 
         async def told() -> bool:
-            return bool(await first._redis.zcard(first._key("slots", "7")) == 10)
+            return bool(await redis.zcard(key) == 10)
 
         await until(told)
         assert not await hold(stack, second, "7", 10)
@@ -195,7 +206,7 @@ async def test_without_redis_each_counts_for_itself(
     trouble: str,
 ) -> None:
     """Nobody is turned away for it, nobody waits long, it is said once; when Redis is back, it counts for all again."""
-    monkeypatch.setattr("subcli.server.redis.limits._PAUSE", 0.3)
+    monkeypatch.setattr("subcli.server.redis.limits._PAUSE_S", 0.3)
     first, second = gateway(), gateway()
     rate = Rate("tries", 4, 600.0)
     assert await taken([first, second], rate, "ada", 2) == 2
@@ -208,7 +219,7 @@ async def test_without_redis_each_counts_for_itself(
                 assert await taken([each], rate, "ada", 10) == 3
                 assert sum([await hold(stack, each, "7", 2) for _ in range(5)]) == 2
     assert time.monotonic() - begun < 8
-    assert caplog.text.count("limits are each gateway's own") == 2
+    assert caplog.text.count("limits are per gateway") == 2
     redis_server.revive()
     await asyncio.sleep(0.35)
     with caplog.at_level(logging.WARNING):
@@ -216,7 +227,7 @@ async def test_without_redis_each_counts_for_itself(
         for each in (first, second):
             await until(lambda each=each: heard(each))  # type: ignore[misc]
         assert await taken([first, second], rate, "cid", 10) == 4
-    assert caplog.text.count("limits hold across all gateways") == 2
+    assert caplog.text.count("limits apply across all gateways") == 2
 
 
 async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url: str) -> None:

@@ -38,8 +38,8 @@ async def queue(redis: Redis) -> AsyncIterator[Callable[..., RedisQueue]]:
     """Makes the queue of one more process."""
     running: list[asyncio.Task[None]] = []
 
-    def make(takeover: float = 3600) -> RedisQueue:
-        made = RedisQueue(redis, takeover)
+    def make(takeover_s: float = 3600) -> RedisQueue:
+        made = RedisQueue(redis, takeover_s)
         running.append(asyncio.create_task(made.run()))
         return made
 
@@ -108,7 +108,7 @@ async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueu
 
 async def test_an_entry_whose_worker_died_is_given_to_another(queue: Callable[..., RedisQueue], redis: Redis) -> None:
     """Given out and never settled, it is taken over; what its dead worker settles late does no harm."""
-    gateway, dead, living = queue(), queue(), queue(takeover=0.3)
+    gateway, dead, living = queue(), queue(), queue(takeover_s=0.3)
     gateway.put(7)
     lost = await taken(dead)
     again = await taken(living)
@@ -165,7 +165,7 @@ async def test_nothing_sent_is_no_sign_of_redis(
 ) -> None:
     """Who goes down while Redis is away, with nothing left to send, does not say that it is there again."""
     client = connect(url)
-    gone = RedisQueue(client, takeover=3600)
+    gone = RedisQueue(client, takeover_s=3600)
     redis_server.kill()
     running = asyncio.create_task(gone.run())
     gone.put(7)
@@ -173,7 +173,7 @@ async def test_nothing_sent_is_no_sign_of_redis(
     running.cancel()
     await asyncio.wait([running])
     await client.aclose()
-    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.queue"]
+    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.availability"]
     assert len(said) == 1, said
     assert "Redis does not answer" in said[0]
 
@@ -188,6 +188,6 @@ async def test_the_dead_are_forgotten(
     gateway.put(7)
     await taken(holding)
     await asyncio.sleep(0.2)
-    await nothing_more(queue(takeover=10))
+    await nothing_more(queue(takeover_s=10))
     consumers: Any = await redis.xinfo_consumers(f"{namespace(redis)}jobs", "workers")
     assert [each["pending"] for each in consumers] in ([1], [1, 0], [0, 1])
