@@ -78,8 +78,8 @@ class FakeJudge:
         self.running += 1
         try:
             if next(iter(job.files.values())) != "wait":
-                for event in SHORT:
-                    yield event
+                for short in SHORT:
+                    yield short
                 return
             while (event := await self.events.get()) is not None:
                 if isinstance(event, Exception):

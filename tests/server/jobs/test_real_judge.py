@@ -52,8 +52,8 @@ def waiting(tmp_path: Path) -> Callable[[float], dict[str, Problem]]:
     return make
 
 
-async def test_from_hand_in_to_verdict(start: Callable[..., Any], waiting: Any) -> None:
-    """Each result is seen while later tests still run; the snapshot says what the events said."""
+async def test_from_submit_to_verdict(start: Callable[..., Any], waiting: Any) -> None:
+    """Each result arrives while later tests still run, and the snapshot agrees with the events."""
     async with start(judge, waiting(0.15)) as live:
         submission_id = await live.submit(problem="waiting")
         watcher = await live.watch(submission_id)
@@ -77,8 +77,8 @@ async def test_from_hand_in_to_verdict(start: Callable[..., Any], waiting: Any) 
     assert all(later - earlier > 0.05 for earlier, later in pairwise(moments))
 
 
-async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
-    """A judging that is cancelled leaves no process behind."""
+async def test_cancelling_ends_the_processes(start: Callable[..., Any], waiting: Any) -> None:
+    """A cancelled judging leaves no process behind."""
     before = descendants()
     async with start(judge, waiting(15)) as live:
         submission_id = await live.submit(problem="waiting")
@@ -92,7 +92,7 @@ async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting:
         await live.until(lambda: not running & descendants())
 
 
-async def test_stopping_the_server_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
+async def test_stopping_the_server_ends_the_processes(start: Callable[..., Any], waiting: Any) -> None:
     """A server that stops leaves no process behind, and the submission unfinished."""
     before = descendants()
     async with start(judge, waiting(15)) as live:

@@ -30,8 +30,8 @@ async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("last", [RuntimeError("broken"), None], ids=["raises", "stops"])
-async def test_a_judge_that_fails_is_the_verdict_error(live: Any, last: object) -> None:
-    """A judge that raises, or stops without a verdict: `error`, with the counts so far, and a reason."""
+async def test_a_failing_judge_gives_the_verdict_error(live: Any, last: object) -> None:
+    """A judge that raises, or stops without a verdict: `error`, with the counts so far and a reason."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
     await live.judge.events.put(last)
@@ -43,15 +43,15 @@ async def test_a_judge_that_fails_is_the_verdict_error(live: Any, last: object) 
     assert "broken" not in json.dumps(events)
 
 
-async def test_an_event_that_cannot_be_sent_is_the_verdict_error(live: Any) -> None:
-    """What JSON has no form for does not leave the submission hanging."""
+async def test_an_event_that_cannot_be_encoded_gives_the_verdict_error(live: Any) -> None:
+    """An event that JSON cannot represent does not leave the submission hanging."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed", "output": object()})
     assert (await live.ended(submission_id))["final_status"] == "error"
 
 
-async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None:
-    """`complete` is the last event, whatever else comes."""
+async def test_events_after_the_verdict_are_dropped(live: Any) -> None:
+    """`complete` is the last event, whatever the judge yields after it."""
     live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     for event in (
@@ -66,8 +66,8 @@ async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None
     assert (await events_of(live, submission_id))[-1]["type"] == "complete"
 
 
-async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is closed after a while, and the worker goes on."""
+async def test_a_judge_that_does_not_end_is_closed(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its verdict it may clean up for a while; then the worker goes on."""
     monkeypatch.setattr("subcli.server.jobs.judging._JUDGE_EXIT_TIMEOUT_S", 0.1)
     live.judge.ends_itself = False
     submission_id = await live.submit("wait")
@@ -77,8 +77,8 @@ async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatc
     assert live.judge.running == 0
 
 
-async def test_a_terminal_status_comes_with_its_verdict(live: Any) -> None:
-    """A snapshot never shows an end without the verdict, as another platform's would."""
+async def test_a_terminal_status_is_committed_with_the_verdict(live: Any) -> None:
+    """No snapshot has one without the other, which would look like the end on another platform."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
     await live.judge.events.put({"type": "status_update", "status": "completed"})
@@ -93,7 +93,7 @@ async def test_a_terminal_status_comes_with_its_verdict(live: Any) -> None:
     assert [event["type"] for event in await events_of(live, submission_id)][-2:] == ["status_update", "complete"]
 
 
-async def test_those_who_wait_are_told_their_place(live: Any) -> None:
+async def test_waiting_submissions_learn_their_position(live: Any) -> None:
     """`queue_position` counts down as the queue moves."""
     first = await live.submit("wait")
     await live.until(lambda: live.judge.running == 1)
@@ -186,8 +186,8 @@ async def workbench(database: str, store: Store, bus: str | None, problem: Probl
     await asyncio.wait(bench.tasks)
 
 
-async def test_what_was_left_is_judged_again(workbench: Bench) -> None:
-    """A stopped worker gives its submission back; the next judges it in the same log, attempt raised."""
+async def test_a_submission_is_judged_again_after_its_worker_stopped(workbench: Bench) -> None:
+    """In the same log, with `attempt` raised."""
     submission_id = workbench.submit()
     first = workbench.work(hangs)
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
@@ -220,7 +220,7 @@ async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
 
 
 async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
-    """When another has taken the submission, the first one's judge is closed and nothing of it is written."""
+    """When another worker has claimed the submission, the first one closes its judge and appends nothing more."""
     closed = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -240,8 +240,8 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
     assert len(workbench.events(submission_id)) == 2
 
 
-async def test_a_submission_that_kills_its_workers_is_given_up(workbench: Bench) -> None:
-    """After the limit of attempts the verdict is `error`, so that one submission cannot hold a server down."""
+async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbench: Bench) -> None:
+    """After the limit of attempts, so that one submission cannot keep a server busy for ever."""
     submission_id = workbench.submit()
     for _ in range(3):
         assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
@@ -250,8 +250,8 @@ async def test_a_submission_that_kills_its_workers_is_given_up(workbench: Bench)
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
 
 
-async def test_a_problem_that_is_gone(workbench: Bench) -> None:
-    """A submission for a problem that this server no longer has gets the verdict `error`."""
+async def test_a_problem_that_was_removed(workbench: Bench) -> None:
+    """A submission for a problem that the server no longer has gets the verdict `error`."""
     submission_id = int(workbench.store.create(NewSubmission(DEMO_USER, "gone", "python", {"a.py": "1"}))[0].id)
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
@@ -273,8 +273,10 @@ async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
     assert len(judged) == 40
 
 
-async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: Bench) -> None:
-    """The places of those who wait are looked at less often than one is taken."""
+async def test_positions_are_updated_less_often_than_submissions_are_claimed(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where many are claimed at once, not every step is published."""
     gate = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -291,7 +293,7 @@ async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: 
         moves += 1
         return update_queue_positions(most)
 
-    store.update_queue_positions = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "update_queue_positions", counted)
     last = {"type": "status_update", "status": "pending", "queue_position": 1, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(ids[50])[-1].items())
     gate.set()
@@ -299,8 +301,10 @@ async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: 
     assert 0 < moves < 50
 
 
-async def test_a_place_that_could_not_be_told_is_told_later(workbench: Bench) -> None:
-    """The database was away at that moment, and nobody is taken from the queue for a long time after it."""
+async def test_positions_are_updated_when_the_database_is_back(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update is repeated although nothing else is claimed."""
     first, second, third = (workbench.submit() for _ in range(3))
     workbench.work(hangs, concurrency=1)
     [store] = workbench.stores
@@ -311,14 +315,14 @@ async def test_a_place_that_could_not_be_told_is_told_later(workbench: Bench) ->
             raise OperationalError("COMMIT", None, Exception("gone"))
         return update_queue_positions(most)
 
-    store.update_queue_positions = away  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "update_queue_positions", away)
     last = {"type": "status_update", "status": "pending", "queue_position": 2, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(third)[-1].items())
     assert workbench.events(second)[-1]["queue_position"] == 1
     assert workbench.events(first)[-1]["status"] == "testing"
 
 
-async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
+async def test_the_events_of_a_fast_judge_share_transactions(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand results that are ready at once take far fewer transactions than events."""
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -337,14 +341,14 @@ async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
         appends += 1
         return original(wanted)
 
-    store.append_all = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "append_all", counted)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert appends < 100
     assert len(workbench.store.lookup.page(submission_id, 0, 5000).records) == 1002
 
 
-async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Bench) -> None:
-    """Where a Redis joins them it is there at once, else with the next renewal; and nothing is written after it."""
+async def test_a_cancellation_reaches_the_worker_of_another_process(workbench: Bench) -> None:
+    """At once where Redis joins them, else with the next renewal; nothing is appended after it."""
     closed = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -375,8 +379,8 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
     ]
 
 
-async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> None:
-    """It is handed back and put in again: another process does not wait for a lease or a sweep."""
+async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench) -> None:
+    """It releases and enqueues it: another process waits neither for the lease nor for a sweep."""
     limits = Limits(lease=3600 if workbench.redis else 3)
     first = workbench.work(hangs, limits)
     await asyncio.sleep(0)
@@ -394,8 +398,8 @@ async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> 
         await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
-async def test_places_stay_right_over_several_workers(workbench: Bench) -> None:
-    """With two workers of two, everybody who waits is told each place once, counting down, and the last one is 1."""
+async def test_positions_are_right_with_several_workers(workbench: Bench) -> None:
+    """With two workers of two, each waiting submission is told each position once, counting down to 1."""
     release = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:

@@ -124,8 +124,8 @@ async def test_many_share_a_transaction(bed: Bed) -> None:
     assert len(bed.groups) < 200
 
 
-async def test_one_that_is_refused_does_not_hold_up_the_others(bed: Bed) -> None:
-    """Each gets what it would have got alone."""
+async def test_a_refused_append_does_not_affect_the_others(bed: Bed) -> None:
+    """Each append gets the outcome that it would have had alone."""
     good, stale, ended, unwritable, twice = (bed.submit() for _ in range(5))
     bed.store.append(Append(ended, [COMPLETE]))
     bed.store.append(Append(twice, [result("before")], 0, 1))
@@ -147,8 +147,8 @@ async def test_one_that_is_refused_does_not_hold_up_the_others(bed: Bed) -> None
     assert bed.names(twice) == ["before"]
 
 
-async def test_what_the_database_will_not_take_is_refused_alone(bed: Bed) -> None:
-    """The transaction fails as a whole; then each is tried by itself."""
+async def test_an_append_that_the_database_rejects_is_refused_alone(bed: Bed) -> None:
+    """The transaction fails as a whole; then each append is tried on its own."""
     good, bad = bed.submit(), bed.submit()
     outcomes = await bed.at_once(Append(good, [result("a")]), Append(bad, [{"type": None}]))
     assert [each.seq for each in outcomes[0]] == [2]
@@ -157,8 +157,8 @@ async def test_what_the_database_will_not_take_is_refused_alone(bed: Bed) -> Non
     assert bed.names(bad) == []
 
 
-async def test_two_appends_to_one_submission_follow_each_other(bed: Bed) -> None:
-    """They are not put into one transaction."""
+async def test_two_appends_to_one_submission_take_two_transactions(bed: Bed) -> None:
+    """They are committed in order, never in one transaction."""
     one, other = bed.submit(), bed.submit()
     wanted = [Append(one, [result("a")]), Append(one, [result("b")]), Append(other, [result("c")])]
     outcomes = await bed.at_once(*wanted)
@@ -168,8 +168,8 @@ async def test_two_appends_to_one_submission_follow_each_other(bed: Bed) -> None
 
 
 @pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
-async def test_one_that_another_transaction_holds_waits_alone(bed: Bed, engine: Engine) -> None:
-    """Rows are locked there, and not the whole database: the others are committed meanwhile."""
+async def test_an_append_to_a_locked_row_waits_alone(bed: Bed, engine: Engine) -> None:
+    """PostgreSQL locks rows, not the database: the other appends are committed meanwhile."""
     held, free = bed.submit(), bed.submit()
     with engine.begin() as connection:
         connection.execute(select(submissions.c.id).where(submissions.c.id == held).with_for_update())
@@ -180,7 +180,7 @@ async def test_one_that_another_transaction_holds_waits_alone(bed: Bed, engine: 
     assert bed.names(held) == ["a"]
 
 
-async def test_a_database_that_is_away_refuses_all(bed: Bed) -> None:
+async def test_an_unavailable_database_refuses_the_whole_group(bed: Bed) -> None:
     """At once, and not one after the other: each would wait for its own timeout."""
     ids = [bed.submit() for _ in range(5)]
     bed.store.away_for = ids
@@ -189,8 +189,8 @@ async def test_a_database_that_is_away_refuses_all(bed: Bed) -> None:
     assert bed.groups == [5]
 
 
-async def test_whoever_is_cancelled_before_it_began_has_written_nothing(bed: Bed) -> None:
-    """And what had begun is told, though nobody waits for the answer any more."""
+async def test_an_append_cancelled_before_it_began_is_not_written(bed: Bed) -> None:
+    """One that had begun is committed and published, though nobody waits for it any more."""
     begun, waiting = bed.submit(), bed.submit()
     entered, gate = bed.hold()
     first = asyncio.create_task(bed.commits.append(Append(begun, [result("a")])))
@@ -207,8 +207,8 @@ async def test_whoever_is_cancelled_before_it_began_has_written_nothing(bed: Bed
     assert bed.bus.published == {begun: [2]}
 
 
-async def test_a_transaction_takes_so_many_at_most(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest goes into the next ones."""
+async def test_a_group_is_bounded(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other appends go into the next transactions."""
     monkeypatch.setattr("subcli.server.log.commits._GROUP_SIZE", 3)
     ids = [bed.submit() for _ in range(7)]
     outcomes = await bed.at_once(*(Append(each, [result("a")]) for each in ids))

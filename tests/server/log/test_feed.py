@@ -81,8 +81,8 @@ async def test_a_thousand_interleavings(block: int) -> None:
             raise
 
 
-async def test_a_live_reader_does_not_touch_the_log() -> None:
-    """On a bus that loses nothing, the log is read once: when the reader comes."""
+async def test_a_live_reader_reads_the_log_once() -> None:
+    """On a bus that loses nothing, the log is read only when the reader starts."""
     bus, log = MemoryBus(), Log(100, random.Random(0))
     seen: list[int] = []
 
@@ -101,8 +101,8 @@ async def test_a_live_reader_does_not_touch_the_log() -> None:
     assert log.reads == 1
 
 
-async def test_a_reader_that_lags_costs_no_memory() -> None:
-    """What a watcher has not taken is not kept for it: the tail stays bounded, the log has the rest."""
+async def test_a_slow_reader_costs_no_memory() -> None:
+    """Events that a watcher has not taken are not kept for it: the tail stays bounded, the log has the rest."""
     bus, log = MemoryBus(tail_records=10), Log(1000, random.Random(0))
     stream = follow(bus, log.read, SUBMISSION, 0)
     bus.publish(SUBMISSION, log.commit(1))
@@ -118,8 +118,8 @@ async def test_a_reader_that_lags_costs_no_memory() -> None:
     assert [item.seq for item in first] + rest == list(range(1, 1001))
 
 
-async def test_a_position_beyond_the_end_ends() -> None:
-    """A reader whose position is beyond `complete` is not kept waiting, before the end or after it."""
+async def test_a_position_beyond_the_end() -> None:
+    """A reader whose position is beyond `complete` does not wait, before the end or after it."""
     bus, log = MemoryBus(), Log(3, random.Random(0))
     log.commit(1)
 
@@ -135,7 +135,7 @@ async def test_a_position_beyond_the_end_ends() -> None:
 
 
 async def test_a_message_lost_at_the_end_is_found() -> None:
-    """Where no later message shows the hole, comparing positions with the log does."""
+    """No later message reveals the hole, but comparing positions with the log does."""
     bus, log = MemoryBus(), Log(2, random.Random(0))
     log.commit(1)
     stream = follow(bus, log.read, SUBMISSION, 0)
@@ -150,8 +150,8 @@ async def test_a_message_lost_at_the_end_is_found() -> None:
     await stream.aclose()
 
 
-async def test_a_log_behind_the_bus_is_waited_for() -> None:
-    """A bus that is ahead of the log (a lagging copy) does not make a reader spin, and loses nothing."""
+async def test_a_log_that_lags_behind_the_bus() -> None:
+    """A bus that is ahead of the log (a lagging replica) does not make a reader spin, and loses nothing."""
     bus, log = MemoryBus(tail_records=1), Log(5, random.Random(0))
     stream = follow(bus, log.read, SUBMISSION, 0)
     ahead = Log(5, random.Random(0)).commit(5)

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,10 +99,9 @@ async def heard(node: Node) -> None:
 
 
 async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log], Any]) -> None:
-    """What one publishes the other's watchers get without reading the log again, all of them the very same bytes.
+    """All watchers get the same bytes, without reading the log again.
 
-    On a machine that is busy it may be read once more all the same, when the bus has been silent for too long; but not
-    five times in a row.
+    On a busy machine the log may be read once more, when the bus was silent for too long; but not five times in a row.
     """
     again = []
     for _ in range(5):
@@ -111,7 +111,7 @@ async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log],
         second: list[Record] = []
         watching = [asyncio.create_task(gateway.watch(seen)) for seen in (first, second)]
         await heard(gateway)
-        await until(lambda log=log: log.reads >= 2)
+        await until(partial(lambda log: log.reads >= 2, log))
         reads = log.reads
         while not log.ended:
             worker.bus.publish(SUBMISSION, log.commit(3))
@@ -141,8 +141,8 @@ async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any
         await asyncio.sleep(0.005)
 
 
-async def test_what_is_committed_before_the_subscription_stands(node: Callable[[Log], Any]) -> None:
-    """An event between the first look at the log and Redis's confirmation is found, though nothing follows it."""
+async def test_an_event_committed_before_the_subscription_is_confirmed(node: Callable[[Log], Any]) -> None:
+    """It is found, though nothing follows it."""
     for _ in range(20):
         log = Log(2, random.Random(0))
         gateway, worker = await node(log), await node(log)
@@ -191,8 +191,8 @@ async def test_without_redis_the_log_is_followed(
     assert await watching == list(range(1, 41))
 
 
-async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
-    """A message that cannot be read has the log read instead; nobody is troubled."""
+async def test_invalid_messages_on_the_channel(node: Callable[[Log], Any]) -> None:
+    """They make the reader read the log, and have no other effect."""
     log = Log(3, random.Random(0))
     gateway = await node(log)
     seen: list[Record] = []
@@ -209,8 +209,8 @@ async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
     assert await watching == [1, 2, 3]
 
 
-def test_a_message_is_what_was_said() -> None:
-    """Batches come out as they went in, cut where they are long; the last one ends the stream."""
+def test_messages_decode_to_what_was_encoded() -> None:
+    """Long batches are split; the last record ends the stream."""
     records = [record(seq, f'{{"n":"{"ü" * 50_000}"}}', last=seq == 9, committed=1.5) for seq in range(4, 10)]
     messages = list(encode(records))
     assert 1 < len(messages) < len(records)
@@ -219,8 +219,8 @@ def test_a_message_is_what_was_said() -> None:
     assert decode(encode_head(17)) == 17
 
 
-async def test_told_in_another_order_than_committed(node: Callable[[Log], Any]) -> None:
-    """Two commits of one process, the later one told first, as two threads may do: each event keeps its position."""
+async def test_batches_published_out_of_order(node: Callable[[Log], Any]) -> None:
+    """Two threads may publish the later one of two commits first: each event keeps its position."""
     log = Log(4, random.Random(0))
     gateway, worker = await node(log), await node(log)
     seen: list[Record] = []

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,8 +78,8 @@ async def heard(limiter: RedisLimiter) -> bool:
     return limiter.availability.is_up
 
 
-async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
-    """However many ask at once and wherever: no more than the quota; then one by one; what is given back counts."""
+async def test_a_rate_applies_across_gateways(gateway: Callable[..., RedisLimiter]) -> None:
+    """However many ask, and where: no more than the quota, then one by one; what is given back is available again."""
     gateways = [gateway() for _ in range(3)]
     rate = Rate("tries", 10, 600.0)
     assert await taken(gateways, rate, "ada", 60) == 10
@@ -97,10 +98,10 @@ async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) ->
     assert await taken(gateways, quick, "ada", 1) == 1
 
 
-async def test_a_crowd_is_not_a_redis_that_is_away(
+async def test_a_crowd_does_not_count_as_redis_away(
     gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More at once than there are connections to Redis wait for one, and are counted for all gateways."""
+    """Commands that find all connections in use wait for one, and are counted across all gateways."""
     for timeout in ("limits._TIMEOUT_S", "connection.TIMEOUT_S"):
         monkeypatch.setattr(f"subcli.server.redis.{timeout}", 30.0)
     here, elsewhere = gateway(), gateway()
@@ -109,8 +110,8 @@ async def test_a_crowd_is_not_a_redis_that_is_away(
     assert (await elsewhere.take(rate, "ada")).remaining == 99
 
 
-async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
-    """A password typed as the name of a user is not to be read in Redis; and everything there is forgotten in time."""
+async def test_keys_do_not_contain_what_was_typed(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
+    """A password typed as a user name cannot be read in Redis, and all keys expire."""
     limiter = gateway()
     await limiter.take(Rate("logins", 3, 60.0), "correct horse \ud800")
     async with limiter.slot("7", 10):
@@ -121,8 +122,8 @@ async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter
     assert len(await redis.keys("*")) == 1
 
 
-async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
-    """Ten in all, wherever they are held and however many want one at once; one that is let go is free everywhere."""
+async def test_slots_are_shared_across_gateways(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
+    """Ten in total, however many are wanted at once and where; one that is released is free everywhere."""
     gateways = [gateway() for _ in range(2)]
     async with AsyncExitStack() as stack:
         got = await asyncio.gather(*(hold(stack, gateways[n % 2], "7", 10) for n in range(30)))
@@ -138,8 +139,8 @@ async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter], red
     assert await redis.keys("*") == []
 
 
-async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter]) -> None:
-    """What a gateway held that died is free after its lease; what a live one holds stays its own."""
+async def test_slots_of_a_dead_gateway_expire(gateway: Callable[..., RedisLimiter]) -> None:
+    """After their lease; a live gateway keeps its own."""
     live, dead, third = gateway(0.6), gateway(0.6), gateway()
     renewing = asyncio.create_task(live.run())
     async with AsyncExitStack() as stack:
@@ -160,10 +161,10 @@ async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter
     renewing.cancel()
 
 
-async def test_let_go_while_it_is_renewed(
+async def test_a_slot_released_during_its_renewal(
     gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket that closes just before its slot's renewal reaches Redis does not hold it for another lease."""
+    """A socket that closes just before the renewal reaches Redis does not hold its slot for another lease."""
     limiter, other = gateway(), gateway()
     stack = AsyncExitStack()
     assert await hold(stack, limiter, "7", 1)
@@ -179,8 +180,8 @@ async def test_let_go_while_it_is_renewed(
         assert await hold(again, other, "7", 1)
 
 
-async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
-    """A renewal tells it anew who holds what; scripts that it no longer knows are sent again."""
+async def test_a_renewal_restores_slots_that_redis_has_lost(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
+    """And scripts that Redis no longer knows are sent again."""
     first, second = gateway(0.9), gateway(0.9)
     renewing = asyncio.create_task(first.run())
     async with AsyncExitStack() as stack:
@@ -198,14 +199,14 @@ async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimi
 
 
 @pytest.mark.parametrize("trouble", ["kill", "freeze"])
-async def test_without_redis_each_counts_for_itself(
+async def test_without_redis_each_gateway_counts_alone(
     gateway: Callable[..., RedisLimiter],
     redis_server: RedisServer,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     trouble: str,
 ) -> None:
-    """Nobody is turned away for it, nobody waits long, it is said once; when Redis is back, it counts for all again."""
+    """No request is refused or delayed for it, it is logged once, and later Redis counts for all again."""
     monkeypatch.setattr("subcli.server.redis.limits._PAUSE_S", 0.3)
     first, second = gateway(), gateway()
     rate = Rate("tries", 4, 600.0)
@@ -225,13 +226,13 @@ async def test_without_redis_each_counts_for_itself(
     with caplog.at_level(logging.WARNING):
         assert await taken([first, second], rate, "bob", 1) == 1
         for each in (first, second):
-            await until(lambda each=each: heard(each))  # type: ignore[misc]
+            await until(partial(heard, each))
         assert await taken([first, second], rate, "cid", 10) == 4
     assert caplog.text.count("limits apply across all gateways") == 2
 
 
 async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url: str) -> None:
-    """The eleventh is refused wherever it comes, and `/readyz` and `/metrics` say that Redis is there."""
+    """The eleventh is refused wherever it comes; `/readyz` and `/metrics` report that Redis is up."""
     async with start(redis=url) as one, start(redis=url) as two:
         submission_id = await one.submit("wait")
         watchers = [await live.watch(submission_id) for live in (one, two) for _ in range(5)]
@@ -247,7 +248,7 @@ async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url:
 
 
 async def test_a_user_over_two_gateways(start: Callable[..., Any], url: str) -> None:
-    """Submits and attempts to log in are counted together."""
+    """Submissions and login attempts are counted together."""
     options = {"auth": True, "submits": 3, "logins": 4, "rate_window": 600.0, "login_window": 600.0, "redis": url}
     async with start(**options) as one, start(**options) as two:
         await one.be("ada")

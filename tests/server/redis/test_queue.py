@@ -72,8 +72,8 @@ async def nothing_more(queue: RedisQueue) -> None:
             await queue.get()
 
 
-async def test_each_goes_to_one_worker_in_order(queue: Callable[..., RedisQueue], redis: Redis) -> None:
-    """What a gateway puts in the workers get, oldest first, each one once; what is settled is gone."""
+async def test_each_submission_goes_to_one_worker(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """Oldest first, each one once; settled entries are gone."""
     gateway, one, other = queue(), queue(), queue()
     for submission_id in range(1, 21):
         gateway.put(submission_id)
@@ -88,8 +88,8 @@ async def test_each_goes_to_one_worker_in_order(queue: Callable[..., RedisQueue]
     assert await redis.hlen(f"{namespace(redis)}jobs:entries") == 0
 
 
-async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueue], redis: Redis) -> None:
-    """Put by a gateway and by several sweeps, while it waits or is being claimed, it is one entry."""
+async def test_a_waiting_submission_is_not_enqueued_twice(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """Enqueued by a gateway and by several sweeps, while it waits or is being claimed, it is one entry."""
     gateway, one, other = queue(), queue(), queue()
     for each in (gateway, one, other):
         each.put(7)
@@ -106,8 +106,8 @@ async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueu
     assert [(await taken(other)).submission_id for _ in range(2)] == [8, 7]
 
 
-async def test_an_entry_whose_worker_died_is_given_to_another(queue: Callable[..., RedisQueue], redis: Redis) -> None:
-    """Given out and never settled, it is taken over; what its dead worker settles late does no harm."""
+async def test_an_unsettled_entry_is_taken_over(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """By another worker; the dead worker's late settling does no harm."""
     gateway, dead, living = queue(), queue(), queue(takeover_s=0.3)
     gateway.put(7)
     lost = await taken(dead)
@@ -120,10 +120,10 @@ async def test_an_entry_whose_worker_died_is_given_to_another(queue: Callable[..
     assert (await taken(living)).submission_id == 7
 
 
-async def test_a_redis_without_memory_is_filled_again(
+async def test_the_queue_recovers_after_redis_lost_its_data(
     queue: Callable[..., RedisQueue], redis: Redis, redis_server: RedisServer
 ) -> None:
-    """After Redis has lost everything, the workers' group too, what a sweep puts in is given out."""
+    """The consumer group too; what a sweep enqueues is given out."""
     gateway, worker = queue(), queue()
     gateway.put(7)
     assert (await taken(worker)).submission_id == 7
@@ -135,10 +135,10 @@ async def test_a_redis_without_memory_is_filled_again(
 
 
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
-async def test_without_redis_a_worker_has_what_it_finds(
+async def test_without_redis_workers_judge_what_sweeps_find(
     queue: Callable[..., RedisQueue], redis_server: RedisServer, harm: str
 ) -> None:
-    """While Redis is away, putting does not wait, sweeps come sooner, and what they find is given out here."""
+    """Enqueuing does not wait, sweeps come sooner, and what they find is given out locally."""
     gateway, worker = queue(), queue()
     await nothing_more(worker)
     getattr(redis_server, harm)()
@@ -160,10 +160,10 @@ async def test_without_redis_a_worker_has_what_it_finds(
             gateway.put(9)
 
 
-async def test_nothing_sent_is_no_sign_of_redis(
+async def test_stopping_with_nothing_to_send_does_not_log_that_redis_is_back(
     url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who goes down while Redis is away, with nothing left to send, does not say that it is there again."""
+    """Nothing was sent, so nothing is known."""
     client = connect(url)
     gone = RedisQueue(client, takeover_s=3600)
     redis_server.kill()
@@ -178,10 +178,10 @@ async def test_nothing_sent_is_no_sign_of_redis(
     assert "Redis does not answer" in said[0]
 
 
-async def test_the_dead_are_forgotten(
+async def test_stale_consumers_are_deleted(
     queue: Callable[..., RedisQueue], redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A consumer of a process that is gone is taken off the group, unless it still holds something."""
+    """The consumer of a process that is gone is removed from the group, unless it has a pending entry."""
     monkeypatch.setattr("subcli.server.redis.queue._STALE_MS", 100)
     gateway, idle, holding = queue(), queue(), queue()
     await nothing_more(idle)
