@@ -38,8 +38,9 @@ class Backbone:
     """Store, journal and job queue of one process.
 
     Args:
-        engine: from `open_database`; its connections are given up at the end.
-        redis: joins the process to the others on the same database, and is closed at the end. None: it is alone.
+        engine: from `open_database`; its connections are closed at the end.
+        redis: joins this process to the others on the same database, and is closed at the end. None if it is the only
+            process.
     """
 
     def __init__(self, engine: Engine, limits: Limits, redis: Redis | None) -> None:
@@ -52,15 +53,22 @@ class Backbone:
     async def running(
         self, working: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]
     ) -> AsyncIterator[asyncio.Task[None]]:
-        """Carry events and jobs meanwhile, with these beside; gives the task of `working`."""
-        carrying = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
-        tasks = [asyncio.create_task(each) for each in (working, *others, *carrying)]
+        """Exchange events and jobs with other processes, and run these coroutines as well.
+
+        Args:
+            working: is ended first, so that its last events and jobs are still sent.
+            others: end after it.
+
+        Yields:
+            the task of `working`.
+        """
+        exchanging = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
+        tasks = [asyncio.create_task(each) for each in (working, *others, *exchanging)]
         for task in tasks:
             task.add_done_callback(_log_failure)
         try:
             yield tasks[0]
         finally:
-            # In this order: what the workers say last is still carried.
             tasks[0].cancel()
             await asyncio.wait([tasks[0]])
             for task in tasks[1:]:
@@ -82,12 +90,12 @@ def _between_processes(limits: Limits, redis: Redis | None) -> tuple[Bus, JobQue
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a task of the server ended: %r", error, exc_info=error)
+        _log.critical("a background task failed: %r", error, exc_info=error)
 
 
 @dataclass(frozen=True)
 class AuthServices:
-    """What a server with logins has beyond one in demo mode."""
+    """The services that a server with logins has in addition to one in demo mode."""
 
     logins: Logins
     tokens: Tokens
@@ -95,7 +103,7 @@ class AuthServices:
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `authority` is None in demo mode; `submits` is how often one user may hand in."""
+    """The services of one gateway. `authority` is None in demo mode; `submits` is how often one user may submit."""
 
     store: Store
     journal: Journal

@@ -1,4 +1,4 @@
-"""The server with the real judge: processes of their own, on a problem that needs little of the machine."""
+"""The server with the real judge and its processes, on a problem that needs little CPU."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_waits(number):
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Callable[[float], dict[str, Problem]]:
-    """A problem whose four tests take so many seconds each."""
+    """Makes a problem whose four tests take so many seconds each."""
 
     def make(seconds: float) -> dict[str, Problem]:
         root = tmp_path / "waiting"

@@ -1,4 +1,4 @@
-"""Judging what waits: no submission is left waiting, none is judged by two."""
+"""Workers: no submission is left waiting, and none is judged by two."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 class Bench:
-    """Workers on a database, each as in a process of its own, without a server."""
+    """Workers on one database, as in several processes, without a server."""
 
     def __init__(self, database: str, store: Store, redis: str | None, problem: Problem) -> None:
         self.database = database
@@ -240,6 +240,83 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
     assert len(workbench.events(submission_id)) == 2
 
 
+def away(times: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method` of a store whose database is away the first `times`."""
+    failures = iter(range(times))
+
+    def call(*args: Any) -> Any:
+        for _ in failures:
+            raise OperationalError("COMMIT", None, Exception("gone"))
+        return method(*args)
+
+    return call
+
+
+async def test_events_outlast_a_database_that_is_away(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claiming and appending are repeated: the submission is judged once, and its log has no hole."""
+    submission_id = workbench.submit()
+    workbench.work(passes, Limits(lease=3600))
+    [store] = workbench.stores
+    monkeypatch.setattr(store.leases, "claim", away(2, store.leases.claim))
+    monkeypatch.setattr(store, "append_all", away(2, store.append_all))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert [event.get("attempt") for event in workbench.events(submission_id)] == [1, 1, None]
+
+
+async def test_a_renewal_that_fails_is_not_a_lost_lease(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database was away at that moment; judging goes on, and the lease is renewed later."""
+    renewed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"type": "status_update", "status": "testing"}
+        await renewed.wait()
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    submission_id = workbench.submit()
+    workbench.work(judge, Limits(lease=4.5))
+    [store] = workbench.stores
+    renew = store.leases.renew
+
+    def noticed(*args: Any) -> bool:
+        loop.call_soon_threadsafe(renewed.set)
+        return renew(*args)
+
+    monkeypatch.setattr(store.leases, "renew", away(1, noticed))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert [event.get("attempt") for event in workbench.events(submission_id)] == [1, 1, None]
+
+
+async def test_a_sweep_that_fails_does_not_end_the_workers(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The failure is logged, and the next sweep finds what is waiting."""
+    submission_id = workbench.submit()
+    workbench.work(passes)
+    [store] = workbench.stores
+    monkeypatch.setattr(store.leases, "claimable", away(1, store.leases.claimable))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert "looking for waiting submissions failed" in caplog.text
+
+
+async def test_a_language_that_was_removed(workbench: Bench) -> None:
+    """A submission in a language that the problem no longer has gets the verdict `error`."""
+    new = NewSubmission(DEMO_USER, "echo", "cobol", {"a.cob": "1"})
+    submission_id = workbench.store.create(new)[0].id
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+
+
+async def test_the_last_attempt_is_made(workbench: Bench) -> None:
+    """As many attempts as the limit says, and no fewer."""
+    submission_id = workbench.submit()
+    for _ in range(2):
+        assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) is not None)
+    assert workbench.verdict(submission_id) == "passed"
+
+
 async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbench: Bench) -> None:
     """After the limit of attempts, so that one submission cannot keep a server busy for ever."""
     submission_id = workbench.submit()
@@ -288,10 +365,10 @@ async def test_positions_are_updated_less_often_than_submissions_are_claimed(
     [store] = workbench.stores
     moves, update_queue_positions = 0, store.update_queue_positions
 
-    def counted(most: int) -> Any:
+    def counted(limit: int) -> Any:
         nonlocal moves
         moves += 1
-        return update_queue_positions(most)
+        return update_queue_positions(limit)
 
     monkeypatch.setattr(store, "update_queue_positions", counted)
     last = {"type": "status_update", "status": "pending", "queue_position": 1, "attempt": 1}
@@ -308,14 +385,7 @@ async def test_positions_are_updated_when_the_database_is_back(
     first, second, third = (workbench.submit() for _ in range(3))
     workbench.work(hangs, concurrency=1)
     [store] = workbench.stores
-    update_queue_positions, fails = store.update_queue_positions, iter(range(2))
-
-    def away(most: int) -> Any:
-        for _ in fails:
-            raise OperationalError("COMMIT", None, Exception("gone"))
-        return update_queue_positions(most)
-
-    monkeypatch.setattr(store, "update_queue_positions", away)
+    monkeypatch.setattr(store, "update_queue_positions", away(2, store.update_queue_positions))
     last = {"type": "status_update", "status": "pending", "queue_position": 2, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(third)[-1].items())
     assert workbench.events(second)[-1]["queue_position"] == 1
@@ -419,5 +489,5 @@ async def test_positions_are_right_with_several_workers(workbench: Bench) -> Non
 
 
 def places(bench: Bench, ids: list[int]) -> list[int]:
-    """The place that each of these was told last."""
+    """The last position that each of these was told."""
     return [[e["queue_position"] for e in bench.events(each) if "queue_position" in e][-1] for each in ids]

@@ -1,4 +1,4 @@
-"""A submission's log in memory, for what reads and follows one."""
+"""A submission's log in memory, for tests that read and follow one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subcli.server.log.records import EventPage, Record, record
 
 
 class Log:
-    """A log in memory whose reads take some turns of the loop."""
+    """A log in memory. Reading it takes a random number of turns of the event loop."""
 
     def __init__(self, length: int, turns: random.Random) -> None:
         self.records: list[Record] = []

@@ -1,4 +1,4 @@
-"""Group commit: many submissions in one transaction, and none of them feels the others."""
+"""Group commit: many submissions in one transaction, and none of them affects the others."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Bed:
         return [each.text.partition('"test_name":"')[2].partition('"')[0] for each in page.records]
 
     async def at_once(self, *wanted: Append) -> list[Any]:
-        """Append these in one transaction: they gather behind one that is made to wait for them."""
+        """Append these in one transaction: they gather behind one that is held up."""
         first = self.submit()
         begun, gate = self.hold()
         ahead = asyncio.create_task(self.commits.append(Append(first, [result("ahead")])))
@@ -95,7 +95,7 @@ class Bed:
         return outcomes[1:]
 
     def hold(self) -> tuple[asyncio.Event, threading.Event]:
-        """Let the next transaction say that it is about to begin, and wait for a sign."""
+        """Make the next transaction announce its beginning and wait for the gate."""
         begun, gate, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
         self.store.before_next = lambda: (loop.call_soon_threadsafe(begun.set), gate.wait(30))
         return begun, gate
@@ -178,6 +178,7 @@ async def test_an_append_to_a_locked_row_waits_alone(bed: Bed, engine: Engine) -
         assert held not in bed.bus.published
     await waiting
     assert bed.names(held) == ["a"]
+    assert bed.bus.published == {**bed.bus.published, held: [2], free: [2]}
 
 
 async def test_an_unavailable_database_refuses_the_whole_group(bed: Bed) -> None:

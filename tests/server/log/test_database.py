@@ -1,4 +1,4 @@
-"""The schema: made by migrations, by as many processes at once as there are."""
+"""The schema: made by migrations, even if several processes start at once."""
 
 from __future__ import annotations
 

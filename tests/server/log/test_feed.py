@@ -17,40 +17,40 @@ SUBMISSION = 42
 
 
 async def one_interleaving(seed: int) -> None:
-    chance = random.Random(seed)
-    log = Log(chance.randrange(1, 40), chance)
-    bus = MemoryBus(tail_records=chance.choice((1, 3, 1000)), tail_bytes=chance.choice((30, 10_000)))
-    loses = chance.choice((0, 0, 0.3, 1))
+    rng = random.Random(seed)
+    log = Log(rng.randrange(1, 40), rng)
+    bus = MemoryBus(tail_records=rng.choice((1, 3, 1000)), tail_bytes=rng.choice((30, 10_000)))
+    loses = rng.choice((0, 0, 0.3, 1))
 
     async def turns(most: int) -> None:
-        for _ in range(chance.randrange(most)):
+        for _ in range(rng.randrange(most)):
             await asyncio.sleep(0)
 
     async def publish() -> None:
         late: list[Sequence[Record]] = []
         while not log.ended:
-            late.append(log.commit(chance.choice((1, 1, 2, 7))))
+            late.append(log.commit(rng.choice((1, 1, 2, 7))))
             await turns(4)
-            if chance.random() < 0.2:
+            if rng.random() < 0.2:
                 continue
-            chance.shuffle(late)
+            rng.shuffle(late)
             for batch in late:
-                for _ in range(chance.choice((1, 1, 2))):
-                    if chance.random() >= loses:
+                for _ in range(rng.choice((1, 1, 2))):
+                    if rng.random() >= loses:
                         bus.publish(SUBMISSION, batch)
             late.clear()
 
     async def watch() -> list[int]:
         seen: list[int] = []
-        position = start = chance.randrange(3)
+        position = start = rng.randrange(3)
         while True:
             await turns(20)
-            stream = follow(bus, log.read, SUBMISSION, position, page_size=chance.choice((1, 5, 500)))
+            stream = follow(bus, log.read, SUBMISSION, position, page_size=rng.choice((1, 5, 500)))
             async for batch in stream:
                 seen += [item.seq for item in batch]
                 position = seen[-1]
                 await turns(5)
-                if chance.random() < 0.2:
+                if rng.random() < 0.2:
                     break
             else:
                 assert seen == list(range(start + 1, log.length + 1))
@@ -65,7 +65,7 @@ async def one_interleaving(seed: int) -> None:
 
     comparing = asyncio.create_task(compare())
     async with asyncio.timeout(20):
-        await asyncio.gather(publish(), *(watch() for _ in range(chance.randrange(1, 5))))
+        await asyncio.gather(publish(), *(watch() for _ in range(rng.randrange(1, 5))))
     comparing.cancel()
     assert not bus.watched()
 

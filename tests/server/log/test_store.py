@@ -1,13 +1,15 @@
-"""The log: numbered, fenced, committed as one, and its snapshot beside it."""
+"""The log: numbered, fenced, committed together with the snapshot."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from subcli.server.log.records import (
     Append,
@@ -73,6 +75,52 @@ def test_a_key_used_for_something_else_is_refused(store: Store) -> None:
     store.create(new("key"))
     with pytest.raises(KeyReusedError):
         store.create(new("key", "other"))
+
+
+@pytest.mark.parametrize("other", [{"problem": "other"}, {"language": "ruby"}, {"files": {"other.py": "print()"}}])
+def test_a_key_stands_for_problem_language_and_files(store: Store, other: dict[str, Any]) -> None:
+    """Content that differs in any of them is refused."""
+    store.create(new("key"))
+    with pytest.raises(KeyReusedError):
+        store.create(replace(new("key"), **other))
+
+
+def test_a_key_belongs_to_its_owner(store: Store, sql: Callable[[str], Any]) -> None:
+    """Another user's submission with the same key is a new one."""
+    sql("INSERT INTO users (id, name, created_at) VALUES (2, 'ada', 0)")
+    first, _ = store.create(new("key"))
+    second, is_new = store.create(replace(new("key"), owner_id=2))
+    assert is_new
+    assert (second.owner_id, second.id) == (2, first.id + 1)
+
+
+def test_recent_submissions_come_newest_first(store: Store) -> None:
+    """At most so many, of one problem if one is given."""
+    ids = [store.create(replace(new(), problem=slug))[0].id for slug in ("a", "b", "a", "b")]
+    assert [each.id for each in store.lookup.recent(DEMO_USER, 3)] == ids[:0:-1]
+    assert [each.id for each in store.lookup.recent(DEMO_USER, 3, "a")] == [ids[2], ids[0]]
+
+
+def test_a_page_is_bounded_in_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long events make a short page, which says that the log continues."""
+    monkeypatch.setattr("subcli.server.log.lookup._PAGE_BYTES", 1000)
+    submission_id = store.create(new())[0].id
+    append(store, submission_id, [result("x" * 600) for _ in range(5)])
+    page = store.lookup.page(submission_id, 1, 100)
+    assert ([each.seq for each in page.records], page.more) == ([2, 3], True)
+
+
+def test_the_first_start_counts_for_the_duration(engine: Engine) -> None:
+    """A submission that is judged again has been started once."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id = store.create(new())[0].id
+    claimed(store, submission_id, lease=-1)
+    now.append(1010.0)
+    claimed(store, submission_id)
+    now.append(1025.0)
+    assert store.summary_so_far(submission_id)["duration_ms"] == 25_000
+    store.close()
 
 
 def test_concurrent_posts_with_one_key(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Events between processes over a real Redis that is cut, killed, frozen and fed with nonsense: no hole, no repeat."""
+"""Events between processes over a real Redis that is cut off, killed, frozen and fed invalid messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUBMISSION = 42
 
 
 class Node:
-    """The bus of one process, with what compares its positions."""
+    """The bus of one process, and the task that compares its positions."""
 
     def __init__(self, redis: Redis, bus: RedisBus, log: Log) -> None:
         self.redis = redis
@@ -42,7 +42,7 @@ class Node:
             await compare_once(self.bus, await self.bus.suspects(3600), self.log.positions)
 
     async def watch(self, seen: list[Record], after: int = 0) -> list[int]:
-        """Follow to the end; the positions that were seen."""
+        """Follow to the end and return the positions seen."""
         async for batch in follow(self.bus, self.log.read, SUBMISSION, after):
             seen += batch
         return [each.seq for each in seen]
@@ -50,14 +50,14 @@ class Node:
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> Iterator[str]:
-    """A Redis that is there before the test and after it, whatever the test does to it."""
+    """A Redis that is running before and after the test, whatever the test does to it."""
     yield redis_server.fresh()
     redis_server.revive()
 
 
 @pytest.fixture
 async def node(url: str) -> AsyncIterator[Callable[[Log], Any]]:
-    """Makes one more process's bus."""
+    """Makes the bus of one more process."""
     async with AsyncExitStack() as stack:
 
         @asynccontextmanager
@@ -89,8 +89,8 @@ async def subscribers(redis: Redis, channel: str) -> int:
         return 0
 
 
-async def heard(node: Node) -> None:
-    """Wait until the submission's channel has its listener."""
+async def subscribed(node: Node) -> None:
+    """Wait until the submission's channel has a subscriber."""
     channel = f"{namespace(node.redis)}events:{SUBMISSION}"
     deadline = time.monotonic() + 30
     while not await subscribers(node.redis, channel):
@@ -110,7 +110,7 @@ async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log],
         first: list[Record] = []
         second: list[Record] = []
         watching = [asyncio.create_task(gateway.watch(seen)) for seen in (first, second)]
-        await heard(gateway)
+        await subscribed(gateway)
         await until(partial(lambda log: log.reads >= 2, log))
         reads = log.reads
         while not log.ended:
@@ -129,11 +129,11 @@ async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any
     log = Log(2, random.Random(0))
     gateway = await node(log)
     with gateway.bus.subscribe(SUBMISSION):
-        await heard(gateway)
+        await subscribed(gateway)
         with gateway.bus.subscribe(SUBMISSION):
             pass
         await asyncio.sleep(0.05)
-        await heard(gateway)
+        await subscribed(gateway)
     channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
     deadline = time.monotonic() + 30
     while await subscribers(gateway.redis, channel):
@@ -164,7 +164,7 @@ async def test_without_redis_the_log_is_followed(
     gateway, worker = await node(log), await node(log)
     seen: list[Record] = []
     watching = asyncio.create_task(gateway.watch(seen))
-    await heard(gateway)
+    await subscribed(gateway)
     getattr(redis_server, harm)()
     slowest = 0.0
     for _ in range(3):
@@ -176,7 +176,7 @@ async def test_without_redis_the_log_is_followed(
     # The contract says 2; the rest is for a machine that others use.
     assert slowest < 6
     redis_server.revive()
-    await heard(gateway)
+    await subscribed(gateway)
     deadline = time.monotonic() + 30
     while True:
         reads = log.reads
@@ -197,7 +197,7 @@ async def test_invalid_messages_on_the_channel(node: Callable[[Log], Any]) -> No
     gateway = await node(log)
     seen: list[Record] = []
     watching = asyncio.create_task(gateway.watch(seen))
-    await heard(gateway)
+    await subscribed(gateway)
     channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
     for nonsense in (b"", b"\xff\xfe", b"x y z\n{}", b"1\n{}\n{}", b"3 live\n{}", b"3 live later\n{}"):
         await gateway.redis.publish(channel, nonsense)
@@ -215,7 +215,9 @@ def test_messages_decode_to_what_was_encoded() -> None:
     messages = list(encode(records))
     assert 1 < len(messages) < len(records)
     said = [decode(message) for message in messages]
-    assert [each for batch in said if isinstance(batch, tuple) for each in batch] == records
+    decoded = [each for batch in said if isinstance(batch, tuple) for each in batch]
+    assert decoded == records
+    assert all(each.committed == 1.5 for each in decoded)
     assert decode(encode_head(17)) == 17
 
 
@@ -225,7 +227,7 @@ async def test_batches_published_out_of_order(node: Callable[[Log], Any]) -> Non
     gateway, worker = await node(log), await node(log)
     seen: list[Record] = []
     watching = asyncio.create_task(gateway.watch(seen))
-    await heard(gateway)
+    await subscribed(gateway)
     await until(lambda: log.reads)
     first, second = log.commit(1), log.commit(1)
     for batch in (second, first):
@@ -253,7 +255,7 @@ async def sending(outbox: Outbox) -> AsyncIterator[None]:
 
 async def first_message(url: str, redis_server: RedisServer, outbox: Outbox) -> int | tuple[Record, ...]:
     """What the outbox sends first when Redis is back."""
-    redis_server.start()
+    redis_server.revive()
     redis = connect(url)
     async with redis.pubsub() as listener, asyncio.timeout(30):
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
@@ -290,6 +292,33 @@ async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: Redi
     assert await first_message(url, redis_server, outbox) == 5000
 
 
+async def test_too_much_to_send_becomes_a_head(
+    url: str, redis_server: RedisServer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Redis that is too slow does not fill the memory: readers get the rest from the log."""
+    monkeypatch.setattr("subcli.server.redis.outbox._MAX_BYTES", 50)
+    log = Log(20, random.Random(0))
+    outbox.put(SUBMISSION, log.commit(10))
+    outbox.put(SUBMISSION, log.commit(2))
+    assert await first_message(url, redis_server, outbox) == 12
+
+
+async def test_the_last_events_of_a_process_are_published(url: str, outbox: Outbox) -> None:
+    """It is cancelled before it could send them."""
+    redis = connect(url)
+    async with redis.pubsub() as listener, asyncio.timeout(30):
+        await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
+        async with sending(outbox):
+            await asyncio.sleep(0)
+            outbox.put(SUBMISSION, Log(1, random.Random(0)).commit(1))
+        while (message := await listener.get_message(True, timeout=1)) is None:
+            pass
+    await redis.aclose()
+    published = decode(message["data"])
+    assert isinstance(published, tuple)
+    assert [each.seq for each in published] == [1]
+
+
 async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:
     """What redis-py does by itself: subscribe once, and listen."""
     redis = connect(url)
@@ -312,19 +341,19 @@ async def test_connections_cut_again_and_again(node: Callable[[Log], Any], url: 
     A naive subscriber on the same channel loses some, and no exception says so; else the trial would prove nothing.
     """
     log = Log(2000, random.Random(7))
-    chance = random.Random(8)
+    rng = random.Random(8)
     gateway, worker = await node(log), await node(log)
     plain: list[int] = []
     ready = asyncio.Event()
     listening = asyncio.create_task(naive(url, plain, ready))
     await ready.wait()
     watching = [asyncio.create_task(gateway.watch([])) for _ in range(5)]
-    await heard(gateway)
+    await subscribed(gateway)
     cuts = 0
     while not log.ended:
         worker.bus.publish(SUBMISSION, log.commit(1))
         await asyncio.sleep(0.001)
-        if chance.random() < 0.03:
+        if rng.random() < 0.03:
             cuts += await gateway.redis.client_kill_filter(_type="pubsub")
     async with asyncio.timeout(60):
         assert [await each for each in watching] == [list(range(1, 2001))] * 5

@@ -1,4 +1,4 @@
-"""A client for Redis: what its URL may be, and that no wait for it is without end."""
+"""A client for Redis: which URLs are valid, and that every wait is bounded."""
 
 from __future__ import annotations
 

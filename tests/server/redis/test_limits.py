@@ -1,4 +1,4 @@
-"""Counting for all gateways together, over a real Redis that is also killed, frozen and emptied."""
+"""Limits across gateways, with a real Redis that is also killed, frozen and emptied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> Iterator[str]:
-    """A Redis that is there before the test and after it, whatever the test does to it."""
+    """A Redis that is running before and after the test, whatever the test does to it."""
     yield redis_server.fresh()
     redis_server.revive()
 
@@ -40,7 +40,7 @@ async def redis(url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def gateway(url: str) -> AsyncIterator[Callable[..., RedisLimiter]]:
-    """Makes one more gateway's limiter."""
+    """Makes the limiter of one more gateway."""
     async with AsyncExitStack() as stack:
 
         def make(lease: float = 60.0) -> RedisLimiter:
@@ -53,8 +53,8 @@ async def gateway(url: str) -> AsyncIterator[Callable[..., RedisLimiter]]:
 
 async def taken(limiters: list[RedisLimiter], rate: Rate, key: str, times: int) -> int:
     """How many of `times` at once, over these gateways in turn, were let through."""
-    standings = await asyncio.gather(*(limiters[n % len(limiters)].take(rate, key) for n in range(times)))
-    return sum(not standing.retry_after for standing in standings)
+    statuses = await asyncio.gather(*(limiters[n % len(limiters)].take(rate, key) for n in range(times)))
+    return sum(not status.retry_after for status in statuses)
 
 
 async def hold(stack: AsyncExitStack, limiter: Limiter, key: str, most: int) -> bool:
@@ -93,8 +93,8 @@ async def test_a_rate_applies_across_gateways(gateway: Callable[..., RedisLimite
     assert [(await gateways[2].take(Rate("few", 3, 9.0), "ada")).remaining for _ in range(3)] == [2, 1, 0]
     quick = Rate("quick", 1, 0.2)
     assert await taken(gateways, quick, "ada", 3) == 1
-    standing = await gateways[0].take(quick, "ada")
-    await asyncio.sleep(standing.retry_after + 0.01)
+    status = await gateways[0].take(quick, "ada")
+    await asyncio.sleep(status.retry_after + 0.01)
     assert await taken(gateways, quick, "ada", 1) == 1
 
 
@@ -108,6 +108,18 @@ async def test_a_crowd_does_not_count_as_redis_away(
     rate = Rate("crowd", 400, 6000.0)
     assert await taken([here], rate, "ada", 300) == 300
     assert (await elsewhere.take(rate, "ada")).remaining == 99
+
+
+async def test_what_redis_refuses_is_not_counted_here(
+    gateway: Callable[..., RedisLimiter], redis_server: RedisServer
+) -> None:
+    """So when Redis goes away, a gateway whose requests were refused still has its own quota."""
+    here, elsewhere = gateway(), gateway()
+    rate = Rate("tries", 3, 600.0)
+    assert await taken([elsewhere], rate, "ada", 3) == 3
+    assert await taken([here], rate, "ada", 5) == 0
+    redis_server.kill()
+    assert await taken([here], rate, "ada", 5) == 3
 
 
 async def test_keys_do_not_contain_what_was_typed(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
@@ -145,7 +157,7 @@ async def test_slots_of_a_dead_gateway_expire(gateway: Callable[..., RedisLimite
     renewing = asyncio.create_task(live.run())
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, live, "7", 10) for _ in range(4)])
-        # Held without ever being renewed or let go, as by a process that was killed.
+        # Held without ever being renewed or released, as by a process that was killed.
         holding = [dead.slot("7", 10) for _ in range(6)]
         for slot in holding:
             await slot.__aenter__()
@@ -216,7 +228,7 @@ async def test_without_redis_each_gateway_counts_alone(
     with caplog.at_level(logging.WARNING):
         async with AsyncExitStack() as stack:
             for each in (first, second):
-                # What it has counted itself still counts.
+                # What a gateway has counted itself still counts.
                 assert await taken([each], rate, "ada", 10) == 3
                 assert sum([await hold(stack, each, "7", 2) for _ in range(5)]) == 2
     assert time.monotonic() - begun < 8

@@ -1,4 +1,4 @@
-"""The job queue between processes over a real Redis: each job to one worker, and none lost for good."""
+"""The job queue between processes over a real Redis: each job goes to one worker, and none is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url(redis_server: RedisServer) -> Iterator[str]:
 async def redis(url: str) -> AsyncIterator[Redis]:
     client = connect(url)
     yield client
-    # A look that was given up ends by itself, a moment later, and with it its connection.
+    # A read that was abandoned ends by itself a moment later, and with it its connection.
     await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()} or {asyncio.create_task(asyncio.sleep(0))})
     await client.aclose()
 
@@ -66,7 +66,7 @@ async def until_waiting(redis: Redis, number: int) -> None:
 
 
 async def nothing_more(queue: RedisQueue) -> None:
-    """Nothing is given out, though one look into the stream has been taken."""
+    """Nothing is given out, though the stream has been read once."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.8):
             await queue.get()
@@ -158,6 +158,27 @@ async def test_without_redis_workers_judge_what_sweeps_find(
     async with asyncio.timeout(30):
         while (await worker.get()).submission_id != 9:
             gateway.put(9)
+
+
+async def test_a_stopping_process_enqueues_what_it_hands_back(redis: Redis) -> None:
+    """It is cancelled before it could send it."""
+    stopping = RedisQueue(redis, takeover_s=3600)
+    running = asyncio.create_task(stopping.run())
+    await asyncio.sleep(0)
+    stopping.put(7)
+    running.cancel()
+    await asyncio.wait([running])
+    assert await waiting(redis) == 1
+
+
+async def test_an_evicted_entry_can_be_enqueued_again(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """The stream is gone and the hash that knows its entries is not."""
+    gateway = queue()
+    gateway.put(7)
+    await until_waiting(redis, 1)
+    await redis.delete(f"{namespace(redis)}jobs")
+    gateway.put(7)
+    await until_waiting(redis, 1)
 
 
 async def test_stopping_with_nothing_to_send_does_not_log_that_redis_is_back(
