@@ -16,6 +16,7 @@ class Log:
         self.records: list[Record] = []
         self.length = length
         self.reads = 0
+        self.comparisons = 0
         self._turns = turns
 
     def commit(self, count: int) -> Sequence[Record]:
@@ -36,4 +37,5 @@ class Log:
         return EventPage(tuple(found[:limit]), more=len(found) > limit, ended=ended)
 
     async def positions(self, ids: Collection[int]) -> Mapping[int, int]:
+        self.comparisons += 1
         return dict.fromkeys(ids, len(self.records))

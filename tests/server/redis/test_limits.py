@@ -202,10 +202,10 @@ async def test_a_renewal_restores_slots_that_redis_has_lost(gateway: Callable[..
         await redis.flushall()
         await redis.script_flush()
 
-        async def told() -> bool:
+        async def restored() -> bool:
             return bool(await redis.zcard(key) == 10)
 
-        await until(told)
+        await until(restored)
         assert not await hold(stack, second, "7", 10)
     renewing.cancel()
 

@@ -194,9 +194,9 @@ async def test_stopping_with_nothing_to_send_does_not_log_that_redis_is_back(
     running.cancel()
     await asyncio.wait([running])
     await client.aclose()
-    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.availability"]
-    assert len(said) == 1, said
-    assert "Redis does not answer" in said[0]
+    logged = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.availability"]
+    assert len(logged) == 1, logged
+    assert "Redis does not answer" in logged[0]
 
 
 async def test_stale_consumers_are_deleted(

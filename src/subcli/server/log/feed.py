@@ -79,7 +79,7 @@ class Journal:
         return follow(self._bus, read, submission_id, after)
 
     async def compare_positions(self) -> None:
-        """Until cancelled, tell the bus how far the logs reach of which it may have lost something."""
+        """Until cancelled, tell the bus how far the logs reach for which it may have lost messages."""
         while True:
             await compare_once(self._bus, await self._bus.suspects(self._compare_s), self._positions)
 

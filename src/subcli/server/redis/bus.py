@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
 
 _log: Final = logging.getLogger(__name__)
-_COMPARE_WHILE_AWAY_S: Final = 0.75
+COMPARE_WHILE_AWAY_S: Final = 0.75
 """Between comparisons while Redis is away: a reader waits less than 2 s for an event."""
-_SILENCE_S: Final = 0.5
+SILENCE_S: Final = 0.5
 """After so long without a message Redis is pinged; after as long again it counts as away."""
 _CONNECTION_TIMEOUT_S: Final = 5.0
 """A connection on which nothing arrived for so long, in spite of pings, is closed."""
@@ -87,7 +87,7 @@ class RedisBus:
     async def suspects(self, idle_s: float) -> list[int]:
         clock = asyncio.get_running_loop().time
         while True:
-            due = self._compared_at + (idle_s if self.availability.is_up else _COMPARE_WHILE_AWAY_S)
+            due = self._compared_at + (idle_s if self.availability.is_up else COMPARE_WHILE_AWAY_S)
             if clock() >= due:
                 self._compared_at = clock()
                 self._suspects.clear()
@@ -147,7 +147,7 @@ class RedisBus:
         clock = asyncio.get_running_loop().time
         last_heard = clock()
         while True:
-            message = await pubsub.get_message(timeout=_SILENCE_S)
+            message = await pubsub.get_message(timeout=SILENCE_S)
             if message is not None:
                 last_heard = clock()
                 if self.availability.set_up():
@@ -157,7 +157,7 @@ class RedisBus:
             silence_s = clock() - last_heard
             if silence_s > _CONNECTION_TIMEOUT_S:
                 raise RedisConnectionError("no answer to a ping")
-            if silence_s > 2 * _SILENCE_S:
+            if silence_s > 2 * SILENCE_S:
                 self._set_away("no answer to a ping")
             await pubsub.ping()
 
