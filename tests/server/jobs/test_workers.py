@@ -106,11 +106,6 @@ async def test_waiting_submissions_learn_their_position(live: Any) -> None:
     assert (await live.ended(first))["final_status"] == "passed"
 
 
-def judge_of(*scripts: Callable[[Job], AsyncIterator[Mapping[str, Any]]]) -> Callable[[Job], Any]:
-    remaining = list(scripts)
-    return lambda job: remaining.pop(0)(job) if len(remaining) > 1 else remaining[0](job)
-
-
 async def passes(job: Job) -> AsyncIterator[Mapping[str, Any]]:
     yield {"type": "status_update", "status": "testing"}
     yield {"type": "complete", "final_status": "passed", "summary": {}}
