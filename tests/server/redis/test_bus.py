@@ -283,6 +283,21 @@ async def test_a_head_never_goes_back(url: str, redis_server: RedisServer, outbo
     assert await first_message(url, redis_server, outbox) == 4
 
 
+async def test_a_send_that_fails_does_not_bring_an_older_head_back(
+    url: str, redis_server: RedisServer, outbox: Outbox
+) -> None:
+    """Events are published while it waits for a Redis that hangs."""
+    redis_server.freeze()
+    log = Log(2, random.Random(0))
+    async with sending(outbox):
+        outbox.put(SUBMISSION, log.commit(1))
+        await until(lambda: outbox.availability.is_away)
+        # The next send has begun by then, and waits for its timeout.
+        await asyncio.sleep(0.5)
+        outbox.put(SUBMISSION, log.commit(1))
+    assert await first_message(url, redis_server, outbox) == 2
+
+
 async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer, outbox: Outbox) -> None:
     """What cannot be sent costs one number per submission, which is all that is sent when Redis is back."""
     redis_server.kill()

@@ -114,10 +114,16 @@ async def test_an_unsettled_entry_is_taken_over(queue: Callable[..., RedisQueue]
     again = await taken(living)
     assert again.submission_id == 7
     living.settle(again)
-    dead.settle(lost)
     await until_waiting(redis, 0)
     gateway.put(7)
-    assert (await taken(living)).submission_id == 7
+    await until_waiting(redis, 1)
+    dead.settle(lost)
+    dead.put(8)
+    await until_waiting(redis, 2)
+    gateway.put(7)
+    gateway.put(9)
+    await until_waiting(redis, 3)
+    assert [(await taken(living)).submission_id for _ in range(3)] == [7, 8, 9]
 
 
 async def test_the_queue_recovers_after_redis_lost_its_data(
