@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from bench.servers import Work, say_ready, work
 from subcli.judge import Job
 from subcli.server.log.database import open_database
+from subcli.server.log.records import NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import NewSubmission
 from subcli.server.run.serve import run
 from subcli.server.settings import ServerLimits, ServerSettings
 

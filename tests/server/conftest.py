@@ -65,7 +65,7 @@ SHORT = (
 
 
 class FakeJudge:
-    """Yields `SHORT`, or for a submission whose source is `wait` what the test puts into `events`."""
+    """Yields `SHORT`, or what the test puts into `events` if the submission's source is `wait`."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -78,8 +78,8 @@ class FakeJudge:
         self.running += 1
         try:
             if next(iter(job.files.values())) != "wait":
-                for event in SHORT:
-                    yield event
+                for short in SHORT:
+                    yield short
                 return
             while (given := await self.events.get()) is not None:
                 if isinstance(given, Exception):
@@ -116,7 +116,7 @@ class Live:
         return dict(response.json())
 
     async def be(self, name: str) -> dict[str, Any]:
-        """From now on ask as this user, who is added if need be."""
+        """Log in as this user for all further requests; the user is added if there is none."""
         if name not in {user.name for user in self.accounts.list_users()}:
             self.add_user(name)
         granted = await self.log_in(name)
@@ -172,16 +172,16 @@ _POSTGRES = "postgresql"
 
 @dataclass(frozen=True)
 class Backends:
-    """Where one test's server keeps its data, and what joins it to others. `redis` None: nothing does."""
+    """The database of a test's server, and the Redis that joins it to others, if any."""
 
     database: str
     redis: str | None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `every_backend` run over both databases, and where there is a server over both buses."""
-    chosen_there = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
-    if "backends" not in metafunc.fixturenames or "backends" in chosen_there:
+    """Run tests marked `every_backend` with both databases and, if they start a server, with both buses."""
+    parametrized = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "backends" not in metafunc.fixturenames or "backends" in parametrized:
         return
     chosen = [(_SQLITE, "memory")]
     if metafunc.definition.get_closest_marker("every_backend"):
@@ -204,7 +204,7 @@ def migrated_postgres(postgres: Postgres) -> Postgres:
 
 @pytest.fixture
 def backends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backends]:
-    """Fresh ones for this test."""
+    """Fresh backends for this test."""
     database, bus = request.param
     redis = request.getfixturevalue("redis_server").fresh() if bus == "redis" else None
     if database == _SQLITE:
@@ -226,13 +226,13 @@ def database(backends: Backends) -> str:
 
 @pytest.fixture
 def bus(backends: Backends) -> str | None:
-    """The URL of this test's Redis, if it has one."""
+    """The URL of this test's Redis, if any."""
     return backends.redis
 
 
 @pytest.fixture
 def sql(database: str) -> Iterator[Callable[[str], Sequence[Any]]]:
-    """Runs a statement on this test's database behind the server's back."""
+    """Runs a statement directly on this test's database."""
     engine = create_engine(database)
 
     def run(statement: str) -> Sequence[Any]:

@@ -26,16 +26,16 @@ from subcli.server.api.errors import add_error_handlers
 from subcli.server.api.health import add_health, redis_up
 from subcli.server.api.pages import add_pages
 from subcli.server.api.rest import make_router
-from subcli.server.backbone import Backbone
 from subcli.server.edge.access import AccessLogMiddleware
 from subcli.server.edge.guard import GuardMiddleware
 from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
 from subcli.server.gateway.gateway import Gateway
-from subcli.server.jobs.workers import Judge, Workers
+from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe.metrics import Metrics
-from subcli.server.parts import AuthServices, Services
+from subcli.server.parts import AuthServices, Backbone, Services
 from subcli.server.run.shutdown import Lifecycle
 from subcli.server.settings import PasswordCost, ServerLimits
 
@@ -115,7 +115,7 @@ def _make_services(
     limiter = _make_limiter(limits, redis)
     identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth)
     metrics = Metrics()
-    metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", backbone.store.queue_length)
+    metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", backbone.store.leases.queue_length)
     return Services(
         store=backbone.store,
         journal=backbone.journal,

@@ -54,7 +54,7 @@ async def test_not_ready_if_the_database_fails(live: Any, monkeypatch: pytest.Mo
     def fail() -> None:
         raise sqlite3.OperationalError("gone")
 
-    monkeypatch.setattr(live.services.store, "ping", fail)
+    monkeypatch.setattr(live.services.store.lookup, "ping", fail)
     response = await live.http.get("/readyz")
     assert (response.status_code, response.json()["ready"], response.json()["database"]) == (503, False, "down")
     assert (await live.http.get("/healthz")).status_code == 200
@@ -64,7 +64,7 @@ async def test_not_ready_if_the_database_does_not_answer(live: Any, monkeypatch:
     """503 while the database still hangs."""
     monkeypatch.setattr("subcli.server.api.health._CHECK_TIMEOUT_S", 0.1)
     hanging = threading.Event()
-    monkeypatch.setattr(live.services.store, "ping", lambda: hanging.wait(60))
+    monkeypatch.setattr(live.services.store.lookup, "ping", lambda: hanging.wait(60))
     response = await live.http.get("/readyz")
     assert not hanging.is_set()
     hanging.set()

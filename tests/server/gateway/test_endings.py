@@ -32,9 +32,6 @@ class Fakes:
     async def run(self, _method: object, *_args: object) -> None:
         return None
 
-    def snapshot(self) -> None:
-        raise AssertionError("called only through run()")
-
     async def follow(self, submission_id: int, after: int) -> AsyncIterator[tuple[()]]:
         self.followed.append((submission_id, after))
         batches: tuple[tuple[()], ...] = ()
@@ -49,7 +46,7 @@ class Fakes:
 
     def gateway(self, limits: ServerLimits) -> Gateway:
         services = SimpleNamespace(
-            store=self,
+            store=SimpleNamespace(run=self.run, lookup=SimpleNamespace(snapshot=None)),
             journal=self,
             identities=DemoIdentities(),
             metrics=self.metrics,

@@ -26,9 +26,9 @@ from websockets.exceptions import ConnectionClosed
 
 from subcli.server import Ready, ServeError, ServerSettings
 from subcli.server.log.database import open_database
+from subcli.server.log.records import NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import NewSubmission
 from subcli.server.run.serve import run
 from subcli.server.run.server import is_worth_logging
 from tests.server.conftest import FakeJudge
@@ -191,12 +191,12 @@ def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -
     store = Store(open_database(url), time.time)
     submission = NewSubmission(DEMO_USER, "echo", "python", {"solution.py": ""})
     submission_id = store.create(submission)[0].id
-    assert store.claim(submission_id, "another process", 3600)
+    assert store.leases.claim(submission_id, "another process", 3600)
     store.close()
     settings = ServerSettings(data_dir, port=0, database=url if shared else None, concurrency=0)
     run(settings, on_ready=lambda _ready: os.kill(os.getpid(), signal.SIGTERM), judge=FakeJudge())
     store = Store(open_database(url), time.time)
-    assert (store.claim(submission_id, "this process", 3600) is None) is shared
+    assert (store.leases.claim(submission_id, "this process", 3600) is None) is shared
     store.close()
 
 
@@ -209,9 +209,9 @@ def test_invalid_problems(tmp_path: Path) -> None:
     assert "problem.toml" in error.message
 
 
-def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A locked database: the server waits, then reports one sentence without the password."""
-    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
+    monkeypatch.setattr("subcli.server.log.database.LOCK_TIMEOUT_S", 0.2)
     url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
     assert "hush" not in str(refused(ServerSettings(tmp_path / "data", port=0, database=url)))
     holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)

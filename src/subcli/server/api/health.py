@@ -76,7 +76,7 @@ def redis_up(redis: Redis, loop: asyncio.AbstractEventLoop) -> float:
 async def _is_database_up(services: Services) -> bool:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):
-            await services.store.run(services.store.ping)
+            await services.store.run(services.store.lookup.ping)
     except Exception as error:
         _log.warning("not ready, because the database does not answer: %r", getattr(error, "orig", error))
         return False

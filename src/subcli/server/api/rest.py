@@ -17,14 +17,14 @@ from subcli.server.api import models
 from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.limits import LimitedError
-from subcli.server.log.results import last_results
-from subcli.server.log.values import (
+from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
     NewSubmission,
     Snapshot,
     UnknownSubmissionError,
 )
+from subcli.server.log.results import last_results
 from subcli.server.parts import Services
 from subcli.shared.protocol import timestamp
 
@@ -136,7 +136,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     ) -> models.SubmissionListResponse:
         """List recent submissions, newest first."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        found = await store.run(store.recent, identity.user_id, limit, slug)
+        found = await store.run(store.lookup.recent, identity.user_id, limit, slug)
         return models.SubmissionListResponse(submissions=[_submission(snapshot, request) for snapshot in found])
 
 
@@ -148,7 +148,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         if not 0 < submission_id <= _MAX_ID:
             _refuse_unknown(submission_id)
         try:
-            return await store.run(store.snapshot, submission_id, identity.user_id)
+            return await store.run(store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
@@ -160,7 +160,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     @router.get("/submissions/{submission_id}/tests", responses=error_responses(401, 404, 422))
     async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
         """Get the latest result of each test."""
-        rows = last_results(await store.run(store.results, found.id))
+        rows = last_results(await store.run(store.lookup.results, found.id))
         return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
 
     @router.get("/submissions/{submission_id}/events", responses=error_responses(401, 404, 422))
@@ -168,7 +168,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
     ) -> models.EventPageResponse:
         """Get a page of the event log."""
-        page = await store.run(store.page, found.id, after_seq, limit)
+        page = await store.run(store.lookup.page, found.id, after_seq, limit)
         return models.EventPageResponse(
             submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
@@ -183,7 +183,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             await services.journal.cancel(found.id, found.owner_id)
         except EndedError:
             raise HTTPException(409, f"Submission {found.id} already has a verdict.") from None
-        return _submission(await store.run(store.snapshot, found.id, found.owner_id), request)
+        return _submission(await store.run(store.lookup.snapshot, found.id, found.owner_id), request)
 
     if (auth := services.auth) is None:
         return

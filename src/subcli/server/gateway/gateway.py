@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.limits import FullError, Rate
-from subcli.server.log.values import UnknownSubmissionError
+from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
@@ -148,7 +148,7 @@ class Gateway:
 
     async def _check_owner(self, submission_id: int, identity: Identity) -> None:
         try:
-            await self._store.run(self._store.snapshot, submission_id, identity.user_id)
+            await self._store.run(self._store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from subcli.server.app import AuthConfig, create_app
 from subcli.server.edge.origins import is_loopback
+from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
-from subcli.server.jobs.workers import Judge
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
@@ -95,7 +95,7 @@ def _open_database(settings: ServerSettings, *, release_leases: bool) -> Engine:
     """
     engine = open_database(settings.database_url)
     if release_leases:
-        Store(engine, time.time).release_all()
+        Store(engine, time.time).leases.release_all()
     return engine
 
 

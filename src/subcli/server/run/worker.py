@@ -11,11 +11,12 @@ from functools import partial
 from sqlalchemy import Engine
 
 from subcli.judge import Problem
-from subcli.server.backbone import Backbone
+from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
-from subcli.server.jobs.workers import Judge, Workers
+from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.observe.metrics import Metrics
+from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
 from subcli.server.run.startup import load_all_problems, serve_metrics
@@ -59,7 +60,7 @@ async def _work(
 ) -> None:
     limits = settings.limits
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.queue_length)
+    metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
     workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged)
     with _stop_on_signals(limits.deadline) as stopping:
         async with backbone.running(workers.run()):
