@@ -59,7 +59,7 @@ def test_group_readable_key_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in error.value.hint
 
 
-@pytest.mark.parametrize("content", ["", "kurz", "x" * 31])
+@pytest.mark.parametrize("content", ["", "kurz", "x" * 31], ids=["empty", "four bytes", "one missing"])
 def test_short_key_is_refused(tmp_path: Path, content: str) -> None:
     """Fewer than 32 bytes, from the file or the operator, are refused without showing them."""
     path = tmp_path / "signing.key"
