@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from subcli.server.log.database import open_database
+from subcli.server.log.records import Append, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import Append, NewSubmission
 
 ROUNDS = 5
 SECONDS = 0.6

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import Job
-from subcli.server import Limits, ServerSettings
+from subcli.server import ServerLimits, ServerSettings
 from subcli.server.run.serve import run
 
 
@@ -51,7 +51,7 @@ def main(database: str, concurrency: str, *words: str) -> None:
             port=0,
             database=database,
             concurrency=int(concurrency),
-            limits=Limits(**whole),
+            limits=ServerLimits(**whole),
             stop_with_stdin=True,
         )
         run(settings, on_ready=lambda ready: print(ready.url.rpartition(":")[2], flush=True), judge=judge)

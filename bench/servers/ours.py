@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from bench.servers import Work, say_ready, work
 from subcli.judge import Job
 from subcli.server.log.database import open_database
+from subcli.server.log.records import NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import NewSubmission
 from subcli.server.run.serve import run
-from subcli.server.settings import Limits, ServerSettings
+from subcli.server.settings import ServerLimits, ServerSettings
 
 
 def judge_of(todo: Work) -> Any:
@@ -48,7 +48,7 @@ def main() -> None:
         port=0,
         # Without a sign to begin there is nothing to judge: the watchers idle.
         concurrency=todo.submissions if todo.go else 0,
-        limits=Limits(connections=1000),
+        limits=ServerLimits(connections=1000),
     )
     engine = open_database(settings.database_url)
     store = Store(engine, time.time)

@@ -18,10 +18,9 @@ from sqlalchemy import Engine
 
 from bench import frames
 from subcli.server.log.database import open_database
-from subcli.server.log.records import Record, record
+from subcli.server.log.records import NewSubmission, Record, record
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import NewSubmission
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.outbox import encode
 
@@ -52,7 +51,7 @@ def commit(engine: Engine, logs: dict[int, list[Record]]) -> None:
 
 async def tell(url: str, logs: dict[int, list[Record]], events: int) -> None:
     """Every submission's events in turn."""
-    redis = connect(url, patience=10)
+    redis = connect(url, timeout_s=10)
     channels = f"{namespace(redis)}events:"
     for start in range(0, events, TOGETHER):
         async with redis.pipeline(transaction=False) as pipeline:

@@ -1,4 +1,4 @@
-"""``python -m tests.cluster --rounds 200 --from 1000``: many rounds, each with its line (``make soak``)."""
+"""``python -m tests.cluster --rounds 200 --from 1000``: many rounds, one line each (``make soak``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway or a worker in a process of its own, with a judge that is quick and a lease that is short.
+"""A gateway or a worker in a process of its own, with a fast judge and a short lease.
 
 `node.py gateway DIRECTORY PORT DATABASE REDIS`, `node.py worker DATABASE REDIS`
 """
@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import Job
-from subcli.server import Limits, ServerSettings, WorkerSettings
+from subcli.server import ServerLimits, ServerSettings, WorkerSettings
 from subcli.server.observe.logs import configure
 from subcli.server.run.serve import run
 from subcli.server.run.worker import run_worker
 
 TESTS = 6
-# A worker's death is noticed after a lease and a sweep: here within 3 s, with the usual settings within 20.
-LIMITS = Limits(lease=2.0, shutdown=1.0)
+# A worker's death is noticed after a lease and a sweep: here within 3 s, with default settings within 20.
+LIMITS = ServerLimits(lease=2.0, shutdown=1.0)
 
 
 async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
-    """Some tests, a few hundredths of a second each."""
+    """Yield some tests, a few hundredths of a second each."""
     yield {"type": "status_update", "status": "building"}
     yield {"type": "status_update", "status": "testing", "total_tests": TESTS}
     for number in range(TESTS):

@@ -17,7 +17,7 @@ NODE = Path(__file__).with_name("node.py")
 
 
 class Node:
-    """One process of `node.py`, started again with the same arguments."""
+    """One process of `node.py`, which can be restarted with the same arguments."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
         self.log = log
@@ -42,7 +42,7 @@ class Node:
 
 
 class Cluster:
-    """All of it. `gateways` are by URL."""
+    """All processes. `gateways` are by URL."""
 
     def __init__(self, directory: Path, postgres: Postgres, redis: RedisServer, name: str) -> None:
         self.postgres = postgres
@@ -63,13 +63,13 @@ class Cluster:
         return [*self.gateways.values(), *self.workers]
 
     def logs(self) -> str:
-        """What the processes had to say."""
+        """The processes' standard error."""
         return "".join(f"--- {node.log.name}\n{node.log.read_text()}" for node in self.nodes if node.log.exists())
 
 
 @contextmanager
 def running(directory: Path, postgres: Postgres, redis: RedisServer, name: str) -> Iterator[Cluster]:
-    """A cluster on a new database of this name."""
+    """Run a cluster on a new database of this name."""
     postgres.execute(f"CREATE DATABASE {name}")
     open_database(postgres.url(name)).dispose()
     cluster = Cluster(directory, postgres, redis, name)

@@ -1,4 +1,4 @@
-"""Two gateways and two workers while everything they stand on is killed in turn; see `trial`."""
+"""Two gateways and two workers, while each process and backend is killed in turn; see `trial`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUNDS = 20
 @pytest.mark.long
 @pytest.mark.timeout(60 + 60 * ROUNDS)
 async def test_killing_everything_in_turn(tmp_path: Path, postgres: Postgres, redis_server: RedisServer) -> None:
-    """Every one of 200 watchers ends with its verdict, each event once and in order; nothing acknowledged is lost."""
+    """Each of 200 watchers gets the verdict, and each event once and in order; no acknowledged submission is lost."""
     with running(tmp_path, postgres, redis_server, "cluster") as cluster:
         trial = Trial(cluster, tmp_path)
         try:

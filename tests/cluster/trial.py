@@ -1,9 +1,9 @@
-"""Rounds of a trial: much is handed in and watched, something is killed in the middle, and everybody has a verdict.
+"""Rounds of a trial: submit and watch a lot, kill something in the middle, and check that everybody gets a verdict.
 
-A round hands in 50 submissions over two gateways and watches each of them four times, with the library's own client,
-over both. When a number of events drawn from the seed has been seen, one gateway, one worker, Redis or PostgreSQL is
-killed with SIGKILL and started again at once. What a person at a terminal would do is left to the client: reconnect,
-resume, repeat a request with its key. Then every watcher's events are compared with the log in the database.
+A round submits 50 submissions through two gateways and watches each of them four times, with the library's own client,
+through both. After a number of events drawn from the seed, one gateway, one worker, Redis or PostgreSQL is killed with
+SIGKILL and restarted at once. The client does what it would do at a terminal: reconnect, resume, repeat a request with
+its key. Then every watcher's events are compared with the log in the database.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from .processes import Cluster, Node
 KINDS = ("gateway", "worker", "redis", "postgres")
 SUBMISSIONS = 50
 WATCHERS = 4
-"""Of each submission."""
-# For a machine that others use; the rounds themselves end after some seconds.
-PATIENCE = 120.0
+"""Per submission."""
+# Generous, for a busy machine; a round takes some seconds.
+TIMEOUT_S = 120.0
 
 
 @dataclass
 class Round:
-    """What happened in one round."""
+    """The course of one round."""
 
     kind: str
     seed: int
     acknowledged: list[int] = field(default_factory=list)
     seen: list[tuple[int, list[int]]] = field(default_factory=list)
-    """For each watcher its submission and the positions it saw."""
+    """For each watcher, its submission and the seqs that it saw."""
     events: int = 0
     reconnects: int = 0
     again: int = 0
-    """How often a command found nobody there and was given again."""
+    """How often a command was repeated because nothing answered."""
     killed_at: int | None = None
     progress: asyncio.Event = field(default_factory=asyncio.Event)
     seconds: float = 0.0
@@ -73,36 +73,36 @@ class Trial:
         self._store.close()
 
     async def round(self, kind: str, seed: int) -> Round:
-        """One round; raises AssertionError where a promise was broken."""
+        """Run one round. Raises AssertionError if a promise was broken."""
         course = Round(kind, seed)
-        chance = random.Random(seed)
+        rng = random.Random(seed)
         started = time.monotonic()
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(self._client(url)) for url in self._cluster.gateways]
             try:
-                async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
-                    group.create_task(self._kill(course, chance))
+                async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
+                    group.create_task(self._kill(course, rng))
                     for number in range(SUBMISSIONS):
-                        group.create_task(self._hand_in_and_watch(course, clients, number))
+                        group.create_task(self._submit_and_watch(course, clients, number))
             except TimeoutError:
                 missing = SUBMISSIONS * WATCHERS - len(course.seen)
                 raise AssertionError(f"{missing} watchers have no verdict; {course.line()}") from None
         course.seconds = time.monotonic() - started
-        await self._judge(course)
+        await self._check(course)
         return course
 
     def _client(self, url: str) -> AbstractAsyncContextManager[Client]:
         return connect(load({"server": url}, {}, self._directory, None))
 
-    async def _hand_in_and_watch(self, course: Round, clients: list[Client], number: int) -> None:
+    async def _submit_and_watch(self, course: Round, clients: list[Client], number: int) -> None:
         source = Source({"solution.py": f"print({number})"}, single=True)
-        submission_id = await self._hand_in(course, clients[number % 2], source)
+        submission_id = await self._submit(course, clients[number % 2], source)
         course.acknowledged.append(submission_id)
         async with asyncio.TaskGroup() as group:
             for watcher in range(WATCHERS):
                 group.create_task(self._watch(course, clients[watcher % 2], submission_id))
 
-    async def _hand_in(self, course: Round, client: Client, source: Source) -> int:
+    async def _submit(self, course: Round, client: Client, source: Source) -> int:
         while True:
             try:
                 answer = await client.submit(source, problem="leader-election", language="python")
@@ -126,7 +126,7 @@ class Trial:
                         course.events += 1
                         course.progress.set()
             except SubcliError:
-                # Nobody was there at the first contact, after which nobody is waited for (contract, section 7).
+                # Nothing answered at the first contact, so the client does not retry (contract, section 7).
                 if seqs:
                     raise
                 course.again += 1
@@ -135,10 +135,10 @@ class Trial:
                 course.seen.append((submission_id, seqs))
                 return
 
-    async def _kill(self, course: Round, chance: random.Random) -> None:
-        """Kill when enough has been seen, and start again."""
-        victim = self._victim(course.kind, chance)
-        moment = chance.randrange(SUBMISSIONS * WATCHERS * 10)
+    async def _kill(self, course: Round, rng: random.Random) -> None:
+        """Kill after enough events, and restart."""
+        victim = self._victim(course.kind, rng)
+        moment = rng.randrange(SUBMISSIONS * WATCHERS * 10)
         while course.events < moment:
             course.progress.clear()
             await course.progress.wait()
@@ -146,19 +146,19 @@ class Trial:
         await asyncio.to_thread(victim.kill)
         await asyncio.to_thread(victim.start)
 
-    def _victim(self, kind: str, chance: random.Random) -> Node | Backend:
+    def _victim(self, kind: str, rng: random.Random) -> Node | Backend:
         cluster = self._cluster
         if kind == "gateway":
-            return chance.choice(list(cluster.gateways.values()))
+            return rng.choice(list(cluster.gateways.values()))
         if kind == "worker":
-            return chance.choice(cluster.workers)
+            return rng.choice(cluster.workers)
         return cluster.redis if kind == "redis" else cluster.postgres
 
-    async def _judge(self, course: Round) -> None:
+    async def _check(self, course: Round) -> None:
         assert len(set(course.acknowledged)) == SUBMISSIONS
         assert len(course.seen) == SUBMISSIONS * WATCHERS
         for submission_id in course.acknowledged:
-            page = await self._store.run(self._store.page, submission_id, 0, 10_000)
+            page = await self._store.run(self._store.lookup.page, submission_id, 0, 10_000)
             log = [each.seq for each in page.records]
             assert page.ended, f"submission {submission_id} has no verdict"
             assert log == list(range(1, len(log) + 1)), f"submission {submission_id}: the log is {log}"

@@ -1,4 +1,4 @@
-"""A real server on loopback in the test's own event loop, with a judge that does what the test says."""
+"""A real server on loopback in the test's event loop, with a judge that the test controls."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.parts import Services
 from subcli.server.redis.connection import connect as connect_redis
-from subcli.server.run.serve import Server
-from subcli.server.settings import Limits, PasswordCost
+from subcli.server.run.server import Server
+from subcli.server.settings import PasswordCost, ServerLimits
 
 if TYPE_CHECKING:
     from tests.backends import Postgres
@@ -65,7 +65,7 @@ SHORT = (
 
 
 class FakeJudge:
-    """Yields `SHORT`, or for a submission whose source is `wait` what the test puts into `events`."""
+    """Yields `SHORT`, or what the test puts into `events` if the submission's source is `wait`."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -78,14 +78,14 @@ class FakeJudge:
         self.running += 1
         try:
             if next(iter(job.files.values())) != "wait":
-                for event in SHORT:
-                    yield event
+                for short in SHORT:
+                    yield short
                 return
-            while (event := await self.events.get()) is not None:
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if event["type"] == "complete" and self.events.empty() and self.ends_itself:
+            while (given := await self.events.get()) is not None:
+                if isinstance(given, Exception):
+                    raise given
+                yield given
+                if given["type"] == "complete" and self.events.empty() and self.ends_itself:
                     return
         finally:
             self.running -= 1
@@ -99,7 +99,7 @@ class Live:
     http: httpx.AsyncClient
     judge: Any
     server: Server
-    limits: Limits
+    limits: ServerLimits
     accounts: Accounts
     services: Services
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -116,7 +116,7 @@ class Live:
         return dict(response.json())
 
     async def be(self, name: str) -> dict[str, Any]:
-        """From now on ask as this user, who is added if need be."""
+        """Log in as this user for all further requests; the user is added if there is none."""
         if name not in {user.name for user in self.accounts.list_users()}:
             self.add_user(name)
         granted = await self.log_in(name)
@@ -172,16 +172,16 @@ _POSTGRES = "postgresql"
 
 @dataclass(frozen=True)
 class Backends:
-    """Where one test's server keeps its data, and what joins it to others. `redis` None: nothing does."""
+    """The database of a test's server, and the Redis that joins it to others, if any."""
 
     database: str
     redis: str | None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `every_backend` run over both databases, and where there is a server over both buses."""
-    chosen_there = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
-    if "backends" not in metafunc.fixturenames or "backends" in chosen_there:
+    """Run tests marked `every_backend` with both databases and, if they start a server, with both buses."""
+    parametrized = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "backends" not in metafunc.fixturenames or "backends" in parametrized:
         return
     chosen = [(_SQLITE, "memory")]
     if metafunc.definition.get_closest_marker("every_backend"):
@@ -204,7 +204,7 @@ def migrated_postgres(postgres: Postgres) -> Postgres:
 
 @pytest.fixture
 def backends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backends]:
-    """Fresh ones for this test."""
+    """Fresh backends for this test."""
     database, bus = request.param
     redis = request.getfixturevalue("redis_server").fresh() if bus == "redis" else None
     if database == _SQLITE:
@@ -226,13 +226,13 @@ def database(backends: Backends) -> str:
 
 @pytest.fixture
 def bus(backends: Backends) -> str | None:
-    """The URL of this test's Redis, if it has one."""
+    """The URL of this test's Redis, if any."""
     return backends.redis
 
 
 @pytest.fixture
 def sql(database: str) -> Iterator[Callable[[str], Sequence[Any]]]:
-    """Runs a statement on this test's database behind the server's back."""
+    """Runs a statement directly on this test's database."""
     engine = create_engine(database)
 
     def run(statement: str) -> Sequence[Any]:
@@ -274,23 +274,23 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
         judge = judge or FakeJudge()
-        chosen = Limits(**{"shutdown": 1.0, **limits})
+        chosen = ServerLimits(**{"shutdown": 1.0, **limits})
         app = create_app(
             engine,
             problems or {"echo": make_problem()},
             judge,
             limits=chosen,
-            secured=AuthConfig(KEY, CHEAP) if auth else None,
+            auth=AuthConfig(KEY, CHEAP) if auth else None,
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
         )
         started = asyncio.Event()
-        server = Server(app, chosen, started.set, with_stdin=False)
+        server = Server(app, chosen, started.set, stop_with_stdin=False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
-            async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
                 accounts = Accounts(engine, time.time, chosen, KEY)
                 live = Live(url, http, judge, server, chosen, accounts, app.state.services)
                 async with live.sockets:

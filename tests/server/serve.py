@@ -1,4 +1,4 @@
-"""A server in a process of its own, whose judge takes its time: `serve.py DATA_DIR PORT [stdin] [LIMIT=N ...]`."""
+"""A server in its own process with a slow judge: `serve.py DATA_DIR PORT [stdin] [LIMIT=N ...]`."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge import Job
-from subcli.server import Limits, ServerSettings
+from subcli.server import ServerLimits, ServerSettings
 from subcli.server.run.serve import run
 
 
@@ -22,11 +22,12 @@ async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 if __name__ == "__main__":
-    limits = {name: float(value) for name, _, value in (word.partition("=") for word in sys.argv[3:]) if value}
+    words = (word.partition("=") for word in sys.argv[3:])
+    limits: dict[str, Any] = {name: float(value) for name, _, value in words if value}
     settings = ServerSettings(
         data_dir=Path(sys.argv[1]),
         port=int(sys.argv[2]),
-        limits=Limits(**limits),
+        limits=ServerLimits(**limits),
         stop_with_stdin="stdin" in sys.argv,
     )
     run(settings, on_ready=lambda ready: print(ready.url, flush=True), judge=judge)

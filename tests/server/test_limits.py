@@ -1,4 +1,4 @@
-"""How often somebody may do something, and how many at once: the algorithm, and what users meet of it."""
+"""Rate limits and slots: the algorithm, and what users see of it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subcli.server import limits
-from subcli.server.limits import FullError, MemoryLimiter, Rate
+from subcli.server.limits import FullError, MemoryLimiter, Rate, RateLimitStatus
+from tests.server.clock import Clock
 from tests.server.gateway.test_gateway import closed, next_event
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -36,8 +27,8 @@ def limiter(clock: Clock) -> MemoryLimiter:
     return MemoryLimiter(clock)
 
 
-async def test_a_quota_at_once_and_then_one_by_one(limiter: MemoryLimiter, clock: Clock) -> None:
-    """All of the quota may come at once; then the next after an interval, and all of it after the window."""
+async def test_burst_then_one_per_interval(limiter: MemoryLimiter, clock: Clock) -> None:
+    """The full quota is allowed at once, the next one after an interval, and all of it after the window."""
     rate = Rate("tries", 3, 60.0)
     assert [(await limiter.take(rate, "ada")).remaining for _ in range(3)] == [2, 1, 0]
     refused = await limiter.take(rate, "ada")
@@ -54,8 +45,8 @@ async def test_a_quota_at_once_and_then_one_by_one(limiter: MemoryLimiter, clock
 
 
 @given(st.integers(1, 20), st.floats(0.5, 600), st.lists(st.floats(0, 30), max_size=80))
-def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float, pauses: list[float]) -> None:
-    """In any stretch of time at most the quota and one for each interval; who waits as told is let through."""
+def test_rate_is_never_exceeded(quota: int, window: float, pauses: list[float]) -> None:
+    """In any period at most the quota plus one per interval; a client that waits as told is allowed."""
 
     async def play() -> None:
         clock = Clock()
@@ -64,13 +55,13 @@ def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float
         let_through: list[float] = []
         for pause in pauses:
             clock.now += pause
-            standing = await limiter.take(rate, "k")
-            if standing.retry_after:
-                clock.now += standing.retry_after
-                standing = await limiter.take(rate, "k")
-            assert standing.retry_after == 0
-            assert 0 <= standing.remaining < quota
-            assert 0 < standing.reset <= window + 1e-6
+            status = await limiter.take(rate, "k")
+            if status.retry_after:
+                clock.now += status.retry_after
+                status = await limiter.take(rate, "k")
+            assert status.retry_after == 0
+            assert 0 <= status.remaining < quota
+            assert 0 < status.reset <= window + 1e-6
             let_through.append(clock.now)
         for first, begun in enumerate(let_through):
             for last, now in enumerate(let_through[first:], first):
@@ -79,8 +70,8 @@ def test_never_more_than_the_quota_and_what_time_gives(quota: int, window: float
     asyncio.run(play())
 
 
-async def test_what_did_not_count_after_all(limiter: MemoryLimiter) -> None:
-    """What is given back may come again; giving back what was never taken gives nothing."""
+async def test_give_back_undoes_take(limiter: MemoryLimiter) -> None:
+    """A request that is given back is allowed again; giving back without taking has no effect."""
     rate = Rate("tries", 2, 60.0)
     await limiter.give_back(rate, "ada")
     for _ in range(5):
@@ -89,26 +80,38 @@ async def test_what_did_not_count_after_all(limiter: MemoryLimiter) -> None:
     assert [(await limiter.take(rate, "ada")).retry_after == 0 for _ in range(3)] == [True, True, False]
 
 
-async def test_what_is_remembered_is_bounded(
-    limiter: MemoryLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The oldest is forgotten when its time has come, or when there are too many."""
+async def test_stored_keys_are_bounded(limiter: MemoryLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are dropped once their quota is full again, or if there are too many."""
     rate = Rate("tries", 1, 10.0)
     for number in range(50):
         await limiter.take(rate, f"{number}")
     clock.now += 11
     for number in range(50, 100):
         await limiter.take(rate, f"{number}")
-    assert len(limiter._forgotten_at) <= 51
-    monkeypatch.setattr(limits, "_MOST_KEYS", 60)
+    assert len(limiter) <= 51
+    monkeypatch.setattr(limits, "_MAX_KEYS", 60)
     for number in range(100, 200):
         await limiter.take(rate, f"{number}")
-    assert len(limiter._forgotten_at) <= 60
+    assert len(limiter) <= 60
     assert (await limiter.take(rate, "199")).retry_after > 0
 
 
+@pytest.mark.parametrize(("retry_after", "seconds"), [(0.01, 1), (1.0, 1), (1.001, 2), (19.5, 20)])
+def test_waits_are_rounded_up(retry_after: float, seconds: int) -> None:
+    """A client that waits as long as it is told is never too early."""
+    status = RateLimitStatus(Rate("tries", 3, 59.5), 0, 40.2, retry_after)
+    assert status.seconds_to_wait == seconds
+    assert status.headers() == {
+        "RateLimit-Policy": '"tries";q=3;w=60',
+        "RateLimit": '"tries";r=0;t=41',
+        "Retry-After": str(seconds),
+    }
+    allowed = RateLimitStatus(Rate("tries", 3, 59.5), 2, 0.0, 0.0)
+    assert "Retry-After" not in allowed.headers()
+
+
 async def test_slots(limiter: MemoryLimiter) -> None:
-    """So many at once and no more; one that is let go, however, is free."""
+    """Only so many at once; a released slot is free again, even after an exception."""
     async with AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(limiter.slot("7", 3))
@@ -120,11 +123,11 @@ async def test_slots(limiter: MemoryLimiter) -> None:
             raise RuntimeError
     async with limiter.slot("7", 1):
         pass
-    assert not limiter._held
+    assert len(limiter) == 0
 
 
-async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
-    """429 with `Retry-After` and a sentence; every answer says what is left; another user is not touched."""
+async def test_submitting_too_often(start: Callable[..., Any]) -> None:
+    """429 with `Retry-After` and a sentence; every response says what is left. Other users are not affected."""
     async with start(auth=True, submits=3, rate_window=30.0) as live:
         await live.be("ada")
         body = {"problem": "echo", "language": "python", "source_code": "x"}
@@ -137,7 +140,7 @@ async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
         seconds = int(answers[-1].headers["retry-after"])
         assert 1 <= seconds <= 10
         assert answers[-1].json() == {
-            "detail": f"Too many submissions; the next one can be handed in in {seconds} s.",
+            "detail": f"Too many submissions; try again in {seconds} s.",
             "retry_after": seconds,
         }
         assert (await live.http.get("/api/submissions")).status_code == 200
@@ -146,7 +149,7 @@ async def test_handing_in_too_often(start: Callable[..., Any]) -> None:
 
 
 async def test_connecting_too_often(start: Callable[..., Any]) -> None:
-    """4029 with `retry_after=`; whatever the submission, and another user is not touched."""
+    """4029 with `retry_after=`, across submissions. Other users are not affected."""
     async with start(auth=True, connects=3, rate_window=60.0) as live:
         granted = await live.be("ada")
         headers = {"additional_headers": {"Authorization": f"Bearer {granted['access_token']}"}}
@@ -160,8 +163,8 @@ async def test_connecting_too_often(start: Callable[..., Any]) -> None:
         assert await next_event(await live.watch(await live.submit(), **headers))
 
 
-async def test_demo_mode_has_nobody_to_protect(start: Callable[..., Any]) -> None:
-    """Without users there is no limit for each; the one on connections of a submission holds all the same."""
+async def test_demo_mode_has_no_user_limits(start: Callable[..., Any]) -> None:
+    """Demo mode has no limits per user."""
     async with start(connects=1, submits=1) as live:
         ids = [await live.submit("wait") for _ in range(3)]
         for submission_id in ids:

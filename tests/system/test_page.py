@@ -204,13 +204,13 @@ PROTOCOL = """
 
 PATIENCE = """
 (async () => {
-  const patience = await import('/static/patience.js');
-  return { delays: [1, 2, 3, 4, 5, 6].map((n) => patience.backoff(n, 0.5)),
-    edges: [patience.backoff(5, 0), patience.backoff(5, 0.9999)],
+  const reconnect = await import('/static/reconnect.js');
+  return { delays: [1, 2, 3, 4, 5, 6].map((n) => reconnect.backoff(n, 0.5)),
+    edges: [reconnect.backoff(5, 0), reconnect.backoff(5, 0.9999)],
     meanings: [1000, 1001, 1006, 1011, 1012, 1013, 4003, 4004, 4029, 1002, 1003, 1007, 1008, 1010, 4100, 4500]
-      .map(patience.meaning),
-    told: [patience.toldByReason('retry_after=7'), patience.toldByReason('no')],
-    limited: [patience.limited(1, 0.5, 60), patience.limited(1, 0.5, 9e9), patience.limited(3, 0.5, 1)] };
+      .map(reconnect.meaning),
+    told: [reconnect.retryAfterFromReason('retry_after=7'), reconnect.retryAfterFromReason('no')],
+    limited: [[1, 60], [1, 9e9], [3, 1]].map(([n, told]) => reconnect.rateLimitDelay(n, 0.5, told)) };
 })()
 """
 

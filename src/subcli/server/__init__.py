@@ -1,19 +1,19 @@
-"""The server half: REST, the gateway of live events, the log, and the workers that judge::
+"""The server: REST, the gateway for live events, the event log, and the workers that judge::
 
     from subcli.server import ServerSettings
     from subcli.server.run.serve import run
 
     run(ServerSettings(data_dir=Path("data")), on_ready=print)
 
-Only the settings are imported here: FastAPI and SQLAlchemy take half a second.
+Only the settings are imported here, because importing FastAPI and SQLAlchemy takes half a second.
 """
 
 from subcli.server.settings import (
     Authentication,
-    Limits,
     PasswordCost,
     Ready,
     ServeError,
+    ServerLimits,
     ServerSettings,
     WorkerReady,
     WorkerSettings,
@@ -21,10 +21,10 @@ from subcli.server.settings import (
 
 __all__ = [
     "Authentication",
-    "Limits",
     "PasswordCost",
     "Ready",
     "ServeError",
+    "ServerLimits",
     "ServerSettings",
     "WorkerReady",
     "WorkerSettings",

@@ -1,10 +1,10 @@
-"""How often somebody may do something, and how many at once.
+"""Rate limits and concurrency limits.
 
-A rate is kept by the *generic cell rate algorithm* (ITU-T I.371): for each key one moment, the one at which
-all would be forgotten. So it costs one number, is exact at every moment instead of at the turn of a minute,
-and knows how long to wait. `quota` may come at once, and then one every `window / quota` seconds.
+Rates use the *generic cell rate algorithm* (ITU-T I.371), which stores one number per key: the time at which
+the full quota is available again. It is exact at every moment, not only at the turn of a minute, and knows
+how long to wait. A burst of `quota` is allowed, then one every `window / quota` seconds.
 
-Counting goes through `Limiter`: here within one process, in `redis_limits` for all gateways together.
+`MemoryLimiter` counts within this process, `redis.limits.RedisLimiter` across all gateways.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-_MOST_KEYS: Final = 100_000
-"""Beyond these the ones that were quiet for longest are forgotten before their time."""
+_MAX_KEYS: Final = 100_000
+"""Beyond this, the least recently used keys are dropped early."""
 _ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`quota` times at once, and again in every `window` seconds. `name` is what is limited, a word or two."""
+    """A burst of `quota`, refilled over `window` seconds.
+
+    Attributes:
+        name: what is limited; also the policy's name in the `RateLimit` header.
+    """
 
     name: str
     quota: int
@@ -32,18 +36,18 @@ class Rate:
 
     @property
     def interval(self) -> float:
-        """Seconds after which another one may come, where the quota is used up."""
+        """Seconds between two requests once the quota is used up."""
         return self.window / self.quota
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """How somebody stands with a rate.
+    """The state of one key after a request.
 
     Attributes:
-        remaining: how many may come at once now.
-        reset: seconds until all of the quota is there again.
-        retry_after: seconds until the next one may come; 0.0 where this one has been let through and counted.
+        remaining: how many more requests are allowed right now.
+        reset: seconds until the full quota is available again.
+        retry_after: seconds until the next request is allowed; 0.0 if this one was allowed and counted.
     """
 
     rate: Rate
@@ -52,11 +56,10 @@ class RateLimitStatus:
     retry_after: float
 
     def headers(self) -> Mapping[str, str]:
-        """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), and `Retry-After` (RFC
-        9110) where it was refused.
+        """`RateLimit`, `RateLimit-Policy` and, if the request was refused, `Retry-After`.
 
-        The draft's present form, and not the older `RateLimit-Limit`, `-Remaining` and `-Reset`: it names the
-        policy, so that a second one can stand beside it, and is what will be the standard.
+        `RateLimit` follows draft-ietf-httpapi-ratelimit-headers-10 rather than the older `RateLimit-Limit`,
+        `-Remaining` and `-Reset`: it names the policy, so there can be several. `Retry-After` is RFC 9110.
         """
         rate = self.rate
         headers = {
@@ -69,85 +72,89 @@ class RateLimitStatus:
 
     @property
     def seconds_to_wait(self) -> int:
-        """`retry_after` in whole seconds, as clients are told."""
+        """`retry_after` rounded up to whole seconds, as sent to clients."""
         return math.ceil(self.retry_after)
 
 
 class LimitedError(Exception):
-    """Too often. Carries the `RateLimitStatus` and a sentence."""
+    """A rate limit was exceeded. Carries the `RateLimitStatus` and a sentence."""
 
-    def __init__(self, standing: RateLimitStatus, detail: str) -> None:
-        super().__init__(standing, detail)
-        self.standing = standing
+    def __init__(self, status: RateLimitStatus, detail: str) -> None:
+        super().__init__(status, detail)
+        self.status = status
         self.detail = detail
 
 
 class FullError(Exception):
-    """No slot is free."""
+    """All slots are taken."""
 
 
 class Limiter(Protocol):
-    """Counts. Never fails: what cannot be counted is let through."""
+    """Counts requests and slots. Never fails: what cannot be counted is allowed."""
 
     async def take(self, rate: Rate, key: str) -> RateLimitStatus:
-        """Count one for this key, unless that is too often."""
+        """Count a request under this key, unless that exceeds the rate."""
 
     async def give_back(self, rate: Rate, key: str) -> None:
-        """It does not count after all."""
+        """Undo one `take`."""
 
-    def slot(self, key: str, most: int) -> AbstractAsyncContextManager[None]:
-        """Hold one of `most` slots.
+    def slot(self, key: str, limit: int) -> AbstractAsyncContextManager[None]:
+        """Hold one of `limit` slots while the context is open.
 
         Raises:
-            FullError: all are held.
+            FullError: all slots are taken.
         """
 
     async def run(self) -> None:
-        """Do what has to be done from time to time, until cancelled."""
+        """Do periodic work until cancelled."""
 
 
 class MemoryLimiter:
-    """Counts in this process.
+    """Counts within this process.
 
     Args:
-        clock: seconds from any beginning, monotonic.
+        clock: monotonic time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._forgotten_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._full_at: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._held: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """How many keys are stored."""
+        return len(self._full_at) + len(self._held)
 
     async def take(self, rate: Rate, key: str) -> RateLimitStatus:
         now = self._clock()
-        before = max(now, self._forgotten_at.get((rate.name, key), now))
+        before = max(now, self._full_at.get((rate.name, key), now))
         after = before + rate.interval
         too_early = after - now - rate.window
         if too_early > _ROUNDING:
             return RateLimitStatus(rate, 0, before - now, too_early)
-        self._keep((rate.name, key), after)
-        return RateLimitStatus(rate, _left(rate, after - now), after - now, 0.0)
+        self._store((rate.name, key), after)
+        return RateLimitStatus(rate, _remaining(rate, after - now), after - now, 0.0)
 
     async def give_back(self, rate: Rate, key: str) -> None:
-        before = self._forgotten_at.get((rate.name, key))
+        before = self._full_at.get((rate.name, key))
         if before is not None:
-            self._keep((rate.name, key), before - rate.interval)
+            self._store((rate.name, key), before - rate.interval)
 
-    def _keep(self, key: tuple[str, str], moment: float) -> None:
-        self._forgotten_at[key] = moment
-        self._forgotten_at.move_to_end(key)
-        oldest = next(iter(self._forgotten_at))
-        if self._forgotten_at[oldest] <= self._clock() or len(self._forgotten_at) > _MOST_KEYS:
-            del self._forgotten_at[oldest]
+    def _store(self, key: tuple[str, str], full_at: float) -> None:
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
+        oldest = next(iter(self._full_at))
+        if self._full_at[oldest] <= self._clock() or len(self._full_at) > _MAX_KEYS:
+            del self._full_at[oldest]
 
     async def run(self) -> None:
-        """Nothing has to be done: what nobody asks for is forgotten when something else is counted."""
+        """Wait. Expired keys are dropped whenever another key is counted."""
         await asyncio.Event().wait()
 
     @asynccontextmanager
-    async def slot(self, key: str, most: int) -> AsyncIterator[None]:
+    async def slot(self, key: str, limit: int) -> AsyncIterator[None]:
         held = self._held.get(key, 0)
-        if held >= most:
+        if held >= limit:
             raise FullError
         self._held[key] = held + 1
         try:
@@ -158,5 +165,5 @@ class MemoryLimiter:
                 del self._held[key]
 
 
-def _left(rate: Rate, used: float) -> int:
-    return max(0, math.floor((rate.window - used) / rate.interval + _ROUNDING))
+def _remaining(rate: Rate, used_s: float) -> int:
+    return max(0, math.floor((rate.window - used_s) / rate.interval + _ROUNDING))

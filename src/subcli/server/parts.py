@@ -1,44 +1,116 @@
-"""What the routes and the sockets work with, made once for each server."""
+"""The parts of a server process, made once: the backbone of every process, and the services of a gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from subcli.judge import Problem
-from subcli.server.accounts.identity import Identities
-from subcli.server.accounts.logins import Logins
-from subcli.server.accounts.tokens import Tokens
-from subcli.server.jobs.queue import JobQueue
-from subcli.server.limits import Limiter, Rate
+from sqlalchemy import Engine
+
+from subcli.server.jobs.queue import JobQueue, MemoryQueue
+from subcli.server.log.bus import Bus, MemoryBus
 from subcli.server.log.feed import Journal
 from subcli.server.log.store import Store
-from subcli.server.observe.metrics import Metrics
-from subcli.server.run.shutdown import Lifecycle
+from subcli.server.observe.tasks import end
+from subcli.server.settings import ServerLimits
 
 if TYPE_CHECKING:
+    # A worker has a backbone only; it does not import what logins and sockets need.
     from redis.asyncio import Redis
+
+    from subcli.judge import Problem
+    from subcli.server.accounts.identity import Identities
+    from subcli.server.accounts.logins import Logins
+    from subcli.server.accounts.tokens import TokenIssuer
+    from subcli.server.limits import Limiter, Rate
+    from subcli.server.observe.metrics import Metrics
+    from subcli.server.run.shutdown import Lifecycle
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Backbone:
+    """Store, journal and job queue of one process.
+
+    Args:
+        engine: from `open_database`; its connections are closed at the end.
+        redis: joins this process to the others on the same database, and is closed at the end. None if it is the only
+            process.
+    """
+
+    def __init__(self, engine: Engine, limits: ServerLimits, redis: Redis | None) -> None:
+        self._redis = redis
+        self._bus, self.queue = _between_processes(limits, redis)
+        self.store = Store(engine, time.time)
+        self.journal = Journal(self.store, self._bus, limits.compare)
+
+    @asynccontextmanager
+    async def running(
+        self, working: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]
+    ) -> AsyncIterator[asyncio.Task[None]]:
+        """Exchange events and jobs with other processes, and run these coroutines as well.
+
+        Args:
+            working: is ended first, so that its last events and jobs are still sent.
+            others: end after it.
+
+        Yields:
+            the task of `working`.
+        """
+        exchanging = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
+        tasks = [asyncio.create_task(each) for each in (working, *others, *exchanging)]
+        for task in tasks:
+            task.add_done_callback(_log_failure)
+        try:
+            yield tasks[0]
+        finally:
+            tasks[0].cancel()
+            await asyncio.wait([tasks[0]])
+            for task in tasks[1:]:
+                await end(task)
+            if self._redis is not None:
+                await self._redis.aclose()
+            self.store.close()
+
+
+def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, JobQueue]:
+    local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    if redis is None:
+        return local, MemoryQueue()
+    from subcli.server.redis.bus import RedisBus
+    from subcli.server.redis.queue import RedisQueue
+
+    return RedisBus(redis, local), RedisQueue(redis, limits.lease)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a background task failed: %r", error, exc_info=error)
 
 
 @dataclass(frozen=True)
 class AuthServices:
-    """What a server with logins has beyond one in demo mode."""
+    """The services that a server with logins has in addition to one in demo mode."""
 
     logins: Logins
-    tokens: Tokens
+    tokens: TokenIssuer
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `authority` is None in demo mode; `submits` is how often one user may hand in."""
+    """The services of one gateway. `auth` is None in demo mode; `submits` is how often one user may submit."""
 
     store: Store
     journal: Journal
     queue: JobQueue
     problems: Mapping[str, Problem]
     identities: Identities
-    authority: AuthServices | None
+    auth: AuthServices | None
     limiter: Limiter
     submits: Rate
     redis: Redis | None

@@ -1,4 +1,4 @@
-"""What a server is started with, what it says when it is ready, and why it could not start."""
+"""Settings of servers and workers, what they report when ready, and the error if they cannot start."""
 
 from __future__ import annotations
 
@@ -10,64 +10,66 @@ from subcli.shared.secret import Secret
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The specification's limits ("Server Configuration") and ours. Times in seconds."""
+class ServerLimits:
+    """Limits and timeouts, from the specification ("Server Configuration") and our own. Times are in seconds."""
 
     idle: float = 300.0
-    """Without any message from the client for so long, its socket is closed with 1001."""
+    """A socket is closed with 1001 after this long without any message from the client."""
     heartbeat: float = 30.0
+    """Interval of the WebSocket pings that the server sends."""
     connections: int = 10
-    """Sockets on one submission; the next is closed with 4029."""
+    """Maximum sockets per submission; further ones are closed with 4029."""
     retry_after: int = 5
-    """What a client that found them all taken is told to wait."""
+    """The wait suggested to a client that exceeded `connections`."""
     slot_lease: float = 60.0
-    """How long the sockets of a gateway that died are still counted by the others."""
+    """How long the other gateways keep counting the sockets of a gateway that died."""
     connects: int = 600
-    """Sockets that one user may open within `rate_window`; then 4029. In demo mode there are no users to tell apart."""
+    """Sockets that a user may open within `rate_window`; then 4029. Not limited in demo mode, which has one user."""
     submits: int = 120
-    """Submissions that one user may hand in within `rate_window`; then 429. Again not in demo mode."""
+    """Submissions that a user may make within `rate_window`; then 429. Not limited in demo mode."""
     rate_window: float = 60.0
     send: float = 10.0
-    """How long a send may be blocked by a reader that does not read; then 1013."""
+    """How long a client that does not read may block a send; then 1013."""
     tail_records: int = 1024
-    """How many of a submission's latest events are kept in memory for its watchers."""
+    """How many of a submission's latest events are kept in memory for its watchers,"""
     tail_bytes: int = 1024 * 1024
+    """and how many bytes of them."""
     compare: float = 30.0
     """How often the position of a silent stream is compared with the log."""
     lease: float = 15.0
-    """How long a worker owns a submission without renewing."""
+    """How long a worker owns a submission without renewing the lease."""
     attempts: int = 10
     """How often a submission is judged before its verdict is `error`."""
     closing: float = 6.0
-    """Over how long the sockets are closed at most after SIGTERM,"""
+    """Maximum time for closing all sockets gradually after SIGTERM."""
     closing_rate: float = 500.0
-    """and how many a second as long as that is enough."""
+    """Sockets closed per second; more if `closing` would be exceeded."""
     shutdown: float = 2.0
-    """How long connections may take to end after that."""
+    """How long connections may take to end after their sockets were closed."""
     deadline: float = 9.5
-    """A process that has not ended so long after SIGTERM ends at once, whatever holds it up."""
+    """A process that is still running this long after SIGTERM exits at once."""
     body_bytes: int = 2 * 1024 * 1024
-    """The largest request body; 256 KiB of source may be six times as long in JSON."""
+    """Maximum request body; 256 KiB of source may be six times as large in JSON."""
     access_token: int = 900
-    """How long an access token is good for (contract, section 6: 15 min)."""
+    """Lifetime of an access token (contract, section 6: 15 min)."""
     refresh_token: int = 30 * 86400
-    """How long a login lasts without being used."""
+    """Lifetime of a session that is not refreshed."""
     refresh_grace: float = 10.0
-    """How long after its use a refresh token still gives its successor, for an answer that was lost."""
+    """How long a used refresh token still returns its successor, in case the response was lost."""
     watch_token: int = 55
-    """How long a watch token is good for; with `leeway` still less than 60 s."""
+    """Lifetime of a watch token; less than 60 s even with `leeway`."""
     leeway: int = 2
-    """By how much the clocks of two gateways may differ: a token is good for so much longer."""
+    """How far the clocks of gateways may differ; extends the lifetime of tokens."""
     logins: int = 10
-    """Attempts to log in to one account that may fail within `login_window`; then 429."""
+    """Failed login attempts per account within `login_window`; then 429."""
     logins_address: int = 30
-    """The same from one address."""
+    """The same per client address."""
     login_window: float = 60.0
 
 
 @dataclass(frozen=True)
 class PasswordCost:
-    """What one argon2id hash costs. By default the second choice of RFC 9106, section 4."""
+    """The cost of an argon2id hash. The default is the second recommendation of RFC 9106, section 4."""
 
     passes: int = 3
     memory_kib: int = 64 * 1024
@@ -76,11 +78,11 @@ class PasswordCost:
 
 @dataclass(frozen=True)
 class Authentication:
-    """A server that wants to know who is asking.
+    """Settings of a server with logins.
 
     Attributes:
-        key: signs the tokens, 32 bytes or more; None for the one kept in the data directory.
-        cost: of each password's hash.
+        key: signs tokens, at least 32 bytes; None for the key in the data directory.
+        cost: the cost of password hashes.
     """
 
     key: Secret | None = None
@@ -89,21 +91,24 @@ class Authentication:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How a server runs.
+    """Settings of a server.
 
     Attributes:
-        data_dir: made if it is not there, readable by its owner only.
-        port: 0 takes a free one.
+        data_dir: created if missing, readable only by its owner.
+        host: the address to listen on.
+        port: 0 for any free port.
         database: SQLAlchemy URL; by default a SQLite file in `data_dir`.
-        redis: URL of the Redis that joins several gateways and workers on one database; None: this process alone.
-        problems_dir: an operator's own problems beside the bundled ones.
-        concurrency: how many submissions are judged at the same time; 0 for none here.
-        authentication: None for demo mode: no logins, and this machine only.
-        allowed_origins: whose web pages may talk to it beside its own, as `https://host[:port]`.
-        trusted_proxies: networks whose `X-Forwarded-For` and `-Proto` are believed, beside this machine's.
-        metrics_address: host and port that show `/metrics` to whoever asks; None for none but this machine, at `port`.
-        sandbox: under what solutions run; where people log in, `AUTO` starts only with a working one.
-        stop_with_stdin: stop when standard input ends, so that a server never outlives the process that
+        redis: URL of the Redis that connects several gateways and workers on one database; None for a single process.
+        problems_dir: the operator's problems, in addition to the bundled ones.
+        concurrency: how many submissions are judged at the same time; 0 for none in this process.
+        limits: limits and timeouts.
+        authentication: None for demo mode: no logins, and only for this machine.
+        allowed_origins: origins that may use the server in addition to its own, as `https://host[:port]`.
+        trusted_proxies: networks whose `X-Forwarded-For` and `-Proto` are trusted, in addition to loopback.
+        metrics_address: host and port that serve `/metrics` without authentication; None to serve them only to this
+            machine, on `port`.
+        sandbox: how solutions are isolated. With `AUTO`, a server with logins refuses to start without a sandbox.
+        stop_with_stdin: stop when standard input ends, so that the server does not outlive the process that
             started it.
     """
 
@@ -114,7 +119,7 @@ class ServerSettings:
     redis: str | None = None
     problems_dir: Path | None = None
     concurrency: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     authentication: Authentication | None = None
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
@@ -124,35 +129,36 @@ class ServerSettings:
 
     @property
     def database_url(self) -> str:
-        """The URL of the database, `database` or the file in the data directory."""
+        """The database's URL: `database`, or the SQLite file in the data directory."""
         return self.database or f"sqlite:///{self.data_dir.absolute() / 'subcli.db'}"
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """How a process that only judges runs.
+    """Settings of a process that only judges.
 
     Attributes:
-        database: SQLAlchemy URL, the servers' own.
-        redis: URL, the servers' own.
-        problems_dir: as the servers have them.
+        database: SQLAlchemy URL of the servers' database.
+        redis: URL of the servers' Redis.
+        problems_dir: the same problems as the servers have.
         concurrency: how many submissions are judged at the same time.
-        metrics_address: where its metrics are shown, if anywhere.
-        sandbox: under what solutions run. They are other people's: `AUTO` starts only with a working one.
+        limits: limits and timeouts.
+        metrics_address: host and port that serve `/metrics` without authentication; None for nowhere.
+        sandbox: how solutions are isolated. With `AUTO`, the worker refuses to start without a sandbox.
     """
 
     database: str
     redis: str
     problems_dir: Path | None = None
     concurrency: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
 
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """What a worker that has started works on. The URLs show no password. `sandbox` as in `Ready`."""
+    """What a worker is connected to. The URLs do not contain passwords. `sandbox` as in `Ready`."""
 
     database: str
     redis: str
@@ -162,9 +168,11 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class Ready:
-    """Where a server that has started is to be found. `database` shows no password.
+    """How to reach a running server.
 
-    `sandbox` says what holds of the sandbox that it judges in, and what does not.
+    Attributes:
+        database: URL without the password.
+        sandbox: sentences on what the judge's sandbox does and does not protect from.
     """
 
     url: str
@@ -174,7 +182,7 @@ class Ready:
 
 
 class ServeError(Exception):
-    """The server could not start. Carries `message` and `hint`, a sentence each."""
+    """The server cannot start. Carries `message` and `hint`, a sentence each."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message, hint)

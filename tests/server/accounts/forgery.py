@@ -30,7 +30,7 @@ def without(claims: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def forged(good: str, key: bytes) -> Iterator[tuple[str, str]]:
-    """Names and tokens: other signatures, other claims, other times, and what is no token at all."""
+    """Names and tokens: other signatures, other claims, other times, and texts that are not tokens."""
     claims = claims_of(good)
     now = int(time.time())
     header, payload, signature = good.split(".")
@@ -83,6 +83,6 @@ def part_of(content: bytes) -> str:
 
 
 def raw_signed(claims: Any, key: bytes) -> str:
-    """Signed whatever it says: `jwt.encode` refuses some claims itself."""
+    """Signed whatever the claims are: `jwt.encode` itself refuses some."""
     content = json.dumps(claims).encode()
     return jwt.api_jws.encode(content, key, "HS256", headers={"typ": "at+jwt"})

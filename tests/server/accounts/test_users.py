@@ -1,4 +1,4 @@
-"""`subcli user` and `subcli serve --auth`, as the real program."""
+"""`subcli user` and `subcli serve --auth`, run as the real program."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pty
 import stat
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,17 +70,17 @@ def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., str]]:
 
 
 def log_in(url: str, name: str, password: str = PASSWORD) -> httpx.Response:
-    with httpx.Client(base_url=url, trust_env=False) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         return http.post("/api/auth/token", data={"grant_type": "password", "username": name, "password": password})
 
 
 def me(url: str, token: str) -> int:
-    with httpx.Client(base_url=url, trust_env=False) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         return http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-def test_a_user_from_added_to_removed(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
-    """Added, listed, logged in, removed while the server runs: the session ends and the name is free."""
+def test_user_lifecycle(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
+    """Added, listed, logged in, and removed while the server runs: the session ends and the name is free."""
     assert user("add", "ada", "--password-stdin", password=f"{PASSWORD}\n").returncode == 0
     url = serve("--access-token-seconds", "5")
     granted = log_in(url, "ada").json()
@@ -113,10 +114,10 @@ REFUSED = [
 ]
 
 
-def test_what_is_refused(
+def test_invalid_input_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
-    """Each refusal is one sentence with a hint; 2 for what cannot be, 5 for who is not there."""
+    """Each error is one sentence with a hint; exit 2 for invalid input, 5 for an unknown user."""
     monkeypatch.setenv("SUBCLI_DATABASE", f"sqlite:///{tmp_path / 'mine.db'}")
 
     def user(*args: str, password: str = "") -> int:
@@ -140,8 +141,8 @@ def test_what_is_refused(
 
 
 @pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
-def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
-    """On a terminal the password is asked for twice and not shown."""
+def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
+    """On a terminal the password is prompted for twice and not echoed."""
     child, terminal = pty.fork()
     if not child:
         os.execvpe(SUBCLI[0], [*SUBCLI, "user", "add", "ada", "--data-dir", str(tmp_path / "data")], env)
@@ -149,8 +150,9 @@ def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], seco
     for prompt, answer in ((b"Password for ada: ", PASSWORD), (b"Once more: ", second)):
         while prompt not in seen:
             seen += os.read(terminal, 4096)
-        # getpass throws away what was typed before it asked.
-        time.sleep(0.2)
+        # getpass discards what was typed before it turned echoing off.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.005)
         os.write(terminal, f"{answer}\n".encode())
     try:
         while chunk := os.read(terminal, 4096):
@@ -171,7 +173,7 @@ def test_asked_for_twice_on_a_terminal(tmp_path: Path, env: dict[str, str], seco
         (("--host", "0.0.0.0"), "", "--auth"),
     ],
 )
-def test_serving_that_is_refused(
+def test_invalid_serve_options_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -179,7 +181,7 @@ def test_serving_that_is_refused(
     key: str,
     words: str,
 ) -> None:
-    """A short key, an origin that is none, another host without --auth: exit 2 with what to do."""
+    """A short key, an invalid origin, another host without --auth: exit 2 with a hint."""
     monkeypatch.setenv("SUBCLI_SECRET_KEY", key)
     assert run(["serve", "--json", "--port", "0", "--data-dir", str(tmp_path), *args]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
@@ -187,8 +189,8 @@ def test_serving_that_is_refused(
     assert not key or key not in str(error)
 
 
-def test_other_hosts_and_a_key_of_ones_own(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
-    """With --auth every address may be listened on; with SUBCLI_SECRET_KEY no key is made."""
+def test_other_hosts_and_own_signing_key(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
+    """With --auth the server may listen on every address; with SUBCLI_SECRET_KEY no key file is created."""
     user("add", "ada", password=PASSWORD)
     url = serve("--host", "0.0.0.0", SUBCLI_SECRET_KEY="k" * 32)
     assert url.startswith("http://127.0.0.1:")

@@ -1,4 +1,4 @@
-"""The REST half over a real server (contract, section 6)."""
+"""The REST API on a real server (contract, section 6)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def sentence(response: httpx.Response) -> str:
     return detail
 
 
-async def test_info_names_only_what_is_there(live: Any) -> None:
-    """`/info` says demo, and as features what this server really has."""
+async def test_info_lists_the_features(live: Any) -> None:
+    """`/info` reports demo mode, and only the features of this server."""
     info = (await live.http.get("/api/info")).json()
     assert info["name"] == "subcli"
     assert info["demo"] is True
@@ -37,7 +37,7 @@ async def test_info_names_only_what_is_there(live: Any) -> None:
 
 
 async def test_problems(live: Any) -> None:
-    """A problem is found by its id and by its slug, with its languages in the author's order and a template."""
+    """A problem is found by id and by slug, with its languages in the author's order and a template."""
     [listed] = (await live.http.get("/api/problems")).json()["problems"]
     assert (listed["id"], listed["slug"], listed["languages"]) == (7, "echo", ["python", "javascript"])
     by_id, by_slug = [(await live.http.get(f"/api/problems/{p}")).json() for p in ("7", "echo")]
@@ -51,8 +51,8 @@ async def test_problems(live: Any) -> None:
         sentence(response)
 
 
-async def test_a_submission_from_hand_in_to_verdict(live: Any) -> None:
-    """201 with both names of the id, its page's URL, and later a snapshot with everything."""
+async def test_submission_from_post_to_verdict(live: Any) -> None:
+    """201 with both names of the id and the page's URL; later a complete snapshot."""
     response = await post(live, problem=None, problem_id=7)
     made = response.json()
     assert response.status_code == 201
@@ -71,8 +71,8 @@ async def test_a_submission_from_hand_in_to_verdict(live: Any) -> None:
     assert live.judge.jobs[0].files == {"solution.py": "print()"}
 
 
-async def test_files_and_their_names(live: Any) -> None:
-    """Several files go to the judge as they are named; one source gets the language's name."""
+async def test_file_names_reach_the_judge(live: Any) -> None:
+    """Several files keep their names; a single source gets the language's default name."""
     files = {"src/a.js": "1", "b.js": "2"}
     await live.ended((await post(live, language="javascript", source_code=None, files=files)).json()["id"])
     assert live.judge.jobs[0].files == files
@@ -103,8 +103,8 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-async def test_what_is_refused(live: Any, subtests: pytest.Subtests) -> None:
-    """Bad input gets its status and one sentence that says what is wrong; nothing is made of it."""
+async def test_invalid_input_is_refused(live: Any, subtests: pytest.Subtests) -> None:
+    """Invalid input gets its status and one sentence that says what is wrong, and creates nothing."""
     for changes, status, words in REFUSALS:
         with subtests.test(words, keys=list(changes)):
             response = await post(live, **changes)
@@ -116,7 +116,7 @@ async def test_what_is_refused(live: Any, subtests: pytest.Subtests) -> None:
 PATHS = ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/.", "C:x", "a" * 101, "x/" * 150]
 
 
-async def test_paths_that_lead_elsewhere(live: Any, subtests: pytest.Subtests) -> None:
+async def test_unsafe_paths_are_refused(live: Any, subtests: pytest.Subtests) -> None:
     """A file's path is relative, plain and without `..`."""
     for path in PATHS:
         with subtests.test(path[:20]):
@@ -128,8 +128,8 @@ async def test_paths_that_lead_elsewhere(live: Any, subtests: pytest.Subtests) -
 BODIES = [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" * 50_000]
 
 
-async def test_bodies_that_are_none(live: Any, subtests: pytest.Subtests) -> None:
-    """A body that is no JSON object of ours is refused with a sentence, never with 500."""
+async def test_invalid_bodies(live: Any, subtests: pytest.Subtests) -> None:
+    """A body that is not a valid JSON object is refused with a sentence, never with 500."""
     headers = {"Content-Type": "application/json"}
     for content in BODIES:
         with subtests.test(repr(content[:20])):
@@ -138,15 +138,15 @@ async def test_bodies_that_are_none(live: Any, subtests: pytest.Subtests) -> Non
             sentence(response)
 
 
-async def test_half_a_surrogate_pair_is_refused(live: Any) -> None:
-    """A text that cannot be UTF-8 is refused, not stored."""
+async def test_lone_surrogate_is_refused(live: Any) -> None:
+    """Text that cannot be encoded as UTF-8 is refused, not stored."""
     content = b'{"problem": "echo", "language": "python", "source_code": "a\\ud800"}'
     headers = {"Content-Type": "application/json"}
     assert (await live.http.post("/api/submissions", content=content, headers=headers)).status_code == 422
 
 
-async def test_a_body_without_end(live: Any) -> None:
-    """A body beyond the limit is 413 whether or not it says its length."""
+async def test_body_size_is_limited(live: Any) -> None:
+    """A body over the limit is 413, whether or not it declares its length."""
 
     async def chunks() -> Any:
         for _ in range(40):
@@ -158,11 +158,11 @@ async def test_a_body_without_end(live: Any) -> None:
     assert response.json()["detail"].endswith(".")
     response = await live.http.post("/api/submissions", content=b" " * 3_000_000, headers=headers)
     assert (response.status_code, response.headers["x-frame-options"]) == (413, "DENY")
-    assert response.json() == {"detail": "A request body has at most 2097152 bytes."}
+    assert response.json() == {"detail": "The request body must not exceed 2097152 bytes."}
 
 
-async def test_the_same_key_gives_the_same_submission(live: Any) -> None:
-    """An Idempotency-Key makes a repeated POST harmless, also ten at once; another content is refused."""
+async def test_idempotency_key(live: Any) -> None:
+    """A repeated POST returns the same submission, even ten at once; different content is refused."""
     headers = {"Idempotency-Key": "k-1"}
     responses = await asyncio.gather(
         *(live.http.post("/api/submissions", json=BODY, headers=headers) for _ in range(10))
@@ -177,8 +177,8 @@ async def test_the_same_key_gives_the_same_submission(live: Any) -> None:
     assert len(live.judge.jobs) == 1
 
 
-async def test_the_list(live: Any) -> None:
-    """The latest first, as many as asked for, of one problem if asked for."""
+async def test_listing_submissions(live: Any) -> None:
+    """Newest first, with `limit` and `problem`."""
     ids = [await live.submit() for _ in range(4)]
     for query, expected in (("", ids[::-1]), ("?limit=2", ids[:1:-1]), ("?problem=7&limit=1", ids[3:])):
         listed = (await live.http.get(f"/api/submissions{query}")).json()["submissions"]
@@ -187,8 +187,8 @@ async def test_the_list(live: Any) -> None:
     assert (await live.http.get("/api/submissions?limit=0")).status_code == 422
 
 
-async def test_tests_and_their_analyses(live: Any) -> None:
-    """The last result of each test counts; the analysis of a failure stands beside it."""
+async def test_tests_include_their_analyses(live: Any) -> None:
+    """The latest result of each test counts, and includes the analysis of a failure."""
     submission_id = await live.submit("wait")
     for event in (
         {"type": "test_result", "test_id": "a", "test_name": "One", "status": "failed", "output": "boom"},
@@ -222,7 +222,7 @@ async def test_events_in_pages(live: Any) -> None:
     assert (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=-1")).status_code == 422
 
 
-async def test_a_submission_that_is_not_there(live: Any, subtests: pytest.Subtests) -> None:
+async def test_unknown_submission(live: Any, subtests: pytest.Subtests) -> None:
     """404 with a sentence, on every path."""
     for tail in ("", "/tests", "/events", "/cancel"):
         for name in ("999", "0", "-5", "9" * 30, "-" + "9" * 30):
@@ -233,7 +233,7 @@ async def test_a_submission_that_is_not_there(live: Any, subtests: pytest.Subtes
                 assert "no submission" in sentence(response)
 
 
-async def test_an_id_that_is_no_number(live: Any) -> None:
+async def test_id_must_be_a_number(live: Any) -> None:
     """422, and the sentence names the field."""
     response = await live.http.get("/api/submissions/abc")
     assert response.status_code == 422
@@ -241,7 +241,7 @@ async def test_an_id_that_is_no_number(live: Any) -> None:
 
 
 async def test_cancelling(live: Any) -> None:
-    """The judge is stopped, the verdict is `cancelled`, the watcher is told; a second time is 409."""
+    """The judge stops, the verdict is `cancelled`, the watcher sees it, and cancelling again is 409."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
     watcher = await live.watch(submission_id)
@@ -262,8 +262,8 @@ async def test_cancelling(live: Any) -> None:
     assert (await live.ended(await live.submit()))["final_status"] == "passed"
 
 
-async def test_cancelling_what_waits(live: Any) -> None:
-    """A submission that no worker has taken yet is cancelled without being judged."""
+async def test_cancelling_a_queued_submission(live: Any) -> None:
+    """A submission that no worker has claimed is cancelled without being judged."""
     running, waiting = await live.submit("wait"), await live.submit()
     await live.http.post(f"/api/submissions/{waiting}/cancel")
     await live.http.post(f"/api/submissions/{running}/cancel")
@@ -276,14 +276,14 @@ async def test_cancelling_what_waits(live: Any) -> None:
     ("headers", "status"), [({"Host": "evil.example"}, 421), ({"Origin": "https://evil.example"}, 403)]
 )
 async def test_other_web_pages_are_refused(live: Any, headers: dict[str, str], status: int) -> None:
-    """A page of another origin, or by a name of its own for this address, can hand nothing in."""
+    """A page of another origin, or one that uses DNS rebinding, cannot submit."""
     response = await live.http.post("/api/submissions", json=BODY, headers=headers)
     assert response.status_code == status
     sentence(response)
     assert (await live.http.get("/api/info", headers={"Host": "localhost:1"})).status_code == 200
 
 
-async def test_a_form_cannot_hand_in(live: Any) -> None:
+async def test_form_cannot_submit(live: Any) -> None:
     """A cross-site POST that needs no preflight (text/plain) is not read as JSON."""
     response = await live.http.post(
         "/api/submissions",
@@ -293,8 +293,8 @@ async def test_a_form_cannot_hand_in(live: Any) -> None:
     assert response.status_code == 422
 
 
-async def test_a_fault_of_ours_is_a_sentence(live: Any, sql: Callable[[str], Any]) -> None:
-    """When the database fails the answer is 503 with `Retry-After`."""
+async def test_database_error_is_503(live: Any, sql: Callable[[str], Any]) -> None:
+    """503 with `Retry-After` if the database fails."""
     sql("ALTER TABLE submissions RENAME TO elsewhere")
     response = await live.http.get("/api/submissions")
     assert response.status_code == 503
@@ -302,8 +302,8 @@ async def test_a_fault_of_ours_is_a_sentence(live: Any, sql: Callable[[str], Any
     sentence(response)
 
 
-async def test_the_openapi_document(live: Any) -> None:
-    """`/docs` shows a document with every call and the shape of its answers."""
+async def test_openapi_document(live: Any) -> None:
+    """`/docs` shows a document with every route and the schema of its responses."""
     assert (await live.http.get("/docs")).status_code == 200
     document = (await live.http.get("/openapi.json")).json()
     assert "/api/submissions/{submission_id}/events" in document["paths"]

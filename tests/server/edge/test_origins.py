@@ -1,4 +1,4 @@
-"""Which web pages may ask, and what every answer says to a browser."""
+"""Allowed origins, and security headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from subcli.server.edge.origins import OwnPages, RefusedOriginError, ThisMachine, normal_origin
+from subcli.server.edge.origins import LoopbackOnly, RefusedOriginError, SameOrigin, normalize_origin
 
 LISTED = "https://ide.example"
 
@@ -49,9 +49,9 @@ def is_answered(rules: Any, host: str, origin: str) -> bool:
         ("", "null", False),
     ],
 )
-def test_with_logins(host: str, origin: str, answered: bool) -> None:
-    """A page is the server's own, or listed; whoever is no page is answered by any name."""
-    assert is_answered(OwnPages([LISTED]), host, origin) is answered
+def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
+    """An origin must be the server's own or allowed. Requests without an origin are allowed on any host."""
+    assert is_answered(SameOrigin([LISTED]), host, origin) is answered
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,21 @@ def test_with_logins(host: str, origin: str, answered: bool) -> None:
         ("localhost", "https://evil.example", False),
         ("localhost", "null", False),
         ("", "", False),
+        ("app.localhost:3000", "http://app.localhost:3000", True),
+        ("[::1]:8000", "http://127.8.8.8", True),
+        ("evillocalhost", "", False),
+        ("localhost.evil.example", "", False),
+        ("127.0.0.1.evil.example", "", False),
+        ("localhost", "http://evillocalhost", False),
+        ("localhost", "http://127.0.0.1.evil.example", False),
+        ("localhost@evil.example", "", False),
+        ("[broken", "", False),
+        ("192.0.2.1", "", False),
     ],
 )
-def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
-    """Names and pages of this machine, and those listed."""
-    assert is_answered(ThisMachine([LISTED]), host, origin) is answered
+def test_origins_in_demo_mode(host: str, origin: str, answered: bool) -> None:
+    """Hosts and origins on this machine, and allowed origins."""
+    assert is_answered(LoopbackOnly([LISTED]), host, origin) is answered
 
 
 @pytest.mark.parametrize(
@@ -90,13 +100,13 @@ def test_in_demo_mode(host: str, origin: str, answered: bool) -> None:
         ("", None),
     ],
 )
-def test_what_can_be_listed(text: str, origin: str | None) -> None:
-    """`--allow-origin` takes what a browser says in `Origin`, and nothing wider."""
-    assert normal_origin(text) == origin
+def test_normalizing_origins(text: str, origin: str | None) -> None:
+    """`--allow-origin` accepts what a browser sends in `Origin`, without wildcards."""
+    assert normalize_origin(text) == origin
 
 
-async def test_foreign_pages_are_refused(start: Callable[..., Any]) -> None:
-    """With logins: 403 over REST and 4003 on the socket, a good token notwithstanding; nothing is made."""
+async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
+    """With logins: 403 over REST and 4003 on the socket, even with a valid token; nothing is created."""
     async with start(auth=True) as live:
         granted = await live.be("ada")
         submission_id = await live.submit()
@@ -114,8 +124,8 @@ async def test_foreign_pages_are_refused(start: Callable[..., Any]) -> None:
         assert len((await live.http.get("/api/submissions")).json()["submissions"]) == 1
 
 
-async def test_allowed_pages(start: Callable[..., Any]) -> None:
-    """A listed page passes the preflight, reads the answers and opens the socket; the own page as well."""
+async def test_allowed_origins(start: Callable[..., Any]) -> None:
+    """An allowed origin passes the preflight, reads responses and opens sockets; so does the server's own."""
     async with start(auth=True, origins=[LISTED]) as live:
         granted = await live.be("ada")
         submission_id = await live.submit()
@@ -147,7 +157,7 @@ PATHS = [
 
 
 async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None:
-    """Every page and every answer, refusals too, forbids framing, sniffing and scripts from elsewhere."""
+    """Every response, errors included, forbids framing, sniffing and foreign scripts."""
     for path, origin in itertools.product(PATHS, ("", "https://evil.example")):
         with subtests.test(path, origin=origin):
             response = await guarded.http.get(path, headers={"Origin": origin} if origin else {})
@@ -162,7 +172,7 @@ async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None
             assert "server" not in headers
 
 
-async def test_the_description_runs_only_its_own_script(live: Any) -> None:
+async def test_docs_page_allows_only_its_own_script(live: Any) -> None:
     """The policy of `/docs` names its inline script by hash."""
     response = await live.http.get("/docs")
     assert response.text.count("<script>") == response.headers["content-security-policy"].count("'sha256-") == 1

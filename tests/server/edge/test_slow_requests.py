@@ -1,4 +1,4 @@
-"""HTTP connections that say nothing, or too slowly."""
+"""Slow HTTP requests."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BEGINNINGS = {
 }
 
 
-async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever in a request it stops; however a byte comes now and then. Nobody else is held to it."""
-    monkeypatch.setattr("subcli.server.edge.slow_requests.PATIENCE", 0.5)
+async def test_slow_requests_are_disconnected(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever in a request the client stalls, even if it sends a byte now and then. Open sockets are not affected."""
+    monkeypatch.setattr("subcli.server.edge.slow_requests.REQUEST_TIMEOUT_S", 0.5)
     watching = await live.watch(await live.submit("wait"))
     await next_event(watching)
     host, _, port = live.url.removeprefix("http://").partition(":")
@@ -55,8 +55,8 @@ async def test_who_does_not_say_what_he_wants_is_let_go(live: Any, monkeypatch: 
     assert (await live.http.get("/healthz")).status_code == 200
 
 
-async def test_a_long_body_is_taken_in_pieces(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is parsed in one go is short, however much has come: tiny chunks are a thousand times the work of one."""
+async def test_long_body_is_read_in_small_chunks(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads are small, however much has arrived, because many tiny chunks take long to parse."""
     sizes: list[int] = []
     parse = RequestProtocol.data_received
 

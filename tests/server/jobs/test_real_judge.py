@@ -1,13 +1,12 @@
-"""The server with the real judge: processes of their own, on a problem that needs little of the machine."""
+"""The server with the real judge and its processes, on a problem that needs little CPU."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,59 +27,69 @@ run = ["{python}", "{source}"]
 """
 TESTS = '''
 import time
+from pathlib import Path
 import pytest
 
 @pytest.mark.parametrize("number", range(4))
 def test_waits(number):
     """Waits"""
-    time.sleep(SECONDS)
+    while not (Path("GATES") / str(number)).exists():
+        time.sleep(0.01)
 '''
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A problem with four tests, each of which waits for its gate."""
+
+    problems: dict[str, Problem]
+    gates: Path
+
+    def open(self, number: int) -> None:
+        (self.gates / str(number)).touch()
+
+
 @pytest.fixture
-def waiting(tmp_path: Path) -> Callable[[float], dict[str, Problem]]:
-    """A problem whose four tests take so many seconds each."""
-
-    def make(seconds: float) -> dict[str, Problem]:
-        root = tmp_path / "waiting"
-        (root / "tests").mkdir(parents=True)
-        (root / "problem.toml").write_text(PROBLEM)
-        (root / "description.md").write_text("Wait.")
-        (root / "tests" / "test_waiting.py").write_text(TESTS.replace("SECONDS", str(seconds)))
-        return {"waiting": load_problem(root)}
-
-    return make
+def waiting(tmp_path: Path) -> Waiting:
+    root, gates = tmp_path / "waiting", tmp_path / "gates"
+    (root / "tests").mkdir(parents=True)
+    gates.mkdir()
+    (root / "problem.toml").write_text(PROBLEM)
+    (root / "description.md").write_text("Wait.")
+    (root / "tests" / "test_waiting.py").write_text(TESTS.replace("GATES", str(gates)))
+    return Waiting({"waiting": load_problem(root)}, gates)
 
 
-async def test_from_hand_in_to_verdict(start: Callable[..., Any], waiting: Any) -> None:
-    """Each result is seen while later tests still run; the snapshot says what the events said."""
-    async with start(judge, waiting(0.15)) as live:
+async def test_from_submit_to_verdict(start: Callable[..., Any], waiting: Waiting) -> None:
+    """Each result arrives while the later tests still wait, and the snapshot agrees with the events."""
+    async with start(judge, waiting.problems) as live:
         submission_id = await live.submit(problem="waiting")
         watcher = await live.watch(submission_id)
-        seen: list[tuple[float, dict[str, Any]]] = []
+        events: list[dict[str, Any]] = []
+        opened = 0
         with suppress(ConnectionClosed):
             while True:
-                event = json.loads(await watcher.recv())
-                seen.append((asyncio.get_running_loop().time(), event))
+                events.append(json.loads(await watcher.recv()))
+                results = [event for event in events if event["type"] == "test_result"]
+                assert len(results) <= opened
+                if opened < 4 and len(results) == opened:
+                    waiting.open(opened)
+                    opened += 1
         assert watcher.close_code == 1000
         snapshot = (await live.http.get(f"/api/submissions/{submission_id}")).json()
         tests = (await live.http.get(f"/api/submissions/{submission_id}/tests")).json()["tests"]
-    events = [event for _, event in seen]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     statuses = [event["status"] for event in events if event["type"] == "status_update"]
     assert statuses == ["pending", "building", "testing", "completed"]
     assert events[-1]["final_status"] == snapshot["final_status"] == "passed"
     assert snapshot["summary"]["passed"] == snapshot["total_tests"] == 4
-    results = [(moment, event) for moment, event in seen if event["type"] == "test_result"]
-    assert [row["test_name"] for row in tests] == [event["test_name"] for _, event in results]
-    moments = [moment for moment, _ in results]
-    assert all(later - earlier > 0.05 for earlier, later in pairwise(moments))
+    assert [row["test_name"] for row in tests] == [event["test_name"] for event in results]
 
 
-async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
-    """A judging that is cancelled leaves no process behind."""
+async def test_cancelling_ends_the_processes(start: Callable[..., Any], waiting: Waiting) -> None:
+    """A cancelled judging leaves no process behind."""
     before = descendants()
-    async with start(judge, waiting(15)) as live:
+    async with start(judge, waiting.problems) as live:
         submission_id = await live.submit(problem="waiting")
         watcher = await live.watch(submission_id)
         while '"testing"' not in await watcher.recv():
@@ -92,10 +101,10 @@ async def test_cancelling_ends_its_processes(start: Callable[..., Any], waiting:
         await live.until(lambda: not running & descendants())
 
 
-async def test_stopping_the_server_ends_its_processes(start: Callable[..., Any], waiting: Any) -> None:
+async def test_stopping_the_server_ends_the_processes(start: Callable[..., Any], waiting: Waiting) -> None:
     """A server that stops leaves no process behind, and the submission unfinished."""
     before = descendants()
-    async with start(judge, waiting(15)) as live:
+    async with start(judge, waiting.problems) as live:
         watcher = await live.watch(await live.submit(problem="waiting"))
         while '"testing"' not in await watcher.recv():
             pass

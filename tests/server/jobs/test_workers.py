@@ -1,4 +1,4 @@
-"""Judging what waits: no submission is left waiting, none is judged by two."""
+"""Workers: no submission is left waiting, and none is judged by two."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from subcli.judge import Job, Problem
-from subcli.server.backbone import Backbone
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
+from subcli.server.log.records import Append, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import Append, NewSubmission
+from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 pytestmark = pytest.mark.every_backend
 
@@ -30,8 +30,8 @@ async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("last", [RuntimeError("broken"), None], ids=["raises", "stops"])
-async def test_a_judge_that_fails_is_the_verdict_error(live: Any, last: object) -> None:
-    """A judge that raises, or stops without a verdict: `error`, with the counts so far, and a reason."""
+async def test_a_failing_judge_gives_the_verdict_error(live: Any, last: object) -> None:
+    """A judge that raises, or stops without a verdict: `error`, with the counts so far and a reason."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
     await live.judge.events.put(last)
@@ -43,15 +43,15 @@ async def test_a_judge_that_fails_is_the_verdict_error(live: Any, last: object) 
     assert "broken" not in json.dumps(events)
 
 
-async def test_an_event_that_cannot_be_sent_is_the_verdict_error(live: Any) -> None:
-    """What JSON has no form for does not leave the submission hanging."""
+async def test_an_event_that_cannot_be_encoded_gives_the_verdict_error(live: Any) -> None:
+    """An event that JSON cannot represent does not leave the submission hanging."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed", "output": object()})
     assert (await live.ended(submission_id))["final_status"] == "error"
 
 
-async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None:
-    """`complete` is the last event, whatever else comes."""
+async def test_events_after_the_verdict_are_dropped(live: Any) -> None:
+    """`complete` is the last event, whatever the judge yields after it."""
     live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     for event in (
@@ -66,9 +66,9 @@ async def test_what_a_judge_says_after_the_verdict_is_dropped(live: Any) -> None
     assert (await events_of(live, submission_id))[-1]["type"] == "complete"
 
 
-async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is closed after a while, and the worker goes on."""
-    monkeypatch.setattr("subcli.server.jobs.workers._CLEARING_UP", 0.1)
+async def test_a_judge_that_does_not_end_is_closed(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its verdict it may clean up for a while; then the worker goes on."""
+    monkeypatch.setattr("subcli.server.jobs.judging._JUDGE_EXIT_TIMEOUT_S", 0.1)
     live.judge.ends_itself = False
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
@@ -77,8 +77,8 @@ async def test_a_judge_that_does_not_end_after_its_verdict(live: Any, monkeypatc
     assert live.judge.running == 0
 
 
-async def test_a_terminal_status_comes_with_its_verdict(live: Any) -> None:
-    """A snapshot never shows an end without the verdict, as another platform's would."""
+async def test_a_terminal_status_is_committed_with_the_verdict(live: Any) -> None:
+    """No snapshot has one without the other, which would look like the end on another platform."""
     submission_id = await live.submit("wait")
     await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
     await live.judge.events.put({"type": "status_update", "status": "completed"})
@@ -93,7 +93,7 @@ async def test_a_terminal_status_comes_with_its_verdict(live: Any) -> None:
     assert [event["type"] for event in await events_of(live, submission_id)][-2:] == ["status_update", "complete"]
 
 
-async def test_those_who_wait_are_told_their_place(live: Any) -> None:
+async def test_waiting_submissions_learn_their_position(live: Any) -> None:
     """`queue_position` counts down as the queue moves."""
     first = await live.submit("wait")
     await live.until(lambda: live.judge.running == 1)
@@ -104,11 +104,6 @@ async def test_those_who_wait_are_told_their_place(live: Any) -> None:
     places = [event["queue_position"] for event in await events_of(live, waiting[1]) if "queue_position" in event]
     assert places == [2, 1]
     assert (await live.ended(first))["final_status"] == "passed"
-
-
-def judge_of(*scripts: Callable[[Job], AsyncIterator[Mapping[str, Any]]]) -> Callable[[Job], Any]:
-    remaining = list(scripts)
-    return lambda job: remaining.pop(0)(job) if len(remaining) > 1 else remaining[0](job)
 
 
 async def passes(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -122,14 +117,14 @@ async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 class Bench:
-    """Workers on a database, each as in a process of its own, without a server."""
+    """Workers on one database, as in several processes, without a server."""
 
     def __init__(self, database: str, store: Store, redis: str | None, problem: Problem) -> None:
         self.database = database
         self.store = store
         self.redis = redis
         self.problem = problem
-        self.limits = Limits(lease=1.5, attempts=3)
+        self.limits = ServerLimits(lease=1.5, attempts=3)
         self.tasks: list[asyncio.Task[None]] = []
         self.stores: list[Store] = []
         self.seconds: list[float] = []
@@ -137,11 +132,11 @@ class Bench:
     def submit(self) -> int:
         return int(self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"a.py": "1"}))[0].id)
 
-    def backbone(self, limits: Limits | None = None) -> Backbone:
+    def backbone(self, limits: ServerLimits | None = None) -> Backbone:
         redis = None if self.redis is None else connect(self.redis)
         return Backbone(open_database(self.database), limits or self.limits, redis)
 
-    def work(self, judge: Any, limits: Limits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
+    def work(self, judge: Any, limits: ServerLimits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
         self.stores.append(backbone.store)
         workers = Workers(
@@ -163,7 +158,7 @@ class Bench:
         return self.tasks[-1]
 
     def events(self, submission_id: int) -> list[dict[str, Any]]:
-        return [json.loads(item.text) for item in self.store.page(submission_id, 0, 1000).records]
+        return [json.loads(item.text) for item in self.store.lookup.page(submission_id, 0, 1000).records]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
@@ -172,7 +167,7 @@ class Bench:
             await asyncio.sleep(0.01)
 
     def verdict(self, submission_id: int) -> str | None:
-        verdict = self.store.snapshot(submission_id, DEMO_USER).final_status
+        verdict = self.store.lookup.snapshot(submission_id, DEMO_USER).final_status
         assert verdict is None or isinstance(verdict, str)
         return verdict
 
@@ -186,14 +181,14 @@ async def workbench(database: str, store: Store, bus: str | None, problem: Probl
     await asyncio.wait(bench.tasks)
 
 
-async def test_what_was_left_is_judged_again(workbench: Bench) -> None:
-    """A stopped worker gives its submission back; the next judges it in the same log, attempt raised."""
+async def test_a_submission_is_judged_again_after_its_worker_stopped(workbench: Bench) -> None:
+    """In the same log, with `attempt` raised."""
     submission_id = workbench.submit()
     first = workbench.work(hangs)
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.claimable(10) == [submission_id]
+    assert workbench.store.leases.claimable(10) == [submission_id]
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     events = workbench.events(submission_id)
@@ -220,7 +215,7 @@ async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
 
 
 async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
-    """When another has taken the submission, the first one's judge is closed and nothing of it is written."""
+    """When another worker has claimed the submission, the first one closes its judge and appends nothing more."""
     closed = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -231,27 +226,104 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
             closed.set()
 
     submission_id = workbench.submit()
-    workbench.work(judge, Limits(lease=0.6))
+    workbench.work(judge, ServerLimits(lease=0.6))
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
-    workbench.store.release_all()
-    assert workbench.store.claim(submission_id, "another", 60) is not None
+    workbench.store.leases.release_all()
+    assert workbench.store.leases.claim(submission_id, "another", 60) is not None
     async with asyncio.timeout(30):
         await closed.wait()
     assert len(workbench.events(submission_id)) == 2
 
 
-async def test_a_submission_that_kills_its_workers_is_given_up(workbench: Bench) -> None:
-    """After the limit of attempts the verdict is `error`, so that one submission cannot hold a server down."""
+def away(times: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method` of a store whose database is away the first `times`."""
+    failures = iter(range(times))
+
+    def call(*args: Any) -> Any:
+        for _ in failures:
+            raise OperationalError("COMMIT", None, Exception("gone"))
+        return method(*args)
+
+    return call
+
+
+async def test_events_outlast_a_database_that_is_away(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claiming and appending are repeated: the submission is judged once, and its log has no hole."""
+    submission_id = workbench.submit()
+    workbench.work(passes, ServerLimits(lease=3600))
+    [store] = workbench.stores
+    monkeypatch.setattr(store.leases, "claim", away(2, store.leases.claim))
+    monkeypatch.setattr(store, "append_all", away(2, store.append_all))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert [event.get("attempt") for event in workbench.events(submission_id)] == [1, 1, None]
+
+
+async def test_a_renewal_that_fails_is_not_a_lost_lease(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database was away at that moment; judging goes on, and the lease is renewed later."""
+    renewed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"type": "status_update", "status": "testing"}
+        await renewed.wait()
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    submission_id = workbench.submit()
+    workbench.work(judge, ServerLimits(lease=4.5))
+    [store] = workbench.stores
+    renew = store.leases.renew
+
+    def noticed(*args: Any) -> bool:
+        loop.call_soon_threadsafe(renewed.set)
+        return renew(*args)
+
+    monkeypatch.setattr(store.leases, "renew", away(1, noticed))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert [event.get("attempt") for event in workbench.events(submission_id)] == [1, 1, None]
+
+
+async def test_a_sweep_that_fails_does_not_end_the_workers(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The failure is logged, and the next sweep finds what is waiting."""
+    submission_id = workbench.submit()
+    workbench.work(passes)
+    [store] = workbench.stores
+    monkeypatch.setattr(store.leases, "claimable", away(1, store.leases.claimable))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    assert "looking for waiting submissions failed" in caplog.text
+
+
+async def test_a_language_that_was_removed(workbench: Bench) -> None:
+    """A submission in a language that the problem no longer has gets the verdict `error`."""
+    new = NewSubmission(DEMO_USER, "echo", "cobol", {"a.cob": "1"})
+    submission_id = workbench.store.create(new)[0].id
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+
+
+async def test_the_last_attempt_is_made(workbench: Bench) -> None:
+    """As many attempts as the limit says, and no fewer."""
+    submission_id = workbench.submit()
+    for _ in range(2):
+        assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) is not None)
+    assert workbench.verdict(submission_id) == "passed"
+
+
+async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbench: Bench) -> None:
+    """After the limit of attempts, so that one submission cannot keep a server busy for ever."""
     submission_id = workbench.submit()
     for _ in range(3):
-        assert workbench.store.claim(submission_id, "dies", -1) is not None
+        assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
 
 
-async def test_a_problem_that_is_gone(workbench: Bench) -> None:
-    """A submission for a problem that this server no longer has gets the verdict `error`."""
+async def test_a_problem_that_was_removed(workbench: Bench) -> None:
+    """A submission for a problem that the server no longer has gets the verdict `error`."""
     submission_id = int(workbench.store.create(NewSubmission(DEMO_USER, "gone", "python", {"a.py": "1"}))[0].id)
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
@@ -269,12 +341,15 @@ async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
     ids = [workbench.submit() for _ in range(40)]
     workbench.work(judge)
     workbench.work(judge)
-    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    await workbench.until(lambda: len(workbench.seconds) == 40)
+    assert all(workbench.verdict(each) == "passed" for each in ids)
     assert len(judged) == 40
 
 
-async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: Bench) -> None:
-    """The places of those who wait are looked at less often than one is taken."""
+async def test_positions_are_updated_less_often_than_submissions_are_claimed(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where many are claimed at once, not every step is published."""
     gate = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -286,39 +361,35 @@ async def test_where_many_are_taken_at_once_nobody_is_told_each_step(workbench: 
     [store] = workbench.stores
     moves, update_queue_positions = 0, store.update_queue_positions
 
-    def counted(most: int) -> Any:
+    def counted(limit: int) -> Any:
         nonlocal moves
         moves += 1
-        return update_queue_positions(most)
+        return update_queue_positions(limit)
 
-    store.update_queue_positions = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "update_queue_positions", counted)
     last = {"type": "status_update", "status": "pending", "queue_position": 1, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(ids[50])[-1].items())
     gate.set()
-    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    await workbench.until(lambda: len(workbench.seconds) == 60)
+    assert all(workbench.verdict(each) == "passed" for each in ids)
     assert 0 < moves < 50
 
 
-async def test_a_place_that_could_not_be_told_is_told_later(workbench: Bench) -> None:
-    """The database was away at that moment, and nobody is taken from the queue for a long time after it."""
+async def test_positions_are_updated_when_the_database_is_back(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update is repeated although nothing else is claimed."""
     first, second, third = (workbench.submit() for _ in range(3))
     workbench.work(hangs, concurrency=1)
     [store] = workbench.stores
-    update_queue_positions, fails = store.update_queue_positions, iter(range(2))
-
-    def away(most: int) -> Any:
-        for _ in fails:
-            raise OperationalError("COMMIT", None, Exception("gone"))
-        return update_queue_positions(most)
-
-    store.update_queue_positions = away  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "update_queue_positions", away(2, store.update_queue_positions))
     last = {"type": "status_update", "status": "pending", "queue_position": 2, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(third)[-1].items())
     assert workbench.events(second)[-1]["queue_position"] == 1
     assert workbench.events(first)[-1]["status"] == "testing"
 
 
-async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
+async def test_the_events_of_a_fast_judge_share_transactions(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand results that are ready at once take far fewer transactions than events."""
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -337,14 +408,14 @@ async def test_a_fast_judge_is_written_in_batches(workbench: Bench) -> None:
         appends += 1
         return original(wanted)
 
-    store.append_all = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "append_all", counted)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert appends < 100
-    assert len(workbench.store.page(submission_id, 0, 5000).records) == 1002
+    assert len(workbench.store.lookup.page(submission_id, 0, 5000).records) == 1002
 
 
-async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Bench) -> None:
-    """Where a Redis joins them it is there at once, else with the next renewal; and nothing is written after it."""
+async def test_a_cancellation_reaches_the_worker_of_another_process(workbench: Bench) -> None:
+    """At once where Redis joins them, else with the next renewal; nothing is appended after it."""
     closed = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -355,7 +426,7 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
             closed.set()
 
     submission_id = workbench.submit()
-    limits = Limits(lease=60 if workbench.redis else 6)
+    limits = ServerLimits(lease=60 if workbench.redis else 6)
     workbench.work(judge, limits)
     gateway = workbench.backbone(limits)
 
@@ -375,9 +446,9 @@ async def test_a_cancelling_reaches_the_worker_of_another_process(workbench: Ben
     ]
 
 
-async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> None:
-    """It is handed back and put in again: another process does not wait for a lease or a sweep."""
-    limits = Limits(lease=3600 if workbench.redis else 3)
+async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench) -> None:
+    """It releases and enqueues it: another process waits neither for the lease nor for a sweep."""
+    limits = ServerLimits(lease=3600 if workbench.redis else 3)
     first = workbench.work(hangs, limits)
     await asyncio.sleep(0)
     submission_id = workbench.submit()
@@ -394,8 +465,8 @@ async def test_what_a_stopping_worker_had_is_taken_at_once(workbench: Bench) -> 
         await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
-async def test_places_stay_right_over_several_workers(workbench: Bench) -> None:
-    """With two workers of two, everybody who waits is told each place once, counting down, and the last one is 1."""
+async def test_positions_are_right_with_several_workers(workbench: Bench) -> None:
+    """With two workers of two, each waiting submission is told each position once, counting down to 1."""
     release = asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -415,5 +486,5 @@ async def test_places_stay_right_over_several_workers(workbench: Bench) -> None:
 
 
 def places(bench: Bench, ids: list[int]) -> list[int]:
-    """The place that each of these was told last."""
+    """The last position that each of these was told."""
     return [[e["queue_position"] for e in bench.events(each) if "queue_position" in e][-1] for each in ids]

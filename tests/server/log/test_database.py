@@ -1,4 +1,4 @@
-"""The schema: made by migrations, by as many processes at once as there are."""
+"""The schema: made by migrations, even if several processes start at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from subcli.server.log.database import open_database, reading
@@ -21,7 +20,7 @@ from subcli.shared.secret import redact
 
 
 @pytest.mark.every_backend
-def test_the_migrations_make_the_schema(engine: Any) -> None:
+def test_the_migrations_make_the_schema(engine: Engine) -> None:
     """What the migrations make is what the code describes."""
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -29,7 +28,7 @@ def test_the_migrations_make_the_schema(engine: Any) -> None:
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
-    """A second start finds the schema, and the demo user once."""
+    """Opening a database a second time finds the schema, and creates the demo user only once."""
     url = f"sqlite:///{tmp_path / 'a b%c.db'}"
     open_database(url).dispose()
     engine = open_database(url)
@@ -38,14 +37,14 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_the_revision_is_the_latest(engine: Any) -> None:
-    """By it a start sees that there is nothing to migrate."""
+def test_the_revision_is_the_latest(engine: Engine) -> None:
+    """Comparing it with the database's revision tells whether there is anything to migrate."""
     with engine.connect() as connection:
         assert MigrationContext.configure(connection).get_current_revision() == REVISION
 
 
 def test_a_start_with_nothing_to_migrate_imports_no_alembic(tmp_path: Path) -> None:
-    """It takes a fifth of a second."""
+    """Importing Alembic takes 0.2 s."""
     url = f"sqlite:///{tmp_path / 'old.db'}"
     open_database(url).dispose()
     program = (
@@ -56,8 +55,8 @@ def test_a_start_with_nothing_to_migrate_imports_no_alembic(tmp_path: Path) -> N
     assert done.stdout == "False\n"
 
 
-def test_a_database_of_a_newer_version_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """Nothing is done to it."""
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """With one sentence, and without changing the database."""
     url = f"sqlite:///{tmp_path / 'newer.db'}"
     engine = open_database(url)
     with engine.begin() as connection:
@@ -79,8 +78,8 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     postgres.execute("DROP DATABASE new WITH (FORCE)")
 
 
-def test_processes_that_start_at_once(new_database: str) -> None:
-    """Four processes migrate one new database at the same moment, and all of them succeed."""
+def test_processes_that_migrate_at_once(new_database: str) -> None:
+    """Four processes migrate one new database at the same moment, and all succeed."""
     program = (
         "import sys; from subcli.server.log.database import open_database; print('ready', flush=True);"
         "sys.stdin.read(); open_database(sys.argv[1]).dispose()"
@@ -112,7 +111,7 @@ def test_processes_that_start_at_once(new_database: str) -> None:
 
 
 @pytest.mark.every_backend
-def test_readers_do_not_wait_for_the_writer(engine: Any) -> None:
+def test_readers_do_not_wait_for_the_writer(engine: Engine) -> None:
     """While a transaction writes, others read what was there before."""
     with engine.begin() as writer:
         writer.execute(text("INSERT INTO users (name, created_at) VALUES ('x', 0)"))
@@ -123,8 +122,8 @@ def test_readers_do_not_wait_for_the_writer(engine: Any) -> None:
 @pytest.mark.parametrize(
     "url", ["nonsense", "nosuch://x/y", "postgresql+nosuch://x/y", "sqlite:////no/such/directory/x.db"]
 )
-def test_a_database_that_is_none(url: str) -> None:
-    """A URL that cannot be used is one sentence and a hint."""
+def test_an_unusable_url_is_refused(url: str) -> None:
+    """With one sentence and a hint."""
     with pytest.raises(ServeError) as error:
         open_database(url)
     assert error.value.message
@@ -132,8 +131,8 @@ def test_a_database_that_is_none(url: str) -> None:
     assert redact(error.value.hint) == error.value.hint
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    """A file of something else is not overwritten, and the password of a URL is not shown."""
+def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
+    """It is not overwritten, and the error names it."""
     path = tmp_path / "notes.txt"
     path.write_text("not a database " * 100)
     with pytest.raises(ServeError) as error:
@@ -143,9 +142,9 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.every_backend
-def test_a_lock_is_not_waited_for_without_end(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who holds a row, or a file, makes others wait and then fail, not hang."""
-    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
+def test_waiting_for_a_lock_is_bounded(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that holds a row, or the file, makes others wait and then fail, not hang."""
+    monkeypatch.setattr("subcli.server.log.database.LOCK_TIMEOUT_S", 0.2)
     holder, waiter = open_database(database), open_database(database)
     change = text("UPDATE users SET name = 'x' WHERE id = 1")
     with holder.begin() as connection:

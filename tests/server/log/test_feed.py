@@ -17,40 +17,40 @@ SUBMISSION = 42
 
 
 async def one_interleaving(seed: int) -> None:
-    chance = random.Random(seed)
-    log = Log(chance.randrange(1, 40), chance)
-    bus = MemoryBus(tail_records=chance.choice((1, 3, 1000)), tail_bytes=chance.choice((30, 10_000)))
-    loses = chance.choice((0, 0, 0.3, 1))
+    rng = random.Random(seed)
+    log = Log(rng.randrange(1, 40), rng)
+    bus = MemoryBus(tail_records=rng.choice((1, 3, 1000)), tail_bytes=rng.choice((30, 10_000)))
+    loses = rng.choice((0, 0, 0.3, 1))
 
     async def turns(most: int) -> None:
-        for _ in range(chance.randrange(most)):
+        for _ in range(rng.randrange(most)):
             await asyncio.sleep(0)
 
     async def publish() -> None:
         late: list[Sequence[Record]] = []
         while not log.ended:
-            late.append(log.commit(chance.choice((1, 1, 2, 7))))
+            late.append(log.commit(rng.choice((1, 1, 2, 7))))
             await turns(4)
-            if chance.random() < 0.2:
+            if rng.random() < 0.2:
                 continue
-            chance.shuffle(late)
+            rng.shuffle(late)
             for batch in late:
-                for _ in range(chance.choice((1, 1, 2))):
-                    if chance.random() >= loses:
+                for _ in range(rng.choice((1, 1, 2))):
+                    if rng.random() >= loses:
                         bus.publish(SUBMISSION, batch)
             late.clear()
 
     async def watch() -> list[int]:
         seen: list[int] = []
-        position = start = chance.randrange(3)
+        position = start = rng.randrange(3)
         while True:
             await turns(20)
-            stream = follow(bus, log.read, SUBMISSION, position, page=chance.choice((1, 5, 500)))
+            stream = follow(bus, log.read, SUBMISSION, position, page_size=rng.choice((1, 5, 500)))
             async for batch in stream:
                 seen += [item.seq for item in batch]
                 position = seen[-1]
                 await turns(5)
-                if chance.random() < 0.2:
+                if rng.random() < 0.2:
                     break
             else:
                 assert seen == list(range(start + 1, log.length + 1))
@@ -65,7 +65,7 @@ async def one_interleaving(seed: int) -> None:
 
     comparing = asyncio.create_task(compare())
     async with asyncio.timeout(20):
-        await asyncio.gather(publish(), *(watch() for _ in range(chance.randrange(1, 5))))
+        await asyncio.gather(publish(), *(watch() for _ in range(rng.randrange(1, 5))))
     comparing.cancel()
     assert not bus.watched()
 
@@ -81,8 +81,8 @@ async def test_a_thousand_interleavings(block: int) -> None:
             raise
 
 
-async def test_a_live_reader_does_not_touch_the_log() -> None:
-    """On a bus that loses nothing, the log is read once: when the reader comes."""
+async def test_a_live_reader_reads_the_log_once() -> None:
+    """On a bus that loses nothing, the log is read only when the reader starts."""
     bus, log = MemoryBus(), Log(100, random.Random(0))
     seen: list[int] = []
 
@@ -101,8 +101,8 @@ async def test_a_live_reader_does_not_touch_the_log() -> None:
     assert log.reads == 1
 
 
-async def test_a_reader_that_lags_costs_no_memory() -> None:
-    """What a watcher has not taken is not kept for it: the tail stays bounded, the log has the rest."""
+async def test_a_slow_reader_costs_no_memory() -> None:
+    """Events that a watcher has not taken are not kept for it: the tail stays bounded, the log has the rest."""
     bus, log = MemoryBus(tail_records=10), Log(1000, random.Random(0))
     stream = follow(bus, log.read, SUBMISSION, 0)
     bus.publish(SUBMISSION, log.commit(1))
@@ -118,8 +118,8 @@ async def test_a_reader_that_lags_costs_no_memory() -> None:
     assert [item.seq for item in first] + rest == list(range(1, 1001))
 
 
-async def test_a_position_beyond_the_end_ends() -> None:
-    """A reader whose position is beyond `complete` is not kept waiting, before the end or after it."""
+async def test_a_position_beyond_the_end() -> None:
+    """A reader whose position is beyond `complete` does not wait, before the end or after it."""
     bus, log = MemoryBus(), Log(3, random.Random(0))
     log.commit(1)
 
@@ -135,7 +135,7 @@ async def test_a_position_beyond_the_end_ends() -> None:
 
 
 async def test_a_message_lost_at_the_end_is_found() -> None:
-    """Where no later message shows the hole, comparing positions with the log does."""
+    """No later message reveals the hole, but comparing positions with the log does."""
     bus, log = MemoryBus(), Log(2, random.Random(0))
     log.commit(1)
     stream = follow(bus, log.read, SUBMISSION, 0)
@@ -150,8 +150,8 @@ async def test_a_message_lost_at_the_end_is_found() -> None:
     await stream.aclose()
 
 
-async def test_a_log_behind_the_bus_is_waited_for() -> None:
-    """A bus that is ahead of the log (a lagging copy) does not make a reader spin, and loses nothing."""
+async def test_a_log_that_lags_behind_the_bus() -> None:
+    """A bus that is ahead of the log (a lagging replica) does not make a reader spin, and loses nothing."""
     bus, log = MemoryBus(tail_records=1), Log(5, random.Random(0))
     stream = follow(bus, log.read, SUBMISSION, 0)
     ahead = Log(5, random.Random(0)).commit(5)

@@ -16,8 +16,8 @@ from subcli.shared.protocol import MAX_MESSAGE_BYTES
 NEEDED = {"type": "test_result", "submission_id": 1, "seq": 5, "test_name": "One", "status": "failed"}
 
 
-def test_a_small_event_is_untouched() -> None:
-    """What fits goes out as it came."""
+def test_a_small_event_is_unchanged() -> None:
+    """An event that fits is sent as it is."""
     event = {**NEEDED, "output": "x" * 60_000, "new": [1, {"a": None}]}
     assert json.loads(encode_within(event)) == event
 
@@ -36,8 +36,8 @@ def test_a_long_text_is_cut_with_a_marker(output: str) -> None:
     assert {name: event[name] for name in NEEDED} == NEEDED
 
 
-def test_half_a_surrogate_pair_is_replaced() -> None:
-    """What cannot be UTF-8 does not stop an event."""
+def test_a_lone_surrogate_is_replaced() -> None:
+    """Text that cannot be encoded in UTF-8 does not stop an event."""
     assert json.loads(encode_within({**NEEDED, "output": "a\ud800b"}))["output"] == "a?b"
 
 
@@ -50,8 +50,8 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
     ],
     ids=["list", "fields", "nested"],
 )
-def test_whatever_is_large_is_cut(more: dict[str, Any]) -> None:
-    """Many long items, or many fields, still make a message that has what its type needs."""
+def test_large_collections_are_cut(more: dict[str, Any]) -> None:
+    """Many long items, or many fields, still make a message with the fields that its type needs."""
     text = encode_within({**NEEDED, **more})
     assert len(text.encode()) <= MAX_MESSAGE_BYTES
     event = json.loads(text)
@@ -68,8 +68,8 @@ JSON = st.recursive(
 @settings(max_examples=30, deadline=None)
 @given(more=st.dictionaries(st.text(max_size=20), JSON, max_size=20))
 def test_any_event_fits_a_small_limit(more: dict[str, Any]) -> None:
-    """With any fields, the encoded event keeps to its limit and keeps what is needed."""
-    text = encode_within({**more, **NEEDED}, limit=2000)
+    """Whatever the other fields are, the encoded event keeps to the limit and keeps the required fields."""
+    text = encode_within({**more, **NEEDED}, limit_bytes=2000)
     assert len(text.encode()) <= 2000
     assert "\n" not in text
     assert json.loads(text)["seq"] == 5
@@ -82,7 +82,7 @@ def test_a_record_carries_its_frame() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
-def test_a_frame_is_the_librarys(size: int) -> None:
-    """At each length that RFC 6455, section 5.2, has another header for."""
+def test_a_frame_equals_that_of_the_library(size: int) -> None:
+    """At each length at which RFC 6455, section 5.2, changes the header."""
     payload = b"x" * size
     assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)

@@ -1,16 +1,17 @@
-"""The log: numbered, fenced, committed as one, and its snapshot beside it."""
+"""The log: numbered, fenced, committed together with the snapshot."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
-from subcli.server.log.tables import DEMO_USER
-from subcli.server.log.values import (
+from subcli.server.log.records import (
     Append,
     Claim,
     EndedError,
@@ -19,6 +20,8 @@ from subcli.server.log.values import (
     StaleFenceError,
     UnknownSubmissionError,
 )
+from subcli.server.log.store import Records, Store
+from subcli.server.log.tables import DEMO_USER
 
 pytestmark = pytest.mark.every_backend
 
@@ -27,8 +30,8 @@ def new(key: str | None = None, source: str = "print()") -> NewSubmission:
     return NewSubmission(DEMO_USER, "echo", "python", {"solution.py": source}, key)
 
 
-def claimed(store: Any, submission_id: int, lease: float = 60) -> Claim:
-    claim = store.claim(submission_id, "worker", lease)
+def claimed(store: Store, submission_id: int, lease: float = 60) -> Claim:
+    claim = store.leases.claim(submission_id, "worker", lease)
     assert isinstance(claim, Claim)
     return claim
 
@@ -37,46 +40,98 @@ def result(name: str, status: str = "passed", **more: Any) -> dict[str, Any]:
     return {"type": "test_result", "test_name": name, "status": status, "duration_ms": 1, **more}
 
 
-def append(store: Any, submission_id: int, batch: Sequence[Mapping[str, Any]], *more: Any) -> Any:
-    return store.append(Append(submission_id, batch, *more))
+def append(
+    store: Store,
+    submission_id: int,
+    batch: Sequence[Mapping[str, Any]],
+    fence: int | None = None,
+    after: int | None = None,
+) -> Records:
+    return store.append(Append(submission_id, batch, fence, after))
 
 
 COMPLETE = {"type": "complete", "final_status": "passed", "summary": {"total_tests": 1, "passed": 1}}
 
 
-def test_created_pending_with_its_first_event(store: Any) -> None:
-    """A new submission is pending, and event 1 says so with its place in the queue."""
+def test_a_new_submission_is_pending(store: Store) -> None:
+    """Event 1 says so, with the position in the queue."""
     first, _ = store.create(new())
     second, is_new = store.create(new())
     assert is_new
     assert (second.status, second.last_seq, second.id) == ("pending", 1, first.id + 1)
-    [event] = [json.loads(item.text) for item in store.page(second.id, 0, 10).records]
+    [event] = [json.loads(item.text) for item in store.lookup.page(second.id, 0, 10).records]
     assert (event["seq"], event["status"], event["queue_position"]) == (1, "pending", 2)
 
 
-def test_the_same_key_gives_the_same_submission(store: Any) -> None:
-    """A repeated POST with its Idempotency-Key makes no twin."""
+def test_the_same_key_gives_the_same_submission(store: Store) -> None:
+    """Repeating a POST with its Idempotency-Key creates no second submission."""
     first, _ = store.create(new("key"))
     again, is_new = store.create(new("key"))
     assert (again.id, is_new) == (first.id, False)
 
 
-def test_a_key_used_for_something_else_is_refused(store: Any) -> None:
-    """A key with another content is an error, not silently the old submission."""
+def test_a_key_used_for_something_else_is_refused(store: Store) -> None:
+    """A key with different content is an error, not silently the old submission."""
     store.create(new("key"))
     with pytest.raises(KeyReusedError):
         store.create(new("key", "other"))
 
 
-def test_one_key_at_the_same_moment_makes_one(store: Any) -> None:
-    """Twenty POSTs with one key at once: one submission."""
+@pytest.mark.parametrize("other", [{"problem": "other"}, {"language": "ruby"}, {"files": {"other.py": "print()"}}])
+def test_a_key_stands_for_problem_language_and_files(store: Store, other: dict[str, Any]) -> None:
+    """Content that differs in any of them is refused."""
+    store.create(new("key"))
+    with pytest.raises(KeyReusedError):
+        store.create(replace(new("key"), **other))
+
+
+def test_a_key_belongs_to_its_owner(store: Store, sql: Callable[[str], Any]) -> None:
+    """Another user's submission with the same key is a new one."""
+    sql("INSERT INTO users (id, name, created_at) VALUES (2, 'ada', 0)")
+    first, _ = store.create(new("key"))
+    second, is_new = store.create(replace(new("key"), owner_id=2))
+    assert is_new
+    assert (second.owner_id, second.id) == (2, first.id + 1)
+
+
+def test_recent_submissions_come_newest_first(store: Store) -> None:
+    """At most so many, of one problem if one is given."""
+    ids = [store.create(replace(new(), problem=slug))[0].id for slug in ("a", "b", "a", "b")]
+    assert [each.id for each in store.lookup.recent(DEMO_USER, 3)] == ids[:0:-1]
+    assert [each.id for each in store.lookup.recent(DEMO_USER, 3, "a")] == [ids[2], ids[0]]
+
+
+def test_a_page_is_bounded_in_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long events make a short page, which says that the log continues."""
+    monkeypatch.setattr("subcli.server.log.lookup._PAGE_BYTES", 1000)
+    submission_id = store.create(new())[0].id
+    append(store, submission_id, [result("x" * 600) for _ in range(5)])
+    page = store.lookup.page(submission_id, 1, 100)
+    assert ([each.seq for each in page.records], page.more) == ([2, 3], True)
+
+
+def test_the_first_start_counts_for_the_duration(engine: Engine) -> None:
+    """A submission that is judged again has been started once."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id = store.create(new())[0].id
+    claimed(store, submission_id, lease=-1)
+    now.append(1010.0)
+    claimed(store, submission_id)
+    now.append(1025.0)
+    assert store.summary_so_far(submission_id)["duration_ms"] == 25_000
+    store.close()
+
+
+def test_concurrent_posts_with_one_key(store: Store) -> None:
+    """Twenty POSTs with one key at once create one submission."""
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: store.create(new("key")), range(20)))
     assert len({snapshot.id for snapshot, _ in made}) == 1
     assert sum(is_new for _, is_new in made) == 1
 
 
-def test_seqs_have_no_holes_when_many_append(store: Any) -> None:
+def test_concurrent_appends_leave_no_holes(store: Store) -> None:
     """Batches from several threads are numbered 1, 2, 3 … and each batch stays together."""
     submission_id = store.create(new())[0].id
 
@@ -90,31 +145,31 @@ def test_seqs_have_no_holes_when_many_append(store: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         seqs = [seq for written in pool.map(write, range(4)) for seq in written]
     assert sorted(seqs) == list(range(2, 62))
-    page = store.page(submission_id, 0, 1000)
+    page = store.lookup.page(submission_id, 0, 1000)
     assert [item.seq for item in page.records] == list(range(1, 62))
     assert all(json.loads(item.text)["seq"] == item.seq for item in page.records)
-    assert store.snapshot(submission_id, DEMO_USER).last_seq == 61
+    assert store.lookup.snapshot(submission_id, DEMO_USER).last_seq == 61
 
 
-def test_the_snapshot_follows_the_events(store: Any) -> None:
-    """Status, verdict and summary are committed together with the events that say them."""
+def test_the_snapshot_follows_the_events(store: Store) -> None:
+    """Status, verdict and summary are committed together with the events that contain them."""
     submission_id = store.create(new())[0].id
     append(store, submission_id, [{"type": "status_update", "status": "testing", "total_tests": 9}])
-    snapshot = store.snapshot(submission_id, DEMO_USER)
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
     assert (snapshot.status, snapshot.total_tests, snapshot.final_status) == ("testing", 9, None)
     append(store, submission_id, [{"type": "status_update", "status": "completed"}, COMPLETE])
-    snapshot = store.snapshot(submission_id, DEMO_USER)
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
     assert (snapshot.status, snapshot.final_status) == ("completed", "passed")
     assert snapshot.summary == COMPLETE["summary"]
     assert snapshot.finished_at is not None
 
 
-def test_a_failed_build_leaves_its_log(store: Any) -> None:
-    """What the compiler said is in the snapshot, also where it is no proper text."""
+def test_the_snapshot_has_the_build_log(store: Store) -> None:
+    """The compiler's output is in the snapshot, even if it is not valid text."""
     submission_id = store.create(new())[0].id
     failed = {"type": "status_update", "status": "build_failed", "detail": "line 3: \0 \ud800 odd"}
     append(store, submission_id, [failed, {**COMPLETE, "final_status": "build_failed"}])
-    snapshot = store.snapshot(submission_id, DEMO_USER)
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
     assert snapshot.build_log == "line 3: ␀ ? odd"
     assert snapshot.status == snapshot.final_status == "build_failed"
 
@@ -123,80 +178,80 @@ def test_a_failed_build_leaves_its_log(store: Any) -> None:
     ("verdict", "status"),
     [("passed", "completed"), ("failed", "failed"), ("error", "failed"), ("cancelled", "cancelled")],
 )
-def test_a_verdict_ends_the_status(store: Any, verdict: str, status: str) -> None:
-    """A verdict without a terminal status before it leaves a terminal status all the same."""
+def test_a_verdict_sets_a_terminal_status(store: Store, verdict: str, status: str) -> None:
+    """Even without a terminal status before it."""
     submission_id = store.create(new())[0].id
     append(store, submission_id, [{**COMPLETE, "final_status": verdict}])
-    assert store.snapshot(submission_id, DEMO_USER).status == status
+    assert store.lookup.snapshot(submission_id, DEMO_USER).status == status
 
 
-def test_nothing_follows_the_verdict(store: Any) -> None:
-    """What comes after `complete` is refused, in the same batch (which is then not written) or later."""
+def test_nothing_follows_the_verdict(store: Store) -> None:
+    """Events after `complete` are refused: in the same batch, which is then not written, and later."""
     submission_id = store.create(new())[0].id
     with pytest.raises(EndedError):
         append(store, submission_id, [COMPLETE, result("late")])
-    assert store.snapshot(submission_id, DEMO_USER).last_seq == 1
+    assert store.lookup.snapshot(submission_id, DEMO_USER).last_seq == 1
     append(store, submission_id, [COMPLETE])
     with pytest.raises(EndedError):
         append(store, submission_id, [result("late")])
     with pytest.raises(EndedError):
         store.cancel(submission_id, DEMO_USER)
-    assert store.claim(submission_id, "worker", 60) is None
+    assert store.leases.claim(submission_id, "worker", 60) is None
 
 
-def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Any) -> None:
-    """A batch is written whole or not at all."""
+def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Store) -> None:
+    """A batch is written as a whole or not at all."""
     submission_id = store.create(new())[0].id
     with pytest.raises(TypeError):
         append(store, submission_id, [result("good"), result("bad", output=object())])
     assert [item.seq for item in append(store, submission_id, [result("good")])] == [2]
 
 
-def test_one_claim_at_a_time(store: Any) -> None:
-    """While a lease runs nobody else gets the submission; when it is given up, the attempt is raised."""
+def test_one_claim_at_a_time(store: Store) -> None:
+    """While a lease runs, nobody else can claim the submission; after a release, `attempt` is raised."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
-    assert store.claim(submission_id, "other", 60) is None
-    assert store.claimable(10) == []
-    assert store.release(claim)
-    assert store.claimable(10) == [submission_id]
+    assert store.leases.claim(submission_id, "other", 60) is None
+    assert store.leases.claimable(10) == []
+    assert store.leases.release(claim)
+    assert store.leases.claimable(10) == [submission_id]
     assert claimed(store, submission_id).attempt == 2
 
 
-def test_a_late_worker_is_fenced_off(store: Any) -> None:
-    """When a lease has run out and another holds the submission, what the first still sends is refused."""
+def test_a_late_worker_is_fenced_off(store: Store) -> None:
+    """When a lease has expired and another worker has claimed the submission, the first one's events are refused."""
     submission_id = store.create(new())[0].id
     dead = claimed(store, submission_id, lease=-1)
     living = claimed(store, submission_id)
     with pytest.raises(StaleFenceError):
         append(store, submission_id, [result("late")], dead.fence)
-    assert not store.renew(dead, 60)
-    assert not store.release(dead)
-    assert store.renew(living, 60)
+    assert not store.leases.renew(dead, 60)
+    assert not store.leases.release(dead)
+    assert store.leases.renew(living, 60)
     append(store, submission_id, [result("good")], living.fence)
 
 
-def test_release_all_gives_back_what_a_dead_process_held(store: Any) -> None:
-    """The only process on a database ends every lease at its start."""
+def test_release_all_ends_every_lease(store: Store) -> None:
+    """The only process on a database does so when it starts."""
     submission_id = store.create(new())[0].id
     claimed(store, submission_id)
-    store.release_all()
-    assert store.claimable(10) == [submission_id]
+    store.leases.release_all()
+    assert store.leases.claimable(10) == [submission_id]
 
 
-def test_a_renewal_that_comes_after_the_release_takes_nothing_back(store: Any) -> None:
+def test_a_renewal_does_not_undo_a_release(store: Store) -> None:
     """It was under way when the worker was told to stop."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
-    assert store.renew(claim, 60)
-    assert store.release(claim)
-    assert not store.renew(claim, 60)
-    assert store.claimable(10) == [submission_id]
+    assert store.leases.renew(claim, 60)
+    assert store.leases.release(claim)
+    assert not store.leases.renew(claim, 60)
+    assert store.leases.claimable(10) == [submission_id]
 
 
-def test_cancelling_counts_what_was_there(store: Any) -> None:
-    """The verdict `cancelled` comes with the last result of each test; the worker is fenced off by it."""
+def test_cancelling_summarises_the_results_so_far(store: Store) -> None:
+    """The last result of each test counts, and the worker can no longer append."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     append(
@@ -212,7 +267,8 @@ def test_cancelling_counts_what_was_there(store: Any) -> None:
     )
     records = store.cancel(submission_id, DEMO_USER)
     assert records[-1].last
-    summary = store.snapshot(submission_id, DEMO_USER).summary
+    summary = store.lookup.snapshot(submission_id, DEMO_USER).summary
+    assert summary is not None
     assert {name: summary[name] for name in ("total_tests", "passed", "failed")} == {
         "total_tests": 10,
         "passed": 1,
@@ -222,42 +278,42 @@ def test_cancelling_counts_what_was_there(store: Any) -> None:
         append(store, submission_id, [result("late")], claim.fence)
 
 
-def test_foreign_and_absent_are_alike(store: Any) -> None:
-    """Another owner's submission is answered as one that does not exist."""
+def test_foreign_and_absent_are_alike(store: Store) -> None:
+    """Another owner's submission looks like one that does not exist."""
     submission_id = store.create(new())[0].id
     for wrong in ((submission_id, DEMO_USER + 1), (submission_id + 1, DEMO_USER)):
-        for method in (store.snapshot, store.cancel):
+        for method in (store.lookup.snapshot, store.cancel):
             with pytest.raises(UnknownSubmissionError):
                 method(*wrong)
-    assert store.recent(DEMO_USER + 1, 10) == []
+    assert store.lookup.recent(DEMO_USER + 1, 10) == []
     with pytest.raises(UnknownSubmissionError):
-        store.page(submission_id + 1, 0, 10)
+        store.lookup.page(submission_id + 1, 0, 10)
 
 
-def test_a_log_is_read_in_pages(store: Any) -> None:
+def test_a_log_is_read_in_pages(store: Store) -> None:
     """A page says whether the log goes on, and whether it is complete."""
     submission_id = store.create(new())[0].id
     append(store, submission_id, [result(str(n)) for n in range(4)])
-    page = store.page(submission_id, 1, 3)
+    page = store.lookup.page(submission_id, 1, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([2, 3, 4], True, False)
     append(store, submission_id, [COMPLETE])
-    page = store.page(submission_id, 4, 3)
+    page = store.lookup.page(submission_id, 4, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([5, 6], False, True)
     assert [item.last for item in page.records] == [False, True]
-    assert store.positions([submission_id, 99]) == {submission_id: 6}
+    assert store.lookup.positions([submission_id, 99]) == {submission_id: 6}
 
 
-def test_results_are_stored_only_once_encoded(store: Any) -> None:
-    """What is appended is the very text that the log gives back."""
+def test_an_event_is_encoded_once(store: Store) -> None:
+    """What was appended is the very text that the log returns."""
     submission_id = store.create(new())[0].id
     appended = append(store, submission_id, [result("Ünïcödé \x1b[31m\u202e")])
-    assert store.page(submission_id, 1, 10).records == appended
+    assert store.lookup.page(submission_id, 1, 10).records == appended
     assert "\x1b" not in appended[0].text
     assert "\u202e" not in appended[0].text
 
 
-def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Any) -> None:
-    """Appended again behind the same position it is the same records, the verdict included."""
+def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Store) -> None:
+    """Appending again after the same position returns the same records, even after the verdict."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert claim.last_seq == 1
@@ -267,6 +323,6 @@ def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Any) -> None:
     last = append(store, submission_id, [COMPLETE], claim.fence, 3)
     assert append(store, submission_id, [COMPLETE], claim.fence, 3) == last
     assert last[-1].last
-    assert [item.seq for item in store.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
+    assert [item.seq for item in store.lookup.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
     with pytest.raises(EndedError):
         append(store, submission_id, [COMPLETE], claim.fence, 4)

@@ -1,4 +1,4 @@
-"""What a server process writes about itself."""
+"""Logging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
 @pytest.fixture
 def written() -> Iterator[Any]:
-    """Switches logging on in a format; gives what is written then."""
+    """Configures logging, and returns the stream."""
     root = logging.getLogger()
     before = root.level
     handlers: list[logging.Handler] = []
@@ -39,8 +39,8 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_an_object_a_line(written: Any) -> None:
-    """Time, level, logger and message, and what it is about, each in a field of its own."""
+def test_json_lines(written: Any) -> None:
+    """Time, level, logger, message and context are separate fields."""
     stream = written("json")
     with logs.log_context(request="r1"), logs.log_context(submission=7):
         logging.getLogger("subcli.test").warning("it took %d ms", 5)
@@ -58,8 +58,8 @@ def test_an_object_a_line(written: Any) -> None:
     assert "request" not in second
 
 
-def test_a_line_for_people(written: Any) -> None:
-    """The same in one line, and no client can begin another one or write to the terminal."""
+def test_text_lines(written: Any) -> None:
+    """The same in one line; clients cannot start a new line or control the terminal."""
     stream = written("text")
     with logs.log_context(request="r1"):
         logging.getLogger("subcli.test").warning("path %s", "/x\n2026 ERROR forged\x1b[2J\u202e")
@@ -68,8 +68,8 @@ def test_a_line_for_people(written: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_secret_is_written(written: Any, form: str) -> None:
-    """Not in messages, not in arguments, not in tracebacks, whoever logs it."""
+def test_secrets_are_redacted(written: Any, form: str) -> None:
+    """In messages, arguments and tracebacks, whichever logger is used."""
     stream = written(form, secrets=[Secret("hunter22-and-more")])
     log = logging.getLogger("some.library")
     log.warning("GET /ws/submissions/1?token=%s", TOKEN)
@@ -83,15 +83,15 @@ def test_no_secret_is_written(written: Any, form: str) -> None:
     assert not [secret for secret in (TOKEN, TOKEN.split(".")[1], "hunter22", "hush") if secret in text]
 
 
-def test_only_what_is_important_enough(written: Any) -> None:
-    """At the level `warning`, requests are not written down."""
+def test_level_filters_records(written: Any) -> None:
+    """At the level `warning`, requests are not logged."""
     stream = written("json", "warning")
     logging.getLogger("subcli.access").info("request")
     assert stream.getvalue() == ""
 
 
-async def test_requests_and_sockets_are_written_down(written: Any, guarded: Any) -> None:
-    """Each with its id, its path without the query, its outcome and how long it took; no token anywhere."""
+async def test_access_log(written: Any, guarded: Any) -> None:
+    """Each entry has id, path without query, outcome and duration, and no token."""
     stream = written("json")
     headers = {"X-Request-ID": "from-the-proxy"}
     response = await guarded.http.get(f"/api/submissions?limit=1&token={TOKEN}", headers=headers)
@@ -120,14 +120,14 @@ async def test_requests_and_sockets_are_written_down(written: Any, guarded: Any)
     assert not [secret for secret in (token, TOKEN, "hunter22") if secret in stream.getvalue()]
 
 
-async def test_a_fault_says_which_request_it_was(written: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The id that the client was given finds the traceback."""
+async def test_traceback_names_the_request(written: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The id in the response identifies the traceback in the log."""
     stream = written("json", "error")
 
     def broken(*_args: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(live.services.store, "recent", broken)
+    monkeypatch.setattr(live.services.store.lookup, "recent", broken)
     response = await live.http.get("/api/submissions")
     assert response.status_code == 500
     (fault,) = lines(stream)

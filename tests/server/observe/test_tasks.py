@@ -1,4 +1,4 @@
-"""Ending tasks for certain."""
+"""Cancelling tasks reliably."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import suppress
 from subcli.server.observe.tasks import end
 
 
-async def test_one_that_swallows_a_cancellation_is_ended() -> None:
-    """A task whose library took the cancellation for something else is cancelled again; a quick one ends at once."""
+async def test_task_that_swallows_cancellation_is_ended() -> None:
+    """A task whose library swallows the cancellation is cancelled again."""
     swallowed = 0
 
     async def stubborn() -> None:

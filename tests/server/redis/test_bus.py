@@ -1,4 +1,4 @@
-"""Events between processes over a real Redis that is cut, killed, frozen and fed with nonsense: no hole, no repeat."""
+"""Events between processes over a real Redis that is cut off, killed, frozen and fed invalid messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import compare_once, follow
 from subcli.server.log.records import Record, record
 from subcli.server.observe.tasks import end
-from subcli.server.redis.bus import RedisBus
+from subcli.server.redis.bus import COMPARE_WHILE_AWAY_S, SILENCE_S, RedisBus
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.outbox import Outbox, decode, encode, encode_head
 from tests.server.log.log import Log
@@ -29,7 +30,7 @@ SUBMISSION = 42
 
 
 class Node:
-    """The bus of one process, with what compares its positions."""
+    """The bus of one process, and the task that compares its positions."""
 
     def __init__(self, redis: Redis, bus: RedisBus, log: Log) -> None:
         self.redis = redis
@@ -41,7 +42,7 @@ class Node:
             await compare_once(self.bus, await self.bus.suspects(3600), self.log.positions)
 
     async def watch(self, seen: list[Record], after: int = 0) -> list[int]:
-        """Follow to the end; the positions that were seen."""
+        """Follow to the end and return the positions seen."""
         async for batch in follow(self.bus, self.log.read, SUBMISSION, after):
             seen += batch
         return [each.seq for each in seen]
@@ -49,14 +50,14 @@ class Node:
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> Iterator[str]:
-    """A Redis that is there before the test and after it, whatever the test does to it."""
+    """A Redis that is running before and after the test, whatever the test does to it."""
     yield redis_server.fresh()
     redis_server.revive()
 
 
 @pytest.fixture
 async def node(url: str) -> AsyncIterator[Callable[[Log], Any]]:
-    """Makes one more process's bus."""
+    """Makes the bus of one more process."""
     async with AsyncExitStack() as stack:
 
         @asynccontextmanager
@@ -88,8 +89,8 @@ async def subscribers(redis: Redis, channel: str) -> int:
         return 0
 
 
-async def heard(node: Node) -> None:
-    """Wait until the submission's channel has its listener."""
+async def subscribed(node: Node) -> None:
+    """Wait until the submission's channel has a subscriber."""
     channel = f"{namespace(node.redis)}events:{SUBMISSION}"
     deadline = time.monotonic() + 30
     while not await subscribers(node.redis, channel):
@@ -98,10 +99,9 @@ async def heard(node: Node) -> None:
 
 
 async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log], Any]) -> None:
-    """What one publishes the other's watchers get without reading the log again, all of them the very same bytes.
+    """All watchers get the same bytes, without reading the log again.
 
-    On a machine that is busy it may be read once more all the same, when the bus has been silent for too long; but not
-    five times in a row.
+    On a busy machine the log may be read once more, when the bus was silent for too long; but not five times in a row.
     """
     again = []
     for _ in range(5):
@@ -110,8 +110,8 @@ async def test_from_one_process_to_the_watchers_of_another(node: Callable[[Log],
         first: list[Record] = []
         second: list[Record] = []
         watching = [asyncio.create_task(gateway.watch(seen)) for seen in (first, second)]
-        await heard(gateway)
-        await until(lambda log=log: log.reads >= 2)
+        await subscribed(gateway)
+        await until(partial(lambda log: log.reads >= 2, log))
         reads = log.reads
         while not log.ended:
             worker.bus.publish(SUBMISSION, log.commit(3))
@@ -129,11 +129,11 @@ async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any
     log = Log(2, random.Random(0))
     gateway = await node(log)
     with gateway.bus.subscribe(SUBMISSION):
-        await heard(gateway)
+        await subscribed(gateway)
         with gateway.bus.subscribe(SUBMISSION):
             pass
         await asyncio.sleep(0.05)
-        await heard(gateway)
+        await subscribed(gateway)
     channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
     deadline = time.monotonic() + 30
     while await subscribers(gateway.redis, channel):
@@ -141,8 +141,8 @@ async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any
         await asyncio.sleep(0.005)
 
 
-async def test_what_is_committed_before_the_subscription_stands(node: Callable[[Log], Any]) -> None:
-    """An event between the first look at the log and Redis's confirmation is found, though nothing follows it."""
+async def test_an_event_committed_before_the_subscription_is_confirmed(node: Callable[[Log], Any]) -> None:
+    """It is found, though nothing follows it."""
     for _ in range(20):
         log = Log(2, random.Random(0))
         gateway, worker = await node(log), await node(log)
@@ -159,24 +159,27 @@ async def test_what_is_committed_before_the_subscription_stands(node: Callable[[
 async def test_without_redis_the_log_is_followed(
     node: Callable[[Log], Any], redis_server: RedisServer, harm: str
 ) -> None:
-    """While Redis is dead or hangs, an event is there within 2 s; when it is back, without reading the log."""
+    """While Redis is dead or hangs, an event is there within 2 s; when it is back, without reading the log.
+
+    Two seconds are the time until a silent Redis counts as away, and one comparison of positions after that.
+    """
+    assert 2 * SILENCE_S + COMPARE_WHILE_AWAY_S < 2
     log = Log(40, random.Random(0))
     gateway, worker = await node(log), await node(log)
     seen: list[Record] = []
     watching = asyncio.create_task(gateway.watch(seen))
-    await heard(gateway)
+    await subscribed(gateway)
     getattr(redis_server, harm)()
-    slowest = 0.0
+    for bus in (gateway.bus, worker.bus):
+        await until(partial(lambda bus: bus.availability.is_away, bus))
     for _ in range(3):
-        started = time.monotonic()
+        comparisons = log.comparisons
         worker.bus.publish(SUBMISSION, log.commit(1))
         await until(lambda: len(seen) == len(log.records))
-        slowest = max(slowest, time.monotonic() - started)
-    print(f"without Redis ({harm}) the slowest event took {slowest:.2f} s")
-    # The contract says 2; the rest is for a machine that others use.
-    assert slowest < 6
+        # Each node compares: one comparison of the gateway may have begun before the event.
+        assert log.comparisons - comparisons <= 4
     redis_server.revive()
-    await heard(gateway)
+    await subscribed(gateway)
     deadline = time.monotonic() + 30
     while True:
         reads = log.reads
@@ -191,13 +194,13 @@ async def test_without_redis_the_log_is_followed(
     assert await watching == list(range(1, 41))
 
 
-async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
-    """A message that cannot be read has the log read instead; nobody is troubled."""
+async def test_invalid_messages_on_the_channel(node: Callable[[Log], Any]) -> None:
+    """They make the reader read the log, and have no other effect."""
     log = Log(3, random.Random(0))
     gateway = await node(log)
     seen: list[Record] = []
     watching = asyncio.create_task(gateway.watch(seen))
-    await heard(gateway)
+    await subscribed(gateway)
     channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
     for nonsense in (b"", b"\xff\xfe", b"x y z\n{}", b"1\n{}\n{}", b"3 live\n{}", b"3 live later\n{}"):
         await gateway.redis.publish(channel, nonsense)
@@ -209,23 +212,25 @@ async def test_nonsense_on_the_channel(node: Callable[[Log], Any]) -> None:
     assert await watching == [1, 2, 3]
 
 
-def test_a_message_is_what_was_said() -> None:
-    """Batches come out as they went in, cut where they are long; the last one ends the stream."""
+def test_messages_decode_to_what_was_encoded() -> None:
+    """Long batches are split; the last record ends the stream."""
     records = [record(seq, f'{{"n":"{"ü" * 50_000}"}}', last=seq == 9, committed=1.5) for seq in range(4, 10)]
     messages = list(encode(records))
     assert 1 < len(messages) < len(records)
-    said = [decode(message) for message in messages]
-    assert [each for batch in said if isinstance(batch, tuple) for each in batch] == records
+    contents = [decode(message) for message in messages]
+    decoded = [each for batch in contents if isinstance(batch, tuple) for each in batch]
+    assert decoded == records
+    assert all(each.committed == 1.5 for each in decoded)
     assert decode(encode_head(17)) == 17
 
 
-async def test_told_in_another_order_than_committed(node: Callable[[Log], Any]) -> None:
-    """Two commits of one process, the later one told first, as two threads may do: each event keeps its position."""
+async def test_batches_published_out_of_order(node: Callable[[Log], Any]) -> None:
+    """Two threads may publish the later one of two commits first: each event keeps its position."""
     log = Log(4, random.Random(0))
     gateway, worker = await node(log), await node(log)
     seen: list[Record] = []
     watching = asyncio.create_task(gateway.watch(seen))
-    await heard(gateway)
+    await subscribed(gateway)
     await until(lambda: log.reads)
     first, second = log.commit(1), log.commit(1)
     for batch in (second, first):
@@ -237,49 +242,99 @@ async def test_told_in_another_order_than_committed(node: Callable[[Log], Any]) 
     assert [each.text for each in seen] == [each.text for each in (*first, *second, *third)]
 
 
-async def test_a_head_never_goes_back(url: str, redis_server: RedisServer) -> None:
-    """What is known of a submission while Redis is away is its latest event, in whatever order they were told."""
-    redis_server.kill()
+@pytest.fixture
+async def outbox(url: str) -> AsyncIterator[Outbox]:
     redis = connect(url)
-    outbox = Outbox(redis)
-    sending = asyncio.create_task(outbox.run())
-    log = Log(4, random.Random(0))
-    first, second, third, fourth = (log.commit(1) for _ in range(4))
-    outbox.put(SUBMISSION, second)
-    outbox.put(SUBMISSION, first)
-    await until(lambda: outbox._is_away)
-    assert outbox._heads == {SUBMISSION: 2}
-    outbox.put(SUBMISSION, fourth)
-    outbox.put(SUBMISSION, third)
-    assert outbox._heads == {SUBMISSION: 4}
-    await end(sending)
+    yield Outbox(redis)
     await redis.aclose()
 
 
-async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer) -> None:
-    """What cannot be sent costs one number a submission; when Redis is back, that number is sent."""
-    redis_server.kill()
+@asynccontextmanager
+async def sending(outbox: Outbox) -> AsyncIterator[None]:
+    task = asyncio.create_task(outbox.run())
+    yield
+    await end(task)
+
+
+async def first_message(url: str, redis_server: RedisServer, outbox: Outbox) -> int | tuple[Record, ...]:
+    """What the outbox sends first when Redis is back."""
+    redis_server.revive()
     redis = connect(url)
-    outbox = Outbox(redis)
-    sending = asyncio.create_task(outbox.run())
-    log = Log(5000, random.Random(0))
-    while not log.ended:
-        outbox.put(SUBMISSION, log.commit(10))
-        await asyncio.sleep(0)
-    await until(lambda: outbox._is_away)
-    assert outbox._records == {}
-    assert outbox._heads == {SUBMISSION: 5000}
-    await end(sending)
-    redis_server.start()
-    async with redis.pubsub() as listener:
+    async with redis.pubsub() as listener, asyncio.timeout(30):
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
-        sending = asyncio.create_task(outbox.run())
-        async with asyncio.timeout(30):
+        async with sending(outbox):
             while (message := await listener.get_message(True, timeout=1)) is None:
                 pass
-    assert decode(message["data"]) == 5000
-    await end(sending)
     await redis.aclose()
+    return decode(message["data"])
+
+
+async def test_a_head_never_goes_back(url: str, redis_server: RedisServer, outbox: Outbox) -> None:
+    """While Redis is away the latest event of a submission counts, in whatever order the events were published."""
+    redis_server.kill()
+    log = Log(4, random.Random(0))
+    first, second, third, fourth = (log.commit(1) for _ in range(4))
+    async with sending(outbox):
+        outbox.put(SUBMISSION, second)
+        outbox.put(SUBMISSION, first)
+        await until(lambda: outbox.availability.is_away)
+        outbox.put(SUBMISSION, fourth)
+        outbox.put(SUBMISSION, third)
+    assert await first_message(url, redis_server, outbox) == 4
+
+
+async def test_a_send_that_fails_does_not_bring_an_older_head_back(
+    url: str, redis_server: RedisServer, outbox: Outbox
+) -> None:
+    """Events are published while it waits for a Redis that hangs."""
+    redis_server.freeze()
+    log = Log(2, random.Random(0))
+    async with sending(outbox):
+        outbox.put(SUBMISSION, log.commit(1))
+        await until(lambda: outbox.availability.is_away)
+        # The next send has begun by then, and waits for its timeout.
+        await asyncio.sleep(0.5)
+        outbox.put(SUBMISSION, log.commit(1))
+    assert await first_message(url, redis_server, outbox) == 2
+
+
+async def test_nothing_piles_up_while_redis_is_away(url: str, redis_server: RedisServer, outbox: Outbox) -> None:
+    """What cannot be sent costs one number per submission, which is all that is sent when Redis is back."""
+    redis_server.kill()
+    log = Log(5000, random.Random(0))
+    async with sending(outbox):
+        while not log.ended:
+            outbox.put(SUBMISSION, log.commit(10))
+            await asyncio.sleep(0)
+        await until(lambda: outbox.availability.is_away)
+    assert await first_message(url, redis_server, outbox) == 5000
+
+
+async def test_too_much_to_send_becomes_a_head(
+    url: str, redis_server: RedisServer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Redis that is too slow does not fill the memory: readers get the rest from the log."""
+    monkeypatch.setattr("subcli.server.redis.outbox._MAX_BYTES", 50)
+    log = Log(20, random.Random(0))
+    outbox.put(SUBMISSION, log.commit(10))
+    outbox.put(SUBMISSION, log.commit(2))
+    assert await first_message(url, redis_server, outbox) == 12
+
+
+async def test_the_last_events_of_a_process_are_published(url: str, outbox: Outbox) -> None:
+    """It is cancelled before it could send them."""
+    redis = connect(url)
+    async with redis.pubsub() as listener, asyncio.timeout(30):
+        await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
+        async with sending(outbox):
+            await asyncio.sleep(0)
+            outbox.put(SUBMISSION, Log(1, random.Random(0)).commit(1))
+        while (message := await listener.get_message(True, timeout=1)) is None:
+            pass
+    await redis.aclose()
+    published = decode(message["data"])
+    assert isinstance(published, tuple)
+    assert [each.seq for each in published] == [1]
 
 
 async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:
@@ -294,8 +349,8 @@ async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:
             except RedisError:
                 continue
             if message is not None:
-                said = decode(message["data"])
-                count += [each.seq for each in said] if isinstance(said, tuple) else []
+                content = decode(message["data"])
+                count += [each.seq for each in content] if isinstance(content, tuple) else []
 
 
 async def test_connections_cut_again_and_again(node: Callable[[Log], Any], url: str) -> None:
@@ -304,19 +359,19 @@ async def test_connections_cut_again_and_again(node: Callable[[Log], Any], url: 
     A naive subscriber on the same channel loses some, and no exception says so; else the trial would prove nothing.
     """
     log = Log(2000, random.Random(7))
-    chance = random.Random(8)
+    rng = random.Random(8)
     gateway, worker = await node(log), await node(log)
     plain: list[int] = []
     ready = asyncio.Event()
     listening = asyncio.create_task(naive(url, plain, ready))
     await ready.wait()
     watching = [asyncio.create_task(gateway.watch([])) for _ in range(5)]
-    await heard(gateway)
+    await subscribed(gateway)
     cuts = 0
     while not log.ended:
         worker.bus.publish(SUBMISSION, log.commit(1))
         await asyncio.sleep(0.001)
-        if chance.random() < 0.03:
+        if rng.random() < 0.03:
             cuts += await gateway.redis.client_kill_filter(_type="pubsub")
     async with asyncio.timeout(60):
         assert [await each for each in watching] == [list(range(1, 2001))] * 5

@@ -1,4 +1,4 @@
-"""A client for Redis: what its URL may be, and that no wait for it is without end."""
+"""A client for Redis: which URLs are valid, and that every wait is bounded."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         "redis://host/0?password=hush&no_such_option=1&db=hush",
     ],
 )
-def test_a_url_that_is_none(url: str) -> None:
-    """One sentence and a hint, and no password in them."""
+def test_an_unusable_url_is_refused(url: str) -> None:
+    """With one sentence and a hint, and no password in them."""
     with pytest.raises(ServeError) as error:
         connect(url)
     assert error.value.message.endswith(".")
@@ -48,12 +48,12 @@ def test_a_url_that_is_none(url: str) -> None:
         ("unix://:hush@/run/redis.sock?db=1", "unix://***@/run/redis.sock"),
     ],
 )
-def test_what_may_be_shown(url: str, expected: str) -> None:
-    """Enough to recognise it, without its password."""
+def test_a_shown_url_has_no_password(url: str, expected: str) -> None:
+    """It can still be recognised."""
     assert shown(url) == expected
 
 
-async def test_the_connections_of_a_pool_outlive_a_restart(redis_server: RedisServer) -> None:
+async def test_the_pool_survives_a_restart_of_redis(redis_server: RedisServer) -> None:
     """After Redis was killed and is back, the next command works."""
     client = connect(redis_server.fresh())
     await client.set("key", 1)
@@ -72,7 +72,7 @@ def silent() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-async def test_one_that_does_not_answer_is_not_waited_for_long(silent: int) -> None:
+async def test_waiting_for_an_answer_is_bounded(silent: int) -> None:
     """A Redis that hangs is an error after a while."""
     client = connect(f"redis://127.0.0.1:{silent}/0")
     async with asyncio.timeout(30):

@@ -1,4 +1,4 @@
-"""Counting for all gateways together, over a real Redis that is also killed, frozen and emptied."""
+"""Limits across gateways, with a real Redis that is also killed, frozen and emptied."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from subcli.server.limits import FullError, Limiter, MemoryLimiter, Rate
@@ -23,14 +25,22 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> Iterator[str]:
-    """A Redis that is there before the test and after it, whatever the test does to it."""
+    """A Redis that is running before and after the test, whatever the test does to it."""
     yield redis_server.fresh()
     redis_server.revive()
 
 
 @pytest.fixture
+async def redis(url: str) -> AsyncIterator[Redis]:
+    """A client that looks at what the limiters keep."""
+    client = connect(url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
 async def gateway(url: str) -> AsyncIterator[Callable[..., RedisLimiter]]:
-    """Makes one more gateway's limiter."""
+    """Makes the limiter of one more gateway."""
     async with AsyncExitStack() as stack:
 
         def make(lease: float = 60.0) -> RedisLimiter:
@@ -43,8 +53,8 @@ async def gateway(url: str) -> AsyncIterator[Callable[..., RedisLimiter]]:
 
 async def taken(limiters: list[RedisLimiter], rate: Rate, key: str, times: int) -> int:
     """How many of `times` at once, over these gateways in turn, were let through."""
-    standings = await asyncio.gather(*(limiters[n % len(limiters)].take(rate, key) for n in range(times)))
-    return sum(not standing.retry_after for standing in standings)
+    statuses = await asyncio.gather(*(limiters[n % len(limiters)].take(rate, key) for n in range(times)))
+    return sum(not status.retry_after for status in statuses)
 
 
 async def hold(stack: AsyncExitStack, limiter: Limiter, key: str, most: int) -> bool:
@@ -65,11 +75,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def heard(limiter: RedisLimiter) -> bool:
     """Whether Redis has answered it."""
     await limiter.take(Rate("other", 1000, 1.0), "x")
-    return not limiter._is_away
+    return limiter.availability.is_up
 
 
-async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
-    """However many ask at once and wherever: no more than the quota; then one by one; what is given back counts."""
+async def test_a_rate_applies_across_gateways(gateway: Callable[..., RedisLimiter]) -> None:
+    """However many ask, and where: no more than the quota, then one by one; what is given back is available again."""
     gateways = [gateway() for _ in range(3)]
     rate = Rate("tries", 10, 600.0)
     assert await taken(gateways, rate, "ada", 60) == 10
@@ -83,37 +93,49 @@ async def test_a_rate_over_all_gateways(gateway: Callable[..., RedisLimiter]) ->
     assert [(await gateways[2].take(Rate("few", 3, 9.0), "ada")).remaining for _ in range(3)] == [2, 1, 0]
     quick = Rate("quick", 1, 0.2)
     assert await taken(gateways, quick, "ada", 3) == 1
-    standing = await gateways[0].take(quick, "ada")
-    await asyncio.sleep(standing.retry_after + 0.01)
+    status = await gateways[0].take(quick, "ada")
+    await asyncio.sleep(status.retry_after + 0.01)
     assert await taken(gateways, quick, "ada", 1) == 1
 
 
-async def test_a_crowd_is_not_a_redis_that_is_away(
+async def test_a_crowd_does_not_count_as_redis_away(
     gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More at once than there are connections to Redis wait for one, and are counted for all gateways."""
-    for patience in ("redis.limits._PATIENCE", "redis.connection.PATIENCE"):
-        monkeypatch.setattr(f"subcli.server.{patience}", 30.0)
+    """Commands that find all connections in use wait for one, and are counted across all gateways."""
+    for timeout in ("limits._TIMEOUT_S", "connection.TIMEOUT_S"):
+        monkeypatch.setattr(f"subcli.server.redis.{timeout}", 30.0)
     here, elsewhere = gateway(), gateway()
     rate = Rate("crowd", 400, 6000.0)
     assert await taken([here], rate, "ada", 300) == 300
     assert (await elsewhere.take(rate, "ada")).remaining == 99
 
 
-async def test_what_was_typed_stands_nowhere(gateway: Callable[..., RedisLimiter]) -> None:
-    """A password typed as the name of a user is not to be read in Redis; and everything there is forgotten in time."""
+async def test_what_redis_refuses_is_not_counted_here(
+    gateway: Callable[..., RedisLimiter], redis_server: RedisServer
+) -> None:
+    """So when Redis goes away, a gateway whose requests were refused still has its own quota."""
+    here, elsewhere = gateway(), gateway()
+    rate = Rate("tries", 3, 600.0)
+    assert await taken([elsewhere], rate, "ada", 3) == 3
+    assert await taken([here], rate, "ada", 5) == 0
+    redis_server.kill()
+    assert await taken([here], rate, "ada", 5) == 3
+
+
+async def test_keys_do_not_contain_what_was_typed(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
+    """A password typed as a user name cannot be read in Redis, and all keys expire."""
     limiter = gateway()
     await limiter.take(Rate("logins", 3, 60.0), "correct horse \ud800")
     async with limiter.slot("7", 10):
-        keys = await limiter._redis.keys("*")
+        keys = await redis.keys("*")
         assert len(keys) == 2
         assert not [key for key in keys if b"horse" in key]
-        assert all([0 < await limiter._redis.pttl(key) <= 60_000 for key in keys])
-    assert len(await limiter._redis.keys("*")) == 1
+        assert all([0 < await redis.pttl(key) <= 60_000 for key in keys])
+    assert len(await redis.keys("*")) == 1
 
 
-async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> None:
-    """Ten in all, wherever they are held and however many want one at once; one that is let go is free everywhere."""
+async def test_slots_are_shared_across_gateways(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
+    """Ten in total, however many are wanted at once and where; one that is released is free everywhere."""
     gateways = [gateway() for _ in range(2)]
     async with AsyncExitStack() as stack:
         got = await asyncio.gather(*(hold(stack, gateways[n % 2], "7", 10) for n in range(30)))
@@ -124,17 +146,18 @@ async def test_slots_over_all_gateways(gateway: Callable[..., RedisLimiter]) -> 
             assert not await hold(stack, each, "7", 10)
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, gateways[1], "7", 10) for _ in range(10)])
-    assert not gateways[0]._held
-    assert not gateways[1]._held
+    for each in gateways:
+        await each.renew()
+    assert await redis.keys("*") == []
 
 
-async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter]) -> None:
-    """What a gateway held that died is free after its lease; what a live one holds stays its own."""
+async def test_slots_of_a_dead_gateway_expire(gateway: Callable[..., RedisLimiter]) -> None:
+    """After their lease; a live gateway keeps its own."""
     live, dead, third = gateway(0.6), gateway(0.6), gateway()
     renewing = asyncio.create_task(live.run())
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, live, "7", 10) for _ in range(4)])
-        # Held without ever being renewed or let go, as by a process that was killed.
+        # Held without ever being renewed or released, as by a process that was killed.
         holding = [dead.slot("7", 10) for _ in range(6)]
         for slot in holding:
             await slot.__aenter__()
@@ -150,10 +173,10 @@ async def test_a_dead_gateway_and_a_live_one(gateway: Callable[..., RedisLimiter
     renewing.cancel()
 
 
-async def test_let_go_while_it_is_renewed(
+async def test_a_slot_released_during_its_renewal(
     gateway: Callable[..., RedisLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket that closes just before its slot's renewal reaches Redis does not hold it for another lease."""
+    """A socket that closes just before the renewal reaches Redis does not hold its slot for another lease."""
     limiter, other = gateway(), gateway()
     stack = AsyncExitStack()
     assert await hold(stack, limiter, "7", 1)
@@ -164,38 +187,39 @@ async def test_let_go_while_it_is_renewed(
         return await execute(pipeline, *args, **options)
 
     monkeypatch.setattr(Pipeline, "execute", late)
-    await limiter._renew_all(list(limiter._held))
+    await limiter.renew()
     async with AsyncExitStack() as again:
         assert await hold(again, other, "7", 1)
 
 
-async def test_a_redis_that_has_lost_everything(gateway: Callable[..., RedisLimiter]) -> None:
-    """A renewal tells it anew who holds what; scripts that it no longer knows are sent again."""
+async def test_a_renewal_restores_slots_that_redis_has_lost(gateway: Callable[..., RedisLimiter], redis: Redis) -> None:
+    """And scripts that Redis no longer knows are sent again."""
     first, second = gateway(0.9), gateway(0.9)
     renewing = asyncio.create_task(first.run())
     async with AsyncExitStack() as stack:
         assert all([await hold(stack, first, "7", 10) for _ in range(10)])
-        await first._redis.flushall()
-        await first._redis.script_flush()
+        [key] = await redis.keys("*")
+        await redis.flushall()
+        await redis.script_flush()
 
-        async def told() -> bool:
-            return bool(await first._redis.zcard(first._key("slots", "7")) == 10)
+        async def restored() -> bool:
+            return bool(await redis.zcard(key) == 10)
 
-        await until(told)
+        await until(restored)
         assert not await hold(stack, second, "7", 10)
     renewing.cancel()
 
 
 @pytest.mark.parametrize("trouble", ["kill", "freeze"])
-async def test_without_redis_each_counts_for_itself(
+async def test_without_redis_each_gateway_counts_alone(
     gateway: Callable[..., RedisLimiter],
     redis_server: RedisServer,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     trouble: str,
 ) -> None:
-    """Nobody is turned away for it, nobody waits long, it is said once; when Redis is back, it counts for all again."""
-    monkeypatch.setattr("subcli.server.redis.limits._PAUSE", 0.3)
+    """No request is refused or delayed for it, it is logged once, and later Redis counts for all again."""
+    monkeypatch.setattr("subcli.server.redis.limits._PAUSE_S", 0.3)
     first, second = gateway(), gateway()
     rate = Rate("tries", 4, 600.0)
     assert await taken([first, second], rate, "ada", 2) == 2
@@ -204,23 +228,23 @@ async def test_without_redis_each_counts_for_itself(
     with caplog.at_level(logging.WARNING):
         async with AsyncExitStack() as stack:
             for each in (first, second):
-                # What it has counted itself still counts.
+                # What a gateway has counted itself still counts.
                 assert await taken([each], rate, "ada", 10) == 3
                 assert sum([await hold(stack, each, "7", 2) for _ in range(5)]) == 2
     assert time.monotonic() - begun < 8
-    assert caplog.text.count("limits are each gateway's own") == 2
+    assert caplog.text.count("limits are per gateway") == 2
     redis_server.revive()
     await asyncio.sleep(0.35)
     with caplog.at_level(logging.WARNING):
         assert await taken([first, second], rate, "bob", 1) == 1
         for each in (first, second):
-            await until(lambda each=each: heard(each))  # type: ignore[misc]
+            await until(partial(heard, each))
         assert await taken([first, second], rate, "cid", 10) == 4
-    assert caplog.text.count("limits hold across all gateways") == 2
+    assert caplog.text.count("limits apply across all gateways") == 2
 
 
 async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url: str) -> None:
-    """The eleventh is refused wherever it comes, and `/readyz` and `/metrics` say that Redis is there."""
+    """The eleventh is refused wherever it comes; `/readyz` and `/metrics` report that Redis is up."""
     async with start(redis=url) as one, start(redis=url) as two:
         submission_id = await one.submit("wait")
         watchers = [await live.watch(submission_id) for live in (one, two) for _ in range(5)]
@@ -236,7 +260,7 @@ async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url:
 
 
 async def test_a_user_over_two_gateways(start: Callable[..., Any], url: str) -> None:
-    """Submits and attempts to log in are counted together."""
+    """Submissions and login attempts are counted together."""
     options = {"auth": True, "submits": 3, "logins": 4, "rate_window": 600.0, "login_window": 600.0, "redis": url}
     async with start(**options) as one, start(**options) as two:
         await one.be("ada")

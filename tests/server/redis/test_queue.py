@@ -1,4 +1,4 @@
-"""The job queue between processes over a real Redis: each job to one worker, and none lost for good."""
+"""The job queue between processes over a real Redis: each job goes to one worker, and none is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url(redis_server: RedisServer) -> Iterator[str]:
 async def redis(url: str) -> AsyncIterator[Redis]:
     client = connect(url)
     yield client
-    # A look that was given up ends by itself, a moment later, and with it its connection.
+    # A read that was abandoned ends by itself a moment later, and with it its connection.
     await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()} or {asyncio.create_task(asyncio.sleep(0))})
     await client.aclose()
 
@@ -38,8 +38,8 @@ async def queue(redis: Redis) -> AsyncIterator[Callable[..., RedisQueue]]:
     """Makes the queue of one more process."""
     running: list[asyncio.Task[None]] = []
 
-    def make(takeover: float = 3600) -> RedisQueue:
-        made = RedisQueue(redis, takeover)
+    def make(takeover_s: float = 3600) -> RedisQueue:
+        made = RedisQueue(redis, takeover_s)
         running.append(asyncio.create_task(made.run()))
         return made
 
@@ -66,14 +66,14 @@ async def until_waiting(redis: Redis, number: int) -> None:
 
 
 async def nothing_more(queue: RedisQueue) -> None:
-    """Nothing is given out, though one look into the stream has been taken."""
+    """Nothing is given out, though the stream has been read once."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.8):
             await queue.get()
 
 
-async def test_each_goes_to_one_worker_in_order(queue: Callable[..., RedisQueue], redis: Redis) -> None:
-    """What a gateway puts in the workers get, oldest first, each one once; what is settled is gone."""
+async def test_each_submission_goes_to_one_worker(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """Oldest first, each one once; settled entries are gone."""
     gateway, one, other = queue(), queue(), queue()
     for submission_id in range(1, 21):
         gateway.put(submission_id)
@@ -88,8 +88,8 @@ async def test_each_goes_to_one_worker_in_order(queue: Callable[..., RedisQueue]
     assert await redis.hlen(f"{namespace(redis)}jobs:entries") == 0
 
 
-async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueue], redis: Redis) -> None:
-    """Put by a gateway and by several sweeps, while it waits or is being claimed, it is one entry."""
+async def test_a_waiting_submission_is_not_enqueued_twice(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """Enqueued by a gateway and by several sweeps, while it waits or is being claimed, it is one entry."""
     gateway, one, other = queue(), queue(), queue()
     for each in (gateway, one, other):
         each.put(7)
@@ -106,24 +106,30 @@ async def test_one_that_waits_does_not_wait_twice(queue: Callable[..., RedisQueu
     assert [(await taken(other)).submission_id for _ in range(2)] == [8, 7]
 
 
-async def test_an_entry_whose_worker_died_is_given_to_another(queue: Callable[..., RedisQueue], redis: Redis) -> None:
-    """Given out and never settled, it is taken over; what its dead worker settles late does no harm."""
-    gateway, dead, living = queue(), queue(), queue(takeover=0.3)
+async def test_an_unsettled_entry_is_taken_over(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """By another worker; the dead worker's late settling does no harm."""
+    gateway, dead, living = queue(), queue(), queue(takeover_s=0.3)
     gateway.put(7)
     lost = await taken(dead)
     again = await taken(living)
     assert again.submission_id == 7
     living.settle(again)
-    dead.settle(lost)
     await until_waiting(redis, 0)
     gateway.put(7)
-    assert (await taken(living)).submission_id == 7
+    await until_waiting(redis, 1)
+    dead.settle(lost)
+    dead.put(8)
+    await until_waiting(redis, 2)
+    gateway.put(7)
+    gateway.put(9)
+    await until_waiting(redis, 3)
+    assert [(await taken(living)).submission_id for _ in range(3)] == [7, 8, 9]
 
 
-async def test_a_redis_without_memory_is_filled_again(
+async def test_the_queue_recovers_after_redis_lost_its_data(
     queue: Callable[..., RedisQueue], redis: Redis, redis_server: RedisServer
 ) -> None:
-    """After Redis has lost everything, the workers' group too, what a sweep puts in is given out."""
+    """The consumer group too; what a sweep enqueues is given out."""
     gateway, worker = queue(), queue()
     gateway.put(7)
     assert (await taken(worker)).submission_id == 7
@@ -135,10 +141,10 @@ async def test_a_redis_without_memory_is_filled_again(
 
 
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
-async def test_without_redis_a_worker_has_what_it_finds(
+async def test_without_redis_workers_judge_what_sweeps_find(
     queue: Callable[..., RedisQueue], redis_server: RedisServer, harm: str
 ) -> None:
-    """While Redis is away, putting does not wait, sweeps come sooner, and what they find is given out here."""
+    """Enqueuing does not wait, sweeps come sooner, and what they find is given out locally."""
     gateway, worker = queue(), queue()
     await nothing_more(worker)
     getattr(redis_server, harm)()
@@ -160,12 +166,33 @@ async def test_without_redis_a_worker_has_what_it_finds(
             gateway.put(9)
 
 
-async def test_nothing_sent_is_no_sign_of_redis(
+async def test_a_stopping_process_enqueues_what_it_hands_back(redis: Redis) -> None:
+    """It is cancelled before it could send it."""
+    stopping = RedisQueue(redis, takeover_s=3600)
+    running = asyncio.create_task(stopping.run())
+    await asyncio.sleep(0)
+    stopping.put(7)
+    running.cancel()
+    await asyncio.wait([running])
+    assert await waiting(redis) == 1
+
+
+async def test_an_evicted_entry_can_be_enqueued_again(queue: Callable[..., RedisQueue], redis: Redis) -> None:
+    """The stream is gone and the hash that knows its entries is not."""
+    gateway = queue()
+    gateway.put(7)
+    await until_waiting(redis, 1)
+    await redis.delete(f"{namespace(redis)}jobs")
+    gateway.put(7)
+    await until_waiting(redis, 1)
+
+
+async def test_stopping_with_nothing_to_send_does_not_log_that_redis_is_back(
     url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who goes down while Redis is away, with nothing left to send, does not say that it is there again."""
+    """Nothing was sent, so nothing is known."""
     client = connect(url)
-    gone = RedisQueue(client, takeover=3600)
+    gone = RedisQueue(client, takeover_s=3600)
     redis_server.kill()
     running = asyncio.create_task(gone.run())
     gone.put(7)
@@ -173,21 +200,21 @@ async def test_nothing_sent_is_no_sign_of_redis(
     running.cancel()
     await asyncio.wait([running])
     await client.aclose()
-    said = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.queue"]
-    assert len(said) == 1, said
-    assert "Redis does not answer" in said[0]
+    logged = [record.getMessage() for record in caplog.records if record.name == "subcli.server.redis.availability"]
+    assert len(logged) == 1, logged
+    assert "Redis does not answer" in logged[0]
 
 
-async def test_the_dead_are_forgotten(
+async def test_stale_consumers_are_deleted(
     queue: Callable[..., RedisQueue], redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A consumer of a process that is gone is taken off the group, unless it still holds something."""
+    """The consumer of a process that is gone is removed from the group, unless it has a pending entry."""
     monkeypatch.setattr("subcli.server.redis.queue._STALE_MS", 100)
     gateway, idle, holding = queue(), queue(), queue()
     await nothing_more(idle)
     gateway.put(7)
     await taken(holding)
     await asyncio.sleep(0.2)
-    await nothing_more(queue(takeover=10))
+    await nothing_more(queue(takeover_s=10))
     consumers: Any = await redis.xinfo_consumers(f"{namespace(redis)}jobs", "workers")
     assert [each["pending"] for each in consumers] in ([1], [1, 0], [0, 1])

@@ -1,4 +1,4 @@
-"""`docs/deploy` holds what the program does: what cannot be started here is read by the tools that would start it."""
+"""`docs/deploy` fits the program, checked with the tools that will read it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import yaml
 from compose_spec import PyCompose
 from dockerfile_parse import DockerfileParser
 
-from subcli.server import Limits
+from subcli.server import ServerLimits
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -27,7 +27,7 @@ SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 
 def parse(words: Sequence[str]) -> str:
-    """Have the program parse a command line, without running it. Returns the command's path.
+    """Parse a command line with the program's own parser, without running it. Returns the command's path.
 
     Raises:
         ClickException: it would not take it.
@@ -37,7 +37,7 @@ def parse(words: Sequence[str]) -> str:
     from subcli.cli.app import app
 
     command: Any = typer.main.get_command(app)
-    path = []
+    path: list[str] = []
     words = list(words)
     while True:
         with command.make_context(path[-1] if path else "subcli", words) as context:
@@ -56,12 +56,12 @@ def dockerfile() -> DockerfileParser:
 
 
 def steps() -> list[tuple[str, str]]:
-    """The instructions of the Dockerfile and what stands behind them."""
+    """The Dockerfile's instructions with their arguments."""
     return [(each["instruction"], each["value"]) for each in dockerfile().structure if each["instruction"] != "COMMENT"]
 
 
 def documented() -> Iterator[tuple[str, list[str]]]:
-    """Every command line of the program under `docs/deploy`, and where it stands."""
+    """Every command line of the program under `docs/deploy`, with its source."""
     for name, service in compose()["services"].items():
         if service.get("image") == "subcli":
             yield f"compose.yaml, {name}", service["command"]
@@ -77,8 +77,8 @@ def documented() -> Iterator[tuple[str, list[str]]]:
                 yield "README.md", shlex.split(found[1], comments=True)
 
 
-def test_every_command_line_is_one() -> None:
-    """Each is taken by the program as it is, flags and all."""
+def test_documented_command_lines_are_valid() -> None:
+    """The program accepts each of them, with all options."""
     found = [(where, parse(words)) for where, words in documented()]
     assert {command for _, command in found} >= {"serve", "worker", "user add", "auth login", "submit"}
     assert sum(where.startswith("compose.yaml") for where, _ in found) == 4
@@ -87,8 +87,8 @@ def test_every_command_line_is_one() -> None:
         parse(["serve", "--no-such-flag"])
 
 
-def test_the_compose_file() -> None:
-    """It follows the Compose Specification, and says what this needs."""
+def test_compose_file() -> None:
+    """It is valid by the Compose Specification, and fits the program."""
     text = (DEPLOY / "compose.yaml").read_text()
     whole = compose()
     # What is merged with `<<`, PyYAML has merged.
@@ -106,7 +106,7 @@ def test_the_compose_file() -> None:
             assert re.search(r":\d", service["image"])
             continue
         assert set(service["depends_on"]) == {"postgres", "redis"}
-        assert float(service["stop_grace_period"].removesuffix("s")) > Limits().deadline
+        assert float(service["stop_grace_period"].removesuffix("s")) > ServerLimits().deadline
         assert service["networks"] == ["inner"]
         assert ("trusted-proxy" in " ".join(service["command"])) == name.startswith("gateway")
         if name.startswith("gateway"):
@@ -115,8 +115,8 @@ def test_the_compose_file() -> None:
         assert f"\n{name}=" in (DEPLOY / "env.example").read_text()
 
 
-def test_the_dockerfile() -> None:
-    """What it copies is there, its Python is one that the program wants, and nothing runs as root."""
+def test_dockerfile() -> None:
+    """The files that it copies exist, its Python is supported, and nothing runs as root."""
     version = re.fullmatch(r"python:(3\.\d+)-slim-\w+", dockerfile().baseimage)
     assert version is not None
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
@@ -131,8 +131,8 @@ def test_the_dockerfile() -> None:
 
 @pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze (Debian: systemd) is missing")
 @pytest.mark.parametrize(("name", "exposure"), [("subcli-gateway@.service", 15), ("subcli-worker@.service", 50)])
-def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
-    """systemd finds nothing to complain of, and rates them as exposed no more than so many tenths."""
+def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
+    """systemd reports no problems, and an exposure below the given tenths."""
     assert SYSTEMD_ANALYZE is not None
     unit = tmp_path / name.replace("@", "@8001")
     text = (DEPLOY / name).read_text()
@@ -144,15 +144,15 @@ def test_the_units(tmp_path: Path, name: str, exposure: int) -> None:
         assert done.stderr == ""
     stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert stop is not None
-    assert int(stop[1]) > Limits().deadline
+    assert int(stop[1]) > ServerLimits().deadline
     unit.write_text(text.replace("ProtectHome=", "ProtectHom="))
     done = subprocess.run([SYSTEMD_ANALYZE, "verify", unit], capture_output=True, text=True, timeout=60)
     assert "ProtectHom" in done.stderr
 
 
-def test_the_guide_knows_the_limits() -> None:
-    """The numbers in the guide are those of the program."""
-    limits = Limits()
+def test_guide_states_the_limits() -> None:
+    """The numbers in the guide are the program's defaults."""
+    limits = ServerLimits()
     guide = (DEPLOY / "README.md").read_text()
     for said in (
         f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",

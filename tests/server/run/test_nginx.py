@@ -1,4 +1,4 @@
-"""The proxy's configuration of `docs/deploy`, in a real nginx before two real gateways."""
+"""The nginx configuration of `docs/deploy`, in a real nginx in front of two real gateways."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def make_certificate(directory: Path) -> None:
-    """A key and a certificate for localhost that it has signed itself."""
+    """Write a key and a self-signed certificate for localhost."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -79,7 +79,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxied(directory: Path, *gateways: str) -> AsyncIterator[Proxy]:
-    """nginx with our configuration: only addresses and paths are changed."""
+    """Run nginx with our configuration; only addresses and paths are changed."""
     assert NGINX is not None
     make_certificate(directory / "tls")
     tls = ssl.create_default_context(cafile=str(directory / "tls" / "fullchain.pem"))
@@ -117,7 +117,7 @@ async def proxied(directory: Path, *gateways: str) -> AsyncIterator[Proxy]:
 
 
 async def answers(proxy: Proxy, process: asyncio.subprocess.Process) -> None:
-    """Return when nginx listens."""
+    """Wait until nginx listens."""
     async with asyncio.timeout(30):
         while True:
             assert process.returncode is None, (await process.communicate())[1].decode()
@@ -129,8 +129,8 @@ async def answers(proxy: Proxy, process: asyncio.subprocess.Process) -> None:
                 return
 
 
-def test_nginx_takes_it(tmp_path: Path) -> None:
-    """`nginx -t` finds nothing to complain of."""
+def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
+    """`nginx -t` reports no problems."""
     assert NGINX is not None
     make_certificate(tmp_path / "tls")
     text = CONF.read_text().replace("user nginx;", "").replace("/etc/nginx/tls", f"{tmp_path}/tls")
@@ -143,8 +143,8 @@ def test_nginx_takes_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-async def test_two_gateways_behind_it(start: Callable[..., Any], tmp_path: Path) -> None:
-    """Submitting, watching live and to the end, pings, refusals with their codes; whichever gateway it is."""
+async def test_two_gateways_behind_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
+    """Submitting, watching, pings and close codes work, whichever gateway serves the request."""
     async with (
         start(auth=True, logins_address=3) as one,
         start(auth=True) as two,
@@ -193,7 +193,7 @@ def check_log(proxy: Proxy, request: str) -> None:
     assert "secret-in-the-query" not in proxy.log.with_name("error.log").read_text()
 
 
-async def test_a_gateway_that_goes(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_gateway_shutdown_behind_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """Watchers of a gateway that stops get its 1012 through the proxy and come back to the other one; nobody who asks
     meanwhile notices."""
     async with start() as staying:
@@ -223,8 +223,8 @@ async def test_a_gateway_that_goes(start: Callable[..., Any], tmp_path: Path) ->
                     assert (await next_event(again))["seq"] == 1
 
 
-async def test_visitors_are_told_apart(start: Callable[..., Any], tmp_path: Path) -> None:
-    """Limits by address see the client's, which it cannot choose itself; `127.0.0.1` here, for all of us."""
+async def test_nginx_passes_client_addresses(start: Callable[..., Any], tmp_path: Path) -> None:
+    """Limits per address use the client's real address, which it cannot spoof: `127.0.0.1` in this test."""
     async with (
         start(auth=True, logins_address=3) as gateway,
         start(auth=True) as other,

@@ -1,4 +1,4 @@
-"""A server as a real process: starting, refusing to start, stopping, dying and coming back."""
+"""A server as a real process: start, errors at start, stop, crash and restart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -25,7 +26,12 @@ from websockets.exceptions import ConnectionClosed
 
 from subcli.server import Ready, ServeError, ServerSettings
 from subcli.server.log.database import open_database
-from subcli.server.run.serve import _was_cut_short, run
+from subcli.server.log.records import NewSubmission
+from subcli.server.log.store import Store
+from subcli.server.log.tables import DEMO_USER
+from subcli.server.run.serve import run
+from subcli.server.run.server import is_worth_logging
+from tests.server.conftest import FakeJudge
 
 SERVE = Path(__file__).parents[1] / "serve.py"
 
@@ -87,8 +93,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         process.kill()
 
 
-async def test_kill_9_in_the_middle(serve: Callable[..., Process]) -> None:
-    """After a kill -9 the same data goes on: judged again, one log without hole or repeat, one verdict."""
+async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
+    """After kill -9 the submission is judged again: one log without gaps or repeats, and one verdict."""
     server = serve()
     submission_id = server.submit()
     seen: list[dict[str, Any]] = []
@@ -111,8 +117,8 @@ async def test_kill_9_in_the_middle(serve: Callable[..., Process]) -> None:
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
-    """SIGTERM and SIGINT: watchers get 1012, it ends soon with exit 0, and the submission is kept."""
+async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
+    """SIGTERM and SIGINT: watchers get 1012, the exit code is 0, and the submission is kept."""
     server = serve()
     submission_id = server.submit()
     async with server.watching(submission_id) as watcher:
@@ -132,8 +138,8 @@ async def test_a_signal_ends_it_cleanly(serve: Callable[..., Process], sig: sign
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
 
 
-async def test_it_does_not_outlive_its_parent(serve: Callable[..., Process]) -> None:
-    """With `stop_with_stdin`, the end of standard input ends it cleanly."""
+async def test_stops_with_stdin(serve: Callable[..., Process]) -> None:
+    """The end of standard input stops the server cleanly."""
     server = serve(0, "stdin")
     server.submit()
     server.end_stdin()
@@ -151,33 +157,51 @@ def refused(settings: ServerSettings) -> ServeError:
     return error.value
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
-    """A port that another holds: one sentence that names it."""
+def test_port_in_use(tmp_path: Path) -> None:
+    """One sentence that names the port."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert str(port) in refused(ServerSettings(tmp_path / "data", port=port)).message
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid", ""])
-def test_demo_mode_is_for_this_machine(tmp_path: Path, host: str) -> None:
-    """Without authentication nothing but loopback is bound."""
+def test_demo_mode_only_listens_on_loopback(tmp_path: Path, host: str) -> None:
+    """Without authentication only loopback addresses are allowed."""
     refused(ServerSettings(tmp_path / "data", host=host, port=0))
 
 
-def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    """A file in the place of the data directory."""
+def test_data_directory_cannot_be_created(tmp_path: Path) -> None:
+    """A file in place of the data directory."""
     (tmp_path / "data").write_text("")
     assert "data" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
-def test_a_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
-    """Two servers on one data directory would judge everything twice."""
+def test_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
+    """A second server on the same data directory does not start."""
     serve()
     assert "Another server" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
-def test_problems_that_cannot_be_read(tmp_path: Path) -> None:
-    """An operator's directory of problems that is not there, or holds a broken one."""
+@pytest.mark.parametrize("shared", [False, True])
+def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -> None:
+    """On its own database a server releases all leases at start. On a shared one their owners may be alive."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    url = f"sqlite:///{data_dir / 'subcli.db'}"
+    store = Store(open_database(url), time.time)
+    submission = NewSubmission(DEMO_USER, "echo", "python", {"solution.py": ""})
+    submission_id = store.create(submission)[0].id
+    assert store.leases.claim(submission_id, "another process", 3600)
+    store.close()
+    settings = ServerSettings(data_dir, port=0, database=url if shared else None, concurrency=0)
+    run(settings, on_ready=lambda _ready: os.kill(os.getpid(), signal.SIGTERM), judge=FakeJudge())
+    store = Store(open_database(url), time.time)
+    assert (store.leases.claim(submission_id, "this process", 3600) is None) is shared
+    store.close()
+
+
+def test_invalid_problems(tmp_path: Path) -> None:
+    """The operator's problem directory is missing, or a problem is not valid."""
     refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "none"))
     (tmp_path / "mine" / "bad").mkdir(parents=True)
     (tmp_path / "mine" / "bad" / "problem.toml").write_text("id = [")
@@ -185,9 +209,9 @@ def test_problems_that_cannot_be_read(tmp_path: Path) -> None:
     assert "problem.toml" in error.message
 
 
-def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that somebody else holds locked: waited for, then one sentence without its password."""
-    monkeypatch.setattr("subcli.server.log.database.LOCK_WAIT", 0.2)
+def test_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A locked database: the server waits, then reports one sentence without the password."""
+    monkeypatch.setattr("subcli.server.log.database.LOCK_TIMEOUT_S", 0.2)
     url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
     assert "hush" not in str(refused(ServerSettings(tmp_path / "data", port=0, database=url)))
     holder = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
@@ -203,12 +227,12 @@ def test_a_database_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     holder.close()
 
 
-def test_nothing_is_said_of_tasks_that_were_not_there() -> None:
-    """A peer that had not hung up when we went is no news; a task that was cut short is."""
+def test_shutdown_without_tasks_is_not_logged() -> None:
+    """uvicorn's message about cancelled tasks is dropped if there were none."""
     assert "Cancel %s running task(s), timeout graceful shutdown exceeded" in inspect.getsource(uvicorn.server)
 
     def told(tasks: int) -> bool:
         message = "Cancel %s running task(s), timeout graceful shutdown exceeded"
-        return _was_cut_short(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
+        return is_worth_logging(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
 
     assert (told(0), told(3)) == (False, True)

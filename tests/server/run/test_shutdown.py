@@ -1,4 +1,4 @@
-"""Going down well: what a server does between SIGTERM and its end."""
+"""Graceful shutdown."""
 
 from __future__ import annotations
 
@@ -18,38 +18,54 @@ import pytest
 from websockets.asyncio.client import connect
 
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
+from tests.server.clock import VirtualTimeLoop
 from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
 
 SERVE = Path(__file__).parents[1] / "serve.py"
 
 
-class Closing:
-    """A connection that notes when it was asked to end."""
+class Connection:
+    """Notes when it was asked to close."""
 
     def __init__(self) -> None:
-        self.at = 0.0
+        self.closed_at: float | None = None
 
     def shutdown(self) -> None:
-        self.at = time.monotonic()
+        assert self.closed_at is None
+        self.closed_at = asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize(("rate", "closing", "expected"), [(100.0, 60.0, 0.49), (1.0, 0.3, 0.294), (1e9, 60.0, 0.0)])
-async def test_sockets_are_closed_one_after_the_other(rate: float, closing: float, expected: float) -> None:
-    """So many a second, and when that would take too long, all of them evenly within the bound."""
-    connections = [Closing() for _ in range(50)]
-    begun = time.monotonic()
-    await close_gradually(connections, Limits(closing_rate=rate, closing=closing))
-    times = [connection.at - begun for connection in connections]
-    assert times == sorted(times)
-    assert times[0] >= 0
-    assert times[-1] >= expected - 0.001
-    assert times[25] >= expected / 2
-    await close_gradually([], Limits())
+# One hundredth of a second is the shortest sleep of `close_gradually`.
+@pytest.mark.parametrize(
+    ("rate", "closing", "gap"),
+    [
+        pytest.param(10.0, 60.0, 0.1, id="as fast as the rate"),
+        pytest.param(1.0, 10.0, 0.2, id="faster, to finish in time"),
+        pytest.param(1.0, 0.05, 0.001, id="several at a time"),
+        pytest.param(1e9, 60.0, 1e-9, id="all at once"),
+    ],
+)
+def test_connections_are_closed_gradually(rate: float, closing: float, gap: float) -> None:
+    """At the rate; if that would take too long, evenly within the limit. Each once, in order, and on time."""
+    connections = [Connection() for _ in range(50)]
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        started = runner.get_loop().time()
+        runner.run(close_gradually(connections, ServerLimits(closing_rate=rate, closing=closing)))
+    closed_at = [each.closed_at for each in connections if each.closed_at is not None]
+    assert closed_at == [pytest.approx(started + n * gap, abs=0.0101) for n in range(50)]
+    assert closed_at == sorted(closed_at)
 
 
-def test_what_is_to_be_done_is_done_once() -> None:
-    """Everything registered is called when it begins, once; what comes later is called at once."""
+def test_closing_nothing_takes_no_time() -> None:
+    """Without connections there is nothing to wait for."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(close_gradually([], ServerLimits()))
+        assert runner.get_loop().time() == 0
+
+
+def test_shutdown_callbacks_run_once() -> None:
+    """Callbacks run once when the shutdown starts; those registered later run at once."""
     lifecycle = Lifecycle()
     calls: list[str] = []
     lifecycle.when_stopping(lambda: calls.append("first"))
@@ -60,8 +76,8 @@ def test_what_is_to_be_done_is_done_once() -> None:
     assert (calls, lifecycle.is_stopping) == (["first", "late"], True)
 
 
-def test_the_second_signal_and_the_deadline() -> None:
-    """The first signal asks, the second ends the process with the shell's code; so does what takes too long."""
+def test_second_signal_and_deadline() -> None:
+    """The first signal starts the shutdown; a second one or the deadline ends the process with 128 + signal."""
     asked: list[str] = []
     ended: list[int] = []
     signals = Signals(lambda: asked.append("stop"), deadline=60, end=ended.append)
@@ -79,13 +95,15 @@ def test_the_second_signal_and_the_deadline() -> None:
     assert ended == [130, 143]
 
 
-async def test_watchers_are_sent_away_over_some_time(start: Callable[..., Any]) -> None:
-    """Each gets 1012, not all in one instant, and one that sends at that very moment gets it too."""
+async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
+    """Each gets 1012, not all at the same moment, even if it is sending."""
     async with start(closing_rate=20.0) as live:
         ids = [await live.submit("wait") for _ in range(2)]
         watchers = [await live.watch(number, max_queue=None) for number in ids for _ in range(10)]
         for watcher in watchers:
             await next_event(watcher)
+
+        chattering: set[Any] = set()
 
         async def chatter(watcher: Any) -> float:
             while watcher.close_code is None:
@@ -93,18 +111,19 @@ async def test_watchers_are_sent_away_over_some_time(start: Callable[..., Any]) 
                     await watcher.send("ping")
                 except Exception:
                     break
+                chattering.add(watcher)
                 await asyncio.sleep(0.005)
             assert (await closed(watcher))[0] == 1012
             return time.monotonic()
 
         chatting = [asyncio.create_task(chatter(watcher)) for watcher in watchers]
-        await asyncio.sleep(0.05)
+        await live.until(lambda: len(chattering) == len(watchers))
         live.server.should_exit = True
         times = sorted(await asyncio.gather(*chatting))
         assert times[-1] - times[0] > 0.5
 
 
-async def test_who_still_asks_is_answered_and_told_to_go(start: Callable[..., Any]) -> None:
+async def test_requests_during_shutdown(start: Callable[..., Any]) -> None:
     """Over a connection that was kept alive: answered with `Connection: close`; a new socket gets 1012; a new
     connection is refused."""
     async with start(closing_rate=1.0) as live:
@@ -114,7 +133,8 @@ async def test_who_still_asks_is_answered_and_told_to_go(start: Callable[..., An
         host, port = live.url.removeprefix("http://").split(":")
         held = await asyncio.open_connection(host, int(port))
         upgraded = socket.create_connection((host, int(port)))
-        await asyncio.sleep(0.05)
+        # Both connections, besides the three watchers and the client's.
+        await live.until(lambda: len(live.server.server_state.connections) == 6)
         live.server.should_exit = True
         await live.until(lambda: not live.server.servers[0].is_serving())
         response = await live.http.get("/api/info")
@@ -166,8 +186,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         one.process.communicate()
 
 
-def test_a_second_signal_ends_it_at_once(serve: Callable[..., Process]) -> None:
-    """Whoever does not want to wait for the watchers says so twice."""
+def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
+    """The second signal does not wait for watchers."""
     server = serve("closing_rate=0.01", "closing=40", "deadline=60")
     submission_id = server.submit()
     watchers = [raw_watcher(server.url, submission_id) for _ in range(3)]
@@ -183,8 +203,8 @@ def test_a_second_signal_ends_it_at_once(serve: Callable[..., Process]) -> None:
         watcher.close()
 
 
-def test_frozen_readers_do_not_hold_it_up(serve: Callable[..., Process]) -> None:
-    """Watchers that never read nor answer: it ends in time all the same, and cleanly."""
+def test_frozen_readers_do_not_delay_shutdown(serve: Callable[..., Process]) -> None:
+    """With watchers that never read, the server still exits in time, and cleanly."""
     # The deadline that ends it in any case is out of reach: it has to end by itself.
     server = serve("deadline=60")
     submission_id = server.submit()

@@ -1,4 +1,4 @@
-"""`subcli worker` and `subcli serve --no-worker`, as the real program, over real PostgreSQL and Redis."""
+"""`subcli worker` and `subcli serve --no-worker`, run as the real program, on real PostgreSQL and Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def subcli(env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts the program; whatever still runs is killed at the end."""
+    """Starts the program, and kills what still runs at the end."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*args: str, **variables: str) -> subprocess.Popen[str]:
@@ -69,8 +69,8 @@ def first_line(process: subprocess.Popen[str]) -> str:
         (["serve", "--redis", "nonsense", "--port", "0"], "redis://"),
     ],
 )
-def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Path, args: list[str], hint: str) -> None:
-    """A missing or useless URL: exit 2, one sentence, what to do, and no password."""
+def test_invalid_worker_options(subcli: Callable[..., Any], tmp_path: Path, args: list[str], hint: str) -> None:
+    """A missing or invalid URL: exit 2 with one sentence and a hint, without the password."""
     data = ["--data-dir", str(tmp_path / "data")] if args[0] == "serve" else []
     process = subcli(*args, *data)
     out, errors = process.communicate(timeout=60)
@@ -80,8 +80,8 @@ def test_what_cannot_work_is_a_sentence(subcli: Callable[..., Any], tmp_path: Pa
     assert "Traceback" not in errors
 
 
-def test_no_worker_without_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
-    """What it judges is others' code: without bubblewrap it does not start, unless it is told to do without."""
+def test_worker_requires_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
+    """A worker judges other people's code, so without bubblewrap it does not start."""
     words = ["worker", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--redis", "redis://127.0.0.1:1/0"]
     process = subcli(*words, PATH=str(tmp_path))
     out, errors = process.communicate(timeout=60)
@@ -91,8 +91,8 @@ def test_no_worker_without_a_sandbox(subcli: Callable[..., Any], tmp_path: Path)
 
 
 @pytest.mark.parametrize("backends", [("postgresql", "redis")], indirect=True)
-def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
-    """One takes in, the other judges; SIGTERM ends the worker soon, and what it had goes to the next one at once."""
+def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
+    """A gateway accepts, a worker judges; after SIGTERM the next worker gets the job at once."""
     urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
     gateway = subcli("serve", "--json", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"), **urls)
     ready = json.loads(first_line(gateway))
@@ -133,7 +133,7 @@ def test_a_gateway_and_a_worker(subcli: Callable[..., Any], tmp_path: Path, data
 
 
 def attempts(http: httpx.Client, submission_id: int, number: int) -> None:
-    """Wait until it is being judged for the so-manieth time."""
+    """Wait until the submission is judged for the given attempt."""
     deadline = time.monotonic() + 60
     while True:
         events = http.get(f"/api/submissions/{submission_id}/events").json()["events"]

@@ -1,10 +1,11 @@
 """Users, their sessions and refresh tokens, in the database.
 
-A refresh token is used once: it gives a successor. One that is used a second time was stolen, before or
-after its owner used it; nobody can tell, so the whole session ends (RFC 9700, section 4.14.2). But an answer
-can be lost, and a client may ask for it again; so for some seconds a used token gives its successor once
-more. It is the same successor, for it is computed from the token and the signing key: no second branch
-grows, and a thief and an owner who share it come to light at the next use.
+A refresh token is valid for one use, which returns its successor. A second use means that the token was
+stolen, and nobody can tell which of the two uses was the thief's, so the whole session ends (RFC 9700,
+section 4.14.2). But a response can get lost and the client may retry; therefore, during a short grace
+period, a used token returns its successor again. It is the same successor, because it is derived from the
+token and the signing key: the family never branches, and a thief who shares it with the owner is found out
+at the next use.
 
 The methods block; `Store.run` calls them in a thread.
 """
@@ -25,29 +26,34 @@ from sqlalchemy.exc import IntegrityError
 
 from subcli.server.log.database import reading
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens, users
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-"""What a user can be called."""
+"""A valid user name."""
 _REFRESH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _SUCCESSOR: Final = b"subcli: successor of a refresh token\0"
 
 
 class UserExistsError(Exception):
-    """There is a user of this name."""
+    """A user with this name already exists."""
 
 
 class UnknownUserError(LookupError):
-    """There is no user of this name."""
+    """No user with this name exists."""
 
 
 class InvalidRefreshTokenError(Exception):
-    """The refresh token is unknown, expired, used before, or of a session that has ended."""
+    """The refresh token is unknown, expired or already used, or its session has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One user, as `subcli user list` shows it. Time in Unix seconds."""
+    """One user, as shown by `subcli user list`.
+
+    Attributes:
+        created_at: Unix time in seconds.
+        sessions: number of open sessions.
+    """
 
     name: str
     created_at: float
@@ -55,7 +61,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class LoginSession:
     """A login and its newest refresh token."""
 
     id: str
@@ -67,11 +73,11 @@ class Accounts:
     """Users and sessions in a database with the schema of `subcli.server.log.tables`.
 
     Args:
-        key: the signing key, from which successors are computed; whoever only manages users needs none.
+        key: the signing key, from which refresh tokens are derived; not needed to manage users.
         clock: Unix time in seconds.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], limits: Limits, key: bytes = b"") -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], limits: ServerLimits, key: bytes = b"") -> None:
         self._write = engine
         self._read = reading(engine)
         self._clock = clock
@@ -81,7 +87,8 @@ class Accounts:
     # -- users ---------------------------------------------------------------------------------------
 
     def add_user(self, name: str, password_hash: str) -> None:
-        """
+        """Add a user.
+
         Raises:
             UserExistsError: the name is taken.
         """
@@ -94,11 +101,11 @@ class Accounts:
             raise UserExistsError from None
 
     def list_users(self) -> list[User]:
-        """Those who can log in, by name, with the number of their sessions."""
-        living = sessions.c.expires_at > self._clock()
+        """Users who can log in, sorted by name."""
+        is_open = sessions.c.expires_at > self._clock()
         query = (
             select(users.c.name, users.c.created_at, func.count(sessions.c.id))
-            .outerjoin_from(users, sessions, (sessions.c.user_id == users.c.id) & living)
+            .outerjoin_from(users, sessions, (sessions.c.user_id == users.c.id) & is_open)
             .where(users.c.password_hash.is_not(None))
             .group_by(users.c.id, users.c.name, users.c.created_at)
             .order_by(users.c.name)
@@ -107,7 +114,7 @@ class Accounts:
             return [User(*row) for row in connection.execute(query)]
 
     def remove_user(self, name: str) -> None:
-        """End the user's sessions and give the name free. Submissions stay, and are nobody's.
+        """End the user's sessions and free the name. Submissions stay, without an owner who can log in.
 
         Raises:
             UnknownUserError: no such user.
@@ -119,12 +126,12 @@ class Accounts:
             if user_id is None:
                 raise UnknownUserError
             connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            # A name that nobody can choose; the row stays for the submissions that point to it.
-            gone = {"name": f"~{user_id}", "password_hash": None}
-            connection.execute(update(users).where(users.c.id == user_id).values(**gone))
+            # The row stays, because submissions refer to it. `NAME` does not match this name, so nobody can choose it.
+            removed = {"name": f"~{user_id}", "password_hash": None}
+            connection.execute(update(users).where(users.c.id == user_id).values(**removed))
 
     def find_user(self, name: str) -> tuple[int, str] | None:
-        """A user's id and password hash."""
+        """The user's id and password hash, or None if there is no such user."""
         if not NAME.fullmatch(name):
             return None
         with self._read.begin() as connection:
@@ -136,7 +143,7 @@ class Accounts:
         return None if row is None else (row.id, row.password_hash)
 
     def replace_hash(self, user_id: int, old: str, new: str) -> None:
-        """Keep the same password at another cost, unless it was changed meanwhile."""
+        """Store a new hash of the same password, unless the password was changed in the meantime."""
         with self._write.begin() as connection:
             connection.execute(
                 update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
@@ -144,16 +151,16 @@ class Accounts:
 
     # -- sessions ------------------------------------------------------------------------------------
 
-    def open_session(self, user_id: int) -> Session:
-        """A new session.
+    def open_session(self, user_id: int) -> LoginSession:
+        """Open a new session.
 
         Raises:
-            UnknownUserError: the user was removed meanwhile.
+            UnknownUserError: the user was removed in the meantime.
         """
         session_id, token = secrets.token_hex(16), secrets.token_urlsafe(32)
         now = self._clock()
         with self._write.begin() as connection:
-            self._forget_expired(connection, now)
+            self._delete_expired(connection, now)
             known = connection.execute(
                 select(users.c.id).where(users.c.id == user_id, users.c.password_hash.is_not(None)).with_for_update()
             ).one_or_none()
@@ -166,13 +173,13 @@ class Accounts:
             connection.execute(
                 insert(refresh_tokens).values(hash=_hash(token), session_id=session_id, expires_at=expires)
             )
-        return Session(session_id, user_id, token)
+        return LoginSession(session_id, user_id, token)
 
-    def rotate(self, token: str) -> Session:
-        """The session with the successor of this refresh token.
+    def rotate(self, token: str) -> LoginSession:
+        """Exchange a refresh token for its successor, and extend the session.
 
         Raises:
-            DeadTokenError: see there. Where the token was used before the grace, its session has ended now.
+            InvalidRefreshTokenError: the token is not valid. Reuse after the grace period also ends the session.
         """
         if not _REFRESH.fullmatch(token):
             raise InvalidRefreshTokenError
@@ -187,23 +194,23 @@ class Accounts:
             if row is None or row.expires_at <= now:
                 raise InvalidRefreshTokenError
             if row.used_at is None:
-                session = Session(row.session_id, row.user_id, self._successor(token))
+                session = LoginSession(row.session_id, row.user_id, self._successor(token))
                 self._use(connection, token, session, now)
                 return session
             if now - row.used_at <= self._limits.refresh_grace:
-                return Session(row.session_id, row.user_id, self._successor(token))
-            # Committed, and then said.
+                return LoginSession(row.session_id, row.user_id, self._successor(token))
+            # Raise only after this block has committed the deletion.
             connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
         raise InvalidRefreshTokenError
 
-    def _use(self, connection: Connection, token: str, session: Session, now: float) -> None:
+    def _use(self, connection: Connection, token: str, session: LoginSession, now: float) -> None:
         expires = now + self._limits.refresh_token
         connection.execute(update(refresh_tokens).where(refresh_tokens.c.hash == _hash(token)).values(used_at=now))
         connection.execute(
             insert(refresh_tokens).values(hash=_hash(session.refresh_token), session_id=session.id, expires_at=expires)
         )
         connection.execute(update(sessions).where(sessions.c.id == session.id).values(expires_at=expires))
-        # A used token is remembered while it would be good, so that its reuse is seen; no longer.
+        # Keep used tokens only until they would have expired: that is how long reuse has to be detected.
         connection.execute(
             delete(refresh_tokens).where(refresh_tokens.c.session_id == session.id, refresh_tokens.c.expires_at <= now)
         )
@@ -213,7 +220,7 @@ class Accounts:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def user_of(self, session_id: str, user_id: int) -> str | None:
-        """The user's name, if the session is open and the user's."""
+        """The user's name if the session is open and belongs to the user, else None."""
         with self._read.begin() as connection:
             return connection.execute(
                 select(users.c.name)
@@ -222,18 +229,18 @@ class Accounts:
             ).scalar_one_or_none()
 
     def end_session(self, session_id: str) -> None:
-        """End it, whether or not it is there."""
+        """End a session. Does nothing if it does not exist."""
         with self._write.begin() as connection:
             connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
     def end_session_of(self, token: str) -> None:
-        """End the session of a refresh token, used or not, if there is one."""
+        """End the session that a refresh token belongs to, even if the token was already used."""
         family = select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == _hash(token))
         with self._write.begin() as connection:
             connection.execute(delete(sessions).where(sessions.c.id.in_(family)))
 
     def consume(self, token_id: str, expires_at: float) -> bool:
-        """Use up a token that is good for one use. False: it was used before."""
+        """Mark a single-use token as used. Returns False if it already was."""
         try:
             with self._write.begin() as connection:
                 connection.execute(insert(used_tokens).values(id=token_id, expires_at=expires_at))
@@ -241,7 +248,7 @@ class Accounts:
             return False
         return True
 
-    def _forget_expired(self, connection: Connection, now: float) -> None:
+    def _delete_expired(self, connection: Connection, now: float) -> None:
         connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
         connection.execute(delete(sessions).where(sessions.c.expires_at < now))
 

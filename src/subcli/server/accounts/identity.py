@@ -1,4 +1,4 @@
-"""Who is asking. A server in demo mode and one with logins differ here, and nowhere else."""
+"""Who sends a request. Servers in demo mode and servers with logins differ only here."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from subcli.server.accounts.accounts import Accounts
-from subcli.server.accounts.tokens import Access, TokenError, Tokens, Watch
+from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 
 
 class UnauthenticatedError(Exception):
-    """Nobody, or nobody known, is asking. `reason` in short English words (close code 4003)."""
+    """The request has no valid credentials. `reason` says why in a few words (close code 4003)."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,43 +22,47 @@ class UnauthenticatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user who is asking. `access` is what the token said; None in demo mode."""
+    """The user who sends a request.
+
+    Attributes:
+        access: claims of the access token; None in demo mode.
+    """
 
     user_id: int
     name: str
-    access: Access | None
+    access: AccessClaims | None
 
     @property
     def is_limited(self) -> bool:
-        """Whether it is counted how often this user does something: there are others to be protected."""
+        """Whether rate limits apply to this user. In demo mode there are no other users to protect."""
         return self.access is not None
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the identity is good for; None for without end."""
+        """Seconds until the identity expires; None if it does not."""
         return None if self.access is None else max(0.0, self.access.expires - time.time())
 
 
 class Identities(Protocol):
-    """Finds out who is asking."""
+    """Authenticates requests and sockets."""
 
     async def of_request(self, token: str | None) -> Identity:
-        """Who sends a REST request with this bearer token.
+        """The sender of a REST request with this bearer token.
 
         Raises:
-            UnauthenticatedError: nobody who is known.
+            UnauthenticatedError: the token is missing or not valid.
         """
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
-        """Who opens a socket on this submission.
+        """The client that opens a socket on this submission.
 
         Raises:
-            UnauthenticatedError: nobody who is known.
+            UnauthenticatedError: the token is missing or not valid for this socket.
         """
 
 
 class DemoIdentities:
-    """Everybody is the demo user."""
+    """Treats every client as the demo user."""
 
     async def of_request(self, token: str | None) -> Identity:
         return _DEMO
@@ -71,44 +75,44 @@ _DEMO = Identity(DEMO_USER, "demo", None)
 
 
 class TokenIdentities:
-    """A token says who it is, and the database whether the session is still open."""
+    """Reads the user from the token, and checks in the database that the session is still open."""
 
-    def __init__(self, store: Store, accounts: Accounts, tokens: Tokens) -> None:
+    def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer) -> None:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
 
     async def of_request(self, token: str | None) -> Identity:
         try:
-            return await self._identity(self._tokens.read_access(_given(token)))
+            return await self._identity(self._tokens.read_access(_required(token)))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         try:
-            said = self._tokens.read_any(_given(token))
+            claims = self._tokens.read_any(_required(token))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
-        if isinstance(said, Access):
-            return await self._identity(said)
-        if said.submission_id != submission_id:
+        if isinstance(claims, AccessClaims):
+            return await self._identity(claims)
+        if claims.submission_id != submission_id:
             raise UnauthenticatedError("token invalid")
-        return await self._once(said)
+        return await self._consume(claims)
 
-    async def _once(self, watch: Watch) -> Identity:
+    async def _consume(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)
-        if not await self._store.run(self._accounts.consume, watch.id, watch.forget):
+        if not await self._store.run(self._accounts.consume, watch.id, watch.expires):
             raise UnauthenticatedError("token used")
         return identity
 
-    async def _identity(self, access: Access) -> Identity:
+    async def _identity(self, access: AccessClaims) -> Identity:
         name = await self._store.run(self._accounts.user_of, access.session, access.user_id)
         if name is None:
             raise UnauthenticatedError("session ended")
         return Identity(access.user_id, name, access)
 
 
-def _given(token: str | None) -> str:
+def _required(token: str | None) -> str:
     if not token:
         raise UnauthenticatedError("token missing")
     return token

@@ -1,4 +1,4 @@
-"""The grants: a password or a refresh token for an access token and the next refresh token (RFC 6749)."""
+"""OAuth grants: a password or a refresh token for an access token and a new refresh token (RFC 6749)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, Session, UnknownUserError
+from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, LoginSession, UnknownUserError
 from subcli.server.accounts.passwords import Passwords
-from subcli.server.accounts.tokens import Tokens
+from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
-_HASHES_AT_ONCE: Final = 2
-"""Each takes the memory of `PasswordCost` and a processor."""
+_MAX_CONCURRENT_HASHES: Final = 2
+"""Each hash takes one processor and the memory given by `PasswordCost`."""
 
 
 class GrantError(Exception):
-    """No token is given. Carries OAuth's word (RFC 6749, section 5.2) and a sentence."""
+    """The grant was refused.
+
+    Attributes:
+        error: OAuth's error code (RFC 6749, section 5.2).
+        detail: a sentence for people.
+    """
 
     def __init__(self, error: str, detail: str) -> None:
         super().__init__(error, detail)
@@ -31,7 +36,7 @@ class GrantError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a client gets. `expires_in` in seconds."""
+    """The tokens that a client receives. `expires_in` is in seconds."""
 
     access_token: str
     refresh_token: str
@@ -39,16 +44,16 @@ class Granted:
 
 
 class Logins:
-    """Opens, continues and ends sessions."""
+    """Opens, refreshes and ends sessions."""
 
     def __init__(
         self,
         store: Store,
         accounts: Accounts,
-        tokens: Tokens,
+        tokens: TokenIssuer,
         passwords: Passwords,
         limiter: Limiter,
-        limits: Limits,
+        limits: ServerLimits,
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -58,27 +63,28 @@ class Logins:
         self._limiter = limiter
         self._by_account = Rate("logins", limits.logins, limits.login_window)
         self._by_address = Rate("logins-address", limits.logins_address, limits.login_window)
-        self._threads = ThreadPoolExecutor(_HASHES_AT_ONCE, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(_MAX_CONCURRENT_HASHES, thread_name_prefix="argon2")
 
     def close(self) -> None:
-        """Finish what was begun."""
+        """Wait for running hashes, then stop the threads."""
         self._threads.shutdown()
 
     async def with_password(self, name: str, password: str, address: str) -> Granted:
-        """A new session for a user. The work and the answer are the same whether name or password is wrong.
+        """Open a session for a user.
+
+        The response, and the time it takes, do not reveal whether the name or the password was wrong.
 
         Raises:
-            GrantError: one of the two is wrong.
-            LimitedError: too many were, for this account or from this address.
+            GrantError: the name or the password is wrong.
+            LimitedError: too many failed attempts on this account or from this address.
         """
-        # Counted when it begins, so that many at once are not more than many in a row.
+        # Count before checking, so that parallel attempts cannot exceed the limit. Success gives the count back.
         counted = ((self._by_account, name.casefold()[:256]), (self._by_address, _network(address)))
         for number, (rate, key) in enumerate(counted):
-            standing = await self._limiter.take(rate, key)
-            if standing.retry_after:
+            status = await self._limiter.take(rate, key)
+            if status.retry_after:
                 await self._give_back(counted[:number])
-                seconds = standing.seconds_to_wait
-                raise LimitedError(standing, f"Too many attempts to log in; try again in {seconds} s.")
+                raise LimitedError(status, f"Too many login attempts; try again in {status.seconds_to_wait} s.")
         session = await self._check(name, password)
         await self._give_back(counted)
         return self._granted(session)
@@ -87,33 +93,33 @@ class Logins:
         for rate, key in counted:
             await self._limiter.give_back(rate, key)
 
-    async def _check(self, name: str, password: str) -> Session:
+    async def _check(self, name: str, password: str) -> LoginSession:
         loop = asyncio.get_running_loop()
         found = await self._store.run(self._accounts.find_user, name)
-        user_id, kept = found or (0, None)
-        right = await loop.run_in_executor(self._threads, self._passwords.verify, password, kept)
-        if not right or kept is None:
+        user_id, password_hash = found or (0, None)
+        is_correct = await loop.run_in_executor(self._threads, self._passwords.verify, password, password_hash)
+        if not is_correct or password_hash is None:
             raise GrantError("invalid_grant", "Wrong user or password.")
-        if self._passwords.is_outdated(kept):
+        if self._passwords.is_outdated(password_hash):
             new = await loop.run_in_executor(self._threads, self._passwords.hash, password)
-            await self._store.run(self._accounts.replace_hash, user_id, kept, new)
+            await self._store.run(self._accounts.replace_hash, user_id, password_hash, new)
         try:
             return await self._store.run(self._accounts.open_session, user_id)
         except UnknownUserError:
             raise GrantError("invalid_grant", "Wrong user or password.") from None
 
     async def with_refresh_token(self, token: str) -> Granted:
-        """The session goes on.
+        """Refresh a session.
 
         Raises:
-            GrantError: the token is not, or no longer, good.
+            GrantError: the refresh token is not valid, or no longer.
         """
         try:
             return self._granted(await self._store.run(self._accounts.rotate, token))
         except InvalidRefreshTokenError:
             raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
 
-    def _granted(self, session: Session) -> Granted:
+    def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
         return Granted(access_token, session.refresh_token, self._lifetime)
 
@@ -122,12 +128,12 @@ class Logins:
         await self._store.run(self._accounts.end_session, session_id)
 
     async def end_with_refresh_token(self, token: str) -> None:
-        """Log out with the refresh token alone, where the access token has expired."""
+        """Log out with only the refresh token, for when the access token has expired."""
         await self._store.run(self._accounts.end_session_of, token)
 
 
 def _network(address: str) -> str:
-    """What counts as one address: in IPv6 everybody has a whole /64."""
+    """The unit that is rate limited: an IPv4 address, or an IPv6 /64, which usually belongs to one customer."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

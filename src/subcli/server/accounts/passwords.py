@@ -1,4 +1,7 @@
-"""Passwords, hashed with argon2id (RFC 9106). Slow on purpose: these functions block."""
+"""Passwords, hashed with argon2id (RFC 9106).
+
+Hashing is slow on purpose, and these functions block.
+"""
 
 from __future__ import annotations
 
@@ -10,55 +13,55 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from subcli.server.settings import PasswordCost
 
-SHORTEST: Final = 8
-LONGEST: Final = 1024
-"""Characters."""
+MIN_LENGTH: Final = 8
+MAX_LENGTH: Final = 1024
+"""Both in characters."""
 
 
 class PasswordError(ValueError):
-    """This cannot be a password. Carries a sentence as its text."""
+    """The text cannot be used as a password. Its message is a sentence for people."""
 
 
 class Passwords:
-    """Hashes passwords and compares them.
+    """Hashes and verifies passwords.
 
     Args:
-        cost: of a new hash. An old one is compared at the cost it was made with.
+        cost: of new hashes. Existing hashes are verified at the cost they were made with.
     """
 
     def __init__(self, cost: PasswordCost) -> None:
         self._hasher = PasswordHasher(time_cost=cost.passes, memory_cost=cost.memory_kib, parallelism=cost.lanes)
-        self._nobodys = self._hasher.hash("nobody's password")
+        self._dummy_hash = self._hasher.hash("no user has this password")
 
     def hash(self, password: str) -> str:
-        """The hash to keep, with its salt and cost in it.
+        """Hash a password. The result contains salt and cost.
 
         Raises:
-            PasswordError: too short, too long, or no text.
+            PasswordError: it is too short, too long or not valid Unicode.
         """
-        if not SHORTEST <= len(password) <= LONGEST:
-            raise PasswordError(f"A password has between {SHORTEST} and {LONGEST} characters.")
-        return self._hasher.hash(_normal(password))
+        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+            raise PasswordError(f"A password must have between {MIN_LENGTH} and {MAX_LENGTH} characters.")
+        return self._hasher.hash(_normalize(password))
 
-    def verify(self, password: str, kept: str | None) -> bool:
-        """Whether `password` is the one behind the hash `kept`.
+    def verify(self, password: str, password_hash: str | None) -> bool:
+        """Whether `password` matches the hash.
 
-        For None, an account that is not there, it is as much work, and wrong.
+        None stands for an account that does not exist: that takes as long, and returns False.
         """
         try:
-            right = self._hasher.verify(kept or self._nobodys, _normal(password[: LONGEST + 1]))
+            matches = self._hasher.verify(password_hash or self._dummy_hash, _normalize(password[: MAX_LENGTH + 1]))
         except (VerificationError, InvalidHashError, PasswordError):
             return False
-        return right and kept is not None
+        return matches and password_hash is not None
 
-    def is_outdated(self, kept: str) -> bool:
-        """Whether the hash was made at another cost than new ones are."""
-        return self._hasher.check_needs_rehash(kept)
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether the hash was made at a different cost than new ones."""
+        return self._hasher.check_needs_rehash(password_hash)
 
 
-def _normal(password: str) -> bytes:
-    """The same bytes however a keyboard composes its letters (RFC 8265, section 4.2)."""
+def _normalize(password: str) -> bytes:
+    """NFC, so that composed and decomposed letters are the same (RFC 8265, section 4.2)."""
     try:
         return unicodedata.normalize("NFC", password).encode()
     except UnicodeEncodeError:
-        raise PasswordError("The password is no text.") from None
+        raise PasswordError("The password is not valid Unicode.") from None

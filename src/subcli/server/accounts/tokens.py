@@ -1,8 +1,8 @@
 """Access tokens and watch tokens: JSON Web Tokens (RFC 7519), signed with HS256 and nothing else.
 
-An access token names a user and a session, that is, a family of refresh tokens. A watch token stands in a
-URL, where logs may keep it; so it opens one socket on one submission, once, within a minute. It carries the
-time until which the access token that asked for it is good, and the watch ends then.
+An access token names a user and a session, that is, a family of refresh tokens. A watch token appears in a
+URL, which logs may record; so it opens one socket on one submission, once, within a minute. It carries the
+expiry of the access token that requested it, and the watch ends at that time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import jwt
 
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["sub", "exp", "iat", "aud", "jti"]
-_LONGEST: Final = 4096
+_MAX_LENGTH: Final = 4096
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _ACCESS: Final = ("at+jwt", "api")
@@ -29,7 +29,7 @@ _WATCH: Final = ("watch+jwt", "ws")
 
 
 class TokenError(Exception):
-    """The token is not accepted. `reason` says why in two words, without the token."""
+    """The token was refused. `reason` says why in two words and does not contain the token."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -37,8 +37,8 @@ class TokenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What an access token says. `expires` in Unix seconds, leeway included."""
+class AccessClaims:
+    """The claims of an access token. `expires` is Unix time in seconds and includes the leeway."""
 
     user_id: int
     session: str
@@ -46,39 +46,43 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What a watch token says: the access that asked for it, for one submission.
+class WatchClaims:
+    """The claims of a watch token.
 
-    `id` may be used once; after `forget`, in Unix seconds, the token has expired in any case.
+    Attributes:
+        access: claims of the access token that requested it.
+        submission_id: the only submission it is valid for.
+        id: valid for one use.
+        expires: Unix time in seconds, leeway included. After that, the use of `id` need not be remembered.
     """
 
-    access: Access
+    access: AccessClaims
     submission_id: int
     id: str
-    forget: float
+    expires: float
 
 
-class Tokens:
-    """Makes and reads tokens.
+class TokenIssuer:
+    """Issues and verifies tokens.
 
     Args:
-        key: 32 bytes or more.
+        key: at least 32 bytes.
         limits: lifetimes and leeway, in seconds.
         clock: Unix time in seconds.
     """
 
-    def __init__(self, key: bytes, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, key: bytes, limits: ServerLimits, clock: Callable[[], float]) -> None:
         self._key = key
         self._limits = limits
         self._clock = clock
 
     def access(self, user_id: int, session: str) -> str:
-        """A new access token."""
+        """Issue an access token."""
         claims = {"sub": str(user_id), "sid": session, "exp": int(self._clock()) + self._limits.access_token}
         return self._sign(_ACCESS, claims)
 
-    def watch(self, access: Access, submission_id: int) -> tuple[str, int]:
-        """A new watch token, and for how many seconds it is good."""
+    def watch(self, access: AccessClaims, submission_id: int) -> tuple[str, int]:
+        """Issue a watch token. Returns it with its lifetime in seconds."""
         until = int(access.expires) - self._limits.leeway
         seconds = max(0, min(self._limits.watch_token, until - int(self._clock())))
         claims = {
@@ -95,19 +99,19 @@ class Tokens:
         common = {"iat": int(self._clock()), "aud": audience, "jti": secrets.token_urlsafe(12)}
         return jwt.encode({**common, **claims}, self._key, _ALGORITHM, headers={"typ": typ})
 
-    def read_access(self, token: str) -> Access:
-        """What an access token says.
+    def read_access(self, token: str) -> AccessClaims:
+        """Verify an access token.
 
         Raises:
-            TokenError: it is none of ours, or no longer good.
+            TokenError: it is not valid, or has expired.
         """
         return self._access(self._read(token, _ACCESS), "exp")
 
-    def read_any(self, token: str) -> Access | Watch:
-        """What an access token or a watch token says.
+    def read_any(self, token: str) -> AccessClaims | WatchClaims:
+        """Verify a token that is either an access token or a watch token.
 
         Raises:
-            TokenError: it is none of ours, or no longer good.
+            TokenError: it is not valid, or has expired.
         """
         if _type(token) != _WATCH[0]:
             return self.read_access(token)
@@ -115,8 +119,8 @@ class Tokens:
         submission_id = claims.get("submission")
         if not isinstance(submission_id, int):
             raise TokenError("token invalid")
-        forget = float(claims["exp"] + self._limits.leeway)
-        return Watch(self._access(claims, "until"), submission_id, claims["jti"], forget)
+        expires = float(claims["exp"] + self._limits.leeway)
+        return WatchClaims(self._access(claims, "until"), submission_id, claims["jti"], expires)
 
     def _read(self, token: str, kind: tuple[str, str]) -> dict[str, Any]:
         typ, audience = kind
@@ -137,17 +141,21 @@ class Tokens:
             raise TokenError("token invalid") from None
         return claims
 
-    def _access(self, claims: dict[str, Any], expiry: str) -> Access:
+    def _access(self, claims: dict[str, Any], expiry: str) -> AccessClaims:
         user_id, session, expires = claims["sub"], claims.get("sid"), claims.get(expiry)
         if not _NUMBER.fullmatch(user_id) or not isinstance(session, str) or not isinstance(expires, int):
             raise TokenError("token invalid")
-        return Access(int(user_id), session, float(expires + self._limits.leeway))
+        return AccessClaims(int(user_id), session, float(expires + self._limits.leeway))
 
 
 def _type(token: str) -> object:
-    """The type that a token says it is of. Raises TokenError."""
-    # Before anything is decoded: what is not even shaped like one of ours costs nothing.
-    if len(token) > _LONGEST or not _SHAPE.fullmatch(token):
+    """The type that a token claims in its header.
+
+    Raises:
+        TokenError: it is not a JSON Web Token.
+    """
+    # Checked before decoding, so that garbage costs nothing.
+    if len(token) > _MAX_LENGTH or not _SHAPE.fullmatch(token):
         raise TokenError("token invalid")
     try:
         return jwt.get_unverified_header(token).get("typ")

@@ -1,4 +1,4 @@
-"""Logging in and out over REST (contract, section 6), and who sends a request."""
+"""Authentication over REST: logging in and out, and the user of a request (contract, section 6)."""
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
@@ -21,48 +21,52 @@ CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 _SCHEME: Final = HTTPBearer(auto_error=False, description="An access token of `POST /api/auth/token`.")
 _Bearer: TypeAlias = Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
-_LONGEST_BODY: Final = 16 * 1024
-_LONGEST_FIELD: Final = 4096
-_DEMO: Final = "This server is in demo mode and has no logins; `subcli serve --auth` has."
+_MAX_BODY_BYTES: Final = 16 * 1024
+_MAX_FIELD_LENGTH: Final = 4096
+_DEMO: Final = "This server runs in demo mode, without logins; `subcli serve --auth` has them."
 
 
 def current_identity(services: Services) -> _Current:
-    """A dependency that says who sends a request; 401 for nobody."""
+    """A dependency that returns the user of a request, or responds with 401."""
 
     async def current(bearer: _Bearer) -> Identity:
-        try:
-            return await services.identities.of_request(None if bearer is None else bearer.credentials)
-        except UnauthenticatedError as error:
-            raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
+        return await _authenticate(services, bearer)
 
     return current
 
 
-def says(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors that a call answers with, for the OpenAPI document."""
-    return {status: {"model": models.Problem} for status in statuses}
+async def _authenticate(services: Services, bearer: HTTPAuthorizationCredentials | None) -> Identity:
+    try:
+        return await services.identities.of_request(None if bearer is None else bearer.credentials)
+    except UnauthenticatedError as error:
+        raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
+
+
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors that a route responds with, for the OpenAPI document."""
+    return {status: {"model": models.ErrorResponse} for status in statuses}
 
 
 def make_auth_router(services: Services, current: _Current) -> APIRouter:
-    """The routes under `/auth`; in demo mode one that says so."""
+    """The routes under `/auth`; in demo mode a single one that explains why there are none."""
     router = APIRouter(prefix="/auth", tags=["auth"])
-    if services.authority is None:
-        _add_demo(router)
+    if services.auth is None:
+        _add_demo_notice(router)
     else:
-        _add_token(router, services.authority.logins)
-        _add_logout(router, services, services.authority.logins)
+        _add_token(router, services.auth.logins)
+        _add_logout(router, services, services.auth.logins)
         _add_me(router, current)
     return router
 
 
-def _add_demo(router: APIRouter) -> None:
+def _add_demo_notice(router: APIRouter) -> None:
     @router.api_route("/{path:path}", methods=["GET", "POST"], include_in_schema=False)
     async def no_logins(path: str) -> Response:
         raise HTTPException(404, _DEMO)
 
 
 def _add_token(router: APIRouter, logins: Logins) -> None:
-    body = {"schema": models.TokenRequest.model_json_schema()}
+    body = {"schema": models.TokenBody.model_json_schema()}
     documented = {
         "requestBody": {
             "required": True,
@@ -70,9 +74,14 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
         }
     }
 
-    @router.post("/token", response_model=models.Token, responses=says(400, 401, 413, 429), openapi_extra=documented)
+    @router.post(
+        "/token",
+        response_model=models.TokenResponse,
+        responses=error_responses(400, 401, 413, 429),
+        openapi_extra=documented,
+    )
     async def token(request: Request) -> Response:
-        """Log in with a password, or go on with a refresh token (RFC 6749, sections 4.3 and 6)."""
+        """Log in with a password, or refresh a session (RFC 6749, sections 4.3 and 6)."""
         try:
             granted = await _grant(logins, await _fields(request), request)
         except GrantError as error:
@@ -99,63 +108,62 @@ async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) ->
         return await logins.with_refresh_token(_field(fields, "refresh_token"))
     if kind is None:
         raise GrantError("invalid_request", "'grant_type' is missing.")
-    raise GrantError("unsupported_grant_type", "'grant_type' is 'password' or 'refresh_token'.")
+    raise GrantError("unsupported_grant_type", "'grant_type' must be 'password' or 'refresh_token'.")
 
 
 def _field(fields: Mapping[str, str], name: str) -> str:
     value = fields.get(name, "")
-    if not value or len(value) > _LONGEST_FIELD:
-        raise GrantError("invalid_request", f"{name!r} is missing, or longer than {_LONGEST_FIELD} characters.")
+    if not value or len(value) > _MAX_FIELD_LENGTH:
+        raise GrantError("invalid_request", f"{name!r} is missing, or longer than {_MAX_FIELD_LENGTH} characters.")
     return value
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """The texts of a form or of a JSON object."""
+    """The string fields of a form or a JSON object."""
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > _LONGEST_BODY:
-            raise HTTPException(413, f"A request for a token has at most {_LONGEST_BODY} bytes.")
+        if len(content) > _MAX_BODY_BYTES:
+            raise HTTPException(413, f"A token request must not exceed {_MAX_BODY_BYTES} bytes.")
     is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     try:
         text = content.decode()
         fields = json.loads(text) if is_json else dict(parse_qsl(text, errors="strict", max_num_fields=20))
         if not isinstance(fields, dict):
-            raise GrantError("invalid_request", "The request body is no object.")
+            raise GrantError("invalid_request", "The request body must be a JSON object.")
         texts = {name: value for name, value in fields.items() if isinstance(value, str)}
         "".join(texts.values()).encode()
     except (ValueError, RecursionError):
-        raise GrantError("invalid_request", "The request body is neither a form nor JSON.") from None
+        raise GrantError("invalid_request", "The request body must be a form or JSON.") from None
     return texts
 
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
-    @router.post("/logout", responses=says(400, 401, 413, 422))
-    async def logout(bearer: _Bearer, given: models.Logout | None = None) -> models.LoggedOut:
-        """End the session: of the access token, or of the refresh token in the body where that has expired."""
-        if given is not None and given.refresh_token is not None:
-            await logins.end_with_refresh_token(given.refresh_token)
-            return models.LoggedOut(logged_out=True)
-        try:
-            identity = await services.identities.of_request(None if bearer is None else bearer.credentials)
-        except UnauthenticatedError as error:
-            raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
+    @router.post("/logout", responses=error_responses(400, 401, 413, 422))
+    async def logout(bearer: _Bearer, body: models.LogoutBody | None = None) -> models.LogoutResponse:
+        """End the session of the access token or, once that has expired, of the refresh token in the body."""
+        if body is not None and body.refresh_token is not None:
+            await logins.end_with_refresh_token(body.refresh_token)
+            return models.LogoutResponse(logged_out=True)
+        identity = await _authenticate(services, bearer)
         if identity.access is not None:
             await logins.end(identity.access.session)
-        return models.LoggedOut(logged_out=True)
+        return models.LogoutResponse(logged_out=True)
 
 
 def _add_me(router: APIRouter, current: _Current) -> None:
-    @router.get("/me", responses=says(401))
-    async def me(identity: Annotated[Identity, Depends(current)]) -> models.Me:
-        """Who the access token stands for, and until when."""
+    @router.get("/me", responses=error_responses(401))
+    async def me(identity: Annotated[Identity, Depends(current)]) -> models.IdentityResponse:
+        """The user of the access token, and when the token expires."""
         access = identity.access
-        return models.Me(user=identity.name, expires_at=None if access is None else timestamp(access.expires))
+        return models.IdentityResponse(
+            user=identity.name, expires_at=None if access is None else timestamp(access.expires)
+        )
 
 
-def watch_token(authority: AuthServices, identity: Identity, submission_id: int) -> models.WatchToken:
-    """A token for one socket on a submission that is the identity's."""
+def watch_token(auth: AuthServices, identity: Identity, submission_id: int) -> models.WatchTokenResponse:
+    """Issue a token for one socket on a submission that belongs to `identity`."""
     if identity.access is None:
         raise HTTPException(404, _DEMO)
-    token, seconds = authority.tokens.watch(identity.access, submission_id)
-    return models.WatchToken(token=token, expires_in=seconds)
+    token, seconds = auth.tokens.watch(identity.access, submission_id)
+    return models.WatchTokenResponse(token=token, expires_in=seconds)

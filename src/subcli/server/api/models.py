@@ -1,4 +1,4 @@
-"""The bodies of the REST half, so that the OpenAPI document at `/docs` is true (contract, section 6)."""
+"""Request and response bodies of the REST API, as shown at `/docs` (contract, section 6)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class Info(BaseModel):
-    """What this server is and can do."""
+class InfoResponse(BaseModel):
+    """The server's version and features."""
 
     name: str
     version: str
-    demo: bool = Field(description="Whether authentication is off.")
-    features: list[str] = Field(description="What it has beyond the specification.")
+    demo: bool = Field(description="Whether the server runs without logins.")
+    features: list[str] = Field(description="Features beyond the specification.")
 
 
-class ProblemSummary(BaseModel):
-    """A problem as the list shows it."""
+class ProblemSummaryBody(BaseModel):
+    """A problem, as listed."""
 
     id: int
     slug: str
@@ -28,30 +28,30 @@ class ProblemSummary(BaseModel):
     total_tests: int | None = None
 
 
-class ProblemDetail(ProblemSummary):
-    """A problem with its text."""
+class ProblemResponse(ProblemSummaryBody):
+    """A problem with its description."""
 
     description: str = Field(description="Markdown.")
-    limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit that the name says.")
+    limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit given by the name.")
 
 
-class ProblemList(BaseModel):
+class ProblemListResponse(BaseModel):
     """All problems of this server."""
 
-    problems: list[ProblemSummary]
+    problems: list[ProblemSummaryBody]
 
 
-class Template(BaseModel):
-    """What a new solution starts from."""
+class TemplateResponse(BaseModel):
+    """The starting point of a new solution."""
 
     problem: str
     language: str
-    files: dict[str, str] = Field(description="Texts by file name.")
-    submit: list[str] = Field(description="Those of the files that are handed in; the others help on the way.")
+    files: dict[str, str] = Field(description="File contents by name.")
+    submit: list[str] = Field(description="The files to submit; the others are for local use.")
 
 
-class NewSubmission(BaseModel):
-    """Code for one problem: one file's text, or several files."""
+class SubmissionBody(BaseModel):
+    """Code for one problem: a single source, or several files."""
 
     model_config = ConfigDict(extra="ignore", str_max_length=2 * 1024 * 1024)
 
@@ -59,11 +59,11 @@ class NewSubmission(BaseModel):
     problem: Name | None = Field(None, description="A slug, instead of `problem_id`.")
     language: Name
     source_code: str | None = None
-    files: dict[str, str] | None = Field(None, description="Texts by relative path.")
+    files: dict[str, str] | None = Field(None, description="File contents by relative path.")
 
 
-class Summary(BaseModel):
-    """The counts that come with the verdict."""
+class SummaryBody(BaseModel):
+    """The counts in the verdict."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -73,33 +73,33 @@ class Summary(BaseModel):
     duration_ms: float | None = None
 
 
-class Submission(BaseModel):
-    """One submission as it is now."""
+class SubmissionResponse(BaseModel):
+    """The current state of a submission."""
 
     submission_id: int
     id: int = Field(description="The same as `submission_id`.")
     problem: str
     language: str
     status: str
-    final_status: str | None = Field(description="The verdict; null while it is being judged.")
-    summary: Summary | None
+    final_status: str | None = Field(description="The verdict; null until there is one.")
+    summary: SummaryBody | None
     total_tests: int | None
     created_at: str
     finished_at: str | None
-    url: str = Field(description="Its page.")
-    last_seq: int = Field(description="The position of its latest event.")
+    url: str = Field(description="The submission's web page.")
+    last_seq: int = Field(description="The position of the latest event.")
     attempt: int
     build_log: str | None
 
 
-class SubmissionList(BaseModel):
-    """The latest submissions, the latest first."""
+class SubmissionListResponse(BaseModel):
+    """Recent submissions, newest first."""
 
-    submissions: list[Submission]
+    submissions: list[SubmissionResponse]
 
 
-class TestRow(BaseModel):
-    """The last result of one test; with every field of its `test_result`."""
+class TestBody(BaseModel):
+    """The latest result of one test, with every field of its `test_result`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -109,29 +109,31 @@ class TestRow(BaseModel):
     error_analysis: dict[str, Any] | None = None
 
 
-class TestList(BaseModel):
-    """The last result of each test."""
+class TestListResponse(BaseModel):
+    """The latest result of each test."""
 
     submission_id: int
-    tests: list[TestRow]
+    tests: list[TestBody]
 
 
-class EventPage(BaseModel):
-    """A piece of a submission's log."""
+class EventPageResponse(BaseModel):
+    """A page of a submission's event log."""
 
     submission_id: int
-    events: list[dict[str, Any]] = Field(description="The messages of the WebSocket, in order.")
-    more: bool = Field(description="Whether there are more behind `last_seq`.")
-    last_seq: int = Field(description="The position of the last event here; ask for what is after it.")
+    events: list[dict[str, Any]] = Field(description="The WebSocket messages, in order.")
+    more: bool = Field(description="Whether there are events after `last_seq`.")
+    last_seq: int = Field(
+        description="The position of the last event on this page; pass it as `after_seq` to continue."
+    )
 
 
-class Problem(BaseModel):
-    """What is wrong, in a sentence."""
+class ErrorResponse(BaseModel):
+    """An error, described in one sentence."""
 
     detail: str
 
 
-class TokenRequest(BaseModel):
+class TokenBody(BaseModel):
     """A grant: `password` with `username` and `password`, or `refresh_token` with `refresh_token`."""
 
     grant_type: str = Field(description="`password` or `refresh_token`.")
@@ -140,36 +142,36 @@ class TokenRequest(BaseModel):
     refresh_token: str | None = None
 
 
-class Token(BaseModel):
-    """What was granted (RFC 6749, section 5.1)."""
+class TokenResponse(BaseModel):
+    """The granted tokens (RFC 6749, section 5.1)."""
 
     access_token: str
     token_type: str = Field(description="`bearer`.")
-    expires_in: int = Field(description="Seconds that the access token is good for.")
-    refresh_token: str = Field(description="Gives the next access token, once.")
+    expires_in: int = Field(description="Lifetime of the access token in seconds.")
+    refresh_token: str = Field(description="Gives the next tokens; valid for one use.")
 
 
-class Logout(BaseModel):
-    """Which session to end, where the access token has expired."""
+class LogoutBody(BaseModel):
+    """The session to end, for when the access token has expired."""
 
     refresh_token: str | None = Field(None, max_length=4096)
 
 
-class LoggedOut(BaseModel):
+class LogoutResponse(BaseModel):
     """The session has ended."""
 
     logged_out: bool
 
 
-class Me(BaseModel):
-    """Who is asking."""
+class IdentityResponse(BaseModel):
+    """The authenticated user."""
 
     user: str
     expires_at: str | None = Field(description="When the access token expires.")
 
 
-class WatchToken(BaseModel):
+class WatchTokenResponse(BaseModel):
     """Opens one socket on one submission, once: `WS /ws/submissions/{id}?token=`."""
 
     token: str
-    expires_in: int = Field(description="Seconds.")
+    expires_in: int = Field(description="Lifetime in seconds.")

@@ -1,4 +1,4 @@
-"""The pages for a browser: a submission's, and the API's description."""
+"""Web pages: a submission's page and the API documentation."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _SWAGGER: Final = "https://cdn.jsdelivr.net"
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add the pages, each with the headers that let it do what it does and no more."""
+    """Add the pages, each with a content security policy that allows only what the page needs."""
 
     @app.get("/submissions/{submission_id}", include_in_schema=False)
     def submission_page(submission_id: int) -> Response:
         return FileResponse(_STATIC / "submission.html", headers=_PAGE_HEADERS)
 
-    # Listed once: no path of a request is ever put together with a directory.
-    parts = {path.name: path for path in _STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
+    # Listed once, so that a request's path is never joined to a directory.
+    assets = {path.name: path for path in _STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
 
     @app.get("/static/{name}", include_in_schema=False)
-    def part_of_page(name: str) -> Response:
-        path = parts.get(name)
+    def static_file(name: str) -> Response:
+        path = assets.get(name)
         if path is None:
-            raise HTTPException(404, "There is no such file.")
+            raise HTTPException(404, "File not found.")
         return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_PAGE_HEADERS)
 
     docs = get_swagger_ui_html(openapi_url="/openapi.json", title="subcli API")
@@ -48,7 +48,7 @@ def add_pages(app: FastAPI) -> None:
 
 
 def _docs_policy(page: str) -> str:
-    """Swagger UI from where FastAPI takes it, and the page's own script by its hash."""
+    """Allows Swagger UI from the CDN that FastAPI uses, and the page's inline script by its hash."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The REST half under `/api` (contract, section 6)."""
+"""The REST API under `/api` (contract, section 6)."""
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
@@ -14,35 +14,35 @@ from subcli.judge import Problem
 from subcli.judge.scaffold import scaffold
 from subcli.server.accounts.identity import Identity
 from subcli.server.api import models
-from subcli.server.api.auth import current_identity, make_auth_router, says, watch_token
+from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.limits import LimitedError
-from subcli.server.log.results import last_results
-from subcli.server.log.values import (
+from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
     NewSubmission,
     Snapshot,
     UnknownSubmissionError,
 )
+from subcli.server.log.results import last_results
 from subcli.server.parts import Services
 from subcli.shared.protocol import timestamp
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
-# What a database's integers hold.
-_BIGGEST: Final = 2**63 - 1
+_MAX_ID: Final = 2**63 - 1
+"""The largest integer that the databases can store."""
 
-Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
-AfterSeq = Annotated[int, Query(ge=0, le=_BIGGEST, description="Only events after this position.")]
-EventLimit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
+AfterSeq = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only events after this position.")]
+EventLimit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of results.")]
 IdempotencyKey = Annotated[
     str | None,
-    Header(max_length=255, description="The same key gives the same submission, however often it is sent."),
+    Header(max_length=255, description="Repeating a request with the same key returns the same submission."),
 ]
 
 
 def make_router(services: Services) -> APIRouter:
-    """All routes, over these services."""
+    """All routes."""
     router = APIRouter()
     current = current_identity(services)
     _add_problems(router, services)
@@ -54,141 +54,146 @@ def make_router(services: Services) -> APIRouter:
 
 def _add_problems(router: APIRouter, services: Services) -> None:
     @router.get("/info")
-    async def info() -> models.Info:
-        """What this server is and can do."""
-        demo = services.authority is None
+    async def info() -> models.InfoResponse:
+        """The server's version and features."""
+        demo = services.auth is None
         features = ["resume", "idempotency"] if demo else ["resume", "idempotency", "watch_token"]
-        return models.Info(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
+        return models.InfoResponse(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
 
     @router.get("/problems")
-    async def list_problems() -> models.ProblemList:
-        """All problems."""
+    async def list_problems() -> models.ProblemListResponse:
+        """List all problems."""
         ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
-        return models.ProblemList(problems=[models.ProblemSummary(**_problem_fields(problem)) for problem in ordered])
+        return models.ProblemListResponse(
+            problems=[models.ProblemSummaryBody(**_problem_fields(problem)) for problem in ordered]
+        )
 
-    @router.get("/problems/{problem}", responses=says(404))
-    async def show_problem(problem: str) -> models.ProblemDetail:
-        """One problem, by its id or its slug."""
+    @router.get("/problems/{problem}", responses=error_responses(404))
+    async def show_problem(problem: str) -> models.ProblemResponse:
+        """Get a problem by its id or slug."""
         found = _find_problem(services, problem)
         limits = {name: float(value) for name, value in dataclasses.asdict(found.limits).items()}
-        return models.ProblemDetail(**_problem_fields(found), description=found.description, limits=limits)
+        return models.ProblemResponse(**_problem_fields(found), description=found.description, limits=limits)
 
-    @router.get("/problems/{problem}/template/{language}", responses=says(404))
-    def template(problem: str, language: str) -> models.Template:
-        """What a new solution starts from."""
+    @router.get("/problems/{problem}/template/{language}", responses=error_responses(404))
+    def template(problem: str, language: str) -> models.TemplateResponse:
+        """Get the starting point of a new solution."""
         found = _find_problem(services, problem)
         if language not in found.languages:
             raise HTTPException(404, _unknown_language(found, language))
         start = scaffold(found, language)
-        return models.Template(problem=found.slug, language=language, files=dict(start.files), submit=[start.source])
+        return models.TemplateResponse(
+            problem=found.slug, language=language, files=dict(start.files), submit=[start.source]
+        )
 
 
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
 
-    async def counted(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
-        """Who hands in, unless that is too often; the answer says how often it still may be."""
+    async def rate_limited(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
+        """The user, if the rate limit on submissions allows another one."""
         if identity.is_limited:
-            standing = await services.limiter.take(services.submits, str(identity.user_id))
-            if standing.retry_after:
-                seconds = standing.seconds_to_wait
-                raise LimitedError(standing, f"Too many submissions; the next one can be handed in in {seconds} s.")
-            response.headers.update(standing.headers())
+            status = await services.limiter.take(services.submits, str(identity.user_id))
+            if status.retry_after:
+                raise LimitedError(status, f"Too many submissions; try again in {status.seconds_to_wait} s.")
+            response.headers.update(status.headers())
         return identity
 
-    @router.post("/submissions", status_code=201, responses=says(400, 401, 404, 413, 422, 429))
+    @router.post("/submissions", status_code=201, responses=error_responses(400, 401, 404, 413, 422, 429))
     async def submit(
-        new: models.NewSubmission,
+        body: models.SubmissionBody,
         request: Request,
-        identity: Annotated[Identity, Depends(counted)],
+        identity: Annotated[Identity, Depends(rate_limited)],
         idempotency_key: IdempotencyKey = None,
-    ) -> models.Submission:
-        """Hand in code to be judged."""
-        problem = _chosen_problem(services, new)
-        if new.language not in problem.languages:
-            raise HTTPException(422, _unknown_language(problem, new.language))
-        handed_in = NewSubmission(
+    ) -> models.SubmissionResponse:
+        """Submit code to be judged."""
+        problem = _chosen_problem(services, body)
+        if body.language not in problem.languages:
+            raise HTTPException(422, _unknown_language(problem, body.language))
+        new = NewSubmission(
             owner_id=identity.user_id,
             problem=problem.slug,
-            language=new.language,
-            files=_files(problem, new),
+            language=body.language,
+            files=_files(problem, body),
             idempotency_key=idempotency_key or None,
         )
         try:
-            snapshot, is_new = await store.run(store.create, handed_in)
+            snapshot, is_new = await store.run(store.create, new)
         except KeyReusedError:
-            raise HTTPException(422, "This Idempotency-Key was used for a submission with another content.") from None
+            raise HTTPException(
+                422, "This Idempotency-Key was already used for a submission with different content."
+            ) from None
         if is_new:
             services.queue.put(snapshot.id)
         return _submission(snapshot, request)
 
-    @router.get("/submissions", responses=says(401, 404, 422))
+    @router.get("/submissions", responses=error_responses(401, 404, 422))
     async def list_submissions(
         request: Request,
         identity: Annotated[Identity, Depends(current)],
         limit: Limit = 20,
         problem: str | None = None,
-    ) -> models.SubmissionList:
-        """The latest submissions, the latest first."""
+    ) -> models.SubmissionListResponse:
+        """List recent submissions, newest first."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        found = await store.run(store.recent, identity.user_id, limit, slug)
-        return models.SubmissionList(submissions=[_submission(snapshot, request) for snapshot in found])
+        found = await store.run(store.lookup.recent, identity.user_id, limit, slug)
+        return models.SubmissionListResponse(submissions=[_submission(snapshot, request) for snapshot in found])
 
 
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
 
     async def find(submission_id: int, identity: Annotated[Identity, Depends(current)]) -> Snapshot:
-        """The submission, if it is the one's who asks: nobody else can tell that it exists."""
-        if not 0 < submission_id <= _BIGGEST:
+        """The submission, if it belongs to the user. Otherwise it looks as if it did not exist."""
+        if not 0 < submission_id <= _MAX_ID:
             _refuse_unknown(submission_id)
         try:
-            return await store.run(store.snapshot, submission_id, identity.user_id)
+            return await store.run(store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
-    @router.get("/submissions/{submission_id}", responses=says(401, 404, 422))
-    async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
-        """One submission as it is now."""
+    @router.get("/submissions/{submission_id}", responses=error_responses(401, 404, 422))
+    async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
+        """Get the current state of a submission."""
         return _submission(found, request)
 
-    @router.get("/submissions/{submission_id}/tests", responses=says(401, 404, 422))
-    async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestList:
-        """The last result of each test."""
-        rows = last_results(await store.run(store.results, found.id))
-        return models.TestList(submission_id=found.id, tests=[models.TestRow(**row) for row in rows])
+    @router.get("/submissions/{submission_id}/tests", responses=error_responses(401, 404, 422))
+    async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
+        """Get the latest result of each test."""
+        rows = last_results(await store.run(store.lookup.results, found.id))
+        return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
 
-    @router.get("/submissions/{submission_id}/events", responses=says(401, 404, 422))
+    @router.get("/submissions/{submission_id}/events", responses=error_responses(401, 404, 422))
     async def list_events(
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
-    ) -> models.EventPage:
-        """The event log, a page at a time."""
-        page = await store.run(store.page, found.id, after_seq, limit)
-        return models.EventPage(
+    ) -> models.EventPageResponse:
+        """Get a page of the event log."""
+        page = await store.run(store.lookup.page, found.id, after_seq, limit)
+        return models.EventPageResponse(
             submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
             more=page.more,
             last_seq=page.records[-1].seq if page.records else after_seq,
         )
 
-    @router.post("/submissions/{submission_id}/cancel", responses=says(401, 404, 409, 422))
-    async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.Submission:
+    @router.post("/submissions/{submission_id}/cancel", responses=error_responses(401, 404, 409, 422))
+    async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Stop judging; the verdict is `cancelled`."""
         try:
             await services.journal.cancel(found.id, found.owner_id)
         except EndedError:
-            raise HTTPException(409, f"Submission {found.id} has its verdict already.") from None
-        return _submission(await store.run(store.snapshot, found.id, found.owner_id), request)
+            raise HTTPException(409, f"Submission {found.id} already has a verdict.") from None
+        return _submission(await store.run(store.lookup.snapshot, found.id, found.owner_id), request)
 
-    if (authority := services.authority) is None:
+    if (auth := services.auth) is None:
         return
 
-    @router.post("/submissions/{submission_id}/watch-token", responses=says(401, 404, 422))
+    @router.post("/submissions/{submission_id}/watch-token", responses=error_responses(401, 404, 422))
     async def make_watch_token(
         found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
-    ) -> models.WatchToken:
-        """A token for one socket on this submission, good once and for less than a minute."""
-        return watch_token(authority, identity, found.id)
+    ) -> models.WatchTokenResponse:
+        """Issue a token for one socket on this submission, valid once and for less than a minute."""
+        return watch_token(auth, identity, found.id)
 
 
 def _find_problem(services: Services, name: str) -> Problem:
@@ -196,21 +201,21 @@ def _find_problem(services: Services, name: str) -> Problem:
         if name in (problem.slug, str(problem.id)):
             return problem
     known = ", ".join(sorted(services.problems))
-    raise HTTPException(404, f"There is no problem {name[:64]!r}; there is: {known}.")
+    raise HTTPException(404, f"There is no problem {name[:64]!r}. Available: {known}.")
 
 
-def _chosen_problem(services: Services, new: models.NewSubmission) -> Problem:
-    if (new.problem is None) == (new.problem_id is None):
+def _chosen_problem(services: Services, body: models.SubmissionBody) -> Problem:
+    if (body.problem is None) == (body.problem_id is None):
         raise HTTPException(422, "Give either 'problem' or 'problem_id'.")
-    return _find_problem(services, str(new.problem_id) if new.problem is None else new.problem)
+    return _find_problem(services, str(body.problem_id) if body.problem is None else body.problem)
 
 
-def _files(problem: Problem, new: models.NewSubmission) -> dict[str, str]:
-    if (new.source_code is None) == (new.files is None):
+def _files(problem: Problem, body: models.SubmissionBody) -> dict[str, str]:
+    if (body.source_code is None) == (body.files is None):
         raise HTTPException(422, "Give either 'source_code' or 'files'.")
-    files = new.files
+    files = body.files
     if files is None:
-        files = {problem.languages[new.language].source: new.source_code or ""}
+        files = {problem.languages[body.language].source: body.source_code or ""}
     try:
         check_files(files)
     except SourceError as error:
@@ -220,7 +225,7 @@ def _files(problem: Problem, new: models.NewSubmission) -> dict[str, str]:
 
 def _unknown_language(problem: Problem, language: str) -> str:
     known = ", ".join(sorted(problem.languages))
-    return f"{problem.slug} cannot be solved in {language[:64]!r}; it can in: {known}."
+    return f"{problem.slug} is not available in {language[:64]!r}. Available: {known}."
 
 
 def _refuse_unknown(submission_id: int) -> NoReturn:
@@ -237,16 +242,16 @@ def _problem_fields(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _submission(snapshot: Snapshot, request: Request) -> models.Submission:
+def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionResponse:
     finished = snapshot.finished_at
-    return models.Submission(
+    return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,
         problem=snapshot.problem,
         language=snapshot.language,
         status=snapshot.status,
         final_status=snapshot.final_status,
-        summary=None if snapshot.summary is None else models.Summary(**snapshot.summary),
+        summary=None if snapshot.summary is None else models.SummaryBody(**snapshot.summary),
         total_tests=snapshot.total_tests,
         created_at=timestamp(snapshot.created_at),
         finished_at=None if finished is None else timestamp(finished),

@@ -1,4 +1,4 @@
-"""Checking what is handed in. Pure."""
+"""Validation of submitted files. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 
 from subcli.shared.protocol import MAX_SOURCE_BYTES
 
-_MOST_FILES: Final = 200
-_LONGEST_PATH: Final = 200
+_MAX_FILES: Final = 200
+_MAX_PATH_LENGTH: Final = 200
 _PART: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}\Z")
 
 
 class SourceError(ValueError):
-    """The files cannot be taken. Carries the HTTP `status` and a sentence."""
+    """The files are not valid. Carries the HTTP `status` and a sentence."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(status, detail)
@@ -23,15 +23,15 @@ class SourceError(ValueError):
 
 
 def check_files(files: Mapping[str, str]) -> None:
-    """Check names, contents and size of a submission's files.
+    """Check the paths, contents and total size of a submission's files.
 
     Raises:
-        SourceError: 413 for more than 256 KiB together (contract, section 2), 422 for anything else.
+        SourceError: 413 if they exceed 256 KiB in total (contract, section 2), 422 for anything else.
     """
     if not files:
-        raise SourceError(422, "There is no file in this submission.")
-    if len(files) > _MOST_FILES:
-        raise SourceError(422, f"A submission has at most {_MOST_FILES} files.")
+        raise SourceError(422, "The submission contains no file.")
+    if len(files) > _MAX_FILES:
+        raise SourceError(422, f"A submission must not have more than {_MAX_FILES} files.")
     for path in files:
         _check_path(path)
     for path in files:
@@ -39,7 +39,7 @@ def check_files(files: Mapping[str, str]) -> None:
             raise SourceError(422, f"{path!r} cannot be both a file and a directory.")
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in files.values())
     if size > MAX_SOURCE_BYTES:
-        raise SourceError(413, f"The source has {size} bytes; a submission has at most {MAX_SOURCE_BYTES} (256 KiB).")
+        raise SourceError(413, f"The source has {size} bytes; the limit is {MAX_SOURCE_BYTES} (256 KiB).")
     for path, text in files.items():
         if "\0" in text:
             raise SourceError(422, f"{path!r} is a binary file; source code is text.")
@@ -49,8 +49,9 @@ def check_files(files: Mapping[str, str]) -> None:
 
 def _check_path(path: str) -> None:
     parts = path.split("/")
-    usable = all(_PART.match(part) and part not in (".", "..") for part in parts)
-    if not usable or len(path) > _LONGEST_PATH or ":" in parts[0]:
+    is_valid = all(_PART.match(part) and part not in (".", "..") for part in parts)
+    if not is_valid or len(path) > _MAX_PATH_LENGTH or ":" in parts[0]:
         raise SourceError(
-            422, f"{path[:_LONGEST_PATH]!r} cannot be a file's path: relative, with '/', and without '..'."
+            422,
+            f"{path[:_MAX_PATH_LENGTH]!r} is not a valid file path: it must be relative, use '/' and not contain '..'.",
         )

@@ -1,8 +1,8 @@
-"""Every HTTP request and every socket: named, counted, and written down when it has ended.
+"""The access log: every HTTP request and socket gets an id, is counted, and is logged when it ends.
 
-The outermost middleware. A request has an id: the proxy's `X-Request-ID` where that is one, else one of our
-own; the answer carries it, and so does every line that is logged meanwhile. What is written down is the
-path without its query, for a query may hold a token.
+The outermost middleware. The id is the proxy's `X-Request-ID` if that is valid, otherwise a random one. The
+response carries it, and so does every line logged in the meantime. The path is logged without its query,
+because that may contain a token.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from subcli.shared.secret import redact
 
 _log: Final = logging.getLogger("subcli.access")
 _ID: Final = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,128}\Z")
-_FAULT: Final = "The server failed; this is its fault, not yours."
+_INTERNAL_ERROR: Final = "Internal server error."
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines: written down at the level DEBUG."""
-_LONGEST_PATH: Final = 512
-"""As much of a path is written down. A request's head may be a thousand times as long, and so would be each line."""
+"""Polled by machines every few seconds, so logged at DEBUG."""
+_MAX_PATH_BYTES: Final = 512
+"""Longer paths are cut, because a request's head may be over a megabyte."""
 
 
-class Access:
-    """ASGI middleware."""
+class AccessLogMiddleware:
+    """ASGI middleware that identifies, counts and logs requests and sockets."""
 
     def __init__(self, app: App, metrics: Metrics) -> None:
         self._app = app
@@ -45,14 +45,14 @@ class Access:
         given = header(scope, b"x-request-id")
         request = given if _ID.match(given) else secrets.token_hex(8)
         with log_context(request=request):
-            begun = time.monotonic()
+            started = time.monotonic()
             if scope["type"] == "websocket":
                 await self._app(scope, receive, send)
-                _write_down(scope, "socket closed", begun, code=close_code(scope))
+                _log_end(scope, "socket closed", started, code=close_code(scope))
             else:
-                await self._request(scope, receive, send, request, begun)
+                await self._serve_request(scope, receive, send, request, started)
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send, request: str, begun: float) -> None:
+    async def _serve_request(self, scope: Scope, receive: Receive, send: Send, request: str, started: float) -> None:
         status = 0
 
         async def note(message: Any) -> None:
@@ -65,25 +65,25 @@ class Access:
         try:
             await self._app(scope, receive, note)
         except Exception:
-            # Here, and not by Starlette or uvicorn, which stand outside and know no id.
-            _log.exception("a request is answered with 500")
+            # Handled here, because Starlette and uvicorn are further out and do not know the id.
+            _log.exception("request failed, responding with 500")
             if status:
                 raise
-            await JSONResponse({"detail": _FAULT}, 500, headers=SECURITY_HEADERS)(scope, receive, note)
+            await JSONResponse({"detail": _INTERNAL_ERROR}, 500, headers=SECURITY_HEADERS)(scope, receive, note)
         finally:
             self._metrics.answered(scope["method"], status)
-            _write_down(scope, "request", begun, method=scope["method"], status=status)
+            _log_end(scope, "request", started, method=scope["method"], status=status)
 
 
-def _write_down(scope: Scope, message: str, begun: float, **more: object) -> None:
+def _log_end(scope: Scope, message: str, started: float, **more: object) -> None:
     level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
     if _log.isEnabledFor(level):
         client = scope.get("client")
         fields = {
             "client": client[0] if client else None,
-            # As it came, percent-encoded; a token may stand here as well, behind a `&` that was to be a `?`.
-            "path": redact(scope["raw_path"][:_LONGEST_PATH].decode("ascii", "backslashreplace")),
-            "seconds": round(time.monotonic() - begun, 6),
+            # Percent-encoded, as received. A client that writes `&` instead of `?` puts its token here.
+            "path": redact(scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "backslashreplace")),
+            "seconds": round(time.monotonic() - started, 6),
             **more,
         }
         _log.log(level, message, extra=fields)

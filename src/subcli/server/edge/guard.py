@@ -1,4 +1,4 @@
-"""What stands before every request: which pages may ask, and the headers of every answer."""
+"""Checks before every request (origin, body size), and security headers on every response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
 from subcli.server.edge.origins import OriginRules, RefusedOriginError
-from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.run.shutdown import Lifecycle
 from subcli.shared.protocol import CloseCode
 
@@ -21,14 +21,14 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # What is asked for with a token is nobody else's, and a token least of all (RFC 6749, section 5.1).
+    # Responses are private to the bearer of the token (RFC 6749, section 5.1).
     "Cache-Control": "no-store",
 }
-"""On every answer that does not say otherwise itself."""
+"""Added to every response that does not set them itself."""
 
 
-class Guard:
-    """ASGI middleware: refuses foreign pages and long bodies, hands sockets straight to the gateway, adds headers."""
+class GuardMiddleware:
+    """ASGI middleware: refuses foreign origins and large bodies, routes sockets to the gateway, adds headers."""
 
     def __init__(self, app: App, gateway: App, origins: OriginRules, lifecycle: Lifecycle, body_bytes: int) -> None:
         self._app = app
@@ -50,15 +50,15 @@ class Guard:
             return
         if is_socket:
             await self._gateway(scope, receive, send)
-        elif self._is_too_long(header(scope, b"content-length")):
-            # Starlette would say so in plain text. What does not say its length, it counts.
-            detail = f"A request body has at most {self._body_bytes} bytes."
+        elif self._is_too_large(header(scope, b"content-length")):
+            # Starlette would respond in plain text. It counts bodies that do not declare their length.
+            detail = f"The request body must not exceed {self._body_bytes} bytes."
             await JSONResponse({"detail": detail}, 413)(scope, receive, self._with_headers(send))
         else:
             await self._app(scope, receive, self._with_headers(send))
 
-    def _is_too_long(self, length: str) -> bool:
-        return length.isascii() and length.isdecimal() and int(length) > self._body_bytes
+    def _is_too_large(self, content_length: str) -> bool:
+        return content_length.isascii() and content_length.isdecimal() and int(content_length) > self._body_bytes
 
     def _with_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Any) -> None:
@@ -74,9 +74,9 @@ class Guard:
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    socket = Socket(scope, receive, send)
+    socket = ServerSocket(scope, receive, send)
     try:
         await socket.accept()
-        await socket.close(CloseCode.UNAUTHORIZED, "not from this host or origin")
+        await socket.close(CloseCode.UNAUTHORIZED, "host or origin not allowed")
     except DisconnectedError:
         return

@@ -1,10 +1,10 @@
-"""Whose web pages may talk to this server. Pure.
+"""Which web pages may use this server. Pure.
 
-A browser says in `Origin` which page asks; other programs send none. In demo mode anybody on this machine
-may hand in code that then runs here. A web page must not: its scripts can reach a loopback port, and with a
-name of its own that resolves to 127.0.0.1 (DNS rebinding) it would even read the answers. So there the
-`Host` must be a name of this machine, and an `Origin` too. Where logins are wanted, the server has whatever
-names its operator gives it, and a page must be its own or listed.
+Browsers send the page's `Origin`; other programs send none. In demo mode anybody on this machine may submit
+code, which then runs here. Web pages must not: their scripts can reach a loopback port, and with a domain
+that resolves to 127.0.0.1 (DNS rebinding) they could even read the responses. So in demo mode both `Host` and
+`Origin` must name this machine. A server with logins has whatever names its operator gives it, and a page
+must be its own or allowed explicitly.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 _PORTS: Final = {"http": 80, "https": 443}
 
-_STRANGER: Final = "A demo server answers only to names of this machine, such as 127.0.0.1 or localhost."
-_FOREIGN: Final = "Web pages of this origin may not use this server; its operator can allow them (--allow-origin)."
+_WRONG_HOST: Final = "A demo server only answers to names of this machine, such as 127.0.0.1 or localhost."
+_WRONG_ORIGIN: Final = "Web pages of this origin may not use this server; its operator can allow them (--allow-origin)."
 
 
 class RefusedOriginError(Exception):
-    """The request is not answered. Carries the HTTP `status` and a sentence."""
+    """The request is refused. Carries the HTTP `status` and a sentence."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(status, detail)
@@ -30,21 +30,22 @@ class RefusedOriginError(Exception):
 
 
 class OriginRules(Protocol):
-    """Which hosts and origins are answered."""
+    """Decides which hosts and origins are allowed."""
 
     def check(self, host: str, origin: str) -> None:
-        """
+        """Check a request's headers.
+
         Args:
-            host: the header `Host`; empty if there is none.
-            origin: the header `Origin`; empty if there is none.
+            host: the `Host` header; empty if there is none.
+            origin: the `Origin` header; empty if there is none.
 
         Raises:
-            RefusedOriginError: not to be answered.
+            RefusedOriginError: the host or the origin is not allowed.
         """
 
 
-class ThisMachine:
-    """Names and pages of this machine, and the pages allowed."""
+class LoopbackOnly:
+    """Demo mode: hosts and origins on this machine, and allowed origins."""
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
         self._allowed = frozenset(allowed)
@@ -52,55 +53,55 @@ class ThisMachine:
     def check(self, host: str, origin: str) -> None:
         if not is_loopback_name(f"//{host}"):
             # RFC 9110, section 15.5.20: the request was sent to a server that does not answer for that host.
-            raise RefusedOriginError(421, _STRANGER)
+            raise RefusedOriginError(421, _WRONG_HOST)
         if origin and origin not in self._allowed and not is_loopback_name(origin):
-            raise RefusedOriginError(403, _FOREIGN)
+            raise RefusedOriginError(403, _WRONG_ORIGIN)
 
 
-class OwnPages:
-    """Any host; the pages of that host, and the pages allowed.
+class SameOrigin:
+    """Servers with logins: any host, origins at that host, and allowed origins.
 
-    Whoever ends TLS before us keeps the `Host` but not the scheme; so hosts and ports are compared.
+    A proxy that terminates TLS keeps the `Host` but not the scheme, so only hosts and ports are compared.
     """
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
         self._allowed = frozenset(allowed)
 
     def check(self, host: str, origin: str) -> None:
-        if origin and origin not in self._allowed and not _is_at(origin, host):
-            raise RefusedOriginError(403, _FOREIGN)
+        if origin and origin not in self._allowed and not _is_same_host(origin, host):
+            raise RefusedOriginError(403, _WRONG_ORIGIN)
 
 
-def normal_origin(text: str) -> str | None:
-    """`text` as browsers write it in `Origin` (RFC 6454, section 6.2); None if it is no origin."""
+def normalize_origin(text: str) -> str | None:
+    """`text` as browsers send it in `Origin` (RFC 6454, section 6.2); None if it is not a valid origin."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         return None
-    known = _PORTS.get(parts.scheme)
+    default_port = _PORTS.get(parts.scheme)
     rest = parts.path.rstrip("/") or parts.query or parts.fragment or parts.username
-    if known is None or rest or not parts.hostname or not text.isascii() or not text.isprintable():
+    if default_port is None or rest or not parts.hostname or not text.isascii() or not text.isprintable():
         return None
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{name}" if port in (None, known) else f"{parts.scheme}://{name}:{port}"
+    return f"{parts.scheme}://{name}" if port in (None, default_port) else f"{parts.scheme}://{name}:{port}"
 
 
-def _is_at(origin: str, host: str) -> bool:
+def _is_same_host(origin: str, host: str) -> bool:
     try:
         ours, theirs = urlsplit(f"//{host}"), urlsplit(origin)
-        usual = _PORTS.get(theirs.scheme)
+        default_port = _PORTS.get(theirs.scheme)
         return (
-            usual is not None
+            default_port is not None
             and bool(theirs.hostname)
-            and (theirs.hostname, theirs.port or usual) == (ours.hostname, ours.port or usual)
+            and (theirs.hostname, theirs.port or default_port) == (ours.hostname, ours.port or default_port)
         )
     except ValueError:
         return False
 
 
 def is_loopback_name(url: str) -> bool:
-    """Whether the host of `url` is a name or an address of this machine's loopback."""
+    """Whether the host of `url` is a loopback name or address."""
     try:
         name = urlsplit(url).hostname or ""
     except ValueError:
@@ -109,7 +110,7 @@ def is_loopback_name(url: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is an IP address of this machine's loopback."""
+    """Whether `address` is a loopback IP address."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

@@ -1,9 +1,9 @@
-"""HTTP connections that have to say something: what uvicorn lacks against a peer that opens many and sends nothing.
+"""Protection against slow requests ("slow loris", CVE-2007-6750), which uvicorn lacks.
 
-uvicorn bounds how long a connection may be idle *after* an answer. One that never asks, or asks a byte at a time, it
-keeps for ever, and a single peer takes every descriptor that way (CVE-2007-6750, "slow loris"). And what was read at
-once is parsed at once: in asyncio's 256 KiB are 40,000 chunks of a body or frames of a WebSocket, half a second of work
-during which nobody else is answered.
+uvicorn limits how long a connection may be idle *after* a response. A connection that never sends a request, or sends
+it byte by byte, stays open for ever, so a single peer can exhaust the file descriptors. Also, asyncio reads up to
+256 KiB at once, and all of it is parsed at once: that can be 40,000 body chunks or WebSocket frames, half a second
+during which nobody else is served.
 """
 
 from __future__ import annotations
@@ -15,49 +15,49 @@ from typing import Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-PATIENCE: Final = 60.0
-"""Seconds within which a whole request has to come, its body included."""
+REQUEST_TIMEOUT_S: Final = 60.0
+"""How long a whole request, body included, may take to arrive."""
 
-_READ_AT_ONCE: Final = 16 * 1024
+_MAX_READ_BYTES: Final = 16 * 1024
 
 
 class RequestProtocol(H11Protocol):
-    """uvicorn's protocol; hangs up on a peer that takes longer than `PATIENCE` to say what it wants."""
+    """uvicorn's HTTP protocol, with a time limit for receiving a request."""
 
-    _overdue: asyncio.TimerHandle | None = None
+    _timeout: asyncio.TimerHandle | None = None
     _is_socket = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Stays when the connection becomes a WebSocket. Other event loops' transports do not have it.
+        # Also applies once the connection becomes a WebSocket. Transports of other event loops lack the attribute.
         with suppress(AttributeError):
-            transport.max_size = _READ_AT_ONCE  # type: ignore[attr-defined]
-        self._expect()
+            transport.max_size = _MAX_READ_BYTES  # type: ignore[attr-defined]
+        self._start_timeout()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._is_socket:
             return
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._expect()
+            self._start_timeout()
         else:
-            self._stop_expecting()
+            self._cancel_timeout()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._is_socket = True
-        self._stop_expecting()
+        self._cancel_timeout()
         super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_expecting()
+        self._cancel_timeout()
         super().connection_lost(exc)
 
-    def _expect(self) -> None:
-        """From now on, unless the same request is expected already."""
-        if self._overdue is None and not self.transport.is_closing():
-            self._overdue = self.loop.call_later(PATIENCE, self.transport.abort)
+    def _start_timeout(self) -> None:
+        """Start the timer, unless it is already running for this request."""
+        if self._timeout is None and not self.transport.is_closing():
+            self._timeout = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
 
-    def _stop_expecting(self) -> None:
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
+    def _cancel_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None

@@ -1,7 +1,7 @@
 """`/ws/submissions/{id}`: a submission's events over a WebSocket (contract, section 6).
 
-Every refusal is accept-then-close: closing before accepting reaches a client as HTTP 403, whatever the code.
-Whatever goes wrong behind the handshake is caught, for an exception would close without any code.
+Every refusal is accept-then-close, because closing before accepting reaches the client as HTTP 403, whatever the
+code. Every exception after the handshake is caught, because it would close the socket without a code.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
-from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, Socket, header
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.limits import FullError, Rate
-from subcli.server.log.values import UnknownSubmissionError
+from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import PING, PONG, CloseCode
 
 _log: Final = logging.getLogger(__name__)
 _PATH: Final = re.compile(r"/ws/submissions/([^/]*)/?\Z")
-# What a database's 64-bit integer holds.
+# At most 18 digits: fits into a database's 64-bit integer.
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
 
 
 class RefusedError(Exception):
-    """The socket is to be closed with `code` and `reason`."""
+    """The socket must be closed with `code` and `reason`."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -40,9 +40,9 @@ class RefusedError(Exception):
 
 
 class Gateway:
-    """The ASGI application behind every WebSocket path."""
+    """The ASGI application for all WebSockets."""
 
-    def __init__(self, services: Services, limits: Limits) -> None:
+    def __init__(self, services: Services, limits: ServerLimits) -> None:
         self._store = services.store
         self._journal = services.journal
         self._identities = services.identities
@@ -53,18 +53,22 @@ class Gateway:
         self._connects = Rate("connects", limits.connects, limits.rate_window)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = Socket(scope, receive, send)
+        socket = ServerSocket(scope, receive, send)
         with suppress(DisconnectedError):
             await socket.accept()
             self._metrics.opened += 1
             self._metrics.connections += 1
             try:
-                await self._see_through(socket, scope)
+                await self._serve_and_close(socket, scope)
             finally:
                 self._metrics.connections -= 1
 
-    async def _see_through(self, socket: Socket, scope: Scope) -> None:
-        """Serve the socket and close it. Raises DisconnectedError."""
+    async def _serve_and_close(self, socket: ServerSocket, scope: Scope) -> None:
+        """Serve the socket, then close it with the right code.
+
+        Raises:
+            DisconnectedError: the client is gone.
+        """
         try:
             await self._serve(socket, scope)
         except RefusedError as refused:
@@ -73,13 +77,13 @@ class Gateway:
         except DisconnectedError:
             raise
         except Exception:
-            _log.exception("a socket is closed with 1011")
+            _log.exception("socket failed, closing with 1011")
             self._metrics.refused(CloseCode.INTERNAL_ERROR)
-            await self._close(socket, CloseCode.INTERNAL_ERROR, "the server failed")
+            await self._close(socket, CloseCode.INTERNAL_ERROR, "internal error")
         else:
             await self._close(socket, CloseCode.NORMAL, "")
 
-    async def _close(self, socket: Socket, code: int, reason: str) -> None:
+    async def _close(self, socket: ServerSocket, code: int, reason: str) -> None:
         if code == CloseCode.TRY_AGAIN_LATER:
             socket.close_now(code, reason)
             return
@@ -89,8 +93,13 @@ class Gateway:
         except TimeoutError:
             socket.close_now(code, reason)
 
-    async def _serve(self, socket: Socket, scope: Scope) -> None:
-        """Find out who wants what, and whether that may be; then let it have it. Raises RefusedError."""
+    async def _serve(self, socket: ServerSocket, scope: Scope) -> None:
+        """Authenticate and authorize the client, then talk to it.
+
+        Raises:
+            RefusedError: the socket must be closed with a code other than 1000.
+            DisconnectedError: the client is gone.
+        """
         if self._lifecycle.is_stopping:
             raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -101,7 +110,7 @@ class Gateway:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
         after = _after_seq(query)
         await self._check_owner(submission_id, identity)
-        await self._count(identity)
+        await self._check_connect_rate(identity)
         try:
             with log_context(submission=submission_id):
                 async with self._limiter.slot(str(submission_id), self._limits.connections):
@@ -109,15 +118,19 @@ class Gateway:
         except FullError:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
 
-    async def _count(self, identity: Identity) -> None:
-        """Raises RefusedError if that is one connect too many."""
+    async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:
-            standing = await self._limiter.take(self._connects, str(identity.user_id))
-            if standing.retry_after:
-                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={standing.seconds_to_wait}")
+            status = await self._limiter.take(self._connects, str(identity.user_id))
+            if status.retry_after:
+                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={status.seconds_to_wait}")
 
-    async def _talk(self, socket: Socket, identity: Identity, submission_id: int, after: int) -> None:
-        """Send the events to their end, and answer pings meanwhile. Raises RefusedError."""
+    async def _talk(self, socket: ServerSocket, identity: Identity, submission_id: int, after: int) -> None:
+        """Send all events, and answer pings in the meantime.
+
+        Raises:
+            RefusedError: the socket must be closed with a code other than 1000.
+            DisconnectedError: the client is gone.
+        """
         sending = asyncio.create_task(self._send_events(socket, submission_id, after))
         listening = asyncio.create_task(self._listen(socket))
         try:
@@ -130,23 +143,23 @@ class Gateway:
             await asyncio.wait({sending, listening})
         if not done:
             raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
-        # Raises why it ended. Where both have, the verdict has been sent.
+        # Raises the reason. If both tasks ended, sending decides, because then the verdict has been sent.
         (sending if sending in done else listening).result()
 
     async def _check_owner(self, submission_id: int, identity: Identity) -> None:
         try:
-            await self._store.run(self._store.snapshot, submission_id, identity.user_id)
+            await self._store.run(self._store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 
-    async def _send_events(self, socket: Socket, submission_id: int, after: int) -> None:
+    async def _send_events(self, socket: ServerSocket, submission_id: int, after: int) -> None:
         async with aclosing(self._journal.follow(submission_id, after)) as batches:
             async for batch in batches:
-                await self._in_time(socket.send_records(batch))
+                await self._send_in_time(socket.send_records(batch))
                 self._metrics.sent(batch)
 
-    async def _listen(self, socket: Socket) -> None:
-        """Answer pings. Ends with the peer, or when it has been silent for too long."""
+    async def _listen(self, socket: ServerSocket) -> None:
+        """Answer pings until the client disconnects or stays silent for too long."""
         while True:
             try:
                 async with asyncio.timeout(self._limits.idle):
@@ -154,12 +167,16 @@ class Gateway:
             except TimeoutError:
                 raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle:g} s") from None
             if _is_ping(message):
-                await self._in_time(socket.send_text(PONG))
-            # Neither of the two waits where there is something to read and room to write; everybody else would.
+                await self._send_in_time(socket.send_text(PONG))
+            # Neither call above suspends while there is data to read and room to write. Give other clients a turn.
             await asyncio.sleep(0)
 
-    async def _in_time(self, sending: Awaitable[None]) -> None:
-        """Wait for room in the socket, but not for ever: a reader that does not read is let go."""
+    async def _send_in_time(self, sending: Awaitable[None]) -> None:
+        """Wait until there is room in the send buffer, but not for ever.
+
+        Raises:
+            RefusedError: the client reads too slowly.
+        """
         try:
             async with asyncio.timeout(self._limits.send):
                 await sending
@@ -175,7 +192,7 @@ def _submission_id(scope: Scope) -> int:
 
 
 def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
-    """The token of the header, or else of the specification's `?token=`."""
+    """The token in the `Authorization` header, otherwise in the specification's `?token=`."""
     kind, _, token = header(scope, b"authorization").partition(" ")
     if kind.lower() == "bearer":
         return token.strip()
@@ -185,12 +202,12 @@ def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
 def _after_seq(query: Mapping[str, Sequence[str]]) -> int:
     text = query.get("after_seq", ["0"])[-1]
     if not _NUMBER.match(text):
-        raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a number, 0 or more")
+        raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a non-negative number")
     return int(text)
 
 
 def _is_ping(message: str | bytes) -> bool:
-    """Whether it is a ping, bare or as JSON (contract, section 6). Whatever else a client says is ignored."""
+    """Whether it is a ping, bare or as JSON (contract, section 6). All other messages are ignored."""
     if message == PING:
         return True
     if not isinstance(message, str) or '"ping"' not in message:

@@ -1,9 +1,9 @@
-"""One WebSocket as the gateway uses it, and what uvicorn lacks for that.
+"""A server-side WebSocket, and what uvicorn lacks for it.
 
-ASGI has no words for three things that a gateway of live events needs: to send a message that is already a
-frame (so that a thousand watchers do not mean encoding it a thousand times), to send several in one write,
-and to close on a peer that does not read (an ASGI `send` waits until there is room, the close included).
-`GatewayProtocol` offers them beside ASGI; without it `Socket` makes do with ASGI alone.
+ASGI cannot express three things that a gateway of live events needs: sending a message that is already encoded
+as a frame (so that a thousand watchers do not cost a thousand encodings), sending several in one write, and
+closing on a peer that does not read (an ASGI `send`, even of a close, waits until there is room).
+`GatewayProtocol` offers them as an ASGI extension; without it, `ServerSocket` falls back to plain ASGI.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _EXTENSION: Final = "subcli.gateway"
 _CLOSED_WITH: Final = "subcli.close_code"
-_LINGER: Final = 5.0
-"""Seconds that a peer who does not read has to see why it is closed."""
+_SLOW_READER_LINGER_S: Final = 5.0
+"""How long the connection stays open after the close frame, so that a peer that does not read may still see it."""
 FLUSH_TIMEOUT_S: Final = 1.0
-"""The same for one that broke the protocol, and may be sending still."""
-_FAREWELL: Final = 0.75
-"""The same when the server goes down, as a part of `Limits.shutdown`."""
-_WRITE_CHUNK: Final = 64 * 1024
-_UNSENT: Final = 128 * 1024
-"""Bytes that the kernel holds for a peer beyond those under way, before a send has to wait."""
-HEAD_BYTES: Final = 1280 * 1024
-"""How long a request's head may be. Wide, so that an absurd token is refused as a token: with 401 or 4003."""
+"""The same after a protocol error; the peer may still be sending."""
+_SHUTDOWN_LINGER_SHARE: Final = 0.75
+"""The same on shutdown, as a share of `ServerLimits.shutdown`."""
+_MAX_WRITE_BYTES: Final = 64 * 1024
+_MAX_UNSENT_BYTES: Final = 128 * 1024
+"""How much unsent data the kernel buffers per peer before a send has to wait."""
+MAX_HEAD_BYTES: Final = 1280 * 1024
+"""Maximum size of a request's head. Large, so that an absurdly long token is refused as a token: 401 or 4003."""
 
-# uvicorn has parsed the head; websockets parses it again, with a limit of its own (WEBSOCKETS_MAX_LINE_LENGTH).
-http11.MAX_LINE_LENGTH = HEAD_BYTES
+# websockets parses the head again after uvicorn, with its own limit (WEBSOCKETS_MAX_LINE_LENGTH).
+http11.MAX_LINE_LENGTH = MAX_HEAD_BYTES
 
 
 class DisconnectedError(Exception):
@@ -48,31 +48,34 @@ class DisconnectedError(Exception):
 
 
 class GatewayProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol, offered to the application in `scope["extensions"]`."""
+    """uvicorn's WebSocket protocol, offered to the application in `scope["extensions"]`."""
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        # There is no scope where the handshake was refused. The application has not started yet.
+        # A refused handshake has no scope. Otherwise the application has not started yet.
         if not self.close_sent:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[_EXTENSION] = self
             self._bound_unsent()
 
     def _bound_unsent(self) -> None:
-        # Or the kernel takes up to 4 MB for a reader that does not read, and it looks like one that does.
+        # Otherwise the kernel buffers up to 4 MB for a peer that does not read, which hides that it does not.
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MAX_UNSENT_BYTES)
 
     def handle_ping(self) -> None:
-        """Answer, where there is room: a peer that pings and does not read would have its answers kept without end."""
+        """Answer if there is room. Otherwise the pongs for a peer that does not read would pile up in memory."""
         answer = self.conn.data_to_send()
         if self.writable.is_set():
             self.transport.write(b"".join(answer))
 
     def shutdown(self) -> None:
-        """Close with 1012 and wait a little for the answer. (uvicorn hangs up at once: what the peer has just sent
-        then makes the kernel reset the connection, and the close code is lost.)"""
+        """Close with 1012, then wait a moment for the peer's close frame.
+
+        uvicorn disconnects at once. If the peer has just sent something, the kernel then resets the connection
+        and the close code is lost.
+        """
         self.stop_keepalive()
         if self.close_sent:
             return
@@ -80,11 +83,15 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             super().shutdown()
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.SERVICE_RESTART})
-        linger = _FAREWELL * (self.config.timeout_graceful_shutdown or 0)
-        self._hang_up(CloseCode.SERVICE_RESTART, "restarting", linger)
+        linger_s = _SHUTDOWN_LINGER_SHARE * (self.config.timeout_graceful_shutdown or 0)
+        self._close_and_disconnect(CloseCode.SERVICE_RESTART, "restarting", linger_s)
 
     async def send(self, message: Any) -> None:
-        """As ASGI has it. Raises ClientDisconnected, behind a close as well."""
+        """Send an ASGI message.
+
+        Raises:
+            ClientDisconnected: the connection is closed, by either side.
+        """
         await self.writable.wait()
         if self.close_sent:
             raise ClientDisconnected
@@ -93,13 +100,14 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # uvicorn took the head and websockets does not, as one with hundreds of lines; nobody would answer.
+            # uvicorn accepted the head but websockets does not, for example because of hundreds of header lines.
+            # Neither would respond.
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.close_sent = True
             self.transport.close()
 
     async def write_frames(self, frames: bytes) -> None:
-        """Write whole frames, when there is room.
+        """Write whole frames once there is room.
 
         Raises:
             DisconnectedError: the connection is closed or closing.
@@ -110,37 +118,40 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         self.transport.write(frames)
 
     def close_now(self, code: int, reason: str) -> None:
-        """Say goodbye behind what is buffered, without waiting for room, and hang up a little later."""
-        self._hang_up(code, reason, _LINGER)
+        """Queue a close frame without waiting for room, and disconnect a little later."""
+        self._close_and_disconnect(code, reason, _SLOW_READER_LINGER_S)
 
     def handle_parser_exception(self) -> None:
-        """Say what broke the protocol, a message too long say, and take what is still being sent for a moment: hung up
-        upon in the middle of it, the peer would see a reset instead of the code."""
+        """Close after a protocol error, such as a message that is too long.
+
+        The connection stays open for a moment. Disconnecting while the peer is still sending would reset the
+        connection, and the peer would not see the close code.
+        """
         if self.close_sent or self.conn.close_sent is None:
             return
         code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self._linger(FLUSH_TIMEOUT_S)
+        self._disconnect_later(FLUSH_TIMEOUT_S)
 
-    def _hang_up(self, code: int, reason: str, linger: float) -> None:
+    def _close_and_disconnect(self, code: int, reason: str, linger_s: float) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             return
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self._linger(linger)
+        self._disconnect_later(linger_s)
 
-    def _linger(self, seconds: float) -> None:
+    def _disconnect_later(self, seconds: float) -> None:
         self.close_sent = True
         if self.read_paused:
-            # Or the peer's answer would never be read.
+            # Otherwise the peer's close frame would never be read.
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(seconds, self.transport.abort)
 
 
-class Socket:
-    """One accepted or not yet accepted WebSocket."""
+class ServerSocket:
+    """A WebSocket, before or after it was accepted. Every method raises DisconnectedError if the peer is gone."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -150,12 +161,12 @@ class Socket:
         self._protocol = extension if isinstance(extension, GatewayProtocol) else None
 
     async def accept(self) -> None:
-        """Complete the handshake. Raises DisconnectedError."""
+        """Complete the handshake."""
         await self._receive()
         await self._asgi({"type": "websocket.accept"})
 
     async def receive(self) -> str | bytes:
-        """The next message. Raises DisconnectedError."""
+        """Wait for the next message."""
         message = await self._receive()
         if message["type"] != "websocket.receive":
             self._scope.setdefault(_CLOSED_WITH, message.get("code"))
@@ -164,11 +175,11 @@ class Socket:
         return message["bytes"] if text is None else text
 
     async def send_text(self, text: str) -> None:
-        """Send one message, when there is room. Raises DisconnectedError."""
+        """Send a message once there is room."""
         await self._asgi({"type": "websocket.send", "text": text})
 
     async def send_records(self, records: Sequence[Record]) -> None:
-        """Send events, when there is room. Raises DisconnectedError."""
+        """Send events once there is room."""
         if self._protocol is None:
             for record in records:
                 await self.send_text(record.text)
@@ -176,8 +187,8 @@ class Socket:
         chunk: list[bytes] = []
         size = 0
         for record in records:
-            # What a slow reader's connection holds at most is the transport's limit and one chunk.
-            if chunk and size + len(record.frame) > _WRITE_CHUNK:
+            # Limits what is buffered for a slow reader to the transport's limit plus one chunk.
+            if chunk and size + len(record.frame) > _MAX_WRITE_BYTES:
                 await self._protocol.write_frames(b"".join(chunk))
                 chunk, size = [], 0
             chunk.append(record.frame)
@@ -185,12 +196,12 @@ class Socket:
         await self._protocol.write_frames(chunk[0] if len(chunk) == 1 else b"".join(chunk))
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Close, when there is room. Raises DisconnectedError."""
+        """Close once there is room."""
         self._scope.setdefault(_CLOSED_WITH, code)
         await self._asgi({"type": "websocket.close", "code": code, "reason": reason})
 
     def close_now(self, code: int, reason: str) -> None:
-        """Close on a peer that does not read."""
+        """Close without waiting for room, for a peer that does not read. Never raises."""
         self._scope.setdefault(_CLOSED_WITH, code)
         if self._protocol is not None:
             self._protocol.close_now(code, reason)
@@ -203,13 +214,13 @@ class Socket:
 
 
 def close_code(scope: Scope) -> int | None:
-    """The code that the socket was closed with, by whichever side was first; None as long as it is open."""
+    """The close code of whichever side closed first; None while the socket is open."""
     code: int | None = scope.get(_CLOSED_WITH)
     return None if code is None else int(code)
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """A header's value, the first if there are several; empty if there is none."""
+    """The header's first value, or an empty string."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")

@@ -1,4 +1,4 @@
-"""Which submissions wait for a worker. Only a hint: the right to judge one is claimed in the store."""
+"""Which submissions are waiting for a worker. Only a hint: the right to judge one is claimed in the store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A submission that somebody is to claim.
+    """A submission for a worker to claim.
 
     Attributes:
-        receipt: by which the queue knows it again, if it keeps it until it is settled.
+        receipt: identifies the entry to a queue that keeps it until it is settled.
     """
 
     submission_id: int
@@ -20,22 +20,22 @@ class Ticket:
 
 
 class JobQueue(Protocol):
-    """From those who hand in to those who judge. May forget or repeat; the workers look in the store too."""
+    """From gateways to workers. It may forget or repeat submissions; the workers look in the store too."""
 
     def put(self, submission_id: int) -> None:
-        """Say that a submission waits. One that waits already does not wait twice."""
+        """Enqueue a submission, unless it is in the queue already."""
 
     async def get(self) -> Ticket:
-        """The next one."""
+        """Wait for the next submission and take it."""
 
     def settle(self, ticket: Ticket) -> None:
-        """Say that nobody else needs to be given it: it was claimed, or there is nothing to judge."""
+        """Remove a taken submission for good: it was claimed, or there is nothing to judge."""
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long before looking in the store; less while the queue cannot be relied on."""
+        """Wait before the next look in the store; shorter while the queue is unavailable."""
 
     async def run(self) -> None:
-        """Carry, until cancelled, what has to travel."""
+        """Exchange messages with other processes until cancelled."""
 
 
 class MemoryQueue:
@@ -56,10 +56,10 @@ class MemoryQueue:
         return Ticket(submission_id)
 
     def settle(self, ticket: Ticket) -> None:
-        """It was forgotten when it was given out."""
+        """`get` has removed it already."""
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     async def run(self) -> None:
-        """Nothing has to travel."""
+        """There are no other processes."""

@@ -1,4 +1,4 @@
-"""The judge of a server or a worker: under which sandbox it starts solutions, found out and said before it starts."""
+"""The judge of a server or a worker, with the sandbox that it starts solutions in. Chosen and logged at start-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from subcli.judge.process.starter import LocalStarter
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import Choice, SandboxError, choose
 from subcli.judge.sandbox.probe import Finding
-from subcli.server.jobs.workers import Judge
+from subcli.server.jobs.judging import Judge
 from subcli.server.settings import ServeError
 
 _log: Final = logging.getLogger(__name__)
@@ -21,18 +21,22 @@ _log: Final = logging.getLogger(__name__)
 def sandboxed_judge(
     wanted: Sandbox, *, for_others: bool, concurrency: int, data_dir: Path | None, problems_dir: Path | None
 ) -> tuple[Judge, Choice]:
-    """The judge that starts solutions as `wanted`, and what holds of its sandbox, which is logged as well.
+    """Choose a sandbox, log what it guarantees, and return the judge that uses it.
 
     Args:
-        for_others: whether other people hand in code: a server with logins, a worker of one.
-        concurrency: how many submissions are judged at the same time; 0 for none here.
-        data_dir, problems_dir: directories that no solution may see, where there are any.
+        for_others: whether other people submit code: on a server with logins, and on its workers.
+        concurrency: how many submissions are judged at the same time; 0 if this process does not judge.
+        data_dir: hidden from solutions.
+        problems_dir: hidden from solutions.
+
+    Returns:
+        the judge, and the choice with its findings.
 
     Raises:
-        ServeError: a sandbox is needed, and does not work here.
+        ServeError: a sandbox is required and does not work here.
     """
     if concurrency == 0:
-        # Workers elsewhere judge, each in what is found there.
+        # Other processes judge, each in its own sandbox.
         return judge, Choice(LocalStarter(), Sandbox.NONE, (Finding(True, "judged by workers elsewhere"),))
     hidden = tuple(path.absolute() for path in (data_dir, problems_dir) if path is not None)
     try:
@@ -40,7 +44,7 @@ def sandboxed_judge(
     except SandboxError as error:
         raise ServeError(error.message, error.hint) from error
     for finding in choice.findings:
-        # What does not hold matters where strangers' code runs; on one's own machine it is no news.
+        # A missing guarantee matters where strangers' code runs; on one's own machine it is to be expected.
         is_warning = for_others and not finding.holds
         _log.log(logging.WARNING if is_warning else logging.INFO, "sandbox: %s", finding.text)
     return partial(judge, starter=choice.starter), choice

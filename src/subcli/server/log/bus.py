@@ -1,10 +1,10 @@
-"""Telling watchers that something was appended: quick, and not to be relied on.
+"""Notifying watchers of appended events: fast and unreliable.
 
-The log is the truth. A bus may lose, repeat and reorder what it is given; a reader (`subcli.server.log.feed`)
-asks it only "what follows position N?", and "I cannot tell" is an answer: then the log is read. So there are
-no queues to overflow: each submission that somebody watches has one *tail*, a bounded run of its latest
-records that all its watchers share, and the *head*, the highest position known to exist. A watcher is no
-more than its position. One that is slow costs nothing; when the tail has moved on, it reads the log.
+The log is the source of truth. A bus may lose, repeat and reorder what it is given. A reader
+(`subcli.server.log.feed`) only asks "what follows position N?", and if the answer is "unknown" it reads the log. So
+there are no queues to overflow: each watched submission has one *tail*, a bounded run of its latest records that all
+its watchers share, and a *head*, the highest position known to exist. A watcher is nothing but its position. A slow one
+costs nothing; when the tail has moved on, it reads the log.
 """
 
 from __future__ import annotations
@@ -21,47 +21,50 @@ class Subscription(Protocol):
     """One watcher's view of one submission's latest records."""
 
     def after(self, position: int) -> Sequence[Record] | None:
-        """The records that follow `position` and end at the head; empty if there are none.
+        """Return the records from `position` to the head.
 
-        None: they cannot be told from memory. The log has them.
+        None: the tail does not have all of them. The log does.
         """
 
     async def changed(self, position: int) -> None:
-        """Return when the head is beyond `position`, or the submission has ended."""
+        """Wait until the head is beyond `position`, or the submission has ended."""
 
 
 class Bus(Protocol):
-    """From whoever appends to whoever watches."""
+    """Carries events from writers to watchers."""
 
     def publish(self, submission_id: int, records: Sequence[Record]) -> None:
-        """Say that these records, which follow each other, have been committed."""
+        """Announce consecutive records that have been committed."""
 
     def hint(self, submission_id: int, head: int) -> None:
-        """Say that the log is known to reach up to `head`."""
+        """Announce that the log reaches at least to `head`."""
 
     def watched(self) -> list[int]:
-        """The submissions that somebody watches here."""
+        """Return the submissions that are watched in this process."""
 
-    async def suspects(self, idle: float) -> list[int]:
-        """Wait until something may have been lost; the watched submissions whose log is to be looked at.
+    async def suspects(self, idle_s: float) -> list[int]:
+        """Wait until messages may have been lost.
 
         Args:
-            idle: after so many seconds all that are watched, however sure the bus is.
+            idle_s: after so many seconds all watched submissions are suspect, even if the bus works.
+
+        Returns:
+            the watched submissions whose position must be compared with the log.
         """
 
     async def run(self) -> None:
-        """Carry, until cancelled, what has to travel."""
+        """Exchange messages with other processes until cancelled."""
 
     def subscribe(self, submission_id: int) -> AbstractContextManager[Subscription]:
-        """What is published from now on can be seen through it."""
+        """Watch a submission: the subscription sees what is published from now on."""
 
 
 class MemoryBus:
     """The bus within one process.
 
     Args:
-        tail_records: how many records a tail keeps at most,
-        tail_bytes: and how many bytes of frames.
+        tail_records: the most records that a tail keeps.
+        tail_bytes: the most bytes of frames that it keeps.
     """
 
     def __init__(self, tail_records: int = 1024, tail_bytes: int = 1024 * 1024) -> None:
@@ -83,15 +86,15 @@ class MemoryBus:
         return list(self._channels)
 
     def is_watched(self, submission_id: int) -> bool:
-        """Whether somebody watches it here."""
+        """Whether a submission is watched in this process."""
         return submission_id in self._channels
 
-    async def suspects(self, idle: float) -> list[int]:
-        await asyncio.sleep(idle)
+    async def suspects(self, idle_s: float) -> list[int]:
+        await asyncio.sleep(idle_s)
         return self.watched()
 
     async def run(self) -> None:
-        """Nothing has to travel."""
+        """There are no other processes."""
 
     @contextmanager
     def subscribe(self, submission_id: int) -> Iterator[Channel]:
@@ -112,8 +115,8 @@ class Channel:
 
     def __init__(self, tail_records: int, tail_bytes: int) -> None:
         self.watchers = 0
-        self._most_records = tail_records
-        self._most_bytes = tail_bytes
+        self._max_records = tail_records
+        self._max_bytes = tail_bytes
         self._tail: list[Record] = []
         self._bytes = 0
         self._head = 0
@@ -121,7 +124,7 @@ class Channel:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def extend(self, records: Sequence[Record]) -> None:
-        """Put what is new behind the tail; what does not join on replaces it."""
+        """Append new records to the tail; records that do not continue it replace it."""
         for record in records:
             if self._tail and record.seq <= self._tail[-1].seq:
                 continue
@@ -137,15 +140,15 @@ class Channel:
             self._wake()
 
     def _trim(self) -> None:
-        surplus = max(0, len(self._tail) - self._most_records)
+        surplus = max(0, len(self._tail) - self._max_records)
         self._bytes -= sum(len(record.frame) for record in self._tail[:surplus])
-        while self._bytes > self._most_bytes and surplus < len(self._tail) - 1:
+        while self._bytes > self._max_bytes and surplus < len(self._tail) - 1:
             self._bytes -= len(self._tail[surplus].frame)
             surplus += 1
         del self._tail[:surplus]
 
     def reach(self, head: int) -> None:
-        """Note that the log goes up to `head`, and wake whoever waits."""
+        """Note that the log reaches to `head`, and wake the watchers."""
         if head > self._head:
             self._head = head
             self._wake()

@@ -1,56 +1,68 @@
 """Group commit: what several submissions append at the same moment is committed in one transaction.
 
-One transaction is under way at a time; what comes meanwhile waits and goes into the next one together. So where little
-happens every event is committed at once, and where much happens the price of a transaction is shared: the busier, the
-cheaper. (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984, section 5.)
+One transaction is under way at a time. What arrives meanwhile waits and goes into the next one together. So on a quiet
+server every event is committed at once, and on a busy one the cost of a transaction is shared.
+(DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984, section 5.)
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from subcli.server.log.records import Record
-from subcli.server.log.store import Store
-from subcli.server.log.values import Append
-
-Records: TypeAlias = tuple[Record, ...]
+from subcli.server.log.bus import Bus
+from subcli.server.log.records import Append
+from subcli.server.log.store import Records, Store
 
 _log: Final = logging.getLogger(__name__)
-_TOGETHER: Final = 100
+_GROUP_SIZE: Final = 100
 """Submissions in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _Pending:
+    """An append that has not been committed yet. Its caller waits for `answer`, or was cancelled and it is done."""
+
     wanted: Append
     answer: asyncio.Future[Records]
 
+    def resolve(self, records: Records) -> None:
+        if not self.answer.done():
+            self.answer.set_result(records)
+
+    def refuse(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
 
 class GroupCommit:
-    """Appends to a store, many at once.
+    """Appends to a store, several submissions in one transaction, and publishes what it has committed.
 
-    Args:
-        publish: told what has been committed for a submission, even if whoever appended it has gone; gives it back as
-            it is to be handed on.
+    It publishes itself, because the caller of an append may be cancelled while the transaction is under way; the
+    watchers get the events all the same.
     """
 
-    def __init__(self, store: Store, publish: Callable[[int, Sequence[Record]], Records]) -> None:
+    def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
-        self._publish = publish
-        self._waiting: list[_Waiting] = []
+        self._bus = bus
+        self._pending: list[_Pending] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_committing = False
 
     async def append(self, wanted: Append) -> Records:
-        """Commit events with whatever else is waiting. Raises what `Store.append` does."""
+        """Commit events together with what else is pending, and publish them.
+
+        Events whose caller is cancelled before their transaction has begun are not written.
+
+        Raises what `Store.append` does.
+        """
         answer: asyncio.Future[Records] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(wanted, answer))
+        self._pending.append(_Pending(wanted, answer))
         if not self._is_committing:
             self._is_committing = True
             self._start(self._commit_all())
@@ -63,65 +75,58 @@ class GroupCommit:
         finally:
             self._is_committing = False
 
-    def _next_group(self) -> list[_Waiting]:
-        """The first of each submission; the rest stays for the next transaction."""
-        group: dict[int, _Waiting] = {}
+    def _next_group(self) -> list[_Pending]:
+        """Take the first append of each submission; the others wait for the next transaction."""
+        group: dict[int, _Pending] = {}
         later = []
-        for each in self._waiting:
-            # Whoever appended it has been cancelled before it was begun.
+        for each in self._pending:
             if each.answer.done():
                 continue
-            if each.wanted.submission_id in group or len(group) == _TOGETHER:
+            if each.wanted.submission_id in group or len(group) == _GROUP_SIZE:
                 later.append(each)
             else:
                 group[each.wanted.submission_id] = each
-        self._waiting = later
+        self._pending = later
         return list(group.values())
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[_Pending]) -> None:
         try:
             outcomes = await self._store.run(self._store.append_all, [each.wanted for each in group])
-        except (OperationalError, InterfaceError) as away:
+        except (OperationalError, InterfaceError) as unavailable:
+            # The database is away. Trying each append alone would only add their timeouts up.
             for each in group:
-                _refuse(each, away)
+                each.refuse(unavailable)
             return
         except Exception:
-            # What the database will not take of one of them must not keep it from taking the others.
+            # The database rejects one of them; find out which one.
             outcomes = [None for _ in group]
         for each, outcome in zip(group, outcomes, strict=True):
             match outcome:
                 case None:
                     self._start(self._commit_alone(each))
                 case Exception():
-                    _refuse(each, outcome)
+                    each.refuse(outcome)
                 case _:
-                    self._accept(each, outcome)
+                    self._publish(each, outcome)
 
-    async def _commit_alone(self, each: _Waiting) -> None:
-        """Beside the groups: it may have to wait for whoever holds it."""
+    async def _commit_alone(self, each: _Pending) -> None:
+        """Commit beside the groups: this append may have to wait for a lock."""
         try:
             records = await self._store.run(self._store.append, each.wanted)
         except Exception as error:
-            _refuse(each, error)
+            each.refuse(error)
         else:
-            self._accept(each, records)
+            self._publish(each, records)
 
-    def _accept(self, each: _Waiting, committed: Records) -> None:
-        records = committed
+    def _publish(self, each: _Pending, records: Records) -> None:
         try:
-            records = self._publish(each.wanted.submission_id, committed)
+            self._bus.publish(each.wanted.submission_id, records)
         except Exception:
-            # Committed is committed; the watchers find it when they compare.
-            _log.exception("submission %s: what was appended could not be told", each.wanted.submission_id)
-        if not each.answer.done():
-            each.answer.set_result(records)
+            # They are committed: refusing them now would have them appended twice. Watchers read them from the log.
+            _log.exception("submission %s: events were committed but not published", each.wanted.submission_id)
+        each.resolve(records)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _refuse(each: _Waiting, error: Exception) -> None:
-    if not each.answer.done():
-        each.answer.set_exception(error)

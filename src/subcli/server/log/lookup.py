@@ -1,4 +1,4 @@
-"""What is asked of the log and of the submissions' rows: each answer from one transaction, that writes nothing."""
+"""Read access to the log and to the submissions' rows. Each answer comes from one transaction that writes nothing."""
 
 from __future__ import annotations
 
@@ -8,59 +8,61 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.records import Record, record
+from subcli.server.log.records import EventPage, Record, Snapshot, UnknownSubmissionError, record
 from subcli.server.log.tables import events, submissions
-from subcli.server.log.values import Page, Snapshot, UnknownSubmissionError
 
 ENDED: Final = "complete"
 """The type of the event that ends a log."""
 _PAGE_BYTES: Final = 512 * 1024
-"""A page ends here, so that what a slow watcher holds in memory is bounded."""
-_IN_LIST: Final = 1000
-"""Ids in one query."""
+"""A page ends here, which bounds what a slow watcher holds in memory."""
+_IDS_PER_QUERY: Final = 1000
 SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
 class Lookup:
-    """Questions to a database. They block.
+    """Queries. They block.
 
     Args:
-        engine: with the schema of `subcli.server.log.tables`.
+        engine: a database with the schema of `subcli.server.log.tables`.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._read = reading(engine)
 
     def ping(self) -> None:
-        """Ask the database for anything. Raises SQLAlchemyError."""
+        """Ask the database for anything.
+
+        Raises:
+            SQLAlchemyError: it does not answer.
+        """
         with self._read.begin() as connection:
             connection.execute(select(1)).one()
 
     def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
-        """One submission.
+        """Return one submission.
 
         Raises:
-            UnknownSubmissionError: no such submission of this owner's.
+            UnknownSubmissionError: this owner has no such submission.
         """
         with self._read.begin() as connection:
             return snapshot_of(connection, submission_id, submissions.c.owner_id == owner_id)
 
     def recent(self, owner_id: int, limit: int, problem: str | None = None) -> list[Snapshot]:
-        """An owner's latest submissions, the latest first."""
+        """Return an owner's latest submissions, newest first."""
         query = select(*SNAPSHOT).where(submissions.c.owner_id == owner_id)
         if problem is not None:
             query = query.where(submissions.c.problem == problem)
         with self._read.begin() as connection:
             return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
 
-    def page(self, submission_id: int, after: int, limit: int) -> Page:
-        """At most `limit` events after position `after`, and at most about 512 KiB of them.
+    def page(self, submission_id: int, after: int, limit: int) -> EventPage:
+        """Return at most `limit` events after position `after`, and at most about 512 KiB of them.
 
         Raises:
-            UnknownSubmissionError: no such submission.
+            UnknownSubmissionError: there is no such submission.
         """
         with self._read.begin() as connection:
-            # The row first: if it says that the submission has ended, all its events are there to be read.
+            # The row first: if it says that the submission has ended, all of its events can be read.
             ended = connection.execute(
                 select(submissions.c.final_status).where(submissions.c.id == submission_id)
             ).one_or_none()
@@ -76,35 +78,39 @@ class Lookup:
                     break
                 found.append(record(row.seq, row.payload, last=row.type == ENDED))
                 size += len(row.payload)
-        return Page(tuple(found), more, ended=ended.final_status is not None)
+        return EventPage(tuple(found), more, ended=ended.final_status is not None)
 
     def positions(self, ids: Collection[int]) -> dict[int, int]:
-        """The last seq of each of these submissions."""
+        """Return the last seq of each of these submissions."""
         wanted = sorted(ids)
         found: dict[int, int] = {}
         with self._read.begin() as connection:
-            for start in range(0, len(wanted), _IN_LIST):
-                which = submissions.c.id.in_(wanted[start : start + _IN_LIST])
+            for start in range(0, len(wanted), _IDS_PER_QUERY):
+                which = submissions.c.id.in_(wanted[start : start + _IDS_PER_QUERY])
                 rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
                 found.update((row.id, row.last_seq) for row in rows)
         return found
 
     def results(self, submission_id: int) -> list[str]:
-        """The encoded `test_result` and `error_analysis` events of a submission, in order."""
+        """Return the encoded `test_result` and `error_analysis` events of a submission, in order."""
         with self._read.begin() as connection:
             return results_of(connection, submission_id)
 
 
-def snapshot_of(connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Snapshot:
-    """One submission, seen in a transaction that is under way. Raises UnknownSubmissionError."""
-    row = connection.execute(select(*SNAPSHOT).where(submissions.c.id == submission_id, *which)).one_or_none()
+def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Snapshot:
+    """Read one submission within a transaction.
+
+    Raises:
+        UnknownSubmissionError: there is none that meets the conditions.
+    """
+    row = connection.execute(select(*SNAPSHOT).where(submissions.c.id == submission_id, *conditions)).one_or_none()
     if row is None:
         raise UnknownSubmissionError
     return Snapshot(*row)
 
 
 def results_of(connection: Connection, submission_id: int) -> list[str]:
-    """Its encoded `test_result` and `error_analysis` events, in order, seen in a transaction that is under way."""
+    """Read a submission's encoded `test_result` and `error_analysis` events within a transaction, in order."""
     return list(
         connection.execute(
             select(events.c.payload)
@@ -118,7 +124,7 @@ def results_of(connection: Connection, submission_id: int) -> list[str]:
 
 
 def events_after(submission_id: int, after: int) -> Select[int, str, str]:
-    """The log behind a position, in order."""
+    """The query for a log after a position, in order."""
     return (
         select(events.c.seq, events.c.payload, events.c.type)
         .where(events.c.submission_id == submission_id, events.c.seq > after)

@@ -1,4 +1,4 @@
-"""What the results in a submission's log add up to. Pure."""
+"""The results in a submission's log, and their summary. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def last_results(payloads: Iterable[str]) -> list[dict[str, Any]]:
-    """The last result of each test, in the order in which the tests first ended (contract, section 6).
+    """Return the last result of each test, in the order in which the tests first ended (contract, section 6).
 
     Args:
-        payloads: encoded `test_result` and `error_analysis` events in order. An analysis is put beside the
-            result it explains, as `error_analysis`.
+        payloads: encoded `test_result` and `error_analysis` events, in order. An analysis becomes the field
+            `error_analysis` of the result that it explains.
     """
     found: dict[Any, dict[str, Any]] = {}
     for payload in payloads:
@@ -30,8 +30,8 @@ def _key(event: dict[str, Any]) -> Any:
     return event.get("test_name") if test_id is None else ("id", test_id)
 
 
-def summary_of(payloads: Iterable[str], total_tests: int | None, seconds: float) -> dict[str, int]:
-    """The `summary` of a judging without its own: `error` counts as failed, `skipped` as neither."""
+def summary_of(payloads: Iterable[str], total_tests: int | None, duration_s: float) -> dict[str, int]:
+    """Summarise a judging that has no summary of its own: `error` counts as failed, `skipped` as neither."""
     statuses = [result.get("status") for result in last_results(payloads)]
     passed = statuses.count("passed")
     skipped = statuses.count("skipped")
@@ -39,5 +39,5 @@ def summary_of(payloads: Iterable[str], total_tests: int | None, seconds: float)
         "total_tests": max(total_tests or 0, len(statuses)),
         "passed": passed,
         "failed": len(statuses) - passed - skipped,
-        "duration_ms": max(0, round(seconds * 1000)),
+        "duration_ms": max(0, round(duration_s * 1000)),
     }

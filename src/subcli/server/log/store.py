@@ -1,9 +1,9 @@
-"""The log of every submission, and what follows from it. The truth: whatever else forgets, this does not.
+"""The log of every submission and its snapshot: the source of truth.
 
-Events are numbered when they are appended, 1, 2, 3 … without holes, in the transaction that also brings the
-submission's row up to date. So a snapshot never contradicts the events, and an event that was ever seen by
-anybody is committed. What a worker appends comes with the fence of its claim (`subcli.server.log.leases`); an older one
-is refused, however late it arrives.
+Events are numbered when they are appended, 1, 2, 3 … without holes, in the transaction that also updates the
+submission's row. So a snapshot never contradicts the events, and an event that anybody has seen is committed. An append
+by a worker carries the fence of its claim (`subcli.server.log.leases`); one with an older fence is refused, however
+late it arrives.
 
 The methods block; `Store.run` calls them in a thread.
 """
@@ -15,8 +15,8 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,84 +29,89 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    update,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from subcli.server.log.database import lock_queue
+from subcli.server.log.changes import STATE, Change, number_events, write_changes
+from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.leases import Leases
-from subcli.server.log.lookup import ENDED, SNAPSHOT, events_after, results_of, snapshot_of
-from subcli.server.log.records import Record, encode_within, record, storable
-from subcli.server.log.results import summary_of
-from subcli.server.log.tables import events, submissions
-from subcli.server.log.values import (
+from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, results_of, snapshot_of
+from subcli.server.log.records import (
     Append,
     EndedError,
     KeyReusedError,
     NewSubmission,
+    Record,
     Snapshot,
     StaleFenceError,
     UnknownSubmissionError,
+    record,
 )
-from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
+from subcli.server.log.results import summary_of
+from subcli.server.log.tables import events, submissions
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Records: TypeAlias = tuple[Record, ...]
 
 _THREADS: Final = 4
-_STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
-# Without the files, which would be read and decoded for each event.
-_STATE: Final = [
-    submissions.c[name] for name in ("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at")
-]
-# Made once: to put a statement together costs about as much as to carry it out.
-_LOCKED: Final = select(*_STATE).where(submissions.c.id == bindparam("submission")).with_for_update()
+# Built once: building a statement costs about as much as executing it.
+_LOCKED: Final = select(*STATE).where(submissions.c.id == bindparam("submission")).with_for_update()
 _FREE: Final = (
-    select(*_STATE)
+    select(*STATE)
     .where(submissions.c.id.in_(bindparam("submissions", expanding=True)))
-    # Nobody who locks several waits for any of them; so no two wait for each other.
+    # A transaction that locks several rows waits for none of them, so no two can wait for each other.
     .with_for_update(skip_locked=True)
 )
-_CHANGE: Final = update(submissions).where(submissions.c.id == bindparam("submission"))
-_INSERT: Final = insert(events)
 
 
-class Store(Leases):
+class Store:
     """Submissions and events in a database.
 
+    Attributes:
+        lookup: queries.
+        leases: which worker judges which submission.
+
     Args:
-        engine: with the schema of `subcli.server.log.tables`.
+        engine: a database with the schema of `subcli.server.log.tables`.
         clock: Unix time in seconds.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
-        super().__init__(engine, clock)
+        self.lookup = Lookup(engine)
+        self.leases = Leases(engine, clock)
+        self._read = reading(engine)
+        self._write = engine
+        self._clock = clock
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
     async def run(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`method(*args)` in a thread. What has begun is finished even if the caller is cancelled."""
+        """Call `method` in a thread. A call that has begun is completed even if the caller is cancelled."""
         call = functools.partial(method, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def close(self) -> None:
-        """Finish what was begun and give up the connections."""
+        """Wait for the calls that have begun and close the connections."""
         self._threads.shutdown()
         self._write.dispose()
 
-    # -- handing in ----------------------------------------------------------------------------------
+    # -- creating ------------------------------------------------------------------------------------
 
     def create(self, new: NewSubmission) -> tuple[Snapshot, bool]:
-        """A new pending submission, or the one that was made with the same key; and whether it is new.
+        """Create a pending submission, unless there is one with the same idempotency key.
+
+        Returns:
+            the submission, and whether it is new.
 
         Raises:
-            KeyReusedError: the key was used for something else.
+            KeyReusedError: the key belongs to a submission with different content.
         """
         try:
             with self._write.begin() as connection:
                 known = self._with_key(connection, new)
                 return (known, False) if known else (self._insert(connection, new), True)
         except IntegrityError:
-            # Another process was quicker with the same key.
+            # Another process has inserted the same key at the same moment.
             with self._read.begin() as connection:
                 known = self._with_key(connection, new)
             if known is None:
@@ -129,7 +134,7 @@ class Store(Leases):
         return Snapshot(*row[:-1])
 
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
-        # With it nobody is told a place that is not true any more: who claims one tells the rest afterwards.
+        # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
         ahead = connection.execute(
             select(func.count()).where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
@@ -155,108 +160,104 @@ class Store(Leases):
 
     # -- appending -----------------------------------------------------------------------------------
 
-    def update_queue_positions(self, most: int) -> dict[int, tuple[Record, ...]]:
-        """Tell the first `most` submissions that no worker has taken yet their place, where it has changed.
-
-        Returns:
-            what was appended, by submission.
-        """
-        told: dict[int, tuple[Record, ...]] = {}
-        with self._write.begin() as connection:
-            lock_queue(connection)
-            for place, row in enumerate(_waiting(connection, most), 1):
-                if row.payload is None or json.loads(row.payload).get("queue_position") != place:
-                    told[row.id] = self._append(connection, row, [_pending(place)])
-        return told
-
-    def append(self, wanted: Append) -> tuple[Record, ...]:
-        """Commit events in one transaction, numbered.
+    def append(self, wanted: Append) -> Records:
+        """Number events and commit them in one transaction.
 
         Raises:
-            UnknownSubmissionError: no such submission.
-            EndedError: it has its verdict.
-            StaleFenceError: another has claimed it.
-            TypeError: an event that JSON has no form for.
+            UnknownSubmissionError: there is no such submission.
+            EndedError: the submission has its verdict.
+            StaleFenceError: another worker has claimed it.
+            TypeError: an event cannot be represented in JSON.
         """
         with self._write.begin() as connection:
-            row = self._locked(connection, wanted.submission_id)
-            records, change = self._added(connection, row, wanted)
-            _write_down(connection, [change])
-        return records
+            change = self._prepare(connection, _locked(connection, wanted.submission_id), wanted)
+            write_changes(connection, [change])
+        return self._committed(change.records)
 
-    def append_all(self, wanted: Sequence[Append]) -> list[tuple[Record, ...] | Exception | None]:
-        """Commit what several submissions append in one transaction.
+    def append_all(self, wanted: Sequence[Append]) -> list[Records | Exception | None]:
+        """Commit the appends of several submissions in one transaction.
 
         Args:
             wanted: at most one for each submission.
 
         Returns:
-            for each what `append` returns or raises; one that is refused does not keep the others from being
-            committed. None: nothing has been done, because there is no such submission or another transaction
-            holds it; `append` can wait for that.
+            for each of them what `append` returns or raises; a refused one does not prevent the others from being
+            committed. None: nothing was done, because there is no such submission or another transaction has
+            locked it; `append` can wait for the lock.
 
         Raises:
-            SQLAlchemyError: nothing has been committed.
+            SQLAlchemyError: nothing was committed.
         """
-        outcomes: list[tuple[Record, ...] | Exception | None] = []
-        changes = []
         with self._write.begin() as connection:
             ids = [each.submission_id for each in wanted]
             rows = {row.id: row for row in connection.execute(_FREE, {"submissions": ids})}
-            for each in wanted:
-                row = rows.get(each.submission_id)
-                try:
-                    outcome = None
-                    if row is not None:
-                        outcome, change = self._added(connection, row, each)
-                        changes.append(change)
-                except SQLAlchemyError:
-                    raise
-                except Exception as refused:
-                    outcomes.append(refused)
-                else:
-                    outcomes.append(outcome)
-            _write_down(connection, changes)
-        return outcomes
+            prepared = [self._try_to_prepare(connection, rows.get(each.submission_id), each) for each in wanted]
+            write_changes(connection, [each for each in prepared if isinstance(each, Change)])
+        return [self._committed(each.records) if isinstance(each, Change) else each for each in prepared]
 
-    def _added(self, connection: Connection, row: Row[Any], wanted: Append) -> tuple[tuple[Record, ...], _Change]:
-        """What is appended to a locked row, and what that changes; raises what `append` does."""
+    def _try_to_prepare(
+        self, connection: Connection, row: Row[Any] | None, wanted: Append
+    ) -> Change | Exception | None:
+        """Like `_prepare`, but return why an append is refused; None if its row could not be locked."""
+        if row is None:
+            return None
+        try:
+            return self._prepare(connection, row, wanted)
+        except SQLAlchemyError:
+            raise
+        except Exception as refused:
+            return refused
+
+    def _prepare(self, connection: Connection, row: Row[Any], wanted: Append) -> Change:
+        """Work out what an append to a locked row changes. Raises what `append` does."""
         batch, after = wanted.batch, wanted.after
         if wanted.fence is not None and row.fence != wanted.fence:
             raise StaleFenceError
         if after is not None and row.last_seq == after + len(batch):
             known = connection.execute(events_after(row.id, after))
-            return tuple(record(each.seq, each.payload, last=each.type == ENDED) for each in known), _Change((), {})
+            return Change(tuple(record(each.seq, each.payload, last=each.type == ENDED) for each in known), (), {})
         if row.final_status is not None:
             raise EndedError
-        return self._numbered(row, batch)
+        return number_events(row, batch, self._clock())
 
-    def cancel(self, submission_id: int, owner_id: int) -> tuple[Record, ...]:
-        """Give it the verdict `cancelled`; whoever judges it is fenced off by that.
+    def cancel(self, submission_id: int, owner_id: int) -> Records:
+        """Give a submission the verdict `cancelled`; whoever judges it can no longer append.
 
         Raises:
-            UnknownSubmissionError: no such submission of this owner's.
-            EndedError: it has its verdict already.
+            UnknownSubmissionError: this owner has no such submission.
+            EndedError: the submission already has its verdict.
         """
         with self._write.begin() as connection:
-            row = self._locked(connection, submission_id, submissions.c.owner_id == owner_id)
+            row = _locked(connection, submission_id, submissions.c.owner_id == owner_id)
             if row.final_status is not None:
                 raise EndedError
-            return self._append(
+            summary = self._summary_so_far(connection, row)
+            records = self._append(
                 connection,
                 row,
                 [
                     {"type": "status_update", "status": "cancelled"},
-                    {
-                        "type": "complete",
-                        "final_status": "cancelled",
-                        "summary": self._summary_so_far(connection, row),
-                    },
+                    {"type": "complete", "final_status": "cancelled", "summary": summary},
                 ],
             )
+        return self._committed(records)
+
+    def update_queue_positions(self, limit: int) -> dict[int, Records]:
+        """Append their position to the first `limit` waiting submissions for which it has changed.
+
+        Returns:
+            what was appended, by submission.
+        """
+        appended: dict[int, Records] = {}
+        with self._write.begin() as connection:
+            lock_queue(connection)
+            for position, row in enumerate(_waiting(connection, limit), 1):
+                if row.payload is None or json.loads(row.payload).get("queue_position") != position:
+                    appended[row.id] = self._append(connection, row, [_pending(position)])
+        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
     def summary_so_far(self, submission_id: int) -> dict[str, int]:
-        """The counts that the events so far add up to, for a judging that ends without its own."""
+        """Return the counts of the results so far, for a judging that ends without a summary of its own."""
         with self._read.begin() as connection:
             row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).one()
             return self._summary_so_far(connection, row)
@@ -265,84 +266,38 @@ class Store(Leases):
         started = row.started_at or self._clock()
         return summary_of(results_of(connection, row.id), row.total_tests, self._clock() - started)
 
-    def _locked(self, connection: Connection, submission_id: int, *which: ColumnElement[bool]) -> Row[Any]:
-        statement = _LOCKED.where(*which) if which else _LOCKED
-        row = connection.execute(statement, {"submission": submission_id}).one_or_none()
-        if row is None:
-            raise UnknownSubmissionError
-        return row
+    def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> Records:
+        change = number_events(row, batch, self._clock())
+        write_changes(connection, [change])
+        return change.records
 
-    def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> tuple[Record, ...]:
-        records, change = self._numbered(row, batch)
-        _write_down(connection, [change])
-        return records
-
-    def _numbered(self, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> tuple[tuple[Record, ...], _Change]:
-        """Number and encode. The one place where it is decided how a submission changes."""
-        now = timestamp(self._clock())
-        changes: dict[str, Any] = {"last_seq": row.last_seq + len(batch)}
-        records = []
-        rows = []
-        for seq, event in enumerate(batch, row.last_seq + 1):
-            if "final_status" in changes:
-                raise EndedError
-            text = encode_within({"timestamp": now, **event, "submission_id": row.id, "seq": seq})
-            records.append(record(seq, text, last=event["type"] == ENDED))
-            rows.append({"submission_id": row.id, "seq": seq, "type": event["type"], "payload": text})
-            changes.update(self._consequences(row, changes, event))
-        return tuple(records), _Change(rows, {"submission": row.id, **changes})
-
-    def _consequences(self, row: Row[Any], changes: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
-        """What an event changes in the submission's row."""
-        found: dict[str, Any] = {}
-        if event["type"] == "status_update":
-            found["status"] = event["status"]
-            if event.get("total_tests") is not None:
-                found["total_tests"] = event["total_tests"]
-            if event["status"] == "build_failed" and event.get("detail"):
-                found["build_log"] = storable(event["detail"])
-        elif event["type"] == ENDED:
-            verdict = event["final_status"]
-            found.update(final_status=verdict, summary=event.get("summary"), finished_at=self._clock())
-            found.update(lease_owner=None, lease_until=None)
-            if changes.get("status", row.status) not in TERMINAL_STATUSES:
-                found["status"] = _STATUS_OF_VERDICT.get(verdict, "failed")
-        return found
+    def _committed(self, records: Records) -> Records:
+        """These records with the moment of their commit, which is now."""
+        now = self._clock()
+        return tuple(replace(each, committed=now) for each in records)
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What an append writes: rows of `events`, and columns of the submission's row; neither, if it stands already."""
-
-    events: Sequence[Mapping[str, Any]]
-    submission: Mapping[str, Any]
-
-
-def _write_down(connection: Connection, changes: Sequence[_Change]) -> None:
-    """Insert the events; bring the submissions' rows up to date, those together that change alike."""
-    if rows := [row for change in changes for row in change.events]:
-        connection.execute(_INSERT, rows)
-    alike: dict[frozenset[str], list[Mapping[str, Any]]] = {}
-    for change in changes:
-        if change.events:
-            alike.setdefault(frozenset(change.submission), []).append(change.submission)
-    for columns in alike.values():
-        connection.execute(_CHANGE, columns)
+def _locked(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Row[Any]:
+    statement = _LOCKED.where(*conditions) if conditions else _LOCKED
+    row = connection.execute(statement, {"submission": submission_id}).one_or_none()
+    if row is None:
+        raise UnknownSubmissionError
+    return row
 
 
-def _waiting(connection: Connection, most: int) -> Result[Any]:
-    """The submissions that no worker has taken yet, oldest first, each with its latest event, and locked."""
+def _waiting(connection: Connection, limit: int) -> Result[Any]:
+    """Lock the submissions that no worker has claimed yet, oldest first; each comes with its latest event."""
     latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
     return connection.execute(
-        select(*_STATE, events.c.payload)
+        select(*STATE, events.c.payload)
         .outerjoin(events, latest)
         .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
         .order_by(submissions.c.id)
-        .limit(most)
-        # One that is being claimed at this moment waits no longer; whoever claims it tells the rest.
+        .limit(limit)
+        # A submission that is being claimed at this moment is left out; its worker updates the positions.
         .with_for_update(of=submissions, skip_locked=True)
     )
 
 
-def _pending(place: int) -> dict[str, Any]:
-    return {"type": "status_update", "status": "pending", "queue_position": place, "attempt": 1}
+def _pending(position: int) -> dict[str, Any]:
+    return {"type": "status_update", "status": "pending", "queue_position": position, "attempt": 1}

@@ -1,6 +1,6 @@
-"""The tables. `migrations/` makes them; a test compares the two.
+"""The tables. `migrations/` creates them; a test compares the two.
 
-Times are Unix seconds. Everything here means the same in SQLite and PostgreSQL.
+Times are Unix seconds. Everything here works alike in SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-# SQLite numbers rows by itself only in a column declared INTEGER.
+# SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
 REVISION: Final = "0002"
-"""The migration that leads here."""
+"""The latest migration."""
 DEMO_USER: Final = 1
-"""The owner of everything where authentication is off."""
+"""The owner of all submissions when authentication is off."""
 
 metadata: Final = MetaData(
     naming_convention={
@@ -44,12 +44,12 @@ users: Final = Table(
     Column("id", BIG, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
-    # None: nobody can log in; so it is with the demo user, and with those who were removed.
+    # None: nobody can log in, as with the demo user and removed users.
     Column("password_hash", Text),
     sqlite_autoincrement=True,
 )
 
-# A login: a family of refresh tokens, each the successor of the one before.
+# A login: a family of refresh tokens, each of which replaces the one before.
 sessions: Final = Table(
     "sessions",
     metadata,
@@ -64,7 +64,7 @@ sessions: Final = Table(
 refresh_tokens: Final = Table(
     "refresh_tokens",
     metadata,
-    # SHA-256, hexadecimal; the tokens themselves are random enough not to need more.
+    # SHA-256, hexadecimal. The tokens are random, so no slower hash is needed.
     Column("hash", String(64), primary_key=True),
     Column("session_id", String(32), ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     Column("expires_at", Double, nullable=False),
@@ -92,14 +92,14 @@ submissions: Final = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
-    # What the events say, kept beside them so that a snapshot is one row; see Store._numbered.
+    # What follows from the events, so that a snapshot is one row; see changes.number_events.
     Column("status", String(32), nullable=False),
     Column("final_status", String(32)),
     Column("summary", JSON(none_as_null=True)),
     Column("build_log", Text),
     Column("total_tests", Integer),
     Column("last_seq", BIG, nullable=False),
-    # Who is judging it. Each claim raises the fence; whoever holds an older one can no longer write.
+    # Who is judging it. Each claim raises the fence; a worker with an older one can no longer append.
     Column("attempt", Integer, nullable=False),
     Column("fence", BIG, nullable=False),
     Column("lease_owner", String(128)),

@@ -1,7 +1,7 @@
-"""What a server process writes about itself, on stderr: lines for people or objects for machines.
+"""Logging of server processes: text for people or JSON for machines, on stderr.
 
-Every line passes the same handler. It says which request and which submission it is about, and shows no
-secret (`subcli.shared.secret.RedactingFilter`), whoever logged it.
+Every record passes the same handler, whoever logs it. The handler adds the request and the submission, and
+redacts secrets (`subcli.shared.secret.RedactingFilter`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 _REQUEST: Final[ContextVar[str | None]] = ContextVar("request", default=None)
 _SUBMISSION: Final[ContextVar[int | None]] = ContextVar("submission", default=None)
 _FIELDS: Final = ("request", "submission", "client", "method", "path", "status", "code", "seconds")
-"""What a line may say beside its message, in this order."""
-# A line is a line: what a client sends cannot begin another, nor write to a terminal.
+"""Extra fields of a record, in this order."""
+# Text from clients cannot start a new line or control a terminal.
 _VISIBLE: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)
 }
@@ -33,15 +33,16 @@ _VISIBLE: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F
 def configure(
     form: Format, level: Level, stream: TextIO | None = None, secrets: Sequence[Secret] = ()
 ) -> logging.Handler:
-    """Send everything that is logged in this process to `stream`, by default stderr, in this format.
+    """Log everything in this process to `stream`.
 
     Args:
-        form: `text` is a line a record, `json` an object a line.
-        level: and what is more important.
-        secrets: to take out literally, beside the usual shapes.
+        form: `text` or `json`, one line per record.
+        level: the minimum level.
+        stream: stderr by default.
+        secrets: redacted literally, in addition to everything that looks like a secret.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.addFilter(_about)
+    handler.addFilter(_add_context)
     handler.addFilter(RedactingFilter(*secrets))
     handler.setFormatter(_Json() if form == "json" else _Text())
     root = logging.getLogger()
@@ -52,7 +53,7 @@ def configure(
 
 @contextmanager
 def log_context(*, request: str | None = None, submission: int | None = None) -> Iterator[None]:
-    """Within this, in this task and those it makes, every line says what it is about."""
+    """Add a request or submission to every record logged in this context, child tasks included."""
     tokens = [(variable, variable.set(value)) for variable, value in _given(request, submission)]
     try:
         yield
@@ -66,8 +67,8 @@ def _given(request: str | None, submission: int | None) -> list[tuple[ContextVar
     return [(variable, value) for variable, value in pairs if value is not None]
 
 
-def _about(record: logging.LogRecord) -> bool:
-    """A filter that adds what the record is about."""
+def _add_context(record: logging.LogRecord) -> bool:
+    """A filter that adds the current request and submission to a record."""
     for name, variable in (("request", _REQUEST), ("submission", _SUBMISSION)):
         value = variable.get()
         if value is not None and not hasattr(record, name):
@@ -75,7 +76,7 @@ def _about(record: logging.LogRecord) -> bool:
     return True
 
 
-def _said(record: logging.LogRecord) -> dict[str, Any]:
+def _extra_fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None}
 
 
@@ -84,15 +85,15 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage().translate(_VISIBLE)
-        said = "".join(f" {name}={str(value).translate(_VISIBLE)}" for name, value in _said(record).items())
-        line = f"{timestamp(record.created)} {record.levelname} {record.name}: {message}{said}"
-        behind = [text for text in (_traceback(record), record.stack_info) if text]
-        # A traceback has lines of its own; they are set off, so that none looks like a record.
-        return line + "".join(f"\n  {row.translate(_VISIBLE)}" for text in behind for row in text.splitlines())
+        fields = "".join(f" {name}={str(value).translate(_VISIBLE)}" for name, value in _extra_fields(record).items())
+        line = f"{timestamp(record.created)} {record.levelname} {record.name}: {message}{fields}"
+        details = [text for text in (_traceback(record), record.stack_info) if text]
+        # Tracebacks are indented, so that none of their lines looks like a record.
+        return line + "".join(f"\n  {row.translate(_VISIBLE)}" for text in details for row in text.splitlines())
 
 
 class _Json(logging.Formatter):
-    """An object with `time`, `level`, `logger`, `message`, and what is known beside."""
+    """An object with `time`, `level`, `logger`, `message` and the extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -100,7 +101,7 @@ class _Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_said(record),
+            **_extra_fields(record),
         }
         if traceback := _traceback(record):
             fields["traceback"] = traceback
@@ -110,7 +111,7 @@ class _Json(logging.Formatter):
 
 
 def _traceback(record: logging.LogRecord) -> str | None:
-    # The redacting filter has made a text of it.
+    # The redacting filter has already formatted it.
     if record.exc_text is None and record.exc_info:
         record.exc_text = logging.Formatter().formatException(record.exc_info)
     return record.exc_text

@@ -1,7 +1,7 @@
-"""What this process counts, for Prometheus.
+"""Metrics of this process, for Prometheus.
 
-What happens for every event and every watcher is counted in plain numbers, which cost nanoseconds, and only
-turned into samples when somebody asks. What a database has to be asked for is asked for then.
+What happens for every event and every watcher is counted in plain numbers, which costs nanoseconds, and turned
+into samples only when Prometheus scrapes. Values that come from the database are read then as well.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from prometheus_client.registry import Collector
 from subcli.server.log.records import Record
 
 _log: Final = logging.getLogger(__name__)
-_LAG: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_JUDGING: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_JUDGING_BUCKETS_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -40,71 +40,77 @@ class Metrics:
     """The numbers of one process.
 
     Attributes:
-        connections: sockets that are open.
-        opened: sockets that were.
-        events: events handed to sockets, replayed ones included.
+        connections: open sockets.
+        opened: sockets opened so far.
+        events: events sent to sockets, including replayed ones.
     """
 
     def __init__(self) -> None:
-        # Their moments of creation: a line for each series, and of no use to anybody.
+        # Creation timestamps would add a useless line per series.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.connections = 0
         self.opened = 0
         self.events = 0
-        self._lag = [0] * (len(_LAG) + 1)
+        self._lag = [0] * (len(_LAG_BUCKETS_S) + 1)
         self._lag_sum = 0.0
         self._registry = CollectorRegistry()
         for standard in (ProcessCollector, PlatformCollector, GCCollector):
             standard(registry=self._registry)
         self._refusals = Counter(
-            "subcli_refusals", "Sockets that the server closed, by close code.", ["code"], registry=self._registry
+            "subcli_refusals", "Sockets closed by the server, by close code.", ["code"], registry=self._registry
         )
         self._requests = Counter(
-            "subcli_http_requests", "HTTP requests answered.", ["method", "status"], registry=self._registry
+            "subcli_http_requests",
+            "HTTP requests, by method and status.",
+            ["method", "status"],
+            registry=self._registry,
         )
         self._judging = Histogram(
             "subcli_judging_seconds",
-            "From a worker's claim to the end of its judging.",
-            buckets=_JUDGING,
+            "Time from a worker's claim to the end of judging.",
+            buckets=_JUDGING_BUCKETS_S,
             registry=self._registry,
         )
-        self._asked: dict[str, tuple[str, Callable[[], float]]] = {}
-        self._registry.register(_Live(self))
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._registry.register(_OnDemand(self._families))
 
-    def ask(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Add a gauge whose value is asked for when it is wanted, in another thread. Left out while `read` raises."""
-        self._asked[name] = (documentation, read)
+    def add_gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read on demand, in another thread. It is left out while `read` raises."""
+        self._gauges[name] = (documentation, read)
 
     def sent(self, records: Sequence[Record]) -> None:
-        """Events have been handed to one socket, at least one, in order."""
+        """Count events sent to one socket. There must be at least one."""
         self.events += len(records)
         committed = records[0].committed
         if committed is not None:
             lag = max(0.0, time.time() - committed)
-            self._lag[bisect_left(_LAG, lag)] += 1
+            self._lag[bisect_left(_LAG_BUCKETS_S, lag)] += 1
             self._lag_sum += lag
 
     def refused(self, code: int) -> None:
-        """A socket has been closed with this code, and not because all was said."""
+        """Count a socket that was closed with this code before it was complete."""
         self._refusals.labels(str(int(code))).inc()
 
     def answered(self, method: str, status: int) -> None:
-        """An HTTP request has been answered."""
+        """Count a response."""
         self._requests.labels(method if method in _METHODS else "other", str(status)).inc()
 
     def judged(self, seconds: float) -> None:
-        """A judging has ended after so long."""
+        """Record how long judging a submission took."""
         self._judging.observe(seconds)
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format. Blocks while what is asked for is asked for."""
+        """All metrics in Prometheus's text format. Blocks while gauges are read."""
         return generate_latest(self._registry)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Answer every request at this address with all of it, in threads, until what is returned is called.
+        """Serve all metrics at this address, in threads.
+
+        Returns:
+            A function that stops serving them.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: the server cannot listen on this address.
         """
         server, thread = start_http_server(port, host, self._registry)
 
@@ -117,32 +123,32 @@ class Metrics:
         return stop
 
     def _families(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily("subcli_connections", "Sockets that are open.", self.connections)
-        yield CounterMetricFamily("subcli_sockets_opened", "Sockets that were opened.", self.opened)
-        yield CounterMetricFamily("subcli_events_sent", "Events handed to sockets.", self.events)
+        yield GaugeMetricFamily("subcli_connections", "Open sockets.", self.connections)
+        yield CounterMetricFamily("subcli_sockets_opened", "Sockets opened.", self.opened)
+        yield CounterMetricFamily("subcli_events_sent", "Events sent to sockets.", self.events)
         counts = list(accumulate(self._lag))
         yield HistogramMetricFamily(
             "subcli_delivery_lag_seconds",
-            "From an event's commit until it is handed to a watcher's socket; not for what is replayed.",
-            list(zip([*map(str, _LAG), "+Inf"], counts, strict=True)),
+            "Time from an event's commit until it is sent to a watcher; replayed events do not count.",
+            list(zip([*map(str, _LAG_BUCKETS_S), "+Inf"], counts, strict=True)),
             self._lag_sum,
         )
-        for name, (documentation, read) in self._asked.items():
+        for name, (documentation, read) in self._gauges.items():
             try:
                 yield GaugeMetricFamily(name, documentation, read())
             except Exception as error:
-                _log.warning("%s is not known: %s", name, getattr(error, "orig", error))
+                _log.warning("cannot read %s: %s", name, getattr(error, "orig", error))
 
 
-class _Live(Collector):
-    """The plain numbers as families."""
+class _OnDemand(Collector):
+    """Builds metric families when Prometheus scrapes."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, families: Callable[[], Iterable[Metric]]) -> None:
+        self._families = families
 
     def describe(self) -> Iterable[Metric]:
-        # Or registering it would ask for what has to be asked for.
+        # Otherwise registering would already read the gauges.
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        return self._metrics._families()
+        return self._families()

@@ -1,10 +1,10 @@
 """The bus between processes: Redis Pub/Sub in front of each process's own fan-out.
 
-Pub/Sub promises nothing: what is published while a connection is cut is gone, and nobody is told. So a
-subscription is good only from its confirmation on, and every confirmation, the first and those after each
-reconnect, makes the submission *suspect*: its position is compared with the log (`Journal.compare_positions`), and
-whoever is behind reads the log from there. While Redis is away, or does not answer, every watched submission is
-suspect about once a second. Nothing here waits for Redis, and nobody has to reconnect by hand.
+Pub/Sub guarantees nothing: what is published while a connection is cut is lost silently. So a subscription counts only
+from its confirmation on, and every confirmation, the first and the one after each reconnect, makes the submission
+*suspect*: its position is compared with the log (`Journal.compare_positions`), and readers that are behind continue
+from the log. While Redis does not answer, every watched submission is suspect about once a second. Nothing here waits
+for Redis, and reconnecting is automatic.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from subcli.server.log.bus import MemoryBus, Subscription
 from subcli.server.log.records import Record
 from subcli.server.observe.tasks import end
+from subcli.server.redis.availability import Availability
 from subcli.server.redis.connection import listening, namespace
 from subcli.server.redis.outbox import Outbox, decode
 
@@ -28,23 +29,22 @@ if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
 
 _log: Final = logging.getLogger(__name__)
-_POLL: Final = 0.75
-"""Seconds between comparisons while Redis is away: a reader waits for an event less than 2 s."""
-_SILENCE: Final = 0.5
-"""After so many seconds without a message Redis is asked whether it is there; after as many more it is not."""
-_PATIENCE: Final = 5.0
-"""A connection on which nothing came for so long, though asked, is given up."""
-_RECONNECT: Final = 0.25
-_AT_ONCE: Final = 500
-"""Channels in one command."""
+COMPARE_WHILE_AWAY_S: Final = 0.75
+"""Between comparisons while Redis is away: a reader waits less than 2 s for an event."""
+SILENCE_S: Final = 0.5
+"""After so long without a message Redis is pinged; after as long again it counts as away."""
+_CONNECTION_TIMEOUT_S: Final = 5.0
+"""A connection on which nothing arrived for so long, in spite of pings, is closed."""
+_RECONNECT_DELAY_S: Final = 0.25
+_CHANNELS_PER_COMMAND: Final = 500
 
 
 class RedisBus:
     """The bus of one process among several.
 
     Args:
-        redis: for publishing; listening takes a connection of its own to the same Redis.
-        local: this process's own watchers.
+        redis: for publishing; subscriptions use a separate connection to the same Redis.
+        local: the bus of this process's own watchers.
     """
 
     def __init__(self, redis: Redis, local: MemoryBus) -> None:
@@ -52,14 +52,14 @@ class RedisBus:
         self._local = local
         self._outbox = Outbox(redis)
         self._channels = f"{namespace(redis)}events:"
-        self._is_live: bool | None = None
-        self._compared = 0.0
+        self.availability = Availability("events are read from the log meanwhile", "events come over Redis")
+        self._compared_at = 0.0
         self._suspects: set[int] = set()
-        # Something about suspects or liveness has changed.
-        self._stirred = asyncio.Event()
+        # There are suspects, or Redis went away or came back.
+        self._suspects_changed = asyncio.Event()
         # Submissions that got their first watcher, or lost their last.
         self._changed: set[int] = set()
-        self._changing = asyncio.Event()
+        self._watchers_changed = asyncio.Event()
 
     def publish(self, submission_id: int, records: Sequence[Record]) -> None:
         self._local.publish(submission_id, records)
@@ -75,35 +75,35 @@ class RedisBus:
     def subscribe(self, submission_id: int) -> Iterator[Subscription]:
         try:
             with self._local.subscribe(submission_id) as subscription:
-                self._change(submission_id)
+                self._note_watchers(submission_id)
                 yield subscription
         finally:
-            self._change(submission_id)
+            self._note_watchers(submission_id)
 
-    def _change(self, submission_id: int) -> None:
+    def _note_watchers(self, submission_id: int) -> None:
         self._changed.add(submission_id)
-        self._changing.set()
+        self._watchers_changed.set()
 
-    async def suspects(self, idle: float) -> list[int]:
+    async def suspects(self, idle_s: float) -> list[int]:
         clock = asyncio.get_running_loop().time
         while True:
-            due = self._compared + (idle if self._is_live else _POLL)
+            due = self._compared_at + (idle_s if self.availability.is_up else COMPARE_WHILE_AWAY_S)
             if clock() >= due:
-                self._compared = clock()
+                self._compared_at = clock()
                 self._suspects.clear()
                 return self.watched()
             if self._suspects:
                 suspects, self._suspects = self._suspects, set()
                 return list(suspects)
-            self._stirred.clear()
+            self._suspects_changed.clear()
             try:
                 async with asyncio.timeout_at(due):
-                    await self._stirred.wait()
+                    await self._suspects_changed.wait()
             except TimeoutError:
                 continue
 
     async def run(self) -> None:
-        """Send and listen until cancelled, whatever becomes of Redis."""
+        """Publish and listen until cancelled, whether Redis is there or not."""
         await _first_to_end(self._outbox.run(), self._listen())
 
     async def _listen(self) -> None:
@@ -112,55 +112,56 @@ class RedisBus:
             while True:
                 try:
                     async with listener.pubsub() as pubsub:
-                        await self._hear(pubsub)
+                        await self._listen_once(pubsub)
                 except Exception as error:
-                    self._set_live(False, error)
-                await asyncio.sleep(_RECONNECT)
+                    self._set_away(error)
+                await asyncio.sleep(_RECONNECT_DELAY_S)
         finally:
             await listener.aclose()
 
-    async def _hear(self, pubsub: PubSub) -> None:
-        """Receive until the connection is lost. Raises why."""
-        # Connects, and a connection with no subscription at all could not be asked anything.
+    async def _listen_once(self, pubsub: PubSub) -> None:
+        """Receive until the connection is lost. Raises the reason."""
+        # This connects. A Pub/Sub connection without any subscription could not be pinged.
         await pubsub.subscribe(self._channels)
         await _first_to_end(self._keep_subscribed(pubsub), self._receive(pubsub))
 
     async def _keep_subscribed(self, pubsub: PubSub) -> None:
-        """Have Redis send what is watched, and nothing else."""
+        """Subscribe to what is watched, and to nothing else."""
         self._changed.update(self._local.watched())
         subscribed: set[int] = set()
         while True:
-            self._changing.clear()
+            self._watchers_changed.clear()
             changed, self._changed = self._changed, set()
             watched = {each for each in changed if self._local.is_watched(each)}
-            # Left and taken up again: what came in between was for nobody, and is in the log.
+            # One that was left and is watched again stays subscribed: its new watcher reads the log first.
             for method, ids in (
                 (pubsub.unsubscribe, sorted((changed - watched) & subscribed)),
                 (pubsub.subscribe, sorted(watched - subscribed)),
             ):
-                for start in range(0, len(ids), _AT_ONCE):
-                    await method(*(f"{self._channels}{each}" for each in ids[start : start + _AT_ONCE]))
+                for start in range(0, len(ids), _CHANNELS_PER_COMMAND):
+                    await method(*(f"{self._channels}{each}" for each in ids[start : start + _CHANNELS_PER_COMMAND]))
             subscribed = (subscribed - changed) | watched
-            await self._changing.wait()
+            await self._watchers_changed.wait()
 
     async def _receive(self, pubsub: PubSub) -> None:
         clock = asyncio.get_running_loop().time
-        heard = clock()
+        last_heard = clock()
         while True:
-            message = await pubsub.get_message(timeout=_SILENCE)
+            message = await pubsub.get_message(timeout=SILENCE_S)
             if message is not None:
-                heard = clock()
-                self._set_live(True)
-                self._take(message)
+                last_heard = clock()
+                if self.availability.set_up():
+                    self._suspects_changed.set()
+                self._handle(message)
                 continue
-            silence = clock() - heard
-            if silence > _PATIENCE:
+            silence_s = clock() - last_heard
+            if silence_s > _CONNECTION_TIMEOUT_S:
                 raise RedisConnectionError("no answer to a ping")
-            if silence > 2 * _SILENCE:
-                self._set_live(False, "no answer to a ping")
+            if silence_s > 2 * SILENCE_S:
+                self._set_away("no answer to a ping")
             await pubsub.ping()
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind not in ("message", "subscribe"):
             return
@@ -172,33 +173,27 @@ class RedisBus:
             self._suspect(submission_id)
             return
         try:
-            said = decode(message["data"])
+            content = decode(message["data"])
         except ValueError:
-            _log.warning("a message of submission %s could not be read; its log is", submission_id)
+            _log.warning("submission %s: a message could not be decoded; reading the log instead", submission_id)
             self._suspect(submission_id)
             return
-        if isinstance(said, int):
-            self._local.hint(submission_id, said)
+        if isinstance(content, int):
+            self._local.hint(submission_id, content)
         else:
-            self._local.publish(submission_id, said)
+            self._local.publish(submission_id, content)
 
     def _suspect(self, submission_id: int) -> None:
         self._suspects.add(submission_id)
-        self._stirred.set()
+        self._suspects_changed.set()
 
-    def _set_live(self, is_live: bool, why: object = None) -> None:
-        before, self._is_live = self._is_live, is_live
-        if is_live == before:
-            return
-        self._stirred.set()
-        if not is_live:
-            _log.warning("Redis does not answer, events are read from the log: %r", why)
-        elif before is False:
-            _log.warning("events come over Redis again")
+    def _set_away(self, reason: object) -> None:
+        if self.availability.set_away(reason):
+            self._suspects_changed.set()
 
 
 async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run these until one of them ends, or we are cancelled; then end the others. Raises what it raised."""
+    """Run these until one of them ends, or the caller is cancelled; then end the others. Raises what it raised."""
     tasks = [asyncio.create_task(each) for each in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

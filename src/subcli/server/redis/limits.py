@@ -1,19 +1,18 @@
-"""Counting for all gateways together, in Redis.
+"""Limits across all gateways, counted in Redis.
 
-Each count is one script, so that nothing comes between looking and counting, and takes the time from Redis, so
-that the gateways' clocks do not matter. A slot is held with a *lease* that the gateway renews: what a dead
-gateway held is free when its leases have run out. A renewal also tells a Redis that has lost everything.
+Each count is one script, so that checking and counting are atomic, and uses Redis's time, so that the gateways' clocks
+do not matter. A slot is held with a *lease* that the gateway renews; the slots of a dead gateway are free when its
+leases have expired. A renewal also restores the slots in a Redis that has lost its data.
 
-Every gateway counts for itself as well. While Redis does not answer, that is what holds: the limits are then
-each gateway's own, and nobody is turned away for it. Redis is asked again after a pause, so that one that
-hangs costs a moment now and then and not a moment for each request.
+Every gateway counts in memory as well. While Redis does not answer, those counts apply: limits are then per gateway,
+and no request is refused because of it. Redis is asked again after a pause, so a Redis that hangs delays a request now
+and then, but not every request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -26,21 +25,21 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from subcli.server.limits import FullError, MemoryLimiter, Rate, RateLimitStatus
+from subcli.server.redis.availability import Availability
 from subcli.server.redis.connection import namespace
 
-_log: Final = logging.getLogger(__name__)
-_PATIENCE: Final = 0.5
-"""Seconds to wait for an answer,"""
-_PAUSE: Final = 2.0
-"""and for so many more not to ask again."""
-_RENEWED_AT_ONCE: Final = 50
+_TIMEOUT_S: Final = 0.5
+"""How long to wait for an answer."""
+_PAUSE_S: Final = 2.0
+"""How long Redis is not asked again after that."""
+_RENEWALS_PER_COMMAND: Final = 50
 
 _NOW: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 """
-# KEYS: the rate's. ARGV: interval and window in microseconds. Gives whether it was counted, the moment at which all
-# is forgotten as microseconds from now, and how many microseconds too early it is.
+# KEYS: the rate's. ARGV: interval and window in microseconds. Returns whether it was counted, and in microseconds after
+# how long the whole quota is available again and how much too early this was.
 _TAKE: Final = f"""{_NOW}
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local before = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now))
@@ -61,8 +60,8 @@ else
   redis.call('DEL', KEYS[1])
 end
 """
-# KEYS: the slots'. ARGV: how many there are, the lease in microseconds, who wants one. A script whose answer was lost
-# may come twice.
+# KEYS: the slots'. ARGV: how many there are, the lease in microseconds, the holder. The script may be sent twice, if
+# its answer was lost.
 _HOLD: Final = f"""{_NOW}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) and not redis.call('ZSCORE', KEYS[1], ARGV[3]) then
@@ -72,69 +71,75 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[3])
 redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[2] / 1000))
 return 1
 """
-# KEYS: the slots'. ARGV: the lease in microseconds, and everybody here who holds one.
+# KEYS: the slots'. ARGV: the lease in microseconds, then this gateway's holders.
 _RENEW: Final = f"""{_NOW}
 for number = 2, #ARGV do
   redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[1]), ARGV[number])
 end
 redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[1] / 1000))
 """
-_LET_GO: Final = "redis.call('ZREM', KEYS[1], ARGV[1])"
+_RELEASE: Final = "redis.call('ZREM', KEYS[1], ARGV[1])"
 
 
 class RedisLimiter:
-    """Counts in Redis, and in this process.
+    """Counts in Redis and in this process.
 
     Args:
-        redis: a client; whoever made it closes it.
-        local: what holds where Redis does not answer.
-        lease: seconds after which a dead gateway's slots are free.
+        redis: a client, which the caller closes.
+        local: the limits that apply while Redis does not answer.
+        lease_s: seconds after which a dead gateway's slots are free.
     """
 
-    def __init__(self, redis: Redis, local: MemoryLimiter, lease: float) -> None:
+    def __init__(self, redis: Redis, local: MemoryLimiter, lease_s: float) -> None:
         self._redis = redis
         self._local = local
-        self._lease = lease
+        self._lease_s = lease_s
         self._keys = namespace(redis)
         self._name = secrets.token_hex(6)
         self._numbers = itertools.count()
         self._held: dict[str, set[str]] = {}
-        self._ask_again = 0.0
-        self._is_away = False
+        self._paused_until = 0.0
+        self.availability = Availability("limits are per gateway meanwhile", "limits apply across all gateways")
         self._take = redis.register_script(_TAKE)
         self._give_back = redis.register_script(_GIVE_BACK)
         self._hold = redis.register_script(_HOLD)
         self._renew = redis.register_script(_RENEW)
-        self._let_go = redis.register_script(_LET_GO)
+        self._release = redis.register_script(_RELEASE)
 
     async def run(self) -> None:
         """Renew the leases until cancelled."""
         while True:
-            await asyncio.sleep(self._lease / 3)
-            for keys in _chunks(list(self._held), _RENEWED_AT_ONCE):
-                await self._renew_all(keys)
+            await asyncio.sleep(self._lease_s / 3)
+            await self.renew()
 
-    async def _renew_all(self, keys: Sequence[str]) -> None:
+    async def renew(self) -> None:
+        """Renew the leases of all slots that this gateway holds."""
+        for keys in _chunks(list(self._held), _RENEWALS_PER_COMMAND):
+            await self._renew_some(keys)
+
+    async def _renew_some(self, keys: Sequence[str]) -> None:
         renewed = {key: set(holders) for key in keys if (holders := self._held.get(key))}
         try:
-            async with asyncio.timeout(_PATIENCE), self._redis.pipeline(transaction=False) as pipeline:
+            async with asyncio.timeout(_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipeline:
                 for key, holders in renewed.items():
-                    await self._renew(keys=[key], args=[_micro(self._lease), *holders], client=pipeline)
+                    await self._renew(keys=[key], args=[_microseconds(self._lease_s), *holders], client=pipeline)
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            self._went_away(error)
-        # Who let go meanwhile, on another connection, may have been the quicker one, and holds it again.
+            self._set_away(error)
+        # A slot that was released meanwhile, on another connection, may have been renewed after that: release it again.
         for key, holders in renewed.items():
             for holder in holders - self._held.get(key, set()):
-                await self._ask(self._let_go, key, holder)
+                await self._run(self._release, key, holder)
 
     async def take(self, rate: Rate, key: str) -> RateLimitStatus:
-        mine = await self._local.take(rate, key)
-        if mine.retry_after:
-            return mine
-        answer = await self._ask(self._take, self._key(rate.name, key), _micro(rate.interval), _micro(rate.window))
+        own = await self._local.take(rate, key)
+        if own.retry_after:
+            return own
+        answer = await self._run(
+            self._take, self._key(rate.name, key), _microseconds(rate.interval), _microseconds(rate.window)
+        )
         if answer is None:
-            return mine
+            return own
         counted, reset, too_early = answer
         if not counted:
             await self._local.give_back(rate, key)
@@ -143,52 +148,48 @@ class RedisLimiter:
 
     async def give_back(self, rate: Rate, key: str) -> None:
         await self._local.give_back(rate, key)
-        await self._ask(self._give_back, self._key(rate.name, key), _micro(rate.interval))
+        await self._run(self._give_back, self._key(rate.name, key), _microseconds(rate.interval))
 
     @asynccontextmanager
-    async def slot(self, key: str, most: int) -> AsyncIterator[None]:
-        async with self._local.slot(key, most):
+    async def slot(self, key: str, limit: int) -> AsyncIterator[None]:
+        async with self._local.slot(key, limit):
             slots = self._key("slots", key)
             holder = f"{self._name}:{next(self._numbers)}"
             held = self._held.setdefault(slots, set())
             held.add(holder)
             try:
-                if await self._ask(self._hold, slots, most, _micro(self._lease), holder) == 0:
+                if await self._run(self._hold, slots, limit, _microseconds(self._lease_s), holder) == 0:
                     raise FullError
                 yield
             finally:
                 held.discard(holder)
                 if not held and self._held.get(slots) is held:
                     del self._held[slots]
-                await self._ask(self._let_go, slots, holder)
+                await self._run(self._release, slots, holder)
 
-    async def _ask(self, script: AsyncScript, key: str, *arguments: Any) -> Any:
-        """The script's answer; None where Redis does not answer."""
-        if time.monotonic() < self._ask_again:
+    async def _run(self, script: AsyncScript, key: str, *arguments: Any) -> Any:
+        """Run a script. None if Redis does not answer."""
+        if time.monotonic() < self._paused_until:
             return None
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_S):
                 answer = await script(keys=[key], args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
-            self._went_away(error)
+            self._set_away(error)
             return None
-        if self._is_away:
-            self._is_away = False
-            _log.warning("Redis answers again; limits hold across all gateways")
+        self.availability.set_up()
         return answer
 
-    def _went_away(self, error: Exception) -> None:
-        self._ask_again = time.monotonic() + _PAUSE
-        if not self._is_away:
-            self._is_away = True
-            _log.warning("Redis does not answer; limits are each gateway's own meanwhile: %r", error)
+    def _set_away(self, error: Exception) -> None:
+        self._paused_until = time.monotonic() + _PAUSE_S
+        self.availability.set_away(error)
 
     def _key(self, kind: str, key: str) -> str:
-        # Hashed, for a key may be what somebody typed as a user's name, of any length.
+        # Hashed, because a key may be what somebody typed as a user name, of any length.
         return f"{self._keys}{kind}:{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
 
 
-def _micro(seconds: float) -> int:
+def _microseconds(seconds: float) -> int:
     return round(seconds * 1e6)
 
 

@@ -1,40 +1,39 @@
-"""Publishing over Redis without ever waiting for it.
+"""Publishing over Redis without waiting for it, and the format of the messages.
 
-One message a batch, on one channel a submission: a line with the first position and the moment of its commit, then
-the events of the batch, one a line, as they lie in the log. While Redis is away nothing is kept but each submission's
-*head*, the position of its latest event; it is sent when Redis is back, and whoever is behind it reads the log.
+Each submission has a channel, each batch is a message: a line with the first position and the time of its commit, then
+the events, one per line, as they are in the log. While Redis is away only each submission's *head* is kept, the
+position of its latest event. It is sent when Redis is back, and readers that are behind it read the log.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from subcli.server.log.records import Record, record
+from subcli.server.redis.availability import Availability
 from subcli.server.redis.connection import namespace
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_log: Final = logging.getLogger(__name__)
-_MOST_BYTES: Final = 8 * 1024 * 1024
-"""Of events that wait to be sent; beyond, heads have to do."""
+_MAX_BYTES: Final = 8 * 1024 * 1024
+"""Events that wait to be sent; if there are more, only the heads are kept."""
 _MESSAGE_BYTES: Final = 256 * 1024
-_RETRY: Final = 0.25
+_RETRY_DELAY_S: Final = 0.25
 FLUSH_TIMEOUT_S: Final = 0.5
-"""Seconds that the end may be held up by what is still to be sent."""
+"""How long stopping may be delayed by what is still to be sent."""
 _COMPLETE: Final = "complete"
 _LIVE: Final = "live"
 
 
 def encode(records: Sequence[Record]) -> Iterator[bytes]:
-    """Messages with these records; those in one message follow each other, for it says only where the first belongs."""
+    """Encode records as messages. A message holds consecutive records, because it contains only the first position."""
     start = size = 0
     for number, each in enumerate(records):
-        # Two commits of one process may be told the later one first.
+        # A process may publish the later one of two commits first.
         follows = number == start or each.seq == records[number - 1].seq + 1
         if size and (size + len(each.frame) > _MESSAGE_BYTES or not follows):
             yield _message(records[start:number])
@@ -49,30 +48,30 @@ def _message(records: Sequence[Record]) -> bytes:
 
 
 def encode_head(head: int) -> bytes:
-    """A message that says how far the log goes."""
+    """Encode a message that says how far the log reaches."""
     return str(head).encode()
 
 
 def decode(message: bytes) -> int | tuple[Record, ...]:
-    """The records of a message, or the head that it says.
+    """Return the records of a message, or the head that it contains.
 
     Raises:
-        ValueError: it is none of ours.
+        ValueError: it is not a valid message.
     """
     first_line, *texts = message.decode().split("\n")
     if not texts:
         return int(first_line)
-    number, state, moment = first_line.split(" ")
-    committed = float(moment) or None
+    first_seq, state, time = first_line.split(" ")
+    committed = float(time) or None
     last = len(texts) - 1 if state == _COMPLETE else len(texts)
     return tuple(
-        record(seq, text, last=place == last, committed=committed)
-        for place, (seq, text) in enumerate(enumerate(texts, int(number)))
+        record(seq, text, last=index == last, committed=committed)
+        for index, (seq, text) in enumerate(enumerate(texts, int(first_seq)))
     )
 
 
 class Outbox:
-    """What is to be published, in order, and who sends it."""
+    """Keeps what is to be published, in order, and sends it."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -81,13 +80,13 @@ class Outbox:
         self._heads: dict[int, int] = {}
         self._bytes = 0
         self._filled = asyncio.Event()
-        self._is_away = False
+        self.availability = Availability("events are read from the log meanwhile", "events are published over Redis")
 
     def put(self, submission_id: int, records: Sequence[Record]) -> None:
-        """Send these soon, if Redis is there."""
+        """Publish these soon, or when Redis is back."""
         if not records:
             return
-        if self._is_away or self._bytes > _MOST_BYTES:
+        if self.availability.is_away or self._bytes > _MAX_BYTES:
             self._keep_heads()
             self._raise_head(submission_id, records)
         else:
@@ -105,20 +104,20 @@ class Outbox:
         self._heads[submission_id] = max(self._heads.get(submission_id, 0), *(each.seq for each in records))
 
     async def run(self) -> None:
-        """Send until cancelled; then what is still there, for a moment."""
+        """Send until cancelled, and then briefly try to send what is left."""
         try:
             while True:
                 await self._filled.wait()
                 await self._send()
-                if self._is_away:
-                    await asyncio.sleep(_RETRY)
+                if self.availability.is_away:
+                    await asyncio.sleep(_RETRY_DELAY_S)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_TIMEOUT_S):
                     await self._send()
 
     async def _send(self) -> None:
-        """One round. What fails leaves its heads behind."""
+        """Send everything once. If that fails, keep the heads."""
         self._filled.clear()
         heads, self._heads = self._heads, {}
         records, self._records, self._bytes = self._records, {}, 0
@@ -130,13 +129,9 @@ class Outbox:
             self._put_back(heads, records)
             if not isinstance(error, Exception):
                 raise
-            if not self._is_away:
-                _log.warning("Redis does not take what is published, the log has it: %r", error)
-            self._is_away = True
+            self.availability.set_away(error)
         else:
-            if self._is_away:
-                _log.warning("Redis takes what is published again")
-            self._is_away = False
+            self.availability.set_up()
 
     async def _publish(self, heads: Mapping[int, int], records: Mapping[int, Sequence[Record]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

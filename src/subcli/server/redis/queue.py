@@ -1,16 +1,15 @@
-"""The job queue of several processes: a stream in Redis with one consumer group for all workers.
+"""The job queue between processes: a stream in Redis with one consumer group for all workers.
 
-An entry is given to one worker (XREADGROUP), who claims the submission in the store and then settles the entry (XACK):
-from there on the store's lease stands for it. A worker that dies between the two leaves the entry pending, and another
-takes it over (XAUTOCLAIM). One that dies while judging leaves a lease that runs out; then the sweep finds the
-submission in the store and puts it in again. So the stream holds what waits and nothing else, and losing it loses
-nothing but time. While Redis is away the workers live on what the sweeps find.
+One worker receives an entry (XREADGROUP), claims the submission in the store and then settles the entry (XACK); from
+then on the lease in the store protects it. If a worker dies between the two, another takes the pending entry over
+(XAUTOCLAIM). If it dies while judging, its lease expires, and a sweep finds the submission in the store and enqueues it
+again. So the stream holds only what is waiting, and losing it loses nothing but time. While Redis is away, the workers
+judge what the sweeps find.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import socket
@@ -21,25 +20,26 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError, ResponseError
 
 from subcli.server.jobs.queue import MemoryQueue, Ticket
+from subcli.server.redis.availability import Availability
 from subcli.server.redis.connection import namespace
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_log: Final = logging.getLogger(__name__)
 _GROUP: Final = "workers"
 _FIELD: Final = b"submission"
 _BLOCK_MS: Final = 500
-"""How long one look into the stream waits; less than a client waits for an answer."""
-_SWEEP: Final = 1.0
-"""Seconds between looks into the store while Redis is away."""
-_RETRY: Final = 0.5
+"""How long one read waits for an entry; less than the client's timeout."""
+_SWEEP_WHILE_AWAY_S: Final = 1.0
+"""Between sweeps of the store while Redis is away."""
+_RETRY_DELAY_S: Final = 0.5
 _STALE_MS: Final = 3_600_000
-"""A consumer that has not been heard of for so long, and holds nothing, is taken off the list."""
+"""A consumer that was idle for so long, and has no pending entry, is deleted."""
 FLUSH_TIMEOUT_S: Final = 0.5
+"""How long stopping may be delayed by what is still to be sent."""
 
-# Both keep the hash from submission to entry in step with the stream, in one step each; an entry that is gone all the
-# same (its key was evicted) does not keep its submission out for ever.
+# Both update the stream and the hash from submission to entry atomically. If an entry is gone nevertheless (its key was
+# evicted), its submission can be enqueued again.
 _ENQUEUE: Final = """
 local entry = redis.call('HGET', KEYS[2], ARGV[1])
 if entry and #redis.call('XRANGE', KEYS[1], entry, entry) > 0 then return 0 end
@@ -59,12 +59,12 @@ class RedisQueue:
     """The queue between processes.
 
     Args:
-        takeover: seconds after which an entry that was given out and not settled is given to another worker.
+        takeover_s: seconds after which an unsettled entry is given to another worker.
     """
 
-    def __init__(self, redis: Redis, takeover: float) -> None:
+    def __init__(self, redis: Redis, takeover_s: float) -> None:
         self._redis = redis
-        self._takeover = takeover
+        self._takeover_s = takeover_s
         self._stream = f"{namespace(redis)}jobs"
         self._keys = [self._stream, f"{self._stream}:entries"]
         self._consumer = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -73,8 +73,8 @@ class RedisQueue:
         self._outgoing: dict[int, None] = {}
         self._settled: deque[tuple[bytes, int]] = deque()
         self._filled = asyncio.Event()
-        self._lost = asyncio.Event()
-        # Only where jobs are taken: what the sweep finds while Redis is away.
+        self.availability = Availability("jobs are looked for in the store meanwhile", "jobs come over Redis")
+        # What the sweeps find while Redis is away. Only in a process that takes jobs.
         self._local: MemoryQueue | None = None
         self._next_takeover = 0.0
 
@@ -90,7 +90,7 @@ class RedisQueue:
             self._filled.set()
 
     async def run(self) -> None:
-        """Put in what waits, and take out what is settled, until cancelled; then what is still there, for a moment."""
+        """Enqueue and settle entries until cancelled, and then briefly try to finish what is left."""
         try:
             while True:
                 await self._filled.wait()
@@ -114,15 +114,15 @@ class RedisQueue:
                 await self._enqueue(keys=self._keys, args=[submission_id])
                 self._outgoing.pop(submission_id, None)
         except (RedisError, OSError) as error:
-            self._set_lost(error)
-            # What stays unsettled is given out again some time, and found to be claimed.
+            self.availability.set_away(error)
+            # Unsettled entries will be taken over, and whoever takes them finds them claimed.
             self._settled.clear()
             self._keep_here()
         else:
-            self._set_found()
+            self.availability.set_up()
 
     def _keep_here(self) -> None:
-        """Redis is away: whoever judges here takes them; elsewhere the workers find them in the store."""
+        """Redis is away: if this process takes jobs, it takes these itself; otherwise sweeps find them in the store."""
         if self._local is not None:
             for submission_id in self._outgoing:
                 self._local.put(submission_id)
@@ -134,30 +134,30 @@ class RedisQueue:
         local = self._local = self._local or MemoryQueue()
         while True:
             with suppress(TimeoutError):
-                # At once, unless Redis is away: then there is nothing better to do.
-                async with asyncio.timeout(_RETRY if self._lost.is_set() else 0):
+                # Without waiting, unless Redis is away: then there is nothing else to do.
+                async with asyncio.timeout(_RETRY_DELAY_S if self.availability.is_away else 0):
                     return await local.get()
             try:
-                ticket = await self._look()
+                ticket = await self._read_entry()
             except ResponseError as error:
                 await self._make_group(error)
             except (RedisError, OSError) as error:
-                self._set_lost(error)
+                self.availability.set_away(error)
             else:
-                self._set_found()
+                self.availability.set_up()
                 if ticket is not None:
                     return ticket
 
-    async def _look(self) -> Ticket | None:
-        """One look into the stream, in a task of its own: its end is not to wait for Redis's."""
-        looking = asyncio.create_task(self._take_over_or_read())
+    async def _read_entry(self) -> Ticket | None:
+        """Read in a separate task, so that cancelling `get` does not wait for Redis."""
+        reading = asyncio.create_task(self._take_over_or_read())
         try:
-            await asyncio.wait([looking])
+            await asyncio.wait([reading])
         except asyncio.CancelledError:
-            looking.cancel()
-            looking.add_done_callback(lambda task: task.cancelled() or task.exception())
+            reading.cancel()
+            reading.add_done_callback(lambda task: task.cancelled() or task.exception())
             raise
-        return looking.result()
+        return reading.result()
 
     async def _take_over_or_read(self) -> Ticket | None:
         return await self._take_over() or await self._read()
@@ -168,53 +168,41 @@ class RedisQueue:
         return _ticket(found[0][1][0]) if found else None
 
     async def _take_over(self) -> Ticket | None:
-        """What another worker was given and did not settle, if it is time to look."""
+        """Take over an entry that another worker has not settled, if it is time to look for one."""
         now = asyncio.get_running_loop().time()
         if now < self._next_takeover:
             return None
-        idle_ms = round(self._takeover * 1000)
+        idle_ms = round(self._takeover_s * 1000)
         found = await self._redis.xautoclaim(self._stream, _GROUP, self._consumer, idle_ms, count=1)
         if found[1]:
             return _ticket(found[1][0])
-        self._next_takeover = now + self._takeover / 3
-        await self._forget_the_dead()
+        self._next_takeover = now + self._takeover_s / 3
+        await self._delete_stale_consumers()
         return None
 
-    async def _forget_the_dead(self) -> None:
+    async def _delete_stale_consumers(self) -> None:
         for consumer in await self._redis.xinfo_consumers(self._stream, _GROUP):
             if consumer["idle"] > _STALE_MS and not consumer["pending"]:
                 await self._redis.xgroup_delconsumer(self._stream, _GROUP, consumer["name"])
 
     async def _make_group(self, error: ResponseError) -> None:
-        """The first use, or Redis has lost its memory. Anything else is Redis's trouble, and is waited for."""
+        """Create the consumer group, on first use or after Redis has lost its data. Other errors: Redis is away."""
         try:
             if not str(error).startswith("NOGROUP"):
                 raise error
             await self._redis.xgroup_create(self._stream, _GROUP, id="0", mkstream=True)
         except RedisError as failed:
-            # Another worker was quicker.
+            # BUSYGROUP: another worker has just created it.
             if not str(failed).startswith("BUSYGROUP"):
-                self._set_lost(failed)
-
-    # -- Redis away ----------------------------------------------------------------------------------
+                self.availability.set_away(failed)
 
     async def pause(self, seconds: float) -> None:
-        if self._lost.is_set():
-            await asyncio.sleep(min(seconds, _SWEEP))
+        if self.availability.is_away:
+            await asyncio.sleep(min(seconds, _SWEEP_WHILE_AWAY_S))
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._lost.wait()
-
-    def _set_lost(self, error: Exception) -> None:
-        if not self._lost.is_set():
-            self._lost.set()
-            _log.warning("Redis does not answer, jobs are looked for in the store: %r", error)
-
-    def _set_found(self) -> None:
-        if self._lost.is_set():
-            self._lost.clear()
-            _log.warning("jobs come over Redis again")
+                await self.availability.wait_until_away()
 
 
 def _ticket(entry: tuple[bytes, dict[bytes, bytes]]) -> Ticket:

@@ -1,9 +1,9 @@
-"""Going down well: what a process does between a signal and its end.
+"""Graceful shutdown: what a process does between a signal and its end.
 
-It takes no new connection, is not ready, hands its jobs back, and closes its sockets with 1012 one after the
-other, so that ten thousand watchers do not come back to the other gateways in one instant. The first signal
-asks for that and bounds it; the second ends the process at once. Ending at once loses nothing either: what is
-acknowledged is in the database, and leases run out.
+It accepts no new connections, reports that it is not ready, hands its jobs back, and closes its sockets with
+1012 gradually, so that ten thousand watchers do not reconnect to the other gateways at the same moment. The
+first signal starts the shutdown and a deadline; a second one ends the process at once. That loses nothing
+either: whatever was acknowledged is in the database, and leases expire.
 """
 
 from __future__ import annotations
@@ -17,67 +17,72 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final, Protocol
 
-from subcli.server.settings import Limits
+from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
-_TICK: Final = 0.01
+_MIN_SLEEP_S: Final = 0.01
 
 
 class Closable(Protocol):
-    """A connection that can be asked to end."""
+    """A connection that can be asked to close."""
 
     def shutdown(self) -> None:
-        """Say goodbye, without waiting."""
+        """Start closing, without waiting."""
 
 
 class Lifecycle:
-    """Whether this process still serves, and what is to be done as soon as it does not."""
+    """Whether this process is shutting down, and callbacks for when it starts to."""
 
     def __init__(self) -> None:
         self.is_stopping = False
-        self._then: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] = []
 
-    def when_stopping(self, call: Callable[[], object]) -> None:
-        """Call this when the process begins to go down; at once if it has begun."""
+    def when_stopping(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the shutdown starts, or now if it already has."""
         if self.is_stopping:
-            call()
+            callback()
         else:
-            self._then.append(call)
+            self._callbacks.append(callback)
 
     def stop(self) -> None:
-        """Begin to go down. Has an effect once."""
+        """Start the shutdown. Further calls have no effect."""
         self.is_stopping = True
-        then, self._then = self._then, []
-        for call in then:
-            call()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
 
 
-async def close_gradually(connections: Sequence[Closable], limits: Limits) -> None:
-    """Ask each connection to end, evenly over as long as their number deserves, at most `limits.closing`."""
+async def close_gradually(connections: Sequence[Closable], limits: ServerLimits) -> None:
+    """Close connections one by one, evenly spaced.
+
+    Args:
+        connections: closed in this order.
+        limits: `closing_rate` connections per second, or more if that would take longer than `closing` seconds.
+    """
     if not connections:
         return
     loop = asyncio.get_running_loop()
-    begun = loop.time()
-    gap = min(1 / limits.closing_rate, limits.closing / len(connections))
+    started = loop.time()
+    gap_s = min(1 / limits.closing_rate, limits.closing / len(connections))
     closed = 0
     while True:
-        # All that are due: what each one's end costs must not make the last ones late.
-        due = min(len(connections), int((loop.time() - begun) / gap) + 1)
+        # Close all that are due, so that the time spent closing does not delay the last ones.
+        due = min(len(connections), int((loop.time() - started) / gap_s) + 1)
         for connection in connections[closed:due]:
             connection.shutdown()
         closed = due
         if closed == len(connections):
             return
-        await asyncio.sleep(max(_TICK, begun + closed * gap - loop.time()))
+        await asyncio.sleep(max(_MIN_SLEEP_S, started + closed * gap_s - loop.time()))
 
 
 class Signals:
-    """What SIGTERM and SIGINT do: the first asks to stop, the second, or a deadline, ends the process.
+    """Handles SIGTERM and SIGINT: the first starts the shutdown, a second one or the deadline ends the process.
 
     Args:
-        stop: asks to stop.
-        deadline: seconds that stopping may take.
-        end: ends the process with this code, at once; another one is for tests.
+        stop: starts the shutdown.
+        deadline: how long the shutdown may take, in seconds.
+        end: ends the process at once with this exit code; tests pass another function.
     """
 
     def __init__(self, stop: Callable[[], None], deadline: float, end: Callable[[int], object] = os._exit) -> None:
@@ -87,21 +92,21 @@ class Signals:
         self._timer: threading.Timer | None = None
 
     def handle(self, number: int, _frame: FrameType | None = None) -> None:
-        """A signal has come."""
+        """Handle a signal."""
         if self._timer is not None:
             self._end(128 + number)
             return
-        # A thread, for what hangs may be the event loop, or a database's driver on its way out.
+        # A thread, because the event loop or a database driver may be what hangs.
         self._timer = threading.Timer(self._deadline, self._overdue, (number,))
         self._timer.daemon = True
         self._timer.start()
         self._stop()
 
     def _overdue(self, number: int) -> None:
-        _log.warning("did not end within %g s of %s; ending now", self._deadline, signal.Signals(number).name)
+        _log.warning("shutdown took longer than %g s after %s; ending now", self._deadline, signal.Signals(number).name)
         self._end(128 + number)
 
     def cancel(self) -> None:
-        """The process has ended in time, or goes on as another."""
+        """Cancel the deadline, because the shutdown is complete."""
         if self._timer is not None:
             self._timer.cancel()

@@ -1,54 +1,139 @@
-"""What a gateway and a worker have in common when they start; every fault is a sentence and a hint."""
+"""What processes need before they are ready: data directory, signing key, problems, Redis, metrics.
+
+Every failure is a `ServeError`: a sentence and a hint.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
+import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from subcli.judge import Problem, ProblemError, load_problems
-from subcli.server.observe.metrics import Metrics
 from subcli.server.settings import ServeError
+from subcli.shared.secret import Secret
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from subcli.server.observe.metrics import Metrics
 
-def find_problems(directory: Path | None) -> Mapping[str, Problem]:
-    """The bundled problems and those in `directory`, by slug.
+MIN_KEY_BYTES: Final = 32
+"""A key shorter than the hash weakens HS256 (RFC 7518, section 3.2)."""
+_KEY_FILE: Final = "signing.key"
+_KEY_ENTROPY_BYTES: Final = 48
+
+
+def make_data_dir(path: Path) -> None:
+    """Create the data directory if it does not exist, accessible only to its owner.
 
     Raises:
-        ServeError: one cannot be used.
+        ServeError: it cannot be created or written to.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = path / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ServeError(
+            f"Cannot write to the data directory {path}: {error.strerror}.", "Choose another one."
+        ) from error
+
+
+def signing_key(data_dir: Path, given: Secret | None) -> bytes:
+    """The key that signs tokens: the operator's, or the one in the data directory, which is created if missing.
+
+    Raises:
+        ServeError: the key is too short, is readable by others, or cannot be read or created.
+    """
+    if given is not None:
+        return _checked(given.reveal().encode("utf-8", "surrogateescape"), "SUBCLI_SECRET_KEY")
+    path = data_dir / _KEY_FILE
+    try:
+        if not path.exists():
+            _create_key(path)
+        return _checked(_read_key(path), str(path))
+    except OSError as error:
+        raise ServeError(
+            f"Cannot use the signing key {path}: {error.strerror}.",
+            "Make it readable and writable for this user, or set SUBCLI_SECRET_KEY.",
+        ) from error
+
+
+def _create_key(path: Path) -> None:
+    """Create a key atomically. If another process does so at the same time, the first key stays."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_urlsafe(_KEY_ENTROPY_BYTES).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
+
+
+def _read_key(path: Path) -> bytes:
+    with path.open("rb") as file:
+        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            raise ServeError(f"The signing key {path} is readable by others.", f"Run: chmod 600 {path}.")
+        return file.read().strip()
+
+
+def _checked(key: bytes, source: str) -> bytes:
+    if len(key) < MIN_KEY_BYTES:
+        raise ServeError(
+            f"The signing key in {source} has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}.",
+            "Generate one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'.",
+        )
+    return key
+
+
+def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
+    """Load the bundled problems and those in `directory`. Returns them by slug.
+
+    Raises:
+        ServeError: a problem is not valid.
     """
     try:
         return load_problems(directory)
     except ProblemError as error:
-        raise ServeError(f"A problem cannot be used: {error}.", "Correct it, then start again.") from error
+        raise ServeError(f"A problem is not valid: {error}.", "Fix it, then start again.") from error
 
 
-def find_redis(url: str | None) -> Redis | None:
-    """A client for the Redis at `url`, which need not be there yet.
+def connect_redis(url: str | None) -> Redis | None:
+    """A client for the Redis at `url`, which need not be running yet. None without a URL.
 
     Raises:
-        ServeError: the URL names no Redis.
+        ServeError: the URL is not valid.
     """
     if url is None:
         return None
-    # Not imported for a server that is alone.
+    # Imported only where it is needed.
     from subcli.server.redis.connection import connect
 
     return connect(url)
 
 
-def show_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
-    """Answer with the metrics at this address, until what is returned is called.
+def serve_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
+    """Serve metrics at an address of their own.
+
+    Returns:
+        A function that stops serving them.
 
     Raises:
-        ServeError: the address cannot be listened on.
+        ServeError: the server cannot listen on this address.
     """
     try:
         return metrics.serve(host, port)
     except OSError as error:
         raise ServeError(
-            f"Metrics cannot be shown at {host}:{port}: {error.strerror}.", "Name another --metrics-address."
+            f"Cannot serve metrics on {host}:{port}: {error.strerror}.", "Choose another --metrics-address."
         ) from error

@@ -21,7 +21,9 @@ LogLevel: TypeAlias = Annotated[
 MetricsAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--metrics-address", metavar="HOST:PORT", help="Show Prometheus the metrics here; unprotected, so not to all."
+        "--metrics-address",
+        metavar="HOST:PORT",
+        help="Serve Prometheus metrics here; unauthenticated, do not expose publicly.",
     ),
 ]
 

@@ -114,7 +114,7 @@ def register(app: typer.Typer) -> None:
         """Run the server half on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import Limits, ServeError, ServerSettings
+        from subcli.server import ServeError, ServerLimits, ServerSettings
         from subcli.server.run.serve import run
 
         start_logging(common, log_format, log_level)
@@ -127,7 +127,7 @@ def register(app: typer.Typer) -> None:
             redis=redis,
             problems_dir=problems,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=Limits(access_token=access_token_seconds),
+            limits=ServerLimits(access_token=access_token_seconds),
             authentication=_authentication() if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
@@ -172,9 +172,9 @@ def _authentication() -> Authentication:
 
 
 def _origin(text: str) -> str:
-    from subcli.server.edge.origins import normal_origin
+    from subcli.server.edge.origins import normalize_origin
 
-    origin = normal_origin(text)
+    origin = normalize_origin(text)
     if origin is None:
         raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
     return origin

@@ -145,10 +145,10 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
 
     from sqlalchemy.exc import SQLAlchemyError
 
-    from subcli.server import Limits, ServeError, ServerSettings
+    from subcli.server import ServeError, ServerLimits, ServerSettings
     from subcli.server.accounts.accounts import Accounts
     from subcli.server.log.database import open_database
-    from subcli.server.run.data_dir import make_data_dir
+    from subcli.server.run.startup import make_data_dir
 
     settings = ServerSettings(data_dir or default_data_dir(), database=database)
     try:
@@ -158,7 +158,7 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
     except ServeError as error:
         raise UsageError(error.message, hint=error.hint) from None
     try:
-        yield Accounts(engine, time.time, Limits())
+        yield Accounts(engine, time.time, ServerLimits())
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
         raise UsageError(f"The database failed: {cause}.", hint="Try again.") from None

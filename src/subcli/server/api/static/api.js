@@ -1,8 +1,8 @@
-// The REST half, with or without a login.
+// The REST client, with or without a login.
 //
-// Tokens are kept in this module's memory and nowhere else. Storage would outlive the page, any script of this
-// origin could read it, and a second tab would inherit it: refresh tokens rotate, and of two tabs that use the
-// same one the server takes the second for a thief. So a reload asks again; a long watch renews itself.
+// Tokens are kept in this module's memory only. Storage would outlive the page, could be read by any script of this
+// origin, and would be shared with other tabs: refresh tokens rotate, so the server takes a second tab that uses the
+// same one for a thief. Hence a reload asks for the login again, and a long watch refreshes its tokens.
 
 export class Refused extends Error {
   constructor(status, detail, retryAfter) {
@@ -32,7 +32,7 @@ export class Api {
     await this.#grant({ grant_type: "password", username: user, password });
   }
 
-  // A new access token without asking; false where that cannot be.
+  // Gets new tokens without asking the user. Returns false if that is not possible.
   async renew() {
     if (this.#refresh === null) return false;
     try {
@@ -45,7 +45,7 @@ export class Api {
     }
   }
 
-  // The page goes away: so does its session on the server.
+  // Ends the session on the server when the page is closed.
   end() {
     if (this.#refresh === null) return;
     const body = JSON.stringify({ refresh_token: this.#refresh });
@@ -79,6 +79,6 @@ export class Api {
 async function read(response) {
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  const told = Number(response.headers.get("Retry-After"));
-  throw new Refused(response.status, String(body.detail ?? `HTTP ${response.status}`), Number.isFinite(told) ? told : 0);
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  throw new Refused(response.status, String(body.detail ?? `HTTP ${response.status}`), Number.isFinite(retryAfter) ? retryAfter : 0);
 }

@@ -1,7 +1,7 @@
-// A submission's page: puts state, connection and view together, and asks for a login where the server wants one.
+// A submission's page: connects state, connection and view, and asks for a login if the server requires one.
 
 import { Api, Refused } from "./api.js";
-import { Absent, GivenUp, LoginNeeded, follow } from "./follow.js";
+import { GivenUp, LoginNeeded, NotFound, follow } from "./follow.js";
 import { Submission } from "./state.js";
 import { show, showConnection, showTime, showTitle } from "./view.js";
 
@@ -9,24 +9,24 @@ const FRAME_MS = 100;
 const at = (id) => document.getElementById(id);
 const id = Number(location.pathname.split("/").pop());
 const api = new Api();
-const picture = new Submission(id);
+const submission = new Submission(id);
 let drawing = null;
 
-// However fast results come, no more than ten pictures a second.
+// Redraws at most ten times a second, however fast results arrive.
 function changed() {
   drawing ??= setTimeout(() => {
     drawing = null;
-    show(picture);
+    show(submission);
   }, FRAME_MS);
 }
 
 async function run() {
   at("trouble").hidden = at("login").hidden = true;
   try {
-    picture.describe(await api.get(`/submissions/${id}`));
-    showTitle(picture);
-    await follow(picture, api, showConnection, changed);
-    if (picture.verdict === "build_failed") picture.describe(await api.get(`/submissions/${id}`));
+    submission.describe(await api.get(`/submissions/${id}`));
+    showTitle(submission);
+    await follow(submission, api, showConnection, changed);
+    if (submission.verdict === "build_failed") submission.describe(await api.get(`/submissions/${id}`));
     changed();
   } catch (error) {
     failed(error);
@@ -36,20 +36,20 @@ async function run() {
 function failed(error) {
   const status = error instanceof Refused ? error.status : 0;
   if (error instanceof LoginNeeded || status === 401) {
-    showConnection("closed", "a login is needed");
+    showConnection("closed", "login required");
     at("login").hidden = false;
     at("user").focus();
     return;
   }
-  const isAbsent = error instanceof Absent || status === 404;
-  showConnection("lost", isAbsent ? "not found" : "not connected");
-  at("trouble-text").textContent = isAbsent
+  const isNotFound = error instanceof NotFound || status === 404;
+  showConnection("lost", isNotFound ? "not found" : "not connected");
+  at("trouble-text").textContent = isNotFound
     ? `There is no submission #${id}, or it is not yours.`
     : error instanceof GivenUp || status
       ? error.message
-      : "The server does not answer.";
+      : "The server does not respond.";
   at("trouble").hidden = false;
-  if (!isAbsent && !(error instanceof Refused) && !(error instanceof GivenUp) && !(error instanceof TypeError)) throw error;
+  if (!isNotFound && !(error instanceof Refused) && !(error instanceof GivenUp) && !(error instanceof TypeError)) throw error;
 }
 
 at("again").addEventListener("click", run);
@@ -61,7 +61,7 @@ at("login").addEventListener("submit", async (event) => {
     at("password").value = at("login-error").textContent = "";
     run();
   } catch (error) {
-    at("login-error").textContent = error instanceof Refused ? error.message : "The server does not answer.";
+    at("login-error").textContent = error instanceof Refused ? error.message : "The server does not respond.";
   } finally {
     at("login-button").disabled = false;
   }
@@ -69,6 +69,6 @@ at("login").addEventListener("submit", async (event) => {
 addEventListener("pagehide", (event) => {
   if (!event.persisted) api.end();
 });
-setInterval(() => showTime(picture, Date.now()), 250);
+setInterval(() => showTime(submission, Date.now()), 250);
 at("command").textContent = `subcli watch ${location.origin}/submissions/${id}`;
 run();

@@ -1,6 +1,6 @@
-// The picture of one submission, and what a message changes in it. No page, no socket, no clock.
+// The state of one submission, and how messages change it. Pure: no page, socket or clock.
 
-// No prototype: what comes from outside is looked up in them.
+// Without a prototype, because keys come from outside.
 const RANKS = { __proto__: null, pending: 0, queued: 0, submitted: 0, building: 1, built: 2, deploying: 3, testing: 4, running: 4 };
 const FINAL = new Set(["completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"]);
 const MOST_ANALYSES = 100;
@@ -29,7 +29,7 @@ export class Submission {
     this.summary = null;
   }
 
-  // What the snapshot knows beside the events.
+  // Takes what only the snapshot contains.
   describe(snapshot) {
     this.problem = text(snapshot.problem ?? snapshot.problem_id);
     this.language = text(snapshot.language);
@@ -37,8 +37,8 @@ export class Submission {
     this.startedAt ??= text(snapshot.created_at);
   }
 
-  // Take one message in. "new": something changed; "seen": known already; "hole": others come before it;
-  // "bad": no message of this submission.
+  // Applies a message. Returns "new" if something changed, "seen" if it was known, "hole" if earlier messages are
+  // missing, or "bad" if it is not a valid message of this submission.
   receive(message) {
     if (!isMessage(message) || ("submission_id" in message && message.submission_id !== this.id)) return "bad";
     const numbered = Number.isSafeInteger(message.seq);
@@ -54,54 +54,54 @@ export class Submission {
 
 const CHANGES = {
   __proto__: null,
-  status_update(picture, message) {
+  status_update(submission, message) {
     if (typeof message.status !== "string") return false;
-    if (Number.isInteger(message.attempt) && message.attempt > picture.attempt) {
-      picture.attempt = message.attempt;
-      picture.stages = [];
-      picture.status = "";
+    if (Number.isInteger(message.attempt) && message.attempt > submission.attempt) {
+      submission.attempt = message.attempt;
+      submission.stages = [];
+      submission.status = "";
     }
-    if ((RANKS[message.status] ?? 9) < (RANKS[picture.status] ?? (picture.status ? 9 : 0))) return undefined;
-    if (message.status !== picture.status) {
-      picture.status = message.status;
-      if (!picture.stages.includes(message.status)) picture.stages.push(message.status);
+    if ((RANKS[message.status] ?? 9) < (RANKS[submission.status] ?? (submission.status ? 9 : 0))) return undefined;
+    if (message.status !== submission.status) {
+      submission.status = message.status;
+      if (!submission.stages.includes(message.status)) submission.stages.push(message.status);
     }
-    if (message.total_tests > 0) picture.total = message.total_tests;
-    picture.queuePosition = message.status === picture.stages[0] ? message.queue_position ?? null : null;
+    if (message.total_tests > 0) submission.total = message.total_tests;
+    submission.queuePosition = message.status === submission.stages[0] ? message.queue_position ?? null : null;
     return true;
   },
 
-  test_result(picture, message) {
+  test_result(submission, message) {
     if (typeof message.test_name !== "string" || typeof message.status !== "string") return false;
     const key = typeof message.test_id === "string" ? message.test_id : message.test_name;
-    const before = picture.tests.get(key);
-    if (before) picture.counts[counted(before.status)] -= 1;
-    // Anew, so that the map keeps the order of arrival.
-    picture.tests.delete(key);
-    picture.tests.set(key, message);
-    picture.counts[counted(message.status)] += 1;
+    const before = submission.tests.get(key);
+    if (before) submission.counts[counted(before.status)] -= 1;
+    // Deleted first, so that the map keeps the order of arrival.
+    submission.tests.delete(key);
+    submission.tests.set(key, message);
+    submission.counts[counted(message.status)] += 1;
     return true;
   },
 
-  error_analysis(picture, message) {
+  error_analysis(submission, message) {
     if (typeof message.error !== "string") return false;
     const key = JSON.stringify([message.test_id ?? message.test_name ?? "", message.error, message.analysis]);
-    if (picture.analyses.has(key)) return undefined;
-    if (picture.analyses.size >= MOST_ANALYSES) picture.analyses.delete(picture.analyses.keys().next().value);
-    picture.analyses.set(key, message);
+    if (submission.analyses.has(key)) return undefined;
+    if (submission.analyses.size >= MOST_ANALYSES) submission.analyses.delete(submission.analyses.keys().next().value);
+    submission.analyses.set(key, message);
     return true;
   },
 
-  complete(picture, message) {
+  complete(submission, message) {
     if (typeof message.final_status !== "string") return false;
-    picture.verdict = message.final_status;
-    picture.summary = typeof message.summary === "object" ? message.summary : null;
+    submission.verdict = message.final_status;
+    submission.summary = typeof message.summary === "object" ? message.summary : null;
     return true;
   },
 };
 
-// What a look at REST tells, as the messages that were missed; for where no socket can be had.
-export function missed(picture, snapshot, tests) {
+// Turns a snapshot and results from REST into the messages that were missed, for polling.
+export function missed(submission, snapshot, tests) {
   const messages = [{ type: "status_update", status: snapshot.status, total_tests: snapshot.total_tests }];
   for (const test of tests) {
     const { seq: _seq, error_analysis: analysis, ...result } = test;
@@ -110,7 +110,7 @@ export function missed(picture, snapshot, tests) {
   }
   const verdict = snapshot.final_status ?? (isFinal(snapshot.status) ? verdictOf(snapshot.status, tests) : null);
   if (verdict) messages.push({ type: "complete", final_status: verdict, summary: snapshot.summary });
-  return messages.map((message) => ({ ...message, submission_id: picture.id }));
+  return messages.map((message) => ({ ...message, submission_id: submission.id }));
 }
 
 function verdictOf(status, tests) {

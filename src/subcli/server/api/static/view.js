@@ -1,4 +1,4 @@
-// The picture on the page. Whatever strangers wrote becomes text nodes, never markup.
+// Renders the state. Text from outside becomes text nodes, never markup.
 
 const MOST_ROWS = 300;
 const MOST_CARDS = 50;
@@ -6,31 +6,31 @@ const GLYPHS = { __proto__: null, passed: "✓", failed: "✗", error: "!", skip
 const TONES = { __proto__: null, passed: "is-good", error: "is-warn" };
 const at = (id) => document.getElementById(id);
 
-// Control characters, and those that turn or hide text, as visible escapes.
+// Escapes control characters, and characters that reorder or hide text.
 export function printable(value) {
   const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
   return String(value).replace(hidden, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-export function show(picture) {
+export function show(submission) {
   at("live").hidden = false;
-  showTitle(picture);
-  showStages(picture);
-  showProgress(picture);
-  showCards(picture);
-  showTests(picture);
+  showTitle(submission);
+  showStages(submission);
+  showProgress(submission);
+  showCards(submission);
+  showTests(submission);
 }
 
-export function showTitle(picture) {
-  at("title").textContent = `Submission #${picture.id}`;
-  at("about").textContent = printable([picture.problem, picture.language].filter(Boolean).join(" · "));
-  const word = picture.verdict ?? picture.status;
-  const tone = picture.verdict === null ? "is-going" : (TONES[picture.verdict] ?? "is-bad");
+export function showTitle(submission) {
+  at("title").textContent = `Submission #${submission.id}`;
+  at("about").textContent = printable([submission.problem, submission.language].filter(Boolean).join(" · "));
+  const word = submission.verdict ?? submission.status;
+  const tone = submission.verdict === null ? "is-going" : (TONES[submission.verdict] ?? "is-bad");
   at("badge").hidden = !word;
   at("badge").className = `badge ${tone}`;
   at("badge").textContent = printable(words(word));
-  const glyph = picture.verdict === null ? "…" : (GLYPHS[picture.verdict] ?? "✗");
-  document.title = printable(`${word ? `${glyph} ${words(word)} · ` : ""}#${picture.id} ${picture.problem}`);
+  const glyph = submission.verdict === null ? "…" : (GLYPHS[submission.verdict] ?? "✗");
+  document.title = printable(`${word ? `${glyph} ${words(word)} · ` : ""}#${submission.id} ${submission.problem}`);
 }
 
 export function showConnection(state, text) {
@@ -38,78 +38,78 @@ export function showConnection(state, text) {
   at("connection-text").textContent = printable(text);
 }
 
-export function showTime(picture, now) {
-  const started = Date.parse(picture.startedAt);
+export function showTime(submission, now) {
+  const started = Date.parse(submission.startedAt);
   const seconds = Math.max(0, Math.floor((now - started) / 1000));
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   const two = (value) => String(value).padStart(2, "0");
   const clock = hours ? `${hours}:${two(minutes)}` : String(minutes);
-  at("time").textContent = Number.isFinite(started) && picture.verdict === null ? `${clock}:${two(seconds % 60)}` : "";
+  at("time").textContent = Number.isFinite(started) && submission.verdict === null ? `${clock}:${two(seconds % 60)}` : "";
 }
 
-function showStages(picture) {
-  const stages = picture.stages.map((stage, place) => {
+function showStages(submission) {
+  const stages = submission.stages.map((stage, place) => {
     const item = element("li", "text", words(stage));
-    const isPresent = place === picture.stages.length - 1 && picture.verdict === null;
+    const isPresent = place === submission.stages.length - 1 && submission.verdict === null;
     if (isPresent) item.setAttribute("aria-current", "step");
-    if (isPresent && picture.queuePosition > 0) item.append(` (place ${picture.queuePosition})`);
+    if (isPresent && submission.queuePosition > 0) item.append(` (place ${submission.queuePosition})`);
     return item;
   });
-  if (picture.attempt > 1) stages.unshift(element("li", "", `attempt ${picture.attempt}`));
+  if (submission.attempt > 1) stages.unshift(element("li", "", `attempt ${submission.attempt}`));
   at("stages").replaceChildren(...stages);
 }
 
-function showProgress(picture) {
-  const { passed, failed, error, skipped } = picture.counts;
+function showProgress(submission) {
+  const { passed, failed, error, skipped } = submission.counts;
   const done = passed + failed + error + skipped;
   const bar = at("progress");
-  const total = Math.max(picture.total ?? 0, picture.verdict === null ? 0 : done);
-  bar.hidden = picture.verdict !== null && done === 0;
+  const total = Math.max(submission.total ?? 0, submission.verdict === null ? 0 : done);
+  bar.hidden = submission.verdict !== null && done === 0;
   if (total > 0) [bar.max, bar.value] = [total, Math.min(done, total)];
   else bar.removeAttribute("value");
   bar.style.setProperty("--share", `${done ? ((passed + skipped) / done) * 100 : 100}%`);
-  const counts = Object.entries(picture.counts).filter(([, count]) => count > 0);
+  const counts = Object.entries(submission.counts).filter(([, count]) => count > 0);
   const parts = counts.map(([word, count]) => element("span", word, `${GLYPHS[word]} ${number(count)} ${word}`));
-  if (picture.total > done && picture.verdict === null) parts.push(element("span", "quiet", `${number(done)} of ${number(picture.total)}`));
+  if (submission.total > done && submission.verdict === null) parts.push(element("span", "quiet", `${number(done)} of ${number(submission.total)}`));
   at("counts").replaceChildren(...parts);
-  at("summary").hidden = picture.verdict === null;
-  if (picture.verdict !== null) at("summary").textContent = summaryOf(picture);
-  // Not every test: who listens wants to hear of what matters.
-  const news = picture.verdict === null ? (failed + error ? `${failed + error} not passed` : words(picture.status)) : summaryOf(picture);
+  at("summary").hidden = submission.verdict === null;
+  if (submission.verdict !== null) at("summary").textContent = summaryOf(submission);
+  // Screen readers announce failures and the verdict, not every test.
+  const news = submission.verdict === null ? (failed + error ? `${failed + error} not passed` : words(submission.status)) : summaryOf(submission);
   if (at("news").textContent !== printable(news)) at("news").textContent = printable(news);
 }
 
-function summaryOf(picture) {
-  const said = picture.summary ?? {};
-  const { passed, failed, error, skipped } = picture.counts;
+function summaryOf(submission) {
+  const said = submission.summary ?? {};
+  const { passed, failed, error, skipped } = submission.counts;
   const total = said.total_tests ?? passed + failed + error + skipped;
-  const word = words(picture.verdict);
+  const word = words(submission.verdict);
   const counts = total > 0 ? `: ${number(said.passed ?? passed)} of ${number(total)} tests passed` : "";
   const time = said.duration_ms > 0 ? ` in ${duration(said.duration_ms)}` : "";
   return printable(`${word.charAt(0).toUpperCase()}${word.slice(1)}${counts}${time}`);
 }
 
-function showCards(picture) {
+function showCards(submission) {
   const about = new Map();
   const alone = [];
-  for (const analysis of picture.analyses.values()) {
+  for (const analysis of submission.analyses.values()) {
     const key = analysis.test_id ?? analysis.test_name;
-    if (picture.tests.has(key)) about.set(key, [...(about.get(key) ?? []), analysis]);
+    if (submission.tests.has(key)) about.set(key, [...(about.get(key) ?? []), analysis]);
     else alone.push(analysis);
   }
   const cards = [];
-  for (const [key, test] of picture.tests) {
+  for (const [key, test] of submission.tests) {
     if (test.status === "passed" || test.status === "skipped") continue;
     cards.push(failureCard(test, about.get(key) ?? []));
     if (cards.length >= MOST_CARDS) break;
   }
   cards.push(...alone.slice(-MOST_CARDS).map((analysis) => failureCard({ test_name: analysis.test_name, message: analysis.error }, [analysis])));
-  if (picture.buildLog && picture.verdict === "build_failed") cards.push(buildCard(picture.buildLog));
+  if (submission.buildLog && submission.verdict === "build_failed") cards.push(buildCard(submission.buildLog));
   at("failures").hidden = cards.length === 0;
   keepOpen(at("cards"), cards);
 }
 
-// Nothing is replaced that is as it was: a selection or the place of a reader stays.
+// Replaces only children that changed, to keep selections and the reading position.
 function keepOpen(parent, children) {
   children.forEach((child, place) => {
     const present = parent.children[place];
@@ -137,7 +137,7 @@ function failureCard(test, analyses) {
 }
 
 function analysisParts(analysis) {
-  // On another platform it is an object of its own.
+  // On another platform `analysis` is an object.
   const object = typeof analysis.analysis === "object" && analysis.analysis !== null ? analysis.analysis : {};
   const said = String(object.explanation ?? (typeof analysis.analysis === "string" ? analysis.analysis : ""));
   const [prose, ...code] = said.split("\n\n");
@@ -158,8 +158,8 @@ function buildCard(log) {
   return card;
 }
 
-function showTests(picture) {
-  const all = [...picture.tests.values()].reverse();
+function showTests(submission) {
+  const all = [...submission.tests.values()].reverse();
   const isBad = (test) => test.status !== "passed" && test.status !== "skipped";
   const ordered = [...all.filter(isBad), ...all.filter((test) => !isBad(test))];
   at("results").hidden = ordered.length === 0;

@@ -1,4 +1,4 @@
-"""What Alembic runs. The connection, its transaction and its lock are the caller's."""
+"""Alembic's environment. The caller provides the connection and manages its transaction and its lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signing key: made once, for its owner only, long enough."""
+"""The signing key."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from subcli.server import Authentication, ServeError, ServerSettings
-from subcli.server.run.keys import signing_key
 from subcli.server.run.serve import run
+from subcli.server.run.startup import signing_key
 from subcli.shared.secret import Secret
 
 
-def test_it_is_made_and_kept(tmp_path: Path) -> None:
-    """At first start 32 bytes or more in a file of mode 0600; afterwards the same. Nothing else is left there."""
+def test_signing_key_is_created_once(tmp_path: Path) -> None:
+    """The first start creates at least 32 bytes in a file of mode 0600 and nothing else; later starts read it."""
     key = signing_key(tmp_path, None)
     assert len(key) >= 32
     assert signing_key(tmp_path, None) == key
@@ -25,10 +25,10 @@ def test_it_is_made_and_kept(tmp_path: Path) -> None:
     assert key.decode() in path.read_text()
 
 
-def test_processes_that_start_at_once(tmp_path: Path) -> None:
-    """Four processes that find no key end up with one."""
+def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
+    """Four processes that start without a key end up with the same one."""
     program = (
-        "import sys; from pathlib import Path; from subcli.server.run.keys import signing_key; print(flush=True);"
+        "import sys; from pathlib import Path; from subcli.server.run.startup import signing_key; print(flush=True);"
         "sys.stdin.read(); print(signing_key(Path(sys.argv[1]), None).decode())"
     )
     processes = [
@@ -49,8 +49,8 @@ def test_processes_that_start_at_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_one_that_others_can_read(tmp_path: Path) -> None:
-    """It is refused, with the command that mends it."""
+def test_group_readable_key_is_refused(tmp_path: Path) -> None:
+    """It is refused, with the command that fixes it."""
     signing_key(tmp_path, None)
     [path] = tmp_path.iterdir()
     path.chmod(0o640)
@@ -59,9 +59,9 @@ def test_one_that_others_can_read(tmp_path: Path) -> None:
     assert "chmod 600" in error.value.hint
 
 
-@pytest.mark.parametrize("content", ["", "kurz", "x" * 31])
-def test_one_that_is_too_short(tmp_path: Path, content: str) -> None:
-    """In the file or given, fewer than 32 bytes are refused, and not shown."""
+@pytest.mark.parametrize("content", ["", "kurz", "x" * 31], ids=["empty", "four bytes", "one missing"])
+def test_short_key_is_refused(tmp_path: Path, content: str) -> None:
+    """Fewer than 32 bytes, from the file or the operator, are refused without showing them."""
     path = tmp_path / "signing.key"
     path.write_text(content + "\n")
     path.chmod(0o600)
@@ -73,15 +73,15 @@ def test_one_that_is_too_short(tmp_path: Path, content: str) -> None:
         run(ServerSettings(tmp_path, port=0, authentication=Authentication(Secret(content))), on_ready=print)
 
 
-def test_one_that_cannot_be_read(tmp_path: Path) -> None:
-    """A directory in its place, or a data directory that is none."""
+def test_unreadable_key_is_refused(tmp_path: Path) -> None:
+    """A directory in its place, or a missing data directory."""
     (tmp_path / "signing.key").mkdir(0o700)
     for directory in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ServeError):
             signing_key(directory, None)
 
 
-def test_the_operators_own(tmp_path: Path) -> None:
-    """A key that is given is used, and none is made."""
+def test_operators_key_is_used(tmp_path: Path) -> None:
+    """The operator's key is used, and no file is created."""
     assert signing_key(tmp_path, Secret("k" * 32)) == b"k" * 32
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,218 @@
+"""Grants and login limits without a server; the test controls time and addresses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.identity import Identity, TokenIdentities, UnauthenticatedError
+from subcli.server.accounts.logins import GrantError, Logins
+from subcli.server.accounts.passwords import Passwords
+from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
+from subcli.server.limits import LimitedError, MemoryLimiter
+from subcli.server.log.store import Store
+from subcli.server.settings import ServerLimits
+from tests.server.clock import Clock
+from tests.server.conftest import CHEAP, KEY, PASSWORD
+
+LIMITS = ServerLimits(logins=3, logins_address=5, login_window=60.0)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Starts now, because PyJWT compares expiry with the real time."""
+    clock = Clock()
+    clock.now = time.time()
+    return clock
+
+
+@pytest.fixture
+def accounts(engine: Engine, clock: Clock) -> Accounts:
+    accounts = Accounts(engine, clock, LIMITS, KEY)
+    accounts.add_user("ada", Passwords(CHEAP).hash(PASSWORD))
+    return accounts
+
+
+@pytest.fixture
+def tokens(clock: Clock) -> TokenIssuer:
+    return TokenIssuer(KEY, LIMITS, clock)
+
+
+@pytest.fixture
+def logins(store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock) -> Iterator[Logins]:
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), LIMITS)
+    yield logins
+    logins.close()
+
+
+async def attempt(logins: Logins, name: str, address: str, password: str = "wrong password") -> str:
+    """Log in. Returns "granted", "wrong" or the name of the rate that was exceeded."""
+    try:
+        await logins.with_password(name, password, address)
+    except GrantError as error:
+        return "wrong" if error.error == "invalid_grant" else error.error
+    except LimitedError as error:
+        return error.status.rate.name if error.status.retry_after > 0 else "a limit without a wait"
+    return "granted"
+
+
+async def test_attempts_on_one_account_are_limited_from_everywhere(logins: Logins) -> None:
+    """However the name is written and whatever the address."""
+    seen = [await attempt(logins, name, f"192.0.2.{n}") for n, name in enumerate(("ada", "ADA", "Ada", "aDa", "ada"))]
+    assert seen == ["wrong"] * 3 + ["logins"] * 2
+    assert await attempt(logins, "bob", "192.0.2.9") == "wrong"
+
+
+async def test_ipv6_addresses_of_one_network_are_limited_together(logins: Logins) -> None:
+    """A /64 belongs to one customer, who can choose any address in it; the next /64 is someone else's."""
+    seen = [await attempt(logins, f"user{n}", f"2001:db8::{n:x}:1") for n in range(6)]
+    assert seen == ["wrong"] * 5 + ["logins-address"]
+    assert await attempt(logins, "another", "2001:db8:0:1::1") == "wrong"
+
+
+@pytest.mark.parametrize("prefix", ["", "::ffff:"])
+async def test_ipv4_addresses_are_limited_one_by_one(logins: Logins, prefix: str) -> None:
+    """Also those that a dual-stack socket writes as IPv6."""
+    for address in ("192.0.2.1", "192.0.2.2"):
+        seen = [await attempt(logins, f"{address}-{n}", prefix + address) for n in range(6)]
+        assert seen == ["wrong"] * 5 + ["logins-address"]
+
+
+async def test_unknown_addresses_are_limited_together(logins: Logins) -> None:
+    """Over a Unix socket there is no address."""
+    seen = [await attempt(logins, f"user{n}", "") for n in range(6)]
+    assert seen == ["wrong"] * 5 + ["logins-address"]
+
+
+async def test_attempts_that_the_address_refuses_do_not_lock_the_account(logins: Logins) -> None:
+    """Otherwise anybody could lock out anybody else from a blocked address."""
+    for n in range(5):
+        await attempt(logins, f"user{n}", "192.0.2.1")
+    assert [await attempt(logins, "ada", "192.0.2.1") for _ in range(5)] == ["logins-address"] * 5
+    assert [await attempt(logins, "ada", "192.0.2.2") for _ in range(4)] == ["wrong"] * 3 + ["logins"]
+
+
+async def test_successful_logins_do_not_count(logins: Logins) -> None:
+    """Neither for the account nor for the address."""
+    assert [await attempt(logins, "ada", "192.0.2.1", PASSWORD) for _ in range(10)] == ["granted"] * 10
+
+
+async def test_limit_ends_after_the_wait(logins: Logins, clock: Clock) -> None:
+    """After an interval there is one more attempt."""
+    for _ in range(3):
+        await attempt(logins, "ada", "192.0.2.1")
+    clock.now += 20
+    assert [await attempt(logins, "ada", "192.0.2.1") for _ in range(2)] == ["wrong", "logins"]
+
+
+async def test_user_removed_during_login_gets_the_same_error(
+    logins: Logins, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password was right, but there is no account any more."""
+    found = accounts.find_user("ada")
+    accounts.remove_user("ada")
+    monkeypatch.setattr(accounts, "find_user", lambda _name: found)
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD) == "wrong"
+
+
+async def test_identity_expires_with_the_access_token(
+    logins: Logins, tokens: TokenIssuer, store: Store, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket is open until then, and never for a negative time. In demo mode there is no end."""
+    granted = await logins.with_password("ada", PASSWORD, "")
+    identities = TokenIdentities(store, accounts, tokens)
+    identity = await identities.of_request(granted.access_token)
+    assert identity.access is not None
+    assert identity.is_limited
+    clock = Clock()
+    clock.now = identity.access.expires - 12.5
+    monkeypatch.setattr("time.time", clock)
+    assert identity.seconds_left == 12.5
+    clock.now += 20
+    assert identity.seconds_left == 0
+    demo = Identity(1, "demo", None)
+    assert (demo.is_limited, demo.seconds_left) == (False, None)
+
+
+async def test_watch_token_is_for_one_socket(
+    logins: Logins, tokens: TokenIssuer, store: Store, accounts: Accounts
+) -> None:
+    """Another submission is refused without using it up, and its session must be open."""
+    granted = await logins.with_password("ada", PASSWORD, "")
+    identities = TokenIdentities(store, accounts, tokens)
+    access = tokens.read_access(granted.access_token)
+    token, _ = tokens.watch(access, 7)
+    with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
+        await identities.of_socket(token, 8)
+    identity = await identities.of_socket(token, 7)
+    assert (identity.name, identity.access) == ("ada", access)
+    with pytest.raises(UnauthenticatedError, match=r"^token used$"):
+        await identities.of_socket(token, 7)
+    with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
+        await identities.of_request(tokens.watch(access, 7)[0])
+    unused, _ = tokens.watch(access, 7)
+    await logins.end(access.session)
+    with pytest.raises(UnauthenticatedError, match=r"^session ended$"):
+        await identities.of_socket(unused, 7)
+
+
+async def test_refresh_token_of_a_grant(logins: Logins, tokens: TokenIssuer) -> None:
+    """It continues the same session with new tokens, and ends it."""
+    granted = await logins.with_password("ada", PASSWORD, "")
+    refreshed = await logins.with_refresh_token(granted.refresh_token)
+    assert refreshed.refresh_token != granted.refresh_token
+    assert granted.expires_in == refreshed.expires_in == LIMITS.access_token
+    before, after = (tokens.read_access(each.access_token) for each in (granted, refreshed))
+    assert (before.user_id, before.session) == (after.user_id, after.session)
+    await logins.end_with_refresh_token(refreshed.refresh_token)
+    with pytest.raises(GrantError) as error:
+        await logins.with_refresh_token(refreshed.refresh_token)
+    assert (error.value.error, error.value.detail) == (
+        "invalid_grant",
+        "The login has expired or ended; log in again.",
+    )
+
+
+@pytest.mark.parametrize("overdue_s", [30, 90])
+def test_leeway_extends_every_token(overdue_s: int) -> None:
+    """For gateways whose clocks differ: an expired token stays valid that much longer, and says until when."""
+    now = int(time.time())
+    limits = ServerLimits(access_token=100, watch_token=50, leeway=60)
+    access_token = TokenIssuer(KEY, limits, lambda: now - 100 - overdue_s).access(7, "s")
+    watch_token, _ = TokenIssuer(KEY, limits, lambda: now - 50 - overdue_s).watch(AccessClaims(7, "s", now + 1000), 42)
+    reader = TokenIssuer(KEY, limits, lambda: now)
+    if overdue_s > limits.leeway:
+        for token in (access_token, watch_token):
+            with pytest.raises(TokenError, match=r"^token expired$"):
+                reader.read_any(token)
+        return
+    assert reader.read_any(access_token) == AccessClaims(7, "s", now - overdue_s + 60)
+    watch = reader.read_any(watch_token)
+    assert isinstance(watch, WatchClaims)
+    assert (watch.submission_id, watch.expires) == (42, now - overdue_s + 60)
+    assert watch.access == AccessClaims(7, "s", now + 1000)
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "a.b.c", "a" * 5000])
+async def test_reasons_name_no_token(token: str | None, tokens: TokenIssuer, store: Store, accounts: Accounts) -> None:
+    """Two words say why a token was refused, over REST and on sockets."""
+    identities = TokenIdentities(store, accounts, tokens)
+    reason = "token invalid" if token else "token missing"
+    for authenticate in (identities.of_request(token), identities.of_socket(token, 7)):
+        with pytest.raises(UnauthenticatedError) as error:
+            await authenticate
+        assert error.value.reason == str(error.value) == reason
+
+
+def test_watch_token_does_not_outlive_its_access_token(clock: Clock) -> None:
+    """Its lifetime is cut to what is left of the access token, and its claims say when that ends."""
+    limits = ServerLimits(access_token=900, watch_token=55, leeway=2)
+    tokens = TokenIssuer(KEY, limits, clock)
+    access = AccessClaims(7, "s", clock.now + 30 + limits.leeway)
+    assert tokens.watch(access, 1)[1] == 30
+    assert tokens.watch(AccessClaims(7, "s", clock.now + 900), 1)[1] == 55
+    assert tokens.watch(AccessClaims(7, "s", clock.now - 5), 1)[1] == 0

@@ -1,0 +1,218 @@
+"""Sessions and refresh tokens in the database, with a clock that the test controls."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, Table, func, select
+
+from subcli.server.accounts.accounts import (
+    Accounts,
+    InvalidRefreshTokenError,
+    LoginSession,
+    UnknownUserError,
+    User,
+    UserExistsError,
+)
+from subcli.server.log.tables import refresh_tokens, sessions, used_tokens
+from subcli.server.settings import ServerLimits
+from tests.server.clock import Clock
+
+pytestmark = pytest.mark.every_backend
+
+LIFETIME_S = 1000
+GRACE_S = 10.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def accounts(engine: Engine, clock: Clock) -> Accounts:
+    limits = ServerLimits(refresh_token=LIFETIME_S, refresh_grace=GRACE_S)
+    return Accounts(engine, clock, limits, b"a signing key of tests, long enough")
+
+
+@pytest.fixture
+def session(accounts: Accounts) -> LoginSession:
+    accounts.add_user("ada", "hash")
+    return accounts.open_session(user_id(accounts))
+
+
+def user_id(accounts: Accounts, name: str = "ada") -> int:
+    found = accounts.find_user(name)
+    assert found is not None
+    return found[0]
+
+
+def is_open(accounts: Accounts, session: LoginSession) -> bool:
+    return accounts.user_of(session.id, session.user_id) is not None
+
+
+def test_refreshing_extends_the_session(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
+    """A session that is refreshed in time stays open beyond its first lifetime, and then expires like a new one."""
+    current = session
+    for _ in range(5):
+        clock.now += LIFETIME_S - 1
+        assert is_open(accounts, session)
+        current = accounts.rotate(current.refresh_token)
+        assert (current.id, current.user_id) == (session.id, session.user_id)
+    clock.now += LIFETIME_S - 1
+    assert is_open(accounts, session)
+    assert [user.sessions for user in accounts.list_users()] == [1]
+    clock.now += 1
+    assert not is_open(accounts, session)
+    assert [user.sessions for user in accounts.list_users()] == [0]
+    with pytest.raises(InvalidRefreshTokenError):
+        accounts.rotate(current.refresh_token)
+
+
+def test_unused_refresh_token_expires_at_its_lifetime(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
+    """The last moment is one before the lifetime ends."""
+    clock.now += LIFETIME_S
+    assert not is_open(accounts, session)
+    with pytest.raises(InvalidRefreshTokenError):
+        accounts.rotate(session.refresh_token)
+
+
+def test_reuse_within_the_grace_period_returns_the_same_successor(
+    accounts: Accounts, clock: Clock, session: LoginSession
+) -> None:
+    """Up to and including its last moment; one later ends the session for every token of the family."""
+    second = accounts.rotate(session.refresh_token)
+    clock.now += GRACE_S
+    assert accounts.rotate(session.refresh_token) == second
+    assert is_open(accounts, session)
+    clock.now += 0.5
+    with pytest.raises(InvalidRefreshTokenError):
+        accounts.rotate(session.refresh_token)
+    assert not is_open(accounts, session)
+    with pytest.raises(InvalidRefreshTokenError):
+        accounts.rotate(second.refresh_token)
+
+
+def test_reuse_does_not_extend_the_grace_period(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
+    """The period starts at the first use."""
+    accounts.rotate(session.refresh_token)
+    clock.now += GRACE_S - 1
+    accounts.rotate(session.refresh_token)
+    clock.now += 2
+    with pytest.raises(InvalidRefreshTokenError):
+        accounts.rotate(session.refresh_token)
+
+
+def test_successors_depend_on_the_signing_key(engine: Engine, clock: Clock, accounts: Accounts) -> None:
+    """Whoever reads the database but not the key cannot compute a successor."""
+    accounts.add_user("ada", "hash")
+    opened = accounts.open_session(user_id(accounts))
+    successor = accounts.rotate(opened.refresh_token)
+    other = Accounts(engine, clock, ServerLimits(refresh_grace=GRACE_S), b"another signing key")
+    assert other.rotate(opened.refresh_token).refresh_token != successor.refresh_token
+
+
+def test_expired_rows_are_deleted(accounts: Accounts, clock: Clock, session: LoginSession, engine: Engine) -> None:
+    """Opening a session deletes what has expired, with its tokens; refreshing deletes the session's expired tokens."""
+    accounts.consume("watch", clock.now + LIFETIME_S - 2)
+    clock.now += LIFETIME_S - 1
+    current = accounts.rotate(session.refresh_token)
+    assert rows(engine, refresh_tokens) == 2
+    clock.now += 1
+    accounts.rotate(current.refresh_token)
+    assert rows(engine, refresh_tokens) == 2
+    assert rows(engine, used_tokens) == 1
+    accounts.open_session(session.user_id)
+    assert (rows(engine, sessions), rows(engine, used_tokens)) == (2, 0)
+    clock.now += 10 * LIFETIME_S
+    accounts.open_session(session.user_id)
+    assert (rows(engine, sessions), rows(engine, refresh_tokens)) == (1, 1)
+
+
+def rows(engine: Engine, table: Table) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def test_single_use_tokens(accounts: Accounts, clock: Clock) -> None:
+    """The first use is accepted, the second is not; another token is independent."""
+    assert accounts.consume("a", clock.now + 60)
+    assert not accounts.consume("a", clock.now + 60)
+    assert accounts.consume("b", clock.now + 60)
+
+
+def test_sessions_belong_to_their_user(accounts: Accounts, session: LoginSession) -> None:
+    """Another user's id does not match this session."""
+    accounts.add_user("bob", "hash")
+    assert accounts.user_of(session.id, session.user_id) == "ada"
+    assert accounts.user_of(session.id, user_id(accounts, "bob")) is None
+
+
+def test_ending_a_session(accounts: Accounts, session: LoginSession) -> None:
+    """By id or by any refresh token of the family; other sessions stay, and ending it again does nothing."""
+    other = accounts.open_session(session.user_id)
+    third = accounts.open_session(session.user_id)
+    accounts.end_session(session.id)
+    accounts.end_session(session.id)
+    assert [is_open(accounts, each) for each in (session, other, third)] == [False, True, True]
+    accounts.rotate(other.refresh_token)
+    accounts.end_session_of(other.refresh_token)
+    accounts.end_session_of("unknown")
+    assert [is_open(accounts, each) for each in (session, other, third)] == [False, False, True]
+
+
+def test_user_names_are_unique_until_removed(accounts: Accounts, session: LoginSession) -> None:
+    """A removed user's sessions end and the name is free; the new user is another one."""
+    with pytest.raises(UserExistsError):
+        accounts.add_user("ada", "another hash")
+    accounts.remove_user("ada")
+    assert not is_open(accounts, session)
+    assert accounts.find_user("ada") is None
+    assert accounts.list_users() == []
+    for name in ("ada", "nobody"):
+        with pytest.raises(UnknownUserError):
+            accounts.remove_user(name)
+    with pytest.raises(UnknownUserError):
+        accounts.open_session(session.user_id)
+    accounts.add_user("ada", "new hash")
+    assert user_id(accounts) != session.user_id
+
+
+def test_users_are_listed_with_their_sessions(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
+    """By name, with the time at which they were added and the number of open sessions."""
+    clock.now += 5
+    accounts.add_user("Bob", "hash")
+    clock.now += 5
+    accounts.add_user("abe", "hash")
+    accounts.open_session(session.user_id)
+    accounts.open_session(user_id(accounts, "Bob"))
+    assert sorted(accounts.list_users(), key=lambda user: user.created_at) == [
+        User("ada", clock.now - 10, 2),
+        User("Bob", clock.now - 5, 1),
+        User("abe", clock.now, 0),
+    ]
+    names = [user.name for user in accounts.list_users()]
+    assert names.index("abe") < names.index("ada")
+
+
+def test_removing_a_user_leaves_the_others(accounts: Accounts, session: LoginSession) -> None:
+    """Their names and sessions stay."""
+    accounts.add_user("bob", "hash")
+    other = accounts.open_session(user_id(accounts, "bob"))
+    accounts.remove_user("ada")
+    assert [user.name for user in accounts.list_users()] == ["bob"]
+    assert (is_open(accounts, session), is_open(accounts, other)) == (False, True)
+
+
+def test_hash_is_replaced_only_if_unchanged(accounts: Accounts, session: LoginSession) -> None:
+    """A password that was changed in the meantime keeps its new hash; other users keep theirs."""
+    accounts.add_user("bob", "hash")
+    accounts.replace_hash(session.user_id, "hash", "stronger")
+    accounts.replace_hash(session.user_id, "hash", "stale")
+    assert accounts.find_user("ada") == (session.user_id, "stronger")
+    assert accounts.find_user("bob") == (user_id(accounts, "bob"), "hash")
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a" * 65, "ada\n", "~1", "é", "a\0"])
+def test_invalid_names_are_not_looked_up(accounts: Accounts, name: str) -> None:
+    """They are unknown users, whatever the database would make of them."""
+    assert accounts.find_user(name) is None

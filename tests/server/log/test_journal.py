@@ -1,0 +1,86 @@
+"""The journal: what it commits is published, with the moment of its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from subcli.server.log.bus import MemoryBus
+from subcli.server.log.feed import Journal, compare_once
+from subcli.server.log.records import Append, NewSubmission
+from subcli.server.log.store import Store
+from subcli.server.log.tables import DEMO_USER
+
+
+def submit(store: Store) -> int:
+    return store.create(NewSubmission(DEMO_USER, "echo", "python", {"solution.py": ""}))[0].id
+
+
+async def test_appended_events_are_published(store: Store) -> None:
+    """With the moment of their commit, which the records in the log do not have."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        before = time.time()
+        appended = await journal.append(Append(submission_id, [{"type": "status_update", "status": "building"}]))
+        assert subscription.after(1) == list(appended)
+    assert appended[0].committed is not None
+    assert before <= appended[0].committed <= time.time()
+    [read] = store.lookup.page(submission_id, 1, 10).records
+    assert (read, read.committed) == (appended[0], None)
+
+
+async def test_a_cancellation_is_published(store: Store) -> None:
+    """Status and verdict, without a look at the log."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        await journal.cancel(submission_id, DEMO_USER)
+        published = subscription.after(1)
+    assert published is not None
+    assert [json.loads(each.text).get("status") for each in published] == ["cancelled", None]
+    assert all(each.committed for each in published)
+
+
+async def test_changed_positions_are_published(store: Store) -> None:
+    """To those that moved up, and not twice."""
+    journal, first, second = Journal(store, MemoryBus()), submit(store), submit(store)
+    assert store.leases.claim(first, "worker", 60) is not None
+    with journal.subscribe(second) as subscription:
+        for _ in range(2):
+            await journal.update_queue_positions(10)
+        published = subscription.after(1)
+    assert published is not None
+    assert [json.loads(each.text)["queue_position"] for each in published] == [1]
+
+
+async def test_only_the_first_waiting_submissions_learn_their_position(store: Store) -> None:
+    """As many as asked for; the others learn it when they are among them."""
+    journal, ids = Journal(store, MemoryBus()), [submit(store) for _ in range(4)]
+    assert store.leases.claim(ids[0], "worker", 60) is not None
+    await journal.update_queue_positions(2)
+    assert [store.lookup.snapshot(each, DEMO_USER).last_seq for each in ids] == [1, 2, 2, 1]
+
+
+async def test_positions_are_compared_until_the_log_can_be_read(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of everything watched by then, and the failure is logged once."""
+    monkeypatch.setattr("subcli.server.log.feed._RETRY_DELAY_S", 0)
+    bus, asked = MemoryBus(), list[list[int]]()
+
+    async def positions(ids: Collection[int]) -> Mapping[int, int]:
+        asked.append(sorted(ids))
+        if len(asked) < 3:
+            raise OSError("away")
+        return dict.fromkeys(ids, 7)
+
+    with bus.subscribe(1) as one, bus.subscribe(2) as other:
+        waiting = [asyncio.create_task(each.changed(6)) for each in (one, other)]
+        async with asyncio.timeout(5):
+            await compare_once(bus, [1], positions)
+            await asyncio.gather(*waiting)
+    assert asked == [[1], [1, 2], [1, 2]]
+    assert caplog.text.count("could not be compared") == 1
