@@ -89,7 +89,7 @@ def _usage(error: Exception) -> UsageError:
     hint = f"`{path} --help`"
     option = getattr(error, "option_name", None)
     if option is not None and getattr(error, "possibilities", None):
-        from subcli.settings.suggest import did_you_mean
+        from subcli.shared.suggest import did_you_mean
 
         hint = f"{did_you_mean(option, error.possibilities)} {hint} shows all.".lstrip()  # type: ignore[attr-defined]
         return UsageError(f"There is no option {option}.", hint=hint)

@@ -19,8 +19,8 @@ import msgspec
 
 from subcli.core.errors import UsageError
 from subcli.settings.files import PROJECT_KEYS, USER_KEYS, checked, find_project_file, is_file, read_table
-from subcli.settings.suggest import did_you_mean
 from subcli.shared.secret import Secret, is_token, redact
+from subcli.shared.suggest import did_you_mean
 from subcli.shared.urls import is_loopback, is_plain, same_origin
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"

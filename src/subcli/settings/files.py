@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from subcli.core.errors import UsageError
-from subcli.settings.suggest import did_you_mean
+from subcli.shared.suggest import did_you_mean
 
 PROJECT_FILE: Final = ".subcli.toml"
 PROJECT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")
