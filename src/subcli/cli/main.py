@@ -117,7 +117,7 @@ def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
 
 
 def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
-    from subcli.settings.config import secrets_in
+    from subcli.settings.token import secrets_in
     from subcli.shared.secret import redact
 
     secrets = secrets_in(os.environ)
@@ -143,7 +143,7 @@ def _fault(error: Exception, arguments: Sequence[str]) -> int:
     import traceback
 
     from subcli.output.printable import printable
-    from subcli.settings.config import secrets_in
+    from subcli.settings.token import secrets_in
     from subcli.shared.secret import redact
 
     secrets = secrets_in(os.environ)

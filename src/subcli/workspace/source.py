@@ -124,7 +124,7 @@ def _named(paths: Sequence[str], base: Path, root: Path | None) -> Iterator[tupl
     """Each file with the name that it has in the submission."""
     for text in paths:
         if "\0" in text:
-            raise UsageError(f"{text!r} is no name of a file.", hint="Check the path.")
+            raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
         path = Path(text) if root is None else root / text
         resolved = path.resolve()
         if root is not None and not resolved.is_relative_to(base):
