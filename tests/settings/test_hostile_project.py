@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_reading_stops_at_the_size_limit(tmp_path: Path, monkeypatch: pytest.Mon
     read: list[Path] = []
     original = Path.open
 
-    def recording_open(path: Path, *args: Any, **kwargs: Any) -> IO[Any]:
+    def recording_open(path: Path, *args: Any, **kwargs: Any) -> Any:
         read.append(path)
         return original(path, *args, **kwargs)
 
