@@ -129,3 +129,15 @@ def test_missing_directory(tmp_path: Path) -> None:
     """It is not created here."""
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "file", b"x")
+
+
+def test_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory that others may write to, a link under the name of the temporary file leads nowhere."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".file.{bytes(6).hex()}.tmp").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_atomically(tmp_path / "file", b"x")
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "file").exists()

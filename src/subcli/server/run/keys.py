@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from subcli.server.settings import ServeError
+from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
 
 SHORTEST: Final = 32
@@ -40,17 +41,9 @@ def signing_key(data_dir: Path, given: Secret | None) -> bytes:
 
 def _make(path: Path) -> None:
     """Write a new key, whole or not at all; where another process is quicker, its key stays."""
-    mine = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_urlsafe(_RANDOM_BYTES).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(mine, path)
-    finally:
-        mine.unlink()
+    key = secrets.token_urlsafe(_RANDOM_BYTES).encode() + b"\n"
+    with suppress(FileExistsError):
+        write_atomically(path, key, mode=0o600, durable=True, replace=False)
 
 
 def _read(path: Path) -> bytes:
