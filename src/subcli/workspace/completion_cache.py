@@ -112,10 +112,10 @@ class CompletionCache:
 
 
 def remember(server: str, **lists: Iterable[object]) -> None:
-    """Keep the lists that a command has just seen, by their kind; see :meth:`Recall.keep`."""
-    recall = CompletionCache(server, cache_directory())
+    """Keep the lists that a command has just seen, by their kind; see :meth:`CompletionCache.keep`."""
+    cache = CompletionCache(server, cache_directory())
     for kind, names in lists.items():
-        recall.keep(kind, names)
+        cache.keep(kind, names)
 
 
 def names_of_problems(rows: Iterable[object]) -> dict[str, list[str]]:
