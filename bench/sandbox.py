@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from subcli.judge import Language, Limits, LocalStarter, Problem
+from subcli.judge import Language, LocalStarter, Problem, ResourceLimits
 from subcli.judge.process.starter import StartPlan, spawn
 from subcli.judge.sandbox.probe import probe
 
@@ -39,7 +39,7 @@ def main(rounds: int) -> None:
         raise SystemExit(f"no working sandbox here: {found.reason}")
     language = Language(name="python", source="a.py", run=("{python}", "{source}"))
     with tempfile.TemporaryDirectory(prefix="subcli-judge-") as name:
-        problem = Problem(1, "bench", "Bench", "", {"python": language}, Limits(), Path(name))
+        problem = Problem(1, "bench", "Bench", "", {"python": language}, ResourceLimits(), Path(name))
         plain_dir, inner_dir = Path(name, "plain", "work"), Path(name, "inner", "work")
         for directory in (plain_dir, inner_dir):
             directory.mkdir(parents=True)

@@ -13,6 +13,7 @@ import keyring
 import keyring.backends.fail
 import keyring.backends.null
 import pytest
+from filelock import FileLock
 from keyring.backend import KeyringBackend
 
 from subcli.client.records import Credentials, Tokens
@@ -194,3 +195,37 @@ def test_keyring_is_not_imported_without_a_login(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+async def test_lock_excludes_others_and_is_passed_over_when_it_cannot_be_had(tmp_path: Path) -> None:
+    """One holder at a time; who waits in vain goes on after the timeout, and the lock is free afterwards."""
+    order: list[str] = []
+
+    async def hold(name: str, release: asyncio.Event, timeout_s: float) -> None:
+        async with Credentials(tmp_path).locked(timeout_s):
+            order.append(name)
+            is_held.set()
+            await release.wait()
+            order.append(f"{name} done")
+
+    is_held, first, free = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    free.set()
+    holding = asyncio.create_task(hold("first", first, 60))
+    await is_held.wait()
+    await hold("impatient", free, 0.05)
+    waiting = asyncio.create_task(hold("patient", free, 60))
+    first.set()
+    await asyncio.gather(holding, waiting)
+    assert order == ["first", "impatient", "impatient done", "first done", "patient", "patient done"]
+
+
+def test_records_are_changed_even_if_they_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock file that cannot be opened, or that another process keeps, does not prevent a login."""
+    monkeypatch.setattr("subcli.client.records.WRITE_LOCK_S", 0.05)
+    with FileLock(tmp_path / "write-lock"):
+        Credentials(tmp_path).save(SERVER, "ada", Tokens(Secret("one")), "file")
+    (tmp_path / "write-lock").unlink(missing_ok=True)
+    (tmp_path / "write-lock").mkdir()
+    Credentials(tmp_path).save(SERVER, "ada", Tokens(Secret("two")), "file")
+    assert Credentials(tmp_path).load(SERVER) == Tokens(Secret("two"))
+    assert (tmp_path / "credentials.json").stat().st_mode & 0o777 == 0o600

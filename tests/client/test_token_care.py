@@ -15,7 +15,8 @@ from subcli.client.auth import StoredLogin, TokenRefusedError, password_grant
 from subcli.client.client import id_of
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import CredentialError
-from subcli.settings.config import load, secrets_in
+from subcli.settings.config import load
+from subcli.settings.token import secrets_in
 from subcli.shared.secret import Secret
 from tests.client.keyrings import FileKeyring
 

@@ -1,9 +1,12 @@
-"""problem.toml: what is read, and how it complains."""
+"""What is read from `problem.toml`, and how its errors are explained."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -21,9 +24,14 @@ run = ["{python}", "{source}"]
 """
 
 
+Write: TypeAlias = Callable[..., Path]
+
+
 @pytest.fixture
-def write(tmp_path):
-    def write(text, name="sum"):
+def write(tmp_path: Path) -> Write:
+    """Writes a problem with this `problem.toml`, and returns its directory."""
+
+    def write(text: str, name: str = "sum") -> Path:
         root = tmp_path / name
         (root / "tests").mkdir(parents=True, exist_ok=True)
         (root / "description.md").write_text("Add.", encoding="utf-8")
@@ -33,12 +41,13 @@ def write(tmp_path):
     return write
 
 
-def test_a_problem_is_read_whole(write):
-    """Values from the file, defaults for the rest."""
+def test_problem_is_read(write: Write) -> None:
+    """Values come from the file, and defaults replace those that it leaves out."""
     problem = load_problem(write(GOOD))
     assert (problem.id, problem.slug, problem.title, problem.description) == (7, "sum", "Sum", "Add.")
     assert problem.limits.memory_mb == 64
     assert problem.limits.test_seconds == 20
+    assert problem.limits.answer_seconds == 5
     assert problem.languages["python"].run == ("{python}", "{source}")
     assert problem.languages["python"].template_text() == ""
 
@@ -46,64 +55,104 @@ def test_a_problem_is_read_whole(write):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("id = 7", 'id = "7"', "id: must be an integer, at least 1"),
-        ("id = 7", "", "id: must be an integer, at least 1"),
-        ("id = 7", "id = 0", "id: must be an integer, at least 1"),
-        ('slug = "sum"', 'slug = "Sum!"', "slug: must be lower-case letters"),
-        ('title = "Sum"', 'title = " "', "title: must be a text"),
-        ('title = "Sum"', 'title = "Sum"\ntitel = "x"', "titel: unknown key"),
-        ('title = "Sum"', 'title = "Sum"\nrunner = "make"', "runner: must be one of pytest, tap"),
-        ('title = "Sum"', 'title = "Sum"\nrunner = "tap"', "command: is missing"),
-        ('title = "Sum"', 'title = "Sum"\ntests = "nowhere"', "tests: there is no directory 'nowhere'"),
-        ("memory_mb = 64", "memory_mb = 1", "limits.memory_mb: must be an integer, at least 16"),
-        ("memory_mb = 64", "memory = 64", "limits.memory: unknown key"),
-        ("memory_mb = 64", "test_seconds = -1", "limits.test_seconds: must be a number of seconds"),
-        ("memory_mb = 64", "test_seconds = true", "limits.test_seconds: must be a number of seconds"),
-        ('source = "main.py"', 'source = "../main.py"', "languages.python.source: must be a path inside"),
-        ('source = "main.py"', 'source = "/main.py"', "languages.python.source: must be a path inside"),
-        ('source = "main.py"', 'source = "main.py"\ntemplate = "no.py"', "there is no file 'no.py'"),
-        ('run = ["{python}", "{source}"]', 'run = "python"', "languages.python.run: must be a list of texts"),
-        ('run = ["{python}", "{source}"]', "", "languages.python.run: is missing"),
-        ("[languages.python]", "[languages]\n[other]", "languages: needs at least one language"),
-        ("[limits]", "limits = 3\n[other]", "limits: must be a table"),
-        ("[limits]", "[[limits]]", "limits: must be a table"),
-        ("[limits]", "solutions = 3\n[limits]", "solutions: must be written as [[solutions]]"),
-        ("id = 7", "id = ", "problem.toml"),
+        ("id = 7", 'id = "7"', "2: `id` must be an integer, at least 1"),
+        ("id = 7", "", " `id` is missing; it must be an integer, at least 1"),
+        ("id = 7", "id = 0", "2: `id` must be an integer, at least 1"),
+        ("id = 7", "id = true", "2: `id` must be an integer, at least 1"),
+        ("id = 7", "id = ", " not valid TOML: "),
+        ('slug = "sum"', 'slug = "Sum!"', "3: `slug` must be 1 to 64 lower-case letters"),
+        ('slug = "sum"', 'slug = "-x"', "3: `slug` must be"),
+        ('slug = "sum"', f'slug = "{"x" * 65}"', "3: `slug` must be"),
+        ('slug = "sum"', 'slug = "x\\n"', "3: `slug` must be"),
+        ('title = "Sum"', 'title = " "', "4: `title` must be a string that is not blank"),
+        ('title = "Sum"', 'title = "Sum"\ntitel = "x"', "5: unknown key `titel`. Did you mean `title`?"),
+        ('title = "Sum"', 'title = "Sum"\nrunner = "make"', "5: `runner` must be one of pytest, tap"),
+        ('title = "Sum"', 'title = "Sum"\nrunner = "tap"', " `command` is missing; the runner `tap` needs it"),
+        ('title = "Sum"', 'title = "Sum"\ncommand = "x"', "5: `command` must be a list of strings"),
+        ('title = "Sum"', 'title = "Sum"\ntests = "nowhere"', "5: `tests` must be a directory: there is no 'nowhere'"),
+        ('title = "Sum"', 'title = "Sum"\ntests = "../sum/tests"', "5: `tests` must be a relative path"),
+        ('title = "Sum"', 'title = "Sum"\nlocal_files = ["x"]', "5: `local_files` must be a file: there is no 'x'"),
+        ('title = "Sum"', 'title = "Sum"\nlocal_files = ["/x"]', "5: `local_files[0]` must be a relative path"),
+        ('title = "Sum"', 'title = "Sum"\ndescription = "x.md"', "5: `description` must be a file"),
+        ("memory_mb = 64", "memory_mb = 1", "6: `limits.memory_mb` must be an integer, at least 16"),
+        ("memory_mb = 64", "memory_mb = 64.5", "6: `limits.memory_mb` must be an integer, at least 16"),
+        ("memory_mb = 64", "memory = 64", "6: unknown key `limits.memory`. Did you mean `memory_mb`?"),
+        ("memory_mb = 64", "test_seconds = -1", "6: `limits.test_seconds` must be a number of seconds"),
+        ("memory_mb = 64", "test_seconds = true", "6: `limits.test_seconds` must be a number of seconds"),
+        ("memory_mb = 64", "test_seconds = nan", "6: `limits.test_seconds` must be a number of seconds"),
+        ("memory_mb = 64", "test_seconds = 86400", "6: `limits.test_seconds` must be a number of seconds"),
+        ('source = "main.py"', 'source = "../main.py"', "8: `languages.python.source` must be a relative path"),
+        ('source = "main.py"', 'source = "a/../main.py"', "8: `languages.python.source` must be a relative path"),
+        ('source = "main.py"', 'source = "a\\n/.."', "8: `languages.python.source` must be a relative path"),
+        ('source = "main.py"', 'source = "/main.py"', "8: `languages.python.source` must be a relative path"),
+        ('source = "main.py"', 'source = ""', "8: `languages.python.source` must be a relative path"),
+        ('source = "main.py"', 'source = "m.py"\ntemplate = "no.py"', "9: `languages.python.template` must be a file"),
+        ('run = ["{python}", "{source}"]', 'run = "python"', "9: `languages.python.run` must be a list of strings"),
+        ('run = ["{python}", "{source}"]', "run = []", "9: `languages.python.run` must be a list of strings"),
+        ('run = ["{python}", "{source}"]', "", "7: `languages.python.run` is missing; it must be a list of strings"),
+        ("[languages.python]", "[languages]\n[other]", "7: `languages` must be a table of at least one language"),
+        ("[languages.python]", "[solutions]", "7: `solutions` must be written as `[[solutions]]`"),
+        ("[limits]", "limits = 3\n[other]", "5: `limits` must be a table"),
+        ("[limits]", "[[limits]]", "5: `limits` must be a table"),
+        ("[limits]", "solutions = 3\n[limits]", "5: `solutions` must be written as `[[solutions]]`"),
     ],
 )
-def test_a_mistake_is_named_with_its_key(write, old, new, complaint):
-    """Every complaint names the file and the key, so that an author finds it without the manual."""
+def test_error_names_file_line_and_key(write: Write, old: str, new: str, complaint: str) -> None:
+    """An author finds every mistake without the manual."""
     with pytest.raises(ProblemError) as caught:
         load_problem(write(GOOD.replace(old, new)))
-    assert complaint in str(caught.value)
-    assert "problem.toml" in str(caught.value)
+    path, _, message = str(caught.value).partition("problem.toml:")
+    assert path.endswith("/sum/")
+    assert complaint in message
 
 
-def test_declared_solutions_must_exist_and_fit(write):
-    """A solution of an unknown language, and failed tests of a passing one, are refused."""
+@pytest.mark.parametrize(
+    ("limits", "answer_seconds"),
+    [
+        ("test_seconds = 8", 2),
+        ("test_seconds = 80", 5),
+        ("test_seconds = 8\nanswer_seconds = 7", 7),
+        ("test_seconds = 8\nanswer_seconds = 5", 5),
+    ],
+)
+def test_answer_limit_follows_the_test_limit(write: Write, limits: str, answer_seconds: float) -> None:
+    """A node has a quarter of a test's time to answer, at most 5 s, unless the author says otherwise."""
+    assert load_problem(write(GOOD.replace("memory_mb = 64", limits))).limits.answer_seconds == answer_seconds
+
+
+def test_description_must_be_text(write: Write) -> None:
+    """The error names the file that cannot be read, not `problem.toml`."""
+    root = write(GOOD)
+    (root / "description.md").write_bytes(b"\xff")
+    with pytest.raises(ProblemError, match=r"description\.md: cannot be read"):
+        load_problem(root)
+
+
+def test_solutions_must_exist_and_match(write: Write) -> None:
+    """A solution in an unknown language, and failed tests of a passing one, are refused."""
     root = write(GOOD)
     (root / "s.py").write_text("", encoding="utf-8")
     entry = '[[solutions]]\nfile = "s.py"\nlanguage = "{}"\nexpect = "{}"\nfailed = ["x"]\n'
     write(GOOD + entry.format("cobol", "failed"))
-    with pytest.raises(ProblemError, match="no language 'cobol'"):
+    with pytest.raises(ProblemError, match=r"toml:12: `solutions\[0\]\.language` must be .* \(python\), not 'cobol'"):
         load_problem(root)
     write(GOOD + entry.format("python", "passed"))
-    with pytest.raises(ProblemError, match="goes with expect"):
+    with pytest.raises(ProblemError, match=r"toml:14: `solutions\[0\]\.failed` is only allowed with"):
         load_problem(root)
     write(GOOD + entry.format("python", "failed"))
     assert load_problem(root).solutions[0].failed == ("x",)
 
 
-def test_a_directory_without_a_problem_is_refused(tmp_path):
-    """The sentence names the file that is missing."""
+def test_missing_problem(tmp_path: Path) -> None:
+    """The error names the missing file or directory."""
     with pytest.raises(ProblemError, match=r"problem\.toml: no such file"):
         load_problem(tmp_path)
     with pytest.raises(ProblemError, match="no such directory"):
         load_problems(tmp_path / "none")
 
 
-def test_an_operators_directory_adds_to_the_bundled_problems(write):
-    """Both are there, by slug; a slug or an id taken twice is refused."""
+def test_operator_directory_adds_to_the_bundled_problems(write: Write) -> None:
+    """Both are found by slug; a slug or an id that is taken is refused."""
     root = write(GOOD.replace("id = 7", "id = 700"))
     problems = load_problems(root.parent)
     assert {"leader-election", "sum"} <= set(problems)
@@ -112,8 +161,8 @@ def test_an_operators_directory_adds_to_the_bundled_problems(write):
         load_problems(root.parent)
 
 
-def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write):
-    """A single file of any name is started; among several the declared name decides."""
+def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write: Write) -> None:
+    """A single file of any name is started; among several, the declared name decides."""
     language = load_problem(write(GOOD)).languages["python"]
     assert language.entry({"main.py": "", "util.py": ""}) == "main.py"
     assert language.entry({"mine.py": "", "notes.txt": ""}) == "mine.py"
@@ -122,14 +171,14 @@ def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write):
     assert expanded == ("cc", "-o", "x", "a.py", "b.py")
 
 
-def test_importing_the_judge_is_light():
-    """The server imports it at start, pytest's process imports parts of it: nothing comes along unasked."""
+def test_importing_the_judge_is_light() -> None:
+    """The server and the process of pytest import it: nothing heavy comes along."""
     code = """
 import sys, subcli.judge
 heavy = {"pytest", "_pytest", "asyncio", "subcli.judge.supervise.engine", "subcli.judge.harness"}
 print(sorted(heavy & set(sys.modules)))
 from subcli.judge import judge, Job
-print(sorted({"pytest", "_pytest", "subcli.judge.harness", "msgspec"} & set(sys.modules)))
+print(sorted({"pytest", "_pytest", "subcli.judge.harness", "subcli.judge.problem_file", "tomllib"} & set(sys.modules)))
 assert set(subcli.judge.__all__) <= set(dir(subcli.judge))
 assert all(hasattr(subcli.judge, name) for name in subcli.judge.__all__)
 assert not hasattr(subcli.judge, "nothing")

@@ -180,16 +180,6 @@ def test_link_and_pipe_are_written_through(tmp_path: Path) -> None:
     assert got == [b"piped"]
 
 
-def test_planted_link_is_not_followed(tmp_path: Path) -> None:
-    """In a directory that others may write to: a link under the name of the half-written file leads nowhere."""
-    victim, path = tmp_path / "victim", tmp_path / "results.xml"
-    victim.write_text("precious")
-    (tmp_path / f".results.xml.{os.getpid()}").symlink_to(victim)
-    write(path, b"<a/>")
-    assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("precious", "<a/>", False)
-    assert sorted(tmp_path.iterdir()) == [path, victim]
-
-
 def test_path_that_cannot_be_written_is_told_before(tmp_path: Path) -> None:
     """A directory, or a file where a directory should be; missing directories are made."""
     (tmp_path / "file").write_text("")

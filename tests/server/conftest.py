@@ -20,8 +20,7 @@ from sqlalchemy import Engine, create_engine, text
 from websockets.asyncio.client import ClientConnection, connect
 
 from subcli.judge.job import Job
-from subcli.judge.problem import Language, Problem
-from subcli.judge.problem import Limits as ProblemLimits
+from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.app import AuthConfig, create_app
@@ -160,7 +159,7 @@ def make_problem() -> Problem:
         title="Echo",
         description="Say it again.",
         languages=languages,
-        limits=ProblemLimits(),
+        limits=ResourceLimits(),
         root=Path(),
         total_tests=2,
     )

@@ -115,7 +115,7 @@ def command(
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
             if common.debug or os.environ.get("SUBCLI_DEBUG"):
                 from subcli.cli.debug import switch_on
-                from subcli.settings.config import secrets_in
+                from subcli.settings.token import secrets_in
 
                 switch_on(os.environ.get("SUBCLI_DEBUG", ""), sys.stderr, *secrets_in(os.environ))
             try:

@@ -89,7 +89,7 @@ def _usage(error: Exception) -> UsageError:
     hint = f"`{path} --help`"
     option = getattr(error, "option_name", None)
     if option is not None and getattr(error, "possibilities", None):
-        from subcli.settings.suggest import did_you_mean
+        from subcli.shared.suggest import did_you_mean
 
         hint = f"{did_you_mean(option, error.possibilities)} {hint} shows all.".lstrip()  # type: ignore[attr-defined]
         return UsageError(f"There is no option {option}.", hint=hint)
@@ -117,7 +117,7 @@ def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
 
 
 def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
-    from subcli.settings.config import secrets_in
+    from subcli.settings.token import secrets_in
     from subcli.shared.secret import redact
 
     secrets = secrets_in(os.environ)
@@ -143,7 +143,7 @@ def _fault(error: Exception, arguments: Sequence[str]) -> int:
     import traceback
 
     from subcli.output.printable import printable
-    from subcli.settings.config import secrets_in
+    from subcli.settings.token import secrets_in
     from subcli.shared.secret import redact
 
     secrets = secrets_in(os.environ)

@@ -34,8 +34,8 @@ from subcli.core.inputs import Blocked, Lost, Refused
 from subcli.core.watch import Watch
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
-from subcli.settings.suggest import did_you_mean
 from subcli.shared.secret import Secret
+from subcli.shared.suggest import did_you_mean
 from subcli.shared.urls import is_loopback, is_plain
 from subcli.workspace.source import Source
 

@@ -9,10 +9,8 @@ Two files in the user's configuration directory:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -21,12 +19,13 @@ import msgspec
 
 from subcli.client import keyring
 from subcli.core.errors import CredentialError
+from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret, is_token
 
 Place: TypeAlias = Literal["keyring", "file"]
 
 LOCK_S: Final = 15.0
-LOCK_LOOK_S: Final = 0.02
+LOCK_POLL_S: Final = 0.02
 WRITE_LOCK_S: Final = 3.0
 
 
@@ -160,22 +159,21 @@ class Credentials:
 
         A lock that cannot be had in time is passed over: what others renewed meanwhile is found all the same.
         """
-        import fcntl
+        from filelock import AsyncFileLock  # takes 100 ms to import
 
-        try:
-            lock = self._file("lock").open("w")
-        except (OSError, CredentialError):
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        with lock:
-            while loop.time() < deadline:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    await asyncio.sleep(LOCK_LOOK_S)
+        async with contextlib.AsyncExitStack() as held:
+            with contextlib.suppress(OSError, CredentialError, NotImplementedError):
+                path = self._file("lock")
+                # Its calls do not block, so they need no thread.
+                lock = AsyncFileLock(
+                    path,
+                    timeout_s,
+                    poll_interval=LOCK_POLL_S,
+                    preserve_lock_file=True,
+                    fallback_to_soft=False,
+                    run_in_executor=False,
+                )
+                await held.enter_async_context(lock)
             yield
 
     # -- files ------------------------------------------------------------------------------------
@@ -207,20 +205,18 @@ class Credentials:
             self._replace_json(name, changes)
 
     def _exclude_others(self, held: contextlib.ExitStack) -> None:
-        """Nobody else changes a file between our reading and our writing. Not the lock of :meth:`locked`,
-        which whoever saves a renewed login holds already. What cannot be locked is changed all the same.
-        """
-        import fcntl
+        """Until ``held`` is closed, no other process changes a file between our reading and our writing.
 
-        with contextlib.suppress(OSError):
-            lock = held.enter_context(self._file("write-lock").open("w"))
-            for _ in range(round(WRITE_LOCK_S / LOCK_LOOK_S)):
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    time.sleep(LOCK_LOOK_S)
-                else:
-                    return
+        This is not the lock of :meth:`locked`, which a caller that saves a renewed login already holds. If the lock
+        cannot be had, the file is changed all the same.
+        """
+        from filelock import FileLock  # takes 100 ms to import
+
+        with contextlib.suppress(OSError, CredentialError, NotImplementedError):
+            path = self._file("write-lock")
+            held.enter_context(
+                FileLock(path, WRITE_LOCK_S, poll_interval=LOCK_POLL_S, preserve_lock_file=True, fallback_to_soft=False)
+            )
 
     def _replace_json(self, name: str, changes: dict[str, Any]) -> None:
         try:
@@ -231,17 +227,9 @@ class Credentials:
                 content = {}
             content.update(changes)
             kept = {key: value for key, value in content.items() if value is not None}
-            import tempfile
-
-            # mkstemp makes it 0600 from the beginning.
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{name}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            data = msgspec.json.format(msgspec.json.encode(kept)) + b"\n"
+            # A refresh token that was used up must not come back after a power failure.
+            write_atomically(path, data, mode=0o600, durable=True)
         except OSError as error:
             raise CredentialError(
                 f"{self._directory} cannot be written: {error.strerror or error}.", hint="Set SUBCLI_TOKEN instead."

@@ -18,33 +18,33 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from subcli.judge.job import Job, UnsafePath
-    from subcli.judge.problem import Language, Limits, Problem, load_problem, load_problems
+    from subcli.judge.problem import Language, Problem, ProblemError, ResourceLimits
+    from subcli.judge.problem_file import load_problem, load_problems
     from subcli.judge.process.starter import LocalStarter, Starter, StartPlan
     from subcli.judge.supervise.engine import judge
-    from subcli.judge.table import ProblemError
 
 _HOMES = {
     "Job": "job",
     "Language": "problem",
-    "Limits": "problem",
+    "ResourceLimits": "problem",
     "LocalStarter": "process.starter",
     "Problem": "problem",
-    "ProblemError": "table",
+    "ProblemError": "problem",
     "StartPlan": "process.starter",
     "Starter": "process.starter",
     "UnsafePath": "job",
     "judge": "supervise.engine",
-    "load_problem": "problem",
-    "load_problems": "problem",
+    "load_problem": "problem_file",
+    "load_problems": "problem_file",
 }
 
 __all__ = [
     "Job",
     "Language",
-    "Limits",
     "LocalStarter",
     "Problem",
     "ProblemError",
+    "ResourceLimits",
     "StartPlan",
     "Starter",
     "UnsafePath",

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from subcli.judge.events import Event
 from subcli.judge.job import Job
-from subcli.judge.problem import Language, Problem, Solution, load_problem
+from subcli.judge.problem import Language, Problem, ProblemError, Solution
+from subcli.judge.problem_file import load_problem
 from subcli.judge.process.starter import Starter
 from subcli.judge.supervise.engine import judge
-from subcli.judge.table import ProblemError
 
 _NOT_STARTED = frozenset(
     ("exception", "early_exit", "crash", "import_error", "syntax_error", "not_startable", "memory_error", "recursion")

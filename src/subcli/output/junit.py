@@ -21,6 +21,7 @@ from subcli.output.text.details import is_about, place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
 from subcli.output.view import Ending, Shown, Source
+from subcli.shared.files import write_atomically
 from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
 _NO_CHARACTERS: Final = re.compile("[\ufffe\uffff]")
@@ -226,7 +227,7 @@ def check_path(path: Path) -> None:
 
 
 def write(path: Path, document: bytes) -> None:
-    """Write the file so that nobody ever reads half of it.
+    """Write the report, as a whole if it is a regular file.
 
     Raises:
         OSError: it cannot be written.
@@ -235,13 +236,4 @@ def write(path: Path, document: bytes) -> None:
         # A pipe or /dev/stderr, which cannot be replaced.
         path.write_bytes(document)
         return
-    path = path.resolve()
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.unlink(missing_ok=True)
-    try:
-        # "x": never through a link that somebody else put into a shared directory.
-        with half.open("xb") as file:
-            file.write(document)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    write_atomically(path, document)

@@ -1,4 +1,4 @@
-"""Where a user's small files may lie: nowhere, if there is no home. Imports nothing that TAB would wait for."""
+"""The user's directories for small files. Completion imports this module, so it imports nothing slow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal
 
 
 def own_directory(kind: Literal["cache", "state"]) -> Path | None:
-    """The directory for files that nobody misses; ``None`` where there is no home.
+    """The directory for files that can be lost without harm, or ``None`` if there is no home directory.
 
-    A home that does not exist is not made: it is somebody's mistake, or a container that has none on purpose.
+    A home directory that does not exist is not created: it is a mistake, or a container that has none on purpose.
     """
     import platformdirs
 

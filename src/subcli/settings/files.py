@@ -1,24 +1,89 @@
-"""The files that settings stand in: found, read and checked; a wrong key or type is named with file, line and key."""
+"""The two files that hold settings: the project's ``.subcli.toml`` and the user's ``config.toml``."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from subcli.core.errors import UsageError
-from subcli.settings.suggest import did_you_mean
+from subcli.shared.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from subcli.shared.toml import TomlError, TomlFile
+
+T = TypeVar("T")
 
 PROJECT_FILE: Final = ".subcli.toml"
-PROJECT_KEYS: Final = ("server", "api_path", "ws_url", "problem", "language", "files")
-USER_KEYS: Final = PROJECT_KEYS[:-1]
-_FILE_MAX: Final = 64 * 1024
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1, description="a string that is not empty", examples=['"..."'])]
+FileNames: TypeAlias = Annotated[
+    tuple[str, ...], Meta(min_length=1, description="a list of file names", examples=['["node.py"]'])
+]
+Profiles: TypeAlias = Annotated[dict[str, Any], Meta(description="a table; begin each profile with `[profiles.NAME]`")]
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one source of settings says: the flags, the variables, a file or a profile. ``None``: nothing."""
+
+    server: Text | None = None
+    api_path: Text | None = None
+    ws_url: Text | None = None
+    problem: Text | None = None
+    language: Text | None = None
+
+
+class ProjectSettings(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of a ``.subcli.toml``. ``files`` are relative to its directory."""
+
+    files: FileNames | None = None
+
+
+class UserSettings(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of the user's file. A profile is checked when it is chosen."""
+
+    profiles: Profiles = {}
+
+
+class UserFile:
+    """The user's settings file.
+
+    Args:
+        path: the file; ``None`` or a file that does not exist has no settings.
+
+    Raises:
+        UsageError: the file cannot be read, or says something that is not a setting.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file = _read(path) if path is not None and _exists(path) else None
+        self.settings = _convert(self._file, UserSettings) if self._file else UserSettings()
+
+    def profile(self, name: str) -> Layer:
+        """The settings of ``[profiles.NAME]``.
+
+        Raises:
+            UsageError: there is no such profile, or it says something that is not a setting.
+        """
+        names = sorted(self.settings.profiles)
+        if self._file is None or name not in names:
+            hint = f"{did_you_mean(name, names)} Profiles in {self._path}: {', '.join(names) or 'none'}.".lstrip()
+            raise UsageError(f"There is no profile {name!r}.", hint=hint)
+        return _convert(self._file, Layer, ("profiles", name))
+
+    def servers(self) -> list[str]:
+        """Every server that the file names, as it is written there."""
+        profiles = [profile for profile in self.settings.profiles.values() if isinstance(profile, dict)]
+        return [str(server) for server in (self.settings.server, *(p.get("server") for p in profiles)) if server]
 
 
 def user_directory() -> Path | None:
-    """Where the user's own files are; ``None`` where there is no home to have them."""
+    """The directory of the user's own files, or ``None`` if there is no home directory."""
     from platformdirs import user_config_path
 
     try:
@@ -28,118 +93,94 @@ def user_directory() -> Path | None:
 
 
 def user_file() -> Path | None:
-    """The user's own settings file."""
+    """The path of the user's settings file, or ``None`` if there is no home directory."""
     directory = user_directory()
     return directory / "config.toml" if directory else None
 
 
 def find_project_file(cwd: Path) -> Path | None:
-    """The nearest ``.subcli.toml``, in ``cwd`` or above."""
+    """The nearest ``.subcli.toml`` in ``cwd`` or a directory above it."""
     for directory in (cwd, *cwd.parents):
-        # A directory that may not be searched has nothing for us.
+        # A directory that cannot be searched is skipped.
         with contextlib.suppress(OSError):
             if (path := directory / PROJECT_FILE).is_file():
                 return path
     return None
 
 
-def is_file(path: Path | None) -> bool:
-    """Whether there is such a file.
+def read_project_file(path: Path) -> ProjectSettings:
+    """Read a project file.
 
     Raises:
-        UsageError: that cannot be told.
+        UsageError: the file cannot be read, or says something that is not a setting or not allowed there.
     """
+    file = _read(path)
+    if "ws_url" in file.content:
+        error = file.error(("ws_url",), "is not allowed in a project file")
+        _fail(error, "Set SUBCLI_WS_URL, or put it into your own settings file.")
+    return _convert(file, ProjectSettings)
+
+
+def add_profile(path: Path, name: str, server: str) -> None:
+    """Append ``[profiles.NAME]`` to the user's file, and leave the rest of it as it is.
+
+    Args:
+        path: the user's file; created with its directory if it does not exist.
+        name: the name of the profile.
+        server: its ``server``.
+
+    Raises:
+        UsageError: the name is not valid or taken, or the file cannot be written.
+    """
+    import json
+
+    from subcli.shared.files import write_atomically
+    from subcli.shared.toml import TomlError, TomlFile
+
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise UsageError(f"{name!r} is not a valid profile name.", hint="Use letters, digits, `-` and `_`.")
+    if name in UserFile(path).settings.profiles:
+        raise UsageError(f"There is already a profile {name!r}.", hint=f"It is in {path}.")
     try:
-        return path is not None and path.is_file()
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        # A JSON string is a TOML string as well (TOML 1.0, "String").
+        text += f"\n[profiles.{name}]\nserver = {json.dumps(server)}\n"
+        # The file may declare its profiles in a way that cannot be appended to, such as `profiles = {}`.
+        TomlFile(path, text)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    except TomlError:
+        raise UsageError(
+            f"A profile cannot be appended to {path}.", hint="Write each profile as `[profiles.NAME]`."
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.", hint="Check its owner.") from None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
 
 
-def read_table(path: Path) -> dict[str, Any]:
-    """What a settings file says.
-
-    Raises:
-        UsageError: it cannot be read, or is no TOML.
-    """
-    import tomllib
+def _read(path: Path) -> TomlFile:
+    from subcli.shared.toml import TomlError, TomlFile
 
     try:
-        with path.open("rb") as file:
-            text = file.read(_FILE_MAX + 1)
-        if len(text) > _FILE_MAX:
-            raise UsageError(f"{path} is larger than {_FILE_MAX // 1024} KiB.", hint="Settings are a few lines.")
-        return tomllib.loads(text.decode().replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"{path} is no TOML: {error}.", hint='A setting is a line such as `problem = "lru-cache"`.'
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.", hint="Check its owner and its encoding.") from None
-    except (ValueError, RecursionError):
-        # A number of thousands of digits, or lists in lists in lists.
-        raise UsageError(f"{path} holds what no settings are.", hint=f"Known: {', '.join(PROJECT_KEYS)}.") from None
+        return TomlFile.read(path)
+    except TomlError as error:
+        _fail(error, 'A setting is a line such as `problem = "lru-cache"`.')
 
 
-def checked(path: Path | None, table: Any, allowed: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
-    """``table`` with only known keys of the right types.
+def _convert(file: TomlFile, expected: type[T], keys: tuple[str, ...] = ()) -> T:
+    from subcli.shared.toml import TomlError
 
-    Args:
-        path: its file, for messages.
-        allowed: the keys.
-        prefix: of the keys in messages, for a table within.
-
-    Raises:
-        UsageError: a wrong key or type, named with its line.
-    """
-    if not isinstance(table, dict):
-        raise UsageError(
-            f"{path}: {prefix.rstrip('.')} is not a table.", hint=f"Begin it with `[{prefix.rstrip('.')}]`."
-        )
-    for key, value in table.items():
-        if key not in allowed:
-            raise UsageError(
-                f"{path}{_line(path, key)}: unknown key `{prefix}{key}`.",
-                hint=f"{did_you_mean(key, allowed)} Known: {', '.join(allowed)}.".lstrip(),
-            )
-        if key == "files":
-            if not (isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)):
-                raise UsageError(
-                    f"{path}{_line(path, key)}: `files` is not a list of names.",
-                    hint='Like this: `files = ["node.py"]`.',
-                )
-        elif not isinstance(value, str) or not value:
-            raise UsageError(
-                f"{path}{_line(path, key)}: `{prefix}{key}` is not a text.", hint=f'Like this: `{key} = "…"`.'
-            )
-    return dict(table)
-
-
-def _line(path: Path | None, key: str) -> str:
-    """``:N`` where the key stands in its file."""
-    if path is None:
-        return ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.split("=")[0].strip().strip("\"'") == key:
-            return f":{number}"
-    return ""
-
-
-def add_profile(path: Path, name: str, server: str) -> None:
-    """Append ``[profiles.NAME]`` to the user's file.
-
-    Raises:
-        UsageError: the name cannot be used, exists already, or the file cannot be written.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        raise UsageError(f"{name!r} is no name for a profile.", hint="Letters, digits, `-` and `_`.")
-    profiles = (read_table(path) if is_file(path) else {}).get("profiles", {})
-    if not isinstance(profiles, dict):
-        raise UsageError(f"{path}: profiles is not a table.", hint="A profile begins with `[profiles.NAME]`.")
-    if name in profiles:
-        raise UsageError(f"There is a profile {name!r} already.", hint=f"It stands in {path}.")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"\n[profiles.{name}]\nserver = {json.dumps(server)}\n")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}.", hint="Check its owner.") from None
+        return file.convert(expected, keys)
+    except TomlError as error:
+        _fail(error)
+
+
+def _fail(error: TomlError, hint: str = "") -> NoReturn:
+    raise UsageError(f"{error}.", hint=error.hint or hint) from None

@@ -8,9 +8,7 @@ and only that is given out. Imports nothing that a shell would have to wait for.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import time
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from subcli.settings.directories import own_directory
+from subcli.shared.files import write_atomically
 
 KINDS: Final = ("ids", "problems", "languages")
 FRESH_S: Final = 60.0
@@ -103,25 +102,20 @@ class CompletionCache:
     def _write(self, content: Mapping[str, Any]) -> bool:
         if self._path is None:
             return False
-        new = self._path.with_suffix(f".{os.getpid()}")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-                json.dump({**content, "server": self.server}, file)
-            new.replace(self._path)
+            write_atomically(self._path, json.dumps({**content, "server": self.server}).encode("ascii"), mode=0o600)
         except (OSError, ValueError):
-            # A cache that cannot be written is none.
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
+            # Completion works without a cache.
             return False
         return True
 
 
 def remember(server: str, **lists: Iterable[object]) -> None:
-    """Keep the lists that a command has just seen, by their kind; see :meth:`Recall.keep`."""
-    recall = CompletionCache(server, cache_directory())
+    """Keep the lists that a command has just seen, by their kind; see :meth:`CompletionCache.keep`."""
+    cache = CompletionCache(server, cache_directory())
     for kind, names in lists.items():
-        recall.keep(kind, names)
+        cache.keep(kind, names)
 
 
 def names_of_problems(rows: Iterable[object]) -> dict[str, list[str]]:

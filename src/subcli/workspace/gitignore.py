@@ -1,4 +1,4 @@
-"""What a directory's ``.gitignore`` files leave out, read as git reads them (gitignore(5)).
+"""Tells which files the ``.gitignore`` files exclude, as git does (gitignore(5)).
 
 Those of the directories above count as well, up to the one that holds ``.git``: `subcli submit src/` leaves out what
 git would. Where there is no such file the library that reads them is not even imported.

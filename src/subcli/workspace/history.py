@@ -1,13 +1,12 @@
-"""What was handed in last, so that the same code handed in again is noticed.
+"""Remembers the latest submission to each problem, so that submitting the same code again is noticed.
 
-A small file in the user's state directory: for each server and problem a digest of the code, the submission and
-when. No code, no secrets; where it cannot be read or written, nothing is noticed, and that is all.
+A small file in the user's state directory holds, for each server and problem, a digest of the code, the submission and
+its time. It holds no code and no secrets. If it cannot be read or written, repeats are not noticed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,14 +14,15 @@ from typing import Final
 import msgspec
 
 from subcli.settings.directories import own_directory
+from subcli.shared.files import write_atomically
 from subcli.workspace.source import Source
 
 KEPT: Final = 200
-"""Entries; the oldest go."""
+"""How many entries are kept; the oldest are dropped first."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What was handed in. ``at``: Unix time."""
+    """One submission. ``at`` is a Unix time."""
 
     digest: str
     submission_id: int
@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def state_file() -> Path | None:
-    """Where it is kept; ``None`` where there is no home to have it."""
+    """The path of the file, or ``None`` if there is no home directory."""
     directory = own_directory("state")
     return directory / "submitted.json" if directory else None
 
@@ -39,32 +39,28 @@ class History:
     """The last submissions of one user.
 
     Args:
-        path: the file; ``None``: there is none.
+        path: the file; ``None`` keeps nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     def same(self, server: str, problem: str, language: str, source: Source) -> Entry | None:
-        """The last submission to this problem, if it was the same code."""
+        """The latest submission to this problem, if its code was the same."""
         entry = self._read().get(_key(server, problem))
         return entry if entry is not None and entry.digest == digest(language, source) else None
 
     def note(self, server: str, problem: str, language: str, source: Source, submission_id: int, at: float) -> None:
-        """Remember what was handed in."""
+        """Remember a submission."""
         if self._path is None:
             return
         entries = self._read()
         entries.pop(_key(server, problem), None)
         entries[_key(server, problem)] = Entry(digest(language, source), submission_id, at)
         kept = dict(list(entries.items())[-KEPT:])
-        half = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            half.unlink(missing_ok=True)
-            with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(kept))
-            half.replace(self._path)
+            write_atomically(self._path, msgspec.json.encode(kept), mode=0o600)
 
     def _read(self) -> dict[str, Entry]:
         if self._path is None:
@@ -76,7 +72,7 @@ class History:
 
 
 def digest(language: str, source: Source) -> str:
-    """What tells two submissions apart."""
+    """A digest that is the same for the same code in the same language."""
     from hashlib import sha256
 
     files: Mapping[str, str] = source.files

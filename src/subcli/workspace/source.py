@@ -1,4 +1,4 @@
-"""The code to hand in: read from files, a directory or stdin, and checked before anything is sent."""
+"""Reads the code to submit from files, a directory or stdin, and checks it before anything is sent."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ LANGUAGES: Final = {
     ".rb": "ruby",
     ".sh": "shell",
 }
-"""Languages by the ending of a file, where ``--language`` does not say."""
+"""The language for each file extension, unless ``--language`` says otherwise."""
 
 
 NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
-"""A submission beyond this is near the limit."""
+"""A larger submission gets a warning."""
 
 _EMPTY: Final = "Nothing was handed in."
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Code, as it is sent.
+    """The code of one submission.
 
     Attributes:
         files: path within the submission to text.
@@ -52,7 +52,7 @@ class Source(msgspec.Struct, frozen=True):
     origins: Mapping[str, str] = {}
 
     def warnings(self) -> list[str]:
-        """What may not be meant, a sentence each: files that are empty among others, little room left."""
+        """Sentences about what may be a mistake: an empty file among others, or a size near the limit."""
         told = [f"{name} is empty." for name in self.files if self._is_oddly_empty(name)]
         size = sum(len(text.encode("utf-8", "surrogatepass")) for text in self.files.values())
         if size > NEAR_LIMIT_BYTES:
@@ -75,10 +75,10 @@ class Source(msgspec.Struct, frozen=True):
         return {"source_code": next(iter(self.files.values()))} if self.single else {"files": dict(self.files)}
 
     def language(self) -> str:
-        """The language that the endings tell.
+        """The language that the file extensions imply.
 
         Raises:
-            UsageError: they tell none, or several.
+            UsageError: they imply none, or several.
         """
         found = {LANGUAGES[ending] for name in self.files if (ending := Path(name).suffix.lower()) in LANGUAGES}
         if len(found) == 1:
@@ -121,10 +121,10 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
 
 
 def _named(paths: Sequence[str], base: Path, root: Path | None) -> Iterator[tuple[str, Path]]:
-    """Each file with the name that it has in the submission."""
+    """Each file, with its name in the submission."""
     for text in paths:
         if "\0" in text:
-            raise UsageError(f"{text!r} is no name of a file.", hint="Check the path.")
+            raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
         path = Path(text) if root is None else root / text
         resolved = path.resolve()
         if root is not None and not resolved.is_relative_to(base):

@@ -125,7 +125,7 @@ def test_a_problem_that_cannot_be_read(author):
     """Nothing else is looked at."""
     report = check_problem(author(('slug = "yes"', 'slug = "YES"')))
     assert [check.what for check in report.checks] == ["problem.toml"]
-    assert "slug: must be" in report.checks[0].detail
+    assert "`slug` must be" in report.checks[0].detail
 
 
 async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):

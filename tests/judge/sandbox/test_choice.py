@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, LocalStarter, judge, load_problem, load_problems
-from subcli.judge.problem import Language, Limits, Problem
+from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.sandbox import Sandbox, choice
 from subcli.judge.sandbox.choice import SandboxError, choose
 from subcli.judge.sandbox.groups import Allowance, Groups
@@ -132,7 +132,7 @@ def test_what_must_not_be_seen_is_covered(tmp_path):
     (prefix / "bin" / "compile").write_text("")
     (prefix / "bin" / "compile").chmod(0o755)
     language = Language(name="x", source="a.x", run=(str(prefix / "bin" / "compile"),))
-    problem = Problem(1, "x", "X", "", {"x": language}, Limits(), prefix / "lib")
+    problem = Problem(1, "x", "X", "", {"x": language}, ResourceLimits(), prefix / "lib")
     view = view_for(problem, language, hidden=[prefix / "data"])
     assert str(prefix) in view.shown
     assert {str(prefix / "data"), str(prefix / "lib")} <= set(view.hidden)

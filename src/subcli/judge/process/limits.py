@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from subcli.judge.evidence import Evidence
-from subcli.judge.problem import Limits
+from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.usage import Usage
 
 _MEGABYTE = 1024 * 1024
 
 
-def over_limits(limits: Limits, usage: Usage) -> Evidence | None:
+def over_limits(limits: ResourceLimits, usage: Usage) -> Evidence | None:
     """The limit that a submission exceeds at this moment; None where it keeps to all of them."""
     return _processes(limits, usage) or _disk(limits, usage) or _memory(limits, usage)
 
 
-def _processes(limits: Limits, usage: Usage) -> Evidence | None:
+def _processes(limits: ResourceLimits, usage: Usage) -> Evidence | None:
     if usage.processes <= limits.processes:
         return None
     return Evidence(
@@ -28,7 +28,7 @@ def _processes(limits: Limits, usage: Usage) -> Evidence | None:
     )
 
 
-def _disk(limits: Limits, usage: Usage) -> Evidence | None:
+def _disk(limits: ResourceLimits, usage: Usage) -> Evidence | None:
     for used in usage.places:
         if used.count > limits.files or used.size > limits.disk_mb * _MEGABYTE:
             return Evidence(
@@ -41,7 +41,7 @@ def _disk(limits: Limits, usage: Usage) -> Evidence | None:
     return None
 
 
-def _memory(limits: Limits, usage: Usage) -> Evidence | None:
+def _memory(limits: ResourceLimits, usage: Usage) -> Evidence | None:
     used, largest = usage.memory // _MEGABYTE, usage.largest // _MEGABYTE
     each, total = limits.memory_mb, limits.total_memory_mb
     if usage.killed > 0:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from subcli.judge.evidence import Evidence
-from subcli.judge.problem import Limits
+from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limits
 from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, reap_adopted
 from subcli.judge.process.starter import Plans
@@ -32,7 +32,7 @@ class Watchdog:
     its own, and no process can join a session that exists.
     """
 
-    def __init__(self, limits: Limits, plans: Plans, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: ResourceLimits, plans: Plans, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._plans = plans
         self._disk = Files(limits.files, limits.disk_mb * _MEGABYTE)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from subcli.judge.problem import Language, Limits, Problem
+from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.processes import process_below
 from subcli.judge.process.removal import remove_tree
 from subcli.judge.process.starter import spawn
@@ -110,7 +110,7 @@ def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:
         (base / "canary").write_text("")
         (workspace / "submission").write_text("")
         language = Language(name="python", source="submission", run=("{python}", "-I", "-S", "-c", "{source}"))
-        problem = Problem(1, "probe", "Probe", "", {"python": language}, Limits(), base)
+        problem = Problem(1, "probe", "Probe", "", {"python": language}, ResourceLimits(), base)
         command = language.expand(language.run, {}, _SCRIPT.replace("CANARY", repr(str(base / "canary"))))
         with (
             starter.open(workspace, problem, language) as plans,

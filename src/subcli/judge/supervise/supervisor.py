@@ -13,7 +13,8 @@ from typing import Any
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
-from subcli.judge.problem import Language, Problem, load_problem
+from subcli.judge.problem import Language, Problem
+from subcli.judge.problem_file import load_problem
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program

@@ -2,12 +2,12 @@
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
+import msgspec
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 
 from subcli.judge import Problem
@@ -72,7 +72,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def show_problem(problem: str) -> models.ProblemResponse:
         """Get a problem by its id or slug."""
         found = _find_problem(services, problem)
-        limits = {name: float(value) for name, value in dataclasses.asdict(found.limits).items()}
+        limits = {name: float(value) for name, value in msgspec.structs.asdict(found.limits).items()}
         return models.ProblemResponse(**_problem_fields(found), description=found.description, limits=limits)
 
     @router.get("/problems/{problem}/template/{language}", responses=error_responses(404))

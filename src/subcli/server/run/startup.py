@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from subcli.judge import Problem, ProblemError, load_problems
 from subcli.server.settings import ServeError
+from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
 
 if TYPE_CHECKING:
@@ -67,17 +68,9 @@ def signing_key(data_dir: Path, given: Secret | None) -> bytes:
 
 def _create_key(path: Path) -> None:
     """Create a key atomically. If another process does so at the same time, the first key stays."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_urlsafe(_KEY_ENTROPY_BYTES).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
+    key = secrets.token_urlsafe(_KEY_ENTROPY_BYTES).encode() + b"\n"
+    with suppress(FileExistsError):
+        write_atomically(path, key, mode=0o600, durable=True, replace=False)
 
 
 def _read_key(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from typer.main import get_command
 
 from subcli.cli.app import app
 from subcli.cli.common import Common
-from subcli.settings.suggest import did_you_mean
+from subcli.shared.suggest import did_you_mean
 
 NAMES = ["leader-election", "lru-cache", "Python"]
 

@@ -1,0 +1,188 @@
+"""Reads problems: directories with a `problem.toml`, templates, tests and reference solutions.
+
+A file is read once and checked in full, so that an author learns of a mistake when the problem is loaded and not when
+the first submission fails. Every error names the file, the line and the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from subcli.judge.problem import AtLeast1, Language, Problem, ProblemError, ResourceLimits, Solution
+from subcli.shared.toml import Keys, TomlError, TomlFile
+
+_BUNDLED: Final = Path(__file__).with_name("problems")
+
+Text: TypeAlias = Annotated[str, Meta(pattern=r"\S", description="a string that is not blank")]
+Slug: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z",
+        description="1 to 64 lower-case letters, digits or hyphens, beginning with a letter or digit",
+    ),
+]
+# Not blank, not absolute, and no part is "..".
+InnerPath: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"\A(?!/)(?!([\s\S]*/)?\.\.(/|\Z))[\s\S]*\S", description="a relative path that contains no `..`"),
+]
+Words: TypeAlias = Annotated[
+    tuple[Annotated[str, Meta(min_length=1)], ...], Meta(description="a list of strings, none of them empty")
+]
+Command: TypeAlias = Annotated[
+    tuple[Annotated[str, Meta(min_length=1)], ...],
+    Meta(min_length=1, description="a list of strings, one for each word"),
+]
+InnerPaths: TypeAlias = Annotated[tuple[InnerPath, ...], Meta(description="a list of relative paths")]
+
+
+class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table `[languages.NAME]`."""
+
+    source: InnerPath
+    run: Command
+    build: Words = ()
+    template: InnerPath | None = None
+    requires: Words = ()
+    bounded_address_space: Annotated[bool, Meta(description="true or false")] = True
+
+
+class SolutionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table `[[solutions]]`."""
+
+    file: InnerPath
+    language: Text
+    expect: Annotated[
+        Literal["passed", "failed", "build_failed"], Meta(description="one of passed, failed, build_failed")
+    ]
+    failed: Words = ()
+
+
+class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The top level of `problem.toml`."""
+
+    id: AtLeast1
+    slug: Slug
+    title: Text
+    languages: Annotated[
+        dict[str, Any], Meta(min_length=1, description="a table of at least one language, `[languages.NAME]`")
+    ]
+    description: InnerPath = "description.md"
+    runner: Annotated[Literal["pytest", "tap"], Meta(description="one of pytest, tap")] = "pytest"
+    tests: InnerPath = "tests"
+    command: Words = ()
+    total_tests: AtLeast1 | None = None
+    limits: ResourceLimits = ResourceLimits()
+    solutions: Annotated[tuple[SolutionTable, ...], Meta(description="written as `[[solutions]]`")] = ()
+    local_files: InnerPaths = ()
+
+
+def load_problem(root: Path) -> Problem:
+    """Read the problem in the directory `root`.
+
+    Raises:
+        ProblemError: there is no `problem.toml`, or it is not valid.
+    """
+    try:
+        return _load(root, TomlFile.read(root / "problem.toml"))
+    except TomlError as error:
+        hint = f". {error.hint}" if error.hint else ""
+        raise ProblemError(error.path, error.problem + hint, error.line) from None
+
+
+def load_problems(directory: Path | None = None) -> dict[str, Problem]:
+    """The bundled problems, and those in the subdirectories of an operator's `directory`, by slug.
+
+    Raises:
+        ProblemError: a problem is not valid, or two of them share a slug or an id.
+    """
+    problems: dict[str, Problem] = {}
+    for parent in (_BUNDLED, directory):
+        if parent is None:
+            continue
+        if not parent.is_dir():
+            raise ProblemError(parent, "no such directory")
+        for root in sorted(path.parent for path in parent.glob("*/problem.toml")):
+            problem = load_problem(root)
+            _check_unique(problem, problems)
+            problems[problem.slug] = problem
+    return problems
+
+
+def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:
+    for other in others.values():
+        if other.slug == problem.slug or other.id == problem.id:
+            raise ProblemError(problem.root / "problem.toml", f"has the id or the slug of the problem in {other.root}")
+
+
+def _load(root: Path, file: TomlFile) -> Problem:
+    table = file.convert(ProblemTable)
+    if table.runner == "tap" and not table.command:
+        raise file.error(("command",), "is missing; the runner `tap` needs it")
+    if not (root / table.tests).is_dir():
+        raise file.error(("tests",), f"must be a directory: there is no {table.tests!r}")
+    description = _existing(root, file, ("description",), table.description)
+    try:
+        text = description.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TomlError(description, f"cannot be read: {error}") from None
+    return Problem(
+        id=table.id,
+        slug=table.slug,
+        title=table.title,
+        description=text,
+        languages=MappingProxyType({name: _language(root, file, name) for name in table.languages}),
+        limits=_limits(file, table.limits),
+        root=root.resolve(),
+        runner=table.runner,
+        tests=table.tests,
+        command=table.command,
+        total_tests=table.total_tests,
+        solutions=tuple(_solution(root, file, table, number) for number in range(len(table.solutions))),
+        local_files=tuple(_existing(root, file, ("local_files",), name) for name in table.local_files),
+    )
+
+
+def _limits(file: TomlFile, limits: ResourceLimits) -> ResourceLimits:
+    """The limits, where a node must answer within a quarter of a test's time unless the author says otherwise."""
+    if "answer_seconds" in file.content.get("limits", {}):
+        return limits
+    return msgspec.structs.replace(limits, answer_seconds=min(limits.answer_seconds, limits.test_seconds / 4))
+
+
+def _language(root: Path, file: TomlFile, name: str) -> Language:
+    keys = ("languages", name)
+    table = file.convert(LanguageTable, keys)
+    return Language(
+        name=name,
+        source=table.source,
+        run=table.run,
+        build=table.build,
+        template=_existing(root, file, (*keys, "template"), table.template) if table.template else None,
+        requires=table.requires,
+        bounded_address_space=table.bounded_address_space,
+    )
+
+
+def _solution(root: Path, file: TomlFile, problem: ProblemTable, number: int) -> Solution:
+    table = problem.solutions[number]
+    keys = ("solutions", number)
+    if table.language not in problem.languages:
+        known = ", ".join(problem.languages)
+        raise file.error((*keys, "language"), f"must be a language of this problem ({known}), not {table.language!r}")
+    if table.failed and table.expect != "failed":
+        raise file.error((*keys, "failed"), 'is only allowed with `expect = "failed"`')
+    return Solution(_existing(root, file, (*keys, "file"), table.file), table.language, table.expect, table.failed)
+
+
+def _existing(root: Path, file: TomlFile, keys: Keys, name: str) -> Path:
+    path = root / name
+    if not path.is_file():
+        raise file.error(keys, f"must be a file: there is no {name!r}")
+    return path

@@ -1,0 +1,143 @@
+"""Writing files as a whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from subcli.shared.files import write_atomically
+
+
+def mode_of(path: Path) -> int:
+    """The permissions of a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """The usual umask, whatever that of the test run is."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_mode(tmp_path: Path) -> None:
+    """A new file has the usual mode, a replaced one keeps its own, and an explicit mode comes before both."""
+    path = tmp_path / "file"
+    write_atomically(path, b"1")
+    assert mode_of(path) == 0o644
+    path.chmod(0o666)
+    write_atomically(path, b"2")
+    assert (mode_of(path), path.read_bytes()) == (0o666, b"2")
+    write_atomically(path, b"3", mode=0o600)
+    assert mode_of(path) == 0o600
+
+
+def test_secret_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary file has its final mode when it is created, before anything is in it."""
+    modes: list[int] = []
+    real_open = os.open
+
+    def recording_open(path: str, flags: int, mode: int = 0o777, **kwargs: int) -> int:
+        modes.append(mode)
+        return real_open(path, flags, mode, **kwargs)
+
+    monkeypatch.setattr(os, "open", recording_open)
+    (tmp_path / "private").touch(0o600)
+    modes.clear()
+    write_atomically(tmp_path / "secret", b"x", mode=0o600)
+    write_atomically(tmp_path / "private", b"x")
+    assert modes == [0o600, 0o600]
+
+
+def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk is full or the rename fails, the old content is there and the temporary file is gone."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for function in ("fsync", "replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, function, fail)
+            with pytest.raises(OSError, match="No space left"):
+                write_atomically(path, b"new", durable=True)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+        assert path.read_bytes() == b"old"
+
+
+def test_reader_keeps_the_content_it_opened(tmp_path: Path) -> None:
+    """The file is replaced, not written over: whoever has it open reads the old content to its end."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with path.open("rb") as file:
+        write_atomically(path, b"new")
+        assert file.read() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_link_is_followed(tmp_path: Path) -> None:
+    """A link stays a link, and the file that it leads to is replaced."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    write_atomically(tmp_path / "link", b"x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "file").read_bytes() == b"x"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_existing_file_is_kept_if_asked(tmp_path: Path) -> None:
+    """With `replace=False` the first writer wins, and the second leaves nothing behind."""
+    path = tmp_path / "file"
+    write_atomically(path, b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, b"second", replace=False)
+    assert path.read_bytes() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_durable_write_syncs_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the content and the rename reach the disk before the function returns; otherwise neither is waited for."""
+    synced: list[bool] = []
+    real_sync = os.fsync
+
+    def recording_sync(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        real_sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording_sync)
+    write_atomically(tmp_path / "file", b"x")
+    assert synced == []
+    write_atomically(tmp_path / "file", b"x", durable=True)
+    assert synced == [False, True]
+
+
+def test_long_name(tmp_path: Path) -> None:
+    """A name of the greatest length there is has room for the temporary file's."""
+    path = tmp_path / ("é" * 127)
+    write_atomically(path, b"x")
+    assert path.read_bytes() == b"x"
+
+
+def test_missing_directory(tmp_path: Path) -> None:
+    """It is not created here."""
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "none" / "file", b"x")
+
+
+def test_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory that others may write to, a link under the name of the temporary file leads nowhere."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".file.{bytes(6).hex()}.tmp").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_atomically(tmp_path / "file", b"x")
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "file").exists()
