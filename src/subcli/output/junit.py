@@ -15,12 +15,11 @@ from typing import Final
 from xml.etree import ElementTree
 
 from subcli.core.errors import SubcliError, UsageError
-from subcli.output.beside import NullView
 from subcli.output.printable import one_line, printable
 from subcli.output.text.details import is_about, place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
 from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
 _NO_CHARACTERS: Final = re.compile("[\ufffe\uffff]")
@@ -31,7 +30,7 @@ _PLACE_MAX: Final = 500
 class _Suite:
     """What is known of one submission."""
 
-    def __init__(self, source: Source, began: str) -> None:
+    def __init__(self, source: SnapshotSource, began: str) -> None:
         self.source = source
         self.began = began
         self.results: dict[str, TestResult] = {}
@@ -51,11 +50,11 @@ class JunitView(NullView):
         self._suites: dict[int, _Suite] = {}
         self._fault: SubcliError | None = None
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """One more suite."""
         self._suites[source.submission_id] = _Suite(source, self._began)
 
-    def event(self, submission_id: int, event: Shown) -> None:
+    def event(self, submission_id: int, event: ViewEvent) -> None:
         """The last result of a test counts."""
         suite = self._suites[submission_id]
         if isinstance(event, TestResult):

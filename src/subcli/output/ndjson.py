@@ -13,7 +13,7 @@ import msgspec
 
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, SnapshotSource, ViewEvent
 from subcli.shared.protocol import encode
 
 SCHEMA: Final = 1
@@ -39,10 +39,10 @@ class NdjsonView:
         fields = {name: answer[name] for name in ("url", "status", "created_at") if answer.get(name) is not None}
         self._line("submitted", submission_id, {"url": None, **fields})
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """Nothing: the events say it all."""
 
-    def event(self, submission_id: int, event: Shown) -> None:
+    def event(self, submission_id: int, event: ViewEvent) -> None:
         """One line."""
         if isinstance(event, Connection):
             self._line("connection", submission_id, event.fields())

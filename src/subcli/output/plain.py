@@ -15,7 +15,7 @@ from subcli.output.live import summary
 from subcli.output.text import details, parts, words
 from subcli.output.text.lines import Line, LineRenderer, clip
 from subcli.output.text.theme import ACCENT, MID, QUIET, WARN, test_mark
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, SnapshotSource, ViewEvent
 from subcli.shared.protocol import ErrorAnalysis, StatusUpdate, TestResult
 
 SILENCE_S: Final = 30.0
@@ -24,13 +24,13 @@ SILENCE_S: Final = 30.0
 _LONG: Final = 2000
 _NAME: Final = 300
 _INDENT: Final = 4
-_LIMITS: Final = details.Limits(values=40, output=30, fold=1)
+_LIMITS: Final = details.TextLimits(values=40, output=30, fold=1)
 
 
 class _Told:
     """What has been printed about one submission."""
 
-    def __init__(self, source: Source, began: float) -> None:
+    def __init__(self, source: SnapshotSource, began: float) -> None:
         self.source = source
         self.began = began
         self.statuses: dict[str, str] = {}
@@ -67,11 +67,11 @@ class PlainView:
         self._write(submission_id, parts.submitted(submission_id, answer, _LONG))
         self.flush()
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """What is watched. All are begun before the first event, so that each line can name its own."""
         self._told[source.submission_id] = _Told(source, self._clock())
 
-    def event(self, submission_id: int, event: Shown) -> None:
+    def event(self, submission_id: int, event: ViewEvent) -> None:
         """One line, if it is a change."""
         told = self._told.get(submission_id)
         if told is None:

@@ -378,7 +378,7 @@ def test_an_analysis_is_shortened_to_fit() -> None:
 def test_the_same_fault_of_several_is_said_once() -> None:
     """Six submissions that nobody answers for: one block with all ids and one command for all of them."""
     from subcli.core.errors import NetworkError
-    from subcli.output.live.summary_several import faults
+    from subcli.output.live.summary import faults
     from subcli.output.view import Ending
 
     def ending(number: int, message: str) -> Ending:

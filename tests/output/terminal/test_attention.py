@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from subcli.core.errors import InterruptedByUser
-from subcli.output.beside import CompositeView, NullView
 from subcli.output.live.view import LiveView
 from subcli.output.terminal.attention import Notifier, WindowStatus
 from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
 from subcli.output.text.theme import PLAIN, STRONG
+from subcli.output.view import CompositeView, NullView
 from tests.output.playhouse.script import Clock, Stage, ten
 from tests.output.playhouse.terminal import terminal
 

@@ -104,7 +104,7 @@ def test_an_encoding_without_our_glyphs_gets_others(encoding: str) -> None:
 def test_rich_is_not_imported_for_json_and_quiet() -> None:
     """It costs more than all the rest of a command."""
     code = (
-        "import sys, subcli.output.terminal.console, subcli.output.quiet, subcli.output.ndjson;"
+        "import sys, subcli.output.terminal.console, subcli.output.view, subcli.output.ndjson;"
         "sys.exit(any(name.split('.')[0] == 'rich' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

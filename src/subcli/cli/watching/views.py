@@ -53,7 +53,7 @@ def make_view(
 
         main: View = NdjsonView(sys.stdout, now)
     elif name == "quiet":
-        from subcli.output.quiet import QuietView
+        from subcli.output.view import QuietView
 
         main = QuietView(sys.stdout, several)
     elif name == "plain" or on_github(os.environ):
@@ -66,7 +66,7 @@ def make_view(
         others.append(Notifier(sys.stderr, os.environ))
     if not others:
         return main
-    from subcli.output.beside import CompositeView
+    from subcli.output.view import CompositeView
 
     return CompositeView(main, others)
 

@@ -19,7 +19,7 @@ from subcli.output.printable import one_line, printable
 from subcli.output.text import details, words
 from subcli.output.text.diff import value_text
 from subcli.output.text.theme import test_mark
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, SnapshotSource, ViewEvent
 from subcli.output.workflow_commands import Defused
 from subcli.shared.protocol import ErrorAnalysis, TestResult
 
@@ -65,7 +65,7 @@ class GithubView:
         self._summary = summary
         self._locate = locate
         self._stderr = stderr
-        self._sources: dict[int, Source] = {}
+        self._sources: dict[int, SnapshotSource] = {}
         self._submitted: list[int] = []
         self._endings: dict[int, Ending] = {}
         self._is_open = False
@@ -78,12 +78,12 @@ class GithubView:
         self._open()
         self._plain.submitted(submission_id, answer)
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """One more submission."""
         self._sources[source.submission_id] = source
         self._plain.begin(source)
 
-    def event(self, submission_id: int, event: Shown) -> None:
+    def event(self, submission_id: int, event: ViewEvent) -> None:
         """A line of the group."""
         self._open()
         self._plain.event(submission_id, event)

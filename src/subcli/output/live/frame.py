@@ -31,7 +31,7 @@ COLUMN_MAX: Final = 116
 _LATEST_KEPT: Final = 3
 _NARROWEST: Final = 20
 _TEXT_LINES: Final = (16, 4, 2, 1)
-_LIMITS: Final = details.Limits(values=6, fold=1)
+_LIMITS: Final = details.TextLimits(values=6, fold=1)
 _GUTTER_CELLS: Final = 5
 
 
@@ -177,7 +177,7 @@ def _analysis(event: ErrorAnalysis, result: TestResult | None, width: int, room:
     body: list[Line] = []
     known = result.message if result is not None else None
     for limit in _TEXT_LINES if shorten else _TEXT_LINES[:2]:
-        body = details.analysis(event, width - 2, details.Limits(analysis=limit), known=known)
+        body = details.analysis(event, width - 2, details.TextLimits(analysis=limit), known=known)
         if len(body) < room:
             break
     if len(body) >= room:

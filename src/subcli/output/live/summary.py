@@ -10,6 +10,7 @@ from typing import Final
 
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
+from subcli.output.printable import one_line
 from subcli.output.text import details, parts, words
 from subcli.output.text.lines import Line, clip, wrap
 from subcli.output.text.theme import BAD, DETACHED, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
@@ -25,8 +26,9 @@ NAMED: Final = 20
 DETAILED: Final = 50
 """Failures that are told in full."""
 
-_LIMITS: Final = details.Limits()
+_LIMITS: Final = details.TextLimits()
 _LONGEST: Final = 100_000
+_COMMANDS: Final = 3
 _NEVER_TO_BE_RESUMED: Final = ("not_found", "usage")
 
 
@@ -137,7 +139,7 @@ def failures(picture: Submission, width: int) -> list[Line]:
 
 
 def failure(
-    result: TestResult, analyses: Sequence[ErrorAnalysis], width: int, limits: details.Limits = _LIMITS
+    result: TestResult, analyses: Sequence[ErrorAnalysis], width: int, limits: details.TextLimits = _LIMITS
 ) -> list[Line]:
     """One failed test: its name, why, expected and actual, analysis, output."""
     mark = test_mark(result.status)
@@ -145,7 +147,7 @@ def failure(
     heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(took)), STRONG)
     lines = [parts.rule(heading, width, took)]
     inner = width - 2
-    if limits is details.ALL and MORE in heading.text:
+    if limits is details.UNLIMITED and MORE in heading.text:
         lines += parts.indented([Line(part, STRONG) for part in wrap(result.test_name, inner, limits.message)], 2)
     if result.message and result.message.strip():
         lines += parts.indented(
@@ -154,17 +156,17 @@ def failure(
     lines += parts.indented(details.values(result, inner, limits), 2)
     for event in analyses:
         if details.is_about(event, result):
-            where = details.place(event.location, _LONGEST if limits is details.ALL else width // 2)
+            where = details.place(event.location, _LONGEST if limits is details.UNLIMITED else width // 2)
             why = details.analysis(event, inner, limits, where=where, known=result.message)
             lines += [Line(), *parts.indented(why, 2)]
     output = details.output(result.output, inner, limits)
     return [*lines, Line(), *parts.indented(output, 2)] if output else lines
 
 
-def unattached(event: ErrorAnalysis, width: int, limits: details.Limits = _LIMITS) -> list[Line]:
+def unattached(event: ErrorAnalysis, width: int, limits: details.TextLimits = _LIMITS) -> list[Line]:
     """An analysis that belongs to no test: of the build, of the whole."""
     heading = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "analysis", width - 6), STRONG)
-    where = details.place(event.location, _LONGEST if limits is details.ALL else width // 2)
+    where = details.place(event.location, _LONGEST if limits is details.UNLIMITED else width // 2)
     return [parts.rule(heading, width, ""), *parts.indented(details.analysis(event, width - 2, limits, where=where), 2)]
 
 
@@ -210,4 +212,68 @@ def fault(
         command = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
         if command not in error.hint:
             lines.append(Line("  ").join(next_commands([command])))
+    return lines
+
+
+# -- several submissions --------------------------------------------------------------------------
+
+
+def final_several(submissions: Sequence[tuple[Submission, Ending | None]], width: int) -> list[Line]:
+    """What the live screen leaves behind of several submissions: details of failures, a table, suggested commands."""
+    lines: list[Line] = []
+    for snapshot, ending in submissions:
+        if ending is not None and ending.exit_code:
+            explanation = failures(snapshot, width) if ending.verdict is not None else so_far(snapshot, width)
+            if ending.verdict is None and explanation:
+                explanation.append(Line())
+            if explanation:
+                lines += [parts.title(snapshot, width), Line(), *explanation]
+    lines += _overview(submissions, width)
+    endings = [ending for _, ending in submissions if ending is not None]
+    passed = sum(1 for ending in endings if ending.exit_code == 0)
+    verdict = verdict_mark("passed" if passed == len(submissions) else "failed")
+    lines += [Line(), parts.badge(verdict).put(f"  {passed} of {len(submissions)} submissions passed")]
+    failed = [ending for ending in endings if ending.verdict is not None and ending.exit_code]
+    if failed:
+        lines.append(next_commands([ending.next_command for ending in failed[:_COMMANDS]]))
+    return lines
+
+
+def faults(ended: Sequence[tuple[Ending, Submission | None]], width: int) -> list[Line]:
+    """Why there is no verdict, said once for all submissions that it befell alike, and how to go on with them."""
+    alike: dict[tuple[str, str], list[tuple[Ending, Submission | None]]] = {}
+    for ending, picture in ended:
+        if ending.error is not None:
+            alike.setdefault((ending.error.kind, ending.error.message), []).append((ending, picture))
+    lines: list[Line] = []
+    for group in alike.values():
+        ending, picture = group[0]
+        if len(group) == 1:
+            told = fault(ending, picture, width, badge=True)
+        else:
+            ids = [ending.submission_id for ending, _ in group]
+            told = fault(ending, None, width, badge=True, ids=ids)
+        lines += [*([Line()] if lines else []), *told]
+    return lines
+
+
+def _overview(submissions: Sequence[tuple[Submission, Ending | None]], width: int) -> list[Line]:
+    """One line per submission: mark, id, problem, verdict, counts."""
+    ids = max((len(str(snapshot.id)) for snapshot, _ in submissions), default=1) + 1
+    problem = min(max((len(clip(snapshot.problem or "", 28)) for snapshot, _ in submissions), default=0), width // 3)
+    lines = []
+    for snapshot, ending in submissions:
+        line = Line("- ") if ending is None else Line()
+        details_text = ""
+        if ending is not None:
+            mark = ending_mark(ending)
+            line.put(f"{mark.glyph} ", mark.style)
+            details_text = one_line(ending.error.message, 300) if ending.error is not None else ""
+            if ending.verdict is not None:
+                details_text = outcome(ending.verdict, snapshot)
+        line.put(f"#{snapshot.id}").to(2 + ids + 2).put(clip(snapshot.problem or "", problem))
+        line.to(2 + ids + 2 + problem + 2)
+        if ending is not None:
+            line.put(clip(ending_mark(ending).word, 18), ending_mark(ending).style).to(2 + ids + 2 + problem + 2 + 14)
+        lines.append(line.put(clip(details_text, width - line.cells), QUIET))
     return lines

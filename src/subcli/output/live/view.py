@@ -12,11 +12,11 @@ from typing import Any, Final
 from rich.console import Console
 
 from subcli.core.submission import Connection
-from subcli.output.live import frame, overview, summary, summary_several
+from subcli.output.live import frame, overview, summary
 from subcli.output.live.screen import Region
 from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, SnapshotSource, ViewEvent
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
@@ -28,7 +28,7 @@ SUMMARY_MAX: Final = 100
 class _Watched:
     """One submission on the screen."""
 
-    def __init__(self, source: Source, now: float) -> None:
+    def __init__(self, source: SnapshotSource, now: float) -> None:
         self.source = source
         self.began = now
         self.connection = Connection("connecting")
@@ -84,11 +84,11 @@ class LiveView:
         self._out.print(Block([*parts.indented([line]), Line()]))
         self._above = []
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """One more submission on the screen."""
         self._watched[source.submission_id] = _Watched(source, self._clock())
 
-    def event(self, submission_id: int, event: Shown) -> None:
+    def event(self, submission_id: int, event: ViewEvent) -> None:
         """Only the connection is kept: everything else is in the picture."""
         watched = self._watched.get(submission_id)
         if watched is not None and isinstance(event, Connection):
@@ -144,14 +144,14 @@ class LiveView:
         if told:
             self._out.print(Block([*self._above, *parts.indented(told), Line()]))
         ended = [(shot.ending, shot.picture) for shot in shots if shot.ending is not None]
-        faults = summary_several.faults([*ended, *((ending, None) for ending in self._faults)], width)
+        faults = summary.faults([*ended, *((ending, None) for ending in self._faults)], width)
         if faults:
             self._err.print(Block([*parts.indented(faults), Line()]))
 
     def _told(self, shots: Sequence[frame.FrameInput], width: int) -> list[Line]:
         """What is data: verdicts, and what was seen where there is none."""
         if len(shots) > 1:
-            return summary_several.final(shots, width)
+            return summary.final_several([(shot.picture, shot.ending) for shot in shots], width)
         for shot in shots:
             if shot.ending is not None and shot.ending.verdict is not None:
                 return summary.final(shot.picture, shot.ending.verdict, width, shot.ending.next_command)

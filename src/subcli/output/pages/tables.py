@@ -161,10 +161,10 @@ def _submission_page(snapshot: Mapping[str, Any], tests: Sequence[Mapping[str, A
     lines = _table(results, width)
     for result in results:
         if test_mark(result.status).word in ("failed", "error"):
-            lines += [*summary.failure(result, analyses, width, details.ALL), Line()]
+            lines += [*summary.failure(result, analyses, width, details.UNLIMITED), Line()]
     for event in analyses:
         if not any(details.is_about(event, result) for result in results):
-            lines += [*summary.unattached(event, width, details.ALL), Line()]
+            lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
     lines += _build_log(snapshot, width)
     return lines + _heading(snapshot, results, verdict, width)
 
@@ -202,7 +202,7 @@ def _build_log(snapshot: Mapping[str, Any], width: int) -> list[Line]:
     if not isinstance(log, str):
         return []
     failed = snapshot.get("final_status") == "build_failed" or snapshot.get("status") == "build_failed"
-    limits = details.ALL if failed else details.Limits(output=_BUILD_LINES)
+    limits = details.UNLIMITED if failed else details.TextLimits(output=_BUILD_LINES)
     lines = details.output(log, width, limits, "build log")
     return [*lines, Line()] if lines else []
 

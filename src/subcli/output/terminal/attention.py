@@ -14,12 +14,11 @@ from typing import Final, TextIO
 
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
-from subcli.output.beside import NullView
 from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import one_line
 from subcli.output.terminal.terminal import Notification, notification
 from subcli.output.text import words
-from subcli.output.view import Ending, Source
+from subcli.output.view import Ending, NullView, SnapshotSource
 
 _KEEP_TITLE: Final = "\x1b[22;2t"
 # The empty title is the terminal's own one; where there is a stack of them, the one before comes back.
@@ -44,11 +43,11 @@ class WindowStatus(NullView):
         self._stream = stream
         self._clock = clock
         self._has_progress = progress
-        self._sources: list[Source] = []
+        self._sources: list[SnapshotSource] = []
         self._shown: tuple[str, str] | None = None
         self._looked: float | None = None
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """One more submission."""
         self._sources.append(source)
 
@@ -126,10 +125,10 @@ class Notifier(NullView):
     def __init__(self, stream: TextIO, env: Mapping[str, str]) -> None:
         self._stream = stream
         self._env = env
-        self._sources: dict[int, Source] = {}
+        self._sources: dict[int, SnapshotSource] = {}
         self._endings: list[Ending] = []
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """One more submission."""
         self._sources[source.submission_id] = source
 

@@ -42,7 +42,7 @@ def place(location: Location | None, cells: int) -> str:
     return clip(location.file, cells - len(line)) + line
 
 
-class Limits(NamedTuple):
+class TextLimits(NamedTuple):
     """How much of a failure is told.
 
     Attributes:
@@ -62,12 +62,12 @@ class Limits(NamedTuple):
     suggestions: int = SUGGESTIONS
 
 
-_USUAL: Final = Limits()
-ALL: Final = Limits(*[10**6] * len(Limits._fields))
+_USUAL: Final = TextLimits()
+UNLIMITED: Final = TextLimits(*[10**6] * len(TextLimits._fields))
 """Everything."""
 
 
-def values(result: TestResult, width: int, limits: Limits) -> list[Line]:
+def values(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
     """Expected and actual, where the server said at least one of them."""
     if result.expected is None and result.actual is None:
         return []
@@ -77,7 +77,7 @@ def values(result: TestResult, width: int, limits: Limits) -> list[Line]:
     return comparison(expected, actual, width, limits.values, limits.fold)
 
 
-def output(text: str | None, width: int, limits: Limits, title: str = "output") -> list[Line]:
+def output(text: str | None, width: int, limits: TextLimits, title: str = "output") -> list[Line]:
     """The last lines of what a test printed, behind a gutter."""
     if not text or not text.strip():
         return []
@@ -93,7 +93,7 @@ def output(text: str | None, width: int, limits: Limits, title: str = "output") 
 
 
 def analysis(
-    event: ErrorAnalysis, width: int, limits: Limits = _USUAL, *, where: str = "", known: str | None = None
+    event: ErrorAnalysis, width: int, limits: TextLimits = _USUAL, *, where: str = "", known: str | None = None
 ) -> list[Line]:
     """What went wrong and what to do.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from subcli.core.errors import NetworkError
-from subcli.output.quiet import QuietView
+from subcli.output.view import QuietView
 
 from .playhouse.script import Clock, Stage, ten
 
