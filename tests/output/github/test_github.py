@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.output.github.view import ANNOTATIONS, SUMMARY_MAX, GithubView, command, escaped, locator
+from subcli.output.github.annotations import ANNOTATIONS_MAX, command, locator
+from subcli.output.github.summary import SUMMARY_MAX_BYTES, escaped
+from subcli.output.github.view import GithubView
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
-from subcli.output.workflow_commands import Defused
+from subcli.output.workflow_commands import CommandSafeStream
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 
@@ -41,7 +43,7 @@ class Job:
     def __init__(self, tmp_path: Path) -> None:
         self.raw = io.BytesIO()
         self.summary = tmp_path / "summary.md"
-        self.stdout = Defused(self.raw, json=False, encoding="utf-8")
+        self.stdout = CommandSafeStream(self.raw, json=False, encoding="utf-8")
         self.err = io.StringIO()
         console = make_console(self.stdout, {"COLUMNS": "120"})
         clock = Clock()
@@ -88,9 +90,9 @@ def test_at_most_ten_annotations(job: Job) -> None:
     """A step shows ten of a kind: more are not printed; the summary has what failed, and its size is bounded."""
     SCENES["thousands-end"](job.stage)
     job.view.close()
-    assert len([line for line in job.commands if line.startswith("::error")]) == ANNOTATIONS
+    assert len([line for line in job.commands if line.startswith("::error")]) == ANNOTATIONS_MAX
     text = job.summary.read_text()
-    assert len(text.encode()) <= SUMMARY_MAX + 200
+    assert len(text.encode()) <= SUMMARY_MAX_BYTES + 200
     assert "case 0400" in text
     assert "more tests" in text
 
@@ -148,7 +150,7 @@ def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
     """However a text is cut by writes and flushes, no line of it becomes a command; harmless text is unchanged."""
     for start in ("", "::", "##[", " :", "\n::x::"):
         raw = io.BytesIO()
-        stream = Defused(raw, json=False, encoding="utf-8", errors="backslashreplace", newline="")
+        stream = CommandSafeStream(raw, json=False, encoding="utf-8", errors="backslashreplace", newline="")
         whole = start + text
         rest = whole
         for cut in cuts:
@@ -167,7 +169,7 @@ def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
 def test_json_stays_json() -> None:
     """In JSON the only thing to defuse is `##[`, in a way that every reader of JSON undoes."""
     raw = io.BytesIO()
-    stream = Defused(raw, json=True, encoding="utf-8")
+    stream = CommandSafeStream(raw, json=True, encoding="utf-8")
     stream.write('{"message":"##[error]x ::error::"}\n')
     stream.flush()
     assert raw.getvalue() == b'{"message":"#\\u0023[error]x ::error::"}\n'

@@ -78,7 +78,8 @@ def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
     plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact)
     if not on_github(os.environ):
         return plain
-    from subcli.output.github.view import GithubView, locator
+    from subcli.output.github.annotations import locator
+    from subcli.output.github.view import GithubView
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     locate = locator(origin, Path.cwd(), os.environ)

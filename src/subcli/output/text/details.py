@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from rich.style import Style
@@ -32,6 +33,16 @@ def is_about(analysis: ErrorAnalysis, result: TestResult) -> bool:
     if analysis.test_id is not None and result.test_id is not None:
         return analysis.test_id == result.test_id
     return analysis.test_name is not None and analysis.test_name == result.test_name
+
+
+def analysis_texts(event: ErrorAnalysis) -> list[str]:
+    """The texts of an analysis: the error, the explanation, each suggestion behind a dash."""
+    return [event.error, event.analysis, *(f"- {suggestion}" for suggestion in event.suggestions)]
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts below each other, each once: an analysis often repeats the reason of the result."""
+    return "\n".join(text for text in dict.fromkeys(texts) if text.strip())
 
 
 def place(location: Location | None, cells: int) -> str:
