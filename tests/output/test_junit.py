@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from subcli.core.errors import NetworkError, UsageError, WatchTimeoutError
 from subcli.output.junit import JunitView, check_path, write
-
-from . import jenkins
-from .playhouse.scenes import SCENES
-from .playhouse.script import Clock, Stage, ten
+from tests.output import jenkins
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import Clock, Stage, ten
 
 NOW = "2026-03-01T10:00:00Z"
 

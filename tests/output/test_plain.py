@@ -10,9 +10,8 @@ import pytest
 from subcli.core.errors import NetworkError
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
-
-from .playhouse.scenes import SCENES
-from .playhouse.script import SPLIT, TWICE, Clock, Stage, ten
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import SPLIT, TWICE, Clock, Stage, ten
 
 
 class Log:
@@ -132,7 +131,7 @@ def test_changes_of_the_connection_go_to_stderr() -> None:
         "reconnecting in 2 s (attempt 1): 1006 connection lost",
         "reconnecting in 5 s (attempt 2): 1012 restarting",
         "connected again",
-        "no live connection, asking for the state instead",
+        "no live connection, polling instead",
         "connected again",
     ]
     assert log.out == []

@@ -6,8 +6,7 @@ import io
 
 from subcli.core.errors import NetworkError
 from subcli.output.view import QuietView
-
-from .playhouse.script import Clock, Stage, ten
+from tests.output.playhouse.script import Clock, Stage, ten
 
 
 def quiet(*, several: bool) -> tuple[io.StringIO, Stage]:

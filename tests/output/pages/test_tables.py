@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from subcli.output.pages.tables import TABLE_MAX, Page, age, submission_page, submissions_table
+from subcli.output.pages.tables import TABLE_ROWS_MAX, age, submission_page, submissions_table
 from subcli.output.terminal.console import make_console
+from subcli.output.text.lines import AdaptiveBlock
 from tests.output.playhouse.script import DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
 
 NOW = 1772360000.0
@@ -38,7 +39,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def printed(page: Page, columns: int) -> str:
+def printed(page: AdaptiveBlock, columns: int) -> str:
     stream = io.StringIO()
     make_console(stream, {"COLUMNS": str(columns)}).print(page)
     return stream.getvalue()
@@ -64,7 +65,7 @@ def test_the_list_is_as_it_was_approved(approved: Callable[[str, str], None], co
 
 def test_an_empty_list_says_what_to_do() -> None:
     """The next command instead of a bare heading."""
-    assert printed(submissions_table([], NOW), 80) == "No submissions yet. subcli submit hands one in.\n"
+    assert printed(submissions_table([], NOW), 80) == "No submissions yet. subcli submit submits one.\n"
 
 
 @pytest.mark.parametrize("columns", [60, 100])
@@ -108,10 +109,10 @@ def test_the_build_log_is_whole_where_the_build_failed() -> None:
 
 def test_of_many_tests_those_that_passed_are_counted() -> None:
     """Thousands of lines would hide the one that matters."""
-    rows = [{"test_name": f"case {number}", "status": "passed"} for number in range(TABLE_MAX + 1)]
+    rows = [{"test_name": f"case {number}", "status": "passed"} for number in range(TABLE_ROWS_MAX + 1)]
     rows[7]["status"] = "error"
     text = printed(submission_page(ROWS[0], rows), 80)
-    assert f"… {TABLE_MAX} more passed" in text
+    assert f"… {TABLE_ROWS_MAX} more passed" in text
     assert "! case 7" in text
     assert "case 8" not in text
 

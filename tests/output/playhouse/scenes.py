@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from subcli.core.errors import InterruptedByUser, NetworkError
-
-from .script import NAMES, TWICE, Stage, many, ten
+from tests.output.playhouse.script import NAMES, TWICE, Stage, many, ten
 
 
 def start(stage: Stage) -> None:

@@ -218,7 +218,7 @@ def test_terminals_that_notify(desktop: dict[str, str]) -> None:
 def test_notifier_hangs_and_is_left(desktop: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A desktop that does not answer holds nobody up for long."""
     monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
-    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_S", 0.05)
+    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_TIMEOUT_S", 0.05)
     (Path(desktop["PATH"]) / "notify-send").write_text("#!/bin/sh\nexec sleep 60\n")
     assert notified(desktop) == "\a"
 
@@ -265,7 +265,7 @@ def test_time_passes_as_often_as_any_wants() -> None:
     """The shortest wish counts; where nobody has one, no time passes."""
 
     class Slow(NullView):
-        tick_s = 1.0
+        tick_s: float | None = 1.0
 
     assert CompositeView(NullView(), [NullView()]).tick_s is None
     assert CompositeView(NullView(), [Slow()]).tick_s == 1.0

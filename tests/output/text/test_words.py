@@ -10,7 +10,7 @@ from subcli.core.submission import Connection, Counts, Submission
 from subcli.output.live.summary import outcome
 from subcli.output.text import words
 from subcli.output.text.details import is_about, place, reason
-from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, from_mapping
+from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, TestResult, from_mapping
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_countdown_counts_whole_seconds(delay: float | None, passed: float, le
 )
 def test_a_close_code_is_said_in_words(connection: Connection, text: str) -> None:
     """The other side's own words come first."""
-    assert words.why(connection) == text
+    assert words.connection_reason(connection) == text
 
 
 @pytest.mark.parametrize(
@@ -94,22 +94,24 @@ def test_a_place_can_be_clicked(location: Location | None, cells: int, text: str
     assert place(location, cells) == text
 
 
-def test_a_reason_is_the_first_line_that_says_something() -> None:
-    """Else the category, else nothing."""
-
-    def of(**fields: str) -> str:
-        result = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", **fields})
-        return reason(result)
-
-    assert of(message="\n \nfirst\nsecond", error_category="timeout") == "first"
-    assert of(message=" \n", error_category="timeout") == "timeout"
-    assert of() == ""
+def result(**fields: object) -> TestResult:
+    """A failed test with these fields."""
+    event = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", **fields})
+    assert isinstance(event, TestResult)
+    return event
 
 
-def test_an_analysis_belongs_to_its_test() -> None:
-    """By the id where both have one, else by the name."""
-    result = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", "test_id": 3})
-    assert is_about(ErrorAnalysis(test_id=3, test_name="y"), result)
-    assert not is_about(ErrorAnalysis(test_id=4, test_name="x"), result)
-    assert is_about(ErrorAnalysis(test_name="x"), result)
-    assert not is_about(ErrorAnalysis(), result)
+def test_reason_is_the_first_line_with_text() -> None:
+    """The message comes first, then the category, otherwise it is empty."""
+    assert reason(result(message="\n \nfirst\nsecond", error_category="timeout")) == "first"
+    assert reason(result(message=" \n", error_category="timeout")) == "timeout"
+    assert reason(result()) == ""
+
+
+def test_analysis_belongs_to_its_test() -> None:
+    """By the id if both have one, otherwise by the name."""
+    failed = result(test_id=3)
+    assert is_about(ErrorAnalysis(test_id=3, test_name="y"), failed)
+    assert not is_about(ErrorAnalysis(test_id=4, test_name="x"), failed)
+    assert is_about(ErrorAnalysis(test_name="x"), failed)
+    assert not is_about(ErrorAnalysis(), failed)

@@ -87,7 +87,6 @@ def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
 
 
 def _live(options: Options, others: list[View]) -> View:
-    from subcli.output.live.screen import FullScreen
     from subcli.output.live.view import LiveView
     from subcli.output.terminal.attention import WindowStatus
     from subcli.output.terminal.terminal import shows_links, shows_progress
@@ -95,4 +94,4 @@ def _live(options: Options, others: list[View]) -> View:
     stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
     if shows_links(os.environ):
         others.append(WindowStatus(sys.stderr, time.monotonic, progress=shows_progress(os.environ)))
-    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, region=FullScreen)
+    return LiveView(stdout, stderr, time.monotonic, compact=options.compact)
