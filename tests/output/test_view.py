@@ -1,11 +1,13 @@
-"""The quiet view: the verdict and nothing else."""
+"""The quiet view prints verdicts only; the composite view passes every call on."""
 
 from __future__ import annotations
 
 import io
 
+import pytest
+
 from subcli.core.errors import NetworkError
-from subcli.output.view import QuietView
+from subcli.output.view import CompositeView, NullView, QuietView
 from tests.output.playhouse.script import Clock, Stage, ten
 
 
@@ -14,8 +16,8 @@ def quiet(*, several: bool) -> tuple[io.StringIO, Stage]:
     return stream, Stage(QuietView(stream, several), Clock())
 
 
-def test_one_verdict_is_one_word() -> None:
-    """What a script reads with ``$(subcli -q submit …)``."""
+def test_single_verdict_is_one_word() -> None:
+    """A single verdict is one word, for ``$(subcli -q submit …)``."""
     stream, stage = quiet(several=False)
     stage.view.submitted(12, {"url": "http://127.0.0.1:8000/submissions/12"})
     stage.begin()
@@ -29,8 +31,8 @@ def test_one_verdict_is_one_word() -> None:
     assert stream.getvalue() == "failed\n"
 
 
-def test_several_verdicts_have_their_id() -> None:
-    """``ID verdict``, as each comes."""
+def test_several_verdicts_are_printed_with_their_ids() -> None:
+    """``ID verdict``, in the order in which they arrive."""
     stream, stage = quiet(several=True)
     stage.begin(12)
     stage.begin(13)
@@ -39,17 +41,50 @@ def test_several_verdicts_have_their_id() -> None:
     assert stream.getvalue() == "13 build_failed\n12 passed\n"
 
 
-def test_no_verdict_is_nothing() -> None:
-    """The exit code tells it."""
+def test_error_prints_nothing() -> None:
+    """Without a verdict, only the exit code reports the error."""
     stream, stage = quiet(several=False)
     stage.begin()
     stage.fail(NetworkError("gone"), 6)
     assert stream.getvalue() == ""
 
 
-def test_a_hostile_verdict_stays_on_its_line() -> None:
-    """Control characters are spelt out."""
+def test_hostile_verdict_stays_on_one_line() -> None:
+    """Control characters become visible escapes."""
     stream, stage = quiet(several=False)
     stage.begin()
     stage.complete("passed\n\x1b[2Jfailed")
     assert stream.getvalue() == "passed ^[[2Jfailed\n"
+
+
+# -- the composite view -----------------------------------------------------------------------------
+
+
+def test_all_views_are_closed() -> None:
+    """If closing one view fails, because the terminal is gone, the others are closed all the same."""
+
+    class Broken(NullView):
+        def close(self) -> None:
+            raise OSError
+
+    class Closed(NullView):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    first, last = Closed(), Closed()
+    with pytest.raises(OSError):
+        CompositeView(first, [Broken(), last]).close()
+    assert first.closed
+    assert last.closed
+
+
+def test_shortest_tick_counts() -> None:
+    """The view that needs ticks most often sets the interval; without any, there are none."""
+
+    class Slow(NullView):
+        tick_s: float | None = 1.0
+
+    assert CompositeView(NullView(), [NullView()]).tick_s is None
+    assert CompositeView(NullView(), [Slow()]).tick_s == 1.0

@@ -1,4 +1,4 @@
-"""A job of GitHub Actions: groups, annotations, the summary, and nothing that a server says in their place."""
+"""The GitHub view: group, annotations and summary, and no way for a server to inject commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 
 RUNNER = re.compile(r"\s*::([^ :]+)( [^:]*)?::|.*##\[")
-"""What the runner takes for a command, in a line."""
+"""What the runner takes for a command, at the start of a line or within it."""
 
 HOSTILE = [
     "::error::pwned",
@@ -38,7 +38,7 @@ HOSTILE = [
 
 
 class Job:
-    """A job, with its log and its summary."""
+    """A job with its log and its summary."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.raw = io.BytesIO()
@@ -53,24 +53,24 @@ class Job:
 
     @property
     def lines(self) -> list[str]:
-        """The log, in the lines that the runner reads."""
+        """The lines of the log, as the runner splits them."""
         self.stdout.flush()
         return re.split(r"\r\n|\r|\n", self.raw.getvalue().decode())
 
     @property
     def commands(self) -> list[str]:
-        """The commands among them."""
+        """The workflow commands in the log."""
         return [line for line in self.lines if RUNNER.match(line)]
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A job that begins."""
+    """A new job."""
     return Job(tmp_path)
 
 
 def test_group_annotations_and_summary(job: Job) -> None:
-    """One group, below it the verdict; an error for each failed test at its place; the table in the summary."""
+    """One group with the verdict below it, an error for each failed test at its place, a table in the summary."""
     SCENES["failed-end"](job.stage)
     job.view.close()
     names = [line.split("::")[1].split(" ")[0] for line in job.commands]
@@ -87,7 +87,7 @@ def test_group_annotations_and_summary(job: Job) -> None:
 
 
 def test_at_most_ten_annotations(job: Job) -> None:
-    """A step shows ten of a kind: more are not printed; the summary has what failed, and its size is bounded."""
+    """GitHub shows ten per step, so no more are printed; the summary lists all failures, and its size is bounded."""
     SCENES["thousands-end"](job.stage)
     job.view.close()
     assert len([line for line in job.commands if line.startswith("::error")]) == ANNOTATIONS_MAX
@@ -97,8 +97,8 @@ def test_at_most_ten_annotations(job: Job) -> None:
     assert "more tests" in text
 
 
-def test_annotation_says_each_thing_once(job: Job) -> None:
-    """An analysis that begins with the reason of the result does not say it again."""
+def test_annotation_does_not_repeat_itself(job: Job) -> None:
+    """An analysis that begins with the test's message does not repeat it."""
     job.stage.begin()
     job.stage.result("Two", "failed", 1, message="two leaders")
     job.stage.send("error_analysis", test_name="Two", error="two leaders", analysis="Both lead.", suggestions=["Look."])
@@ -108,7 +108,7 @@ def test_annotation_says_each_thing_once(job: Job) -> None:
 
 
 def test_several_submissions_in_one_group(job: Job) -> None:
-    """Several: one group for all, a section for each, and an annotation for the one without a verdict."""
+    """One group for all, a section for each, and an annotation for a missing verdict."""
     SCENES["six-end"](job.stage)
     job.view.close()
     assert job.lines[0] == "::group::subcli #12 #13 #14 #15 #16 #17"
@@ -117,8 +117,8 @@ def test_several_submissions_in_one_group(job: Job) -> None:
 
 
 @pytest.mark.parametrize("evil", HOSTILE)
-def test_server_gives_no_commands(job: Job, evil: str) -> None:
-    """Whatever a server says, wherever it says it: the runner sees our commands alone, each on its own line."""
+def test_server_cannot_inject_commands(job: Job, evil: str) -> None:
+    """Whatever a server sends in whichever field, the runner sees our commands only, each on its own line."""
     stage = job.stage
     job.view.submitted(12, {"url": evil})
     stage.begin(problem=evil, language=evil)
@@ -146,8 +146,8 @@ def test_server_gives_no_commands(job: Job, evil: str) -> None:
 
 
 @given(st.text(max_size=60), st.lists(st.integers(1, 7), max_size=8))
-def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
-    """However a text is cut by writes and flushes, no line of it becomes a command; harmless text is unchanged."""
+def test_no_split_of_a_text_makes_a_command(text: str, cuts: list[int]) -> None:
+    """However writes and flushes split a text, no line becomes a command; harmless text is unchanged."""
     for start in ("", "::", "##[", " :", "\n::x::"):
         raw = io.BytesIO()
         stream = CommandSafeStream(raw, json=False, encoding="utf-8", errors="backslashreplace", newline="")
@@ -166,8 +166,8 @@ def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
             assert written == whole.encode(errors="backslashreplace").decode()
 
 
-def test_json_stays_json() -> None:
-    """In JSON the only thing to defuse is `##[`, in a way that every reader of JSON undoes."""
+def test_json_stays_valid() -> None:
+    """In JSON, only `##[` is escaped, and every JSON parser restores it."""
     raw = io.BytesIO()
     stream = CommandSafeStream(raw, json=True, encoding="utf-8")
     stream.write('{"message":"##[error]x ::error::"}\n')
@@ -176,7 +176,7 @@ def test_json_stays_json() -> None:
 
 
 def test_escaping_of_commands() -> None:
-    """Percent, line ends, and in properties colon and comma (Workflow commands, "Escaping")."""
+    """Percent signs, line ends, and in properties colons and commas are escaped (Workflow commands, "Escaping")."""
     assert command("error", "50 %\nx:y,z", title="a,b:c\nd") == "::error title=a%2Cb%3Ac%0Ad::50 %25%0Ax:y,z"
     assert command("endgroup", "") == "::endgroup::"
     assert escaped("a|b *c* _d_ `e` <f> [g](h) #i @j") == (r"a\|b \*c\* \_d\_ \`e\` \<f\> \[g\]\(h\) \#i \@j")
@@ -195,8 +195,8 @@ def test_files_are_found_in_the_repository(tmp_path: Path) -> None:
     assert locator(lambda name: name, here, {})("node.py") == "node.py"
 
 
-def test_summary_that_is_full_or_not_there(job: Job, tmp_path: Path) -> None:
-    """Nothing is added to a summary beyond what a step may have; one that cannot be written is told, and no more."""
+def test_full_or_unwritable_summary(job: Job, tmp_path: Path) -> None:
+    """Nothing is appended beyond GitHub's limit; a summary that cannot be written causes a warning only."""
     job.summary.write_bytes(b"x" * (1024 * 1024 - 10))
     SCENES["passed-end"](job.stage)
     job.view.close()

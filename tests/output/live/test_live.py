@@ -22,6 +22,7 @@ from subcli.core.errors import NetworkError
 from subcli.output.live.summary import faults
 from subcli.output.live.view import LiveView
 from subcli.output.view import Ending
+from tests.output.playhouse.calls import calls_of
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import NAMES, TWICE, Clock, Stage, many, ten
 from tests.output.playhouse.terminal import Terminal, terminal
@@ -143,22 +144,6 @@ def test_cost_of_a_frame_does_not_grow_with_the_results(show: Show) -> None:
         calls[count] = calls_of(show.view.tick)
         assert 0 < show.view.result_rows < 24
     assert calls[100_000] < 1.2 * calls[10_000]
-
-
-def calls_of(function: Callable[[], object]) -> int:
-    """Count the calls of Python and C functions."""
-    counted = 0
-
-    def count(_frame: object, what: str, _argument: object) -> None:
-        nonlocal counted
-        counted += what in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return counted
 
 
 def test_cursor_and_wrapping_are_restored(show: Show) -> None:

@@ -1,4 +1,4 @@
-"""The scenes that the approved screens show."""
+"""The scenes of the approved screens and logs."""
 
 from __future__ import annotations
 
