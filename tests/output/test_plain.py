@@ -197,3 +197,77 @@ def test_prompt_changes_nothing() -> None:
     log.view.suspend()
     log.view.resume()
     assert log.out == log.err == []
+
+
+def test_attempts_to_reconnect_are_reported_each() -> None:
+    """A new attempt is a change, the same attempt again is not."""
+    log = Log()
+    log.stage.begin()
+    for attempt in (1, 2, 2):
+        log.stage.connection("reconnecting", attempt=attempt, delay_s=2.0)
+    assert log.err == ["reconnecting in 2 s (attempt 1)", "reconnecting in 2 s (attempt 2)"]
+
+
+def test_changed_details_of_a_status_are_printed() -> None:
+    """Queue position, detail and number of tests are changes even if the status stays; a repetition is not."""
+    log = Log()
+    log.stage.begin()
+    log.stage.status("pending", queue_position=3)
+    log.stage.status("pending", queue_position=2)
+    log.stage.status("pending", queue_position=2)
+    log.stage.status("pending", queue_position=2, detail="waiting for a worker")
+    log.stage.status("testing", total_tests=4)
+    assert log.out == [
+        "· pending, position 3 in the queue",
+        "· pending, position 2 in the queue",
+        "· pending, position 2 in the queue, waiting for a worker",
+        "· testing, 4 tests",
+    ]
+
+
+def test_absurd_total_does_not_replace_a_known_one() -> None:
+    """A server that later reports 0 tests does not change the position."""
+    log = Log()
+    log.stage.begin()
+    log.stage.status("testing", total_tests=2)
+    log.stage.status("testing", total_tests=0)
+    log.stage.result("a")
+    assert log.out[-1] == "✓ 1/2 a (1.25 s)"
+
+
+class Recorder(io.StringIO):
+    """Records what has been flushed, in the order of both streams."""
+
+    def __init__(self, name: str, flushed: list[str]) -> None:
+        super().__init__()
+        self._name = name
+        self._flushed = flushed
+        self._end = 0
+
+    def flush(self) -> None:
+        text, self._end = self.getvalue()[self._end :], len(self.getvalue())
+        if text:
+            self._flushed.append(f"{self._name}: {text}")
+
+
+def test_output_reaches_the_reader_in_order() -> None:
+    """The id and the verdict are flushed at once; stderr never overtakes stdout."""
+    flushed: list[str] = []
+    clock = Clock()
+    out, err = Recorder("out", flushed), Recorder("err", flushed)
+    view = PlainView(make_console(out, {}), make_console(err, {}), clock)
+    stage = Stage(view, clock)
+    view.submitted(12, {})
+    stage.begin()
+    stage.status("pending")
+    stage.connection("polling")
+    stage.result("a")
+    view.flush()
+    stage.complete("passed", ms=1000)
+    assert flushed == [
+        "out: submitted #12\n",
+        "out: · pending\n",
+        "err: no live connection, polling instead\n",
+        "out: ✓ 1 a (1.25 s)\n",
+        "out: ✓ passed: 1 of 1 test in 1.0 s\n",
+    ]

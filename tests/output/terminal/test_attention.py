@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.core.errors import InterruptedByUser
+from subcli.core.errors import InterruptedByUser, NetworkError
 from subcli.output.live.view import LiveView
 from subcli.output.terminal.attention import Notifier, WindowStatus
 from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
@@ -59,6 +59,28 @@ def test_title_and_progress_are_updated_and_restored() -> None:
     ]
     assert PROGRESS.findall(text) == ["3", "1;20", "2;50", "2;100", "0"]
     assert text.count("\x1b[22;2t") == text.count("\x1b[23;2t") == 1
+
+
+def test_progress_counts_all_submissions() -> None:
+    """The percentage is over all submissions and all their tests, those without a known total included."""
+    out, clock = Tty(), Clock()
+    view = WindowStatus(out, clock, progress=True)
+    stage = Stage(view, clock)
+    for number in (1, 2, 3, 4):
+        stage.begin(number)
+    stage.pass_time(1)
+    ten(stage, 5, 1, failing=False)
+    stage.pass_time(1)
+    ten(stage, 1, 2, failing=False)
+    stage.result("x", "failed", id=2)
+    stage.pass_time(1)
+    stage.complete("failed", 2)
+    stage.pass_time(1)
+    stage.status("testing", 3, progress=80)
+    stage.pass_time(1)
+    # Unknown; 5/10 of one in four; and 2/10 of another, which fails; and all of it; and 80 % of a third.
+    assert PROGRESS.findall(out.getvalue()) == ["3", "1;12", "2;17", "2;37", "2;57"]
+    assert TITLE.findall(out.getvalue())[-1] == "subcli 1/4 submissions"
 
 
 def test_restored_during_a_prompt() -> None:
@@ -235,3 +257,33 @@ def test_no_notification_after_ctrl_c() -> None:
             stage.complete("passed")
         view.close()
         assert out.getvalue().count("\a") == rings
+
+
+def test_notification_of_several_submissions() -> None:
+    """How many passed; nothing if the user interrupted any of them."""
+    for interrupted in (False, True):
+        out = Tty()
+        view = Notifier(out, {"TERM": "foot"})
+        stage = Stage(view, Clock())
+        for number in (1, 2, 3):
+            stage.begin(number)
+        stage.complete("passed", 1)
+        stage.complete("failed", 2)
+        if interrupted:
+            stage.fail(InterruptedByUser("Interrupted."), 130, 3)
+        else:
+            stage.complete("passed", 3)
+        view.close()
+        expected = "" if interrupted else "\a\x1b]777;notify;subcli;2 of 3 submissions passed\x1b\\"
+        assert out.getvalue() == expected
+
+
+def test_notification_of_an_error() -> None:
+    """Without a verdict, the notification shows the error; separators in it do not split the sequence."""
+    out = Tty()
+    view = Notifier(out, {"TERM": "foot"})
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.fail(NetworkError("no answer; gave up"), 6)
+    view.close()
+    assert out.getvalue() == "\a\x1b]777;notify;no verdict #12;no answer, gave up\x1b\\"
