@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 
 from subcli.core.errors import NetworkError
-from subcli.output.view import CompositeView, NullView, QuietView
+from subcli.output.view import CompositeView, NullView, QuietView, SnapshotSource, ViewEvent
 from tests.output.playhouse.script import Clock, Stage, ten
 
 
@@ -58,6 +59,55 @@ def test_hostile_verdict_stays_on_one_line() -> None:
 
 
 # -- the composite view -----------------------------------------------------------------------------
+
+
+def test_composite_view_passes_every_call_to_every_view() -> None:
+    """In order, and with the same arguments."""
+    streams = io.StringIO(), io.StringIO()
+    calls: list[tuple[str, str]] = []
+
+    class Recorder(QuietView):
+        def __init__(self, name: str, stream: io.StringIO) -> None:
+            super().__init__(stream, several=True)
+            self.name = name
+
+        def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
+            calls.append((self.name, f"submitted {submission_id} {answer}"))
+
+        def begin(self, source: SnapshotSource) -> None:
+            calls.append((self.name, f"begin {source.submission_id}"))
+
+        def event(self, submission_id: int, event: ViewEvent) -> None:
+            calls.append((self.name, f"event {submission_id} {type(event).__name__}"))
+
+        def tick(self) -> None:
+            calls.append((self.name, "tick"))
+
+        def flush(self) -> None:
+            calls.append((self.name, "flush"))
+
+        def suspend(self) -> None:
+            calls.append((self.name, "suspend"))
+
+        def resume(self) -> None:
+            calls.append((self.name, "resume"))
+
+    view = CompositeView(Recorder("a", streams[0]), [Recorder("b", streams[1])])
+    stage = Stage(view, Clock())
+    view.submitted(12, {"url": "u"})
+    stage.begin()
+    stage.connection("open")
+    stage.pass_time(1)
+    view.flush()
+    view.suspend()
+    view.resume()
+    stage.complete("passed")
+    expected = [
+        "submitted 12 {'url': 'u'}", "begin 12", "event 12 Connection", "tick", "flush", "suspend", "resume",
+        "event 12 Complete",
+    ]  # fmt: skip
+    assert calls == [(name, call) for call in expected for name in "ab"]
+    assert [stream.getvalue() for stream in streams] == ["12 passed\n"] * 2
 
 
 def test_all_views_are_closed() -> None:

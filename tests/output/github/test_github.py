@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.output.github.annotations import ANNOTATIONS_MAX, command, locator
+from subcli.core.errors import NetworkError
+from subcli.output.github.annotations import ANNOTATIONS_MAX, Locate, command, locator
 from subcli.output.github.summary import SUMMARY_MAX_BYTES, escaped
 from subcli.output.github.view import GithubView
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
-from subcli.output.workflow_commands import CommandSafeStream
+from subcli.output.workflow_commands import CommandSafeStream, on_github, protect_streams
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 
@@ -40,7 +42,7 @@ HOSTILE = [
 class Job:
     """A job with its log and its summary."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, locate: Locate = lambda name: f"src/{name}") -> None:
         self.raw = io.BytesIO()
         self.summary = tmp_path / "summary.md"
         self.stdout = CommandSafeStream(self.raw, json=False, encoding="utf-8")
@@ -48,7 +50,7 @@ class Job:
         console = make_console(self.stdout, {"COLUMNS": "120"})
         clock = Clock()
         plain = PlainView(console, make_console(self.err, {}), clock)
-        self.view = GithubView(plain, self.stdout, self.summary, lambda name: f"src/{name}", self.err)
+        self.view = GithubView(plain, self.stdout, self.summary, locate, self.err)
         self.stage = Stage(self.view, clock)
 
     @property
@@ -114,6 +116,89 @@ def test_several_submissions_in_one_group(job: Job) -> None:
     assert job.lines[0] == "::group::subcli #12 #13 #14 #15 #16 #17"
     assert job.summary.read_text().count("### ") == 6
     assert [line for line in job.commands if "title=no verdict of gossip #16" in line]
+
+
+def test_group_is_opened_once(job: Job) -> None:
+    """Events after the last verdict, as of a late analysis, do not open another group."""
+    SCENES["passed-end"](job.stage)
+    job.stage.send("error_analysis", error="late", analysis="", suggestions=[])
+    job.view.close()
+    assert [line.split("::")[1].split(" ")[0] for line in job.commands] == ["group", "endgroup"]
+
+
+def test_passed_submission_has_no_annotation(job: Job) -> None:
+    """An annotation would look like a failure."""
+    SCENES["passed-end"](job.stage)
+    job.view.close()
+    assert not [line for line in job.commands if line.startswith("::error")]
+
+
+def test_failed_build_is_annotated_at_its_place(job: Job) -> None:
+    """A verdict without failed tests becomes one annotation, with what the analyses say."""
+    SCENES["build-failed-end"](job.stage)
+    job.view.close()
+    (error,) = [line for line in job.commands if line.startswith("::error")]
+    assert error.startswith(
+        "::error file=src/node.c,line=7,title=build failed::leader-election #12: build_failed%0Anode.c"
+    )
+    assert "- Put a semicolon at the end of line 6." in error
+
+
+def test_annotation_outside_the_repository_has_no_line(tmp_path: Path) -> None:
+    """A line number without its file would point anywhere; long texts are cut."""
+    job = Job(tmp_path, locate=lambda name: None)
+    job.stage.begin()
+    job.stage.result("x", "failed", message="m" * 5000)
+    job.stage.send("error_analysis", test_name="x", error="e", analysis="", location={"file": "x.py", "line": 3})
+    job.stage.complete("failed")
+    job.view.close()
+    (error,) = [line for line in job.commands if line.startswith("::error")]
+    assert error.startswith("::error title=x::mmm")
+    assert error.endswith("m…")
+    assert len(error) < 1600
+
+
+def test_summary_lists_each_test_once(job: Job) -> None:
+    """Failures come first, and are not repeated among the latest results."""
+    SCENES["thousands-end"](job.stage)
+    job.view.close()
+    names = re.findall(r"^\| . \w+ \| (case \d+) ", job.summary.read_text(), re.MULTILINE)
+    assert len(names) == len(set(names)) > 50
+    assert "case 0400" in names
+
+
+def test_error_in_the_summary_is_escaped(job: Job) -> None:
+    """The message may contain text from a server."""
+    job.stage.begin()
+    job.stage.fail(NetworkError("<b>no</b> | *answer*", hint="[x](http://evil)"), 6)
+    job.view.close()
+    assert r"\<b\>no\</b\> \| \*answer\* \[x\]\(http\://evil\)" in job.summary.read_text()
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_own_streams_are_protected(json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both streams are replaced, in JSON mode only stdout holds JSON; what a test has put there stays."""
+    raw = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, buffer in raw.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(buffer, encoding="utf-8"))
+    protect_streams(json=json)
+    for name in raw:
+        stream = getattr(sys, name)
+        stream.write("##[x]\n")
+        stream.flush()
+    assert raw["stdout"].getvalue() == (b"#\\u0023[x]\n" if json else b"#\\#[x]\n")
+    assert raw["stderr"].getvalue() == b"#\\#[x]\n"
+    other = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", other)
+    protect_streams(json=json)
+    assert sys.stdout is other
+
+
+def test_job_is_recognized() -> None:
+    """Only the documented value counts."""
+    assert on_github({"GITHUB_ACTIONS": "true"})
+    assert not on_github({"GITHUB_ACTIONS": "false"})
+    assert not on_github({})
 
 
 @pytest.mark.parametrize("evil", HOSTILE)

@@ -19,8 +19,12 @@ import pytest
 from rich.console import ConsoleDimensions
 
 from subcli.core.errors import NetworkError
+from subcli.core.submission import Submission
+from subcli.output.live.frame import Frame
+from subcli.output.live.screen import Screen
 from subcli.output.live.summary import faults
 from subcli.output.live.view import LiveView
+from subcli.output.text.lines import Line
 from subcli.output.view import Ending
 from tests.output.playhouse.calls import calls_of
 from tests.output.playhouse.scenes import SCENES
@@ -109,29 +113,68 @@ def test_only_changed_lines_are_written(show: Show) -> None:
     assert b"Leader Election" not in written
 
 
-def test_at_most_ten_frames_a_second(show: Show) -> None:
+class CountingSource:
+    """A source that counts how often its snapshot is taken: once per frame."""
+
+    submission_id = 12
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def snapshot(self) -> Submission:
+        self.frames += 1
+        return Submission(id=12)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "interval_s", "frames"),
+    # The first tick draws. A timer that fires a little early still gets its frame, or every other would be lost.
+    [(1001, 0.001, 11), (11, 0.1, 11), (11, 0.0995, 11), (11, 0.3, 11)],
+)
+def test_at_most_ten_frames_a_second(show: Show, ticks: int, interval_s: float, frames: int) -> None:
     """However often the view is told that time passes."""
+    source = CountingSource()
+    show.view.begin(source)
+    for _ in range(ticks):
+        show.stage.pass_time(interval_s)
+    assert source.frames == frames
+
+
+def test_full_line_keeps_its_last_character() -> None:
+    """Erasing to the right of a full line would erase its last character: the cursor stays on it."""
+    with terminal(10, 5) as tty:
+        screen = Screen(tty.console())
+        screen.draw(lambda viewport: Frame([Line("x" * viewport.columns), Line("y")], 0))
+        tty.settle()
+        screen.leave()
+        assert b"x" * 10 + b"\x1b[2Hy\x1b[K" in tty.raw
+
+
+def test_shorter_frame_leaves_nothing_of_the_longer_one() -> None:
+    """Lines that are gone and ends of lines are erased; after leaving, a frame is drawn as a whole."""
+    with terminal(10, 5) as tty:
+        screen = Screen(tty.console())
+        screen.draw(lambda _: Frame([Line("first"), Line("second"), Line("third")], 0))
+        screen.draw(lambda _: Frame([Line("1st"), Line("second")], 0))
+        assert tty.visible() == "1st\nsecond\n"
+        screen.leave()
+        screen.draw(lambda _: Frame([Line("1st"), Line("second")], 0))
+        assert tty.visible() == "1st\nsecond\n"
+        screen.leave()
+
+
+def test_time_stops_when_a_submission_ends(show: Show) -> None:
+    """The elapsed time of a submission that has ended does not go on; a countdown starts with its state."""
     show.stage.begin()
-    ten(show.stage, 3)
-
-    def tick_a_thousand_times() -> None:
-        for _ in range(1000):
-            show.stage.pass_time(0.001)
-
-    # The first frame, then ten in a second; every one is different, because the spinner turns.
-    assert show.written(tick_a_thousand_times).count(b"\x1b[?2026h") in (10, 11)
-
-
-def test_early_tick_does_not_skip_a_frame(show: Show) -> None:
-    """A timer that fires a little early still gets its frame: otherwise every other one would be lost."""
-    show.stage.begin()
-    ten(show.stage, 3)
-
-    def tick_early() -> None:
-        for _ in range(10):
-            show.stage.pass_time(0.0995)
-
-    assert show.written(tick_early).count(b"\x1b[?2026h") == 10
+    show.stage.begin(13)
+    show.stage.pass_time(5)
+    show.stage.complete("passed")
+    show.stage.connection("reconnecting", 13, delay_s=8.0)
+    show.stage.pass_time(7)
+    ended, running = show.tty.visible().splitlines()[2:4]
+    assert "0:05" in ended
+    assert "0:12" in running
+    assert "retry in 1 s" in running
 
 
 def test_cost_of_a_frame_does_not_grow_with_the_results(show: Show) -> None:
@@ -206,6 +249,17 @@ def test_more_submissions_than_lines(show: Show) -> None:
     assert text.splitlines()[2].split()[1] == "#49"
     assert re.search(r"… \d+ more", text)
     assert not show.tty.scrollback()
+
+
+def test_running_submissions_come_before_passed_ones(show: Show) -> None:
+    """If there is no room for all, those that passed are left out."""
+    for number in range(1, 41):
+        show.stage.begin(number)
+        if number <= 35:
+            show.stage.complete("passed", number)
+    show.stage.pass_time(0.1)
+    lines = show.tty.visible().splitlines()
+    assert [line.split()[1] for line in lines[2:7]] == ["#36", "#37", "#38", "#39", "#40"]
 
 
 def test_compact_lists_failures_only() -> None:

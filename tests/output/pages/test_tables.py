@@ -81,6 +81,21 @@ def test_running_submission_shows_its_stage() -> None:
     assert text.splitlines()[-2:] == ["● testing  2 passed", "kv-store-with-a-rather-long-name · c · #13"]
 
 
+def test_analysis_without_its_test_is_shown() -> None:
+    """An analysis that names another test, or none, still appears; text lines are at most 100 cells wide."""
+    row = {"test_name": "x", "status": "passed", "error_analysis": {"test_name": "y", "error": "word " * 60}}
+    lines = printed(submission_page(ROWS[0], [row]), 200).splitlines()
+    assert any(line.startswith("✗ y ─") for line in lines)
+    assert max(map(len, lines)) == 100
+
+
+def test_status_of_a_failed_build_shows_the_whole_log() -> None:
+    """Other servers say so in ``status`` only."""
+    log = "\n".join(f"line {number}" for number in range(100))
+    text = printed(submission_page({"submission_id": 1, "status": "build_failed", "build_log": log}, []), 80)
+    assert "line 0\n" in text
+
+
 def test_expected_and_actual_are_not_cut() -> None:
     """The page shows in full what the live view shortens."""
     row = {
