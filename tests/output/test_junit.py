@@ -222,10 +222,18 @@ def test_planted_link_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_unwritable_path_is_refused_early(tmp_path: Path) -> None:
-    """A directory, or a file in place of a directory, is refused; missing directories are created."""
+    """A directory, or a file in place of a directory, is refused with the reason; missing directories are created."""
     (tmp_path / "file").write_text("")
-    for path in (tmp_path, tmp_path / "file" / "r.xml", tmp_path / ("n" * 300) / "r.xml"):
-        with pytest.raises(UsageError):
+    for path, reason, hint in (
+        (tmp_path, "is a directory.", "Name a file: `--junit-xml results.xml`."),
+        (tmp_path / "file" / "r.xml", "cannot be written: File exists.", "Name another file."),
+        (tmp_path / ("n" * 300) / "r.xml", "cannot be written: File name too long.", "Name another file."),
+        (tmp_path / "nul\0" / "r.xml", "cannot be written: embedded null byte.", "Name another file."),
+    ):
+        with pytest.raises(UsageError) as caught:
             check_path(path)
+        assert caught.value.message.endswith(reason)
+        assert caught.value.hint == hint
+    check_path(tmp_path / "new" / "below" / "r.xml")
     check_path(tmp_path / "new" / "below" / "r.xml")
     assert (tmp_path / "new" / "below").is_dir()
