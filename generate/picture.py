@@ -1,4 +1,4 @@
-"""``make picture``: the live screen as an SVG, of a real run: a server, the bundled wrong solution, a frame."""
+"""``make picture``: the live view as an SVG, from a real run: a server, the bundled wrong solution, one frame."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ROOT: Final = Path(__file__).parents[1]
 COLUMNS: Final = 104
 LINES: Final = 40
 RESULTS: Final = 8
-"""How many results there are in the picture, of ten: enough to see why two failed, and what is still going on."""
+"""Of ten: enough to show why two tests failed, and that judging is still in progress."""
 
 
 async def record(server: str) -> Console:
-    """Follow a submission of the wrong solution, and draw the screen as it is after some results."""
+    """Watch a submission of the wrong solution, and draw the frame after ``RESULTS`` results."""
     solution = load_problems()["leader-election"].root / "solutions/failing.py"
     started = time.monotonic()
     async with connect(Common(server=server).settings()) as client:
@@ -47,7 +47,7 @@ async def record(server: str) -> Console:
                 connection, since = event, now
             if watch.snapshot().counts.done == RESULTS:
                 break
-        shot = frame.FrameInput(watch.snapshot(), connection, since, now - started)
+        submission = frame.FrameInput(watch.snapshot(), connection, since, now - started)
         console = Console(
             record=True,
             width=COLUMNS,
@@ -57,12 +57,13 @@ async def record(server: str) -> Console:
             markup=False,
             highlight=False,
         )
-        console.print(Block(frame.single(shot, now, COLUMNS, frame.Viewport(LINES, roomy=True), compact=False).lines))
+        viewport = frame.Viewport(COLUMNS, LINES, roomy=True)
+        console.print(Block(frame.single(submission, now, viewport, compact=False).lines))
         return console
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write ``docs/live.svg``."""
     command = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin", "--data-dir"]
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -72,10 +73,10 @@ def main() -> None:
         assert server.stdout is not None
         console = asyncio.run(record(json.loads(server.stdout.readline())["url"]))
         server.stdin.close()
-    # Without the fonts that Rich would have the reader's browser fetch from elsewhere.
-    form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    # Without the web fonts that the reader's browser would fetch from a third party.
+    template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     title = "subcli submit node.py --problem leader-election"
-    text = console.export_svg(title=title, code_format=form, unique_id="live")
+    text = console.export_svg(title=title, code_format=template, unique_id="live")
     lines = (line.rstrip() for line in text.splitlines())
     (ROOT / "docs/live.svg").write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""Approved texts: what a screen or a log looked like when somebody found it good.
+"""Approved texts: screens and logs that somebody has looked at and approved.
 
-``SUBCLI_APPROVE=1 pytest tests/output`` writes them anew; look at the difference before you commit it.
+``SUBCLI_APPROVE=1 pytest tests/output`` writes them again; review the difference before committing it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ APPROVED = Path(__file__).parent / "approved"
 
 @pytest.fixture
 def approved() -> Callable[[str, str], None]:
-    """Compares a text with the approved one of that name."""
+    """Return a function that compares a text with the approved one of that name."""
 
     def compare(name: str, text: str) -> None:
         path = APPROVED / f"{name}.txt"

@@ -1,7 +1,7 @@
-"""What Jenkins' schema of JUnit XML allows.
+"""Checks JUnit XML against what Jenkins' schema allows.
 
-The facts are those of ``junit-10.xsd`` of the xUnit plug-in (jenkinsci/xunit-plugin, MIT licence): which attributes
-and children an element may and must have, and the pattern of times. The schema itself is not copied here.
+The rules are those of ``junit-10.xsd`` of the xUnit plug-in (jenkinsci/xunit-plugin, MIT licence): which attributes
+and children an element may and must have, and the pattern of times. The schema itself is not included.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _MIXED = {"failure", "error", "skipped", "system-out", "system-err"}
 
 
 def check(element: Element) -> None:
-    """
+    """Check an element and everything in it.
+
     Raises:
-        AssertionError: the schema would not accept it.
+        AssertionError: The schema would reject it.
     """
     required, allowed, children = ALLOWED[element.tag]
     assert required <= set(element.attrib) <= required | allowed, (element.tag, element.attrib)

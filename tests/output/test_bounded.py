@@ -1,4 +1,4 @@
-"""What a watch keeps is bounded by its tests, not by its events. Counted, not weighed: objects that can be reached."""
+"""Memory grows with the number of tests, not of events: counts the objects that can be reached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType
 
 
 def reachable(*roots: object) -> int:
-    """How many objects the garbage collector finds behind some."""
+    """Count the objects that can be reached."""
     seen: dict[int, object] = {}
     waiting = list(roots)
     while waiting:
@@ -31,14 +31,14 @@ def reachable(*roots: object) -> int:
 
 
 def result(seq: int, test: int) -> str:
-    """One result; every fourth test fails, in every run alike."""
+    """Return a result; every fourth test fails."""
     status = "failed" if test % 4 == 0 else "passed"
     fields: dict[str, Any] = {"type": "test_result", "submission_id": 1, "seq": seq, "status": status}
     return encode({**fields, "test_name": f"test {test}", "test_id": test, "message": f"in {seq}"})
 
 
-def test_a_watch_keeps_its_tests_and_not_its_events() -> None:
-    """Ten times as many events over the same tests: not one object more."""
+def test_watch_does_not_keep_its_events() -> None:
+    """Ten times as many events of the same tests add no object."""
     watch = Watch(1)
     for seq in range(1, 1001):
         watch.receive(result(seq, seq % TESTS))
@@ -50,17 +50,17 @@ def test_a_watch_keeps_its_tests_and_not_its_events() -> None:
 
 
 @pytest.mark.parametrize("tests", [1_000, 4_000])
-def test_a_picture_is_bounded_however_many_tests_there_are(tests: int) -> None:
-    """What leaves the core carries the latest results and the first failures, and the counts of all."""
+def test_snapshot_is_bounded(tests: int) -> None:
+    """A snapshot holds the latest results, the first failures, and the counts of all."""
     watch = Watch(1)
     for seq in range(1, tests + 1):
         watch.receive(result(seq, seq))
-    picture = watch.snapshot()
-    assert picture.counts.done == tests
-    assert (len(picture.recent), len(picture.failures)) == (RECENT_KEPT, FAILURES_KEPT)
+    snapshot = watch.snapshot()
+    assert snapshot.counts.done == tests
+    assert (len(snapshot.recent), len(snapshot.failures)) == (RECENT_KEPT, FAILURES_KEPT)
 
 
-def test_json_keeps_nothing() -> None:
+def test_ndjson_view_keeps_nothing() -> None:
     """The view for scripts writes each event and forgets it."""
     stream = io.StringIO()
     view = NdjsonView(stream, lambda: "2026-01-01T00:00:00.000Z")

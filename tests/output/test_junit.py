@@ -1,4 +1,4 @@
-"""``--junit-xml``: what stands in the file, for the readers that there are."""
+"""``--junit-xml``: the content of the file, as its common readers see it, and how it is written."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 
 from subcli.core.errors import NetworkError, UsageError, WatchTimeoutError
 from subcli.output.junit import JunitView, check_path, write
-
-from . import jenkins
-from .playhouse.scenes import SCENES
-from .playhouse.script import Clock, Stage, ten
+from tests.output import jenkins
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import Clock, Stage, ten
 
 NOW = "2026-03-01T10:00:00Z"
 
 
 def played(*scenes: str) -> tuple[JunitView, ElementTree.Element]:
-    """The view after these scenes, and its document, which every reader accepts."""
+    """Return the view after these scenes, and its document."""
     view = JunitView(NOW)
     stage = Stage(view, Clock())
     for scene in scenes:
@@ -32,7 +31,7 @@ def played(*scenes: str) -> tuple[JunitView, ElementTree.Element]:
 
 
 def checked(view: JunitView) -> ElementTree.Element:
-    """The document, once Jenkins' schema and junitparser have accepted it."""
+    """Return the document, after Jenkins' schema and junitparser have accepted it."""
     document = view.document()
     root = ElementTree.fromstring(document)
     jenkins.check(root)
@@ -45,8 +44,8 @@ def checked(view: JunitView) -> ElementTree.Element:
     return root
 
 
-def test_a_suite_for_each_submission_a_case_for_each_test() -> None:
-    """Names, times, counts; a failure says why, what was expected, what came, and what the analysis says."""
+def test_suite_per_submission_and_case_per_test() -> None:
+    """Names, times, counts; a failure has message, expected, actual, and the analysis."""
     _, root = played("failed-end")
     (suite,) = root
     assert (suite.get("name"), suite.get("id"), suite.get("time")) == ("leader-election", "12", "25.249")
@@ -64,8 +63,8 @@ def test_a_suite_for_each_submission_a_case_for_each_test() -> None:
     assert "n4: leader of term 3" in (out.text or "")
 
 
-def test_verdict_that_no_test_explains() -> None:
-    """`build_failed` becomes a case of its own: no reader takes the file for a success."""
+def test_failed_build_becomes_a_case() -> None:
+    """A failed build has no tests: a case of its own keeps readers from taking the file for a success."""
     _, root = played("build-failed-end")
     (case,) = root.findall("testsuite/testcase")
     assert case.get("name") == "build"
@@ -75,8 +74,40 @@ def test_verdict_that_no_test_explains() -> None:
     assert [suite.get("errors") for suite in six].count("1") == 1
 
 
+@pytest.mark.parametrize(
+    ("final_status", "tag"),
+    [("failed", "failure"), ("cancelled", "failure"), ("deploy_failed", "failure"), ("error", "error")],
+)
+def test_verdict_without_a_failed_test_becomes_a_case(final_status: str, tag: str) -> None:
+    """All tests passed and the verdict is not passed: a case says so, and the file is not green."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.result("x", "passed")
+    stage.result("y", "skipped")
+    stage.complete(final_status)
+    root = checked(view)
+    assert (root.get("tests"), int(root.get("failures", "0")) + int(root.get("errors", "0"))) == ("3", 1)
+    reason = root.find(f".//testcase[@name='verdict']/{tag}")
+    assert reason is not None
+    assert reason.get("message") == f"The verdict is {final_status}."
+
+
+def test_failed_verdict_with_failed_tests_adds_nothing() -> None:
+    """The failed tests explain the verdict."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.result("x", "passed")
+    stage.result("y", "error", 2000.0)
+    stage.complete("failed", duration_ms=None)
+    root = checked(view)
+    assert [case.get("name") for case in root.iter("testcase")] == ["x", "y"]
+    assert root[0].get("time") == "3.250"
+
+
 def test_passed_with_failed_tests_adds_nothing() -> None:
-    """The verdict alone decides the exit code; in the file each test keeps its own status."""
+    """The verdict alone decides the exit code; in the file, each test keeps its own status."""
     view = JunitView(NOW)
     stage = Stage(view, Clock())
     stage.begin()
@@ -87,7 +118,7 @@ def test_passed_with_failed_tests_adds_nothing() -> None:
 
 
 def test_last_result_of_a_test_counts() -> None:
-    """A test judged again is one case; a skipped one is skipped, one that erred is an error."""
+    """A test that is judged again is one case; skipped tests and errors are marked as such."""
     view = JunitView(NOW)
     stage = Stage(view, Clock())
     stage.begin()
@@ -103,7 +134,7 @@ def test_last_result_of_a_test_counts() -> None:
 
 
 def test_no_verdict_is_an_error() -> None:
-    """A timeout, a lost server, or an error before there was any submission: one error that says why."""
+    """A timeout, a lost server, or an error before there was a submission becomes one error with its reason."""
     _, lost = played("lost-end")
     assert (lost.get("tests"), lost.get("errors")) == ("8", "1")
     view = JunitView(NOW)
@@ -117,7 +148,7 @@ def test_no_verdict_is_an_error() -> None:
 
 @given(st.text(alphabet=st.characters(), max_size=40), st.text(max_size=40))
 def test_any_text_gives_a_document(name: str, text: str) -> None:
-    """Whatever a server says, lone surrogates and control characters included, the file can be read."""
+    """Whatever a server sends, lone surrogates and control characters included, the file can be parsed."""
     view = JunitView(NOW)
     stage = Stage(view, Clock())
     stage.begin(problem=name, language=text)
@@ -128,8 +159,8 @@ def test_any_text_gives_a_document(name: str, text: str) -> None:
     checked(view)
 
 
-def test_control_characters_are_seen() -> None:
-    """What XML cannot hold stands there as a visible escape, and markup is text."""
+def test_control_characters_become_visible_escapes() -> None:
+    """What XML cannot contain is escaped visibly, and markup stays text."""
     view = JunitView(NOW)
     stage = Stage(view, Clock())
     stage.begin()
@@ -144,7 +175,7 @@ def test_control_characters_are_seen() -> None:
 
 
 def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """Who reads while it is written reads the old or the new one, never half of either; nothing is left beside it."""
+    """A reader sees the old file or the new one, never half of either; no temporary file is left."""
     path = tmp_path / "r.xml"
     write(path, b"<a>" + b"x" * 100_000 + b"</a>")
     seen: set[bytes] = set()
@@ -164,8 +195,8 @@ def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.xml"]
 
 
-def test_link_and_pipe_are_written_through(tmp_path: Path) -> None:
-    """A link keeps being one, and a pipe gets the document."""
+def test_links_and_pipes_are_written_through(tmp_path: Path) -> None:
+    """A link stays a link, and a pipe gets the document."""
     (tmp_path / "real.xml").write_text("old")
     (tmp_path / "link.xml").symlink_to("real.xml")
     write(tmp_path / "link.xml", b"new")
@@ -180,11 +211,19 @@ def test_link_and_pipe_are_written_through(tmp_path: Path) -> None:
     assert got == [b"piped"]
 
 
-def test_path_that_cannot_be_written_is_told_before(tmp_path: Path) -> None:
-    """A directory, or a file where a directory should be; missing directories are made."""
+def test_unwritable_path_is_refused_early(tmp_path: Path) -> None:
+    """A directory, or a file in place of a directory, is refused with the reason; missing directories are created."""
     (tmp_path / "file").write_text("")
-    for path in (tmp_path, tmp_path / "file" / "r.xml", tmp_path / ("n" * 300) / "r.xml"):
-        with pytest.raises(UsageError):
+    for path, reason, hint in (
+        (tmp_path, "is a directory.", "Name a file: `--junit-xml results.xml`."),
+        (tmp_path / "file" / "r.xml", "cannot be written: File exists.", "Name another file."),
+        (tmp_path / ("n" * 300) / "r.xml", "cannot be written: File name too long.", "Name another file."),
+        (tmp_path / "nul\0" / "r.xml", "cannot be written: embedded null byte.", "Name another file."),
+    ):
+        with pytest.raises(UsageError) as caught:
             check_path(path)
+        assert caught.value.message.endswith(reason)
+        assert caught.value.hint == hint
+    check_path(tmp_path / "new" / "below" / "r.xml")
     check_path(tmp_path / "new" / "below" / "r.xml")
     assert (tmp_path / "new" / "below").is_dir()

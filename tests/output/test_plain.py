@@ -1,8 +1,9 @@
-"""The view for logs: a line for each change on stdout, all else on stderr."""
+"""The plain view: one line per change on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,13 +11,12 @@ import pytest
 from subcli.core.errors import NetworkError
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
-
-from .playhouse.scenes import SCENES
-from .playhouse.script import SPLIT, TWICE, Clock, Stage, ten
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import SPLIT, TWICE, Clock, Stage, ten
 
 
 class Log:
-    """A plain view, and what it wrote."""
+    """A plain view and its output."""
 
     def __init__(self, *, compact: bool = False, env: dict[str, str] | None = None) -> None:
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
@@ -39,25 +39,23 @@ class Log:
     "scene",
     ["passed-end", "failed-end", "build-failed-end", "six-end", "lost-end", "left-end", "again", "reconnecting"],
 )
-def test_a_log_is_as_it_was_approved(approved: Callable[[str, str], None], scene: str) -> None:
-    """A whole run in a CI log: what was on stdout, then what was on stderr."""
+def test_approved_log(approved: Callable[[str, str], None], scene: str) -> None:
+    """A whole run: stdout, then stderr."""
     log = Log()
     SCENES[scene](log.stage)
     log.view.close()
     approved(f"log-{scene}", log.stdout.getvalue() + "--- stderr\n" + log.stderr.getvalue())
 
 
-def test_without_colour_there_is_no_escape_in_a_log() -> None:
-    """A pipe gets text and nothing else."""
+def test_log_without_colour_has_no_escapes() -> None:
+    """A pipe gets plain text."""
     log = Log()
     SCENES["failed-end"](log.stage)
     assert "\x1b" not in log.stdout.getvalue() + log.stderr.getvalue()
 
 
-def test_forced_colour_changes_nothing_but_the_colour() -> None:
-    """With FORCE_COLOR a log has the same lines."""
-    import re
-
+def test_forced_colour_changes_colours_only() -> None:
+    """With FORCE_COLOR, a log has the same lines."""
     plain, coloured = Log(), Log(env={"FORCE_COLOR": "1"})
     for log in (plain, coloured):
         SCENES["failed-end"](log.stage)
@@ -67,8 +65,8 @@ def test_forced_colour_changes_nothing_but_the_colour() -> None:
     assert stripped == [line.rstrip() for line in plain.out]
 
 
-def test_a_result_that_has_not_changed_is_not_printed_again() -> None:
-    """Judged again, only what came out otherwise is news."""
+def test_unchanged_result_is_not_printed_again() -> None:
+    """When a submission is judged again, only results that differ are printed."""
     log = Log()
     log.stage.begin()
     ten(log.stage, 3)
@@ -83,8 +81,8 @@ def test_a_result_that_has_not_changed_is_not_printed_again() -> None:
     ]
 
 
-def test_the_number_of_tests_counts_each_once() -> None:
-    """The number in front is how many tests have a result."""
+def test_position_counts_each_test_once() -> None:
+    """The number before the slash is how many tests have a result."""
     log = Log()
     log.stage.begin()
     log.stage.status("testing", total_tests=2)
@@ -94,8 +92,8 @@ def test_the_number_of_tests_counts_each_once() -> None:
     assert log.out[1:] == ["✗ 1/2 a (1.25 s)", "✓ 1/2 a (1.25 s)", "– 2/2 b (skipped)"]
 
 
-def test_after_half_a_minute_of_silence_there_is_a_sign_of_life_on_stderr() -> None:
-    """One line for 30 s in which nothing was said, not more; none when it is over."""
+def test_heartbeat_after_thirty_seconds_of_silence() -> None:
+    """One line on stderr per 30 s without output, and none after the end."""
     log = Log()
     log.stage.begin()
     ten(log.stage, 2, failing=False)
@@ -113,8 +111,8 @@ def test_after_half_a_minute_of_silence_there_is_a_sign_of_life_on_stderr() -> N
     assert len(log.err) == 2
 
 
-def test_changes_of_the_connection_go_to_stderr() -> None:
-    """Lost, tried again, polled, back: each said once; that all is well at first is not said."""
+def test_connection_changes_go_to_stderr() -> None:
+    """Each change is reported once; the first successful connection is not."""
     log = Log()
     log.stage.begin()
     log.stage.connection("connecting")
@@ -132,14 +130,14 @@ def test_changes_of_the_connection_go_to_stderr() -> None:
         "reconnecting in 2 s (attempt 1): 1006 connection lost",
         "reconnecting in 5 s (attempt 2): 1012 restarting",
         "connected again",
-        "no live connection, asking for the state instead",
+        "no live connection, polling instead",
         "connected again",
     ]
     assert log.out == []
 
 
-def test_several_submissions_have_their_number_in_front() -> None:
-    """With more than one, every line says whose it is."""
+def test_lines_of_several_submissions_begin_with_their_id() -> None:
+    """Every line names its submission if there are several."""
     log = Log()
     SCENES["six-end"](log.stage)
     log.view.close()
@@ -149,7 +147,7 @@ def test_several_submissions_have_their_number_in_front() -> None:
     assert log.out[-1] == "3 of 6 submissions passed"
 
 
-def test_compact_leaves_out_what_passed() -> None:
+def test_compact_leaves_out_passed_tests() -> None:
     """Failures and the verdict remain."""
     log = Log(compact=True)
     SCENES["failed-end"](log.stage)
@@ -157,8 +155,8 @@ def test_compact_leaves_out_what_passed() -> None:
     assert sum(line.startswith("✗") for line in log.out) == 3
 
 
-def test_a_large_output_is_cut_and_says_so() -> None:
-    """The last lines of an output are printed, with how many there were before them."""
+def test_long_output_is_cut() -> None:
+    """The last lines are printed, with the number of lines above them."""
     log = Log()
     log.stage.begin()
     log.stage.result("x", "failed", **{**SPLIT, "output": "\n".join(map(str, range(1000)))})
@@ -166,16 +164,16 @@ def test_a_large_output_is_cut_and_says_so() -> None:
     assert log.out[-1] == "    │ 999"
 
 
-def test_an_error_without_a_submission_is_told() -> None:
-    """What went wrong before there was an id."""
+def test_error_without_a_submission_is_printed() -> None:
+    """An error before there is an id goes to stderr, with its hint."""
     log = Log()
     log.stage.fail(NetworkError("nobody at 127.0.0.1:8000", hint="subcli serve"), 6, None)
     assert log.err == ["! no verdict", "  nobody at 127.0.0.1:8000", "  subcli serve"]
     assert log.out == []
 
 
-def test_events_of_an_unknown_kind_or_submission_are_passed_over() -> None:
-    """They are for JSON."""
+def test_unknown_events_and_submissions_are_ignored() -> None:
+    """Unknown event types appear in JSON only."""
     log = Log()
     log.stage.begin()
     log.stage.send("news", text="x")
@@ -184,8 +182,8 @@ def test_events_of_an_unknown_kind_or_submission_are_passed_over() -> None:
     assert log.out == log.err == []
 
 
-def test_an_analysis_of_no_test_names_its_place() -> None:
-    """Title, place, and the text below."""
+def test_analysis_without_a_test_names_its_place() -> None:
+    """The heading holds the place; text and suggestions follow."""
     log = Log()
     log.stage.begin()
     log.stage.send("error_analysis", **TWICE)
@@ -193,9 +191,83 @@ def test_an_analysis_of_no_test_names_its_place() -> None:
     assert log.out[-1] == "      → Clear voted_for only when a higher term is seen."
 
 
-def test_a_prompt_and_its_end_change_nothing() -> None:
-    """The plain view holds nothing of the terminal."""
+def test_prompt_changes_nothing() -> None:
+    """The plain view does not occupy the terminal."""
     log = Log()
     log.view.suspend()
     log.view.resume()
     assert log.out == log.err == []
+
+
+def test_attempts_to_reconnect_are_reported_each() -> None:
+    """A new attempt is a change, the same attempt again is not."""
+    log = Log()
+    log.stage.begin()
+    for attempt in (1, 2, 2):
+        log.stage.connection("reconnecting", attempt=attempt, delay_s=2.0)
+    assert log.err == ["reconnecting in 2 s (attempt 1)", "reconnecting in 2 s (attempt 2)"]
+
+
+def test_changed_details_of_a_status_are_printed() -> None:
+    """Queue position, detail and number of tests are changes even if the status stays; a repetition is not."""
+    log = Log()
+    log.stage.begin()
+    log.stage.status("pending", queue_position=3)
+    log.stage.status("pending", queue_position=2)
+    log.stage.status("pending", queue_position=2)
+    log.stage.status("pending", queue_position=2, detail="waiting for a worker")
+    log.stage.status("testing", total_tests=4)
+    assert log.out == [
+        "· pending, position 3 in the queue",
+        "· pending, position 2 in the queue",
+        "· pending, position 2 in the queue, waiting for a worker",
+        "· testing, 4 tests",
+    ]
+
+
+def test_absurd_total_does_not_replace_a_known_one() -> None:
+    """A server that later reports 0 tests does not change the position."""
+    log = Log()
+    log.stage.begin()
+    log.stage.status("testing", total_tests=2)
+    log.stage.status("testing", total_tests=0)
+    log.stage.result("a")
+    assert log.out[-1] == "✓ 1/2 a (1.25 s)"
+
+
+class Recorder(io.StringIO):
+    """Records what has been flushed, in the order of both streams."""
+
+    def __init__(self, name: str, flushed: list[str]) -> None:
+        super().__init__()
+        self._name = name
+        self._flushed = flushed
+        self._end = 0
+
+    def flush(self) -> None:
+        text, self._end = self.getvalue()[self._end :], len(self.getvalue())
+        if text:
+            self._flushed.append(f"{self._name}: {text}")
+
+
+def test_output_reaches_the_reader_in_order() -> None:
+    """The id and the verdict are flushed at once; stderr never overtakes stdout."""
+    flushed: list[str] = []
+    clock = Clock()
+    out, err = Recorder("out", flushed), Recorder("err", flushed)
+    view = PlainView(make_console(out, {}), make_console(err, {}), clock)
+    stage = Stage(view, clock)
+    view.submitted(12, {})
+    stage.begin()
+    stage.status("pending")
+    stage.connection("polling")
+    stage.result("a")
+    view.flush()
+    stage.complete("passed", ms=1000)
+    assert flushed == [
+        "out: submitted #12\n",
+        "out: · pending\n",
+        "err: no live connection, polling instead\n",
+        "out: ✓ 1 a (1.25 s)\n",
+        "out: ✓ passed: 1 of 1 test in 1.0 s\n",
+    ]

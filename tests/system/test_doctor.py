@@ -248,7 +248,7 @@ def test_command(server: Served, run: Run) -> None:
     lines = done.stdout.splitlines()
     assert [line[12:].split()[0] for line in lines[: len(NAMES)]] == NAMES
     assert {line[:3] for line in lines[: len(NAMES)]} <= {" ✓ ", " – ", " ! "}
-    assert lines[-1] == " Nothing stands between this machine and a verdict."
+    assert lines[-1] == " No problems found."
     body = json.loads(run("doctor", "--json", "--server", server.url, env={"SUBCLI_TOKEN": ""}).stdout)
     SCHEMA.validate(body)
     assert body["doctor"]["exit_code"] == 0

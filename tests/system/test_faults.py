@@ -167,7 +167,7 @@ async def attempts_used_up_then_polling(command: Commands) -> None:
         done = await command("watch", "1", "--plain", "--max-attempts", "1", "--server", server.url)
     assert done.code == 0, done
     assert len(server.connects) == 2
-    assert "asking for the state" in done.err
+    assert "polling instead" in done.err
     polls = [request.at for request in server.asked("GET", "/api/submissions/1")][-2:]
     assert 1.9 <= polls[1] - polls[0] <= 3 + SLACK_S
 

@@ -152,10 +152,10 @@ def now() -> str:
 
 def print_json(fields: Mapping[str, Any]) -> None:
     """One object on stdout, with the schema's version."""
-    from subcli.output.ndjson import SCHEMA
+    from subcli.output.ndjson import SCHEMA_VERSION
     from subcli.shared.protocol import encode
 
-    sys.stdout.write(encode({"schema": SCHEMA, **fields}) + "\n")
+    sys.stdout.write(encode({"schema": SCHEMA_VERSION, **fields}) + "\n")
     sys.stdout.flush()
 
 

@@ -41,9 +41,9 @@ def run(arguments: Sequence[str]) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from subcli.output.workflow_commands import defuse_streams
+        from subcli.output.workflow_commands import protect_streams
 
-        defuse_streams(json="--json" in arguments)
+        protect_streams(json="--json" in arguments)
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""Views: what a watch looks like on a screen, in a pipe, in a report."""
+"""Views: what users and scripts see on a screen, in a pipe, in a report."""

@@ -1,9 +1,9 @@
-"""JUnit XML: the one format of results that every CI reads.
+"""JUnit XML: the one format of test results that every CI reads.
 
-There is no standard of it. What is written is what Jenkins' schema allows (``junit-10.xsd`` of its xUnit
-plug-in), which GitLab, Azure and the common libraries read as well: a suite for each submission, a case for each
-test. A verdict that no test explains (the build failed), and the error where there is no verdict, become a case
-of their own, so that no reader takes such a file for a success.
+There is no standard. This module writes what Jenkins' schema allows (``junit-10.xsd`` of its xUnit plug-in), which
+GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. A verdict that no failed
+test explains (for example a failed build) and an error without a verdict become a case of their own, such that no
+reader takes the file for a success.
 """
 
 from __future__ import annotations
@@ -15,36 +15,34 @@ from typing import Final
 from xml.etree import ElementTree
 
 from subcli.core.errors import SubcliError, UsageError
-from subcli.output.beside import NullView
 from subcli.output.printable import one_line, printable
 from subcli.output.text.details import is_about, place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
 from subcli.shared.files import write_atomically
 from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
-_NO_CHARACTERS: Final = re.compile("[\ufffe\uffff]")
-_MESSAGE_MAX: Final = 500
-_PLACE_MAX: Final = 500
+_NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
+_MESSAGE_CHARS: Final = 500
+_PLACE_CELLS: Final = 500
 
 
 class _Suite:
     """What is known of one submission."""
 
-    def __init__(self, source: Source, began: str) -> None:
+    def __init__(self, source: SnapshotSource) -> None:
         self.source = source
-        self.began = began
         self.results: dict[str, TestResult] = {}
         self.analyses: list[ErrorAnalysis] = []
         self.ending: Ending | None = None
 
 
 class JunitView(NullView):
-    """Remembers all results of the command.
+    """Collects all results of the command.
 
     Args:
-        began: the present time, as the messages write it.
+        began: The current time, in the format of the messages.
     """
 
     def __init__(self, began: str) -> None:
@@ -52,12 +50,12 @@ class JunitView(NullView):
         self._suites: dict[int, _Suite] = {}
         self._fault: SubcliError | None = None
 
-    def begin(self, source: Source) -> None:
-        """One more suite."""
-        self._suites[source.submission_id] = _Suite(source, self._began)
+    def begin(self, source: SnapshotSource) -> None:
+        """Add a suite."""
+        self._suites[source.submission_id] = _Suite(source)
 
-    def event(self, submission_id: int, event: Shown) -> None:
-        """The last result of a test counts."""
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Keep results and analyses; the last result of a test counts."""
         suite = self._suites[submission_id]
         if isinstance(event, TestResult):
             suite.results[event.key] = event
@@ -65,59 +63,58 @@ class JunitView(NullView):
             suite.analyses.append(event)
 
     def end(self, ending: Ending) -> None:
-        """How the submission ended."""
+        """Note how a submission ended."""
         suite = self._suites.get(ending.submission_id or 0)
         if suite is not None:
             suite.ending = ending
 
     def fault(self, error: SubcliError) -> None:
-        """The command ended with this, whatever came of the submissions."""
+        """Note the error with which the command ended, whatever became of the submissions."""
         self._fault = error
 
     def document(self) -> bytes:
-        """The file."""
+        """Return the content of the file."""
         root = ElementTree.Element("testsuites", name="subcli")
         for suite in self._suites.values():
-            root.append(_suite(suite))
+            root.append(_suite_element(suite, self._began))
         if self._fault is not None:
             alone = ElementTree.SubElement(root, "testsuite", name="subcli", timestamp=self._began)
             _add_fault(alone, self._fault, "subcli")
-            _count(alone)
+            _set_counts(alone)
         for name in ("tests", "failures", "errors"):
             root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
         ElementTree.indent(root)
         return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _suite(suite: _Suite) -> ElementTree.Element:
-    picture = suite.source.snapshot()
-    name = picture.problem or f"submission {picture.id}"
-    element = ElementTree.Element("testsuite", name=_attribute(name), id=str(picture.id), timestamp=suite.began)
+def _suite_element(suite: _Suite, began: str) -> ElementTree.Element:
+    snapshot = suite.source.snapshot()
+    name = snapshot.problem or f"submission {snapshot.id}"
+    element = ElementTree.Element("testsuite", name=_attribute(name), id=str(snapshot.id), timestamp=began)
     verdict = suite.ending.verdict if suite.ending is not None else None
     properties = ElementTree.SubElement(element, "properties")
     for key, value in (
-        ("submission_id", str(picture.id)),
-        ("language", picture.language),
-        ("url", picture.url),
+        ("submission_id", str(snapshot.id)),
+        ("language", snapshot.language),
+        ("url", snapshot.url),
         ("final_status", verdict.final_status if verdict is not None else None),
     ):
         if value:
             ElementTree.SubElement(properties, "property", name=key, value=_attribute(value))
-    told: set[int] = set()
+    attached: set[int] = set()
     for result in suite.results.values():
-        about = [analysis for analysis in suite.analyses if is_about(analysis, result)]
-        told.update(map(id, about))
-        _add_case(element, result, about, name)
-    rest = [analysis for analysis in suite.analyses if id(analysis) not in told]
+        analyses = [analysis for analysis in suite.analyses if is_about(analysis, result)]
+        attached.update(map(id, analyses))
+        _add_case(element, result, analyses, name)
     if verdict is not None:
-        _add_verdict(element, verdict, rest, name)
+        _add_verdict(element, verdict, [event for event in suite.analyses if id(event) not in attached], name)
     elif suite.ending is not None and suite.ending.error is not None:
         _add_fault(element, suite.ending.error, name)
-    _count(element)
-    took = summary_of(verdict, picture.counts).duration_ms if verdict is not None else None
-    if took is None:
-        took = sum(result.duration_ms or 0 for result in suite.results.values())
-    element.set("time", _seconds(took))
+    _set_counts(element)
+    duration_ms = summary_of(verdict, snapshot.counts).duration_ms if verdict is not None else None
+    if duration_ms is None:
+        duration_ms = sum(result.duration_ms or 0 for result in suite.results.values())
+    element.set("time", _seconds(duration_ms))
     return element
 
 
@@ -128,23 +125,26 @@ def _add_case(suite: ElementTree.Element, result: TestResult, analyses: list[Err
     if result.status == "skipped":
         ElementTree.SubElement(case, "skipped")
     elif result.status != "passed":
-        kind = "error" if result.status == "error" else "failure"
-        _add_reason(case, kind, result.error_category or result.status, _why(result, analyses))
+        tag = "error" if result.status == "error" else "failure"
+        _add_reason(case, tag, result.error_category or result.status, _failure_texts(result, analyses))
     if result.output and result.output.strip():
         ElementTree.SubElement(case, "system-out").text = _text(result.output)
 
 
 def _add_verdict(suite: ElementTree.Element, verdict: Complete, analyses: list[ErrorAnalysis], classname: str) -> None:
-    """A case for a verdict that no failed test explains."""
-    if verdict.final_status == "passed" or (verdict.final_status == "failed" and _has_failed(suite)):
+    """Add a case for a verdict that no failed test explains."""
+    if verdict.final_status == "passed" or (verdict.final_status == "failed" and _has_failed_test(suite)):
         return
     case = _case(suite, "build" if verdict.final_status == "build_failed" else "verdict", classname)
-    texts = [f"The verdict is {verdict.final_status}.", *(part for event in analyses for part in _told(event))]
+    texts = [
+        f"The verdict is {verdict.final_status}.",
+        *(text for event in analyses for text in _analysis_texts(event)),
+    ]
     _add_reason(case, "error" if verdict.final_status == "error" else "failure", verdict.final_status, texts)
 
 
 def _add_fault(suite: ElementTree.Element, error: SubcliError, classname: str) -> None:
-    """A case for an error: there is no verdict."""
+    """Add a case for an error: there is no verdict."""
     _add_reason(_case(suite, "verdict", classname), "error", error.kind, [error.message, error.hint])
 
 
@@ -156,31 +156,30 @@ def _add_reason(case: ElementTree.Element, tag: str, kind: str, texts: list[str]
     texts = [text for text in texts if text.strip()]
     reason = ElementTree.SubElement(case, tag, type=_attribute(kind))
     if texts:
-        reason.set("message", one_line(_text(texts[0]), _MESSAGE_MAX))
+        reason.set("message", one_line(_text(texts[0]), _MESSAGE_CHARS))
     reason.text = _text("\n\n".join(texts))
 
 
-def _why(result: TestResult, analyses: list[ErrorAnalysis]) -> list[str]:
-    """Why a test failed: its message, what was expected and what came, the analyses."""
+def _failure_texts(result: TestResult, analyses: list[ErrorAnalysis]) -> list[str]:
+    """Why a test failed: its message, expected and actual, the analyses."""
     values = {"expected": result.expected, "actual": result.actual}
     return [
         result.message or result.error_category or "",
         *(f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw),
-        *(part for event in analyses for part in _told(event)),
+        *(text for event in analyses for text in _analysis_texts(event)),
     ]
 
 
-def _told(event: ErrorAnalysis) -> list[str]:
-    where = place(event.location, _PLACE_MAX)
+def _analysis_texts(event: ErrorAnalysis) -> list[str]:
     suggestions = "\n".join(f"- {suggestion}" for suggestion in event.suggestions)
-    return list(dict.fromkeys([where, event.error, event.analysis, suggestions]))
+    return list(dict.fromkeys([place(event.location, _PLACE_CELLS), event.error, event.analysis, suggestions]))
 
 
-def _has_failed(suite: ElementTree.Element) -> bool:
+def _has_failed_test(suite: ElementTree.Element) -> bool:
     return suite.find("testcase/failure") is not None or suite.find("testcase/error") is not None
 
 
-def _count(suite: ElementTree.Element) -> None:
+def _set_counts(suite: ElementTree.Element) -> None:
     for name, path in (
         ("tests", "testcase"),
         ("failures", "testcase/failure"),
@@ -191,13 +190,13 @@ def _count(suite: ElementTree.Element) -> None:
 
 
 def _seconds(ms: float) -> str:
-    """As the schema's pattern has it: no sign, no exponent."""
+    """Format a time as Jenkins' schema requires: no sign, no exponent."""
     return f"{min(max(ms, 0.0), 1e12) / 1000:.3f}" if ms == ms else "0"
 
 
 def _text(text: str) -> str:
-    """``text`` without the characters that XML cannot hold, not even escaped (XML 1.0 section 2.2)."""
-    return _NO_CHARACTERS.sub(lambda match: f"\\u{ord(match.group()):04x}", printable(text))
+    """Return ``text`` without the characters that XML cannot contain, not even escaped (XML 1.0, section 2.2)."""
+    return _NOT_IN_XML.sub(lambda match: f"\\u{ord(match.group()):04x}", printable(text))
 
 
 def _attribute(text: str) -> str:
@@ -208,10 +207,10 @@ def _attribute(text: str) -> str:
 
 
 def check_path(path: Path) -> None:
-    """Before anything is handed in: whether the file can be written, whose directory is made where it is not there.
+    """Check before anything is submitted that the file can be written, and create its directory.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: It cannot be written.
     """
     try:
         if path.is_dir():
@@ -227,10 +226,10 @@ def check_path(path: Path) -> None:
 
 
 def write(path: Path, document: bytes) -> None:
-    """Write the report, as a whole if it is a regular file.
+    """Write the report. A regular file is replaced as a whole, so that no reader sees half of it.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
     if path.exists() and not path.is_file():
         # A pipe or /dev/stderr, which cannot be replaced.

@@ -1,7 +1,7 @@
-"""The view for scripts: one JSON object a line on stdout, and nothing else (contract, section 4).
+"""The view for scripts: one JSON object per line on stdout, and nothing else (contract, section 4).
 
-Server events pass through with all their fields. Ours are ``submitted``, ``connection``, and one last line
-per submission: ``result`` or ``error``.
+Server events pass through with all their fields. Our own lines are ``submitted``, ``connection``, and one last line per
+submission: ``result`` or ``error``.
 """
 
 from __future__ import annotations
@@ -13,49 +13,44 @@ import msgspec
 
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, NullView, ViewEvent
 from subcli.shared.protocol import encode
 
-SCHEMA: Final = 1
-"""Version of everything that ``--json`` prints; raised when a field changes its meaning or goes."""
+SCHEMA_VERSION: Final = 1
+"""Version of everything that ``--json`` prints; raised when a field changes its meaning or is removed."""
 
 
-class NdjsonView:
-    """Writes each event as it comes.
+class NdjsonView(NullView):
+    """Writes each event as it arrives.
 
     Args:
-        stream: where to; one ``write`` a line.
-        now: gives the present time as RFC 3339, for lines that the server did not stamp.
+        stream: Where to write; each line is one ``write``.
+        now: Returns the current time as RFC 3339, for lines without a timestamp of the server.
     """
-
-    tick_s: float | None = None
 
     def __init__(self, stream: TextIO, now: Callable[[], str]) -> None:
         self._stream = stream
         self._now = now
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
-        """First line of ``submit``: the id, and the page of the submission."""
+        """Write the first line of ``submit``: the id and the address of the submission's page."""
         fields = {name: answer[name] for name in ("url", "status", "created_at") if answer.get(name) is not None}
         self._line("submitted", submission_id, {"url": None, **fields})
 
-    def begin(self, source: Source) -> None:
-        """Nothing: the events say it all."""
-
-    def event(self, submission_id: int, event: Shown) -> None:
-        """One line."""
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Write an event with all its fields, or a change of the connection."""
         if isinstance(event, Connection):
             self._line("connection", submission_id, event.fields())
             return
         raw = event.raw
-        line: dict[str, Any] = {"schema": SCHEMA, **raw, "submission_id": submission_id}
-        line["schema"] = SCHEMA
+        line: dict[str, Any] = {"schema": SCHEMA_VERSION, **raw, "submission_id": submission_id}
+        line["schema"] = SCHEMA_VERSION
         if not isinstance(raw.get("timestamp"), str):
             line["timestamp"] = self._now()
         self._stream.write(encode(line) + "\n")
 
     def end(self, ending: Ending) -> None:
-        """The last line of a submission."""
+        """Write the last line of a submission."""
         verdict = ending.verdict
         if verdict is not None:
             summary = verdict.raw.get("summary")
@@ -68,25 +63,16 @@ class NdjsonView:
         elif ending.error is not None:
             self._line("error", ending.submission_id, error_fields(ending.error, ending.exit_code))
 
-    def tick(self) -> None:
-        """Never asked for."""
-
     def flush(self) -> None:
-        """Hand what was written to the reader."""
+        """Pass what was written on to the reader."""
         self._stream.flush()
 
-    def suspend(self) -> None:
-        """Nothing: stdout belongs to the script."""
-
-    def resume(self) -> None:
-        """Nothing."""
-
     def close(self) -> None:
-        """Hand the last line over."""
+        """Pass the last line on."""
         self._stream.flush()
 
     def _line(self, kind: str, submission_id: int | None, fields: Mapping[str, Any]) -> None:
-        line: dict[str, Any] = {"schema": SCHEMA, "type": kind, "timestamp": self._now()}
+        line: dict[str, Any] = {"schema": SCHEMA_VERSION, "type": kind, "timestamp": self._now()}
         if submission_id is not None:
             line["submission_id"] = submission_id
         line.update(fields)
@@ -94,7 +80,7 @@ class NdjsonView:
 
 
 def error_fields(error: SubcliError, exit_code: int) -> dict[str, Any]:
-    """An error as ``--json`` prints it."""
+    """Return an error as ``--json`` prints it."""
     return {
         "error": {"kind": error.kind, "message": error.message, "hint": error.hint},
         "exit_code": exit_code,

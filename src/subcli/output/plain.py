@@ -1,6 +1,6 @@
-"""The view for logs and pipes: one line on stdout for each change, complete and in order (section 4).
+"""The view for logs and pipes: one line on stdout for each change, complete and in order (contract, section 4).
 
-What is not data goes to stderr: changes of the connection, and a sign of life after 30 s of silence.
+Changes of the connection go to stderr, and so does a heartbeat after 30 seconds of silence.
 """
 
 from __future__ import annotations
@@ -14,216 +14,211 @@ from subcli.core.submission import Connection
 from subcli.output.live import summary
 from subcli.output.text import details, parts, words
 from subcli.output.text.lines import Line, LineRenderer, clip
-from subcli.output.text.theme import ACCENT, MID, QUIET, WARN, test_mark
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.text.theme import ACCENT, DIM, MIDDLE_DOT, WARN, test_mark
+from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
 from subcli.shared.protocol import ErrorAnalysis, StatusUpdate, TestResult
 
-SILENCE_S: Final = 30.0
-"""After this long without a line, one on stderr says that it is still going on."""
+HEARTBEAT_AFTER_S: Final = 30.0
+"""After this long without a line, one on stderr says what is still in progress."""
 
-_LONG: Final = 2000
-_NAME: Final = 300
+_LINE_CELLS: Final = 2000
+_NAME_CELLS: Final = 300
 _INDENT: Final = 4
-_LIMITS: Final = details.Limits(values=40, output=30, fold=1)
+_LIMITS: Final = details.TextLimits(values=40, output=30, fold=1)
 
 
-class _Told:
+class _Printed:
     """What has been printed about one submission."""
 
-    def __init__(self, source: Source, began: float) -> None:
+    def __init__(self, source: SnapshotSource, began: float) -> None:
         self.source = source
         self.began = began
         self.statuses: dict[str, str] = {}
-        self.total: int | None = None
-        self.stage = StatusUpdate(status="")
+        self.total_tests: int | None = None
+        self.status = StatusUpdate(status="")
         self.attempt = 1
         self.connection = Connection("connecting")
-        self.open_before = False
+        self.was_open = False
         self.exit_code: int | None = None
 
 
-class PlainView:
-    """Prints one line a change.
+class PlainView(NullView):
+    """Prints one line per change.
 
     Args:
-        stdout: where the changes go.
-        stderr: where the connection and the signs of life go.
-        clock: gives monotonic seconds.
-        compact: leave out tests that passed.
+        stdout: Where the changes go.
+        stderr: Where the connection and heartbeats go.
+        clock: Returns monotonic seconds.
+        compact: Leave out tests that passed.
     """
 
     tick_s: float | None = 1.0
 
     def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
-        self._out, self._err = stdout, stderr
-        self._out_ink, self._err_ink = LineRenderer(stdout), LineRenderer(stderr)
+        self._stdout, self._stderr = stdout, stderr
+        self._stdout_renderer, self._stderr_renderer = LineRenderer(stdout), LineRenderer(stderr)
         self._clock = clock
         self._compact = compact
-        self._told: dict[int, _Told] = {}
-        self._spoke = clock()
+        self._printed: dict[int, _Printed] = {}
+        self._last_line_at = clock()
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
-        """The id and where its page is."""
-        self._write(submission_id, parts.submitted(submission_id, answer, _LONG))
+        """Print the id and the address of the submission's page."""
+        self._write(submission_id, parts.submitted(submission_id, answer, _LINE_CELLS))
         self.flush()
 
-    def begin(self, source: Source) -> None:
-        """What is watched. All are begun before the first event, so that each line can name its own."""
-        self._told[source.submission_id] = _Told(source, self._clock())
+    def begin(self, source: SnapshotSource) -> None:
+        """Add a submission. All are added before the first event, so that each line can name its own."""
+        self._printed[source.submission_id] = _Printed(source, self._clock())
 
-    def event(self, submission_id: int, event: Shown) -> None:
-        """One line, if it is a change."""
-        told = self._told.get(submission_id)
-        if told is None:
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Print a line if the event changes something."""
+        printed = self._printed.get(submission_id)
+        if printed is None:
             return
         match event:
             case Connection():
-                self._connection(submission_id, told, event)
+                self._connection(submission_id, printed, event)
             case TestResult():
-                self._result(submission_id, told, event)
+                self._result(submission_id, printed, event)
             case StatusUpdate():
-                self._status(submission_id, told, event)
+                self._status(submission_id, printed, event)
             case ErrorAnalysis():
                 self._analysis(submission_id, event)
 
     def end(self, ending: Ending) -> None:
-        """The verdict with its counts and the names of what failed, or why there is none."""
-        told = self._told.get(ending.submission_id or 0)
-        if told is not None:
-            told.exit_code = ending.exit_code
-        picture = told.source.snapshot() if told is not None else None
-        if ending.verdict is not None and picture is not None:
-            for line in summary.closing(picture, ending.verdict, ending.next_command):
-                self._write(picture.id, line)
+        """Print the verdict with its counts and the failed tests' names, or why there is no verdict."""
+        printed = self._printed.get(ending.submission_id or 0)
+        if printed is not None:
+            printed.exit_code = ending.exit_code
+        snapshot = printed.source.snapshot() if printed is not None else None
+        if ending.verdict is not None and snapshot is not None:
+            for line in summary.closing(snapshot, ending.verdict, ending.next_command):
+                self._write(snapshot.id, line)
             self.flush()
         elif ending.error is not None:
-            for line in summary.fault(ending, picture, width=_LONG):
-                self._tell(ending.submission_id, line)
+            for line in summary.fault(ending, snapshot, width=_LINE_CELLS):
+                self._write_stderr(ending.submission_id, line)
 
     def tick(self) -> None:
-        """A sign of life on stderr, if nothing was said for long."""
+        """Print a heartbeat on stderr if there was no line for a long time."""
         now = self._clock()
-        if now - self._spoke < SILENCE_S:
+        if now - self._last_line_at < HEARTBEAT_AFTER_S:
             return
-        for submission_id, told in self._told.items():
-            if told.exit_code is None:
-                self._tell(submission_id, Line(self._still(told, now), QUIET))
-        self._spoke = now
+        for submission_id, printed in self._printed.items():
+            if printed.exit_code is None:
+                self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
+        self._last_line_at = now
 
     def flush(self) -> None:
-        """Hand what was written to the reader."""
-        self._out.file.flush()
-
-    def suspend(self) -> None:
-        """Nothing: what was printed stays."""
-
-    def resume(self) -> None:
-        """Nothing."""
+        """Pass what was written on to the reader."""
+        self._stdout.file.flush()
 
     def close(self) -> None:
-        """How many passed, if there were several; and hand the last line over."""
-        if len(self._told) > 1:
-            passed = sum(1 for told in self._told.values() if told.exit_code == 0)
-            self._write(None, Line(f"{passed} of {len(self._told)} submissions passed"))
+        """Print how many submissions passed, if there were several."""
+        if len(self._printed) > 1:
+            passed = sum(1 for printed in self._printed.values() if printed.exit_code == 0)
+            self._write(None, Line(f"{passed} of {len(self._printed)} submissions passed"))
         self.flush()
 
     # -- changes ----------------------------------------------------------------------------------
 
-    def _result(self, submission_id: int, told: _Told, result: TestResult) -> None:
-        before = told.statuses.get(result.key)
-        told.statuses[result.key] = result.status
-        if before == result.status:
+    def _result(self, submission_id: int, printed: _Printed, result: TestResult) -> None:
+        previous = printed.statuses.get(result.key)
+        printed.statuses[result.key] = result.status
+        if previous == result.status:
             return
         mark = test_mark(result.status)
         failed = mark.word in ("failed", "error")
         if self._compact and not failed:
             return
-        line = Line(mark.glyph, mark.style).put(" ").put(self._position(told), QUIET).put(" ")
-        line.put(clip(result.test_name, _NAME) or "(no name)")
-        took = words.duration(result.duration_ms)
-        if took:
-            line.put(f" ({took})", QUIET)
+        line = Line(mark.glyph, mark.style).put(" ").put(_position(printed), DIM).put(" ")
+        line.put(clip(result.test_name, _NAME_CELLS) or "(no name)")
+        duration = words.duration(result.duration_ms)
+        if duration:
+            line.put(f" ({duration})", DIM)
         if mark.word == "skipped":
-            line.put(" (skipped)", QUIET)
-        why = clip(details.reason(result), _LONG)
-        if why:
-            line.put(": ").put(why, mark.style)
+            line.put(" (skipped)", DIM)
+        reason = clip(details.reason(result), _LINE_CELLS)
+        if reason:
+            line.put(": ").put(reason, mark.style)
         self._write(submission_id, line)
         if failed:
-            values = details.values(result, _LONG, _LIMITS)
-            self._block(submission_id, values + details.output(result.output, _LONG, _LIMITS))
+            values = details.values(result, _LINE_CELLS, _LIMITS)
+            self._write_block(submission_id, values + details.output(result.output, _LINE_CELLS, _LIMITS))
 
-    def _position(self, told: _Told) -> str:
-        """How many tests have a result, of how many: the progress bar of a log."""
-        done = len(told.statuses)
-        if told.total is None:
-            return str(done)
-        total = str(max(told.total, done))
-        return f"{done:>{len(total)}}/{total}"
-
-    def _status(self, submission_id: int, told: _Told, update: StatusUpdate) -> None:
+    def _status(self, submission_id: int, printed: _Printed, update: StatusUpdate) -> None:
         if update.total_tests is not None and update.total_tests > 0:
-            told.total = update.total_tests
-        if update.attempt is not None and update.attempt != told.attempt:
-            told.attempt = update.attempt
-            self._write(submission_id, Line(f"{MID} judged again (attempt {update.attempt})", WARN))
-        before, told.stage = told.stage, update
-        news = (update.detail, update.queue_position, update.total_tests)
-        if update.status == before.status and news == (
-            before.detail,
-            before.queue_position,
-            before.total_tests,
-        ):
+            printed.total_tests = update.total_tests
+        if update.attempt is not None and update.attempt != printed.attempt:
+            printed.attempt = update.attempt
+            self._write(submission_id, Line(f"{MIDDLE_DOT} judged again (attempt {update.attempt})", WARN))
+        previous, printed.status = printed.status, update
+        if _shown_fields(update) == _shown_fields(previous):
             return
-        line = Line(f"{MID} ", QUIET).put(clip(update.status, _NAME))
-        for fact in parts.stage_facts(update, _NAME):
-            line.put(f", {fact}", QUIET)
+        line = Line(f"{MIDDLE_DOT} ", DIM).put(clip(update.status, _NAME_CELLS))
+        for fact in parts.stage_facts(update, _NAME_CELLS):
+            line.put(f", {fact}", DIM)
         self._write(submission_id, line)
 
     def _analysis(self, submission_id: int, event: ErrorAnalysis) -> None:
-        about = clip(event.test_name, _NAME) if event.test_name else ""
-        title = Line(f"analysis of {about}" if about else "analysis", QUIET)
-        where = details.place(event.location, _NAME)
-        if where:
-            title.put(f" {MID} ", QUIET).put(where, ACCENT)
-        lines = details.analysis(event, _LONG)
-        if lines or where:
-            self._block(submission_id, [title, *parts.indented(lines, 2)])
+        test_name = clip(event.test_name, _NAME_CELLS) if event.test_name else ""
+        title = Line(f"analysis of {test_name}" if test_name else "analysis", DIM)
+        place = details.place(event.location, _NAME_CELLS)
+        if place:
+            title.put(f" {MIDDLE_DOT} ", DIM).put(place, ACCENT)
+        lines = details.analysis(event, _LINE_CELLS)
+        if lines or place:
+            self._write_block(submission_id, [title, *parts.indented(lines, 2)])
 
-    def _connection(self, submission_id: int, told: _Told, connection: Connection) -> None:
-        before, told.connection = told.connection, connection
+    def _connection(self, submission_id: int, printed: _Printed, connection: Connection) -> None:
+        previous, printed.connection = printed.connection, connection
         if connection.state == "open":
-            if told.open_before and before.state != "open":
-                self._tell(submission_id, Line("connected again", QUIET))
-            told.open_before = True
+            if printed.was_open and previous.state != "open":
+                self._write_stderr(submission_id, Line("connected again", DIM))
+            printed.was_open = True
             return
-        repeated = before.state == connection.state and connection.attempt == before.attempt
+        repeated = previous.state == connection.state and connection.attempt == previous.attempt
         if repeated or connection.state in ("connecting", "closed"):
             return
-        self._tell(submission_id, parts.connection_line(connection, _NAME))
+        self._write_stderr(submission_id, parts.connection_line(connection, _NAME_CELLS))
 
-    def _still(self, told: _Told, now: float) -> str:
-        """What is going on, for how long."""
-        stage = clip(told.stage.status, _NAME) or "waiting"
-        done = f", {self._position(told).strip()} tests" if told.statuses else ""
-        return f"still {stage}{done}, {words.elapsed(now - told.began)} so far"
+    # -- writing ----------------------------------------------------------------------------------
 
-    # -- out --------------------------------------------------------------------------------------
-
-    def _block(self, submission_id: int, lines: list[Line]) -> None:
+    def _write_block(self, submission_id: int, lines: list[Line]) -> None:
         for line in parts.indented(lines, _INDENT):
             self._write(submission_id, line)
 
     def _write(self, submission_id: int | None, line: Line) -> None:
-        self._out.file.write(self._prefix(submission_id) + self._out_ink.render(line) + "\n")
-        self._spoke = self._clock()
+        self._stdout.file.write(self._prefix(submission_id) + self._stdout_renderer.render(line) + "\n")
+        self._last_line_at = self._clock()
 
-    def _tell(self, submission_id: int | None, line: Line) -> None:
-        """A line on stderr, after all that was written to stdout before it."""
-        self._out.file.flush()
-        self._err.file.write(self._prefix(submission_id) + self._err_ink.render(line) + "\n")
-        self._err.file.flush()
-        self._spoke = self._clock()
+    def _write_stderr(self, submission_id: int | None, line: Line) -> None:
+        # Where both are one terminal or file, what was written before must come first.
+        self._stdout.file.flush()
+        self._stderr.file.write(self._prefix(submission_id) + self._stderr_renderer.render(line) + "\n")
+        self._stderr.file.flush()
+        self._last_line_at = self._clock()
 
     def _prefix(self, submission_id: int | None) -> str:
-        return f"#{submission_id} " if len(self._told) > 1 and submission_id is not None else ""
+        return f"#{submission_id} " if len(self._printed) > 1 and submission_id is not None else ""
+
+
+def _shown_fields(update: StatusUpdate) -> tuple[object, ...]:
+    return update.status, update.detail, update.queue_position, update.total_tests
+
+
+def _position(printed: _Printed) -> str:
+    """How many tests have a result, of how many: the progress bar of a log."""
+    done = len(printed.statuses)
+    if printed.total_tests is None:
+        return str(done)
+    total = str(max(printed.total_tests, done))
+    return f"{done:>{len(total)}}/{total}"
+
+
+def _heartbeat(printed: _Printed, now: float) -> str:
+    """What is in progress, and since when."""
+    status = clip(printed.status.status, _NAME_CELLS) or "waiting"
+    done = f", {_position(printed).strip()} tests" if printed.statuses else ""
+    return f"still {status}{done}, {words.elapsed(now - printed.began)} so far"

@@ -1,9 +1,9 @@
-"""The one place where foreign text is made harmless on its way to a person.
+"""The one place where foreign text is made harmless before a person sees it.
 
-Whatever a server says — names, outputs, reasons, error messages — may hold escape sequences that move the
-cursor, rename the window or write to the clipboard, and characters that reorder or hide text (contract,
-section 4). Here they become visible. What comes out is plain text, never markup: give it to
-``rich.text.Text``, not to ``Text.from_markup`` or ``console.print`` with markup on.
+Whatever a server sends (names, outputs, reasons, error messages) may contain escape sequences that move the cursor,
+rename the window or write to the clipboard, and characters that reorder or hide text (contract, section 4). This
+module makes them visible. The result is plain text, never markup: pass it to ``rich.text.Text``, not to
+``Text.from_markup`` or to a console with markup on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HARMFUL: Final = re.compile(f"[{INVISIBLE}\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """``text`` with control and invisible characters as visible escapes; tab and newline stay.
+    """Return ``text`` with control and invisible characters as visible escapes; tabs and newlines stay.
 
     ESC becomes ``^[``, DEL ``^?``, the C1 control 0x9b ``\\u009b``. ``\\r\\n`` counts as a newline.
     """
@@ -27,9 +27,14 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, limit: int | None = None) -> str:
-    """``text`` on one line: white space folded, and cut with ``…`` to ``limit`` characters."""
+    """Return printable ``text`` on one line: white space collapsed, cut to ``limit`` characters."""
     line = " ".join(printable(text).split())
-    return line if limit is None or len(line) <= limit else line[: max(limit - 1, 0)] + "…"
+    return line if limit is None else cut(line, limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return ``text``, or its beginning with ``…`` if it has more than ``limit`` characters."""
+    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
 
 
 def _visible(match: re.Match[str]) -> str:

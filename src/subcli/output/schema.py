@@ -1,8 +1,8 @@
-"""The JSON Schema of everything that ``--json`` prints, built from the messages themselves.
+"""The JSON Schema of everything that ``--json`` prints, built from the message types.
 
-``make generate`` writes it to ``subcli/schema.json``, which ``subcli schema`` prints; a test fails where the
-two differ. Of server events only what a type *needs* is constrained: every other field passes through as the
-server wrote it, so its type is documented and not promised.
+``make generate`` writes it to ``subcli/schema.json``, which ``subcli schema`` prints; a test fails if the two differ.
+Server events are constrained only in the fields that their type requires: every other field passes through as the
+server sent it, so its type is documented but not promised.
 """
 
 from __future__ import annotations
@@ -11,91 +11,90 @@ from typing import Any, Final, get_args
 
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, ConnectionState
-from subcli.output.ndjson import SCHEMA
+from subcli.output.ndjson import SCHEMA_VERSION
 from subcli.shared.protocol import EVENT_TYPES, Unknown, required_fields
 
 _ANY: Final[dict[str, Any]] = {}
+_INTEGER: Final = {"type": "integer"}
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
-_EXIT: Final = {"type": "integer", "minimum": 0, "maximum": 143}
+_EXIT_CODE: Final = {"type": "integer", "minimum": 0, "maximum": 143}
 _OBJECT: Final = {"type": "object"}
 _OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
 _OPTIONAL_TEXT: Final = {"type": ["string", "null"]}
 _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
 
 _NOTES: Final = {
-    "seq": "Position in the submission's log, from 1 without holes. From servers that number their events.",
+    "seq": "Position in the submission's log, from 1 without gaps; only from servers that number their events.",
     "duration_ms": "Milliseconds.",
     "total_tests": "How many tests there will be.",
     "queue_position": "1 is next.",
-    "attempt": "Above 1 where a worker died and the submission is judged again.",
-    "progress": "0 to 100, from servers that say that.",
-    "expected": "What the test expected, in any form.",
-    "actual": "What it got instead.",
+    "attempt": "Above 1 if a worker died and the submission is judged again.",
+    "progress": "0 to 100; only from servers that report it.",
+    "expected": "What the test expected; any JSON value.",
+    "actual": "What the test got instead; any JSON value.",
     "location": "Place in the submitted code: {file, line}.",
-    "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone decides.",
+    "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone determines the exit code.",
     "summary": "Counts: {total_tests, passed, failed, skipped, duration_ms}.",
 }
 
 
 def build() -> dict[str, Any]:
-    """The schema (JSON Schema 2020-12)."""
+    """Return the schema (JSON Schema 2020-12)."""
     events = {name: _event(name) for name in EVENT_TYPES}
-    own = {
+    lines = _own_lines()
+    definitions = {**lines, **events, "other_event": _other_event([*lines, *events]), **_objects()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Everything that subcli --json prints",
+        "description": "The lines of submit and watch, and the object of every other command. `schema` is the version.",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in definitions],
+        "$defs": definitions,
+    }
+
+
+def _own_lines() -> dict[str, Any]:
+    """The lines of subcli itself: of `submit` and `watch`, and the first one of `serve` and `worker`."""
+    ready = {"url": _TEXT, "data_dir": _TEXT, "database": _TEXT, "pid": _COUNT}
+    working = {"database": _TEXT, "redis": _TEXT, "concurrency": _COUNT, "pid": _COUNT}
+    result = {"final_status": _TEXT, "summary": _OBJECT, "exit_code": _EXIT_CODE}
+    return {
         "submitted": _line("submitted", {"url": _OPTIONAL_TEXT, "status": _TEXT, "created_at": _TEXT}, ["url"]),
         "connection": _line("connection", _connection_fields(), ["state"]),
-        "result": _line(
-            "result",
-            {"final_status": _TEXT, "summary": {"type": "object"}, "exit_code": _EXIT},
-            ["final_status", "summary", "exit_code"],
-        ),
+        "result": _line("result", result, list(result)),
         "error": _error(),
-        "ready": _line(
-            "ready",
-            {"url": _TEXT, "data_dir": _TEXT, "database": _TEXT, "pid": _COUNT},
-            ["url", "data_dir", "database", "pid"],
-            base=("schema", "type"),
-        ),
-        "working": _line(
-            "working",
-            {"database": _TEXT, "redis": _TEXT, "concurrency": _COUNT, "pid": _COUNT},
-            ["database", "redis", "concurrency", "pid"],
-            base=("schema", "type"),
-        ),
+        "ready": _line("ready", ready, list(ready), base=("schema", "type")),
+        "working": _line("working", working, list(working), base=("schema", "type")),
     }
-    objects = {
+
+
+def _objects() -> dict[str, Any]:
+    """The single object of every command that does not watch."""
+    return {
         "status": _status(),
         "list": _object({"submissions": _OBJECTS}),
         "cancel": _object({"cancel": _OBJECT}),
         "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
-        "problem": _object({"problem": {"type": "object"}}),
-        "auth": _object({"auth": {"type": "object"}}),
-        "login": _object({"login": {"type": "object"}}),
-        "logout": _object({"logout": {"type": "object"}}),
+        "problem": _object({"problem": _OBJECT}),
+        "auth": _object({"auth": _OBJECT}),
+        "login": _object({"login": _OBJECT}),
+        "logout": _object({"logout": _OBJECT}),
         "token": _object({"token": _TEXT}),
-        "user": _object({"user": {"type": "object"}}),
+        "user": _object({"user": _OBJECT}),
         "users": _object({"users": _OBJECTS}),
         "init": _object({"directory": _TEXT, "files": {"type": "array", "items": _TEXT}}),
         "doctor": _object({"doctor": _doctor()}),
-        "check": _object({"check": {"type": "object"}}),
-        "completion": _object({"completion": {"type": "object"}}),
-    }
-    definitions = {**own, **events, "other_event": _other_event([*own, *events]), **objects}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Everything that subcli --json prints",
-        "description": "Lines of submit and watch, the one object of the other commands. Version: `schema`.",
-        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in definitions],
-        "$defs": definitions,
+        "check": _object({"check": _OBJECT}),
+        "completion": _object({"completion": _OBJECT}),
     }
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {"schema": {"const": SCHEMA}, "type": False, **properties},
+        "properties": {"schema": {"const": SCHEMA_VERSION}, "type": False, **properties},
         "required": ["schema", *properties],
     }
 
@@ -108,10 +107,10 @@ def _line(
     base: tuple[str, ...] = ("schema", "type", "timestamp", "submission_id"),
 ) -> dict[str, Any]:
     known = {
-        "schema": {"const": SCHEMA},
+        "schema": {"const": SCHEMA_VERSION},
         "type": {"const": kind},
         "timestamp": _TEXT,
-        "submission_id": {"type": "integer"},
+        "submission_id": _INTEGER,
     }
     return {
         "type": "object",
@@ -132,17 +131,17 @@ def _event(kind: str) -> dict[str, Any]:
 def _other_event(known: list[str]) -> dict[str, Any]:
     event = _line("", {"seq": {"description": _NOTES["seq"]}}, [])
     event["properties"]["type"] = {"type": "string", "not": {"enum": known}}
-    event["description"] = f"An event of a type not known to this version ({Unknown.__name__} in the library)."
+    event["description"] = f"An event of a type that this version does not know ({Unknown.__name__} in the library)."
     return event
 
 
 def _connection_fields() -> dict[str, Any]:
     forms = {
         "state": {"enum": list(get_args(ConnectionState))},
-        "attempt": {**_COUNT, "description": "Number of this try while connecting again."},
-        "delay_s": {**_NUMBER, "minimum": 0, "description": "Seconds until the next try or poll."},
-        "code": {"type": "integer", "description": "Close code or HTTP status that led here."},
-        "reason": {**_TEXT, "description": "What the other side said, or what was found."},
+        "attempt": {**_COUNT, "description": "Number of the attempt while reconnecting."},
+        "delay_s": {**_NUMBER, "minimum": 0, "description": "Seconds until the next attempt or poll."},
+        "code": {"type": "integer", "description": "Close code or HTTP status that caused this state."},
+        "reason": {**_TEXT, "description": "What the server said, or what was observed."},
     }
     return {name: forms[name] for name in Connection.__struct_fields__}
 
@@ -154,10 +153,10 @@ def _error() -> dict[str, Any]:
         "properties": {"kind": {"enum": kinds}, "message": _TEXT, "hint": _TEXT},
         "required": ["kind", "message", "hint"],
     }
-    line = _line("error", {"error": detail, "exit_code": _EXIT}, ["error", "exit_code"])
+    line = _line("error", {"error": detail, "exit_code": _EXIT_CODE}, ["error", "exit_code"])
     line["required"].remove("submission_id")
     line["description"] = (
-        "Without submission_id where there is none yet, and from commands other than submit and watch."
+        "Without submission_id before there is one, and in the output of commands other than submit and watch."
     )
     return line
 
@@ -169,13 +168,13 @@ def _doctor() -> dict[str, Any]:
         "properties": {"name": _TEXT, "state": {"enum": states}, "detail": _TEXT, "cure": _TEXT},
         "required": ["name", "state", "detail", "cure"],
     }
-    properties = {"findings": {"type": "array", "items": finding}, "exit_code": _EXIT}
+    properties = {"findings": {"type": "array", "items": finding}, "exit_code": _EXIT_CODE}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _status() -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "submission_id": {"type": "integer"},
+        "submission_id": _INTEGER,
         "problem": {"type": ["string", "integer", "null"]},
         "language": _OPTIONAL_TEXT,
         "status": _OPTIONAL_TEXT,
@@ -185,6 +184,6 @@ def _status() -> dict[str, Any]:
         "finished_at": _OPTIONAL_TEXT,
         "url": _OPTIONAL_TEXT,
         "build_log": _OPTIONAL_TEXT,
-        "tests": {"type": "array", "items": {"type": "object"}},
+        "tests": _OBJECTS,
     }
     return _object(fields)

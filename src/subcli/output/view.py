@@ -1,39 +1,44 @@
-"""What a view is: the one interface between a command that watches and whatever shows it.
+"""The interface between a command that watches submissions and whatever shows them.
 
-A command hands every event, keyed by submission id, to its view. A view that prints, prints it; the live
-screen ignores most of them and pulls :meth:`Source.snapshot` when it draws.
+A command passes every event, keyed by submission id, to its view. A view that prints, prints it; the live screen
+ignores most events and pulls :meth:`SnapshotSource.snapshot` when it draws. The simplest views are here too: the one
+for ``-q``, the one that shows nothing, and the one that combines others.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol, TextIO, TypeAlias
 
 import msgspec
 
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, Submission
+from subcli.output.printable import one_line
 from subcli.shared.protocol import Complete, Message
 
-Shown: TypeAlias = Message | Connection
+ViewEvent: TypeAlias = Message | Connection
+"""What a view is told about a submission: a message of the server, or a change of the connection."""
 
 
-class Source(Protocol):
-    """Where a view pulls the picture of one submission from (a :class:`subcli.core.watch.Watch`)."""
+class SnapshotSource(Protocol):
+    """Where a view gets the state of one submission from (a :class:`subcli.core.watch.Watch`)."""
 
     submission_id: int
 
     def snapshot(self) -> Submission:
-        """The picture at this moment, frozen and bounded."""
+        """Return the current state, frozen and bounded in size."""
         ...
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How the watch of one submission ended: with a verdict, or with an error, and the exit code of either.
+    """How the watch of one submission ended: with a verdict or with an error, and the exit code for it.
 
     Attributes:
-        submission_id: ``None`` where there never was one.
-        follow_up: command to type after a verdict other than passed; ``None``: `subcli status ID`.
-        options: what every suggested command needs to reach the same server, with a space before it.
+        submission_id: ``None`` if there never was one.
+        follow_up: Command to suggest after a verdict other than passed; ``None`` suggests `subcli status ID`.
+        options: Options that a suggested command needs to reach the same server, with a leading space.
     """
 
     submission_id: int | None
@@ -45,51 +50,164 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def next_command(self) -> str:
-        """What to type now to see more."""
+        """The command that shows more."""
         return self.follow_up or f"subcli status {self.submission_id}{self.options}"
 
 
 class View(Protocol):
-    """Shows the submissions of one command. All calls come from one thread, never after ``close``.
+    """Shows the submissions of one command. All calls come from one thread, none after ``close``.
 
     Attributes:
-        tick_s: seconds between two calls of ``tick``; ``None`` where it is not wanted.
+        tick_s: Seconds between two calls of ``tick``; ``None`` if the view does not need them.
     """
 
     tick_s: float | None
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
-        """Code was handed in; ``answer`` is the server's (``url``, ``status``, …)."""
+        """A submission was accepted; ``answer`` is the server's response (``url``, ``status``, …)."""
         ...
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: SnapshotSource) -> None:
         """A submission is being watched from now on."""
         ...
 
-    def event(self, submission_id: int, event: Shown) -> None:
-        """Something new about one submission."""
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Something changed about one submission."""
         ...
 
     def end(self, ending: Ending) -> None:
-        """The watch of one submission ended; nothing more comes for it."""
+        """The watch of one submission ended; no further event follows for it."""
         ...
 
     def tick(self) -> None:
-        """Time has passed: draw again, or say that it is still going on."""
+        """Time has passed: redraw, or print a heartbeat."""
         ...
 
     def flush(self) -> None:
-        """Nothing more is waiting to be shown at this moment: let the reader have it."""
+        """No further event is waiting at the moment: pass what was written on to the reader."""
         ...
 
     def suspend(self) -> None:
-        """Leave the terminal to a prompt, until ``resume``."""
+        """Release the terminal for a prompt, until ``resume``."""
         ...
 
     def resume(self) -> None:
-        """Take the terminal again."""
+        """Take the terminal back."""
         ...
 
     def close(self) -> None:
-        """Print what stays, and leave the terminal as it was. Called once, however the command ends."""
+        """Print what stays and restore the terminal. Called once, however the command ends."""
         ...
+
+
+class NullView:
+    """A view that shows nothing. Views that need only a few of the calls inherit from it."""
+
+    tick_s: float | None = None
+
+    def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def begin(self, source: SnapshotSource) -> None:
+        """Do nothing."""
+
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Do nothing."""
+
+    def end(self, ending: Ending) -> None:
+        """Do nothing."""
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def suspend(self) -> None:
+        """Do nothing."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class QuietView(NullView):
+    """The view for ``-q``: prints each verdict and nothing else (contract, section 4).
+
+    Args:
+        stdout: Where verdicts are written.
+        several: Whether more than one submission is watched; each line is then ``ID verdict``.
+    """
+
+    def __init__(self, stdout: TextIO, several: bool) -> None:
+        self._stdout = stdout
+        self._several = several
+
+    def end(self, ending: Ending) -> None:
+        """Print the verdict if there is one; the exit code reports an error."""
+        if ending.verdict is None:
+            return
+        verdict = one_line(ending.verdict.final_status)
+        self._stdout.write(f"{ending.submission_id} {verdict}\n" if self._several else f"{verdict}\n")
+        self._stdout.flush()
+
+
+class CompositeView:
+    """Passes every call to several views, in order.
+
+    Args:
+        main: The view that the user sees.
+        others: Views that work beside it: a report, the window title, a notification.
+    """
+
+    def __init__(self, main: View, others: Sequence[View]) -> None:
+        self._views: Sequence[View] = (main, *others)
+        self.tick_s = min((view.tick_s for view in self._views if view.tick_s is not None), default=None)
+
+    def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.submitted(submission_id, answer)
+
+    def begin(self, source: SnapshotSource) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.begin(source)
+
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.event(submission_id, event)
+
+    def end(self, ending: Ending) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.end(ending)
+
+    def tick(self) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.tick()
+
+    def flush(self) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.flush()
+
+    def suspend(self) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.suspend()
+
+    def resume(self) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.resume()
+
+    def close(self) -> None:
+        """Close all views in reverse order, even if one of them fails."""
+        with ExitStack() as stack:
+            for view in reversed(self._views):
+                stack.callback(view.close)

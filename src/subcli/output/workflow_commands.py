@@ -1,8 +1,8 @@
-"""Streams of a GitHub job: what a server says is never taken for a command to the runner.
+"""Output streams of a GitHub Actions job, on which nothing a server says is taken for a workflow command.
 
-The runner reads every line of stdout and stderr, and obeys those that begin with ``::`` (white space before it
-does not matter) or that hold ``##[`` anywhere ("Workflow commands for GitHub Actions"). A backslash takes that
-from them; in JSON, where it would change the text, ``##[`` is written as ``#\\u0023[``.
+The runner reads every line of stdout and stderr, and executes those that begin with ``::`` (after optional white
+space) or that contain ``##[`` ("Workflow commands for GitHub Actions"). A backslash breaks such a sequence; in JSON,
+where it would change the text, ``##[`` is written as ``#\\u0023[``.
 """
 
 from __future__ import annotations
@@ -13,64 +13,74 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-_AT_START: Final = re.compile(r"((?:\A|[\r\n])\s*)::")
-_BEGUN: Final = re.compile(r"((?:\A|[\r\n])\s*):\Z")
+_COMMAND: Final = re.compile(r"((?:\A|[\r\n])\s*)::")
+_HALF_A_COMMAND: Final = re.compile(r"((?:\A|[\r\n])\s*):\Z")
 
 
 def on_github(env: Mapping[str, str]) -> bool:
-    """Whether this is a job of GitHub Actions."""
+    """Return whether this is a GitHub Actions job."""
     return env.get("GITHUB_ACTIONS") == "true"
 
 
-def defuse_streams(*, json: bool) -> None:
-    """Put a :class:`Defused` before stdout and stderr."""
+def protect_streams(*, json: bool) -> None:
+    """Replace stdout and stderr by a :class:`CommandSafeStream` each.
+
+    Args:
+        json: Whether stdout carries JSON.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        # Not what a test has put there.
+        # Only the interpreter's own streams, not what a test has put in their place.
         if type(stream) is io.TextIOWrapper:
             settings = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": stream.line_buffering}
-            setattr(sys, name, Defused(stream.detach(), json=json and name == "stdout", **settings))
+            setattr(sys, name, CommandSafeStream(stream.detach(), json=json and name == "stdout", **settings))
 
 
-class Defused(io.TextIOWrapper):
-    """A text stream without commands in it, but for those written with :meth:`write_command`."""
+class CommandSafeStream(io.TextIOWrapper):
+    """A text stream that contains no workflow commands but those written with :meth:`write_command`.
+
+    Args:
+        buffer: The binary stream to write to.
+        json: Whether the text is JSON.
+        settings: Passed on to ``io.TextIOWrapper``.
+    """
 
     def __init__(self, buffer: Any, *, json: bool, **settings: Any) -> None:
         super().__init__(buffer, **settings)
         self._json = json
         self._line = ""
-        self._is_new = True
+        self._at_line_start = True
 
     def write(self, text: str) -> int:
-        """Write the lines that are complete with ``text``."""
-        whole = self._line + text
-        end = max(whole.rfind("\n"), whole.rfind("\r")) + 1
+        """Write the lines that ``text`` completes, and hold back the rest until the next call."""
+        pending = self._line + text
+        end = max(pending.rfind("\n"), pending.rfind("\r")) + 1
         if end:
-            self._put(whole[:end])
-            self._is_new = True
-        self._line = whole[end:]
+            self._write_safely(pending[:end])
+            self._at_line_start = True
+        self._line = pending[end:]
         return len(text)
 
     def flush(self) -> None:
-        """Write what there is of a line, too. What comes next cannot make a command of it any more."""
+        """Write the incomplete line too, such that nothing that follows can turn it into a command."""
         line, self._line = self._line, ""
         if line:
-            self._put(_BEGUN.sub(r"\1\\:", line) if self._is_new else line)
+            self._write_safely(_HALF_A_COMMAND.sub(r"\1\\:", line) if self._at_line_start else line)
             if line.endswith("#") and not self._json:
                 super().write("\\")
-            self._is_new = self._is_new and not line.strip()
+            self._at_line_start = self._at_line_start and not line.strip()
         super().flush()
 
     def write_command(self, command: str) -> None:
-        """Write a line that is a command, ours."""
+        """Write one of our own workflow commands, on a line of its own."""
         self.flush()
         super().write(f"{command}\n")
-        self._is_new = True
+        self._at_line_start = True
 
-    def _put(self, text: str) -> None:
+    def _write_safely(self, text: str) -> None:
         if self._json:
             super().write(text.replace("##[", "#\\u0023["))
             return
-        # What goes on a line begun before is not at its start, whatever it is.
-        safe = _AT_START.sub(r"\1\\::", text if self._is_new else f".{text}")
-        super().write((safe if self._is_new else safe[1:]).replace("##[", "#\\#["))
+        # The rest of a line that was begun earlier is not at the line's start: the dot keeps the pattern from matching.
+        safe = _COMMAND.sub(r"\1\\::", text if self._at_line_start else f".{text}")
+        super().write((safe if self._at_line_start else safe[1:]).replace("##[", "#\\#["))

@@ -1,24 +1,28 @@
-"""A job of GitHub Actions: groups, annotations, the summary, and nothing that a server says in their place."""
+"""The GitHub view: group, annotations and summary, and no way for a server to inject commands."""
 
 from __future__ import annotations
 
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.output.github.view import ANNOTATIONS, SUMMARY_MAX, GithubView, command, escaped, locator
+from subcli.core.errors import NetworkError
+from subcli.output.github.annotations import ANNOTATIONS_MAX, Locate, command, locator
+from subcli.output.github.summary import SUMMARY_MAX_BYTES, escaped
+from subcli.output.github.view import GithubView
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
-from subcli.output.workflow_commands import Defused
+from subcli.output.workflow_commands import CommandSafeStream, on_github, protect_streams
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 
 RUNNER = re.compile(r"\s*::([^ :]+)( [^:]*)?::|.*##\[")
-"""What the runner takes for a command, in a line."""
+"""What the runner takes for a command, at the start of a line or within it."""
 
 HOSTILE = [
     "::error::pwned",
@@ -36,39 +40,39 @@ HOSTILE = [
 
 
 class Job:
-    """A job, with its log and its summary."""
+    """A job with its log and its summary."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, locate: Locate = lambda name: f"src/{name}") -> None:
         self.raw = io.BytesIO()
         self.summary = tmp_path / "summary.md"
-        self.stdout = Defused(self.raw, json=False, encoding="utf-8")
+        self.stdout = CommandSafeStream(self.raw, json=False, encoding="utf-8")
         self.err = io.StringIO()
         console = make_console(self.stdout, {"COLUMNS": "120"})
         clock = Clock()
         plain = PlainView(console, make_console(self.err, {}), clock)
-        self.view = GithubView(plain, self.stdout, self.summary, lambda name: f"src/{name}", self.err)
+        self.view = GithubView(plain, self.stdout, self.summary, locate, self.err)
         self.stage = Stage(self.view, clock)
 
     @property
     def lines(self) -> list[str]:
-        """The log, in the lines that the runner reads."""
+        """The lines of the log, as the runner splits them."""
         self.stdout.flush()
         return re.split(r"\r\n|\r|\n", self.raw.getvalue().decode())
 
     @property
     def commands(self) -> list[str]:
-        """The commands among them."""
+        """The workflow commands in the log."""
         return [line for line in self.lines if RUNNER.match(line)]
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A job that begins."""
+    """A new job."""
     return Job(tmp_path)
 
 
 def test_group_annotations_and_summary(job: Job) -> None:
-    """One group, below it the verdict; an error for each failed test at its place; the table in the summary."""
+    """One group with the verdict below it, an error for each failed test at its place, a table in the summary."""
     SCENES["failed-end"](job.stage)
     job.view.close()
     names = [line.split("::")[1].split(" ")[0] for line in job.commands]
@@ -85,18 +89,18 @@ def test_group_annotations_and_summary(job: Job) -> None:
 
 
 def test_at_most_ten_annotations(job: Job) -> None:
-    """A step shows ten of a kind: more are not printed; the summary has what failed, and its size is bounded."""
+    """GitHub shows ten per step, so no more are printed; the summary lists all failures, and its size is bounded."""
     SCENES["thousands-end"](job.stage)
     job.view.close()
-    assert len([line for line in job.commands if line.startswith("::error")]) == ANNOTATIONS
+    assert len([line for line in job.commands if line.startswith("::error")]) == ANNOTATIONS_MAX
     text = job.summary.read_text()
-    assert len(text.encode()) <= SUMMARY_MAX + 200
+    assert len(text.encode()) <= SUMMARY_MAX_BYTES + 200
     assert "case 0400" in text
     assert "more tests" in text
 
 
-def test_annotation_says_each_thing_once(job: Job) -> None:
-    """An analysis that begins with the reason of the result does not say it again."""
+def test_annotation_does_not_repeat_itself(job: Job) -> None:
+    """An analysis that begins with the test's message does not repeat it."""
     job.stage.begin()
     job.stage.result("Two", "failed", 1, message="two leaders")
     job.stage.send("error_analysis", test_name="Two", error="two leaders", analysis="Both lead.", suggestions=["Look."])
@@ -106,7 +110,7 @@ def test_annotation_says_each_thing_once(job: Job) -> None:
 
 
 def test_several_submissions_in_one_group(job: Job) -> None:
-    """Several: one group for all, a section for each, and an annotation for the one without a verdict."""
+    """One group for all, a section for each, and an annotation for a missing verdict."""
     SCENES["six-end"](job.stage)
     job.view.close()
     assert job.lines[0] == "::group::subcli #12 #13 #14 #15 #16 #17"
@@ -114,9 +118,92 @@ def test_several_submissions_in_one_group(job: Job) -> None:
     assert [line for line in job.commands if "title=no verdict of gossip #16" in line]
 
 
+def test_group_is_opened_once(job: Job) -> None:
+    """Events after the last verdict, as of a late analysis, do not open another group."""
+    SCENES["passed-end"](job.stage)
+    job.stage.send("error_analysis", error="late", analysis="", suggestions=[])
+    job.view.close()
+    assert [line.split("::")[1].split(" ")[0] for line in job.commands] == ["group", "endgroup"]
+
+
+def test_passed_submission_has_no_annotation(job: Job) -> None:
+    """An annotation would look like a failure."""
+    SCENES["passed-end"](job.stage)
+    job.view.close()
+    assert not [line for line in job.commands if line.startswith("::error")]
+
+
+def test_failed_build_is_annotated_at_its_place(job: Job) -> None:
+    """A verdict without failed tests becomes one annotation, with what the analyses say."""
+    SCENES["build-failed-end"](job.stage)
+    job.view.close()
+    (error,) = [line for line in job.commands if line.startswith("::error")]
+    assert error.startswith(
+        "::error file=src/node.c,line=7,title=build failed::leader-election #12: build_failed%0Anode.c"
+    )
+    assert "- Put a semicolon at the end of line 6." in error
+
+
+def test_annotation_outside_the_repository_has_no_line(tmp_path: Path) -> None:
+    """A line number without its file would point anywhere; long texts are cut."""
+    job = Job(tmp_path, locate=lambda name: None)
+    job.stage.begin()
+    job.stage.result("x", "failed", message="m" * 5000)
+    job.stage.send("error_analysis", test_name="x", error="e", analysis="", location={"file": "x.py", "line": 3})
+    job.stage.complete("failed")
+    job.view.close()
+    (error,) = [line for line in job.commands if line.startswith("::error")]
+    assert error.startswith("::error title=x::mmm")
+    assert error.endswith("m…")
+    assert len(error) < 1600
+
+
+def test_summary_lists_each_test_once(job: Job) -> None:
+    """Failures come first, and are not repeated among the latest results."""
+    SCENES["thousands-end"](job.stage)
+    job.view.close()
+    names = re.findall(r"^\| . \w+ \| (case \d+) ", job.summary.read_text(), re.MULTILINE)
+    assert len(names) == len(set(names)) > 50
+    assert "case 0400" in names
+
+
+def test_error_in_the_summary_is_escaped(job: Job) -> None:
+    """The message may contain text from a server."""
+    job.stage.begin()
+    job.stage.fail(NetworkError("<b>no</b> | *answer*", hint="[x](http://evil)"), 6)
+    job.view.close()
+    assert r"\<b\>no\</b\> \| \*answer\* \[x\]\(http\://evil\)" in job.summary.read_text()
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_own_streams_are_protected(json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both streams are replaced, in JSON mode only stdout holds JSON; what a test has put there stays."""
+    raw = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, buffer in raw.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(buffer, encoding="utf-8"))
+    protect_streams(json=json)
+    for name in raw:
+        stream = getattr(sys, name)
+        stream.write("##[x]\n")
+        stream.flush()
+    assert raw["stdout"].getvalue() == (b"#\\u0023[x]\n" if json else b"#\\#[x]\n")
+    assert raw["stderr"].getvalue() == b"#\\#[x]\n"
+    other = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", other)
+    protect_streams(json=json)
+    assert sys.stdout is other
+
+
+def test_job_is_recognized() -> None:
+    """Only the documented value counts."""
+    assert on_github({"GITHUB_ACTIONS": "true"})
+    assert not on_github({"GITHUB_ACTIONS": "false"})
+    assert not on_github({})
+
+
 @pytest.mark.parametrize("evil", HOSTILE)
-def test_server_gives_no_commands(job: Job, evil: str) -> None:
-    """Whatever a server says, wherever it says it: the runner sees our commands alone, each on its own line."""
+def test_server_cannot_inject_commands(job: Job, evil: str) -> None:
+    """Whatever a server sends in whichever field, the runner sees our commands only, each on its own line."""
     stage = job.stage
     job.view.submitted(12, {"url": evil})
     stage.begin(problem=evil, language=evil)
@@ -144,11 +231,11 @@ def test_server_gives_no_commands(job: Job, evil: str) -> None:
 
 
 @given(st.text(max_size=60), st.lists(st.integers(1, 7), max_size=8))
-def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
-    """However a text is cut by writes and flushes, no line of it becomes a command; harmless text is unchanged."""
+def test_no_split_of_a_text_makes_a_command(text: str, cuts: list[int]) -> None:
+    """However writes and flushes split a text, no line becomes a command; harmless text is unchanged."""
     for start in ("", "::", "##[", " :", "\n::x::"):
         raw = io.BytesIO()
-        stream = Defused(raw, json=False, encoding="utf-8", errors="backslashreplace", newline="")
+        stream = CommandSafeStream(raw, json=False, encoding="utf-8", errors="backslashreplace", newline="")
         whole = start + text
         rest = whole
         for cut in cuts:
@@ -164,17 +251,17 @@ def test_text_in_any_pieces_is_no_command(text: str, cuts: list[int]) -> None:
             assert written == whole.encode(errors="backslashreplace").decode()
 
 
-def test_json_stays_json() -> None:
-    """In JSON the only thing to defuse is `##[`, in a way that every reader of JSON undoes."""
+def test_json_stays_valid() -> None:
+    """In JSON, only `##[` is escaped, and every JSON parser restores it."""
     raw = io.BytesIO()
-    stream = Defused(raw, json=True, encoding="utf-8")
+    stream = CommandSafeStream(raw, json=True, encoding="utf-8")
     stream.write('{"message":"##[error]x ::error::"}\n')
     stream.flush()
     assert raw.getvalue() == b'{"message":"#\\u0023[error]x ::error::"}\n'
 
 
 def test_escaping_of_commands() -> None:
-    """Percent, line ends, and in properties colon and comma (Workflow commands, "Escaping")."""
+    """Percent signs, line ends, and in properties colons and commas are escaped (Workflow commands, "Escaping")."""
     assert command("error", "50 %\nx:y,z", title="a,b:c\nd") == "::error title=a%2Cb%3Ac%0Ad::50 %25%0Ax:y,z"
     assert command("endgroup", "") == "::endgroup::"
     assert escaped("a|b *c* _d_ `e` <f> [g](h) #i @j") == (r"a\|b \*c\* \_d\_ \`e\` \<f\> \[g\]\(h\) \#i \@j")
@@ -193,8 +280,8 @@ def test_files_are_found_in_the_repository(tmp_path: Path) -> None:
     assert locator(lambda name: name, here, {})("node.py") == "node.py"
 
 
-def test_summary_that_is_full_or_not_there(job: Job, tmp_path: Path) -> None:
-    """Nothing is added to a summary beyond what a step may have; one that cannot be written is told, and no more."""
+def test_full_or_unwritable_summary(job: Job, tmp_path: Path) -> None:
+    """Nothing is appended beyond GitHub's limit; a summary that cannot be written causes a warning only."""
     job.summary.write_bytes(b"x" * (1024 * 1024 - 10))
     SCENES["passed-end"](job.stage)
     job.view.close()

@@ -1,4 +1,4 @@
-"""The screens as they were approved, read from a real pty."""
+"""Approved screens and summaries, read from a real pty."""
 
 from __future__ import annotations
 
@@ -43,26 +43,23 @@ def sized(table: dict[str, tuple[tuple[int, int], ...]]) -> list[tuple[str, int,
 
 
 @pytest.mark.parametrize(("scene", "columns", "lines"), sized(SCREENS))
-def test_a_screen_is_as_it_was_approved(
-    approved: Callable[[str, str], None], scene: str, columns: int, lines: int
-) -> None:
-    """The live screen in the middle of things, at its sizes."""
+def test_approved_screen(approved: Callable[[str, str], None], scene: str, columns: int, lines: int) -> None:
+    """The live view while a submission is judged, at several sizes."""
     clock = Clock()
     with terminal(columns, lines) as tty:
         view = LiveView(tty.console(), tty.console(), clock)
         SCENES[scene](Stage(view, clock))
         clock.now += 0.1
         view.tick()
-        approved(f"{scene}-{columns}x{lines}", tty.text())
+        approved(f"{scene}-{columns}x{lines}", tty.visible())
+        assert tty.screen.is_alternate
         assert not tty.scrollback()
         view.close()
 
 
 @pytest.mark.parametrize(("scene", "columns", "lines"), sized(SUMMARIES))
-def test_a_summary_is_as_it_was_approved(
-    approved: Callable[[str, str], None], scene: str, columns: int, lines: int
-) -> None:
-    """What stays in the terminal when the watch has ended: the summary alone."""
+def test_approved_summary(approved: Callable[[str, str], None], scene: str, columns: int, lines: int) -> None:
+    """What stays in the terminal after the watch: the summary and nothing else."""
     clock = Clock()
     with terminal(columns, lines) as tty:
         view = LiveView(tty.console(), tty.console(), clock)

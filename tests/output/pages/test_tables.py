@@ -1,4 +1,4 @@
-"""What ``list`` and ``status`` print."""
+"""The pages of ``list`` and ``status``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from subcli.output.pages.tables import TABLE_MAX, Page, age, submission_page, submissions_table
+from subcli.output.pages.tables import TABLE_ROWS_MAX, age, submission_page, submissions_table
 from subcli.output.terminal.console import make_console
+from subcli.output.text.lines import AdaptiveBlock
 from tests.output.playhouse.script import DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
 
 NOW = 1772360000.0
@@ -38,14 +39,14 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def printed(page: Page, columns: int) -> str:
+def printed(page: AdaptiveBlock, columns: int) -> str:
     stream = io.StringIO()
     make_console(stream, {"COLUMNS": str(columns)}).print(page)
     return stream.getvalue()
 
 
 def results() -> list[dict[str, Any]]:
-    """As our server lists them: every field of the result, and its analysis."""
+    """Test results as our server lists them, each with its analysis."""
     rows: list[dict[str, Any]] = [
         {"test_name": name, "status": "passed", "duration_ms": duration}
         for name, duration in zip(NAMES, DURATIONS, strict=True)
@@ -57,31 +58,46 @@ def results() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_the_list_is_as_it_was_approved(approved: Callable[[str, str], None], columns: int) -> None:
-    """Columns as wide as what is in them; the problem gives way where there is no room."""
+def test_approved_list(approved: Callable[[str, str], None], columns: int) -> None:
+    """Columns fit their content; the problem is shortened if the table is too wide."""
     approved(f"list-{columns}", printed(submissions_table(ROWS, NOW), columns))
 
 
-def test_an_empty_list_says_what_to_do() -> None:
-    """The next command instead of a bare heading."""
-    assert printed(submissions_table([], NOW), 80) == "No submissions yet. subcli submit hands one in.\n"
+def test_empty_list_suggests_a_command() -> None:
+    """The next command stands there instead of a bare heading."""
+    assert printed(submissions_table([], NOW), 80) == "No submissions yet. subcli submit submits one.\n"
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_a_status_page_is_as_it_was_approved(approved: Callable[[str, str], None], columns: int) -> None:
+def test_approved_status_page(approved: Callable[[str, str], None], columns: int) -> None:
     """All tests, every failure in full with its analysis, the verdict last."""
     page = submission_page({**ROWS[0], "build_log": "cc -O2 node.c\n"}, results())
     approved(f"status-{columns}", printed(page, columns))
 
 
-def test_a_submission_on_its_way_has_its_stage_instead_of_a_verdict() -> None:
-    """And the counts so far."""
+def test_running_submission_shows_its_stage() -> None:
+    """Without a verdict, the page shows the stage and the counts so far."""
     text = printed(submission_page({**ROWS[1], "submission_id": 13}, results()[:2]), 80)
     assert text.splitlines()[-2:] == ["● testing  2 passed", "kv-store-with-a-rather-long-name · c · #13"]
 
 
+def test_analysis_without_its_test_is_shown() -> None:
+    """An analysis that names another test, or none, still appears; text lines are at most 100 cells wide."""
+    row = {"test_name": "x", "status": "passed", "error_analysis": {"test_name": "y", "error": "word " * 60}}
+    lines = printed(submission_page(ROWS[0], [row]), 200).splitlines()
+    assert any(line.startswith("✗ y ─") for line in lines)
+    assert max(map(len, lines)) == 100
+
+
+def test_status_of_a_failed_build_shows_the_whole_log() -> None:
+    """Other servers say so in ``status`` only."""
+    log = "\n".join(f"line {number}" for number in range(100))
+    text = printed(submission_page({"submission_id": 1, "status": "build_failed", "build_log": log}, []), 80)
+    assert "line 0\n" in text
+
+
 def test_expected_and_actual_are_not_cut() -> None:
-    """What the screen has no room for is here."""
+    """The page shows in full what the live view shortens."""
     row = {
         "test_name": "x",
         "status": "failed",
@@ -96,8 +112,8 @@ def test_expected_and_actual_are_not_cut() -> None:
     assert "…" not in text
 
 
-def test_the_build_log_is_whole_where_the_build_failed() -> None:
-    """Elsewhere its end is enough."""
+def test_failed_build_shows_the_whole_log() -> None:
+    """Otherwise its end suffices."""
     log = "\n".join(f"line {number}" for number in range(100))
     failed = printed(submission_page({"submission_id": 1, "final_status": "build_failed", "build_log": log}, []), 80)
     assert "line 0\n" in failed
@@ -106,18 +122,18 @@ def test_the_build_log_is_whole_where_the_build_failed() -> None:
     assert "line 99\n" in passed
 
 
-def test_of_many_tests_those_that_passed_are_counted() -> None:
-    """Thousands of lines would hide the one that matters."""
-    rows = [{"test_name": f"case {number}", "status": "passed"} for number in range(TABLE_MAX + 1)]
+def test_passed_tests_of_a_large_run_are_counted() -> None:
+    """Thousands of lines would hide the one that failed."""
+    rows = [{"test_name": f"case {number}", "status": "passed"} for number in range(TABLE_ROWS_MAX + 1)]
     rows[7]["status"] = "error"
     text = printed(submission_page(ROWS[0], rows), 80)
-    assert f"… {TABLE_MAX} more passed" in text
+    assert f"… {TABLE_ROWS_MAX} more passed" in text
     assert "! case 7" in text
     assert "case 8" not in text
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "told"),
+    ("timestamp", "text"),
     [
         ("2026-03-01T10:13:20Z", "just now"),
         ("2026-03-01T10:13:50Z", "just now"),
@@ -130,6 +146,6 @@ def test_of_many_tests_those_that_passed_are_counted() -> None:
         (None, ""),
     ],
 )
-def test_the_age_is_told_in_the_largest_unit(timestamp: object, told: str) -> None:
-    """Times without a zone are UTC."""
-    assert age(timestamp, NOW) == told
+def test_age(timestamp: object, text: str) -> None:
+    """The largest unit that fits; times without a zone are UTC."""
+    assert age(timestamp, NOW) == text

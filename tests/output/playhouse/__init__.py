@@ -1,1 +1,1 @@
-"""Scripted submissions, and a terminal to watch them on."""
+"""Scripted submissions, and a terminal to show them on."""

@@ -1,6 +1,7 @@
-"""Draws one scene on the terminal that it runs in: ``python -m playhouse SCENE [HOLD_SECONDS]``, here above.
+"""Plays one scene on the terminal it runs in: ``python -m tests.output.playhouse SCENE [HOLD_SECONDS]``.
 
-Scenes whose name ends in ``-end`` are played to their end; the others are left standing on the screen.
+Scenes whose names end in ``-end`` are played to their end; the others stay on the screen. ``SHOW=plain`` selects the
+plain view.
 """
 
 from __future__ import annotations
@@ -9,40 +10,32 @@ import os
 import sys
 import time
 
-from subcli.output.live.screen import FullScreen
 from subcli.output.live.view import LiveView
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
 from subcli.output.view import View
-
-from .scenes import SCENES
-from .script import Clock, Stage
-
-FULL_SCREEN = "-full-screen"
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import Clock, Stage
 
 
 def main() -> None:
     name = sys.argv[1]
-    hold = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    hold_s = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
     clock = Clock()
     stdout, stderr = (make_console(stream, os.environ) for stream in (sys.stdout, sys.stderr))
-    view: View = LiveView(stdout, stderr, clock)
-    if name.endswith(FULL_SCREEN):
-        name = name.removesuffix(FULL_SCREEN)
-        view = LiveView(stdout, stderr, clock, region=FullScreen)
-    elif os.environ.get("SHOW") == "plain":
-        view = PlainView(stdout, stderr, clock)
+    show = PlainView if os.environ.get("SHOW") == "plain" else LiveView
+    view: View = show(stdout, stderr, clock)
     stage = Stage(view, clock)
     try:
         SCENES[name](stage)
         if not name.endswith("-end"):
             stage.pass_time(0.1)
-            until = time.monotonic() + hold
+            until = time.monotonic() + hold_s
             while time.monotonic() < until:
                 time.sleep(0.1)
                 stage.pass_time(0.1)
     finally:
-        if name.endswith("-end") or hold:
+        if name.endswith("-end") or hold_s:
             view.close()
 
 

@@ -1,12 +1,11 @@
-"""The scenes that the approved screens show."""
+"""The scenes of the approved screens and logs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from subcli.core.errors import InterruptedByUser, NetworkError
-
-from .script import NAMES, TWICE, Stage, many, ten
+from tests.output.playhouse.script import NAMES, TWICE, Stage, many, ten
 
 
 def start(stage: Stage) -> None:

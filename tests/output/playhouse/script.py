@@ -1,11 +1,10 @@
-"""Scripted submissions for the views: real events through a real ``Watch``, on a clock of our own.
+"""Scripted submissions for the views: real events through a real ``Watch``, on a clock that tests control.
 
-A :class:`Stage` is what a command is: it begins submissions, hands events to a view, and lets time pass.
+A :class:`Stage` plays the part of a command: it begins submissions, passes events to a view, and lets time pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from subcli.core.errors import SubcliError
@@ -32,7 +31,7 @@ DURATIONS = (1250, 2104, 412, 5003, 3350, 870, 1930, 640, 2210, 7480)
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that stands still until it is moved."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -42,7 +41,7 @@ class Clock:
 
 
 class Stage:
-    """Plays a script to one view."""
+    """Passes scripted events to one view."""
 
     def __init__(self, view: View, clock: Clock) -> None:
         self.view = view
@@ -91,13 +90,6 @@ class Stage:
 
     def fail(self, error: SubcliError, exit_code: int, id: int | None = 12) -> None:
         self.view.end(Ending(submission_id=id, exit_code=exit_code, error=error))
-
-    def wait(self, seconds: float, step: float = 0.1) -> Iterator[None]:
-        """Let time pass, a tick at a time; yields after each, so that somebody can look."""
-        for _ in range(round(seconds / step)):
-            self.clock.now += step
-            self.view.tick()
-            yield
 
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds

@@ -1,4 +1,4 @@
-"""Title, progress, links and notifications: only where they are understood, and undone in the end."""
+"""Title, progress, links and notifications: only in terminals that support them, and undone at the end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.core.errors import InterruptedByUser
-from subcli.output.beside import CompositeView, NullView
+from subcli.core.errors import InterruptedByUser, NetworkError
 from subcli.output.live.view import LiveView
 from subcli.output.terminal.attention import Notifier, WindowStatus
 from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
@@ -20,18 +19,18 @@ from tests.output.playhouse.terminal import terminal
 
 TITLE = re.compile(r"\x1b\]2;([^\x1b]*)\x1b\\")
 PROGRESS = re.compile(r"\x1b\]9;4;([0-9;]+)\x1b\\")
-UNDONE = "\x1b]2;\x1b\\\x1b[23;2t"
+RESTORED = "\x1b]2;\x1b\\\x1b[23;2t"
 
 
 class Tty(io.StringIO):
-    """Text for a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_title_and_progress_follow_and_go() -> None:
-    """Both follow the submission, are written only when they change, and are gone in the end."""
+def test_title_and_progress_are_updated_and_restored() -> None:
+    """Both follow the submission, are written only when they change, and are restored at the end."""
     out, clock = Tty(), Clock()
     view = WindowStatus(out, clock, progress=True)
     stage = Stage(view, clock)
@@ -62,15 +61,37 @@ def test_title_and_progress_follow_and_go() -> None:
     assert text.count("\x1b[22;2t") == text.count("\x1b[23;2t") == 1
 
 
-def test_undone_while_another_has_the_terminal() -> None:
-    """Ctrl-Z and prompts: nothing is left while the terminal is another's, and it comes back."""
+def test_progress_counts_all_submissions() -> None:
+    """The percentage is over all submissions and all their tests, those without a known total included."""
+    out, clock = Tty(), Clock()
+    view = WindowStatus(out, clock, progress=True)
+    stage = Stage(view, clock)
+    for number in (1, 2, 3, 4):
+        stage.begin(number)
+    stage.pass_time(1)
+    ten(stage, 5, 1, failing=False)
+    stage.pass_time(1)
+    ten(stage, 1, 2, failing=False)
+    stage.result("x", "failed", id=2)
+    stage.pass_time(1)
+    stage.complete("failed", 2)
+    stage.pass_time(1)
+    stage.status("testing", 3, progress=80)
+    stage.pass_time(1)
+    # Unknown; 5/10 of one in four; and 2/10 of another, which fails; and all of it; and 80 % of a third.
+    assert PROGRESS.findall(out.getvalue()) == ["3", "1;12", "2;17", "2;37", "2;57"]
+    assert TITLE.findall(out.getvalue())[-1] == "subcli 1/4 submissions"
+
+
+def test_restored_during_a_prompt() -> None:
+    """While suspended, title and progress are the terminal's own; after resuming, ours return."""
     out, clock = Tty(), Clock()
     view = WindowStatus(out, clock, progress=True)
     stage = Stage(view, clock)
     stage.begin()
     stage.pass_time(1)
     view.suspend()
-    assert out.getvalue().endswith(UNDONE + "\x1b]9;4;0\x1b\\")
+    assert out.getvalue().endswith(RESTORED + "\x1b]9;4;0\x1b\\")
     view.resume()
     stage.pass_time(0.1)
     assert TITLE.findall(out.getvalue())[-1] == "subcli #12 connecting"
@@ -79,15 +100,15 @@ def test_undone_while_another_has_the_terminal() -> None:
     assert out.getvalue().count("\x1b[23;2t") == 2
 
 
-def test_nothing_begun_nothing_undone() -> None:
-    """A command that ends before anything was shown writes nothing at all."""
+def test_nothing_is_restored_that_was_not_set() -> None:
+    """A command that ends before anything was shown writes nothing."""
     out = Tty()
     WindowStatus(out, Clock(), progress=True).close()
     assert out.getvalue() == ""
 
 
 def test_hostile_status_stays_in_the_title() -> None:
-    """A server's word ends neither the title nor the sequence."""
+    """Text from a server cannot end the title or the escape sequence."""
     out, clock = Tty(), Clock()
     view = WindowStatus(out, clock, progress=False)
     stage = Stage(view, clock)
@@ -122,8 +143,8 @@ def test_hostile_status_stays_in_the_title() -> None:
         ({}, False, False, None),
     ],
 )
-def test_what_terminals_understand(env: dict[str, str], progress: bool, links: bool, notify: str | None) -> None:
-    """The list of terminals, by the variables that they set."""
+def test_terminal_capabilities(env: dict[str, str], progress: bool, links: bool, notify: str | None) -> None:
+    """Terminals are recognized by the variables they set."""
     assert (shows_progress(env), shows_links(env), notification(env)) == (progress, links, notify)
 
 
@@ -141,12 +162,12 @@ def test_what_terminals_understand(env: dict[str, str], progress: bool, links: b
     ],
 )
 def test_only_web_addresses_are_links(url: str | None) -> None:
-    """Anything but a plain address of the web is no link."""
+    """Anything but a plain web address is not made a link."""
     assert linked(STRONG, url) is STRONG
 
 
-def test_ids_are_links_where_there_is_a_terminal_for_it() -> None:
-    """The id on the screen links to its page; not on a console that has no links, and not in what is piped."""
+def test_ids_are_links_in_terminals_that_support_them() -> None:
+    """The id links to the submission's page, but not on a console without links."""
     for term, has_links in (("xterm-256color", True), ("linux", False)):
         clock = Clock()
         with terminal(80, 24, env={"TERM": term}) as tty:
@@ -174,7 +195,7 @@ def test_ids_are_links_where_there_is_a_terminal_for_it() -> None:
 
 @pytest.fixture
 def desktop(tmp_path: Path) -> dict[str, str]:
-    """An environment with a desktop whose `notify-send` writes down what it is given."""
+    """An environment with a desktop whose `notify-send` records its arguments."""
     program = tmp_path / "bin" / "notify-send"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/said\n')
@@ -183,7 +204,7 @@ def desktop(tmp_path: Path) -> dict[str, str]:
 
 
 def notified(env: dict[str, str], final_status: str = "passed", out: io.StringIO | None = None) -> str:
-    """What a terminal is sent when a submission ends."""
+    """Return what is written to the terminal when a submission ends."""
     stream = out or Tty()
     view = Notifier(stream, env)
     stage = Stage(view, Clock())
@@ -195,7 +216,7 @@ def notified(env: dict[str, str], final_status: str = "passed", out: io.StringIO
 
 
 def test_bell_and_desktop(desktop: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The terminal rings; the desktop shows the verdict; what a server says is no option and no markup there."""
+    """The terminal rings the bell and the desktop shows the verdict; foreign text is neither option nor markup."""
     monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
     assert notified(desktop) == "\a"
     assert (tmp_path / "said").read_text().splitlines() == [
@@ -206,8 +227,8 @@ def test_bell_and_desktop(desktop: dict[str, str], tmp_path: Path, monkeypatch: 
     ]
 
 
-def test_terminals_that_notify(desktop: dict[str, str]) -> None:
-    """Over SSH the terminal shows it, if it is known to; others only ring; what is no terminal gets nothing."""
+def test_terminal_notifications(desktop: dict[str, str]) -> None:
+    """Over SSH the terminal notifies if it can; others just ring; a stream that is not a terminal gets nothing."""
     far = {**desktop, "SSH_CONNECTION": "1 2 3 4"}
     assert notified(far) == "\a\x1b]777;notify;leader-election: passed #12;10 of 10 tests in 45.0 s\x1b\\"
     assert notified({"TERM_PROGRAM": "WezTerm"}, "failed").startswith("\a\x1b]9;leader-election: failed #12: 8 passed")
@@ -215,16 +236,16 @@ def test_terminals_that_notify(desktop: dict[str, str]) -> None:
     assert notified({"TERM": "foot"}, out=io.StringIO()) == ""
 
 
-def test_notifier_hangs_and_is_left(desktop: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A desktop that does not answer holds nobody up for long."""
+def test_hanging_notifier_is_abandoned(desktop: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A desktop that does not answer does not delay the command."""
     monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
-    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_S", 0.05)
+    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_TIMEOUT_S", 0.05)
     (Path(desktop["PATH"]) / "notify-send").write_text("#!/bin/sh\nexec sleep 60\n")
     assert notified(desktop) == "\a"
 
 
-def test_who_pressed_ctrl_c_is_not_told() -> None:
-    """Whoever ended the command is there already; other ends without a verdict are told."""
+def test_no_notification_after_ctrl_c() -> None:
+    """Users who interrupt the command are looking at it already; other endings are announced."""
     for error, rings in ((InterruptedByUser("Interrupted."), 0), (None, 1)):
         out = Tty()
         view = Notifier(out, {})
@@ -238,34 +259,31 @@ def test_who_pressed_ctrl_c_is_not_told() -> None:
         assert out.getvalue().count("\a") == rings
 
 
-# -- several views ----------------------------------------------------------------------------------
+def test_notification_of_several_submissions() -> None:
+    """How many passed; nothing if the user interrupted any of them."""
+    for interrupted in (False, True):
+        out = Tty()
+        view = Notifier(out, {"TERM": "foot"})
+        stage = Stage(view, Clock())
+        for number in (1, 2, 3):
+            stage.begin(number)
+        stage.complete("passed", 1)
+        stage.complete("failed", 2)
+        if interrupted:
+            stage.fail(InterruptedByUser("Interrupted."), 130, 3)
+        else:
+            stage.complete("passed", 3)
+        view.close()
+        expected = "" if interrupted else "\a\x1b]777;notify;subcli;2 of 3 submissions passed\x1b\\"
+        assert out.getvalue() == expected
 
 
-def test_all_views_are_closed() -> None:
-    """Where one view cannot be closed, since the terminal is gone, the others are all the same."""
-
-    class Broken(NullView):
-        def close(self) -> None:
-            raise OSError
-
-    class Closed(NullView):
-        closed = False
-
-        def close(self) -> None:
-            self.closed = True
-
-    first, last = Closed(), Closed()
-    with pytest.raises(OSError):
-        CompositeView(first, [Broken(), last]).close()
-    assert first.closed
-    assert last.closed
-
-
-def test_time_passes_as_often_as_any_wants() -> None:
-    """The shortest wish counts; where nobody has one, no time passes."""
-
-    class Slow(NullView):
-        tick_s = 1.0
-
-    assert CompositeView(NullView(), [NullView()]).tick_s is None
-    assert CompositeView(NullView(), [Slow()]).tick_s == 1.0
+def test_notification_of_an_error() -> None:
+    """Without a verdict, the notification shows the error; separators in it do not split the sequence."""
+    out = Tty()
+    view = Notifier(out, {"TERM": "foot"})
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.fail(NetworkError("no answer; gave up"), 6)
+    view.close()
+    assert out.getvalue() == "\a\x1b]777;notify;no verdict #12;no answer, gave up\x1b\\"

@@ -1,4 +1,4 @@
-"""Which view and which colours the environment and the streams ask for."""
+"""The choice of view and colours by options, environment and streams."""
 
 from __future__ import annotations
 
@@ -35,10 +35,8 @@ TERMINALS = {"stdout_tty": True, "stderr_tty": True}
         ({"quiet": True}, {"CI": "true"}, "quiet"),
     ],
 )
-def test_the_view_is_chosen_by_options_streams_and_environment(
-    changed: dict[str, bool], env: dict[str, str], view: str
-) -> None:
-    """Contract, section 4."""
+def test_choice_of_view(changed: dict[str, bool], env: dict[str, str], view: str) -> None:
+    """Options come first, then the environment and the streams (contract, section 4)."""
     options = {"json": False, "quiet": False, "plain": False, **TERMINALS, **changed}
     assert choose_view(**options, env=env) == view
 
@@ -62,8 +60,8 @@ def test_the_view_is_chosen_by_options_streams_and_environment(
         ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
     ],
 )
-def test_colour_is_asked_for_by_the_environment(env: dict[str, str], on_terminal: bool, on_pipe: bool) -> None:
-    """NO_COLOR wins, then what forces, then CLICOLOR and TERM."""
+def test_choice_of_colour(env: dict[str, str], on_terminal: bool, on_pipe: bool) -> None:
+    """NO_COLOR takes precedence, then variables that force colour, then CLICOLOR and TERM."""
     assert wants_colour(env, tty=True) is on_terminal
     assert wants_colour(env, tty=False) is on_pipe
     console = make_console(io.StringIO(), env)
@@ -71,28 +69,28 @@ def test_colour_is_asked_for_by_the_environment(env: dict[str, str], on_terminal
 
 
 def test_forced_colour_does_not_make_a_pipe_a_terminal() -> None:
-    """Rich alone would believe it."""
+    """Rich by itself would treat it as one."""
     console = make_console(io.StringIO(), {"FORCE_COLOR": "1"})
     assert not console.is_terminal
     assert console.color_system == "standard"
 
 
-def test_columns_decides_the_width() -> None:
-    """COLUMNS wins; a pipe without it is neither narrow nor endless."""
+def test_columns_sets_the_width() -> None:
+    """A pipe without COLUMNS is 120 columns wide."""
     assert make_console(io.StringIO(), {"COLUMNS": "60"}).width == 60
     assert make_console(io.StringIO(), {}).width == 120
 
 
-def test_a_console_takes_nothing_for_markup() -> None:
-    """Foreign text is text, also where somebody prints it as a string."""
+def test_console_does_not_interpret_markup() -> None:
+    """Foreign text is printed as it is, even as a string."""
     stream = io.StringIO()
     make_console(stream, {"FORCE_COLOR": "1"}).print("[bold]x[/bold] [/y] :smile: 42")
     assert stream.getvalue() == "[bold]x[/bold] [/y] :smile: 42\n"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
-def test_an_encoding_without_our_glyphs_gets_others(encoding: str) -> None:
-    """Nothing raises; ✓ becomes +, foreign letters are spelt out."""
+def test_encoding_without_our_glyphs(encoding: str) -> None:
+    """Nothing raises; ✓ becomes +, foreign letters become escapes."""
     binary = io.BytesIO()
     stream = io.TextIOWrapper(binary, encoding=encoding, write_through=True)
     console = make_console(stream, {})
@@ -102,9 +100,9 @@ def test_an_encoding_without_our_glyphs_gets_others(encoding: str) -> None:
 
 
 def test_rich_is_not_imported_for_json_and_quiet() -> None:
-    """It costs more than all the rest of a command."""
+    """Importing it costs more than the rest of such a command."""
     code = (
-        "import sys, subcli.output.terminal.console, subcli.output.quiet, subcli.output.ndjson;"
+        "import sys, subcli.output.terminal.console, subcli.output.view, subcli.output.ndjson;"
         "sys.exit(any(name.split('.')[0] == 'rich' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

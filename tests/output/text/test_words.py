@@ -1,4 +1,4 @@
-"""Numbers and states in words."""
+"""Durations, counts and states in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subcli.core.submission import Connection, Counts, Submission
 from subcli.output.live.summary import outcome
 from subcli.output.text import words
 from subcli.output.text.details import is_about, place, reason
-from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, from_mapping
+from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, TestResult, from_mapping
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, f
         (7_500_000, "2h 05m"), (None, ""), (-1, ""), (math.inf, ""), (1e300, ""),
     ],
 )  # fmt: skip
-def test_a_duration_has_three_digits_and_a_unit(ms: float | None, text: str) -> None:
-    """And is empty where it is unknown or absurd."""
+def test_duration(ms: float | None, text: str) -> None:
+    """Three digits and a unit; empty if unknown or absurd."""
     assert words.duration(ms) == text
     assert len(text) <= 7
 
@@ -30,8 +30,8 @@ def test_a_duration_has_three_digits_and_a_unit(ms: float | None, text: str) -> 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0:00"), (7.9, "0:07"), (65, "1:05"), (3723, "1:02:03"), (-3, "0:00")]
 )
-def test_elapsed_time_is_a_clock(seconds: float, text: str) -> None:
-    """Minutes and seconds, hours where there are any."""
+def test_elapsed_time(seconds: float, text: str) -> None:
+    """Minutes and seconds, and hours if there are any."""
     assert words.elapsed(seconds) == text
 
 
@@ -39,8 +39,8 @@ def test_elapsed_time_is_a_clock(seconds: float, text: str) -> None:
     ("delay", "passed", "left"),
     [(4.0, 0.0, 4), (4.0, 0.1, 4), (4.0, 3.9, 1), (4.0, 4.0, 0), (4.0, 9.0, 0), (None, 0.0, None), (math.inf, 0, None)],
 )
-def test_a_countdown_counts_whole_seconds(delay: float | None, passed: float, left: int | None) -> None:
-    """Rounded up, and never below nothing."""
+def test_countdown(delay: float | None, passed: float, left: int | None) -> None:
+    """Whole seconds, rounded up, never negative."""
     assert words.remaining(Connection("reconnecting", delay_s=delay), 100.0, 100.0 + passed) == left
 
 
@@ -54,9 +54,9 @@ def test_a_countdown_counts_whole_seconds(delay: float | None, passed: float, le
         (Connection("polling", reason="a proxy"), "a proxy"),
     ],
 )
-def test_a_close_code_is_said_in_words(connection: Connection, text: str) -> None:
-    """The other side's own words come first."""
-    assert words.why(connection) == text
+def test_connection_reason(connection: Connection, text: str) -> None:
+    """The server's own reason takes precedence over ours."""
+    assert words.connection_reason(connection) == text
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_close_code_is_said_in_words(connection: Connection, text: str) -> Non
         ("build_failed", Summary(0, 0, 0, 0, None), Counts(), ""),
     ],
 )
-def test_the_outcome_is_a_sentence(status: str, summary: Summary, counts: Counts, text: str) -> None:
-    """The server's counts, else those that were seen."""
+def test_outcome(status: str, summary: Summary, counts: Counts, text: str) -> None:
+    """The server's counts, otherwise those of the results."""
     verdict = Complete(final_status=status, summary=summary)
     assert outcome(verdict, Submission(id=1, counts=counts)) == text
 
@@ -89,27 +89,29 @@ def test_the_outcome_is_a_sentence(status: str, summary: Summary, counts: Counts
         (Location("a/very/long/path/node.py", 48), 12, "a/very/l…:48"),
     ],
 )
-def test_a_place_can_be_clicked(location: Location | None, cells: int, text: str) -> None:
-    """``file:line``, the line always whole."""
+def test_place_is_clickable(location: Location | None, cells: int, text: str) -> None:
+    """``file:line``; the line number is never cut."""
     assert place(location, cells) == text
 
 
-def test_a_reason_is_the_first_line_that_says_something() -> None:
-    """Else the category, else nothing."""
-
-    def of(**fields: str) -> str:
-        result = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", **fields})
-        return reason(result)
-
-    assert of(message="\n \nfirst\nsecond", error_category="timeout") == "first"
-    assert of(message=" \n", error_category="timeout") == "timeout"
-    assert of() == ""
+def result(**fields: object) -> TestResult:
+    """A failed test with these fields."""
+    event = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", **fields})
+    assert isinstance(event, TestResult)
+    return event
 
 
-def test_an_analysis_belongs_to_its_test() -> None:
-    """By the id where both have one, else by the name."""
-    result = from_mapping({"type": "test_result", "test_name": "x", "status": "failed", "test_id": 3})
-    assert is_about(ErrorAnalysis(test_id=3, test_name="y"), result)
-    assert not is_about(ErrorAnalysis(test_id=4, test_name="x"), result)
-    assert is_about(ErrorAnalysis(test_name="x"), result)
-    assert not is_about(ErrorAnalysis(), result)
+def test_reason_is_the_first_line_with_text() -> None:
+    """The message comes first, then the category, otherwise it is empty."""
+    assert reason(result(message="\n \nfirst\nsecond", error_category="timeout")) == "first"
+    assert reason(result(message=" \n", error_category="timeout")) == "timeout"
+    assert reason(result()) == ""
+
+
+def test_analysis_belongs_to_its_test() -> None:
+    """By the id if both have one, otherwise by the name."""
+    failed = result(test_id=3)
+    assert is_about(ErrorAnalysis(test_id=3, test_name="y"), failed)
+    assert not is_about(ErrorAnalysis(test_id=4, test_name="x"), failed)
+    assert is_about(ErrorAnalysis(test_name="x"), failed)
+    assert not is_about(ErrorAnalysis(), failed)

@@ -53,7 +53,7 @@ def make_view(
 
         main: View = NdjsonView(sys.stdout, now)
     elif name == "quiet":
-        from subcli.output.quiet import QuietView
+        from subcli.output.view import QuietView
 
         main = QuietView(sys.stdout, several)
     elif name == "plain" or on_github(os.environ):
@@ -66,7 +66,7 @@ def make_view(
         others.append(Notifier(sys.stderr, os.environ))
     if not others:
         return main
-    from subcli.output.beside import CompositeView
+    from subcli.output.view import CompositeView
 
     return CompositeView(main, others)
 
@@ -78,7 +78,8 @@ def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
     plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact)
     if not on_github(os.environ):
         return plain
-    from subcli.output.github.view import GithubView, locator
+    from subcli.output.github.annotations import locator
+    from subcli.output.github.view import GithubView
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     locate = locator(origin, Path.cwd(), os.environ)
@@ -86,7 +87,6 @@ def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
 
 
 def _live(options: Options, others: list[View]) -> View:
-    from subcli.output.live.screen import FullScreen
     from subcli.output.live.view import LiveView
     from subcli.output.terminal.attention import WindowStatus
     from subcli.output.terminal.terminal import shows_links, shows_progress
@@ -94,4 +94,4 @@ def _live(options: Options, others: list[View]) -> View:
     stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
     if shows_links(os.environ):
         others.append(WindowStatus(sys.stderr, time.monotonic, progress=shows_progress(os.environ)))
-    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, region=FullScreen)
+    return LiveView(stdout, stderr, time.monotonic, compact=options.compact)

@@ -1,1 +1,1 @@
-"""GitHub Actions: group, annotations, job summary."""
+"""The view for GitHub Actions: a group, annotations, the job summary."""

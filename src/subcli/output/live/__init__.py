@@ -1,1 +1,1 @@
-"""The live screen."""
+"""The live view: frames on the alternate screen, then a summary."""

@@ -1,4 +1,4 @@
-"""Keeps typed keys from being echoed into what is drawn: a newline among them would shift it."""
+"""Keeps typed characters from being echoed into the live screen."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ import termios
 from typing import Any, TextIO
 
 
-class QuietKeys:
-    """Switches the echo off and on again.
+class KeyboardEcho:
+    """Switches the terminal's echo off and on again; keys such as Ctrl-C still send their signals.
 
-    Signals still come from the keyboard. Nothing is changed where this process is not in the foreground: it
-    would be stopped for it.
+    Nothing changes while this process is in the background: changing the terminal from there would stop it.
     """
 
     def __init__(self) -> None:
         self._saved: list[Any] | None = None
 
-    def begin(self) -> None:
-        """No echo from now on."""
+    def disable(self) -> None:
+        """Switch the echo off."""
         descriptor = _foreground_terminal(sys.stdin)
         if descriptor is None or self._saved is not None:
             return
         with contextlib.suppress(termios.error):
             saved = termios.tcgetattr(descriptor)
-            quiet = list(saved)
-            quiet[3] &= ~(termios.ECHO | termios.ECHONL)
-            termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+            silent = list(saved)
+            silent[3] &= ~(termios.ECHO | termios.ECHONL)
+            termios.tcsetattr(descriptor, termios.TCSANOW, silent)
             self._saved = saved
 
-    def end(self) -> None:
-        """As it was before ``begin``."""
+    def restore(self) -> None:
+        """Restore the settings from before ``disable``."""
         saved, self._saved = self._saved, None
         descriptor = _foreground_terminal(sys.stdin)
         if descriptor is not None and saved is not None:
@@ -41,7 +40,7 @@ class QuietKeys:
 
 
 def _foreground_terminal(stream: TextIO | None) -> int | None:
-    """The descriptor of a terminal that this process is in the foreground of."""
+    """Return the descriptor of ``stream`` if it is a terminal on which this process is in the foreground."""
     try:
         if stream is None or not stream.isatty():
             return None

@@ -1,6 +1,7 @@
-"""What stays at the end: short when all is well, complete when it is not. Functions from data to lines.
+"""What stays at the end: short if everything passed, complete if not. Functions from data to lines.
 
-The verdict comes last, above the prompt, where the eye is.
+The verdict comes last, directly above the prompt. The plain view, the GitHub view and ``subcli status`` use the same
+parts.
 """
 
 from __future__ import annotations
@@ -10,41 +11,56 @@ from typing import Final
 
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
+from subcli.output.printable import one_line
 from subcli.output.text import details, parts, words
 from subcli.output.text.lines import Line, clip, wrap
-from subcli.output.text.theme import BAD, DETACHED, FAIL, MORE, NO_VERDICT, QUIET, STRONG, Mark, test_mark, verdict_mark
+from subcli.output.text.theme import (
+    BAD,
+    DETACHED,
+    DIM,
+    ELLIPSIS,
+    FAIL,
+    NO_VERDICT,
+    PLAIN,
+    STRONG,
+    Mark,
+    test_mark,
+    verdict_mark,
+)
 from subcli.output.view import Ending
 from subcli.shared.protocol import Complete, ErrorAnalysis, Summary, TestResult
 
-TABLE_ROWS: Final = 20
-"""Up to this many tests the table lists them all; of more, what failed is enough."""
+TABLE_ROWS_MAX: Final = 20
+"""With more tests than this, only the failed ones are listed."""
 
-NAMED: Final = 20
-"""Failures that are named where all was told before."""
+NAMES_MAX: Final = 20
+"""How many failed tests are named again after their details were printed."""
 
-DETAILED: Final = 50
-"""Failures that are told in full."""
+DETAILS_MAX: Final = 50
+"""How many failed tests are explained in full."""
 
-_LIMITS: Final = details.Limits()
-_LONGEST: Final = 100_000
-_NEVER_TO_BE_RESUMED: Final = ("not_found", "usage")
+_USUAL: Final = details.TextLimits()
+_LINE_CELLS: Final = 300
+_UNCUT_CELLS: Final = 100_000
+_ERROR_LINES: Final = 12
+_COMMANDS_MAX: Final = 3
+_NOT_RESUMABLE: Final = ("not_found", "usage")
 
 
 # -- the verdict ----------------------------------------------------------------------------------
 
 
-def outcome(verdict: Complete, picture: Submission) -> str:
-    """The counts as a sentence: those that came with the verdict, else those that were seen."""
-    summary = words.summary_of(verdict, picture.counts)
-    took = words.total_duration(summary.duration_ms)
-    ending = f" in {took}" if took else ""
+def outcome(verdict: Complete, snapshot: Submission) -> str:
+    """Return the counts as a phrase: those that came with the verdict, otherwise those of the results."""
+    summary = words.summary_of(verdict, snapshot.counts)
+    duration = words.total_duration(summary.duration_ms)
+    suffix = f" in {duration}" if duration else ""
     if _all_passed(summary):
-        return f"{words.number(summary.passed or 0)} of {words.tests(summary.passed or 0)}{ending}"
-    told = [("passed", summary.passed), ("failed", summary.failed), ("skipped", summary.skipped or None)]
-    said = [f"{words.number(count)} {word}" for word, count in told if count is not None]
-    if any(count for _, count in told):
-        return ", ".join(said) + ending
-    return f"after {took}" if took else ""
+        return f"{words.number(summary.passed or 0)} of {words.tests(summary.passed or 0)}{suffix}"
+    counts = [("passed", summary.passed), ("failed", summary.failed), ("skipped", summary.skipped or None)]
+    if any(count for _, count in counts):
+        return ", ".join(f"{words.number(count)} {word}" for word, count in counts if count is not None) + suffix
+    return f"after {duration}" if duration else ""
 
 
 def _all_passed(summary: Summary) -> bool:
@@ -54,160 +70,228 @@ def _all_passed(summary: Summary) -> bool:
 
 
 def ending_mark(ending: Ending) -> Mark:
-    """The mark of how one submission ended."""
+    """Return the mark for how a submission ended."""
     if ending.verdict is not None:
         return verdict_mark(ending.verdict.final_status)
     return DETACHED if isinstance(ending.error, InterruptedByUser) else NO_VERDICT
 
 
-def _verdict_line(picture: Submission, verdict: Complete) -> Line:
-    """The verdict as one line of a log."""
-    mark = verdict_mark(verdict.final_status)
-    line = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
-    told = outcome(verdict, picture)
-    return line.put(f": {told}" if told else "")
-
-
 def _more(count: int, word: str) -> list[Line]:
-    return [Line(f"{MORE} {words.number(count)} more {word}", QUIET)] if count > 0 else []
+    return [Line(f"{ELLIPSIS} {words.number(count)} more {word}", DIM)] if count > 0 else []
 
 
 def next_commands(commands: Sequence[str]) -> Line:
-    """What to type now."""
-    line = Line("next: ", QUIET)
-    for command in commands:
-        line.put(", " if line.cells > 6 else "", QUIET).put(command, STRONG)
+    """Return ``next: COMMAND, COMMAND``."""
+    line = Line("next: ", DIM)
+    for index, command in enumerate(commands):
+        line.put(", " if index else "", DIM).put(command, STRONG)
     return line
 
 
 # -- after a log ----------------------------------------------------------------------------------
 
 
-def closing(picture: Submission, verdict: Complete, command: str) -> list[Line]:
-    """The end of a log in which everything was told: the verdict, the names of what failed, what to type."""
-    lines = [_verdict_line(picture, verdict)]
-    for result in picture.failures[:NAMED]:
+def closing(snapshot: Submission, verdict: Complete, command: str) -> list[Line]:
+    """Return the end of a log that has shown all details: the verdict, the failed tests' names, the next command."""
+    mark = verdict_mark(verdict.final_status)
+    counts = outcome(verdict, snapshot)
+    lines = [Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put(f": {counts}" if counts else "")]
+    for result in snapshot.failures[:NAMES_MAX]:
         mark = test_mark(result.status)
-        line = Line("  ").put(mark.glyph, mark.style).put(" ").put(clip(result.test_name, 300))
-        why = clip(details.reason(result), 300)
-        lines.append(line.put(f": {why}", QUIET) if why else line)
-    rest = picture.counts.not_passed - min(len(picture.failures), NAMED)
-    lines += parts.indented(_more(rest, "failed"), 2)
+        line = Line("  ").put(mark.glyph, mark.style).put(" ").put(clip(result.test_name, _LINE_CELLS))
+        reason = clip(details.reason(result), _LINE_CELLS)
+        lines.append(line.put(f": {reason}", DIM) if reason else line)
+    lines += parts.indented(_more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed"), 2)
     if verdict.final_status != "passed":
         lines.append(next_commands([command]))
     return lines
 
 
-# -- after the screen -----------------------------------------------------------------------------
+# -- after the live screen ------------------------------------------------------------------------
 
 
-def final(picture: Submission, verdict: Complete, width: int, command: str) -> list[Line]:
-    """What the live screen leaves behind of one submission."""
-    lines = table(picture, width)
+def final(snapshot: Submission, verdict: Complete, width: int, command: str) -> list[Line]:
+    """Return what the live view leaves of one submission."""
+    lines = table(snapshot, width)
     if lines:
         lines.append(Line())
-    lines += failures(picture, width)
-    lines.append(parts.badge(verdict_mark(verdict.final_status)).put("  ").put(outcome(verdict, picture)))
-    lines.append(parts.title(picture, width, strong=False))
+    lines += failures(snapshot, width)
+    lines.append(parts.badge(verdict_mark(verdict.final_status)).put("  ").put(outcome(verdict, snapshot)))
+    lines.append(parts.title(snapshot, width, strong=False))
     if verdict.final_status != "passed":
         lines.append(next_commands([command]))
     return lines
 
 
-def table(picture: Submission, width: int) -> list[Line]:
-    """All tests in the order in which they ran, where they are few. Why they failed is told below."""
-    if not 0 < picture.counts.done <= min(TABLE_ROWS, len(picture.recent)):
+def table(snapshot: Submission, width: int) -> list[Line]:
+    """Return all tests in the order in which they ran, if they are few; the reasons of failures follow elsewhere."""
+    if not 0 < snapshot.counts.done <= min(TABLE_ROWS_MAX, len(snapshot.recent)):
         return []
     return [
-        parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in picture.recent
+        parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in snapshot.recent
     ]
 
 
-def failures(picture: Submission, width: int) -> list[Line]:
-    """Every failure with all that is known about it, then the analyses that belong to no test."""
+def failures(snapshot: Submission, width: int) -> list[Line]:
+    """Return every failed test in full, then the analyses that belong to no failed test."""
     lines: list[Line] = []
-    for result in picture.failures[:DETAILED]:
-        lines += [*failure(result, picture.analyses, width), Line()]
-    rest = _more(picture.counts.not_passed - min(len(picture.failures), DETAILED), "failed")
+    for result in snapshot.failures[:DETAILS_MAX]:
+        lines += [*failure(result, snapshot.analyses, width), Line()]
+    rest = _more(snapshot.counts.not_passed - min(len(snapshot.failures), DETAILS_MAX), "failed")
     lines += [*rest, Line()] if rest else []
-    for event in picture.analyses:
-        if not any(details.is_about(event, result) for result in picture.failures):
+    for event in snapshot.analyses:
+        if not any(details.is_about(event, result) for result in snapshot.failures):
             lines += [*unattached(event, width), Line()]
     return lines
 
 
 def failure(
-    result: TestResult, analyses: Sequence[ErrorAnalysis], width: int, limits: details.Limits = _LIMITS
+    result: TestResult, analyses: Sequence[ErrorAnalysis], width: int, limits: details.TextLimits = _USUAL
 ) -> list[Line]:
-    """One failed test: its name, why, expected and actual, analysis, output."""
+    """Return one failed test: name, message, expected and actual, analyses, output."""
     mark = test_mark(result.status)
-    took = words.duration(result.duration_ms)
-    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(took)), STRONG)
-    lines = [parts.rule(heading, width, took)]
+    duration = words.duration(result.duration_ms)
+    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(duration)), STRONG)
+    lines = [parts.rule(heading, width, duration)]
     inner = width - 2
-    if limits is details.ALL and MORE in heading.text:
+    if limits is details.UNLIMITED and ELLIPSIS in heading.text:
         lines += parts.indented([Line(part, STRONG) for part in wrap(result.test_name, inner, limits.message)], 2)
     if result.message and result.message.strip():
-        lines += parts.indented(
-            [Line(part, BAD) for part in wrap(result.message, inner, limits.message, limits.code)], 2
-        )
+        message = wrap(result.message, inner, limits.message, limits.code)
+        lines += parts.indented([Line(part, BAD) for part in message], 2)
     lines += parts.indented(details.values(result, inner, limits), 2)
     for event in analyses:
         if details.is_about(event, result):
-            where = details.place(event.location, _LONGEST if limits is details.ALL else width // 2)
-            why = details.analysis(event, inner, limits, where=where, known=result.message)
-            lines += [Line(), *parts.indented(why, 2)]
+            lines += [Line(), *_analysis(event, width, limits, shown_before=result.message)]
     output = details.output(result.output, inner, limits)
     return [*lines, Line(), *parts.indented(output, 2)] if output else lines
 
 
-def unattached(event: ErrorAnalysis, width: int, limits: details.Limits = _LIMITS) -> list[Line]:
-    """An analysis that belongs to no test: of the build, of the whole."""
+def unattached(event: ErrorAnalysis, width: int, limits: details.TextLimits = _USUAL) -> list[Line]:
+    """Return an analysis that belongs to no test, for example of the build."""
     heading = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "analysis", width - 6), STRONG)
-    where = details.place(event.location, _LONGEST if limits is details.ALL else width // 2)
-    return [parts.rule(heading, width, ""), *parts.indented(details.analysis(event, width - 2, limits, where=where), 2)]
+    return [parts.rule(heading, width, ""), *_analysis(event, width, limits)]
+
+
+def _analysis(
+    event: ErrorAnalysis, width: int, limits: details.TextLimits, shown_before: str | None = None
+) -> list[Line]:
+    place = details.place(event.location, _UNCUT_CELLS if limits is details.UNLIMITED else width // 2)
+    return parts.indented(details.analysis(event, width - 2, limits, place=place, shown_before=shown_before), 2)
 
 
 # -- without a verdict ----------------------------------------------------------------------------
 
 
-def so_far(picture: Submission, width: int) -> list[Line]:
-    """What was seen of a submission whose verdict was not waited for: its failures, its counts."""
-    if not picture.counts.done:
+def so_far(snapshot: Submission, width: int) -> list[Line]:
+    """Return the failures and counts of a submission whose watch ended before the verdict."""
+    if not snapshot.counts.done:
         return []
-    lines = [parts.row(result, width) for result in picture.failures[:NAMED]]
-    lines += _more(picture.counts.not_passed - min(len(picture.failures), NAMED), "failed")
-    total = words.known_total(picture)
-    told = Line("so far: ", QUIET).join(parts.counts(picture.counts, ", "))
-    return [*lines, told.put(f" of {words.number(total)}" if total else "", QUIET)]
+    lines = [parts.row(result, width) for result in snapshot.failures[:NAMES_MAX]]
+    lines += _more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed")
+    total = words.known_total(snapshot)
+    counts = Line("so far: ", DIM).extend(parts.counts(snapshot.counts, ", "))
+    return [*lines, counts.put(f" of {words.number(total)}" if total else "", DIM)]
 
 
 def fault(
     ending: Ending,
-    picture: Submission | None,
+    snapshot: Submission | None,
     width: int,
     *,
     badge: bool = False,
     ids: Sequence[int | None] = (),
 ) -> list[Line]:
-    """Why there is no verdict, and how to go on. ``ids``: of all submissions that it befell alike."""
+    """Return why there is no verdict, and how to continue.
+
+    Args:
+        ending: How the watch ended.
+        snapshot: The submission, if its title is to be shown.
+        width: The width in cells.
+        badge: Whether the heading is a badge.
+        ids: All submissions that ended the same way, if there are several.
+    """
     error = ending.error
     if error is None:
         return []
     mark = ending_mark(ending)
     heading = parts.badge(mark) if badge else Line(f"{mark.glyph} {mark.word}", mark.style)
-    if picture is not None:
-        heading.put("  ").join(parts.title(picture, width - heading.cells - 2, strong=False))
+    if snapshot is not None:
+        heading.put("  ").extend(parts.title(snapshot, width - heading.cells - 2, strong=False))
     several = [number for number in ids if number is not None]
     if several:
         heading.put("  ").put(clip(" ".join(f"#{number}" for number in several), width - heading.cells - 2))
-    lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, 12)], 2)]
+    lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, _ERROR_LINES)], 2)]
     if len(several) < 2 or "`subcli watch " not in error.hint:
-        # The hint of one submission would name only that one.
-        lines += parts.indented([Line(part, QUIET) for part in wrap(error.hint, width - 2, 12) if part], 2)
+        # The hint of one submission would name that one only.
+        hint = wrap(error.hint, width - 2, _ERROR_LINES)
+        lines += parts.indented([Line(part, DIM) for part in hint if part], 2)
     numbers = several or [number for number in (ending.submission_id,) if number is not None]
-    if numbers and error.kind not in _NEVER_TO_BE_RESUMED:
+    if numbers and error.kind not in _NOT_RESUMABLE:
         command = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
         if command not in error.hint:
-            lines.append(Line("  ").join(next_commands([command])))
+            lines.append(Line("  ").extend(next_commands([command])))
     return lines
+
+
+# -- several submissions --------------------------------------------------------------------------
+
+
+def final_several(submissions: Sequence[tuple[Submission, Ending | None]], width: int) -> list[Line]:
+    """Return what the live view leaves of several submissions: failures in full, a table, the next commands."""
+    lines: list[Line] = []
+    for snapshot, ending in submissions:
+        if ending is not None and ending.exit_code:
+            explanation = failures(snapshot, width) if ending.verdict is not None else so_far(snapshot, width)
+            if explanation:
+                lines += [parts.title(snapshot, width), Line(), *explanation]
+                lines += [Line()] if ending.verdict is None else []
+    lines += _table_of_submissions(submissions, width)
+    endings = [ending for _, ending in submissions if ending is not None]
+    passed = sum(1 for ending in endings if ending.exit_code == 0)
+    verdict = verdict_mark("passed" if passed == len(submissions) else "failed")
+    lines += [Line(), parts.badge(verdict).put(f"  {passed} of {len(submissions)} submissions passed")]
+    failed = [ending for ending in endings if ending.verdict is not None and ending.exit_code]
+    if failed:
+        lines.append(next_commands([ending.next_command for ending in failed[:_COMMANDS_MAX]]))
+    return lines
+
+
+def faults(endings: Sequence[tuple[Ending, Submission | None]], width: int) -> list[Line]:
+    """Return why there is no verdict, once for all submissions with the same error, and how to continue."""
+    groups: dict[tuple[str, str], list[tuple[Ending, Submission | None]]] = {}
+    for ending, snapshot in endings:
+        if ending.error is not None:
+            groups.setdefault((ending.error.kind, ending.error.message), []).append((ending, snapshot))
+    lines: list[Line] = []
+    for group in groups.values():
+        ending, snapshot = group[0]
+        if len(group) == 1:
+            block = fault(ending, snapshot, width, badge=True)
+        else:
+            block = fault(ending, None, width, badge=True, ids=[ending.submission_id for ending, _ in group])
+        lines += [*([Line()] if lines else []), *block]
+    return lines
+
+
+def _table_of_submissions(submissions: Sequence[tuple[Submission, Ending | None]], width: int) -> list[Line]:
+    """One line per submission: mark, id, problem, verdict, counts or error."""
+    ids = max((len(str(snapshot.id)) for snapshot, _ in submissions), default=1) + 1
+    problem = min(max((len(clip(snapshot.problem or "", 28)) for snapshot, _ in submissions), default=0), width // 3)
+    after_id = 2 + ids + 2
+    after_problem = after_id + problem + 2
+    lines = []
+    for snapshot, ending in submissions:
+        mark = ending_mark(ending) if ending is not None else Mark("-", PLAIN, "")
+        line = Line(mark.glyph, mark.style).put(f" #{snapshot.id}").pad_to(after_id)
+        line.put(clip(snapshot.problem or "", problem)).pad_to(after_problem)
+        if ending is not None:
+            line.put(clip(mark.word, 18), mark.style).pad_to(after_problem + 14)
+        lines.append(line.put(clip(_ending_text(snapshot, ending), width - line.cells), DIM))
+    return lines
+
+
+def _ending_text(snapshot: Submission, ending: Ending | None) -> str:
+    if ending is not None and ending.verdict is not None:
+        return outcome(ending.verdict, snapshot)
+    return one_line(ending.error.message, _LINE_CELLS) if ending is not None and ending.error is not None else ""

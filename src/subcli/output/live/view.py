@@ -1,7 +1,7 @@
-"""The live screen: drawn on stderr ten times a second at most, a summary on stdout at the end (section 4).
+"""The live view: drawn on stderr at most ten times a second, and a summary on stdout at the end (section 4).
 
-Events only leave a mark here; a frame pulls the bounded pictures. What is drawn is :mod:`subcli.output.live.frame`'s,
-how it gets to the terminal :mod:`subcli.output.live.screen`'s.
+Events cost nothing here; a frame pulls the bounded snapshots. :mod:`subcli.output.live.frame` and
+:mod:`subcli.output.live.overview` decide what a frame shows, :mod:`subcli.output.live.screen` writes it.
 """
 
 from __future__ import annotations
@@ -12,148 +12,142 @@ from typing import Any, Final
 from rich.console import Console
 
 from subcli.core.submission import Connection
-from subcli.output.live import frame, overview, summary, summary_several
-from subcli.output.live.screen import Region
+from subcli.output.live import frame, overview, summary
+from subcli.output.live.screen import Screen
 from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
-from subcli.output.view import Ending, Shown, Source
+from subcli.output.view import Ending, SnapshotSource, ViewEvent
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
 
-SUMMARY_MAX: Final = 100
-"""Columns of the summary: it is read as text."""
+_TIMER_SLACK_S: Final = 0.001
+"""A tick may come this much early and still draw: otherwise every other frame would be skipped."""
+
+_SUMMARY_MAX_COLUMNS: Final = 100
+_SUMMARY_MIN_COLUMNS: Final = 20
 
 
 class _Watched:
-    """One submission on the screen."""
+    """What the view knows about one submission, besides its snapshot."""
 
-    def __init__(self, source: Source, now: float) -> None:
+    def __init__(self, source: SnapshotSource, now: float) -> None:
         self.source = source
         self.began = now
         self.connection = Connection("connecting")
-        self.since = now
+        self.connection_since = now
         self.ending: Ending | None = None
         self.ended = now
 
-    def shot(self, now: float) -> frame.FrameInput:
+    def frame_input(self, now: float) -> frame.FrameInput:
         until = self.ended if self.ending is not None else now
-        return frame.FrameInput(self.source.snapshot(), self.connection, self.since, until - self.began, self.ending)
+        return frame.FrameInput(
+            self.source.snapshot(), self.connection, self.connection_since, until - self.began, self.ending
+        )
 
 
 class LiveView:
-    """Shows submissions while they are judged, and leaves a summary.
+    """Shows submissions on the alternate screen while they are judged, and leaves a summary.
 
     Args:
-        stdout: where the summary goes; a terminal.
-        stderr: where the screen is drawn; the same terminal.
-        clock: gives monotonic seconds.
-        compact: list only what failed.
-        region: how frames get to the terminal: in place, or with ``FullScreen`` on the alternate screen.
+        stdout: Where the summary goes; a terminal.
+        stderr: Where the screen is drawn; the same terminal.
+        clock: Returns monotonic seconds.
+        compact: List only failed tests.
 
     Attributes:
-        rows: rows of results that were made for the last frame.
+        result_rows: How many rows of test results the last frame made.
     """
 
     tick_s: float | None = FRAME_S
 
-    def __init__(
-        self,
-        stdout: Console,
-        stderr: Console,
-        clock: Callable[[], float],
-        *,
-        compact: bool = False,
-        region: Callable[[Console], Region] = Region,
-    ) -> None:
-        self._out, self._err = stdout, stderr
+    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
         self._clock = clock
         self._compact = compact
+        self._screen = Screen(stderr)
         self._watched: dict[int, _Watched] = {}
-        self._region = region(stderr)
         self._suspended = False
         self._drawn_at: float | None = None
-        self._faults: list[Ending] = []
-        self._above: list[Line] = [Line()]
-        self.rows = 0
+        self._endings_without_watch: list[Ending] = []
+        self._before_summary: list[Line] = [Line()]
+        self.result_rows = 0
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
-        """The id and where its page is: they stay."""
-        self._region.erase()
-        line = parts.submitted(submission_id, answer, self._out.width - 2 * parts.MARGIN)
-        self._out.print(Block([*parts.indented([line]), Line()]))
-        self._above = []
+        """Print the id and the address of the submission's page; they stay."""
+        self._screen.leave()
+        line = parts.submitted(submission_id, answer, self._stdout.width - 2 * parts.MARGIN)
+        self._stdout.print(Block([*parts.indented([line]), Line()]))
+        self._before_summary = []
 
-    def begin(self, source: Source) -> None:
-        """One more submission on the screen."""
+    def begin(self, source: SnapshotSource) -> None:
+        """Add a submission to the screen."""
         self._watched[source.submission_id] = _Watched(source, self._clock())
 
-    def event(self, submission_id: int, event: Shown) -> None:
-        """Only the connection is kept: everything else is in the picture."""
+    def event(self, submission_id: int, event: ViewEvent) -> None:
+        """Note a change of the connection; everything else is in the snapshot."""
         watched = self._watched.get(submission_id)
         if watched is not None and isinstance(event, Connection):
-            watched.connection, watched.since = event, self._clock()
+            watched.connection, watched.connection_since = event, self._clock()
 
     def end(self, ending: Ending) -> None:
-        """The submission stays on the screen, with how it ended."""
+        """Note how a submission ended; it stays on the screen."""
         watched = self._watched.get(ending.submission_id or 0)
         if watched is None:
-            self._faults.append(ending)
+            self._endings_without_watch.append(ending)
             return
         watched.ending, watched.ended = ending, self._clock()
 
     def tick(self) -> None:
-        """Draw a frame, if the last one is old enough."""
+        """Draw a frame, unless the last one is too recent."""
         now = self._clock()
         if self._suspended or not self._watched:
             return
-        if self._drawn_at is not None and now - self._drawn_at < FRAME_S / 2:
+        if self._drawn_at is not None and now - self._drawn_at < FRAME_S - _TIMER_SLACK_S:
             return
         self._drawn_at = now
-        self._draw(now)
+        inputs = [watched.frame_input(now) for watched in self._watched.values()]
 
-    def _draw(self, now: float) -> None:
-        shots = [watched.shot(now) for watched in self._watched.values()]
+        def make(viewport: frame.Viewport) -> frame.Frame:
+            if len(inputs) == 1:
+                return frame.single(inputs[0], now, viewport, compact=self._compact)
+            return overview.several(inputs, now, viewport)
 
-        def make(columns: int, room: frame.Viewport) -> frame.Frame:
-            if len(shots) == 1:
-                return frame.single(shots[0], now, columns, room, compact=self._compact)
-            return overview.several(shots, now, columns, room)
-
-        self.rows = self._region.draw(make).rows
+        self.result_rows = self._screen.draw(make).result_rows
 
     def flush(self) -> None:
-        """Nothing: the next tick draws."""
+        """Do nothing: the next tick draws."""
 
     def suspend(self) -> None:
-        """Leave the terminal to a prompt."""
+        """Release the terminal for a prompt."""
         self._suspended = True
-        self._region.erase()
+        self._screen.leave()
 
     def resume(self) -> None:
         """Draw again from the next tick on."""
         self._suspended = False
 
     def close(self) -> None:
-        """Remove the screen and print what stays."""
-        self._region.erase()
+        """Leave the screen and print the summary."""
+        self._screen.leave()
         now = self._clock()
-        shots = [watched.shot(now) for watched in self._watched.values()]
-        width = max(min(self._out.width, SUMMARY_MAX) - 2 * parts.MARGIN, 20)
-        told = self._told(shots, width)
-        if told:
-            self._out.print(Block([*self._above, *parts.indented(told), Line()]))
-        ended = [(shot.ending, shot.picture) for shot in shots if shot.ending is not None]
-        faults = summary_several.faults([*ended, *((ending, None) for ending in self._faults)], width)
+        inputs = [watched.frame_input(now) for watched in self._watched.values()]
+        width = max(min(self._stdout.width, _SUMMARY_MAX_COLUMNS) - 2 * parts.MARGIN, _SUMMARY_MIN_COLUMNS)
+        lines = self._summary(inputs, width)
+        if lines:
+            self._stdout.print(Block([*self._before_summary, *parts.indented(lines), Line()]))
+        ended = [(each.ending, each.snapshot) for each in inputs if each.ending is not None]
+        faults = summary.faults([*ended, *((ending, None) for ending in self._endings_without_watch)], width)
         if faults:
-            self._err.print(Block([*parts.indented(faults), Line()]))
+            self._stderr.print(Block([*parts.indented(faults), Line()]))
 
-    def _told(self, shots: Sequence[frame.FrameInput], width: int) -> list[Line]:
-        """What is data: verdicts, and what was seen where there is none."""
-        if len(shots) > 1:
-            return summary_several.final(shots, width)
-        for shot in shots:
-            if shot.ending is not None and shot.ending.verdict is not None:
-                return summary.final(shot.picture, shot.ending.verdict, width, shot.ending.next_command)
-            return summary.so_far(shot.picture, width)
+    def _summary(self, inputs: Sequence[frame.FrameInput], width: int) -> list[Line]:
+        """Return what goes to stdout: verdicts, and the results so far where there is no verdict."""
+        if len(inputs) > 1:
+            return summary.final_several([(each.snapshot, each.ending) for each in inputs], width)
+        for each in inputs:
+            if each.ending is not None and each.ending.verdict is not None:
+                return summary.final(each.snapshot, each.ending.verdict, width, each.ending.next_command)
+            return summary.so_far(each.snapshot, width)
         return []

@@ -1,1 +1,1 @@
-"""What commands that do not watch print."""
+"""What the commands print that do not watch: `list`, `status`, `problems`, `doctor`."""

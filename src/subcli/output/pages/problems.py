@@ -1,4 +1,4 @@
-"""Problems, for a person: the list, one problem's text, an author's check. Functions from data to renderables."""
+"""What ``subcli problems`` prints: the list, one problem, an author's check. Functions from data to renderables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subcli.output.printable import one_line, printable
 
 
 def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """A line for each problem."""
+    """Return a line for each problem."""
     if not rows:
         return Text("This server has no problems.")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -36,7 +36,7 @@ def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def problem_page(problem: Mapping[str, Any], *, quiet: bool) -> RenderableType:
-    """One problem: its facts and its text. ``quiet``: the text alone, as the author wrote it."""
+    """Return one problem: its properties and its description; the bare description if ``quiet``."""
     description = printable(str(problem.get("description") or ""))
     if quiet:
         return Text(description)
@@ -59,7 +59,7 @@ def problem_page(problem: Mapping[str, Any], *, quiet: bool) -> RenderableType:
 
 
 def check_line(name: str, ok: bool | None, detail: str) -> RenderableType:
-    """One thing of an author's check; ``ok`` is None where it could not be looked at here."""
+    """Return one line of an author's check; ``ok`` is ``None`` if it could not be checked on this machine."""
     mark, style = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("–", "dim")}[ok]
     row = Table.grid(padding=(0, 1, 0, 0))
     row.add_column(no_wrap=True)
@@ -72,7 +72,7 @@ def check_line(name: str, ok: bool | None, detail: str) -> RenderableType:
 
 
 def _limit(name: str, value: Any) -> str:
-    """``test_seconds`` 20 → ``20 s a test``."""
+    """Return ``test 20 s`` for ``test_seconds`` and 20."""
     what, _, unit = name.rpartition("_")
     number = f"{value:g}" if isinstance(value, int | float) else str(value)
     units = {"seconds": "s", "mb": "MB", "kb": "KB"}

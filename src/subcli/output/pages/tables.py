@@ -1,76 +1,64 @@
-"""What ``subcli list`` and ``subcli status`` print. Functions from data to renderables; foreign text throughout."""
+"""What ``subcli list`` and ``subcli status`` print. Functions from the server's data, all of it foreign, to lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-
-from rich.console import Console, ConsoleOptions, RenderResult
 
 from subcli.core.catchup import missed
 from subcli.core.submission import Counts, Submission
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
 from subcli.output.text import details, parts, words
-from subcli.output.text.lines import Block, Line, clip
-from subcli.output.text.theme import ACCENT, DOT, MORE, QUIET, STRONG, Mark, test_mark, verdict_mark
+from subcli.output.text.lines import AdaptiveBlock, Line, clip
+from subcli.output.text.theme import ACCENT, DIM, DOT, ELLIPSIS, STRONG, Mark, test_mark, verdict_mark
 from subcli.shared.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
 
-TEXT_MAX: Final = 100
-"""Columns of what is read as text."""
+TEXT_MAX_COLUMNS: Final = 100
+"""Text in longer lines would be hard to read."""
 
-TABLE_MAX: Final = 200
-"""Tests that are all listed; of more, what did not pass is enough."""
+TABLE_ROWS_MAX: Final = 200
+"""With more tests than this, only those that did not pass are listed."""
 
 _HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE")
-_RIGHT: Final = (0, 4, 5, 6)
+_RIGHT_ALIGNED: Final = (0, 4, 5, 6)
 _FLEXIBLE: Final = 1
-"""The column that gives way where there is no room."""
+"""The column that is narrowed if the table is too wide."""
 
-_SPARE: Final = (5, 2, 4)
-"""The columns that are left out where that is not enough, in this order."""
+_OPTIONAL: Final = (5, 2, 4)
+"""The columns that are left out if that does not suffice, in this order."""
 
 _GAP: Final = 2
-_NARROWEST: Final = 8
+_FLEXIBLE_MIN: Final = 8
 _BUILD_LINES: Final = 20
-_ABSURD: Final = 1e12
-
-
-class Page:
-    """Lines that are made for the width that they are printed in."""
-
-    def __init__(self, make: Callable[[int], list[Line]]) -> None:
-        self._make = make
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Block(self._make(options.max_width))
+_NUMBER_MAX: Final = 1e12
 
 
 # -- list -----------------------------------------------------------------------------------------
 
 
-def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> Page:
-    """A line for each submission, as the server lists them.
+def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> AdaptiveBlock:
+    """Return a line for each submission, in the server's order.
 
     Args:
-        rows: the server's objects; ``url`` is what the id links to.
+        rows: The server's objects; the id links to ``url``.
         now: Unix time, for the ages.
     """
-    return Page(lambda width: _submission_lines(rows, now, width))
+    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width))
 
 
 def _submission_lines(rows: Sequence[Mapping[str, Any]], now: float, width: int) -> list[Line]:
     if not rows:
-        return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" hands one in.")]
-    table = [[Line(heading, QUIET) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
+        return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" submits one.")]
+    table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
     columns = list(range(len(_HEADINGS)))
     widths = [max(line[column].cells for line in table) for column in columns]
-    for spare in _SPARE:
-        if _table_cells(widths, columns) - widths[_FLEXIBLE] + _NARROWEST <= width:
+    for optional in _OPTIONAL:
+        if _table_cells(widths, columns) - widths[_FLEXIBLE] + _FLEXIBLE_MIN <= width:
             break
-        columns.remove(spare)
-    widths[_FLEXIBLE] -= min(max(_table_cells(widths, columns) - width, 0), max(widths[_FLEXIBLE] - _NARROWEST, 0))
+        columns.remove(optional)
+    widths[_FLEXIBLE] -= min(max(_table_cells(widths, columns) - width, 0), max(widths[_FLEXIBLE] - _FLEXIBLE_MIN, 0))
     return [_table_line(line, widths, columns).cut(width) for line in table]
 
 
@@ -79,21 +67,21 @@ def _table_cells(widths: Sequence[int], columns: Sequence[int]) -> int:
 
 
 def _table_line(cells: Sequence[Line], widths: Sequence[int], columns: Sequence[int]) -> Line:
-    """One row; numbers at the right end of their columns."""
+    """One row; numbers are right-aligned."""
     line = Line()
     for column in columns:
-        cell, room = cells[column], widths[column]
-        if cell.cells > room:
-            cell = Line(clip(cell.text, room))
+        cell, width = cells[column], widths[column]
+        if cell.cells > width:
+            cell = Line(clip(cell.text, width))
         start = line.cells + (_GAP if line.cells else 0)
-        line.to(start + (room - cell.cells if column in _RIGHT else 0)).join(cell).to(start + room)
+        line.pad_to(start + (width - cell.cells if column in _RIGHT_ALIGNED else 0)).extend(cell).pad_to(start + width)
     return line
 
 
 def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:
     counts = row.get("summary")
     total, passed = _number(counts, "total_tests"), _number(counts, "passed")
-    took = _number(counts, "duration_ms")
+    duration_ms = _number(counts, "duration_ms")
     mark = _mark(row.get("status"), row.get("final_status"))
     url = row.get("url")
     return [
@@ -102,32 +90,32 @@ def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:
         Line(_word(row.get("language"))),
         Line(f"{mark.glyph} {clip(mark.word, 24)}", mark.style),
         Line(f"{passed:.0f}/{total:.0f}" if passed is not None and total is not None else ""),
-        Line(words.total_duration(took)),
-        Line(age(row.get("created_at"), now), QUIET),
+        Line(words.total_duration(duration_ms)),
+        Line(age(row.get("created_at"), now), DIM),
     ]
 
 
 def _mark(status: object, final_status: object) -> Mark:
-    """The mark of a verdict, or of being on the way."""
+    """Return the mark of the verdict, or of the status if there is none yet."""
     if isinstance(final_status, str) and final_status:
         return verdict_mark(final_status)
     return Mark(DOT, ACCENT, str(status or "unknown"))
 
 
 def _word(value: object) -> str:
-    """A foreign value in a cell."""
+    """Return a foreign value as the text of a cell."""
     return "" if value is None else clip(str(value), 60)
 
 
 def _number(mapping: object, name: str) -> float | None:
     value = mapping.get(name) if isinstance(mapping, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _ABSURD:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _NUMBER_MAX:
         return None
     return float(value)
 
 
 def age(timestamp: object, now: float) -> str:
-    """``3 minutes ago``; the day, where it is longer ago than a month; as it came, where it is no time."""
+    """Return ``3 minutes ago``, the date if it was more than a month ago, or the text itself if it is not a time."""
     if not isinstance(timestamp, str):
         return ""
     try:
@@ -143,45 +131,45 @@ def age(timestamp: object, now: float) -> str:
 # -- status ---------------------------------------------------------------------------------------
 
 
-def submission_page(snapshot: Mapping[str, Any], tests: Sequence[Mapping[str, Any]]) -> Page:
-    """One submission as it stands: its tests, every failure in full, its build log.
+def submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any]]) -> AdaptiveBlock:
+    """Return one submission in full: its tests, every failure, its build log.
 
     Args:
-        snapshot: the fields of section 4.
-        tests: the last result of each test, some with an ``error_analysis``.
+        fields: The fields of ``subcli status`` (contract, section 4).
+        tests: The last result of each test, some with an ``error_analysis``.
     """
-    return Page(lambda width: _submission_page(snapshot, tests, min(width, TEXT_MAX)))
+    return AdaptiveBlock(lambda width: _submission_page(fields, tests, min(width, TEXT_MAX_COLUMNS)))
 
 
-def _submission_page(snapshot: Mapping[str, Any], tests: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
-    events = missed(snapshot, tests, None)
+def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
+    events = missed(fields, tests, None)
     results = [event for event in events if isinstance(event, TestResult)]
     verdict = next((event for event in events if isinstance(event, Complete)), None)
     analyses = _analyses(tests)
     lines = _table(results, width)
     for result in results:
         if test_mark(result.status).word in ("failed", "error"):
-            lines += [*summary.failure(result, analyses, width, details.ALL), Line()]
+            lines += [*summary.failure(result, analyses, width, details.UNLIMITED), Line()]
     for event in analyses:
         if not any(details.is_about(event, result) for result in results):
-            lines += [*summary.unattached(event, width, details.ALL), Line()]
-    lines += _build_log(snapshot, width)
-    return lines + _heading(snapshot, results, verdict, width)
+            lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
+    lines += _build_log(fields, width)
+    return lines + _heading(fields, results, verdict, width)
 
 
 def _table(results: Sequence[TestResult], width: int) -> list[Line]:
-    """All tests where they are not too many; else those that did not pass."""
+    """All tests if they are not too many, otherwise those that did not pass."""
     listed = results
-    if len(results) > TABLE_MAX:
+    if len(results) > TABLE_ROWS_MAX:
         listed = [result for result in results if result.status != "passed"]
     lines = [parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in listed]
     if len(listed) < len(results):
-        lines.append(Line(f"{MORE} {words.number(len(results) - len(listed))} more passed", QUIET))
+        lines.append(Line(f"{ELLIPSIS} {words.number(len(results) - len(listed))} more passed", DIM))
     return [*lines, Line()] if lines else []
 
 
 def _analyses(tests: Sequence[Mapping[str, Any]]) -> list[ErrorAnalysis]:
-    """The analyses that stand beside the results."""
+    """The analyses that came with the results."""
     found = []
     for test in tests:
         analysis = test.get("error_analysis")
@@ -196,44 +184,48 @@ def _analyses(tests: Sequence[Mapping[str, Any]]) -> list[ErrorAnalysis]:
     return found
 
 
-def _build_log(snapshot: Mapping[str, Any], width: int) -> list[Line]:
-    """What the compiler said: all of it where the build failed, the end of it otherwise."""
-    log = snapshot.get("build_log")
+def _build_log(fields: Mapping[str, Any], width: int) -> list[Line]:
+    """The build log: all of it if the build failed, otherwise its end."""
+    log = fields.get("build_log")
     if not isinstance(log, str):
         return []
-    failed = snapshot.get("final_status") == "build_failed" or snapshot.get("status") == "build_failed"
-    limits = details.ALL if failed else details.Limits(output=_BUILD_LINES)
+    failed = fields.get("final_status") == "build_failed" or fields.get("status") == "build_failed"
+    limits = details.UNLIMITED if failed else details.TextLimits(output=_BUILD_LINES)
     lines = details.output(log, width, limits, "build log")
     return [*lines, Line()] if lines else []
 
 
 def _heading(
-    snapshot: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
+    fields: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
 ) -> list[Line]:
-    """The verdict or the stage, what was submitted, when, and where its page is."""
-    url = snapshot.get("url")
-    picture = Submission(
-        id=int(snapshot.get("submission_id") or 0),
-        problem=_word(snapshot.get("problem")) or None,
-        language=_word(snapshot.get("language")) or None,
+    """The verdict or the stage, what was submitted, when, and the address of its page."""
+    url = fields.get("url")
+    snapshot = Submission(
+        id=int(fields.get("submission_id") or 0),
+        problem=_word(fields.get("problem")) or None,
+        language=_word(fields.get("language")) or None,
         url=url if isinstance(url, str) else None,
         counts=_counts(results),
     )
     if verdict is not None:
-        lines = [parts.badge(verdict_mark(verdict.final_status)).put("  ").put(summary.outcome(verdict, picture))]
+        lines = [parts.badge(verdict_mark(verdict.final_status)).put("  ").put(summary.outcome(verdict, snapshot))]
     else:
-        mark = _mark(snapshot.get("status"), None)
-        lines = [Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").join(parts.counts(picture.counts))]
-    lines.append(parts.title(picture, width))
-    created = _word(snapshot.get("created_at"))
+        mark = _mark(fields.get("status"), None)
+        lines = [
+            Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").extend(parts.counts(snapshot.counts))
+        ]
+    lines.append(parts.title(snapshot, width))
+    created = _word(fields.get("created_at"))
     if created:
-        lines.append(Line("submitted ", QUIET).put(created, QUIET))
+        lines.append(Line("submitted ", DIM).put(created, DIM))
     if isinstance(url, str) and url:
-        # Not cut: the terminal folds it, and it can still be copied as one.
-        lines.append(Line(clip(url, 2000), linked(QUIET, url)))
+        # Not cut: the terminal wraps it, and it can still be copied in one piece.
+        lines.append(Line(clip(url, 2000), linked(DIM, url)))
     return lines
 
 
 def _counts(results: Sequence[TestResult]) -> Counts:
-    seen = [test_mark(result.status).word for result in results]
-    return Counts(seen.count("passed"), seen.count("failed"), seen.count("error"), seen.count("skipped"))
+    statuses = [test_mark(result.status).word for result in results]
+    return Counts(
+        statuses.count("passed"), statuses.count("failed"), statuses.count("error"), statuses.count("skipped")
+    )

@@ -1,1 +1,1 @@
-"""What the terminal can do, and its title, progress and notifications."""
+"""The terminal: its capabilities, consoles, error messages, title, progress and notifications."""

@@ -1,6 +1,6 @@
-"""Which view, which colours: what the environment and the streams say (contract, section 4).
+"""Chooses the view and the colours from the environment and the streams (contract, section 4).
 
-Rich is imported only when a console is made: ``--json`` and ``-q`` never need it.
+Rich is imported only when a console is created: ``--json`` and ``-q`` never need it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 ViewName: TypeAlias = Literal["live", "plain", "ndjson", "quiet"]
 
-UNSEEN_WIDTH: Final = 120
-"""Columns of a file or pipe, whose width nobody knows."""
+DEFAULT_COLUMNS: Final = 120
+"""Width of a file or pipe."""
 
 _OFF: Final = ("", "0", "false", "no")
 _NO_CURSOR: Final = ("dumb", "unknown")
@@ -24,12 +24,15 @@ _NO_CURSOR: Final = ("dumb", "unknown")
 def choose_view(
     *, json: bool, quiet: bool, plain: bool, stdout_tty: bool, stderr_tty: bool, env: Mapping[str, str]
 ) -> ViewName:
-    """The view for ``submit`` and ``watch``.
+    """Return the view for ``submit`` and ``watch``.
 
     Args:
-        json, quiet, plain: the options given. ``json`` and ``quiet`` together are refused before this.
-        stdout_tty, stderr_tty: what ``isatty`` says, whatever ``FORCE_COLOR`` pretends.
-        env: the environment.
+        json: Whether ``--json`` was given.
+        quiet: Whether ``-q`` was given; never together with ``json``.
+        plain: Whether ``--plain`` was given.
+        stdout_tty: Whether stdout is a terminal, regardless of ``FORCE_COLOR``.
+        stderr_tty: Whether stderr is a terminal.
+        env: The environment.
     """
     if json:
         return "ndjson"
@@ -41,10 +44,10 @@ def choose_view(
 
 
 def wants_colour(env: Mapping[str, str], *, tty: bool) -> bool:
-    """Whether to colour a stream.
+    """Return whether to colour a stream.
 
-    ``NO_COLOR`` wins over everything (no-color.org), then what forces colour, then ``CLICOLOR=0``
-    (bixense.com/clicolors), then ``TERM``; otherwise terminals get colour.
+    In order of precedence: ``NO_COLOR`` (no-color.org), the variables that force colour, ``CLICOLOR=0``
+    (bixense.com/clicolors), ``TERM``. Otherwise terminals get colour.
     """
     if env.get("NO_COLOR"):
         return False
@@ -56,17 +59,17 @@ def wants_colour(env: Mapping[str, str], *, tty: bool) -> bool:
 
 
 def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
-    """A Rich console on ``stream`` that takes nothing for markup and guesses nothing.
+    """Return a Rich console on ``stream`` without markup, emoji codes and highlighting.
 
-    Colour that is forced does not make a pipe a terminal: Rich's own reading of ``FORCE_COLOR`` would.
+    Forced colour does not turn a pipe into a terminal, as it would if Rich read ``FORCE_COLOR`` itself.
     """
     from rich.console import Console
 
     from subcli.output.terminal.terminal import LinkingConsole, shows_links
 
-    _spell_out_what_cannot_be_encoded(stream)
+    _escape_unencodable(stream)
     tty = stream.isatty()
-    width = None if tty or "COLUMNS" in env else UNSEEN_WIDTH
+    width = None if tty or "COLUMNS" in env else DEFAULT_COLUMNS
     sizes = {name: env[name] for name in ("COLUMNS", "LINES") if name in env}
     kind = LinkingConsole if tty and shows_links(env) else Console
     return kind(
@@ -82,8 +85,8 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     )
 
 
-def _spell_out_what_cannot_be_encoded(stream: TextIO) -> None:
-    """Foreign names in an ASCII locale become ``\\u4e2d`` instead of a traceback."""
+def _escape_unencodable(stream: TextIO) -> None:
+    """Write ``\\u4e2d`` for characters that the stream cannot encode, instead of raising."""
     if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
         stream.reconfigure(errors="backslashreplace")
 

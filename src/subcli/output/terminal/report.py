@@ -1,4 +1,4 @@
-"""An error or a warning, told to a person: one sentence, and what to do about it."""
+"""Error messages and warnings on stderr: what happened, and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RED, _YELLOW, _DIM, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[0m"
 
 
 def report(error: SubcliError, stream: TextIO, env: Mapping[str, str]) -> None:
-    """Write ``error`` to ``stream``, without importing Rich: most errors are told before anything is drawn."""
+    """Write ``error`` and its hint, without importing Rich: most errors occur before anything is drawn."""
     colour = wants_colour(env, tty=stream.isatty())
     red, dim, reset = (_RED, _DIM, _RESET) if colour else ("", "", "")
     lines = [f"{red}error:{reset} {one_line(error.message)}"]
@@ -24,7 +24,7 @@ def report(error: SubcliError, stream: TextIO, env: Mapping[str, str]) -> None:
 
 
 def warn(text: str, stream: TextIO, env: Mapping[str, str]) -> None:
-    """Write a warning to ``stream``: what is done all the same, and may not be meant."""
+    """Write a warning about something that may not be intended."""
     yellow, reset = (_YELLOW, _RESET) if wants_colour(env, tty=stream.isatty()) else ("", "")
     stream.write(f"{yellow}warning:{reset} {one_line(text)}\n")
     stream.flush()

@@ -1,13 +1,13 @@
-"""What a terminal understands beyond colours, as far as its environment tells.
+"""What a terminal supports beyond colours, according to its environment variables.
 
-A terminal swallows a sequence that it does not know, or should: so each is used only where it is likely to be
-understood, and those that show something outside of the text only where they are known to be.
+A terminal should ignore a sequence that it does not know, but not every one does. So each sequence is used only where
+it is likely to be understood, and those that show something outside the text only where they are known to be.
 
 ========================  =================================  ====================================================
-OSC 8                     a link                             every terminal but the consoles of ``_PLAIN_TERMS``
-OSC 2, XTWINOPS 22, 23    the title, kept and given back     the same
+OSC 8                     a link                             every terminal except ``_PLAIN_TERMS``
+OSC 2, XTWINOPS 22, 23    the title, saved and restored      the same
 OSC 9;4                   progress in the tab or task bar    Windows Terminal, ConEmu, WezTerm, Ghostty, VTE 0.80,
-                                                             iTerm2 where it says so
+                                                             iTerm2 if it announces it
 OSC 9                     a notification                     iTerm2, WezTerm, Ghostty, kitty
 OSC 777                   a notification                     rxvt-unicode, foot
 ========================  =================================  ====================================================
@@ -32,18 +32,18 @@ _URL_MAX: Final = 2000
 
 
 class LinkingConsole(Console):
-    """A console on a terminal that shows links."""
+    """A console on a terminal that supports links."""
 
 
 def shows_links(env: Mapping[str, str]) -> bool:
-    """Whether links and titles can be sent: a terminal that is more than a plain one takes them or passes them over."""
+    """Return whether the terminal shows or ignores links and titles, rather than printing them as text."""
     return env.get("TERM", "").lower() not in _PLAIN_TERMS
 
 
 def shows_progress(env: Mapping[str, str]) -> bool:
-    """Whether the terminal is known to show progress outside of its text."""
+    """Return whether the terminal is known to show progress in its tab or task bar."""
     if "TMUX" in env or "STY" in env:
-        # The variables are those of the terminal that the multiplexer was started in; it passes nothing on.
+        # The variables describe the terminal around the multiplexer, which does not pass the sequences on.
         return False
     program = env.get("TERM_PROGRAM", "")
     return (
@@ -56,7 +56,7 @@ def shows_progress(env: Mapping[str, str]) -> bool:
 
 
 def notification(env: Mapping[str, str]) -> Notification | None:
-    """The sequence with which the terminal shows a notification, if it is known to have one."""
+    """Return the sequence with which the terminal shows a notification, if it is known to have one."""
     term, program = env.get("TERM", ""), env.get("TERM_PROGRAM", "")
     if "TMUX" in env or "STY" in env:
         return None
@@ -71,10 +71,10 @@ def _number(text: str | None) -> int:
 
 @lru_cache(maxsize=1024)
 def linked(style: Style, url: str | None) -> Style:
-    """``style`` as a link, if ``url`` is an address of the web and nothing but that.
+    """Return ``style`` as a link, if ``url`` is a plain web address.
 
-    The same arguments give the same object: Rich gives each link a number of its own, and a screen is not drawn
-    again for that.
+    The same arguments return the same object: Rich numbers its links, and a line whose number changes would be drawn
+    again.
     """
     if not url or len(url) > _URL_MAX or not url.startswith(("http://", "https://")):
         return style

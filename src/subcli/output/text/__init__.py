@@ -1,1 +1,1 @@
-"""Foreign and own text as lines: wrapped, cut, coloured, compared."""
+"""Text as lines of a terminal: wrapped, cut, coloured, compared."""

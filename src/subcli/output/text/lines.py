@@ -1,12 +1,12 @@
-"""A line of the screen, and the ways in which foreign text gets onto one.
+"""Lines of the terminal, and the functions that fit foreign text into them.
 
-Lines are put together by hand from pieces of text with a style: a tenth of the cost of a ``rich.table``, and
-the width of every column is ours to say. Rich measures, colours and prints them.
+A line is a list of styled pieces of text. That costs a tenth of a ``rich.table``, and leaves the width of every column
+to us. Rich measures, colours and prints the pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -18,20 +18,20 @@ from rich.style import Style
 
 from subcli.output.printable import one_line, printable
 from subcli.output.terminal.terminal import LinkingConsole
-from subcli.output.text.theme import MORE, PLAIN, in_ascii
+from subcli.output.text.theme import ELLIPSIS, PLAIN, in_ascii
 
 MARKS_KEPT: Final = 3
-"""Combining characters kept on one base: a hundred of them would paint over the lines above."""
+"""Combining characters kept per base character: a hundred of them would cover the lines above."""
 
-CODE: Final = ("  ", "> ")
-"""What a line of code begins with where it stands in a text; ``>`` is the one that is meant."""
+CODE_PREFIXES: Final = ("  ", "> ")
+"""How a line of code begins inside a text; ``>`` marks the one that matters."""
 
-_PER_CELL: Final = 4
-_TAB: Final = 4
+_CHARS_PER_CELL: Final = 4
+_TAB_CELLS: Final = 4
 
 
 class Line:
-    """Pieces of text, each with its style, and their width together in cells."""
+    """Pieces of text, each with its style, and their total width in cells."""
 
     __slots__ = ("cells", "pieces")
 
@@ -42,27 +42,27 @@ class Line:
             self.put(text, style)
 
     def put(self, text: str, style: Style = PLAIN) -> Line:
-        """Append text that is ours, or that :func:`clip` or :func:`wrap` made harmless."""
+        """Append text: our own, or foreign text that :func:`clip`, :func:`wrap` or :func:`verbatim` made harmless."""
         if text:
             self.pieces.append((text, style))
             self.cells += len(text) if text.isascii() else cell_len(text)
         return self
 
-    def to(self, column: int) -> Line:
-        """Spaces up to ``column``, counted from 0."""
+    def pad_to(self, column: int) -> Line:
+        """Append spaces up to ``column``, counted from 0."""
         if column > self.cells:
             self.pieces.append((" " * (column - self.cells), PLAIN))
             self.cells = column
         return self
 
-    def join(self, other: Line) -> Line:
-        """Append another line's pieces."""
+    def extend(self, other: Line) -> Line:
+        """Append the pieces of another line."""
         self.pieces.extend(other.pieces)
         self.cells += other.cells
         return self
 
     def cut(self, width: int) -> Line:
-        """This line, or its first ``width`` cells where it is longer."""
+        """Return this line, or its first ``width`` cells if it is longer."""
         if self.cells <= width:
             return self
         short = Line()
@@ -74,97 +74,119 @@ class Line:
         return short
 
     def trimmed(self) -> Line:
-        """This line without the spaces at its end."""
+        """Remove the spaces at the end."""
         while self.pieces and not self.pieces[-1][0].strip(" ") and not self.pieces[-1][1]:
             self.cells -= len(self.pieces.pop()[0])
         return self
 
     @property
     def text(self) -> str:
-        """The characters alone."""
+        """The characters without their styles."""
         return "".join(text for text, _ in self.pieces)
 
 
 class LineRenderer:
-    """How one terminal, file or pipe wants its lines: with or without colour, UTF-8 or not."""
+    """Turns lines into text for one terminal, file or pipe: with or without colour, in its encoding.
+
+    Args:
+        console: Where the lines will be written.
+    """
 
     def __init__(self, console: Console) -> None:
         self._colour = ColorSystem.STANDARD if console.color_system is not None and not console.no_color else None
         self._encoding = (console.encoding or "utf-8").lower()
         self._has_links = isinstance(console, LinkingConsole)
-        self._plain = not self._encoding.replace("-", "").startswith("utf")
+        self._needs_ascii = not self._encoding.replace("-", "").startswith("utf")
 
     def encode(self, text: str) -> str:
-        """``text`` in characters that can be encoded."""
-        if not self._plain or text.isascii():
+        """Return ``text`` with the characters replaced that the encoding lacks."""
+        if not self._needs_ascii or text.isascii():
             return text
         return in_ascii(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def render(self, line: Line) -> str:
-        """One line as it is written, without its end."""
+        """Return one line as it is written, without a newline."""
         if self._colour is None:
             return "".join(self.encode(text) for text, style in line.pieces if not _is_padding(text, style)).rstrip(" ")
         return "".join(
-            self._fitting(style).render(self.encode(text), color_system=self._colour) if style else self.encode(text)
+            self._supported(style).render(self.encode(text), color_system=self._colour) if style else self.encode(text)
             for text, style in line.pieces
         )
 
     def segments(self, line: Line) -> Iterator[Segment]:
-        """One line as Rich takes it."""
+        """Yield one line as Rich segments."""
         for text, style in line.pieces:
             if self._colour is not None or not _is_padding(text, style):
-                yield Segment(self.encode(text), self._fitting(style))
+                yield Segment(self.encode(text), self._supported(style))
 
-    def _fitting(self, style: Style) -> Style:
+    def _supported(self, style: Style) -> Style:
         return style.update_link(None) if style.link and not self._has_links else style
 
 
 def _is_padding(text: str, style: Style) -> bool:
-    """Whether this is the rim of a badge: without colours there is none."""
+    """Return whether this is the margin of a badge, which is left out without colours."""
     return text == " " and bool(style.reverse)
 
 
 class Block:
-    """Lines that Rich prints."""
+    """Lines as a Rich renderable."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines = tuple(lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ink = LineRenderer(console)
+        renderer = LineRenderer(console)
         for line in self.lines:
-            yield from ink.segments(line.trimmed())
+            yield from renderer.segments(line.trimmed())
             yield Segment.line()
 
 
+class AdaptiveBlock:
+    """Lines that are made for the width in which they are printed, as a Rich renderable.
+
+    Args:
+        make: Returns the lines for a width in cells.
+    """
+
+    def __init__(self, make: Callable[[int], list[Line]]) -> None:
+        self._make = make
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Block(self._make(options.max_width))
+
+
 def clip(text: str, cells: int) -> str:
-    """Foreign text, harmless, on one line and at most ``cells`` wide; its cost is bounded by ``cells``."""
+    """Return foreign text, made harmless, on one line of at most ``cells``; its cost is bounded by ``cells``."""
     if cells <= 0:
         return ""
-    limit = cells * _PER_CELL
+    limit = cells * _CHARS_PER_CELL
     line = one_line(text[:limit])
     if len(text) <= limit and len(line) <= cells and line.isascii():
         return line
-    line = _tamed(line)
+    line = _without_unstable_width(line)
     if len(text) <= limit and cell_len(line) <= cells:
         return line
-    return _head(line, cells - 1) + MORE
+    return _head(line, cells - 1) + ELLIPSIS
 
 
 def wrap(text: str, cells: int, limit: int, code: int = 1) -> list[str]:
-    """Foreign text of several lines, harmless, folded to ``cells`` and cut to ``limit`` lines with ``…``.
+    """Return foreign text of several lines, made harmless, wrapped to ``cells`` and cut to ``limit`` lines.
 
-    Lines that are indented are code: they are not parted at spaces, and cut to ``code`` lines each.
+    Args:
+        text: Foreign text. Indented lines are code: they are not broken at spaces.
+        cells: The width in cells.
+        limit: The number of lines; the last one ends with ``…`` if there is more.
+        code: Screen lines that one line of code may take.
     """
     cells = max(cells, 8)
     kept: list[str] = []
-    budget = cells * (limit + 1) * _PER_CELL
-    for raw in printable(text[:budget].strip()).expandtabs(_TAB).split("\n"):
-        line = _tamed(raw.rstrip())
-        if line.startswith(CODE):
+    budget = cells * (limit + 1) * _CHARS_PER_CELL
+    for raw in printable(text[:budget].strip()).expandtabs(_TAB_CELLS).split("\n"):
+        line = _without_unstable_width(raw.rstrip())
+        if line.startswith(CODE_PREFIXES):
             kept.extend(_code_lines(line, cells, code))
         else:
-            kept.extend(_folded(line, cells))
+            kept.extend(_wrapped(line, cells))
         if len(kept) > limit:
             break
     if len(kept) > limit or len(text) > budget:
@@ -172,36 +194,40 @@ def wrap(text: str, cells: int, limit: int, code: int = 1) -> list[str]:
         while kept and not kept[-1]:
             kept.pop()
         if kept:
-            kept[-1] = _head(kept[-1], cells - 1) + MORE
+            kept[-1] = _head(kept[-1], cells - 1) + ELLIPSIS
     return kept
 
 
 def verbatim(text: str, cells: int, pieces: int = 1) -> list[str]:
-    """One line of foreign text with its indentation, which says something in code and in output.
+    """Return one line of foreign text with its indentation, which is significant in code and in output.
 
     Args:
-        pieces: into how many it may be folded; what is left then is cut.
+        text: Foreign text.
+        cells: The width in cells.
+        pieces: How many screen lines it may take; the rest is cut.
     """
     cells = max(cells, 8)
-    line = _tamed(printable(text[: cells * pieces * _PER_CELL].expandtabs(_TAB)).replace("\n", " ").rstrip(" "))
-    return _cut_to(pieces, line, cells, more=len(text) > cells * pieces * _PER_CELL)
+    line = _without_unstable_width(
+        printable(text[: cells * pieces * _CHARS_PER_CELL].expandtabs(_TAB_CELLS)).replace("\n", " ").rstrip(" ")
+    )
+    return _cut_to(pieces, line, cells, more=len(text) > cells * pieces * _CHARS_PER_CELL)
 
 
 def _code_lines(line: str, cells: int, pieces: int) -> list[str]:
-    """A line of code, its further pieces below it and further to the right."""
+    """A line of code; its further pieces are indented."""
     head = _head(line, cells)
     if head == line or pieces == 1:
         return _cut_to(1, line, cells)
-    indent = " " * min(_TAB, cells // 4)
+    indent = " " * min(_TAB_CELLS, cells // 4)
     return [head, *(f"{indent}{piece}" for piece in _cut_to(pieces - 1, line[len(head) :], cells - len(indent)))]
 
 
 def _cut_to(pieces: int, line: str, cells: int, *, more: bool = False) -> list[str]:
-    """``line`` in at most so many pieces, the last one with ``…`` where there is more."""
+    """Cut ``line`` into at most so many pieces; the last one ends with ``…`` if there is more."""
     kept = list(islice(_chopped(line, cells), pieces + 1)) if line else [""]
     if len(kept) > pieces or more:
         kept = kept[:pieces]
-        kept[-1] = _head(kept[-1], cells - 1) + MORE
+        kept[-1] = _head(kept[-1], cells - 1) + ELLIPSIS
     return kept
 
 
@@ -212,8 +238,8 @@ def _chopped(line: str, cells: int) -> Iterator[str]:
         line = line[len(head) :]
 
 
-def _folded(line: str, cells: int) -> Iterator[str]:
-    """``line`` in pieces of at most ``cells``, parted at spaces where there are any."""
+def _wrapped(line: str, cells: int) -> Iterator[str]:
+    """Yield ``line`` in pieces of at most ``cells``, broken at spaces if there are any."""
     while len(head := _head(line, cells)) < len(line):
         space = len(head) if line[len(head)] == " " else head.rfind(" ")
         if space > cells // 3:
@@ -227,7 +253,7 @@ def _folded(line: str, cells: int) -> Iterator[str]:
 
 
 def _head(text: str, cells: int) -> str:
-    """The beginning of ``text`` that fits in ``cells``."""
+    """Return the beginning of ``text`` that fits into ``cells``."""
     if cells <= 0:
         return ""
     if text.isascii():
@@ -240,8 +266,8 @@ def _head(text: str, cells: int) -> str:
     return text
 
 
-def _tamed(text: str) -> str:
-    """``text`` without what terminals measure differently: variation selectors, heaps of combining marks."""
+def _without_unstable_width(text: str) -> str:
+    """Remove what terminals measure differently: variation selectors, stacks of combining marks."""
     if text.isascii():
         return text
     kept: list[str] = []

@@ -1,4 +1,4 @@
-"""The parts that screens are put together from: title, counts, stages, rows. Functions from data to lines."""
+"""The parts that views are built from: title, counts, stages, rows. Functions from data to lines."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from subcli.output.text import details, words
 from subcli.output.text.lines import Line, clip
 from subcli.output.text.theme import (
     ACCENT,
-    AGAIN,
     BAD,
+    BAR_EMPTY,
+    CIRCLE,
+    DIM,
     DOT,
     GOOD,
-    LEFT,
-    MID,
+    MIDDLE_DOT,
     PASS,
     PLAIN,
-    QUIET,
-    RING,
+    RETRY,
     STRONG,
     WARN,
     Mark,
@@ -33,104 +33,104 @@ from subcli.output.text.theme import (
 from subcli.shared.protocol import TERMINAL_STATUSES, StatusUpdate, TestResult
 
 MARGIN: Final = 1
-"""Columns left free at either side of the screen."""
+"""Columns left free on either side of the screen."""
 
-_WORD: Final = 24
-_TIME: Final = 7
-_NOTICED_MS: Final = 50.0
-_COUNT_STYLES: Final = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": QUIET}
+_WORD_CELLS: Final = 24
+_DURATION_CELLS: Final = 7
+_STAGE_MIN_MS: Final = 50.0
+_COUNT_STYLES: Final = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": DIM}
 
 
 def indented(lines: Iterable[Line], by: int = MARGIN) -> list[Line]:
-    """The same lines, further to the right."""
-    return [Line().to(by).join(line) if line.cells else line for line in lines]
+    """Return the same lines, indented."""
+    return [Line().pad_to(by).extend(line) if line.cells else line for line in lines]
 
 
 def on_screen(lines: Sequence[Line], columns: int, height: int) -> list[Line]:
-    """Lines with their margin, as many and as much of them as the terminal has room for."""
+    """Return lines with their margin, cut to the size of the terminal."""
     return [line.cut(columns) for line in indented(lines[:height])]
 
 
 def submitted(submission_id: int, answer: dict[str, Any], width: int) -> Line:
-    """``submitted #12  http://…``."""
+    """Return ``submitted #12  http://…``."""
     url = answer.get("url")
-    line = Line("submitted ", QUIET).put(f"#{submission_id}", linked(STRONG, url if isinstance(url, str) else None))
+    line = Line("submitted ", DIM).put(f"#{submission_id}", linked(STRONG, url if isinstance(url, str) else None))
     if isinstance(url, str) and url:
-        line.put("  ").put(clip(url, width - line.cells - 2), QUIET)
+        line.put("  ").put(clip(url, width - line.cells - 2), DIM)
     return line
 
 
-def title(picture: Submission, width: int, *, strong: bool = True) -> Line:
-    """``leader-election · python · #12``: problem and language where they are known."""
-    number = f"#{picture.id}"
-    room = max(width - len(number) - 3, 8)
+def title(snapshot: Submission, width: int, *, strong: bool = True) -> Line:
+    """Return ``leader-election · python · #12``; problem and language if they are known."""
+    number = f"#{snapshot.id}"
+    available = max(width - len(number) - 3, 8)
     line = Line()
-    if picture.problem:
-        line.put(clip(picture.problem, room), STRONG if strong else PLAIN).put(f" {MID} ", QUIET)
-    if picture.language and room - line.cells > len(picture.language):
-        line.put(clip(picture.language, _WORD)).put(f" {MID} ", QUIET)
-    return line.put(number, linked(PLAIN if line.cells else STRONG, picture.url))
+    if snapshot.problem:
+        line.put(clip(snapshot.problem, available), STRONG if strong else PLAIN).put(f" {MIDDLE_DOT} ", DIM)
+    if snapshot.language and available - line.cells > len(snapshot.language):
+        line.put(clip(snapshot.language, _WORD_CELLS)).put(f" {MIDDLE_DOT} ", DIM)
+    return line.put(number, linked(PLAIN if line.cells else STRONG, snapshot.url))
 
 
-def counts(seen: Counts, gap: str = "   ", *, short: bool = False) -> Line:
-    """``5 passed   2 failed``; ``short``: ``✓ 5   ✗ 2``."""
+def counts(numbers: Counts, gap: str = "   ", *, short: bool = False) -> Line:
+    """Return ``5 passed   2 failed``, or ``✓ 5   ✗ 2`` if ``short``."""
     line = Line()
-    for word, count in words.counted(seen):
+    for word, count in words.nonzero_counts(numbers):
         text = f"{test_mark(word).glyph} {words.number(count)}" if short else f"{words.number(count)} {word}"
         line.put(gap if line.cells else "").put(text, _COUNT_STYLES[word])
     return line
 
 
 def badge(mark: Mark) -> Line:
-    """A verdict that cannot be missed."""
+    """Return a verdict as a badge."""
     return Line(" ", mark.badge).put(f"{mark.glyph} {clip(mark.word, 40)}", mark.badge).put(" ", mark.badge)
 
 
 def rule(line: Line, width: int, right: str) -> Line:
-    """``line``, then a stroke to ``right`` at the end of the width: begins a section."""
+    """Return the heading of a section: ``line``, a rule, and ``right`` at the end of the width."""
     stroke = width - line.cells - 1 - (len(right) + 1 if right else 0)
-    line.put(" ").put(LEFT * stroke, QUIET)
-    return line.put(f" {right}", QUIET) if right else line
+    line.put(" ").put(BAR_EMPTY * stroke, DIM)
+    return line.put(f" {right}", DIM) if right else line
 
 
 # -- connection -----------------------------------------------------------------------------------
 
 
 def connection(state: Connection, since: float, now: float) -> Line:
-    """``● live``, or what is done about it with a countdown."""
-    left = words.remaining(state, since, now)
-    wait = f" in {left} s" if left else ""
+    """Return ``● live``, or the state of reconnecting with its countdown."""
+    seconds = words.remaining(state, since, now)
+    wait = f" in {seconds} s" if seconds else ""
     match state.state:
         case "open":
             return Line(DOT, GOOD).put(" live")
         case "reconnecting":
-            return Line(f"{AGAIN} reconnecting{wait}", WARN)
+            return Line(f"{RETRY} reconnecting{wait}", WARN)
         case "polling":
-            return Line(f"{AGAIN} polling{wait}", WARN)
+            return Line(f"{RETRY} polling{wait}", WARN)
         case "closed":
-            return Line(f"{RING} closed", QUIET)
+            return Line(f"{CIRCLE} closed", DIM)
         case _:
-            return Line(f"{RING} connecting", QUIET)
+            return Line(f"{CIRCLE} connecting", DIM)
 
 
 def connection_line(state: Connection, cells: int) -> Line:
-    """A change of connection as a sentence."""
+    """Return a change of the connection as a sentence."""
     if state.state == "polling":
-        line = Line("no live connection, asking for the state instead", WARN)
+        line = Line("no live connection, polling instead", WARN)
     else:
         wait = words.remaining(state, 0.0, 0.0)
         line = Line(f"reconnecting in {wait} s" if wait else "reconnecting", WARN)
         if state.attempt is not None:
-            line.put(f" (attempt {state.attempt})", QUIET)
-    why = clip(words.why(state), cells)
-    return line.put(f": {why}", QUIET) if why else line
+            line.put(f" (attempt {state.attempt})", DIM)
+    reason = clip(words.connection_reason(state), cells)
+    return line.put(f": {reason}", DIM) if reason else line
 
 
 # -- stages ---------------------------------------------------------------------------------------
 
 
 def stage_facts(update: StatusUpdate, cells: int) -> list[str]:
-    """What a status says besides its name."""
+    """Return what a status says besides its name: queue position, number of tests, detail."""
     facts = []
     if update.queue_position is not None and update.queue_position > 0:
         facts.append(f"position {words.number(update.queue_position)} in the queue")
@@ -141,33 +141,33 @@ def stage_facts(update: StatusUpdate, cells: int) -> list[str]:
     return facts
 
 
-def stages(picture: Submission, now: float, width: int) -> Line:
-    """The stages passed, each with the time it took, and the present one."""
-    attempt = picture.attempt or 1
-    reached = [stage for stage in picture.stages if (stage.attempt or 1) == attempt]
-    done = [_passed(stage, after) for stage, after in pairwise(reached)]
-    last = _present(picture, reached[-1].status if reached else "", now)
-    for fact in _present_facts(picture, width):
-        last.put(f" {MID} {fact}", QUIET)
-    again = Line(f"attempt {attempt}", WARN) if attempt > 1 else Line()
-    room = width - (again.cells + 2 if again.cells else 0)
-    while done and sum(part.cells + 3 for part in done) + last.cells > room:
+def stages(snapshot: Submission, now: float, width: int) -> Line:
+    """Return the completed stages, each with its duration, and the current one."""
+    attempt = snapshot.attempt or 1
+    reached = [stage for stage in snapshot.stages if (stage.attempt or 1) == attempt]
+    done = [_completed_stage(stage, after) for stage, after in pairwise(reached)]
+    last = _current_stage(snapshot, reached[-1].status if reached else "", now)
+    for fact in _current_facts(snapshot, width):
+        last.put(f" {MIDDLE_DOT} {fact}", DIM)
+    attempts = Line(f"attempt {attempt}", WARN) if attempt > 1 else Line()
+    available = width - (attempts.cells + 2 if attempts.cells else 0)
+    while done and sum(part.cells + 3 for part in done) + last.cells > available:
         done.pop(0)
     line = Line()
     for part in done:
-        line.join(part).put("   ")
-    line = line.join(last).cut(room)
-    return line.to(width - again.cells).join(again) if again.cells else line
+        line.extend(part).put("   ")
+    line = line.extend(last).cut(available)
+    return line.pad_to(width - attempts.cells).extend(attempts) if attempts.cells else line
 
 
-def _passed(stage: Stage, after: Stage) -> Line:
-    line = Line(PASS, GOOD).put(" ").put(clip(stage.status, _WORD), QUIET)
-    took = _milliseconds(stage.timestamp, after.timestamp)
-    return line.put(f" {words.total_duration(took)}", QUIET) if took is not None and took >= _NOTICED_MS else line
+def _completed_stage(stage: Stage, after: Stage) -> Line:
+    line = Line(PASS, GOOD).put(" ").put(clip(stage.status, _WORD_CELLS), DIM)
+    ms = _milliseconds(stage.timestamp, after.timestamp)
+    return line.put(f" {words.total_duration(ms)}", DIM) if ms is not None and ms >= _STAGE_MIN_MS else line
 
 
 def _milliseconds(begin: str | None, end: str | None) -> float | None:
-    """Between two times as one server wrote them; ``None`` where they cannot be compared."""
+    """Return the time between two timestamps of one server; ``None`` if they cannot be compared."""
     if begin is None or end is None:
         return None
     try:
@@ -176,25 +176,25 @@ def _milliseconds(begin: str | None, end: str | None) -> float | None:
         return None
 
 
-def _present(picture: Submission, status: str, now: float) -> Line:
-    """The stage that goes on, or how it ended."""
-    if picture.verdict is not None:
-        mark = verdict_mark(picture.verdict.final_status)
-        return Line(f"{mark.glyph} {clip(mark.word, _WORD)}", mark.style)
+def _current_stage(snapshot: Submission, status: str, now: float) -> Line:
+    """The current stage, or how judging ended."""
+    if snapshot.verdict is not None:
+        mark = verdict_mark(snapshot.verdict.final_status)
+        return Line(f"{mark.glyph} {clip(mark.word, _WORD_CELLS)}", mark.style)
     if status in TERMINAL_STATUSES:
         mark = verdict_mark("passed" if status == "completed" else status)
         return Line(mark.glyph, mark.style).put(" ").put(status.replace("_", " "))
-    return Line(spinner(now), ACCENT).put(" ").put(clip(status, _WORD) or "waiting for the server")
+    return Line(spinner(now), ACCENT).put(" ").put(clip(status, _WORD_CELLS) or "waiting for the server")
 
 
-def _present_facts(picture: Submission, width: int) -> list[str]:
+def _current_facts(snapshot: Submission, width: int) -> list[str]:
     facts = []
-    if picture.connection.state in ("reconnecting", "polling"):
-        facts.append(clip(words.why(picture.connection), width // 2))
-    if picture.queue_position is not None and picture.queue_position > 0:
-        facts.append(f"position {words.number(picture.queue_position)} in the queue")
-    if picture.detail:
-        facts.append(clip(picture.detail, width // 2))
+    if snapshot.connection.state in ("reconnecting", "polling"):
+        facts.append(clip(words.connection_reason(snapshot.connection), width // 2))
+    if snapshot.queue_position is not None and snapshot.queue_position > 0:
+        facts.append(f"position {words.number(snapshot.queue_position)} in the queue")
+    if snapshot.detail:
+        facts.append(clip(snapshot.detail, width // 2))
     return [fact for fact in facts if fact]
 
 
@@ -202,31 +202,27 @@ def _present_facts(picture: Submission, width: int) -> list[str]:
 
 
 def name_cells(width: int) -> int:
-    """The width of the column of names: the same in every frame, so that nothing jumps."""
+    """Return the width of the name column: the same in every frame, so that nothing jumps."""
     return min(max(width * 9 // 20, 12), 56)
 
 
 def table_cells(width: int) -> int:
-    """The width of mark, name and duration; the bar above them is as long."""
-    return 2 + name_cells(width) + 1 + _TIME
+    """Return the width of mark, name and duration; the bar above them is as long."""
+    return 2 + name_cells(width) + 1 + _DURATION_CELLS
 
 
 def row(result: TestResult, width: int, *, with_reason: bool = True) -> Line:
-    """One test: mark, name, how long it took, why it failed.
-
-    The reason comes last and the duration beside the name: rows stay short, so that a terminal that is made
-    narrower has little to fold.
-    """
+    """Return one test: mark, name, duration, and the reason of a failure."""
     mark = test_mark(result.status)
     line = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, name_cells(width)))
-    took = words.duration(result.duration_ms)
+    duration = words.duration(result.duration_ms)
     reason = details.reason(result) if with_reason else ""
     if not reason and mark.word == "skipped":
         reason = mark.word
     cells = table_cells(width)
-    if took:
-        line.to(cells - len(took)).put(took, QUIET)
+    if duration:
+        line.pad_to(cells - len(duration)).put(duration, DIM)
     if reason:
-        line.to(cells + 2)
-        line.put(clip(reason, width - line.cells), BAD if mark.word in ("failed", "error") else QUIET)
+        line.pad_to(cells + 2)
+        line.put(clip(reason, width - line.cells), BAD if mark.word in ("failed", "error") else DIM)
     return line

@@ -1,8 +1,8 @@
 """Colours and glyphs, in one place.
 
-Only the sixteen colours of the terminal's own palette, bold and dim: the user chose them, so they can be read
-on a dark background and on a light one. Nothing is told by colour alone: every state has its glyph and its
-word. Cyan is the one accent: what is going on at this moment.
+Only the sixteen colours of the terminal's own palette, bold and dim: the user chose them, so they are readable on a
+dark and on a light background. Nothing depends on colour alone: every state has its glyph and its word. Cyan is the
+one accent; it marks what is in progress.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from rich.style import Style
 
 PLAIN: Final = Style.null()
-QUIET: Final = Style(dim=True)
+DIM: Final = Style(dim=True)
 STRONG: Final = Style(bold=True)
 ACCENT: Final = Style(color="cyan")
 GOOD: Final = Style(color="green")
@@ -30,16 +30,16 @@ BAD_MARK: Final = Style(color="red", bold=True, underline=True)
 PASS: Final = "✓"
 FAIL: Final = "✗"
 SKIP: Final = "–"
-FAULT: Final = "!"
+EXCLAMATION: Final = "!"
 DOT: Final = "●"
-RING: Final = "○"
-AGAIN: Final = "↻"
+CIRCLE: Final = "○"
+RETRY: Final = "↻"
 ARROW: Final = "→"
 GUTTER: Final = "│"
-MID: Final = "·"
-MORE: Final = "…"
-DONE: Final = "━"
-LEFT: Final = "─"
+MIDDLE_DOT: Final = "·"
+ELLIPSIS: Final = "…"
+BAR_FILLED: Final = "━"
+BAR_EMPTY: Final = "─"
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 _ASCII: Final = str.maketrans(
@@ -48,21 +48,25 @@ _ASCII: Final = str.maketrans(
         FAIL: "x",
         SKIP: "-",
         DOT: "*",
-        RING: "o",
-        AGAIN: "@",
+        CIRCLE: "o",
+        RETRY: "@",
         ARROW: ">",
         GUTTER: "|",
-        MID: "-",
-        MORE: "~",
-        DONE: "=",
-        LEFT: "-",
+        MIDDLE_DOT: "-",
+        ELLIPSIS: "~",
+        BAR_FILLED: "=",
+        BAR_EMPTY: "-",
         **{glyph: "|/-\\"[number % 4] for number, glyph in enumerate(SPINNER)},
     }
 )
 
 
 class Mark(NamedTuple):
-    """How a state is shown: never by colour alone. ``badge`` is the style of a verdict that cannot be missed."""
+    """How a state is shown.
+
+    Attributes:
+        badge: The style of a verdict's badge.
+    """
 
     glyph: str
     style: Style
@@ -73,37 +77,37 @@ class Mark(NamedTuple):
 _TESTS: Final = {
     "passed": Mark(PASS, GOOD, "passed"),
     "failed": Mark(FAIL, BAD, "failed"),
-    "error": Mark(FAULT, BAD, "error"),
-    "skipped": Mark(SKIP, QUIET, "skipped"),
+    "error": Mark(EXCLAMATION, BAD, "error"),
+    "skipped": Mark(SKIP, DIM, "skipped"),
 }
 _VERDICTS: Final = {
     "passed": Mark(PASS, GOOD_STRONG, "passed", GOOD_BADGE),
     "failed": Mark(FAIL, BAD_STRONG, "failed", BAD_BADGE),
     "build_failed": Mark(FAIL, BAD_STRONG, "build failed", BAD_BADGE),
     "cancelled": Mark(SKIP, WARN_STRONG, "cancelled", WARN_BADGE),
-    "error": Mark(FAULT, WARN_STRONG, "error of the judge", WARN_BADGE),
+    "error": Mark(EXCLAMATION, WARN_STRONG, "judge error", WARN_BADGE),
 }
-NO_VERDICT: Final = Mark(FAULT, WARN_STRONG, "no verdict", WARN_BADGE)
+NO_VERDICT: Final = Mark(EXCLAMATION, WARN_STRONG, "no verdict", WARN_BADGE)
 DETACHED: Final = Mark(SKIP, WARN_STRONG, "detached", WARN_BADGE)
 
 
 def test_mark(status: str) -> Mark:
-    """The mark of one test's status; a word not known counts as failed (contract, section 1)."""
+    """Return the mark of a test's status; an unknown status counts as failed (contract, section 1)."""
     return _TESTS.get(status, _TESTS["failed"])
 
 
 def verdict_mark(final_status: str) -> Mark:
-    """The mark of a verdict; another word counts as failed, and is said in its own words."""
+    """Return the mark of a verdict; an unknown one counts as failed and is shown as it came."""
     return _VERDICTS.get(final_status) or Mark(FAIL, BAD_STRONG, final_status.replace("_", " "), BAD_BADGE)
 
 
 def spinner(now: float) -> str:
-    """The glyph of what is going on, ten a second."""
+    """Return the spinner's glyph; ten a second."""
     return SPINNER[int(now * 10) % len(SPINNER)]
 
 
 def in_ascii(text: str) -> str:
-    """``text`` with our glyphs replaced, for terminals whose encoding does not have them."""
-    if text.startswith(MORE + " "):
+    """Return ``text`` with our glyphs replaced by ASCII characters."""
+    if text.startswith(ELLIPSIS + " "):
         text = "..." + text[1:]
     return text.translate(_ASCII)

@@ -1,0 +1,70 @@
+"""The pages of ``problems``."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import RenderableType
+
+from subcli.output.pages.problems import check_line, problem_page, problems_table
+from subcli.output.terminal.console import make_console
+
+
+def printed(page: RenderableType, columns: int = 80) -> str:
+    stream = io.StringIO()
+    make_console(stream, {"COLUMNS": str(columns)}).print(page)
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def test_list() -> None:
+    """A line per problem; fields that are missing are a dash."""
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "slug": "kv-store", "title": "Store", "total_tests": 4, "languages": ["c", "python"]},
+        {"id": 12, "slug": "clock", "languages": "c"},
+    ]
+    assert printed(problems_table(rows)).splitlines() == [
+        "ID  PROBLEM   TITLE  TESTS  LANGUAGES",
+        " 1  kv-store  Store      4  c, python",
+        "12  clock     –          –  c",
+    ]
+
+
+def test_empty_list() -> None:
+    """A sentence instead of a bare heading."""
+    assert printed(problems_table([])) == "This server has no problems.\n"
+
+
+def test_problem_page() -> None:
+    """Title, properties, description, and the command that begins."""
+    problem = {
+        "slug": "kv-store",
+        "title": "Store",
+        "languages": ["c"],
+        "total_tests": 4,
+        "limits": {"test_seconds": 20.0, "memory_mb": 256, "output_kb": 64, "nodes": 3, "note": "x"},
+        "description": "# Heading\n\nKeep *values*.",
+    }
+    text = printed(problem_page(problem, quiet=False), 120)
+    assert "limits     test 20 s, memory 256 MB, output 64 KB, nodes 3, note x\n" in text
+    assert "languages  c\n" in text
+    assert "tests      4\n" in text
+    assert "Keep values." in text
+    assert text.endswith("\nsubcli init kv-store\n")
+
+
+def test_quiet_problem_page_is_the_description() -> None:
+    """As the author wrote it, but harmless."""
+    assert printed(problem_page({"description": "# A\n\n*b*\x1b[2J"}, quiet=True)) == "# A\n\n*b*^[[2J\n"
+
+
+def test_problem_page_without_fields() -> None:
+    """A server may omit everything."""
+    assert printed(problem_page({}, quiet=False)).endswith("subcli init P\n")
+
+
+@pytest.mark.parametrize(("ok", "mark"), [(True, "✓"), (False, "✗"), (None, "–")])
+def test_check_line(ok: bool | None, mark: str) -> None:
+    """Passed, failed, or impossible to check on this machine."""
+    assert printed(check_line("bundled\nsolution", ok, "took 3 s")) == f"{mark} bundled solution         took 3 s\n"
