@@ -8,6 +8,7 @@ import signal
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
+from subcli.judge.process.text import shorten
 
 _REFUSED = re.compile(r"Connection refused|ECONNREFUSED")
 _RECURSION = re.compile(r"RecursionError|Maximum call stack size exceeded|AddressSanitizer: stack-overflow")
@@ -112,7 +113,7 @@ def not_startable(evidence: Evidence, context: Context) -> Finding | None:
         category="not_startable",
         error=f"{program} could not be started",
         analysis="The command that starts the solution failed before anything of it ran: "
-        + evidence.stderr.strip()[:300],
+        + shorten(evidence.stderr.strip(), 300),
         suggestions=("Check that the build leaves a program of this name.",),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from subcli.judge.analysis.finding import Context
 from subcli.judge.evidence import Evidence, Site
+from subcli.judge.process.text import shorten
 
 _PYTHON = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)(?:,? in (?P<function>\S+))?')
 # compilers: `lru.c:12:5: error`     node: `at f (node.js:12:5)`     sanitizers: `#0 0x4f in f lru.c:12`
@@ -58,7 +59,7 @@ def excerpt(place: Site | None, context: Context) -> str:
     start = _function_start(lines, place.line)
     width = len(str(place.line))
     shown = [
-        f"{'>' if number == place.line else ' '} {number:>{width}}  {lines[number - 1][:160].rstrip()}"
+        f"{'>' if number == place.line else ' '} {number:>{width}}  {shorten(lines[number - 1].rstrip(), 160)}"
         for number in range(start, place.line + 1)
     ]
     return "\n\n" + "\n".join([f"{place.file}:", *shown])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import first_own
 from subcli.judge.evidence import Evidence
+from subcli.judge.process.text import shorten
 
 
 def violation(evidence: Evidence, context: Context) -> Finding | None:
@@ -31,7 +32,7 @@ def not_json(evidence: Evidence, context: Context) -> Finding | None:
     return Finding(
         category="not_json",
         analysis="stdout is the wire: every line on it must be one JSON object with src, dest and body. "
-        f"{evidence.node} printed {evidence.line[:200]!r}.",
+        f"{evidence.node} printed {shorten(evidence.line, 200)!r}.",
         suggestions=(
             "Print debugging output to stderr: print(..., file=sys.stderr).",
             "Print each message as one line, without line breaks inside.",
@@ -45,7 +46,7 @@ def wrong_field(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="wrong_field",
-        analysis=f"The field {evidence.field!r} of this message is not what the protocol says: {evidence.line[:300]}",
+        analysis=f"The field {evidence.field!r} of this message is not what the protocol says: {shorten(evidence.line, 300)}",
         suggestions=(f"Compare the name and the kind of {evidence.field!r} with the problem's description.",),
     )
 
@@ -56,7 +57,7 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="wrong_answer",
-        analysis=f"The test expected {evidence.expected[:500]} and got {evidence.actual[:500]}.",
+        analysis=f"The test expected {shorten(evidence.expected, 500)} and got {shorten(evidence.actual, 500)}.",
         suggestions=("Follow by hand how your program comes to this value; what went before is in the output.",),
     )
 

@@ -7,6 +7,7 @@ import re
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
+from subcli.judge.process.text import last_line
 
 _SYNTAX = re.compile(r"^(?:\w+\.)?(SyntaxError|IndentationError|TabError): (.+)$", re.MULTILINE)
 _COMPILER = re.compile(r"^[^\n:]+:\d+:\d+: (?:fatal )?error: (.+)$", re.MULTILINE)
@@ -66,8 +67,8 @@ def build_failure(evidence: Evidence, context: Context) -> Finding | None:
     """Any other failed build."""
     if evidence.kind != "build":
         return None
-    lines = [line for line in evidence.stderr.splitlines() if line.strip()]
-    said = f" Its last words: {lines[-1].strip()[:500]}" if lines else " It printed nothing."
+    line = last_line(evidence.stderr)
+    said = f" It last printed: {line}" if line else " It printed nothing."
     return Finding(
         category="build_error",
         analysis=f"The build command `{evidence.command}` failed.{said}",

@@ -64,7 +64,7 @@ async def build(
         assert process.stdout is not None
         process.stdout.close()
     code = plan.exit_code(code)
-    text = log.text().replace(plan.directory + "/", "")
+    text = log.text()
     if code == 0:
         return BuildResult(None, text)
     evidence = Evidence(

@@ -11,10 +11,11 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from subcli.judge import events
-from subcli.judge.analysis.finding import Context
+from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
@@ -145,13 +146,7 @@ def _own_fault(message: str, log: str) -> list[events.Event]:
     finding = general(Evidence(kind="judge", message=message, stderr=log), Context(files={}, language=""))
     return [
         events.status_update("failed"),
-        events.error_analysis(
-            error=message,
-            analysis=finding.analysis,
-            suggestions=finding.suggestions,
-            category=finding.category,
-            location=None,
-        ),
+        events.error_analysis(replace(finding, error=message)),
         events.complete("error", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
     ]
 
@@ -170,15 +165,15 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
             return None
         offered = ", ".join(sorted(job.problem.languages))
         complaint = f"{job.problem.slug} cannot be solved in {job.language!r}; it offers {offered}"
+    finding = Finding(
+        category="bad_submission",
+        error=complaint,
+        analysis="Nothing was built or run.",
+        suggestions=("Submit files by paths inside the submission, in a language that the problem offers.",),
+    )
     return [
         events.status_update("build_failed", detail=complaint),
-        events.error_analysis(
-            error=complaint,
-            analysis="Nothing was built or run.",
-            suggestions=("Submit files by paths inside the submission, in a language that the problem offers.",),
-            category="bad_submission",
-            location=None,
-        ),
+        events.error_analysis(finding),
         events.complete("build_failed", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
     ]
 

@@ -12,11 +12,12 @@ import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict, replace
 from typing import Any, BinaryIO
 
 import pytest
 
-from subcli.judge.evidence import Evidence
+from subcli.judge.evidence import MESSAGE_BYTES, OUTPUT_BYTES, Evidence
 from subcli.judge.harness import Cluster, SolutionFault
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.process.processes import hide_from_peers
@@ -24,7 +25,6 @@ from subcli.judge.process.starter import StartPlan
 from subcli.judge.process.text import cut
 from subcli.judge.supervise.pytest_process import HIDDEN, REPORT_VARIABLE
 
-_TEXT_LIMIT = 8_192
 _CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
 Making = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -49,7 +49,7 @@ class Reporter:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.send({"record": "crashed", "message": cut(str(report.longrepr), _TEXT_LIMIT)})
+            self.send({"record": "crashed", "message": cut(str(report.longrepr), OUTPUT_BYTES)})
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.clusters.clear()
@@ -86,19 +86,10 @@ class Reporter:
             message = str(error).partition("\n")[0] or "an assertion of the test failed"
             evidence = Evidence(kind="assertion", message=message, expected=expected, actual=actual)
         else:
-            return {"status": "error", "message": cut(caught.exconly(), 2_000), "output": cut(output, _TEXT_LIMIT)}
-        return {
-            "status": "failed",
-            "evidence": {
-                **evidence.as_json(),
-                "message": cut(evidence.message, 2_000),
-                "stderr": cut(evidence.stderr or output, _TEXT_LIMIT),
-                "line": cut(evidence.line, 2_000),
-                "expected": cut(evidence.expected, 4_000),
-                "actual": cut(evidence.actual, 4_000),
-            },
-            "output": cut(output, _TEXT_LIMIT),
-        }
+            return {"status": "error", "message": cut(caught.exconly(), MESSAGE_BYTES), "output": cut(output, OUTPUT_BYTES)}
+        if not evidence.stderr:
+            evidence = replace(evidence, stderr=output)
+        return {"status": "failed", "evidence": asdict(evidence.bounded()), "output": cut(output, OUTPUT_BYTES)}
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         test = self._tests.pop(nodeid)
@@ -111,7 +102,7 @@ class Reporter:
         self._answers.readline()
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        self.send({"record": "crashed", "message": cut(str(excrepr), _TEXT_LIMIT)})
+        self.send({"record": "crashed", "message": cut(str(excrepr), OUTPUT_BYTES)})
 
 
 class ClusterFixtures:

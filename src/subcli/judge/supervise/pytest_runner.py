@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
@@ -107,7 +109,7 @@ class PytestRun:
         status = str(record["status"])
         raw = record.get("evidence")
         if isinstance(raw, dict):
-            evidence = Evidence.from_json(raw)
+            evidence = msgspec.convert(raw, Evidence)
         exceeded = self._watchdog.exceeded
         if exceeded is not None and status != "error":
             status = "failed"

@@ -14,7 +14,9 @@ from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem, load_problem
+from subcli.judge.process.limits import over_limit
 from subcli.judge.process.starter import Plans
+from subcli.judge.process.text import strip_workdir
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program
 from subcli.judge.supervise.pytest_process import PytestProcess
@@ -65,9 +67,8 @@ class Supervisor:
         self._watchdog = Watchdog(order.problem.limits, order.plans)
         if started is not None:
             self._watchdog.trust(started.process.pid)
-        analyst = Analyst(order.files, order.language.name, order.plans.run.directory)
-        self._results = Results(self._emit, channel.drain, analyst)
-        self._analyst = analyst
+        analyst = Analyst(order.files, order.language.name)
+        self._results = Results(self._emit, channel.drain, analyst, workdir=order.plans.run.directory)
         self._has_ended = False
 
     def _emit(self, event: events.Event) -> None:
@@ -123,14 +124,15 @@ class Supervisor:
             self._watchdog.end()
             await self._watchdog.clear()
         if self._watchdog.exceeded is not None:
-            return BuildResult(self._watchdog.exceeded, result.log)
+            return BuildResult(over_limit(self._watchdog.exceeded, result.evidence), result.log)
         return result
 
     def _build_failed(self, outcome: BuildResult) -> str:
         assert outcome.evidence is not None
         self._has_ended = True
-        self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=outcome.log))
-        self._emit(self._analyst.analyse(outcome.evidence).as_event())
+        log = strip_workdir(outcome.log, self._order.plans.run.directory)
+        self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=log))
+        self._results.remark(outcome.evidence)
         return "error" if outcome.is_ours else "build_failed"
 
 

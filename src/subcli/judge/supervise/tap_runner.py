@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from subcli.judge.evidence import Evidence, Site
+from subcli.judge.evidence import OUTPUT_BYTES, Evidence, Site
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import LAUNCH, StartPlan, own_environment
@@ -34,7 +34,6 @@ _IDLE_SECONDS = 0.05
 """A passed test is given out when the stream has been silent for so long."""
 _IDLE_FAILED_SECONDS = 1.0
 """A failed one waits longer: its diagnostics may be under way."""
-_TEXT = 4_000
 
 
 async def run_tap(
@@ -156,7 +155,7 @@ class TapRun:
             duration_ms=round(duration if isinstance(duration, int | float) else elapsed),
             evidence=evidence,
             message=point.reason,
-            output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), _TEXT),
+            output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), OUTPUT_BYTES),
         )
         self._began = time.monotonic()
         self._watchdog.begin(self._problem.limits.test_seconds)
@@ -234,29 +233,29 @@ def _evidence(point: Point) -> Evidence | None:
         kind = "exit"
     return Evidence(
         kind=kind,
-        message=cut(_text(data, "message") or point.description or f"test {point.number} failed", _TEXT),
-        expected=cut(expected, _TEXT),
-        actual=cut(actual, _TEXT),
+        message=_text(data, "message") or point.description or f"test {point.number} failed",
+        expected=expected,
+        actual=actual,
         node=_text(data, "program") or "the program",
         exit_code=exit_code if isinstance(exit_code, int) else None,
-        stderr=cut(_text(data, "stderr", "stack", "output"), _TEXT * 2),
+        stderr=_text(data, "stderr", "stack", "output"),
         sites=_sites(data),
         explanation=explanation,
         suggestions=_suggestions(data),
-    )
+    ).bounded()
 
 
 def _of_children(point: Point, failed: list[Point]) -> Evidence:
     names = "; ".join(child.description or str(child.number) for child in failed[:10])
     first = _evidence(failed[0])
     assert first is not None
-    return replace(first, message=cut(f"{len(failed)} of {len(point.children)} parts failed: {names}", _TEXT))
+    return replace(first, message=f"{len(failed)} of {len(point.children)} parts failed: {names}").bounded()
 
 
 def _suggestions(data: Mapping[str, object]) -> tuple[str, ...]:
     hints = data.get("suggestions", data.get("hint"))
     if isinstance(hints, list):
-        return tuple(str(hint) for hint in hints[:10])
+        return tuple(str(hint) for hint in hints)
     return (str(hints),) if hints else ()
 
 
