@@ -46,7 +46,8 @@ def wrong_field(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="wrong_field",
-        analysis=f"The field {evidence.field!r} of this message is not what the protocol says: {shorten(evidence.line, 300)}",
+        analysis=f"The field {evidence.field!r} of this message is not what the protocol says: "
+        + shorten(evidence.line, 300),
         suggestions=(f"Compare the name and the kind of {evidence.field!r} with the problem's description.",),
     )
 

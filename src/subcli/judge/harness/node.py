@@ -24,6 +24,8 @@ _CHUNK = 65_536
 _TRACES_KEPT = 4_096
 _DRAIN_READS = 64
 _DUMP_SECONDS = 1.0
+_MAX_LINE = 10_000_000
+"""No file of a submission has more lines."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,8 @@ def _site(frame: Sequence[object]) -> Site:
     file, line, function = frame
     if not (isinstance(file, str) and isinstance(line, int) and isinstance(function, str)):
         raise TypeError(frame)
+    if not 0 < line <= _MAX_LINE:
+        raise ValueError(line)
     return Site(file[:300], line, function[:200])
 
 

@@ -67,7 +67,5 @@ class Tail:
         if not missing:
             return (bytes(self._head) + tail).decode("utf-8", "backslashreplace")
         return (
-            self._head.decode("utf-8", "backslashreplace")
-            + _marker(missing)
-            + tail.decode("utf-8", "backslashreplace")
+            self._head.decode("utf-8", "backslashreplace") + _marker(missing) + tail.decode("utf-8", "backslashreplace")
         )

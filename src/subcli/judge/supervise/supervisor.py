@@ -97,7 +97,7 @@ class Supervisor:
         if entry is None:
             return self._build_failed(_no_entry(order))
         if self._started is not None:
-            await self._started.come_up()
+            await self._started.wait_until_ready()
         outcome = await self._build(entry)
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
