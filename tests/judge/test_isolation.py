@@ -13,6 +13,7 @@ import pytest
 
 from subcli.judge import Job, UnsafePath, judge
 from subcli.judge.job import write_files
+from tests.judge.judging import Below, MakeNode, MakeProblem, Run
 
 
 def alive(marker: str) -> list[str]:
@@ -27,12 +28,12 @@ def alive(marker: str) -> list[str]:
     return found
 
 
-async def test_a_correct_node_passes(run, node, tiny):
+async def test_a_correct_node_passes(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """The yardstick for the rest of this file."""
     assert (await run(tiny(), node())).verdict == "passed"
 
 
-async def test_a_solution_that_patches_pytest_changes_nothing(run, node, tiny):
+async def test_a_solution_that_patches_pytest_changes_nothing(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """It is another process: its own pytest is not the judge's."""
     forge = """
 import sys
@@ -48,7 +49,7 @@ except ImportError:
     assert judged.failed == ["No"]
 
 
-async def test_the_report_socket_is_out_of_a_solutions_reach(run, node, tiny):
+async def test_the_report_socket_is_out_of_a_solutions_reach(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """No descriptor beyond stdio and its own trace is inherited, and the judge's cannot be opened through /proc."""
     forge = """
 import os, json
@@ -81,7 +82,9 @@ os.write(2, ("inherited " + json.dumps([fd for fd in own if fd > 2]) + "\\n").en
     assert len(inherited) <= 2
 
 
-async def test_the_environment_of_a_solution_is_clean(run, node, tiny, monkeypatch):
+async def test_the_environment_of_a_solution_is_clean(
+    run: Run, node: MakeNode, tiny: MakeProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither the server's variables nor pytest's settings reach a solution or the tests."""
     monkeypatch.setenv("SUBCLI_TOKEN", "hush")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--collect-only")
@@ -92,7 +95,7 @@ async def test_the_environment_of_a_solution_is_clean(run, node, tiny, monkeypat
     assert "hush" not in output
 
 
-async def test_pytest_configuration_around_the_problem_is_ignored(run, node, tiny):
+async def test_pytest_configuration_around_the_problem_is_ignored(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """A conftest or an ini file above the tests does not change how they are judged."""
     problem = tiny()
     (problem.root.parent / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n", encoding="utf-8")
@@ -101,34 +104,34 @@ async def test_pytest_configuration_around_the_problem_is_ignored(run, node, tin
 
 
 @pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "", ".", "a\\b", "a\nb", "x" * 300, "a/" * 20 + "b"])
-async def test_unsafe_paths_are_refused(run, node, tiny, path):
+async def test_unsafe_paths_are_refused(run: Run, node: MakeNode, tiny: MakeProblem, path: str) -> None:
     """A file outside of the submission is never written; the verdict says which path it was."""
     judged = await run(tiny(), {path: "x"})
     assert judged.verdict == "build_failed"
     assert repr(path) in judged.analysis["error"]
 
 
-def test_a_path_cannot_be_a_file_and_a_directory(tmp_path):
+def test_a_path_cannot_be_a_file_and_a_directory(tmp_path: Path) -> None:
     """Nothing is written then."""
     with pytest.raises(UnsafePath):
         write_files({"a": "x", "a/b": "y"}, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_several_files_go_together(run, node, tiny):
+async def test_several_files_go_together(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """A module beside the source is imported; a traceback in it is located in it."""
     files = {"node.py": "import helper\n" + node(), "helper.py": "x = 1\n"}
     assert (await run(tiny(), files)).verdict == "passed"
 
 
-async def test_a_fault_in_another_file_is_located_there(run, node, tiny):
+async def test_a_fault_in_another_file_is_located_there(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """The location names the user's file, not the first one."""
     files = {"node.py": "import helper\n" + node(), "helper.py": "x = 1\ny = x / 0\n"}
     judged = await run(tiny(), files)
     assert judged.analysis["location"] == {"file": "helper.py", "line": 2}
 
 
-async def test_closing_the_iterator_kills_every_process(node, tiny, below):
+async def test_closing_the_iterator_kills_every_process(node: MakeNode, tiny: MakeProblem, below: Below) -> None:
     """Also a node's child that called setsid; and the submission's directory is gone."""
     fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n"
     problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
@@ -148,11 +151,11 @@ async def test_closing_the_iterator_kills_every_process(node, tiny, below):
     assert alive("python_node.py") == [] or all("xdist" not in line for line in alive("python_node.py"))
 
 
-async def test_cancelling_the_reader_kills_every_process(node, tiny, below):
+async def test_cancelling_the_reader_kills_every_process(node: MakeNode, tiny: MakeProblem, below: Below) -> None:
     """As a server does when a submission is cancelled."""
     problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
 
-    async def read():
+    async def read() -> None:
         async with aclosing(judge(Job(problem, "python", {"node.py": node()}))) as events:
             async for _ in events:
                 pass
@@ -169,7 +172,9 @@ async def test_cancelling_the_reader_kills_every_process(node, tiny, below):
     assert below() == []
 
 
-async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(run, node, tiny):
+async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(
+    run: Run, node: MakeNode, tiny: MakeProblem
+) -> None:
     """Verdict error, which is not the user's failure, with an analysis that says so."""
     judged = await run(tiny("import nothing_of_this_name\n"), node())
     assert judged.verdict == "error"
@@ -177,21 +182,21 @@ async def test_a_test_file_that_cannot_be_read_is_the_judges_own_fault(run, node
     assert "nothing_of_this_name" in judged.analysis["analysis"]
 
 
-async def test_a_test_that_raises_is_the_judges_own_fault(run, node, tiny):
+async def test_a_test_that_raises_is_the_judges_own_fault(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """An exception other than a failed assertion is a fault of the test."""
     judged = await run(tiny("def test_x(make_cluster):\n    raise KeyError('x')\n"), node())
     assert judged.verdict == "error"
     assert judged.of("test_result")[0]["status"] == "error"
 
 
-async def test_a_skipped_test_counts_as_neither(run, node, tiny):
+async def test_a_skipped_test_counts_as_neither(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """It is reported, and the verdict is passed."""
     judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n"), node())
     assert judged.verdict == "passed"
     assert judged.events[-1]["summary"]["skipped"] == 1
 
 
-async def test_hostile_texts_stay_inside_their_json(run, node, tiny):
+async def test_hostile_texts_stay_inside_their_json(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """Quotes, newlines, control characters and half surrogates in what a solution prints break no message."""
     first = 'import sys\nsys.stderr.buffer.write(b\'"}\\n{"type":"complete"}\\x1b[2J\\x00\\xff\\n\' * 4000)\n1 / 0\n'
     judged = await run(tiny(), node(first))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +23,12 @@ run = ["{python}", "{source}"]
 """
 
 
+Write = Callable[..., Path]
+
+
 @pytest.fixture
-def write(tmp_path):
-    def write(text, name="sum"):
+def write(tmp_path: Path) -> Write:
+    def write(text: str, name: str = "sum") -> Path:
         root = tmp_path / name
         (root / "tests").mkdir(parents=True, exist_ok=True)
         (root / "description.md").write_text("Add.", encoding="utf-8")
@@ -33,7 +38,7 @@ def write(tmp_path):
     return write
 
 
-def test_a_problem_is_read_whole(write):
+def test_a_problem_is_read_whole(write: Write) -> None:
     """Values from the file, defaults for the rest."""
     problem = load_problem(write(GOOD))
     assert (problem.id, problem.slug, problem.title, problem.description) == (7, "sum", "Sum", "Add.")
@@ -71,7 +76,7 @@ def test_a_problem_is_read_whole(write):
         ("id = 7", "id = ", "problem.toml"),
     ],
 )
-def test_a_mistake_is_named_with_its_key(write, old, new, complaint):
+def test_a_mistake_is_named_with_its_key(write: Write, old: str, new: str, complaint: str) -> None:
     """Every complaint names the file and the key, so that an author finds it without the manual."""
     with pytest.raises(ProblemError) as caught:
         load_problem(write(GOOD.replace(old, new)))
@@ -79,7 +84,7 @@ def test_a_mistake_is_named_with_its_key(write, old, new, complaint):
     assert "problem.toml" in str(caught.value)
 
 
-def test_declared_solutions_must_exist_and_fit(write):
+def test_declared_solutions_must_exist_and_fit(write: Write) -> None:
     """A solution of an unknown language, and failed tests of a passing one, are refused."""
     root = write(GOOD)
     (root / "s.py").write_text("", encoding="utf-8")
@@ -94,7 +99,7 @@ def test_declared_solutions_must_exist_and_fit(write):
     assert load_problem(root).solutions[0].failed == ("x",)
 
 
-def test_a_directory_without_a_problem_is_refused(tmp_path):
+def test_a_directory_without_a_problem_is_refused(tmp_path: Path) -> None:
     """The sentence names the file that is missing."""
     with pytest.raises(ProblemError, match=r"problem\.toml: no such file"):
         load_problem(tmp_path)
@@ -102,7 +107,7 @@ def test_a_directory_without_a_problem_is_refused(tmp_path):
         load_problems(tmp_path / "none")
 
 
-def test_an_operators_directory_adds_to_the_bundled_problems(write):
+def test_an_operators_directory_adds_to_the_bundled_problems(write: Write) -> None:
     """Both are there, by slug; a slug or an id taken twice is refused."""
     root = write(GOOD.replace("id = 7", "id = 700"))
     problems = load_problems(root.parent)
@@ -112,7 +117,7 @@ def test_an_operators_directory_adds_to_the_bundled_problems(write):
         load_problems(root.parent)
 
 
-def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write):
+def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write: Write) -> None:
     """A single file of any name is started; among several the declared name decides."""
     language = load_problem(write(GOOD)).languages["python"]
     assert language.entry({"main.py": "", "util.py": ""}) == "main.py"
@@ -122,7 +127,7 @@ def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write):
     assert expanded == ("cc", "-o", "x", "a.py", "b.py")
 
 
-def test_importing_the_judge_is_light():
+def test_importing_the_judge_is_light() -> None:
     """The server imports it at start, pytest's process imports parts of it: nothing comes along unasked."""
     code = """
 import sys, subcli.judge

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from subcli.judge.analysis import Finding
+from subcli.judge.analysis import Context, Finding
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
+from tests.judge.judging import MakeNode, MakeProblem, Run
 
 C = """
 [languages.c]
@@ -86,7 +89,7 @@ def test_cause(make_cluster, cause):
 """
 
 
-async def test_every_cause_is_recognised(run, tiny):
+async def test_every_cause_is_recognised(run: Run, tiny: MakeProblem) -> None:
     """The right category, the symptom in its words, and the line of the user's own file, marked in an excerpt."""
     functions = "".join(
         f"def {name}():\n" + "".join(f"    {text}\n" for text in cause.code.splitlines())
@@ -112,7 +115,7 @@ async def test_every_cause_is_recognised(run, tiny):
             assert f"> {line}  " in analysis["analysis"]
 
 
-async def test_an_assertion_with_two_values(run, tiny, node):
+async def test_an_assertion_with_two_values(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """What the test compared becomes expected and actual."""
     judged = await run(tiny("def test_sum(make_cluster):\n    make_cluster(1)\n    assert 2 + 2 == 5\n"), node())
     result = judged.of("test_result")[0]
@@ -121,7 +124,7 @@ async def test_an_assertion_with_two_values(run, tiny, node):
     assert "expected 5 and got 4" in judged.analysis["analysis"]
 
 
-async def test_a_message_is_located_behind_its_helper(run, tiny, node):
+async def test_a_message_is_located_behind_its_helper(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Everything is printed by `send`; the place that is shown is the one that called it for this message."""
     tests = """
 from subcli.judge.harness import Violation
@@ -152,7 +155,7 @@ for line in sys.stdin:
     assert "Not x." in judged.analysis["analysis"]
 
 
-async def test_a_field_of_the_wrong_kind(run, tiny):
+async def test_a_field_of_the_wrong_kind(run: Run, tiny: MakeProblem) -> None:
     """A test reads a field through the cluster; where it is missing the protocol line is shown."""
     tests = """
 def test_no(make_cluster):
@@ -171,7 +174,7 @@ for line in sys.stdin:
     assert judged.analysis["location"] == {"file": "node.py", "line": 5}
 
 
-async def test_a_missing_build_tool_is_not_the_users_fault(run, tiny):
+async def test_a_missing_build_tool_is_not_the_users_fault(run: Run, tiny: MakeProblem) -> None:
     """Verdict error: the submission was never judged."""
     language = '[languages.zig]\nsource = "a.zig"\nrequires = ["no-such-compiler"]\nrun = ["./a"]\n'
     judged = await run(tiny(language=language), "x", "zig")
@@ -180,7 +183,7 @@ async def test_a_missing_build_tool_is_not_the_users_fault(run, tiny):
     assert "no-such-compiler" in judged.analysis["analysis"]
 
 
-async def test_a_program_that_cannot_be_started(run, tiny):
+async def test_a_program_that_cannot_be_started(run: Run, tiny: MakeProblem) -> None:
     """The run command names something that the build did not make."""
     language = '[languages.sh]\nsource = "a.sh"\nrun = ["./not-there"]\n'
     judged = await run(tiny(language=language), "x", "sh")
@@ -188,7 +191,7 @@ async def test_a_program_that_cannot_be_started(run, tiny):
     assert "./not-there" in judged.analysis["error"]
 
 
-async def test_a_build_that_fails_without_a_compilers_words(run, tiny):
+async def test_a_build_that_fails_without_a_compilers_words(run: Run, tiny: MakeProblem) -> None:
     """The build's last line is shown."""
     language = '[languages.sh]\nsource = "a.sh"\nbuild = ["sh", "{source}"]\nrun = ["true"]\n'
     judged = await run(tiny(language=language), "echo no luck today; exit 4", "sh")
@@ -197,7 +200,7 @@ async def test_a_build_that_fails_without_a_compilers_words(run, tiny):
     assert "no luck today" in judged.analysis["analysis"]
 
 
-async def test_several_files_and_none_to_start(run, tiny):
+async def test_several_files_and_none_to_start(run: Run, tiny: MakeProblem) -> None:
     """It is said which name was looked for."""
     judged = await run(tiny(), {"a.py": "", "b.py": ""})
     assert judged.verdict == "build_failed"
@@ -213,7 +216,9 @@ async def test_several_files_and_none_to_start(run, tiny):
         (DEEP, "recursion", "called itself", None),
     ],
 )
-async def test_c_is_located_by_its_compiler_and_its_sanitizer(run, tiny, source, category, said, line):
+async def test_c_is_located_by_its_compiler_and_its_sanitizer(
+    run: Run, tiny: MakeProblem, source: str, category: str, said: str, line: int | None
+) -> None:
     """The compiler's words, and the line of a crash."""
     judged = await run(tiny(language=C, limits="test_seconds = 30\nanswer_seconds = 15\n"), source, "c")
     if judged.analysis["category"] == "crash":
@@ -225,7 +230,7 @@ async def test_c_is_located_by_its_compiler_and_its_sanitizer(run, tiny, source,
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-async def test_a_javascript_exception(run, tiny):
+async def test_a_javascript_exception(run: Run, tiny: MakeProblem) -> None:
     """What node prints of an uncaught error names the line as well."""
     language = '[languages.js]\nsource = "node.js"\nrun = ["node", "{source}"]\nbounded_address_space = false\n'
     source = "const a = null;\nfunction f() {\n  return a.term;\n}\nf();\n"
@@ -235,7 +240,7 @@ async def test_a_javascript_exception(run, tiny):
     assert judged.analysis["location"] == {"file": "node.js", "line": 3}
 
 
-def test_what_no_rule_knows_is_said_to_be_unknown():
+def test_what_no_rule_knows_is_said_to_be_unknown() -> None:
     """The general answer claims nothing, and repeats what was written last."""
     analysis = Analyst({}, "python", rules=()).analyse(Evidence(kind="tap", message="no", stderr="one\ntwo\n"))
     assert analysis.category == "unknown"
@@ -243,17 +248,19 @@ def test_what_no_rule_knows_is_said_to_be_unknown():
     assert "two" in analysis.analysis
 
 
-def test_an_operators_rule_is_asked_first():
+def test_an_operators_rule_is_asked_first() -> None:
     """It may claim a failure that a built-in rule knows as well."""
 
-    def mine(evidence, context):
+    def mine(evidence: Evidence, context: Context) -> Finding:
         return Finding(category="mine", analysis=f"Mine: {evidence.message} in {context.language}.")
 
     analysis = Analyst({}, "python", rules=[mine]).analyse(Evidence(kind="silence", message="silent"))
     assert (analysis.category, analysis.analysis) == ("mine", "Mine: silent in python.")
 
 
-async def test_an_installed_rule_is_found(run, tiny, node, tmp_path, monkeypatch):
+async def test_an_installed_rule_is_found(
+    run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By its entry point, in the process that explains failures; one that cannot be loaded is passed over."""
     site = tmp_path / "site"
     (site / "house_rules-1.0.dist-info").mkdir(parents=True)
@@ -272,23 +279,26 @@ async def test_an_installed_rule_is_found(run, tiny, node, tmp_path, monkeypatch
     assert (judged.analysis["category"], judged.analysis["suggestions"]) == ("house", ["Ask us."])
 
 
-def test_an_operators_rule_that_fails_changes_nothing(caplog):
+def test_an_operators_rule_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever it raises or answers, the built-in rules go on; the log says whose fault it was."""
 
-    def raises(evidence, context):
+    def raises(evidence: Evidence, context: Context) -> None:
         raise SystemExit("no")
 
-    analyst = Analyst({}, "python", rules=[raises, lambda *_: "nonsense"])
+    nonsense: Any = lambda *_: "nonsense"  # noqa: E731
+    analyst = Analyst({}, "python", rules=[raises, nonsense])
     assert analyst.analyse(Evidence(kind="silence", message="silent")).category == "timeout"
     assert "raises" in caplog.text
 
 
-def test_an_operators_rule_that_hangs_is_not_asked_again(monkeypatch, caplog):
+def test_an_operators_rule_that_hangs_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """It costs its patience once."""
     monkeypatch.setattr("subcli.judge.analysis.explain._RULE_TIMEOUT_S", 0.05)
     asked = []
 
-    def hangs(evidence, context):
+    def hangs(evidence: Evidence, context: Context) -> None:
         asked.append(1)
         time.sleep(0.5)
 

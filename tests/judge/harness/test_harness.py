@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from subcli.judge.harness import Message, Network
+from tests.judge.judging import MakeProblem, Run
 
 
 def _message(src: str, dest: str, at: int = 0, kind: str = "x") -> Message:
@@ -13,10 +14,10 @@ def _deliveries(network: Network, until: int) -> list[tuple[int, str]]:
     return [(now, message.dest) for now in range(until) for message in network.due(now)]
 
 
-def test_the_same_seed_gives_the_same_deliveries():
+def test_the_same_seed_gives_the_same_deliveries() -> None:
     """And another seed gives others."""
 
-    def run(seed):
+    def run(seed: int) -> list[tuple[int, str]]:
         network = Network(seed, delay_ms=(1, 50), loss=0.3)
         for number in range(100):
             network.send(_message("n1", f"n{number}", number))
@@ -27,7 +28,7 @@ def test_the_same_seed_gives_the_same_deliveries():
     assert 50 < len(run(1)) < 90
 
 
-def test_delay_stays_in_its_bounds():
+def test_delay_stays_in_its_bounds() -> None:
     """Messages may overtake each other, and none is early or late."""
     network = Network(3, delay_ms=(5, 20))
     for number in range(200):
@@ -38,7 +39,7 @@ def test_delay_stays_in_its_bounds():
     assert [int(dest) for _, dest in arrivals] != list(range(200))
 
 
-def test_a_partition_cuts_what_is_under_way_and_heals():
+def test_a_partition_cuts_what_is_under_way_and_heals() -> None:
     """Only members of one group reach each other; who is in none reaches nobody."""
     network = Network(1, delay_ms=(10, 10))
     network.send(_message("n1", "n3"))
@@ -51,7 +52,7 @@ def test_a_partition_cuts_what_is_under_way_and_heals():
     assert [message.dest for message in network.due(30)] == ["n3"]
 
 
-def test_rules_drop_single_messages_until_they_end():
+def test_rules_drop_single_messages_until_they_end() -> None:
     """A rule sees the message; the function that comes back ends it."""
     network = Network(1, delay_ms=(0, 0))
     end = network.drop(lambda message: message.type == "vote")
@@ -62,7 +63,7 @@ def test_rules_drop_single_messages_until_they_end():
     assert [message.type for message in network.due(1)] == ["heartbeat", "vote"]
 
 
-async def test_a_cluster_kills_restarts_saves_and_delivers(run, tiny):
+async def test_a_cluster_kills_restarts_saves_and_delivers(run: Run, tiny: MakeProblem) -> None:
     """What was saved comes back in init; what was not is gone; what was on its way to a dead node is lost."""
     tests = """
 def test_disk(make_cluster):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,8 +60,11 @@ if [ -n "$said" ]; then echo "ok 2 - says something"; else echo "not ok 2 - says
 }
 
 
+Author = Callable[..., Path]
+
+
 @pytest.fixture
-def author(tmp_path):
+def author(tmp_path: Path) -> Author:
     """A problem as its author has it, with some of its text replaced."""
 
     def make(*changes: tuple[str, str]) -> Path:
@@ -76,11 +81,11 @@ def author(tmp_path):
     return make
 
 
-def test_a_good_problem_is_good(author):
+def test_a_good_problem_is_good(author: Author) -> None:
     """The template starts and fails, the reference passes, wrong ones fail as declared."""
     report = check_problem(author())
     assert report.ok, report
-    told = report.as_dict()
+    told: dict[str, Any] = report.as_dict()
     assert told["ok"] is True
     assert [(item["what"], item["ok"]) for item in told["items"]] == [
         ("problem.toml", True),
@@ -92,7 +97,7 @@ def test_a_good_problem_is_good(author):
     ]
 
 
-def test_the_mistakes_of_an_author_are_found(author):
+def test_the_mistakes_of_an_author_are_found(author: Author) -> None:
     """Each with the check that found it, and what it saw."""
     root = author(
         ('failed = ["says yes"]', 'failed = ["says something"]'),
@@ -107,7 +112,7 @@ def test_the_mistakes_of_an_author_are_found(author):
     }
 
 
-def test_a_problem_that_nobody_can_solve(author):
+def test_a_problem_that_nobody_can_solve(author: Author) -> None:
     """No reference solution, one that passes against its declaration, and a template that does not start."""
     root = author(
         ('expect = "passed"', 'expect = "failed"'),
@@ -121,14 +126,14 @@ def test_a_problem_that_nobody_can_solve(author):
     assert not report.ok
 
 
-def test_a_problem_that_cannot_be_read(author):
+def test_a_problem_that_cannot_be_read(author: Author) -> None:
     """Nothing else is looked at."""
     report = check_problem(author(('slug = "yes"', 'slug = "YES"')))
     assert [check.what for check in report.checks] == ["problem.toml"]
     assert "slug: must be" in report.checks[0].detail
 
 
-async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
+async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author: Author) -> None:
     """A language whose tools are not installed."""
     found = [
         check async for check in checks(author(('source = "a.sh"', 'source = "a.sh"\nrequires = ["no-such-tool"]')))
@@ -145,13 +150,13 @@ async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_the_bundled_cache_keeps_its_word():
+def test_the_bundled_cache_keeps_its_word() -> None:
     """The second bundled problem, C and Python, all of its solutions."""
     report = check_problem(load_problems()["lru-cache"].root)
     assert report.ok, report
 
 
-def test_the_files_to_begin_with():
+def test_the_files_to_begin_with() -> None:
     """The template under the name that is submitted, and the tests where the problem gives them away."""
     problems = load_problems()
     made = scaffold(problems["lru-cache"], "c")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
+from tests.judge.judging import Below, MakeNode, MakeProblem, Run
+
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(below):
+def nothing_is_left(below: Below) -> Iterator[None]:
     """Every test of this file: no process of the submission survives its verdict."""
     yield
     assert below() == []
 
 
-async def test_a_loop_without_end(run, tiny, node):
+async def test_a_loop_without_end(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Failed long before the test's time is up, with the line at which it was busy."""
     source = node("def work():\n    while True:\n        x = 1\n", init="work()")
     started = time.monotonic()
@@ -27,7 +30,7 @@ async def test_a_loop_without_end(run, tiny, node):
     assert "work()" in judged.analysis["analysis"]
 
 
-async def test_a_loop_in_another_language_than_python(run, tiny):
+async def test_a_loop_in_another_language_than_python(run: Run, tiny: MakeProblem) -> None:
     """Without a shim there is no line, and the rest is the same."""
     language = '[languages.shell]\nsource = "node.sh"\nrun = ["sh", "{source}"]\n'
     judged = await run(tiny(language=language), "while :; do :; done\n", "shell")
@@ -35,7 +38,7 @@ async def test_a_loop_in_another_language_than_python(run, tiny):
     assert "did not answer with init_ok" in judged.analysis["error"]
 
 
-async def test_slow_but_alive(run, tiny, node):
+async def test_slow_but_alive(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Every answer comes in time, and all of them together do not: the test's own limit."""
     judged = await run(
         tiny(limits="test_seconds = 1.5\nanswer_seconds = 15"), node("import time\n", tick="time.sleep(0.4)")
@@ -45,7 +48,7 @@ async def test_slow_but_alive(run, tiny, node):
     assert judged.of("test_result")[0]["message"] == "the time limit passed"
 
 
-async def test_the_submission_as_a_whole(run, tiny, node):
+async def test_the_submission_as_a_whole(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Many tests, each within its limit: the sum ends it, and what did not run counts as skipped."""
     tests = """
 import pytest
@@ -62,7 +65,7 @@ def test_n(make_cluster, n):
     assert summary["passed"] + summary["failed"] + summary["skipped"] == 9
 
 
-async def test_memory_that_is_refused(run, tiny, node):
+async def test_memory_that_is_refused(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """The allocation fails, and the traceback names its line."""
     source = node("kept = []\ndef fill():\n    while True:\n        kept.append(bytearray(1_000_000))\n", tick="fill()")
     judged = await run(tiny(limits="memory_mb = 64"), source)
@@ -70,7 +73,7 @@ async def test_memory_that_is_refused(run, tiny, node):
     assert judged.analysis["location"] == {"file": "node.py", "line": 4}
 
 
-async def test_memory_that_is_watched(run, tiny, node):
+async def test_memory_that_is_watched(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Where the address space is not bounded, what is used is measured, and the solution killed."""
     source = node("kept = []\ndef fill():\n    while True:\n        kept.append(b'x' * 1_000_000)\n", tick="fill()")
     judged = await run(tiny(limits="memory_mb = 64", language=_python("bounded_address_space = false")), source)
@@ -79,7 +82,7 @@ async def test_memory_that_is_watched(run, tiny, node):
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-async def test_a_hundred_megabytes_of_output(run, tiny, node, stream):
+async def test_a_hundred_megabytes_of_output(run: Run, tiny: MakeProblem, node: MakeNode, stream: str) -> None:
     """Stopped at the limit; what is shown is cut; no message grows."""
     start = (
         f"import sys\nout = sys.{stream}\ndef flood():\n    for _ in range(100):\n        out.write('x' * 1_000_000)\n"
@@ -92,7 +95,7 @@ async def test_a_hundred_megabytes_of_output(run, tiny, node, stream):
     assert all(len(repr(event)) < 60_000 for event in judged.events)
 
 
-async def test_a_daemon(run, tiny, node):
+async def test_a_daemon(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Forked twice and in a session of its own, while the node itself answers well: found, killed, and a failure."""
     start = """
 import os, time
@@ -112,7 +115,7 @@ os.waitpid(child, 0)
     assert judged.analysis["error"] == "1 process still running after the test had ended"
 
 
-async def test_a_fork_bomb(run, tiny, node):
+async def test_a_fork_bomb(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """More processes than allowed: all of them are stopped, then killed."""
     judged = await run(
         tiny(limits="processes = 16"), node("import os, time\nfor _ in range(9):\n    os.fork()\ntime.sleep(20)\n")
@@ -122,7 +125,7 @@ async def test_a_fork_bomb(run, tiny, node):
     assert "more than the limit of 16" in judged.analysis["error"]
 
 
-async def test_a_file_that_grows(run, tiny, node):
+async def test_a_file_that_grows(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """The write fails, and the traceback names its line."""
     start = "def write():\n    with open('big', 'wb') as file:\n        file.write(b'x' * 3_000_000)\n"
     judged = await run(tiny(limits="file_size_mb = 1"), node(start, tick="write()"))
@@ -130,7 +133,7 @@ async def test_a_file_that_grows(run, tiny, node):
     assert judged.analysis["location"] == {"file": "node.py", "line": 3}
 
 
-async def test_a_build_that_does_not_end(run, tiny):
+async def test_a_build_that_does_not_end(run: Run, tiny: MakeProblem) -> None:
     """Builds have a limit of their own."""
     language = '[languages.sh]\nsource = "x.sh"\nbuild = ["sh", "x.sh"]\nrun = ["true"]\n'
     judged = await run(tiny(limits="build_seconds = 0.5", language=language), "echo start; sleep 60 & wait", "sh")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ sys.exit(0 if (base / "in side" / "precious").exists() else 9)
 """
 
 
-def test_nothing_is_removed_through_a_mount(tmp_path):
+def test_nothing_is_removed_through_a_mount(tmp_path: Path) -> None:
     """A directory mounted inside of what is removed is somebody else's: it and its files stay."""
     base, other = tmp_path / "base", tmp_path / "other"
     (base / "in side").mkdir(parents=True)
@@ -36,7 +37,7 @@ def test_nothing_is_removed_through_a_mount(tmp_path):
     assert (other / "precious").read_text() == "kept"
 
 
-def test_links_are_removed_and_not_followed(tmp_path):
+def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     """What a link leads to stays."""
     base, other = tmp_path / "base", tmp_path / "other"
     base.mkdir()
@@ -48,7 +49,7 @@ def test_links_are_removed_and_not_followed(tmp_path):
     assert (other / "precious").read_text() == "kept"
 
 
-def test_directories_closed_and_without_end(tmp_path):
+def test_directories_closed_and_without_end(tmp_path: Path) -> None:
     """Also what nobody may enter, and what is nested deeper than Python's stack."""
     base = tmp_path / "base"
     base.mkdir()

@@ -161,16 +161,26 @@ KILLED: dict[str, tuple[str, ...]] = {
 }
 """Each with the categories that may explain it; none where the attack comes to nothing by itself."""
 SEEN_OUTSIDE = ("send_udp", "write_outside")
-REAL = ("read_server_data", "read_tests", "read_system_accounts", "look_beside_the_submission", "write_outside")
-REAL += (
+REAL = (
+    "read_server_data",
+    "read_tests",
+    "read_system_accounts",
+    "look_beside_the_submission",
+    "write_outside",
     "write_to_the_submission",
     "follow_a_symlink",
     "make_a_hard_link",
     "connect_tcp",
     "send_udp",
     "connect_abstract",
+    "connect_unix",
+    "see_processes",
+    "signal_others",
+    "trace",
+    "read_memory_of_others",
+    "loads",
+    "interfaces",
 )
-REAL += ("connect_unix", "see_processes", "signal_others", "trace", "read_memory_of_others", "loads", "interfaces")
 
 
 @dataclass

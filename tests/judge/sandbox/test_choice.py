@@ -6,8 +6,10 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,13 +27,13 @@ needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bu
 
 
 @pytest.fixture
-def without_bwrap(monkeypatch, tmp_path):
+def without_bwrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine on which bubblewrap is not installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
 @pytest.fixture
-def broken_bwrap(monkeypatch):
+def broken_bwrap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine on which it is installed and may not do anything, whatever Python these tests run under."""
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: None)
     # Not pytest's directory: who starts bwrap where root judges has to get there.
@@ -46,20 +48,20 @@ def broken_bwrap(monkeypatch):
         yield
 
 
-def refusal(**options: object) -> SandboxError:
+def refusal(**options: Any) -> SandboxError:
     with pytest.raises(SandboxError) as caught:
         choose(Sandbox.AUTO, for_others=True, **options)
     return caught.value
 
 
-def test_ones_own_code_runs_without(without_bwrap):
+def test_ones_own_code_runs_without(without_bwrap: str) -> None:
     """In demo mode `auto` asks for nothing, and says so."""
     made = choose(Sandbox.AUTO, for_others=False)
     assert isinstance(made.starter, LocalStarter)
     assert "no sandbox" in made.findings[0].text
 
 
-def test_strangers_code_does_not(without_bwrap):
+def test_strangers_code_does_not(without_bwrap: str) -> None:
     """With logins, `auto` without bubblewrap is refused, with the command that installs it."""
     error = refusal()
     assert "not installed" in error.message
@@ -67,7 +69,7 @@ def test_strangers_code_does_not(without_bwrap):
     assert "--sandbox none" in error.hint
 
 
-def test_a_bubblewrap_that_may_not_is_found_out(broken_bwrap):
+def test_a_bubblewrap_that_may_not_is_found_out(broken_bwrap: str) -> None:
     """Being installed is not enough: what it said is the reason."""
     assert "Operation not permitted" in refusal().message
 
@@ -75,14 +77,16 @@ def test_a_bubblewrap_that_may_not_is_found_out(broken_bwrap):
 @pytest.mark.parametrize(
     ("machine", "words"), [("docker", "seccomp=unconfined"), ("ubuntu", "AppArmor"), ("other", "docs/judging.md")]
 )
-def test_how_to_go_on_depends_on_the_machine(broken_bwrap, monkeypatch, machine, words):
+def test_how_to_go_on_depends_on_the_machine(
+    broken_bwrap: str, monkeypatch: pytest.MonkeyPatch, machine: str, words: str
+) -> None:
     """The flags for Docker, the profile for Ubuntu 24.04, the manual elsewhere."""
     monkeypatch.setattr(choice, "_in_container", lambda: machine == "docker")
     monkeypatch.setattr(choice, "_restricted_by_apparmor", lambda: machine == "ubuntu")
     assert words in refusal().hint
 
 
-def test_a_python_that_only_root_can_reach(monkeypatch):
+def test_a_python_that_only_root_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is mounted or copied to get around it: it is said what to install where."""
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: "/root/python")
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.next_user", lambda: 1_900_000_000)
@@ -92,7 +96,7 @@ def test_a_python_that_only_root_can_reach(monkeypatch):
     assert "/opt" in error.hint
 
 
-def test_none_has_to_be_said_and_is_logged(caplog, tmp_path):
+def test_none_has_to_be_said_and_is_logged(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     """`--sandbox none` where people log in: a warning, each time."""
     with caplog.at_level(logging.INFO):
         sandboxed_judge(Sandbox.NONE, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
@@ -100,20 +104,20 @@ def test_none_has_to_be_said_and_is_logged(caplog, tmp_path):
     assert "other people's code runs as this user" in caplog.text
 
 
-def test_a_server_that_cannot_does_not_start(without_bwrap, tmp_path):
+def test_a_server_that_cannot_does_not_start(without_bwrap: str, tmp_path: Path) -> None:
     """The refusal is the server's."""
     with pytest.raises(ServeError, match="not installed"):
         sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
 
 
-def test_a_gateway_that_judges_nothing_needs_none(without_bwrap, tmp_path):
+def test_a_gateway_that_judges_nothing_needs_none(without_bwrap: str, tmp_path: Path) -> None:
     """Its workers have theirs."""
     _, made = sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=0, data_dir=tmp_path, problems_dir=None)
     assert made.findings[0].holds
 
 
 @needs_bwrap
-def test_what_holds_is_said(tmp_path):
+def test_what_holds_is_said(tmp_path: Path) -> None:
     """Namespaces, system calls, control groups, user: a line each."""
     found = probe(cpus=1.0)
     if found.starter is None:
@@ -123,7 +127,7 @@ def test_what_holds_is_said(tmp_path):
     assert list(tmp_path.glob("subcli-judge-*")) == []
 
 
-def test_what_must_not_be_seen_is_covered(tmp_path):
+def test_what_must_not_be_seen_is_covered(tmp_path: Path) -> None:
     """The server's data inside of an installation that is shown; the problems; never the home directory."""
     prefix = tmp_path / "opt" / "language"
     (prefix / "bin").mkdir(parents=True)
@@ -150,7 +154,7 @@ def test_what_must_not_be_seen_is_covered(tmp_path):
         ("lru-cache", "passing.py", "passed"),
     ],
 )
-async def test_bundled_solutions_do_inside_what_they_do_outside(slug, name, verdict):
+async def test_bundled_solutions_do_inside_what_they_do_outside(slug: str, name: str, verdict: str) -> None:
     """Built and interpreted: the declared verdict, and exactly the declared failures."""
     starter = probe(cpus=2.0).starter
     if starter is None:
@@ -190,7 +194,7 @@ bounded_address_space = false
 
 @needs_bwrap
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-async def test_javascript_runs_inside(tmp_path):
+async def test_javascript_runs_inside(tmp_path: Path) -> None:
     """V8 with its threads and its reserved memory, under pytest's harness."""
     starter = probe(cpus=2.0).starter
     if starter is None:

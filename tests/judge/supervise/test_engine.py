@@ -9,20 +9,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from subcli.judge import Job, LocalStarter, events, judge
+from subcli.judge import Job, Language, LocalStarter, Problem, events, judge
 from subcli.judge.process.processes import descendants
+from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import Tail, cut
+from tests.judge.judging import Below, MakeNode, MakeProblem, Run
 
 LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n"
 
 
-async def _until(condition, seconds=10.0):
+async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     for _ in range(round(seconds / 0.02)):
         if condition():
             return
@@ -30,7 +33,9 @@ async def _until(condition, seconds=10.0):
     raise AssertionError("it never came to that")
 
 
-async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node, below):
+async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(
+    tiny: MakeProblem, node: MakeNode, below: Below
+) -> None:
     """Verdict error, and nothing of the submission is left."""
     seen = []
     async with aclosing(judge(Job(tiny(LONG), "python", {"node.py": node()}))) as judging:
@@ -46,7 +51,9 @@ async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node, b
     await _until(lambda: not _alive([process.pid for process in started]))
 
 
-async def test_a_server_that_is_killed_takes_the_judging_with_it(tiny, node, tmp_path):
+async def test_a_server_that_is_killed_takes_the_judging_with_it(
+    tiny: MakeProblem, node: MakeNode, tmp_path: Path
+) -> None:
     """kill -9 of the process that called judge(): the supervisor sees its stdin end, and cleans up."""
     problem = tiny(LONG)
     (tmp_path / "node.py").write_text(node(), encoding="utf-8")
@@ -77,10 +84,12 @@ asyncio.run(main())
     await _until(lambda: list(directory.iterdir()) == [])
 
 
-async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
+async def test_a_judge_that_cannot_start_says_so(
+    tiny: MakeProblem, node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No process can be had: verdict error, and not an exception in the server's worker."""
 
-    def refuse(*_, **__):
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("subcli.judge.supervise.child.start_own", refuse)
@@ -90,7 +99,7 @@ async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
     assert seen[1]["error"] == "the judge could not start: Resource temporarily unavailable"
 
 
-def test_a_supervisor_without_an_order_starts_nothing():
+def test_a_supervisor_without_an_order_starts_nothing() -> None:
     """The server is killed before it has said what to judge: the supervisor ends, without a complaint."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -98,11 +107,11 @@ def test_a_supervisor_without_an_order_starts_nothing():
         supervisor = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE)
     with ours:
         ours.sendall(b'{"problem": ')
-    assert supervisor.communicate(timeout=30) == (None, b"")
+    assert supervisor.communicate(timeout=30)[1] == b""
     assert supervisor.returncode == 0
 
 
-async def test_tests_are_never_run_on_a_build_that_failed(tiny, below):
+async def test_tests_are_never_run_on_a_build_that_failed(tiny: MakeProblem, below: Below) -> None:
     """pytest waits for its word while the solution is built; where that comes to nothing it ends with the verdict."""
     problem = tiny("raise SystemExit('collected')\n")
     async with aclosing(judge(Job(problem, "python", {"notes.txt": "none"}))) as judging:
@@ -112,7 +121,7 @@ async def test_tests_are_never_run_on_a_build_that_failed(tiny, below):
     assert below() == []
 
 
-async def test_a_problem_whose_conftest_fails_says_why(tiny, node):
+async def test_a_problem_whose_conftest_fails_says_why(tiny: MakeProblem, node: MakeNode) -> None:
     """pytest ends before it has read what it is to do: the verdict is `error`, with its author's exception."""
     problem = tiny()
     (problem.root / "tests" / "conftest.py").write_text("raise RuntimeError('the author broke it')\n")
@@ -120,23 +129,25 @@ async def test_a_problem_whose_conftest_fails_says_why(tiny, node):
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "error"
     [analysis] = [event for event in seen if event["type"] == "error_analysis"]
-    assert "the author broke it" in analysis["analysis"]
+    assert "the author broke it" in str(analysis["analysis"])
 
 
-async def test_directories_are_removed(run, tiny, node, tmp_path, monkeypatch):
+async def test_directories_are_removed(
+    run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a verdict nothing of the submission is left on disk."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     problem = tiny()
     await run(problem, node())
-    assert [path for path in tmp_path.iterdir() if path != problem.root] == []
+    assert os.listdir(tmp_path) == [problem.root.name]
 
 
-async def test_another_starter_decides_what_solutions_run_under(tiny, node):
+async def test_another_starter_decides_what_solutions_run_under(tiny: MakeProblem, node: MakeNode) -> None:
     """Its plan reaches the nodes: here, a variable and a word before the command."""
 
     class Marked(LocalStarter):
         @contextmanager
-        def open(self, workspace, problem, language):
+        def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
             with super().open(workspace, problem, language) as plans:
                 run = replace(plans.run, prefix=("env", "MARK=here", *plans.run.prefix))
                 yield replace(plans, run=run)
@@ -147,7 +158,7 @@ async def test_another_starter_decides_what_solutions_run_under(tiny, node):
     assert seen[-1]["final_status"] == "passed"
 
 
-async def test_a_language_that_the_problem_does_not_offer(tiny):
+async def test_a_language_that_the_problem_does_not_offer(tiny: MakeProblem) -> None:
     """One sentence that names those it offers."""
     async with aclosing(judge(Job(tiny(), "cobol", {"a.cob": ""}))) as judging:
         seen = [event async for event in judging]
@@ -155,7 +166,7 @@ async def test_a_language_that_the_problem_does_not_offer(tiny):
     assert seen[1]["error"] == "tiny cannot be solved in 'cobol'; it offers python"
 
 
-def test_a_family_of_forks_is_killed_whole():
+def test_a_family_of_forks_is_killed_whole() -> None:
     """Also one that forks on while it is looked for, below a process that its orphans come back to."""
     script = """
 import os, sys, time
@@ -180,7 +191,7 @@ print(kill_descendants(os.getpid()), [p for p in descendants(os.getpid()) if p.i
 
 
 @pytest.mark.parametrize("character", ["x", "\0", "é", "\U0001f600", '"'])
-def test_no_event_grows_beyond_its_limit(character):
+def test_no_event_grows_beyond_its_limit(character: str) -> None:
     """Whatever is in it, and however JSON escapes it."""
     event = events.result(
         test_id="1",
@@ -199,7 +210,7 @@ def test_no_event_grows_beyond_its_limit(character):
     assert line.count(b"\n") == 1
 
 
-def test_cutting_keeps_both_ends():
+def test_cutting_keeps_both_ends() -> None:
     """The marker says how much is gone; a character is never cut in two."""
     text = "a" + "é" * 1_000 + "z"
     short = cut(text, 100)
@@ -209,7 +220,7 @@ def test_cutting_keeps_both_ends():
     assert cut("short", 100) == "short"
 
 
-def test_a_tail_is_bounded():
+def test_a_tail_is_bounded() -> None:
     """A hundred megabytes cost as much as ten kilobytes."""
     tail = Tail(1_000)
     tail.add(b"begin")
@@ -223,5 +234,5 @@ def test_a_tail_is_bounded():
     assert f"[{tail.total - 1_000} bytes cut]" in text
 
 
-def _alive(pids):
+def _alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()]
