@@ -13,6 +13,7 @@ import pytest
 from subcli.judge import Job, judge
 from subcli.judge.supervise.tap_parser import BailOut, Parser, Plan, Point
 from subcli.judge.supervise.tap_yaml import parse_yaml
+from tests.judge.judging import MakeProblem, Run
 
 SHELL = '[languages.sh]\nsource = "a.sh"\nrun = ["sh", "{source}"]\n'
 RUNNER = 'runner = "tap"\ncommand = ["{python}", "run.py"]'
@@ -28,7 +29,7 @@ def points(text: str) -> list[Point]:
     return [item for item in parse(text) if isinstance(item, Point)]
 
 
-def test_the_example_of_the_specification():
+def test_the_example_of_the_specification() -> None:
     """Plan, numbers, descriptions, a failure with its YAML, a TODO."""
     items = parse("""TAP version 14
 1..4
@@ -49,7 +50,8 @@ not ok 4 - Summarized correctly # TODO Not written yet
   ...
 """)
     assert items[0] == Plan(4)
-    found = items[1:]
+    found = [item for item in items if isinstance(item, Point)]
+    assert len(found) == len(items) - 1
     assert [(point.number, point.status, point.description) for point in found] == [
         (1, "passed", "Input file opened"),
         (2, "failed", "First line of the input valid"),
@@ -80,19 +82,19 @@ not ok 4 - Summarized correctly # TODO Not written yet
         ("ok 99999999999999", (1, True, "", "", "")),
     ],
 )
-def test_test_points(line, expected):
+def test_test_points(line: str, expected: tuple[int, bool, str, str, str]) -> None:
     """Every part but the word is optional; a hash may be escaped."""
     (point,) = points(line)
     assert (point.number, point.ok, point.description, point.directive, point.reason) == expected
 
 
 @pytest.mark.parametrize("line", ["okay 1", "notok 1", "oklahoma", "  ok 1", "not  ok", "OK 1"])
-def test_what_only_looks_like_a_test_point(line):
+def test_what_only_looks_like_a_test_point(line: str) -> None:
     """It is output, and not a result."""
     assert points(line) == []
 
 
-def test_the_plan_may_come_last():
+def test_the_plan_may_come_last() -> None:
     """What is missing is known then."""
     parser = Parser()
     for line in ("ok 1", "ok 2", "1..3"):
@@ -101,41 +103,43 @@ def test_the_plan_may_come_last():
     assert parser.missing == 1
 
 
-def test_a_plan_of_none_skips_all():
+def test_a_plan_of_none_skips_all() -> None:
     """With its reason, in any of the ways it is written."""
     assert parse("1..0 # SKIP no compiler") == [Plan(0, "no compiler")]
     assert parse("1..0 # skipped: no compiler") == [Plan(0, "no compiler")]
 
 
-def test_bail_out_ends_everything():
+def test_bail_out_ends_everything() -> None:
     """Nothing after it counts, also where a subtest bails out."""
     assert parse("ok 1\nBail out! no disk\nok 2\n")[1:] == [BailOut("no disk")]
     assert BailOut("deep") in parse("    ok 1\n    Bail out! deep\nok 1\n")
 
 
-def test_a_point_is_held_until_the_next_line_or_a_flush():
+def test_a_point_is_held_until_the_next_line_or_a_flush() -> None:
     """Its diagnostics may follow; a reader that has waited long enough takes it without."""
     parser = Parser()
     assert parser.feed("not ok 1 - x") == []
     assert parser.holds_failure
-    (point,) = parser.flush()
-    assert point.number == 1
+    (first,) = parser.flush()
+    assert isinstance(first, Point)
+    assert first.number == 1
     assert parser.flush() == []
     assert parser.feed("ok 2") == []
     assert parser.feed("  ---") == []
     assert parser.flush() == [], "a block that has begun is waited for"
     assert parser.feed("  a: 1") == []
     (second,) = parser.feed("  ...")
+    assert isinstance(second, Point)
     assert second.data == {"a": 1}
 
 
-def test_a_yaml_block_that_is_never_closed():
+def test_a_yaml_block_that_is_never_closed() -> None:
     """The next line that is not indented closes it, and the end of the stream does."""
     found = points("not ok 1\n  ---\n  a: 1\nok 2\nnot ok 3\n  ---\n  b: 2\n")
     assert [dict(point.data) for point in found] == [{"a": 1}, {}, {"b": 2}]
 
 
-def test_subtests_belong_to_the_point_after_them():
+def test_subtests_belong_to_the_point_after_them() -> None:
     """Nested twice, with a comment as name or without; what fails inside is known."""
     (outer, after) = points("""# Subtest: outer
     # Subtest: inner
@@ -156,7 +160,7 @@ ok 2 - after
     assert after.children == ()
 
 
-def test_comments_and_foreign_lines_are_output_of_the_next_point():
+def test_comments_and_foreign_lines_are_output_of_the_next_point() -> None:
     """Bounded, and without the lines that only name a subtest."""
     (point,) = points("# a comment\nsomething else\npragma +strict\n# Subtest: x\nok 1\n")
     assert point.output == "a comment\nsomething else"
@@ -164,7 +168,7 @@ def test_comments_and_foreign_lines_are_output_of_the_next_point():
     assert len(point.output) == 5_000
 
 
-def test_nothing_makes_the_parser_raise():
+def test_nothing_makes_the_parser_raise() -> None:
     """Absurd nesting, half lines, control characters."""
     for text in ("    " * 50 + "ok 1", "  ---\n  ...", "1..", "1..x", "ok 1 # SKIP" * 40, "\0\x1b[2J", "  ...\n" * 3):
         parse(text)
@@ -181,29 +185,68 @@ def test_nothing_makes_the_parser_raise():
         ("a:\n  b:\n    c: 1\n  d: 2", {"a": {"b": {"c": 1}, "d": 2}}),
         ("a:\n  - 1\n  - two\nb:\n- 3", {"a": [1, "two"], "b": [3]}),
         ("a:\n  - x: 1\n    y: 2\n  - x: 3", {"a": [{"x": 1, "y": 2}, {"x": 3}]}),
-        ("a: |\n  one\n    two\n\n  three\nb: >-\n  one\n  two", {"a": "one\n  two\n\nthree", "b": "one two"}),
-        ("a: [1, 2]\nb: {c: d}", {"a": "[1, 2]", "b": "{c: d}"}),
+        ("a: |-\n  one\n    two\n\n  three\nb: >-\n  one\n  two", {"a": "one\n  two\n\nthree", "b": "one two"}),
+        ("a: [1, two, [3.5]]\nb: {c: d}", {"a": [1, "two", [3.5]], "b": {"c": "d"}}),
         ("a: http://x:80/y", {"a": "http://x:80/y"}),
-        ("with blank: 1\n'quoted': 2", {"with blank": 1, "quoted": 2}),
+        ("with blank: 1\n'quoted': 2\n3: 4", {"with blank": 1, "quoted": 2, "3": 4}),
         ("# only a comment\na: 1\n\n", {"a": 1}),
         ("a:\nb: 1", {"a": None, "b": 1}),
         ("", {}),
         ("just words", {"message": "just words"}),
         ("a: 1\n  stray\nb", {"message": "a: 1\n  stray\nb"}),
+        ("a: one: two", {"message": "a: one: two"}),
         ("- 1\n- 2", {"message": "- 1\n- 2"}),
     ],
 )
-def test_yaml(text, value):
-    """The plain part of YAML; what is beyond it is kept as text."""
-    assert parse_yaml(text.splitlines()) == value
+def test_yaml_diagnostics(text: str, value: dict[str, object]) -> None:
+    """Mappings, sequences, flow collections and blocks; anything that is not a mapping is kept as text."""
+    assert parse_yaml(text) == value
 
 
-def test_yaml_of_absurd_depth_is_kept_as_text():
-    """And costs nothing."""
-    assert set(parse_yaml([" " * depth + "a:" for depth in range(100)])) == {"message"}
+@pytest.mark.parametrize(
+    "scalar", ["no", "On", "007", "0x1f", "1_000", "12:30", "2024-01-31", "1e5", ".inf", "<<", "="]
+)
+def test_yaml_scalars_are_those_of_yaml_1_2(scalar: str) -> None:
+    """What a test printed is shown as it was printed: PyYAML's own loader would make a date of 2024-01-31."""
+    assert parse_yaml(f"a: {scalar}") == {"a": scalar}
 
 
-async def test_results_are_streamed_as_they_are_printed(run, tiny):
+def test_yaml_with_control_characters_keeps_its_structure() -> None:
+    """A colour in a quoted message stays one; YAML alone would refuse the whole block."""
+    assert parse_yaml('a: "\x1b[31mred"\nb: 1') == {"a": "\x1b[31mred", "b": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: &x [1]\nb: *x", id="alias"),
+        pytest.param("a: &x [1]\nb: {<<: *x}", id="merged alias"),
+        pytest.param("a: !!python/object/apply:os.system ['true']", id="Python object"),
+        pytest.param("a: !!binary aGk=", id="bytes"),
+        pytest.param("a: !!timestamp 2024-01-31", id="date"),
+        pytest.param("a: !!str 1", id="harmless tag"),
+        pytest.param("a: " + "[" * 40 + "]" * 40, id="deep flow"),
+        pytest.param("a: " + "[" * 40_000, id="very deep flow"),
+        pytest.param("\n".join(" " * depth + "a:" for depth in range(100)), id="deep block"),
+        pytest.param("a: 1\nb: " + "x" * 131_072, id="too long"),
+        pytest.param("? [a]\n: 1", id="key that is a list"),
+        pytest.param('a: "\\UFFFFFFFF"', id="impossible character"),
+        pytest.param("a: 1\n--- \nb: 2", id="two documents"),
+    ],
+)
+def test_yaml_that_is_refused_is_kept_as_text(text: str) -> None:
+    """Aliases, tags, absurd depth or length: nothing is built from them."""
+    assert parse_yaml(text) == {"message": text}
+
+
+def test_yaml_block_is_bounded_while_it_is_collected() -> None:
+    """A block that never ends costs bounded memory, and the points after it are read."""
+    (point, after) = points("not ok 1\n  ---\n" + ("  a: " + "x" * 1_000 + "\n") * 1_000 + "  ...\nok 2\n")
+    assert len(str(point.data["message"])) < 140_000
+    assert after.number == 2
+
+
+async def test_results_are_streamed_as_they_are_printed(run: Run, tiny: MakeProblem) -> None:
     """Each within moments, though the next comes much later; passed, skipped and TODO among them."""
     tests = """
 import time
@@ -224,7 +267,7 @@ time.sleep(0.3)
     assert all(later - earlier > 0.15 for earlier, later in pairwise(seen))
 
 
-async def test_diagnostics_become_fields_of_the_result(run, tiny):
+async def test_diagnostics_become_fields_of_the_result(run: Run, tiny: MakeProblem) -> None:
     """Expected, actual, message, output, duration and place, by the names that TAP producers use."""
     tests = """
 print('''TAP version 14
@@ -279,6 +322,15 @@ not ok 5 - nothing known
     assert judged.verdict == "failed"
 
 
+@pytest.mark.parametrize("duration", ["1.0e999", "-3", "true", "soon", "[]"])
+async def test_impossible_duration_is_replaced_by_the_measured_one(run: Run, tiny: MakeProblem, duration: str) -> None:
+    """A duration that is infinite, negative or not a number does not end the judge."""
+    tests = f"print('not ok 1\\n  ---\\n  duration_ms: {duration}\\n  ...\\n1..1')"
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    assert judged.verdict == "failed"
+    assert 0 <= judged.of("test_result")[0]["duration_ms"] < 60_000
+
+
 @pytest.mark.parametrize(
     ("tests", "verdict", "said"),
     [
@@ -289,14 +341,14 @@ not ok 5 - nothing known
         ("print('1..0 # SKIP nothing here')", "error", "no test"),
     ],
 )
-async def test_a_run_that_is_not_whole(run, tiny, tests, verdict, said):
+async def test_a_run_that_is_not_whole(run: Run, tiny: MakeProblem, tests: str, verdict: str, said: str) -> None:
     """Tests that give up fail the submission; tests that break are the judge's own fault."""
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == verdict
     assert said in judged.analysis["error"] + judged.analysis["analysis"]
 
 
-async def test_the_solution_runs_under_the_starter(run, tiny):
+async def test_the_solution_runs_under_the_starter(run: Run, tiny: MakeProblem) -> None:
     """In its own directory, session and environment, with its arguments; its exit code comes through."""
     tests = """
 import os, subprocess, json
@@ -311,7 +363,7 @@ print("1..1\\nnot ok 1\\n  ---\\n  message: " + json.dumps(done.stdout) + f"\\n 
     assert "exit code 7" in judged.analysis["analysis"]
 
 
-async def test_limits_hold_for_tap_as_well(run, tiny):
+async def test_limits_hold_for_tap_as_well(run: Run, tiny: MakeProblem) -> None:
     """A solution that hangs is killed at the test's time; the command goes on, and a daemon is found at its end."""
     tests = """
 import os, subprocess
@@ -330,7 +382,7 @@ print("ok 2 - goes on", flush=True)
 
 
 @pytest.mark.parametrize("where", ["", ", stderr=subprocess.STDOUT", ", stdout=subprocess.PIPE, stderr=1"])
-async def test_a_solution_that_prints_tap_forges_nothing(run, tiny, where):
+async def test_a_solution_that_prints_tap_forges_nothing(run: Run, tiny: MakeProblem, where: str) -> None:
     """Where its output or its errors go where the results go, because the author forgot it, they are not results."""
     tests = f"""
 import os, subprocess
@@ -345,7 +397,7 @@ print("not ok 1 - real", flush=True)
     assert judged.verdict == "failed"
 
 
-async def test_a_helper_that_holds_the_pipe_open(run, tiny):
+async def test_a_helper_that_holds_the_pipe_open(run: Run, tiny: MakeProblem) -> None:
     """The run is over when the command is, whoever else could still write."""
     tests = """
 import subprocess
@@ -358,7 +410,7 @@ subprocess.Popen(["sleep", "60"])
     assert time.monotonic() - started < 8
 
 
-async def test_a_daemon_of_a_tap_solution(run, tiny):
+async def test_a_daemon_of_a_tap_solution(run: Run, tiny: MakeProblem) -> None:
     """Everything passed, and something was left running: not passed."""
     tests = """
 import os, subprocess
@@ -370,7 +422,7 @@ print("1..1\\nok 1 - well", flush=True)
     assert judged.analysis["category"] == "processes"
 
 
-async def test_five_thousand_results_at_full_speed(run, tiny):
+async def test_five_thousand_results_at_full_speed(run: Run, tiny: MakeProblem) -> None:
     """They stream, in order, in a second or two, and a line without end harms nothing."""
     tests = """
 print("1..5000")
@@ -385,7 +437,7 @@ print("x" * 5_000_000)
     assert max(len(json.dumps(event)) for event in judged.events) < 1_000
 
 
-async def test_a_slow_reader_stops_nothing_else(tiny):
+async def test_a_slow_reader_stops_nothing_else(tiny: MakeProblem) -> None:
     """While nobody reads, the limits go on being enforced, and all results are there afterwards."""
     tests = "for n in range(1, 3001):\n    print(f'ok {n} - {\"x\" * 200}')\nprint('1..3000')\n"
     problem = tiny(tests, language=SHELL, runner=RUNNER)

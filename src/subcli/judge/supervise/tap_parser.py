@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from subcli.judge.supervise.tap_yaml import parse_yaml
 
 _INDENT = "    "
 _YAML_INDENT = "  "
 _DEPTH = 8
 _COMMENT_BYTES = 8_192
-_YAML_LINES = 2_000
+_YAML_CHARACTERS = 131_072
+"""As many as `tap_yaml` reads. Later lines are dropped, and the block is kept as text."""
 
 _VERSION = re.compile(r"TAP version (\d+)\s*\Z")
 _PLAN = re.compile(r"1\.\.(\d+)(?:\s+#\s*(.*))?\s*\Z")
@@ -80,6 +80,7 @@ class Parser:
         self._depth = depth
         self._held: Point | None = None
         self._yaml: list[str] | None = None
+        self._yaml_size = 0
         self._output: list[str] = []
         self._output_size = 0
         self._child: Parser | None = None
@@ -92,7 +93,7 @@ class Parser:
         if self._yaml is not None:
             return self._in_yaml(line)
         if line == _YAML_INDENT + "---" and self._held is not None:
-            self._yaml = []
+            self._yaml, self._yaml_size = [], 0
             return []
         if line.startswith(_INDENT) and self._depth < _DEPTH:
             return self._in_subtest(line.removeprefix(_INDENT))
@@ -121,6 +122,11 @@ class Parser:
             return self._end_yaml()
         return self.flush()
 
+    def take_output(self) -> list[str]:
+        """The comments and other lines that belong to no test point yet. They are handed over, not kept."""
+        output, self._output, self._output_size = self._output, [], 0
+        return output
+
     def _own(self, line: str) -> list[Item]:
         if found := _POINT.match(line):
             return [*self.flush(), *self._point(found)]
@@ -143,7 +149,7 @@ class Parser:
         text, directive, reason = _split_directive(found[3] or "")
         number = int(found[2]) if found[2] and len(found[2]) < 10 else self.seen
         children = self._end_subtest()
-        output, self._output, self._output_size = "\n".join(self._output), [], 0
+        output = "\n".join(self.take_output())
         self._held = Point(number, not found[1], text, directive, reason, output=output, children=children)
         return []
 
@@ -153,17 +159,21 @@ class Parser:
 
     def _in_yaml(self, line: str) -> list[Item]:
         assert self._yaml is not None
-        if line.strip() == "..." or len(self._yaml) > _YAML_LINES:
+        if line.strip() == "...":
             return self._end_yaml()
         if line.strip() and not line.startswith(_YAML_INDENT):
             # The block was never closed.
             return [*self._end_yaml(), *self.feed(line)]
-        self._yaml.append(line.removeprefix(_YAML_INDENT))
+        if self._yaml_size <= _YAML_CHARACTERS:
+            self._yaml.append(line.removeprefix(_YAML_INDENT))
+            self._yaml_size += len(line) + 1
         return []
 
     def _end_yaml(self) -> list[Item]:
         assert self._held is not None
-        data = parse_yaml(self._yaml or [])
+        from subcli.judge.supervise.tap_yaml import parse_yaml  # most runs have no diagnostics
+
+        data = parse_yaml("\n".join(self._yaml or []))
         point = replace(self._held, data=MappingProxyType(data))
         self._held = self._yaml = None
         return [point]
@@ -183,7 +193,7 @@ class Parser:
         if self._child is None:
             return ()
         self._children += [item for item in self._child.finish() if isinstance(item, Point)]
-        for line in self._child._output:
+        for line in self._child.take_output():
             self._note(line)
         children = tuple(self._children)
         self._child, self._children = None, []

@@ -30,6 +30,7 @@ from subcli.judge.supervise.tap_parser import BailOut, Item, Parser, Plan, Point
 SOLUTION_VARIABLE = "SUBCLI_SOLUTION"
 _CHUNK = 64 * 1024
 _LINE_BYTES = 64 * 1024
+_MAX_DURATION_MS = 86_400_000
 _IDLE_SECONDS = 0.05
 """A passed test is given out when the stream has been silent for so long."""
 _IDLE_FAILED_SECONDS = 1.0
@@ -145,14 +146,13 @@ class TapRun:
         evidence = _evidence(point)
         if self._watchdog.exceeded is not None:
             evidence = over_limit(self._watchdog.exceeded, evidence)
-        duration = point.data.get("duration_ms")
-        elapsed = (time.monotonic() - self._began) * 1000
+        elapsed_ms = (time.monotonic() - self._began) * 1000
         self._results.finished(
             test_id=str(point.number),
             name=point.description or f"Test {point.number}",
             kind=str(point.data.get("type", "functional")),
             status="failed" if evidence is not None else point.status,
-            duration_ms=round(duration if isinstance(duration, int | float) else elapsed),
+            duration_ms=round(_duration_ms(point.data, elapsed_ms)),
             evidence=evidence,
             message=point.reason,
             output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), OUTPUT_BYTES),
@@ -211,6 +211,14 @@ class _Lines:
             if not self._is_cut:
                 yield self._partial[:_LINE_BYTES].decode("utf-8", "backslashreplace")
             self._partial, self._is_cut = b"", True
+
+
+def _duration_ms(data: Mapping[str, object], measured_ms: float) -> float:
+    """What the diagnostics say, if it is a possible duration; else what was measured."""
+    value = data.get("duration_ms")
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_DURATION_MS:
+        return value
+    return measured_ms
 
 
 def _evidence(point: Point) -> Evidence | None:
