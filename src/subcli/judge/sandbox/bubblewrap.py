@@ -25,7 +25,7 @@ from subcli.judge.problem import Language, Problem
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user
-from subcli.judge.sandbox.view import View, unreachable, view_for
+from subcli.judge.sandbox.view import SandboxView, unreachable, view_for
 
 LAYERS: Final = 2
 """Processes of bubblewrap's own for each one of the solution's."""
@@ -109,7 +109,7 @@ _NAMESPACES: Final = (
 )
 
 
-def _root(view: View, facts: Mapping[str, str], size: int) -> list[str]:
+def _root(view: SandboxView, facts: Mapping[str, str], size: int) -> list[str]:
     """The arguments that make the root: bounded where it can be written to, and that is only `SCRATCH`."""
     words = ["--proc", "/proc"]
     for path, source in facts.items():

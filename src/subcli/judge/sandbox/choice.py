@@ -9,7 +9,7 @@ from typing import Final
 
 from subcli.judge.process.starter import LocalStarter, Starter
 from subcli.judge.sandbox import Sandbox
-from subcli.judge.sandbox.probe import Finding, probe
+from subcli.judge.sandbox.probe import ProbeResult, probe
 
 MANUAL: Final = "docs/judging.md"
 
@@ -20,7 +20,7 @@ class Choice:
 
     starter: Starter
     name: Sandbox
-    findings: tuple[Finding, ...]
+    findings: tuple[ProbeResult, ...]
 
 
 class SandboxError(Exception):
@@ -49,10 +49,10 @@ def choose(wanted: Sandbox, *, for_others: bool, concurrency: int = 1, hidden: t
     """
     if wanted is Sandbox.NONE:
         who = "other people's code runs" if for_others else "solutions run"
-        return Choice(LocalStarter(), wanted, (Finding(False, f"no sandbox, as asked for: {who} as this user"),))
+        return Choice(LocalStarter(), wanted, (ProbeResult(False, f"no sandbox, as asked for: {who} as this user"),))
     if wanted is Sandbox.AUTO and not for_others:
         text = "no sandbox: your own code runs as you (--sandbox bwrap gives it one)"
-        return Choice(LocalStarter(), Sandbox.NONE, (Finding(False, text),))
+        return Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(False, text),))
     cpus = max(1.0, len(os.sched_getaffinity(0)) / concurrency)
     found = probe(cpus=cpus, hidden=hidden)
     if found.starter is None:

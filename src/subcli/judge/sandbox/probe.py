@@ -40,7 +40,7 @@ input()
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeResult:
     """One thing that holds, or does not."""
 
     holds: bool
@@ -52,7 +52,7 @@ class Probe:
     """The outcome. `starter` is None where there is no working sandbox, and `reason` says why."""
 
     starter: BubblewrapStarter | None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ProbeResult, ...] = ()
     reason: str = ""
 
 
@@ -86,10 +86,10 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
     return Probe(
         starter,
         (
-            Finding(
+            ProbeResult(
                 True, f"{_version(program)}: {', '.join(separate)} namespaces of its own; no network, files read-only"
             ),
-            Finding(bool(rules), filtered),
+            ProbeResult(bool(rules), filtered),
             _groups(groups, cpus),
             _user(seen["user"]),
         ),
@@ -164,17 +164,17 @@ def _version(program: str) -> str:
     return f"bubblewrap {found[0]}" if found else "bubblewrap"
 
 
-def _groups(groups: Groups, cpus: float) -> Finding:
+def _groups(groups: Groups, cpus: float) -> ProbeResult:
     held = groups.controllers
     if not held:
-        return Finding(
+        return ProbeResult(
             False, "no control groups that can be used: memory and processes are only watched, 20 times a second"
         )
     share = f", {cpus:g} processors each" if "cpu" in held else ""
-    return Finding(True, f"control groups {groups.version}: {', '.join(held)}{share}")
+    return ProbeResult(True, f"control groups {groups.version}: {', '.join(held)}{share}")
 
 
-def _user(user: int) -> Finding:
+def _user(user: int) -> ProbeResult:
     if os.geteuid() == 0:
-        return Finding(True, f"root is given up: each submission is a user of its own, such as {user}")
-    return Finding(True, f"as this user, {user}, without its files and processes")
+        return ProbeResult(True, f"root is given up: each submission is a user of its own, such as {user}")
+    return ProbeResult(True, f"as this user, {user}, without its files and processes")

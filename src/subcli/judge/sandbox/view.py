@@ -26,7 +26,7 @@ _SYSTEM_PATH: Final = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 @dataclass(frozen=True)
-class View:
+class SandboxView:
     """What is mounted, each by the place where it is seen."""
 
     shown: tuple[str, ...]
@@ -41,7 +41,7 @@ class View:
     """Where programs are looked for."""
 
 
-def unreachable(view: View) -> str | None:
+def unreachable(view: SandboxView) -> str | None:
     """Something shown that a user who owns nothing cannot get at; None where all of it can be had.
 
     Nothing is mounted or copied to get around that: the judge mounts nothing itself. What it cleans up as root must
@@ -60,7 +60,7 @@ def enterable(path: Path) -> bool:
         return False
 
 
-def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) -> View:
+def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) -> SandboxView:
     """What a solution of `problem` in `language` sees, save the submission itself.
 
     Arguments:
@@ -87,7 +87,7 @@ def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) 
     kept = _outermost(shown)
     secrets = [_PACKAGE, problem.root, *hidden]
     covered = _outermost(path.resolve() for path in secrets if _is_within(path.resolve(), kept) and path.is_dir())
-    return View(
+    return SandboxView(
         shown=tuple(map(str, kept)),
         links=tuple(link for link in links if not _is_within(Path(link[1]), kept)),
         hidden=tuple(map(str, covered)),

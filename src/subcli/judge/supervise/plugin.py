@@ -23,7 +23,15 @@ from subcli.judge.harness.node import NodePlan
 from subcli.judge.process.processes import hide_from_peers
 from subcli.judge.process.text import cut
 from subcli.judge.supervise.pytest_process import READY, REPORT_VARIABLE
-from subcli.judge.supervise.pytest_records import Collected, Crashed, Finished, Record, Started, Status, encode
+from subcli.judge.supervise.pytest_records import (
+    CollectedRecord,
+    CrashedRecord,
+    FinishedRecord,
+    Record,
+    StartedRecord,
+    Status,
+    encode,
+)
 
 _CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
@@ -31,7 +39,7 @@ MakeReport = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class _PhaseOutcome:
     """What a phase of a test (setup, call, teardown) says about the test as a whole."""
 
     status: Status = "passed"
@@ -48,7 +56,7 @@ class _RunningTest:
     began: float
     name: str = ""
     kind: str = "functional"
-    outcome: _Outcome | None = None
+    outcome: _PhaseOutcome | None = None
     """The first phase that did not pass."""
     comparison: tuple[str, str] | None = None
     """Expected and actual value of the last `==` that an assertion compared."""
@@ -78,18 +86,18 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._send(Collected(len(session.items)))
+        self._send(CollectedRecord(len(session.items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._send(Crashed(cut(str(report.longrepr), OUTPUT_BYTES)))
+            self._send(CrashedRecord(cut(str(report.longrepr), OUTPUT_BYTES)))
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        self._send(Crashed(cut(str(excrepr), OUTPUT_BYTES)))
+        self._send(CrashedRecord(cut(str(excrepr), OUTPUT_BYTES)))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._test = _RunningTest(_test_id(nodeid), time.monotonic())
-        self._send(Started(self._test.test_id))
+        self._send(StartedRecord(self._test.test_id))
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         if op == "==":
@@ -106,9 +114,9 @@ class Reporter:
 
     def pytest_runtest_logfinish(self) -> None:
         test = self._test
-        outcome = test.outcome or _Outcome()
+        outcome = test.outcome or _PhaseOutcome()
         self._send(
-            Finished(
+            FinishedRecord(
                 test_id=test.test_id,
                 name=test.name,
                 kind=test.kind,
@@ -125,10 +133,10 @@ class Reporter:
 
 def _outcome(
     report: pytest.TestReport, caught: pytest.ExceptionInfo[BaseException] | None, test: _RunningTest
-) -> _Outcome:
+) -> _PhaseOutcome:
     """What a phase that did not pass means: skipped, the solution's failure, or an error of the test itself."""
     if report.skipped:
-        return _Outcome("skipped", message=cut(str(caught.value), MESSAGE_BYTES) if caught else "")
+        return _PhaseOutcome("skipped", message=cut(str(caught.value), MESSAGE_BYTES) if caught else "")
     error = caught.value if caught else AssertionError(str(report.longrepr))
     output = test.output()
     if isinstance(error, SolutionFault):
@@ -139,10 +147,10 @@ def _outcome(
         evidence = Evidence(kind="assertion", message=message, expected=expected, actual=actual)
     else:
         message = caught.exconly() if caught else ""
-        return _Outcome("error", cut(message, MESSAGE_BYTES), cut(output, OUTPUT_BYTES))
+        return _PhaseOutcome("error", cut(message, MESSAGE_BYTES), cut(output, OUTPUT_BYTES))
     if not evidence.stderr:
         evidence = replace(evidence, stderr=output)
-    return _Outcome("failed", output=cut(output, OUTPUT_BYTES), evidence=evidence.bounded())
+    return _PhaseOutcome("failed", output=cut(output, OUTPUT_BYTES), evidence=evidence.bounded())
 
 
 class ClusterFixtures:

@@ -1,7 +1,8 @@
-"""What pytest's process reports to the supervisor: one record as a line of JSON for each thing that happens.
+"""What pytest's process reports to the supervisor: records, each as a line of JSON.
 
-A run of tests is `Collected`, then `Started` and `Finished` for each test. The supervisor answers each `Finished` with
-a line; the next test waits for it. `Crashed` says that the tests themselves are at fault.
+A run of tests is one `CollectedRecord`, then a `StartedRecord` and a `FinishedRecord` for each test. The supervisor
+answers a `FinishedRecord` with a line, and the next test waits for it. A `CrashedRecord` says that the tests
+themselves are at fault.
 
 In the other direction pytest's process first reads one line: the `NodePlan` of the solution.
 """
@@ -18,19 +19,19 @@ from subcli.judge.evidence import Evidence
 Status = Literal["passed", "failed", "error", "skipped"]
 
 
-class Collected(msgspec.Struct, frozen=True, tag="collected"):
+class CollectedRecord(msgspec.Struct, frozen=True, tag="collected"):
     """The tests are known."""
 
     total: int
 
 
-class Started(msgspec.Struct, frozen=True, tag="started"):
+class StartedRecord(msgspec.Struct, frozen=True, tag="started"):
     """A test begins."""
 
     test_id: str
 
 
-class Finished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):
+class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):
     """A test has ended, its fixtures included."""
 
     test_id: str
@@ -46,13 +47,13 @@ class Finished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):
     """Set if the test failed."""
 
 
-class Crashed(msgspec.Struct, frozen=True, tag="crashed"):
+class CrashedRecord(msgspec.Struct, frozen=True, tag="crashed"):
     """The tests could not be collected, or pytest itself failed."""
 
     message: str
 
 
-Record = Collected | Started | Finished | Crashed
+Record = CollectedRecord | StartedRecord | FinishedRecord | CrashedRecord
 
 decode = msgspec.json.Decoder(Record).decode
 _encoder = msgspec.json.Encoder()

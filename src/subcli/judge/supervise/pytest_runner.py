@@ -15,7 +15,14 @@ from subcli.judge.process.starter import StartPlan
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.child import Child, Pipe
 from subcli.judge.supervise.pytest_process import PytestProcess
-from subcli.judge.supervise.pytest_records import Collected, Crashed, Finished, Record, Started, decode
+from subcli.judge.supervise.pytest_records import (
+    CollectedRecord,
+    CrashedRecord,
+    FinishedRecord,
+    Record,
+    StartedRecord,
+    decode,
+)
 from subcli.judge.supervise.results import Results
 
 _LINE_LIMIT = 1024 * 1024
@@ -24,7 +31,7 @@ _ALL_RAN = (0, 1)
 
 
 @dataclass(frozen=True)
-class _RunningTest:
+class _CurrentTest:
     test_id: str
     began: float
 
@@ -36,7 +43,7 @@ class PytestRun:
         self._problem = problem
         self._watchdog = watchdog
         self._results = results
-        self._running: _RunningTest | None = None
+        self._running: _CurrentTest | None = None
         self._crashes: list[str] = []
 
     async def run(self, plan: StartPlan, command: tuple[str, ...], started: PytestProcess) -> str:
@@ -84,22 +91,22 @@ class PytestRun:
 
     async def _take(self, record: Record, writer: asyncio.StreamWriter) -> None:
         match record:
-            case Collected(total):
+            case CollectedRecord(total):
                 self._results.testing(total)
-            case Started(test_id):
-                self._running = _RunningTest(test_id, asyncio.get_running_loop().time())
+            case StartedRecord(test_id):
+                self._running = _CurrentTest(test_id, asyncio.get_running_loop().time())
                 self._watchdog.begin(self._problem.limits.test_seconds)
-            case Finished():
+            case FinishedRecord():
                 self._watchdog.end()
                 left = await self._watchdog.clear()
                 self._finished(record, left)
                 self._running = None
                 await self._results.drain()
                 writer.write(b"next\n")
-            case Crashed(message):
+            case CrashedRecord(message):
                 self._crashes.append(message)
 
-    def _finished(self, record: Finished, left: int) -> None:
+    def _finished(self, record: FinishedRecord, left: int) -> None:
         """Report a test that has ended and left `left` processes running."""
         status, evidence = record.status, record.evidence
         exceeded = self._watchdog.exceeded

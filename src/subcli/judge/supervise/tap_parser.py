@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-
 _INDENT = "    "
 _YAML_INDENT = "  "
 _DEPTH = 8
