@@ -81,6 +81,60 @@ async def test_memory_that_is_watched(run: Run, tiny: MakeProblem, node: MakeNod
     assert "more than the limit of 64 MB" in judged.analysis["error"]
 
 
+async def test_memory_of_all_processes_together(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """Each node keeps to its own limit, and all of them together exceed the submission's."""
+    tests = "def test_four(make_cluster):\n    make_cluster(4).run(1_000)\n"
+    source = node("kept = bytes(range(256)) * 200_000\nimport time\n", tick="time.sleep(0.01)")
+    judged = await run(tiny(tests, limits="memory_mb = 256\ntotal_memory_mb = 128"), source)
+    assert judged.verdict == "failed"
+    assert judged.analysis["category"] == "memory"
+    assert "all processes used" in judged.analysis["error"]
+    assert "more than the limit of 128 MB" in judged.analysis["error"]
+
+
+async def test_exceeded_limit_shows_where_the_solution_was(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """What the solution wrote to stderr before it was killed stays, and the line that it names is located."""
+    start = "import time, traceback\ndef work():\n    traceback.print_stack()\n    time.sleep(60)\n"
+    judged = await run(tiny(limits="test_seconds = 1\nanswer_seconds = 15"), node(start, tick="work()"))
+    assert judged.of("test_result")[0]["message"] == "the time limit passed"
+    assert "in work" in judged.of("test_result")[0]["output"]
+    assert judged.analysis["category"] == "timeout"
+    assert judged.analysis["location"] == {"file": "node.py", "line": 3}
+    assert "> 3      traceback.print_stack()" in judged.analysis["analysis"]
+
+
+async def test_limit_of_one_test_does_not_reach_the_next(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """A test that exceeded its time fails alone."""
+    tests = """
+def test_slow(make_cluster):
+    make_cluster(1, init={"slow": True}).run(10)
+def test_quick(make_cluster):
+    make_cluster(1, init={"slow": False}).run(10)
+"""
+    source = node("import time\n", init="slow = body['slow']", tick="time.sleep(60 if slow else 0)")
+    judged = await run(tiny(tests, limits="test_seconds = 1\nanswer_seconds = 15"), source)
+    assert judged.failed == ["Slow"]
+    assert judged.events[-1]["summary"]["passed"] == 1
+
+
+async def test_build_that_fills_the_disk(run: Run, tiny: MakeProblem) -> None:
+    """Also one that is over before the watchdog looks: the end of a build is looked at as well."""
+    language = '[languages.sh]\nsource = "x.sh"\nbuild = ["sh", "x.sh"]\nrun = ["true"]\n'
+    judged = await run(tiny(limits="files = 16", language=language), "mkdir d; cd d; touch $(seq 30); cd ..", "sh")
+    assert judged.verdict == "build_failed"
+    assert judged.analysis["category"] == "disk"
+    assert "more than 64 MB or 16 files" in judged.analysis["error"]
+
+
+async def test_exceeded_limit_of_a_build_keeps_what_it_printed(run: Run, tiny: MakeProblem) -> None:
+    """A compiler that names a line before it is killed is located there."""
+    language = '[languages.sh]\nsource = "x.sh"\nbuild = ["sh", "x.sh"]\nrun = ["true"]\n'
+    source = 'echo "x.sh:2:1: error: too deep"\nmkdir d; touch $(seq 30)\nexit 1\n'
+    judged = await run(tiny(limits="files = 16", language=language), source, "sh")
+    assert judged.verdict == "build_failed"
+    assert judged.analysis["location"] == {"file": "x.sh", "line": 2}
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 async def test_a_hundred_megabytes_of_output(run: Run, tiny: MakeProblem, node: MakeNode, stream: str) -> None:
     """Stopped at the limit; what is shown is cut; no message grows."""
