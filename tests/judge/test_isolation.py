@@ -82,6 +82,17 @@ os.write(2, ("inherited " + json.dumps([fd for fd in own if fd > 2]) + "\\n").en
     assert len(inherited) <= 2
 
 
+async def test_memory_of_the_tests_process_is_closed_to_solutions(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
+    """pytest's process is not dumpable: another process of its user cannot read it through /proc."""
+    tests = """
+import ctypes
+def test_dumpable(make_cluster):
+    make_cluster(1)
+    assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0
+"""
+    assert (await run(tiny(tests), node())).verdict == "passed"
+
+
 async def test_the_environment_of_a_solution_is_clean(
     run: Run, node: MakeNode, tiny: MakeProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

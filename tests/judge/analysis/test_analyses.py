@@ -49,7 +49,7 @@ CAUSES = {
     "chained": Cause("try:\n    {}['a']\nexcept KeyError:\n    None.x #", "exception", "AttributeError"),
     "missing_module": Cause("import no_such_module #", "import_error", "no_such_module"),
     "missing_name": Cause("from json import lods #", "import_error", "cannot import name 'lods'"),
-    "recursion": Cause("return recursion() #", "recursion", "called itself without end"),
+    "recursion": Cause("return recursion() #", "recursion", "recursed without end"),
     "crash": Cause("os.kill(os.getpid(), 11)", "crash", "killed by SIGSEGV"),
     "refused": Cause("socket.create_connection(('127.0.0.1', 9)) #", "connection_refused", "Connection refused"),
     "early_exit": Cause("sys.exit()", "early_exit", "n1 exited with code 0"),
@@ -59,8 +59,8 @@ CAUSES = {
     "no_body": Cause('print(\'{"dest": "n1"}\') #', "not_json", 'no "body"'),
     "no_type": Cause('print(\'{"dest": "n1", "body": {}}\') #', "not_json", 'without a "type"'),
     "wrong_sender": Cause("say('n1', src='n9') #", "not_json", "came from n1"),
-    "wrong_dest": Cause("say('n9') #", "wrong_field", "no member"),
-    "wrong_save": Cause("say('disk', data=3) #", "wrong_field", 'saves no "data"'),
+    "wrong_dest": Cause("say('n9') #", "wrong_field", "not a member"),
+    "wrong_save": Cause("say('disk', data=3) #", "wrong_field", 'must save an object as "data"'),
     "unfinished": Cause("print('{', end='', flush=True)\nreturn True", "not_json", "does not end with a newline"),
     "no_answer": Cause("return True", "timeout", "did not answer with tick_ok"),
     "closed_stdout": Cause("os.close(1)\nreturn True", "not_json", "closed its stdout"),
@@ -213,7 +213,7 @@ async def test_several_files_and_none_to_start(run: Run, tiny: MakeProblem) -> N
     [
         ("int main(void) {\n  return x;\n}\n", "compile_error", "undeclared", 2),
         ("int main(int c, char **v) {\n  int *p = 0;\n  return p[c];\n}\n", "memory_error", "pointer", 3),
-        (DEEP, "recursion", "called itself", None),
+        (DEEP, "recursion", "recursed without end", None),
     ],
 )
 async def test_c_is_located_by_its_compiler_and_its_sanitizer(

@@ -126,6 +126,28 @@ async def test_build_that_fills_the_disk(run: Run, tiny: MakeProblem) -> None:
     assert "more than 64 MB or 16 files" in judged.analysis["error"]
 
 
+async def test_files_of_a_run_are_not_counted_as_those_of_a_build(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """Without a sandbox a run may write to its directory; the limit on files is the build's."""
+    start = "for number in range(30):\n    open(f'file-{number}', 'w').close()\nimport time\n"
+    judged = await run(tiny(limits="files = 16"), node(start, tick="time.sleep(0.02)"))
+    assert judged.verdict == "passed"
+
+
+async def test_fault_of_the_test_stays_one_beyond_a_limit(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """A limit that was exceeded as well does not make the solution guilty of an exception in the test."""
+    tests = """
+def test_broken(make_cluster):
+    try:
+        make_cluster(1).run(60_000)
+    except Exception:
+        raise KeyError("no")
+"""
+    source = node("import time\n", tick="time.sleep(0.01)")
+    judged = await run(tiny(tests, limits="test_seconds = 0.5\nanswer_seconds = 15"), source)
+    assert judged.of("test_result")[0]["status"] == "error"
+    assert judged.verdict == "error"
+
+
 async def test_exceeded_limit_of_a_build_keeps_what_it_printed(run: Run, tiny: MakeProblem) -> None:
     """A compiler that names a line before it is killed is located there."""
     language = '[languages.sh]\nsource = "x.sh"\nbuild = ["sh", "x.sh"]\nrun = ["true"]\n'

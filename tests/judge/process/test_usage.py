@@ -36,7 +36,7 @@ def test_usage_at_every_limit_is_allowed() -> None:
             "memory",
             "all processes used 301 MB of memory, more than the limit of 300 MB",
         ),
-        (replace(WITHIN, killed=1), "memory", "the memory was used up, more than the limit of 300 MB in all"),
+        (replace(WITHIN, killed=1), "memory", "the memory ran out at the limit of 300 MB in all"),
         (replace(WITHIN, places=(Files(), Files(21, 0))), "disk", "it wrote more than 8 MB or 20 files"),
         (replace(WITHIN, places=(Files(1, 8 * MB + 1),)), "disk", "it wrote more than 8 MB or 20 files"),
     ],

@@ -92,7 +92,7 @@ def test_a_python_that_only_root_can_reach(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.next_user", lambda: 1_900_000_000)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     error = refusal()
-    assert "/root/python is for root only" in error.message
+    assert "/root/python is readable by root only" in error.message
     assert "/opt" in error.hint
 
 

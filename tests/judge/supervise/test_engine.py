@@ -163,7 +163,7 @@ async def test_a_language_that_the_problem_does_not_offer(tiny: MakeProblem) -> 
     async with aclosing(judge(Job(tiny(), "cobol", {"a.cob": ""}))) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "build_failed"
-    assert seen[1]["error"] == "tiny cannot be solved in 'cobol'; it offers python"
+    assert seen[1]["error"] == "tiny cannot be solved in 'cobol'; choose from python"
 
 
 def test_a_family_of_forks_is_killed_whole() -> None:

@@ -335,7 +335,7 @@ async def test_impossible_duration_is_replaced_by_the_measured_one(run: Run, tin
     ("tests", "verdict", "said"),
     [
         ("print('1..1')\nprint('ok 1')\nprint('Bail out! no disk')", "failed", "no disk"),
-        ("print('1..3')\nprint('ok 1')\nraise SystemExit(3)", "error", "2 of its tests never came"),
+        ("print('1..3')\nprint('ok 1')\nraise SystemExit(3)", "error", "2 of its tests did not run"),
         ("print('hello')", "error", "it reported no test"),
         ("raise RuntimeError('own fault')", "error", "own fault"),
         ("print('1..0 # SKIP nothing here')", "error", "no test"),

@@ -1,4 +1,4 @@
-"""Judging one submission, inside of its supervisor: build, tests, verdict."""
+"""Judges one submission inside its process: build, tests, verdict."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from subcli.judge.supervise.results import Results
 
 @dataclass(frozen=True)
 class Order:
-    """What the server asks for."""
+    """What the server asks for: which submission to judge, and how."""
 
     problem: Problem
     language: Language
     files: Mapping[str, str]
     plans: Plans
     scratch: Path
-    """A directory of the judge's, gone when the supervisor is."""
+    """A directory of the judge's own, removed when the supervisor ends."""
 
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
-        """The order that the engine wrote."""
+        """The order that `engine` wrote."""
         problem = load_problem(Path(value["problem"]))
         plans = Plans.from_json(value["plans"])
         workspace = Path(plans.run.directory)
@@ -54,10 +54,10 @@ class Order:
 class Supervisor:
     """Judges one submission: build, tests, verdict.
 
-    Arguments:
-        order: what is asked for.
-        channel: where the events go.
-        started: pytest, which waits; None where the tests are not its.
+    Args:
+        order: What to judge.
+        channel: Where the events go.
+        started: pytest, waiting for instructions; None if the problem uses another program.
     """
 
     def __init__(self, order: Order, channel: asyncio.StreamWriter, started: PytestProcess | None) -> None:
@@ -69,7 +69,7 @@ class Supervisor:
             self._watchdog.trust(started.process.pid)
         analyst = Analyst(order.files, order.language.name)
         self._results = Results(self._emit, channel.drain, analyst, workdir=order.plans.run.directory)
-        self._has_ended = False
+        self._ended_with_build = False
 
     def _emit(self, event: events.Event) -> None:
         self._channel.write(events.encode(event))
@@ -84,7 +84,7 @@ class Supervisor:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-        if not self._has_ended:
+        if not self._ended_with_build:
             self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
         elapsed = round((time.monotonic() - started) * 1000)
         self._emit(events.complete(verdict, self._results.summary(elapsed)))
@@ -105,7 +105,7 @@ class Supervisor:
         problem, plan, watchdog, results = order.problem, order.plans.run, self._watchdog, self._results
         if self._started is not None:
             return await run_pytest(problem, plan, command, self._started, watchdog, results)
-        from subcli.judge.supervise.tap_runner import run_tap  # the parser of a language that most problems do not use
+        from subcli.judge.supervise.tap_runner import run_tap  # most problems do not print TAP
 
         return await run_tap(problem, plan, command, order.scratch, watchdog, results)
 
@@ -129,7 +129,7 @@ class Supervisor:
 
     def _build_failed(self, outcome: BuildResult) -> str:
         assert outcome.evidence is not None
-        self._has_ended = True
+        self._ended_with_build = True
         log = strip_workdir(outcome.log, self._order.plans.run.directory)
         self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=log))
         self._results.remark(outcome.evidence)
@@ -138,14 +138,14 @@ class Supervisor:
 
 def _no_entry(order: Order) -> BuildResult:
     wanted = order.language.source
-    message = f"the submission has no file {wanted!r} to start"
+    message = f"the submission has no file {wanted!r} to run"
     there = ", ".join(sorted(order.files)) or "nothing"
     evidence = Evidence(
         kind="violation",
         message=message,
         expected=wanted,
         actual=there,
-        explanation=f"A {order.language.name} solution is started from {wanted}. The submission contains {there}.",
-        suggestions=(f"Name the file that is to be started {wanted}.",),
+        explanation=f"The judge runs {wanted} of a {order.language.name} solution. The submission contains {there}.",
+        suggestions=(f"Rename the main file to {wanted}.",),
     )
     return BuildResult(evidence, message)

@@ -1,7 +1,7 @@
-"""Reading TAP line by line, without I/O.
+"""Parses TAP 14 line by line, without I/O.
 
-A test point is followed by its diagnostics, so nothing on its own line says that it is complete. `feed` holds it
-back until another line does; `flush` gives it out at once, for a reader that has waited long enough.
+A test point may be followed by its diagnostics, so its own line does not show whether it is complete. `feed` holds it
+back until another line decides; `flush` releases it for a reader that has waited long enough.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ESCAPE = re.compile(r"\\([\\#])")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many tests there are; `reason` is given where all are skipped."""
+    """How many tests there are. `reason` says why all are skipped."""
 
     count: int
     reason: str = ""
@@ -36,7 +36,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class BailOut:
-    """The tests gave up."""
+    """The tests stopped early (`Bail out!`)."""
 
     reason: str = ""
 
@@ -53,12 +53,12 @@ class Point:
     data: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     """The YAML diagnostics."""
     output: str = ""
-    """Comments and foreign lines that came with it, cut to 8 KB."""
+    """Comments and other lines before it, cut to 8 KB."""
     children: tuple[Point, ...] = ()
 
     @property
     def status(self) -> str:
-        """passed, failed or skipped. A test that is marked TODO may fail."""
+        """passed, failed or skipped. A test marked TODO counts as skipped if it fails."""
         if self.directive == "skip" or (self.directive == "todo" and not self.ok):
             return "skipped"
         return "passed" if self.ok else "failed"
@@ -68,7 +68,7 @@ Item = Plan | BailOut | Point
 
 
 class Parser:
-    """The state of one stream. Raises nothing: lines that are not TAP belong to the output of the next test."""
+    """The state of one stream. It never raises: lines that are not TAP become output of the next test."""
 
     def __init__(self, depth: int = 0) -> None:
         self.plan: Plan | None = None
@@ -86,7 +86,7 @@ class Parser:
         self._children: list[Point] = []
 
     def feed(self, line: str) -> list[Item]:
-        """Take one line, without its newline. Returns what is complete by now."""
+        """Take one line without its newline. Returns what is complete now."""
         if self.bailed:
             return []
         if self._yaml is not None:
@@ -99,7 +99,7 @@ class Parser:
         return self._own(line)
 
     def flush(self) -> list[Item]:
-        """Give out a test point that waits for its diagnostics, if none have begun."""
+        """Release a test point that waits for its diagnostics, unless they have begun."""
         if self._held is None or self._yaml is not None:
             return []
         point, self._held = self._held, None
@@ -107,16 +107,16 @@ class Parser:
 
     @property
     def holds_failure(self) -> bool:
-        """Whether a failed test waits, whose diagnostics are worth waiting for."""
+        """Whether a failed test waits for its diagnostics."""
         return self._held is not None and self._held.status == "failed"
 
     @property
     def missing(self) -> int:
-        """How many planned tests have not come."""
+        """How many planned tests have not been seen."""
         return max(0, self.plan.count - self.seen) if self.plan else 0
 
     def finish(self) -> list[Item]:
-        """The stream has ended. Returns what was held back."""
+        """End the stream. Returns what was held back."""
         if self._yaml is not None:
             return self._end_yaml()
         return self.flush()
@@ -208,7 +208,7 @@ class Parser:
 
 def _split_directive(text: str) -> tuple[str, str, str]:
     directive = reason = ""
-    # An escaped hash begins no directive; a backslash may itself be escaped.
+    # An escaped hash does not begin a directive. A backslash may itself be escaped.
     hidden = _ESCAPE.sub(lambda found: "\0" if found[1] == "#" else "\1", text)
     if found := _DIRECTIVE.search(hidden):
         directive, reason = found[1].lower(), _restore(found[2] or "")
