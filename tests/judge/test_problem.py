@@ -38,7 +38,7 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def test_a_problem_is_read_whole(write: Write) -> None:
+def test_problem_is_read_completely(write: Write) -> None:
     """Values from the file, defaults for the rest."""
     problem = load_problem(write(GOOD))
     assert (problem.id, problem.slug, problem.title, problem.description) == (7, "sum", "Sum", "Add.")
@@ -76,16 +76,16 @@ def test_a_problem_is_read_whole(write: Write) -> None:
         ("id = 7", "id = ", "problem.toml"),
     ],
 )
-def test_a_mistake_is_named_with_its_key(write: Write, old: str, new: str, complaint: str) -> None:
-    """Every complaint names the file and the key, so that an author finds it without the manual."""
+def test_mistake_is_named_with_its_key(write: Write, old: str, new: str, complaint: str) -> None:
+    """Every message names the file and the key, so that an author finds it without the manual."""
     with pytest.raises(ProblemError) as caught:
         load_problem(write(GOOD.replace(old, new)))
     assert complaint in str(caught.value)
     assert "problem.toml" in str(caught.value)
 
 
-def test_declared_solutions_must_exist_and_fit(write: Write) -> None:
-    """A solution of an unknown language, and failed tests of a passing one, are refused."""
+def test_declared_solutions_must_exist_and_be_consistent(write: Write) -> None:
+    """A solution in an unknown language, or failed tests of a passing one, are errors."""
     root = write(GOOD)
     (root / "s.py").write_text("", encoding="utf-8")
     entry = '[[solutions]]\nfile = "s.py"\nlanguage = "{}"\nexpect = "{}"\nfailed = ["x"]\n'
@@ -99,16 +99,16 @@ def test_declared_solutions_must_exist_and_fit(write: Write) -> None:
     assert load_problem(root).solutions[0].failed == ("x",)
 
 
-def test_a_directory_without_a_problem_is_refused(tmp_path: Path) -> None:
-    """The sentence names the file that is missing."""
+def test_directory_without_a_problem_is_an_error(tmp_path: Path) -> None:
+    """The message names the missing file."""
     with pytest.raises(ProblemError, match=r"problem\.toml: no such file"):
         load_problem(tmp_path)
     with pytest.raises(ProblemError, match="no such directory"):
         load_problems(tmp_path / "none")
 
 
-def test_an_operators_directory_adds_to_the_bundled_problems(write: Write) -> None:
-    """Both are there, by slug; a slug or an id taken twice is refused."""
+def test_operators_directory_adds_to_the_bundled_problems(write: Write) -> None:
+    """Both are there, by slug; a slug or an id that is used twice is an error."""
     root = write(GOOD.replace("id = 7", "id = 700"))
     problems = load_problems(root.parent)
     assert {"leader-election", "sum"} <= set(problems)
@@ -117,8 +117,8 @@ def test_an_operators_directory_adds_to_the_bundled_problems(write: Write) -> No
         load_problems(root.parent)
 
 
-def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write: Write) -> None:
-    """A single file of any name is started; among several the declared name decides."""
+def test_entry_is_the_declared_source_or_the_only_file_with_its_ending(write: Write) -> None:
+    """A single file of any name is run; among several the declared name decides."""
     language = load_problem(write(GOOD)).languages["python"]
     assert language.entry({"main.py": "", "util.py": ""}) == "main.py"
     assert language.entry({"mine.py": "", "notes.txt": ""}) == "mine.py"
@@ -127,8 +127,8 @@ def test_entry_is_the_declared_source_or_the_only_one_of_its_kind(write: Write) 
     assert expanded == ("cc", "-o", "x", "a.py", "b.py")
 
 
-def test_importing_the_judge_is_light() -> None:
-    """The server imports it at start, pytest's process imports parts of it: nothing comes along unasked."""
+def test_importing_the_judge_is_cheap() -> None:
+    """The server imports it at startup and pytest's process imports parts of it: nothing else comes along."""
     code = """
 import sys, subcli.judge
 heavy = {"pytest", "_pytest", "asyncio", "subcli.judge.supervise.engine", "subcli.judge.harness"}

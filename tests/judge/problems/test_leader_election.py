@@ -27,7 +27,7 @@ TITLES = [
 
 
 @pytest.mark.thorough
-async def test_the_reference_solution_passes_ten_of_ten_one_after_another(
+async def test_reference_solution_passes_all_ten_tests(
     run: Run, election: Problem, solution: Callable[[str], str]
 ) -> None:
     """Every result is yielded when its test ends, not at the end; the total is known before the first one."""
@@ -46,7 +46,7 @@ async def test_the_reference_solution_passes_ten_of_ten_one_after_another(
 
 
 @pytest.mark.thorough
-async def test_the_wrong_solution_fails_exactly_two_and_the_analyses_show_its_bug(
+async def test_wrong_solution_fails_two_tests_and_the_analyses_show_its_bug(
     run: Run, election: Problem, solution: Callable[[str], str]
 ) -> None:
     """Both say who voted twice and point at the line that granted the second vote, in every run the same."""
@@ -72,10 +72,10 @@ async def test_the_wrong_solution_fails_exactly_two_and_the_analyses_show_its_bu
         assert any("one vote in a term" in suggestion for suggestion in analysis["suggestions"])
 
 
-async def test_a_solution_that_does_not_compile_is_not_tested(
+async def test_solution_that_does_not_compile_is_not_tested(
     run: Run, election: Problem, solution: Callable[[str], str]
 ) -> None:
-    """A syntax error ends the build: verdict build_failed, with the line."""
+    """A syntax error ends the build: the verdict is build_failed, with the line."""
     judged = await run(election, solution("broken.py"))
 
     assert judged.verdict == "build_failed"

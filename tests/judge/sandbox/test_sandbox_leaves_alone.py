@@ -51,10 +51,10 @@ def prefix() -> Iterator[Path]:
         yield Path(name)
 
 
-async def test_an_installation_that_is_shown_is_untouched(
+async def test_visible_installation_is_not_changed(
     prefix: Path, tiny: MakeProblem, node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program's whole prefix is visible inside. Neither the solution nor what removes its files changes it."""
+    """A program's whole prefix is visible in the sandbox. Neither the solution nor the cleanup changes it."""
     found = probe(cpus=1.0)
     if found.starter is None:
         pytest.skip(f"needs a bubblewrap that works: {found.reason}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import aclosing
-from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from subcli.judge import Job, judge
 from subcli.judge.supervise.tap_parser import BailOut, Parser, Plan, Point
 from subcli.judge.supervise.tap_yaml import parse_yaml
-from tests.judge.judging import MakeProblem, Run
+from tests.judge.judging import Event, Judged, MakeProblem, Run
 
 SHELL = '[languages.sh]\nsource = "a.sh"\nrun = ["sh", "{source}"]\n'
 RUNNER = 'runner = "tap"\ncommand = ["{python}", "run.py"]'
@@ -29,7 +28,7 @@ def points(text: str) -> list[Point]:
     return [item for item in parse(text) if isinstance(item, Point)]
 
 
-def test_the_example_of_the_specification() -> None:
+def test_example_of_the_specification() -> None:
     """Plan, numbers, descriptions, a failure with its YAML, a TODO."""
     items = parse("""TAP version 14
 1..4
@@ -82,20 +81,20 @@ not ok 4 - Summarized correctly # TODO Not written yet
         ("ok 99999999999999", (1, True, "", "", "")),
     ],
 )
-def test_test_points(line: str, expected: tuple[int, bool, str, str, str]) -> None:
-    """Every part but the word is optional; a hash may be escaped."""
+def test_parts_of_a_test_point(line: str, expected: tuple[int, bool, str, str, str]) -> None:
+    """Everything but `ok` is optional; a hash may be escaped."""
     (point,) = points(line)
     assert (point.number, point.ok, point.description, point.directive, point.reason) == expected
 
 
 @pytest.mark.parametrize("line", ["okay 1", "notok 1", "oklahoma", "  ok 1", "not  ok", "OK 1"])
-def test_what_only_looks_like_a_test_point(line: str) -> None:
-    """It is output, and not a result."""
+def test_lines_that_only_look_like_a_test_point(line: str) -> None:
+    """They are output, not results."""
     assert points(line) == []
 
 
-def test_the_plan_may_come_last() -> None:
-    """What is missing is known then."""
+def test_plan_may_come_last() -> None:
+    """Then the missing tests are known."""
     parser = Parser()
     for line in ("ok 1", "ok 2", "1..3"):
         parser.feed(line)
@@ -103,20 +102,20 @@ def test_the_plan_may_come_last() -> None:
     assert parser.missing == 1
 
 
-def test_a_plan_of_none_skips_all() -> None:
-    """With its reason, in any of the ways it is written."""
+def test_plan_without_tests_skips_all() -> None:
+    """With the reason, in every notation."""
     assert parse("1..0 # SKIP no compiler") == [Plan(0, "no compiler")]
     assert parse("1..0 # skipped: no compiler") == [Plan(0, "no compiler")]
 
 
 def test_bail_out_ends_everything() -> None:
-    """Nothing after it counts, also where a subtest bails out."""
+    """Nothing after it counts, even if a subtest bails out."""
     assert parse("ok 1\nBail out! no disk\nok 2\n")[1:] == [BailOut("no disk")]
     assert BailOut("deep") in parse("    ok 1\n    Bail out! deep\nok 1\n")
 
 
-def test_a_point_is_held_until_the_next_line_or_a_flush() -> None:
-    """Its diagnostics may follow; a reader that has waited long enough takes it without."""
+def test_point_is_held_until_the_next_line_or_a_flush() -> None:
+    """Its diagnostics may follow. A reader that has waited long enough takes it without them."""
     parser = Parser()
     assert parser.feed("not ok 1 - x") == []
     assert parser.holds_failure
@@ -133,14 +132,14 @@ def test_a_point_is_held_until_the_next_line_or_a_flush() -> None:
     assert second.data == {"a": 1}
 
 
-def test_a_yaml_block_that_is_never_closed() -> None:
-    """The next line that is not indented closes it, and the end of the stream does."""
+def test_yaml_block_that_is_never_closed() -> None:
+    """The next unindented line closes it, and so does the end of the stream."""
     found = points("not ok 1\n  ---\n  a: 1\nok 2\nnot ok 3\n  ---\n  b: 2\n")
     assert [dict(point.data) for point in found] == [{"a": 1}, {}, {"b": 2}]
 
 
 def test_subtests_belong_to_the_point_after_them() -> None:
-    """Nested twice, with a comment as name or without; what fails inside is known."""
+    """Nested twice, with or without a comment as the name; their failures are known."""
     (outer, after) = points("""# Subtest: outer
     # Subtest: inner
         ok 1 - deep
@@ -160,16 +159,16 @@ ok 2 - after
     assert after.children == ()
 
 
-def test_comments_and_foreign_lines_are_output_of_the_next_point() -> None:
-    """Bounded, and without the lines that only name a subtest."""
+def test_comments_and_other_lines_are_output_of_the_next_point() -> None:
+    """They are bounded, and lines that only name a subtest are left out."""
     (point,) = points("# a comment\nsomething else\npragma +strict\n# Subtest: x\nok 1\n")
     assert point.output == "a comment\nsomething else"
     (point,) = points("x" * 5_000 + "\n" + "y" * 5_000 + "\nok 1\n")
     assert len(point.output) == 5_000
 
 
-def test_nothing_makes_the_parser_raise() -> None:
-    """Absurd nesting, half lines, control characters."""
+def test_parser_never_raises() -> None:
+    """Deep nesting, incomplete lines, control characters."""
     for text in ("    " * 50 + "ok 1", "  ---\n  ...", "1..", "1..x", "ok 1 # SKIP" * 40, "\0\x1b[2J", "  ...\n" * 3):
         parse(text)
 
@@ -246,25 +245,31 @@ def test_yaml_block_is_bounded_while_it_is_collected() -> None:
     assert after.number == 2
 
 
-async def test_results_are_streamed_as_they_are_printed(run: Run, tiny: MakeProblem) -> None:
-    """Each within moments, though the next comes much later; passed, skipped and TODO among them."""
-    tests = """
-import time
+async def test_results_are_streamed_as_they_are_printed(tiny: MakeProblem, tmp_path: Path) -> None:
+    """Each result is reported before the next one is printed; passed, skipped and TODO tests."""
+    tests = f"""
+import os, time
 print("TAP version 14\\n1..4", flush=True)
-for line in ("ok 1 - one", "ok 2 - two # SKIP later", "not ok 3 - three # TODO soon", "ok 4 - four"):
-    time.sleep(0.3)
+lines = ("ok 1 - one", "ok 2 - two # SKIP later", "not ok 3 - three # TODO soon", "ok 4 - four")
+for number, line in enumerate(lines):
     print(line, flush=True)
-time.sleep(0.3)
+    while not os.path.exists({str(tmp_path / "seen-")!r} + str(number)):
+        time.sleep(0.01)
 """
-    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    problem = tiny(tests, language=SHELL, runner=RUNNER)
+    seen: list[Event] = []
+    async with aclosing(judge(Job(problem, "sh", {"a.sh": "true"}))) as judging:
+        async for event in judging:
+            seen.append(event)
+            if event["type"] == "test_result":
+                number = sum(each["type"] == "test_result" for each in seen) - 1
+                await asyncio.to_thread((tmp_path / f"seen-{number}").touch)
+    judged = Judged(seen, [])
     assert judged.verdict == "passed"
     assert [event["status"] for event in judged.of("test_result")] == ["passed", "skipped", "skipped", "passed"]
     assert judged.of("test_result")[1]["message"] == "later"
     assert judged.events[1]["total_tests"] == 4
     assert judged.events[-1]["summary"]["skipped"] == 2
-    seen = [at for event, at in zip(judged.events, judged.times, strict=True) if event["type"] == "test_result"]
-    assert judged.times[-1] - seen[-1] > 0.15
-    assert all(later - earlier > 0.15 for earlier, later in pairwise(seen))
 
 
 async def test_diagnostics_become_fields_of_the_result(run: Run, tiny: MakeProblem) -> None:
@@ -341,14 +346,14 @@ async def test_impossible_duration_is_replaced_by_the_measured_one(run: Run, tin
         ("print('1..0 # SKIP nothing here')", "error", "no test"),
     ],
 )
-async def test_a_run_that_is_not_whole(run: Run, tiny: MakeProblem, tests: str, verdict: str, said: str) -> None:
-    """Tests that give up fail the submission; tests that break are the judge's own fault."""
+async def test_incomplete_run(run: Run, tiny: MakeProblem, tests: str, verdict: str, said: str) -> None:
+    """Tests that bail out fail the submission; tests that break are the judge's fault."""
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == verdict
     assert said in judged.analysis["error"] + judged.analysis["analysis"]
 
 
-async def test_the_solution_runs_under_the_starter(run: Run, tiny: MakeProblem) -> None:
+async def test_tap_solution_runs_under_the_starter(run: Run, tiny: MakeProblem) -> None:
     """In its own directory, session and environment, with its arguments; its exit code comes through."""
     tests = """
 import os, subprocess, json
@@ -363,8 +368,8 @@ print("1..1\\nnot ok 1\\n  ---\\n  message: " + json.dumps(done.stdout) + f"\\n 
     assert "exit code 7" in judged.analysis["analysis"]
 
 
-async def test_limits_hold_for_tap_as_well(run: Run, tiny: MakeProblem) -> None:
-    """A solution that hangs is killed at the test's time; the command goes on, and a daemon is found at its end."""
+async def test_limits_apply_to_tap(run: Run, tiny: MakeProblem) -> None:
+    """A solution that hangs is killed when the test's time is up, and the command goes on."""
     tests = """
 import os, subprocess
 print("1..2", flush=True)
@@ -373,17 +378,15 @@ print("not ok 1 - hangs", flush=True)
 subprocess.Popen(["true"]).wait()
 print("ok 2 - goes on", flush=True)
 """
-    source = "sleep 60"
-    started = time.monotonic()
+    source = "sleep 3600"
     judged = await run(tiny(tests, limits="test_seconds = 1.5", language=SHELL, runner=RUNNER), source, "sh")
-    assert time.monotonic() - started < 9
     assert [event["status"] for event in judged.of("test_result")] == ["failed", "passed"]
     assert judged.analysis["category"] == "timeout"
 
 
 @pytest.mark.parametrize("where", ["", ", stderr=subprocess.STDOUT", ", stdout=subprocess.PIPE, stderr=1"])
-async def test_a_solution_that_prints_tap_forges_nothing(run: Run, tiny: MakeProblem, where: str) -> None:
-    """Where its output or its errors go where the results go, because the author forgot it, they are not results."""
+async def test_solution_that_prints_tap_forges_nothing(run: Run, tiny: MakeProblem, where: str) -> None:
+    """Its output is never read as results, even if the author let it inherit the pipe for results."""
     tests = f"""
 import os, subprocess
 print("1..1", flush=True)
@@ -397,21 +400,19 @@ print("not ok 1 - real", flush=True)
     assert judged.verdict == "failed"
 
 
-async def test_a_helper_that_holds_the_pipe_open(run: Run, tiny: MakeProblem) -> None:
-    """The run is over when the command is, whoever else could still write."""
+async def test_helper_that_holds_the_pipe_open(run: Run, tiny: MakeProblem) -> None:
+    """The run ends with the command, even if another process could still write."""
     tests = """
 import subprocess
 print("1..1\\nok 1", flush=True)
-subprocess.Popen(["sleep", "60"])
+subprocess.Popen(["sleep", "3600"])
 """
-    started = time.monotonic()
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == "passed"
-    assert time.monotonic() - started < 8
 
 
-async def test_a_daemon_of_a_tap_solution(run: Run, tiny: MakeProblem) -> None:
-    """Everything passed, and something was left running: not passed."""
+async def test_daemon_of_a_tap_solution(run: Run, tiny: MakeProblem) -> None:
+    """Every test passed, but something was left running: the submission fails."""
     tests = """
 import os, subprocess
 subprocess.run([os.environ["SUBCLI_SOLUTION"]])
@@ -423,7 +424,7 @@ print("1..1\\nok 1 - well", flush=True)
 
 
 async def test_five_thousand_results_at_full_speed(run: Run, tiny: MakeProblem) -> None:
-    """They stream, in order, in a second or two, and a line without end harms nothing."""
+    """They arrive in order, and an endless line does no harm."""
     tests = """
 print("1..5000")
 for n in range(1, 5001):
@@ -433,12 +434,11 @@ print("x" * 5_000_000)
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == "passed"
     assert [event["test_id"] for event in judged.of("test_result")] == [str(n) for n in range(1, 5001)]
-    assert judged.times[-1] - judged.times[1] < 6
     assert max(len(json.dumps(event)) for event in judged.events) < 1_000
 
 
-async def test_a_slow_reader_stops_nothing_else(tiny: MakeProblem) -> None:
-    """While nobody reads, the limits go on being enforced, and all results are there afterwards."""
+async def test_slow_reader_loses_no_results(tiny: MakeProblem) -> None:
+    """While nobody reads, the judge goes on; afterwards all results are there."""
     tests = "for n in range(1, 3001):\n    print(f'ok {n} - {\"x\" * 200}')\nprint('1..3000')\n"
     problem = tiny(tests, language=SHELL, runner=RUNNER)
     count = 0
