@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from subcli.judge import Job, Problem, judge, load_problem, load_problems
 from subcli.judge.process.processes import Process, descendants
-
-Event = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Every event of a submission, and when each was yielded (seconds since the start)."""
-
-    events: list[Event]
-    times: list[float]
-
-    def of(self, kind: str) -> list[Event]:
-        return [event for event in self.events if event["type"] == kind]
-
-    @property
-    def verdict(self) -> object:
-        return self.events[-1]["final_status"]
-
-    @property
-    def failed(self) -> list[object]:
-        return [event["test_name"] for event in self.of("test_result") if event["status"] in ("failed", "error")]
-
-    @property
-    def analysis(self) -> Event:
-        """The first analysis."""
-        return self.of("error_analysis")[0]
+from tests.judge.judging import Below, Event, Judged, MakeNode, MakeProblem, Run
 
 
 async def _run(problem: Problem, source: str | Mapping[str, str], language: str = "python") -> Judged:
     files = {problem.languages[language].source: source} if isinstance(source, str) else source
-    events, times = [], []
+    events: list[Event] = []
+    times: list[float] = []
     started = time.monotonic()
     async for event in judge(Job(problem, language, files)):
         events.append(event)
@@ -51,8 +26,8 @@ async def _run(problem: Problem, source: str | Mapping[str, str], language: str 
 
 
 @pytest.fixture
-def below() -> Callable[[], list[Process]]:
-    """The processes below this one that the test has started: databases of other tests may live there as well."""
+def below() -> Below:
+    """The processes below this one that the test has started: databases of other tests may be there too."""
     others = [process.pid for process in descendants(os.getpid()) if process.parent == os.getpid()]
 
     def found() -> list[Process]:
@@ -63,7 +38,7 @@ def below() -> Callable[[], list[Process]]:
 
 
 @pytest.fixture
-def run() -> Callable[..., Awaitable[Judged]]:
+def run() -> Run:
     """Judges a source text, or several files by name, to the end."""
     return _run
 
@@ -102,8 +77,8 @@ def test_answers(make_cluster):
 
 
 @pytest.fixture
-def node() -> Callable[..., str]:
-    """Makes a correct node that does something more: at its start, at init, at every tick."""
+def node() -> MakeNode:
+    """Makes a correct node that does something more: when it starts, at `init`, at every tick."""
 
     def make(start: str = "", *, init: str = "pass", tick: str = "pass") -> str:
         return start + NODE.replace("INIT", init).replace("TICK", tick)
@@ -112,8 +87,8 @@ def node() -> Callable[..., str]:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Callable[..., Problem]:
-    """Makes a problem out of the text of its test file; by default a single node that must answer ten ticks."""
+def tiny(tmp_path: Path) -> MakeProblem:
+    """Makes a problem from the text of its test file; by default one node must answer ten ticks."""
 
     def make(tests: str = ONE_NODE, *, limits: str = LIMITS, language: str = PYTHON, runner: str = "") -> Problem:
         root = tmp_path / "tiny"

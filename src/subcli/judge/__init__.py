@@ -1,14 +1,14 @@
-"""The judge: runs a problem's tests on a submission and says what happened, as it happens.
+"""The judge: runs a problem's tests on a submission and reports what happens, as it happens.
 
-It knows neither server nor client. A submission passes three processes of the judge's own, so that none of its code
-ever runs where verdicts are made:
+It knows neither server nor client. Three processes of its own judge a submission, so that the submission's code never
+runs where the verdict is made:
 
     judge()        in the server: starts the supervisor, yields its events
     supervisor     builds, starts the tests, enforces limits, explains failures, leaves nothing behind
-    pytest         the problem's tests; each node of the solution is a child that speaks JSON lines
+    pytest         runs the problem's tests; each node of the solution is a child that speaks JSON lines
 
-Importing this package costs nothing: what it offers is imported when it is first asked for (PEP 562). Two of those
-processes import modules of it and need neither the engine nor asyncio's sockets.
+Importing this package is cheap: names are imported on first use (PEP 562). Two of those processes import modules of it
+without needing the engine or asyncio.
 """
 
 from __future__ import annotations

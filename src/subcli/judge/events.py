@@ -1,12 +1,15 @@
-"""The judge's events as mappings (section 6 of the contract), bounded in size."""
+"""The judge's events as mappings (contract, section 6), bounded in size."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from subcli.judge.evidence import Site
 from subcli.judge.process.text import cut
+
+if TYPE_CHECKING:
+    from subcli.judge.analysis.finding import Finding
 
 Event = dict[str, object]
 
@@ -15,6 +18,7 @@ MAX_BYTES = 48_000
 
 
 def status_update(status: str, **more: object) -> Event:
+    """A stage of judging begins."""
     return _without_empty({"type": "status_update", "status": status, **more})
 
 
@@ -30,6 +34,7 @@ def result(
     actual: str = "",
     output: str = "",
 ) -> Event:
+    """A test has ended."""
     return _without_empty(
         {
             "type": "test_result",
@@ -46,41 +51,35 @@ def result(
     )
 
 
-def error_analysis(
-    *,
-    error: str,
-    analysis: str,
-    suggestions: Sequence[str],
-    category: str,
-    location: Site | None,
-    test_id: str = "",
-    test_name: str = "",
-) -> Event:
-    place = {"file": location.file, "line": location.line} if location else None
+def error_analysis(finding: Finding, *, test_id: str = "", test_name: str = "") -> Event:
+    """An explained failure; without a test it belongs to the submission as a whole."""
+    place = finding.location
     event = _without_empty(
         {
             "type": "error_analysis",
             "test_id": test_id,
             "test_name": test_name,
-            "error": error,
-            "analysis": analysis,
-            "category": category,
-            "location": place,
+            "error": finding.error,
+            "analysis": finding.analysis,
+            "category": finding.category,
+            "location": {"file": place.file, "line": place.line} if place else None,
         }
     )
-    return {**event, "suggestions": list(suggestions)}
+    return {**event, "suggestions": list(finding.suggestions)}
 
 
 def complete(final_status: str, summary: Mapping[str, int]) -> Event:
+    """The verdict, always the last event."""
     return {"type": "complete", "final_status": final_status, "summary": dict(summary)}
 
 
 def encode(event: Event) -> bytes:
-    """The event as one line of at most `MAX_BYTES`: the longest texts are halved until it fits."""
+    """The event as one line of at most `MAX_BYTES`: the longest text is halved until the line fits."""
     line = json.dumps(event).encode()
     while len(line) > MAX_BYTES:
-        key = max((key for key, value in event.items() if isinstance(value, str)), key=lambda key: len(str(event[key])))
-        event = {**event, key: cut(str(event[key]), len(str(event[key])) // 2)}
+        texts = {key: value for key, value in event.items() if isinstance(value, str)}
+        longest = max(texts, key=lambda key: len(texts[key]))
+        event = {**event, longest: cut(texts[longest], len(texts[longest]) // 2)}
         line = json.dumps(event).encode()
     return line + b"\n"
 

@@ -1,14 +1,35 @@
-"""What is known about a failure. Tests fill it in, analyzers read it, and it crosses processes as JSON."""
+"""What is known about a failure.
+
+The tests fill it in, the rules of `subcli.judge.analysis` read it, and it travels between processes as JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from subcli.judge.process.text import cut, strip_workdir
+
+MESSAGE_BYTES = 2_000
+OUTPUT_BYTES = 8_192
+_LIMITS_BYTES = {
+    "message": MESSAGE_BYTES,
+    "expected": 4_000,
+    "actual": 4_000,
+    "line": 2_000,
+    "stderr": OUTPUT_BYTES,
+    "explanation": 4_000,
+}
+"""How long each text may be. The other fields are short by themselves."""
+_WITH_PATHS = ("message", "expected", "actual", "line", "stderr", "command", "explanation")
+"""Texts in which the path of the submission's directory may occur."""
+_MAX_SUGGESTIONS = 10
+_SUGGESTION_BYTES = 1_000
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a file of the submission."""
+    """A line in a file of the submission."""
 
     file: str
     line: int
@@ -22,36 +43,42 @@ class Evidence:
     """Facts about one failure. Empty fields are unknown or do not apply."""
 
     kind: str
-    """violation, exit, silence, bad_line, bad_field, flood, assertion, build, missing_tool, limit, tap, other."""
+    """violation, exit, silence, bad_line, bad_field, flood, assertion, build, missing_tool, limit, tap, bail_out or
+    judge."""
     message: str = ""
     expected: str = ""
     actual: str = ""
     node: str = ""
     exit_code: int | None = None
-    """As `subprocess` gives it: negative for a signal."""
+    """As `subprocess` reports it: negative for a signal."""
     stderr: str = ""
     line: str = ""
     """The offending line of output."""
     field: str = ""
     """The field of a message that is missing or wrong."""
     sites: tuple[Site, ...] = ()
-    """Places in the user's files, most telling first."""
+    """Lines of the user's files, the most relevant first."""
     command: str = ""
     language: str = ""
     limit: str = ""
-    """Which limit was exceeded: time, memory, processes, file_size, disk, output."""
+    """The limit that was exceeded: time, submission_time, memory, processes, disk or left_behind."""
     seconds: float = 0.0
     left_behind: int = 0
-    """Processes that were still running when the test had ended."""
+    """Processes still running when the test ended."""
     explanation: str = ""
     suggestions: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, object]:
-        return {name: value for name, value in asdict(self).items() if value not in ("", (), None)}
+    def bounded(self) -> Evidence:
+        """The evidence with long texts cut. Whoever collects evidence from a solution's output calls this."""
+        texts: dict[str, Any] = {name: cut(getattr(self, name), size) for name, size in _LIMITS_BYTES.items()}
+        return replace(self, suggestions=bounded_suggestions(self.suggestions), **texts)
 
-    @staticmethod
-    def from_json(values: Mapping[str, object]) -> Evidence:
-        """The evidence that `as_json` made. Raises msgspec.ValidationError where it is something else."""
-        import msgspec  # not needed where evidence is only collected
+    def without_workdir(self, directory: str) -> Evidence:
+        """The evidence with paths below `directory`, the submission's temporary one, made relative."""
+        texts: dict[str, Any] = {name: strip_workdir(getattr(self, name), directory) for name in _WITH_PATHS}
+        return replace(self, **texts)
 
-        return msgspec.convert(values, Evidence)
+
+def bounded_suggestions(suggestions: tuple[str, ...]) -> tuple[str, ...]:
+    """At most ten suggestions, each cut."""
+    return tuple(cut(suggestion, _SUGGESTION_BYTES) for suggestion in suggestions[:_MAX_SUGGESTIONS])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from subcli.judge.analysis import Finding
+from subcli.judge.analysis import Context, Finding
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
+from tests.judge.judging import MakeNode, MakeProblem, Run
 
 C = """
 [languages.c]
@@ -46,7 +49,7 @@ CAUSES = {
     "chained": Cause("try:\n    {}['a']\nexcept KeyError:\n    None.x #", "exception", "AttributeError"),
     "missing_module": Cause("import no_such_module #", "import_error", "no_such_module"),
     "missing_name": Cause("from json import lods #", "import_error", "cannot import name 'lods'"),
-    "recursion": Cause("return recursion() #", "recursion", "called itself without end"),
+    "recursion": Cause("return recursion() #", "recursion", "recursed without end"),
     "crash": Cause("os.kill(os.getpid(), 11)", "crash", "killed by SIGSEGV"),
     "refused": Cause("socket.create_connection(('127.0.0.1', 9)) #", "connection_refused", "Connection refused"),
     "early_exit": Cause("sys.exit()", "early_exit", "n1 exited with code 0"),
@@ -56,8 +59,8 @@ CAUSES = {
     "no_body": Cause('print(\'{"dest": "n1"}\') #', "not_json", 'no "body"'),
     "no_type": Cause('print(\'{"dest": "n1", "body": {}}\') #', "not_json", 'without a "type"'),
     "wrong_sender": Cause("say('n1', src='n9') #", "not_json", "came from n1"),
-    "wrong_dest": Cause("say('n9') #", "wrong_field", "no member"),
-    "wrong_save": Cause("say('disk', data=3) #", "wrong_field", 'saves no "data"'),
+    "wrong_dest": Cause("say('n9') #", "wrong_field", "not a member"),
+    "wrong_save": Cause("say('disk', data=3) #", "wrong_field", 'must save an object as "data"'),
     "unfinished": Cause("print('{', end='', flush=True)\nreturn True", "not_json", "does not end with a newline"),
     "no_answer": Cause("return True", "timeout", "did not answer with tick_ok"),
     "closed_stdout": Cause("os.close(1)\nreturn True", "not_json", "closed its stdout"),
@@ -86,8 +89,8 @@ def test_cause(make_cluster, cause):
 """
 
 
-async def test_every_cause_is_recognised(run, tiny):
-    """The right category, the symptom in its words, and the line of the user's own file, marked in an excerpt."""
+async def test_every_cause_is_recognised(run: Run, tiny: MakeProblem) -> None:
+    """The right category and symptom, and the line of the user's own file, marked in an excerpt."""
     functions = "".join(
         f"def {name}():\n" + "".join(f"    {text}\n" for text in cause.code.splitlines())
         for name, cause in CAUSES.items()
@@ -112,7 +115,7 @@ async def test_every_cause_is_recognised(run, tiny):
             assert f"> {line}  " in analysis["analysis"]
 
 
-async def test_an_assertion_with_two_values(run, tiny, node):
+async def test_assertion_that_compares_two_values(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """What the test compared becomes expected and actual."""
     judged = await run(tiny("def test_sum(make_cluster):\n    make_cluster(1)\n    assert 2 + 2 == 5\n"), node())
     result = judged.of("test_result")[0]
@@ -121,8 +124,8 @@ async def test_an_assertion_with_two_values(run, tiny, node):
     assert "expected 5 and got 4" in judged.analysis["analysis"]
 
 
-async def test_a_message_is_located_behind_its_helper(run, tiny, node):
-    """Everything is printed by `send`; the place that is shown is the one that called it for this message."""
+async def test_message_is_located_behind_its_helper(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """`send` prints every message; the line that is shown is the one that called it for this message."""
     tests = """
 from subcli.judge.harness import Violation
 def test_no(make_cluster):
@@ -152,8 +155,8 @@ for line in sys.stdin:
     assert "Not x." in judged.analysis["analysis"]
 
 
-async def test_a_field_of_the_wrong_kind(run, tiny):
-    """A test reads a field through the cluster; where it is missing the protocol line is shown."""
+async def test_field_of_the_wrong_type(run: Run, tiny: MakeProblem) -> None:
+    """A test reads a field through the cluster; if it is invalid, the line that printed it is shown."""
     tests = """
 def test_no(make_cluster):
     cluster = make_cluster(1)
@@ -171,8 +174,8 @@ for line in sys.stdin:
     assert judged.analysis["location"] == {"file": "node.py", "line": 5}
 
 
-async def test_a_missing_build_tool_is_not_the_users_fault(run, tiny):
-    """Verdict error: the submission was never judged."""
+async def test_missing_build_tool_is_not_the_users_fault(run: Run, tiny: MakeProblem) -> None:
+    """The verdict is error: the submission was never judged."""
     language = '[languages.zig]\nsource = "a.zig"\nrequires = ["no-such-compiler"]\nrun = ["./a"]\n'
     judged = await run(tiny(language=language), "x", "zig")
     assert judged.verdict == "error"
@@ -180,16 +183,16 @@ async def test_a_missing_build_tool_is_not_the_users_fault(run, tiny):
     assert "no-such-compiler" in judged.analysis["analysis"]
 
 
-async def test_a_program_that_cannot_be_started(run, tiny):
-    """The run command names something that the build did not make."""
+async def test_program_that_cannot_be_started(run: Run, tiny: MakeProblem) -> None:
+    """The run command names a program that the build did not create."""
     language = '[languages.sh]\nsource = "a.sh"\nrun = ["./not-there"]\n'
     judged = await run(tiny(language=language), "x", "sh")
     assert judged.analysis["category"] == "not_startable"
     assert "./not-there" in judged.analysis["error"]
 
 
-async def test_a_build_that_fails_without_a_compilers_words(run, tiny):
-    """The build's last line is shown."""
+async def test_build_that_fails_without_a_compiler_error(run: Run, tiny: MakeProblem) -> None:
+    """The last line that the build printed is shown."""
     language = '[languages.sh]\nsource = "a.sh"\nbuild = ["sh", "{source}"]\nrun = ["true"]\n'
     judged = await run(tiny(language=language), "echo no luck today; exit 4", "sh")
     assert judged.verdict == "build_failed"
@@ -197,8 +200,8 @@ async def test_a_build_that_fails_without_a_compilers_words(run, tiny):
     assert "no luck today" in judged.analysis["analysis"]
 
 
-async def test_several_files_and_none_to_start(run, tiny):
-    """It is said which name was looked for."""
+async def test_submission_without_a_main_file(run: Run, tiny: MakeProblem) -> None:
+    """The message names the expected file."""
     judged = await run(tiny(), {"a.py": "", "b.py": ""})
     assert judged.verdict == "build_failed"
     assert "'node.py'" in judged.analysis["error"]
@@ -210,11 +213,13 @@ async def test_several_files_and_none_to_start(run, tiny):
     [
         ("int main(void) {\n  return x;\n}\n", "compile_error", "undeclared", 2),
         ("int main(int c, char **v) {\n  int *p = 0;\n  return p[c];\n}\n", "memory_error", "pointer", 3),
-        (DEEP, "recursion", "called itself", None),
+        (DEEP, "recursion", "recursed without end", None),
     ],
 )
-async def test_c_is_located_by_its_compiler_and_its_sanitizer(run, tiny, source, category, said, line):
-    """The compiler's words, and the line of a crash."""
+async def test_c_errors_are_located_by_compiler_and_sanitizer(
+    run: Run, tiny: MakeProblem, source: str, category: str, said: str, line: int | None
+) -> None:
+    """The compiler's message, and the line of a crash."""
     judged = await run(tiny(language=C, limits="test_seconds = 30\nanswer_seconds = 15\n"), source, "c")
     if judged.analysis["category"] == "crash":
         pytest.skip("this compiler has no sanitizers")
@@ -225,8 +230,8 @@ async def test_c_is_located_by_its_compiler_and_its_sanitizer(run, tiny, source,
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-async def test_a_javascript_exception(run, tiny):
-    """What node prints of an uncaught error names the line as well."""
+async def test_javascript_exception(run: Run, tiny: MakeProblem) -> None:
+    """What node prints of an uncaught error names the line too."""
     language = '[languages.js]\nsource = "node.js"\nrun = ["node", "{source}"]\nbounded_address_space = false\n'
     source = "const a = null;\nfunction f() {\n  return a.term;\n}\nf();\n"
     judged = await run(tiny(language=language, limits="test_seconds = 30\nanswer_seconds = 15\n"), source, "js")
@@ -235,26 +240,28 @@ async def test_a_javascript_exception(run, tiny):
     assert judged.analysis["location"] == {"file": "node.js", "line": 3}
 
 
-def test_what_no_rule_knows_is_said_to_be_unknown():
-    """The general answer claims nothing, and repeats what was written last."""
-    analysis = Analyst({}, "python", "/w", rules=()).analyse(Evidence(kind="tap", message="no", stderr="one\ntwo\n"))
+def test_unrecognised_failure_is_reported_as_unknown() -> None:
+    """The general finding guesses nothing, and quotes what was printed last."""
+    analysis = Analyst({}, "python", rules=()).analyse(Evidence(kind="tap", message="no", stderr="one\ntwo\n"))
     assert analysis.category == "unknown"
     assert "No rule" in analysis.analysis
     assert "two" in analysis.analysis
 
 
-def test_an_operators_rule_is_asked_first():
-    """It may claim a failure that a built-in rule knows as well."""
+def test_operators_rule_comes_first() -> None:
+    """It may claim a failure that a built-in rule recognises too."""
 
-    def mine(evidence, context):
+    def mine(evidence: Evidence, context: Context) -> Finding:
         return Finding(category="mine", analysis=f"Mine: {evidence.message} in {context.language}.")
 
-    analysis = Analyst({}, "python", "/w", rules=[mine]).analyse(Evidence(kind="silence", message="silent"))
+    analysis = Analyst({}, "python", rules=[mine]).analyse(Evidence(kind="silence", message="silent"))
     assert (analysis.category, analysis.analysis) == ("mine", "Mine: silent in python.")
 
 
-async def test_an_installed_rule_is_found(run, tiny, node, tmp_path, monkeypatch):
-    """By its entry point, in the process that explains failures; one that cannot be loaded is passed over."""
+async def test_installed_rule_is_found(
+    run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found by its entry point, in the supervisor; one that cannot be loaded is skipped."""
     site = tmp_path / "site"
     (site / "house_rules-1.0.dist-info").mkdir(parents=True)
     (site / "house_rules-1.0.dist-info" / "METADATA").write_text("Name: house-rules\nVersion: 1.0\n", encoding="utf-8")
@@ -272,28 +279,31 @@ async def test_an_installed_rule_is_found(run, tiny, node, tmp_path, monkeypatch
     assert (judged.analysis["category"], judged.analysis["suggestions"]) == ("house", ["Ask us."])
 
 
-def test_an_operators_rule_that_fails_changes_nothing(caplog):
-    """Whatever it raises or answers, the built-in rules go on; the log says whose fault it was."""
+def test_operators_rule_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it raises or returns, the built-in rules follow; the log names the rule."""
 
-    def raises(evidence, context):
+    def raises(evidence: Evidence, context: Context) -> None:
         raise SystemExit("no")
 
-    analyst = Analyst({}, "python", "/w", rules=[raises, lambda *_: "nonsense"])
+    nonsense: Any = lambda *_: "nonsense"  # noqa: E731
+    analyst = Analyst({}, "python", rules=[raises, nonsense])
     assert analyst.analyse(Evidence(kind="silence", message="silent")).category == "timeout"
     assert "raises" in caplog.text
 
 
-def test_an_operators_rule_that_hangs_is_not_asked_again(monkeypatch, caplog):
-    """It costs its patience once."""
-    monkeypatch.setattr("subcli.judge.analysis.explain._PATIENCE_SECONDS", 0.05)
+def test_operators_rule_that_hangs_is_disabled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its timeout passes once."""
+    monkeypatch.setattr("subcli.judge.analysis.explain._RULE_TIMEOUT_S", 0.05)
     asked = []
 
-    def hangs(evidence, context):
+    def hangs(evidence: Evidence, context: Context) -> None:
         asked.append(1)
         time.sleep(0.5)
 
-    analyst = Analyst({}, "python", "/w", rules=[hangs])
+    analyst = Analyst({}, "python", rules=[hangs])
     for _ in range(3):
         assert analyst.analyse(Evidence(kind="silence", message="silent")).category == "timeout"
     assert len(asked) == 1
-    assert "not asked again" in caplog.text
+    assert "disabling it" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from subcli.judge.harness import Message, Network
+from tests.judge.judging import MakeProblem, Run
 
 
 def _message(src: str, dest: str, at: int = 0, kind: str = "x") -> Message:
@@ -13,10 +14,10 @@ def _deliveries(network: Network, until: int) -> list[tuple[int, str]]:
     return [(now, message.dest) for now in range(until) for message in network.due(now)]
 
 
-def test_the_same_seed_gives_the_same_deliveries():
-    """And another seed gives others."""
+def test_same_seed_gives_the_same_deliveries() -> None:
+    """Another seed gives others."""
 
-    def run(seed):
+    def run(seed: int) -> list[tuple[int, str]]:
         network = Network(seed, delay_ms=(1, 50), loss=0.3)
         for number in range(100):
             network.send(_message("n1", f"n{number}", number))
@@ -27,8 +28,8 @@ def test_the_same_seed_gives_the_same_deliveries():
     assert 50 < len(run(1)) < 90
 
 
-def test_delay_stays_in_its_bounds():
-    """Messages may overtake each other, and none is early or late."""
+def test_delay_stays_within_bounds() -> None:
+    """Messages may overtake each other, but none is early or late."""
     network = Network(3, delay_ms=(5, 20))
     for number in range(200):
         network.send(_message("n1", str(number), 100))
@@ -38,8 +39,8 @@ def test_delay_stays_in_its_bounds():
     assert [int(dest) for _, dest in arrivals] != list(range(200))
 
 
-def test_a_partition_cuts_what_is_under_way_and_heals():
-    """Only members of one group reach each other; who is in none reaches nobody."""
+def test_partition_stops_messages_on_their_way() -> None:
+    """Only members of one group reach each other; a node in no group is isolated."""
     network = Network(1, delay_ms=(10, 10))
     network.send(_message("n1", "n3"))
     network.partition(("n1", "n2"), ("n3",))
@@ -51,8 +52,8 @@ def test_a_partition_cuts_what_is_under_way_and_heals():
     assert [message.dest for message in network.due(30)] == ["n3"]
 
 
-def test_rules_drop_single_messages_until_they_end():
-    """A rule sees the message; the function that comes back ends it."""
+def test_rules_drop_messages_until_they_are_removed() -> None:
+    """A rule sees each message; the function that `drop` returns removes it."""
     network = Network(1, delay_ms=(0, 0))
     end = network.drop(lambda message: message.type == "vote")
     network.send(_message("n1", "n2", kind="vote"))
@@ -62,8 +63,8 @@ def test_rules_drop_single_messages_until_they_end():
     assert [message.type for message in network.due(1)] == ["heartbeat", "vote"]
 
 
-async def test_a_cluster_kills_restarts_saves_and_delivers(run, tiny):
-    """What was saved comes back in init; what was not is gone; what was on its way to a dead node is lost."""
+async def test_cluster_kills_restarts_saves_and_delivers(run: Run, tiny: MakeProblem) -> None:
+    """What was saved comes back in init; the rest, and what was on its way to a dead node, is lost."""
     tests = """
 def test_disk(make_cluster):
     cluster = make_cluster(2, seed=4)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,8 +60,11 @@ if [ -n "$said" ]; then echo "ok 2 - says something"; else echo "not ok 2 - says
 }
 
 
+Author = Callable[..., Path]
+
+
 @pytest.fixture
-def author(tmp_path):
+def author(tmp_path: Path) -> Author:
     """A problem as its author has it, with some of its text replaced."""
 
     def make(*changes: tuple[str, str]) -> Path:
@@ -76,11 +81,11 @@ def author(tmp_path):
     return make
 
 
-def test_a_good_problem_is_good(author):
-    """The template starts and fails, the reference passes, wrong ones fail as declared."""
+def test_good_problem_passes_all_checks(author: Author) -> None:
+    """The template starts and fails, the reference solution passes, the others fail as declared."""
     report = check_problem(author())
     assert report.ok, report
-    told = report.as_dict()
+    told: dict[str, Any] = report.as_dict()
     assert told["ok"] is True
     assert [(item["what"], item["ok"]) for item in told["items"]] == [
         ("problem.toml", True),
@@ -92,8 +97,8 @@ def test_a_good_problem_is_good(author):
     ]
 
 
-def test_the_mistakes_of_an_author_are_found(author):
-    """Each with the check that found it, and what it saw."""
+def test_mistakes_of_an_author_are_found(author: Author) -> None:
+    """Each by the check that is meant for it, with what it saw."""
     root = author(
         ('failed = ["says yes"]', 'failed = ["says something"]'),
         ('template = "template.sh"', 'template = "right.sh"'),
@@ -107,8 +112,8 @@ def test_the_mistakes_of_an_author_are_found(author):
     }
 
 
-def test_a_problem_that_nobody_can_solve(author):
-    """No reference solution, one that passes against its declaration, and a template that does not start."""
+def test_problem_that_nobody_can_solve(author: Author) -> None:
+    """No reference solution, a solution that passes against its declaration, a template that does not start."""
     root = author(
         ('expect = "passed"', 'expect = "failed"'),
         ('template = "template.sh"', 'template = "broken.sh"'),
@@ -121,15 +126,15 @@ def test_a_problem_that_nobody_can_solve(author):
     assert not report.ok
 
 
-def test_a_problem_that_cannot_be_read(author):
-    """Nothing else is looked at."""
+def test_problem_that_cannot_be_read(author: Author) -> None:
+    """No other check is made."""
     report = check_problem(author(('slug = "yes"', 'slug = "YES"')))
     assert [check.what for check in report.checks] == ["problem.toml"]
     assert "`slug` must be" in report.checks[0].detail
 
 
-async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
-    """A language whose tools are not installed."""
+async def test_check_that_cannot_run_here_is_skipped(author: Author) -> None:
+    """A language whose tools are not installed is not a mistake."""
     found = [
         check async for check in checks(author(('source = "a.sh"', 'source = "a.sh"\nrequires = ["no-such-tool"]')))
     ]
@@ -145,14 +150,14 @@ async def test_what_cannot_be_tried_here_is_said_and_is_no_mistake(author):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_the_bundled_cache_keeps_its_word():
-    """The second bundled problem, C and Python, all of its solutions."""
+def test_bundled_cache_problem_passes_all_checks() -> None:
+    """The second bundled problem, in C and Python, with all of its solutions."""
     report = check_problem(load_problems()["lru-cache"].root)
     assert report.ok, report
 
 
-def test_the_files_to_begin_with():
-    """The template under the name that is submitted, and the tests where the problem gives them away."""
+def test_scaffold() -> None:
+    """The template under the name to submit, and the tests if the problem provides them."""
     problems = load_problems()
     made = scaffold(problems["lru-cache"], "c")
     assert (made.problem, made.language, made.source) == ("lru-cache", "c", "lru.c")
@@ -165,7 +170,7 @@ def test_the_files_to_begin_with():
 
 
 def test_local_tests_run_on_a_python_file(tmp_path: Path) -> None:
-    """What `init` gives to run at home takes `lru.py` as it lies there; without a name it asks for one."""
+    """The tests that `init` provides take `lru.py` as it is; without a name they ask for one."""
     root = load_problems()["lru-cache"].root
     for name, text in scaffold(load_problems()["lru-cache"], "python").files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

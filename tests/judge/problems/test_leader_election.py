@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import aclosing
 from itertools import pairwise
 
 import pytest
 
-from subcli.judge import Job, judge
+from subcli.judge import Job, Problem, judge
+from tests.judge.judging import Run
 
 TITLES = [
     "Leader Election",
@@ -25,7 +27,9 @@ TITLES = [
 
 
 @pytest.mark.thorough
-async def test_the_reference_solution_passes_ten_of_ten_one_after_another(run, election, solution):
+async def test_reference_solution_passes_all_ten_tests(
+    run: Run, election: Problem, solution: Callable[[str], str]
+) -> None:
     """Every result is yielded when its test ends, not at the end; the total is known before the first one."""
     judged = await run(election, solution("passing.py"))
 
@@ -42,7 +46,9 @@ async def test_the_reference_solution_passes_ten_of_ten_one_after_another(run, e
 
 
 @pytest.mark.thorough
-async def test_the_wrong_solution_fails_exactly_two_and_the_analyses_show_its_bug(run, election, solution):
+async def test_wrong_solution_fails_two_tests_and_the_analyses_show_its_bug(
+    run: Run, election: Problem, solution: Callable[[str], str]
+) -> None:
     """Both say who voted twice and point at the line that granted the second vote, in every run the same."""
     source = solution("failing.py")
     judged = await run(election, source)
@@ -66,8 +72,10 @@ async def test_the_wrong_solution_fails_exactly_two_and_the_analyses_show_its_bu
         assert any("one vote in a term" in suggestion for suggestion in analysis["suggestions"])
 
 
-async def test_a_solution_that_does_not_compile_is_not_tested(run, election, solution):
-    """A syntax error ends the build: verdict build_failed, with the line."""
+async def test_solution_that_does_not_compile_is_not_tested(
+    run: Run, election: Problem, solution: Callable[[str], str]
+) -> None:
+    """A syntax error ends the build: the verdict is build_failed, with the line."""
     judged = await run(election, solution("broken.py"))
 
     assert judged.verdict == "build_failed"
@@ -80,7 +88,7 @@ async def test_a_solution_that_does_not_compile_is_not_tested(run, election, sol
 
 @pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-async def test_javascript_is_judged_by_the_same_tests(election, solution):
+async def test_javascript_is_judged_by_the_same_tests(election: Problem, solution: Callable[[str], str]) -> None:
     """The protocol is lines of JSON. (`subcli problems check` sees this solution through to its end.)"""
     seen = []
     async with aclosing(judge(Job(election, "javascript", {"node.js": solution("passing.js")}))) as events:
@@ -92,7 +100,7 @@ async def test_javascript_is_judged_by_the_same_tests(election, solution):
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
-async def test_templates_start_and_fail_for_the_right_reason(run, election, language):
+async def test_templates_start_and_fail_for_the_right_reason(run: Run, election: Problem, language: str) -> None:
     """A template is a node that answers and never leads."""
     if language == "javascript" and shutil.which("node") is None:
         pytest.skip("needs node")
@@ -100,4 +108,4 @@ async def test_templates_start_and_fail_for_the_right_reason(run, election, lang
     async with aclosing(judge(Job(election, language, files))) as events:
         # All ten tests fail alike; the first one says it.
         analysis = await anext(event async for event in events if event["type"] == "error_analysis")
-    assert "Nobody ever stood for election" in analysis["analysis"]
+    assert "Nobody ever stood for election" in str(analysis["analysis"])

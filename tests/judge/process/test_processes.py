@@ -47,8 +47,8 @@ needs_lists = pytest.mark.skipif(
 
 
 @needs_lists
-def test_a_child_alone_is_all_there_is():
-    """One child without children: no look through all processes is needed."""
+def test_only_child_is_detected() -> None:
+    """One child without children: there is no need to read all processes."""
     assert told("print(is_all_below(child(IDLE).pid))") == "True"
 
 
@@ -86,14 +86,14 @@ def test_a_child_alone_is_all_there_is():
         pytest.param("runner = child(IDLE); runner.kill(); runner.wait()", id="collected"),
     ],
 )
-def test_whatever_else_there_is_takes_a_full_look(more):
-    """Another process, alive or not, below the child or beside it; and a child whose list alone would not do."""
+def test_other_processes_are_detected(more: str) -> None:
+    """Another process, alive or not, below the child or beside it; or a child whose own list does not suffice."""
     assert told(f"{more}\nprint(is_all_below(runner.pid))") == "False"
 
 
 @needs_lists
-def test_an_orphan_that_ended_is_in_the_way_until_it_is_collected():
-    """A zombie handed to us is found by the full look, collected, and then the child is alone again."""
+def test_ended_orphan_counts_until_it_is_reaped() -> None:
+    """A zombie that became our child is found and reaped; then the child is alone again."""
     assert (
         told(
             """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,8 @@ sys.exit(0 if (base / "in side" / "precious").exists() else 9)
 """
 
 
-def test_nothing_is_removed_through_a_mount(tmp_path):
-    """A directory mounted inside of what is removed is somebody else's: it and its files stay."""
+def test_nothing_is_removed_through_a_mount(tmp_path: Path) -> None:
+    """A directory that is mounted inside the tree is somebody else's: it and its files stay."""
     base, other = tmp_path / "base", tmp_path / "other"
     (base / "in side").mkdir(parents=True)
     other.mkdir()
@@ -36,8 +37,8 @@ def test_nothing_is_removed_through_a_mount(tmp_path):
     assert (other / "precious").read_text() == "kept"
 
 
-def test_links_are_removed_and_not_followed(tmp_path):
-    """What a link leads to stays."""
+def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
+    """The target of a link stays."""
     base, other = tmp_path / "base", tmp_path / "other"
     base.mkdir()
     other.mkdir()
@@ -48,8 +49,8 @@ def test_links_are_removed_and_not_followed(tmp_path):
     assert (other / "precious").read_text() == "kept"
 
 
-def test_directories_closed_and_without_end(tmp_path):
-    """Also what nobody may enter, and what is nested deeper than Python's stack."""
+def test_closed_and_deeply_nested_directories_are_removed(tmp_path: Path) -> None:
+    """Including what cannot be entered and what is nested deeper than Python's stack."""
     base = tmp_path / "base"
     base.mkdir()
     made = "import os, sys\nos.chdir(sys.argv[1])\nfor _ in range(2000):\n    os.mkdir('d')\n    os.chdir('d')\n"

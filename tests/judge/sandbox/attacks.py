@@ -16,12 +16,15 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
-DECOYS = {}
+Attack = Callable[..., Any]
+DECOYS: dict[str, Any] = {}
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def call(number, *arguments):
+def call(number: int, *arguments: Any) -> int | str:
     """A system call by its number on x86-64. Returns 0 for success, else the name of the error."""
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     if libc.syscall(ctypes.c_long(number), *words) >= 0:
@@ -29,26 +32,27 @@ def call(number, *arguments):
     return errno.errorcode.get(ctypes.get_errno(), "?")
 
 
-def tried(function, *arguments):
+def tried(function: Attack, *arguments: Any) -> dict[str, Any]:
     try:
         got = function(*arguments)
         return {"got": got if isinstance(got, (int, str, list, dict, bool, type(None))) else True}
     except Exception as error:
-        return {"error": (getattr(error, "errno", None) and errno.errorcode.get(error.errno)) or type(error).__name__}
+        number = getattr(error, "errno", None)
+        return {"error": (number and errno.errorcode.get(number)) or type(error).__name__}
 
 
-def text(path, length=200):
+def text(path: str, length: int = 200) -> str:
     with open(path, errors="replace") as file:
         return file.read()[:length]
 
 
-def write(path, mode="a"):
+def write(path: str, mode: str = "a") -> bool:
     with open(path, mode) as file:
         file.write("x")
     return True
 
 
-def connect(family, address, kind=socket.SOCK_STREAM):
+def connect(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> bool:
     with socket.socket(family, kind) as s:
         s.settimeout(1)
         s.connect(address)
@@ -56,7 +60,7 @@ def connect(family, address, kind=socket.SOCK_STREAM):
     return True
 
 
-def in_child(function):
+def in_child(function: Attack) -> Any:
     """What `function` returns in a child, so that this process stays what it is."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -74,10 +78,10 @@ def in_child(function):
     return json.loads(data or b"{}")
 
 
-def inside_only(function):
+def inside_only(function: Attack) -> Attack:
     """Not to be tried unless it is certain that it can only hit the sandbox."""
 
-    def guarded():
+    def guarded() -> Any:
         if text("/proc/1/comm").strip() != "bwrap":
             return "not in a sandbox"
         return function()
@@ -88,40 +92,40 @@ def inside_only(function):
 # -- files
 
 
-def read_server_data():
+def read_server_data() -> Any:
     return tried(text, DECOYS["secret"])
 
 
-def read_tests():
+def read_tests() -> Any:
     return tried(text, DECOYS["tests"])
 
 
-def read_system_accounts():
+def read_system_accounts() -> Any:
     return [tried(text, path) for path in ("/etc/passwd", "/etc/shadow", "/etc/hostname")]
 
 
-def list_homes():
+def list_homes() -> Any:
     return [tried(os.listdir, path) for path in (DECOYS["home"], "/root", "/home", "/var", "/etc/ssh", "/run")]
 
 
-def look_beside_the_submission():
+def look_beside_the_submission() -> Any:
     return tried(os.listdir, os.path.dirname(os.getcwd()))
 
 
-def write_outside():
+def write_outside() -> Any:
     return tried(write, DECOYS["writable"])
 
 
-def write_to_the_submission():
+def write_to_the_submission() -> Any:
     return tried(write, "neighbours-can-read-this", "w")
 
 
 @inside_only
-def write_to_the_system():
+def write_to_the_system() -> Any:
     return [tried(write, f"{place}/subcli-attack", "w") for place in ("", "/usr", "/dev", "/proc", "/etc", "/bin")]
 
 
-def follow_a_symlink():
+def follow_a_symlink() -> Any:
     link = f"/tmp/subcli-link-{os.getpid()}"
     os.symlink(DECOYS["secret"], link)
     got = tried(text, link)
@@ -129,17 +133,17 @@ def follow_a_symlink():
     return got
 
 
-def make_a_hard_link():
+def make_a_hard_link() -> Any:
     name = os.path.join(os.path.dirname(DECOYS["secret"]), "hard")
     return tried(os.link, DECOYS["secret"], name)
 
 
-def climb_through_proc():
+def climb_through_proc() -> Any:
     return [tried(text, f"/proc/{pid}/root{DECOYS['secret']}") for pid in (1, os.getppid())]
 
 
 @inside_only
-def write_kernel_settings():
+def write_kernel_settings() -> Any:
     return [
         tried(write, path)
         for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/self/oom_score_adj")
@@ -147,34 +151,34 @@ def write_kernel_settings():
 
 
 @inside_only
-def write_to_the_first_process():
+def write_to_the_first_process() -> Any:
     return tried(lambda: os.close(os.open("/proc/1/mem", os.O_RDWR)))
 
 
-def open_devices():
+def open_devices() -> Any:
     return [
         tried(lambda p=p: os.close(os.open(p, os.O_RDONLY)))
         for p in ("/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda", "/dev/kvm", "/dev/fuse")
     ]
 
 
-def make_a_device():
+def make_a_device() -> Any:
     return tried(os.mknod, "/tmp/subcli-disk", 0o600 | 0o060000, os.makedev(254, 0))
 
 
-def open_by_handle():
+def open_by_handle() -> Any:
     return [call(303, -100, b"/", None, None, 0), call(304, -1, None, 0)]
 
 
 # -- network
 
 
-def connect_tcp():
+def connect_tcp() -> Any:
     return tried(connect, socket.AF_INET, ("127.0.0.1", DECOYS["port"]))
 
 
-def send_udp():
-    def send():
+def send_udp() -> Any:
+    def send() -> Any:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.sendto(b"stolen", ("127.0.0.1", DECOYS["udp"]))
         return True
@@ -182,23 +186,23 @@ def send_udp():
     return tried(send)
 
 
-def ask_dns():
+def ask_dns() -> Any:
     return tried(socket.gethostbyname, "example.com")
 
 
-def connect_abstract():
+def connect_abstract() -> Any:
     return tried(connect, socket.AF_UNIX, "\0" + DECOYS["abstract"])
 
 
-def connect_unix():
+def connect_unix() -> Any:
     return tried(connect, socket.AF_UNIX, DECOYS["unix"])
 
 
-def interfaces():
+def interfaces() -> Any:
     return tried(lambda: [name for _, name in socket.if_nameindex()])
 
 
-def odd_sockets():
+def odd_sockets() -> Any:
     alone = [tried(lambda f=f, k=k: socket.socket(f, k).close()) for f, k in ((17, 3), (40, 1), (38, 5))]
     # Those of AF_TIPC come in pairs; the others are made all the same, and then found not to.
     pairs = [{"error": call(53, f, k, 0, ctypes.create_string_buffer(8))} for f, k in ((30, 5), (40, 1), (38, 5))]
@@ -208,21 +212,21 @@ def odd_sockets():
 # -- processes
 
 
-def environment():
+def environment() -> Any:
     return {"names": sorted(os.environ), "file": text("/proc/self/environ")}
 
 
-def see_processes():
+def see_processes() -> Any:
     names = [name for name in os.listdir("/proc") if name.isdigit()]
     return {"count": len(names), "victim": tried(text, f"/proc/{DECOYS['victim']}/environ")}
 
 
-def signal_others():
+def signal_others() -> Any:
     return tried(os.kill, DECOYS["victim"], signal.SIGUSR1)
 
 
-def trace():
-    def attach():
+def trace() -> Any:
+    def attach() -> Any:
         child = os.fork()
         if child == 0:
             time.sleep(2)
@@ -237,13 +241,13 @@ def trace():
     return attach()
 
 
-def read_memory_of_others():
+def read_memory_of_others() -> Any:
     buffer = ctypes.create_string_buffer(8)
     vector = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
     return call(310, os.getpid(), vector, 1, vector, 1, 0)
 
 
-def descriptors():
+def descriptors() -> Any:
     found = {}
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -252,7 +256,7 @@ def descriptors():
 
 
 @inside_only
-def forge_results():
+def forge_results() -> Any:
     line = json.dumps(
         {"record": "finished", "id": "x", "name": "FORGED", "type": "functional", "status": "passed", "duration_ms": 0}
     )
@@ -274,12 +278,12 @@ def forge_results():
     return written
 
 
-def become_root():
+def become_root() -> Any:
     privileges = text("/proc/self/status", 4_000).count("NoNewPrivs:\t1")
     return [in_child(lambda: os.setuid(0)), in_child(lambda: os.setgroups([0])), privileges]
 
 
-def capabilities():
+def capabilities() -> Any:
     status = dict(line.split(":", 1) for line in text("/proc/self/status", 4_000).splitlines())
     return [status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp")]
 
@@ -287,13 +291,13 @@ def capabilities():
 # -- the kernel
 
 
-def namespaces():
+def namespaces() -> Any:
     flags = (0x10000000, 0x00020000, 0x40000000, 0x20000000)
     return [in_child(lambda f=f: call(272, f)) for f in flags]
 
 
-def namespaces_by_clone():
-    def clone():
+def namespaces_by_clone() -> Any:
+    def clone() -> Any:
         result = libc.syscall(ctypes.c_long(56), ctypes.c_long(0x10000000 | signal.SIGCHLD), None, None, None, None)
         if result == 0:
             os._exit(0)
@@ -302,12 +306,12 @@ def namespaces_by_clone():
     return [clone(), call(435, (ctypes.c_long * 11)(0x10000000), 88)]
 
 
-def enter_a_namespace():
+def enter_a_namespace() -> Any:
     return tried(lambda: call(308, os.open("/proc/1/ns/user", os.O_RDONLY), 0))
 
 
 @inside_only
-def mount():
+def mount() -> Any:
     # A directory of its own: where it worked, it would cover nothing else.
     here = b"/tmp/subcli-point"
     os.mkdir(here)
@@ -316,7 +320,7 @@ def mount():
     )
 
 
-def keyrings():
+def keyrings() -> Any:
     return [
         call(248, b"user", b"subcli-attack", b"secret", 6, -4),
         call(250, 0, -3, 1),
@@ -325,7 +329,7 @@ def keyrings():
 
 
 @inside_only
-def exotic_calls():
+def exotic_calls() -> Any:
     numbers = {
         "bpf": 321,
         "userfaultfd": 323,
@@ -348,7 +352,7 @@ def exotic_calls():
 
 
 @inside_only
-def type_into_the_terminal():
+def type_into_the_terminal() -> Any:
     master = None
     for path in ("/dev/tty", "/dev/ptmx"):
         try:
@@ -361,22 +365,22 @@ def type_into_the_terminal():
         fcntl.ioctl(master, 0x5412, b"x")
         return "typed"
     except OSError as error:
-        return errno.errorcode[error.errno]
+        return errno.errorcode[error.errno or 0]
 
 
-def change_the_personality():
+def change_the_personality() -> Any:
     return in_child(lambda: call(135, 0x0400000))
 
 
 @inside_only
-def shared_memory_stays():
+def shared_memory_stays() -> Any:
     return call(29, 0x5EC2E7, 4096, 0o1666)
 
 
 # -- other submissions, and nodes of the same one
 
 
-def loads():
+def loads() -> Any:
     return {
         "loadavg": tried(lambda: text("/proc/loadavg").split()[0]),
         "stat": text("/proc/stat").split("\n")[0],
@@ -387,7 +391,7 @@ def loads():
     }
 
 
-def leave_a_message():
+def leave_a_message() -> Any:
     for place in ("/tmp", "/dev/shm"):
         with open(f"{place}/subcli-message", "w") as file:
             file.write("psst")
@@ -398,7 +402,7 @@ def leave_a_message():
     return {"lock": lock, "record": record, "lease": lease}
 
 
-def name_a_pipe():
+def name_a_pipe() -> Any:
     """One that a build leaves beside the submission would join all nodes, read-only as it is mounted there."""
     path = f"/tmp/subcli-pipe-{os.getpid()}"
     return [
@@ -409,11 +413,11 @@ def name_a_pipe():
     ]
 
 
-def find_a_message():
+def find_a_message() -> Any:
     return [os.path.exists(f"{place}/subcli-message") for place in ("/tmp", "/dev/shm")]
 
 
-def control_groups():
+def control_groups() -> Any:
     return [tried(os.listdir, "/sys/fs/cgroup"), tried(write, "/sys/fs/cgroup/cgroup.procs")]
 
 
@@ -421,7 +425,7 @@ def control_groups():
 
 
 @inside_only
-def fork_bomb():
+def fork_bomb() -> Any:
     while True:
         try:
             os.fork()
@@ -430,7 +434,7 @@ def fork_bomb():
 
 
 @inside_only
-def threads_without_end():
+def threads_without_end() -> Any:
     import threading
 
     started = 0
@@ -444,7 +448,7 @@ def threads_without_end():
 
 
 @inside_only
-def daemons():
+def daemons() -> Any:
     for _ in range(3):
         if os.fork() == 0:
             os.setsid()
@@ -459,14 +463,14 @@ def daemons():
 
 
 @inside_only
-def fill_memory():
+def fill_memory() -> Any:
     kept = []
     while True:
         kept.append(b"x" * 10_000_000)
 
 
 @inside_only
-def fill_memory_with_children():
+def fill_memory_with_children() -> Any:
     for _ in range(6):
         if os.fork() == 0:
             kept = [b"x" * 1_000_000 for _ in range(50)]
@@ -475,7 +479,7 @@ def fill_memory_with_children():
     time.sleep(20)
 
 
-def fill_place(place):
+def fill_place(place: str) -> Any:
     number = 0
     while True:
         number += 1
@@ -485,50 +489,50 @@ def fill_place(place):
                     file.write(b"x" * 65_536)
         except OSError as error:
             if error.errno != errno.EFBIG:
-                return {"files": number, "error": errno.errorcode[error.errno]}
+                return {"files": number, "error": errno.errorcode[error.errno or 0]}
 
 
 @inside_only
-def fill_tmp():
+def fill_tmp() -> Any:
     return fill_place("/tmp")
 
 
 @inside_only
-def fill_shared_memory():
+def fill_shared_memory() -> Any:
     return fill_place("/dev/shm")
 
 
 @inside_only
-def use_up_inodes():
+def use_up_inodes() -> Any:
     number = 0
     while True:
         number += 1
         os.close(os.open(f"/tmp/empty-{number}", os.O_CREAT | os.O_WRONLY))
 
 
-def huge_output():
+def huge_output() -> Any:
     while True:
         sys.stdout.write("x" * 100_000 + "\n")
 
 
-def output_without_newlines():
+def output_without_newlines() -> Any:
     while True:
         sys.stdout.write("x" * 100_000)
         sys.stdout.flush()
 
 
-def huge_errors():
+def huge_errors() -> Any:
     while True:
         sys.stderr.write("x" * 100_000)
 
 
-def terminal_escapes():
+def terminal_escapes() -> Any:
     sys.stderr.write("\x1b[2J\x1b]0;owned\x07\x1b[31m\u202e\u200b\x9b31m\n")
     sys.stderr.flush()
     return os._exit(3)
 
 
-def never_ends():
+def never_ends() -> Any:
     for number in range(1, 64):
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_IGN)
@@ -536,7 +540,7 @@ def never_ends():
         time.sleep(1)
 
 
-def hangs_at_exit():
+def hangs_at_exit() -> Any:
     import atexit
 
     atexit.register(never_ends)
@@ -544,12 +548,12 @@ def hangs_at_exit():
 
 
 @inside_only
-def kill_everything():
+def kill_everything() -> Any:
     # Only ever run inside of a sandbox, where "everything" is itself.
     os.kill(-1, signal.SIGKILL)
 
 
-def main():
+def main() -> None:
     global DECOYS
     if os.geteuid() == 0:
         sys.exit("not as root")

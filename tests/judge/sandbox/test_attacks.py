@@ -161,16 +161,26 @@ KILLED: dict[str, tuple[str, ...]] = {
 }
 """Each with the categories that may explain it; none where the attack comes to nothing by itself."""
 SEEN_OUTSIDE = ("send_udp", "write_outside")
-REAL = ("read_server_data", "read_tests", "read_system_accounts", "look_beside_the_submission", "write_outside")
-REAL += (
+REAL = (
+    "read_server_data",
+    "read_tests",
+    "read_system_accounts",
+    "look_beside_the_submission",
+    "write_outside",
     "write_to_the_submission",
     "follow_a_symlink",
     "make_a_hard_link",
     "connect_tcp",
     "send_udp",
     "connect_abstract",
+    "connect_unix",
+    "see_processes",
+    "signal_others",
+    "trace",
+    "read_memory_of_others",
+    "loads",
+    "interfaces",
 )
-REAL += ("connect_unix", "see_processes", "signal_others", "trace", "read_memory_of_others", "loads", "interfaces")
 
 
 @dataclass
@@ -354,8 +364,8 @@ def in_groups(names: Iterable[str], size: int) -> list[list[str]]:
 @pytest.mark.thorough
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
-def test_what_is_after_something_gets_nothing(world: World, identity: str, subtests: pytest.Subtests) -> None:
-    """Files, network, processes, kernel, neighbours: each refused, and no decoy touched."""
+def test_attacks_gain_nothing(world: World, identity: str, subtests: pytest.Subtests) -> None:
+    """Files, network, processes, kernel, neighbours: each attack is refused, and no decoy is touched."""
     needs_sandbox(identity)
     outcome = judged(world, in_groups(CHECKS, 5))
     found = gains(results(outcome))
@@ -385,8 +395,8 @@ def test_what_is_after_something_gets_nothing(world: World, identity: str, subte
 @pytest.mark.long
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
-def test_what_takes_without_end_is_ended(world: World, identity: str, subtests: pytest.Subtests) -> None:
-    """Processes, memory, files, output, time: killed and explained; nothing survives; the judge goes on at once."""
+def test_attacks_on_limits_are_stopped(world: World, identity: str, subtests: pytest.Subtests) -> None:
+    """Processes, memory, files, output, time: stopped and explained; nothing survives; the judge goes on at once."""
     needs_sandbox(identity)
     outcome = judged(world, in_groups(KILLED, 1))
     found = results(outcome)
@@ -458,8 +468,8 @@ for line in sys.stdin:
 @pytest.mark.thorough
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
-def test_what_builds_do_stays_in_bounds(world: World, identity: str, subtests: pytest.Subtests) -> None:
-    """A build may write; it cannot fill the disk, lead the judge elsewhere, or keep its files from being removed."""
+def test_builds_stay_within_bounds(world: World, identity: str, subtests: pytest.Subtests) -> None:
+    """A build may write, but cannot fill the disk, redirect the judge, or prevent the removal of its files."""
     needs_sandbox(identity)
     for name, (build, category) in BUILDS.items():
         with subtests.test(name):
@@ -486,8 +496,8 @@ def no_groups_are_left() -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(("world", "identity"), [("user", "user")], indirect=["world"])
-def test_without_a_sandbox_they_succeed(world: World, identity: str, subtests: pytest.Subtests) -> None:
-    """The same attacks under the starter that has none: they are attacks, and the checks can fail."""
+def test_attacks_succeed_without_a_sandbox(world: World, identity: str, subtests: pytest.Subtests) -> None:
+    """The same attacks without a sandbox: they are real, and the checks can fail."""
     needs_sandbox(identity)
     found = gains(results(judged(world, in_groups(REAL, 5), starter="local")))
     for name in REAL:

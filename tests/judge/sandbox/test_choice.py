@@ -6,8 +6,10 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,13 +27,13 @@ needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bu
 
 
 @pytest.fixture
-def without_bwrap(monkeypatch, tmp_path):
+def without_bwrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine on which bubblewrap is not installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
 @pytest.fixture
-def broken_bwrap(monkeypatch):
+def broken_bwrap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine on which it is installed and may not do anything, whatever Python these tests run under."""
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: None)
     # Not pytest's directory: who starts bwrap where root judges has to get there.
@@ -46,75 +48,77 @@ def broken_bwrap(monkeypatch):
         yield
 
 
-def refusal(**options: object) -> SandboxError:
+def refusal(**options: Any) -> SandboxError:
     with pytest.raises(SandboxError) as caught:
         choose(Sandbox.AUTO, for_others=True, **options)
     return caught.value
 
 
-def test_ones_own_code_runs_without(without_bwrap):
-    """In demo mode `auto` asks for nothing, and says so."""
+def test_own_code_needs_no_sandbox(without_bwrap: str) -> None:
+    """In demo mode `auto` uses no sandbox and says so."""
     made = choose(Sandbox.AUTO, for_others=False)
     assert isinstance(made.starter, LocalStarter)
     assert "no sandbox" in made.findings[0].text
 
 
-def test_strangers_code_does_not(without_bwrap):
-    """With logins, `auto` without bubblewrap is refused, with the command that installs it."""
+def test_code_of_others_needs_a_sandbox(without_bwrap: str) -> None:
+    """With logins, `auto` without bubblewrap is an error that names the command that installs it."""
     error = refusal()
     assert "not installed" in error.message
     assert "apt-get install bubblewrap" in error.hint
     assert "--sandbox none" in error.hint
 
 
-def test_a_bubblewrap_that_may_not_is_found_out(broken_bwrap):
-    """Being installed is not enough: what it said is the reason."""
+def test_bubblewrap_that_is_not_permitted_is_detected(broken_bwrap: str) -> None:
+    """Being installed is not enough. What bubblewrap printed is the reason."""
     assert "Operation not permitted" in refusal().message
 
 
 @pytest.mark.parametrize(
     ("machine", "words"), [("docker", "seccomp=unconfined"), ("ubuntu", "AppArmor"), ("other", "docs/judging.md")]
 )
-def test_how_to_go_on_depends_on_the_machine(broken_bwrap, monkeypatch, machine, words):
-    """The flags for Docker, the profile for Ubuntu 24.04, the manual elsewhere."""
+def test_hint_depends_on_the_machine(
+    broken_bwrap: str, monkeypatch: pytest.MonkeyPatch, machine: str, words: str
+) -> None:
+    """Flags for Docker, a profile for Ubuntu 24.04, the manual elsewhere."""
     monkeypatch.setattr(choice, "_in_container", lambda: machine == "docker")
     monkeypatch.setattr(choice, "_restricted_by_apparmor", lambda: machine == "ubuntu")
     assert words in refusal().hint
 
 
-def test_a_python_that_only_root_can_reach(monkeypatch):
-    """Nothing is mounted or copied to get around it: it is said what to install where."""
+def test_python_that_only_root_can_reach_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is mounted or copied to work around it; the hint says what to install where."""
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.unreachable", lambda view: "/root/python")
     monkeypatch.setattr("subcli.judge.sandbox.bubblewrap.next_user", lambda: 1_900_000_000)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     error = refusal()
-    assert "/root/python is for root only" in error.message
+    assert "/root/python is readable by root only" in error.message
     assert "/opt" in error.hint
 
 
-def test_none_has_to_be_said_and_is_logged(caplog, tmp_path):
-    """`--sandbox none` where people log in: a warning, each time."""
+def test_no_sandbox_must_be_requested_and_is_logged(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """`--sandbox none` on a server with logins logs a warning at every start."""
     with caplog.at_level(logging.INFO):
         sandboxed_judge(Sandbox.NONE, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "other people's code runs as this user" in caplog.text
 
 
-def test_a_server_that_cannot_does_not_start(without_bwrap, tmp_path):
-    """The refusal is the server's."""
+def test_server_without_a_working_sandbox_does_not_start(without_bwrap: str, tmp_path: Path) -> None:
+    """The error of the sandbox becomes the server's."""
     with pytest.raises(ServeError, match="not installed"):
         sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
 
 
-def test_a_gateway_that_judges_nothing_needs_none(without_bwrap, tmp_path):
-    """Its workers have theirs."""
+def test_gateway_without_workers_needs_no_sandbox(without_bwrap: str, tmp_path: Path) -> None:
+    """Its workers elsewhere have their own."""
     _, made = sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=0, data_dir=tmp_path, problems_dir=None)
     assert made.findings[0].holds
 
 
 @needs_bwrap
-def test_what_holds_is_said(tmp_path):
-    """Namespaces, system calls, control groups, user: a line each."""
+def test_probe_reports_what_holds(tmp_path: Path) -> None:
+    """One result each for namespaces, system calls, control groups and user."""
     found = probe(cpus=1.0)
     if found.starter is None:
         pytest.skip(f"needs a bubblewrap that works: {found.reason}")
@@ -123,8 +127,8 @@ def test_what_holds_is_said(tmp_path):
     assert list(tmp_path.glob("subcli-judge-*")) == []
 
 
-def test_what_must_not_be_seen_is_covered(tmp_path):
-    """The server's data inside of an installation that is shown; the problems; never the home directory."""
+def test_secrets_inside_visible_directories_are_hidden(tmp_path: Path) -> None:
+    """The server's data and the problems inside a visible installation; never the home directory."""
     prefix = tmp_path / "opt" / "language"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "lib").mkdir()
@@ -150,8 +154,8 @@ def test_what_must_not_be_seen_is_covered(tmp_path):
         ("lru-cache", "passing.py", "passed"),
     ],
 )
-async def test_bundled_solutions_do_inside_what_they_do_outside(slug, name, verdict):
-    """Built and interpreted: the declared verdict, and exactly the declared failures."""
+async def test_bundled_solutions_behave_the_same_in_the_sandbox(slug: str, name: str, verdict: str) -> None:
+    """Compiled and interpreted: the declared verdict and exactly the declared failures."""
     starter = probe(cpus=2.0).starter
     if starter is None:
         pytest.skip("needs a bubblewrap that works")
@@ -190,8 +194,8 @@ bounded_address_space = false
 
 @needs_bwrap
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-async def test_javascript_runs_inside(tmp_path):
-    """V8 with its threads and its reserved memory, under pytest's harness."""
+async def test_javascript_runs_in_the_sandbox(tmp_path: Path) -> None:
+    """V8 with its threads and reserved memory, under pytest's harness."""
     starter = probe(cpus=2.0).starter
     if starter is None:
         pytest.skip("needs a bubblewrap that works")
@@ -205,8 +209,8 @@ async def test_javascript_runs_inside(tmp_path):
     assert seen[-1]["final_status"] == "passed", seen
 
 
-def test_a_group_that_another_left_behind(tmp_path: Path) -> None:
-    """A judge that was killed left its groups, and the next one has its process id: it takes other names."""
+def test_leftover_group_is_not_reused(tmp_path: Path) -> None:
+    """A killed judge left its groups, and the next judge with its process id uses other names."""
     groups = Groups({tmp_path: (1, ())})
     allowance = Allowance(memory=1, tasks=1, cpus=1.0)
     (first,) = groups.make(allowance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from subcli.judge import Job, judge
 from subcli.judge.sandbox.probe import probe
+from tests.judge.judging import MakeNode, MakeProblem
 
 DESTROYS = """
 import os, shutil, sys
@@ -42,15 +44,17 @@ PYTHON = Path("/usr/bin/python3").resolve()
 
 
 @pytest.fixture
-def prefix():
+def prefix() -> Iterator[Path]:
     """A directory that everybody may enter, made for one test: whatever goes wrong, it hits nobody's installation."""
     with tempfile.TemporaryDirectory(prefix="subcli-decoy-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
-async def test_an_installation_that_is_shown_is_untouched(prefix, tiny, node, monkeypatch):
-    """A program's whole prefix is visible inside. Neither the solution nor what removes its files changes it."""
+async def test_visible_installation_is_not_changed(
+    prefix: Path, tiny: MakeProblem, node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program's whole prefix is visible in the sandbox. Neither the solution nor the cleanup changes it."""
     found = probe(cpus=1.0)
     if found.starter is None:
         pytest.skip(f"needs a bubblewrap that works: {found.reason}")

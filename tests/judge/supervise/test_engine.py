@@ -9,20 +9,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from subcli.judge import Job, LocalStarter, events, judge
+from subcli.judge import Job, Language, LocalStarter, Problem, events, judge
 from subcli.judge.process.processes import descendants
+from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import Tail, cut
+from tests.judge.judging import Below, MakeNode, MakeProblem, Run
 
 LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n"
 
 
-async def _until(condition, seconds=10.0):
+async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     for _ in range(round(seconds / 0.02)):
         if condition():
             return
@@ -30,8 +33,8 @@ async def _until(condition, seconds=10.0):
     raise AssertionError("it never came to that")
 
 
-async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node, below):
-    """Verdict error, and nothing of the submission is left."""
+async def test_killed_supervisor_is_the_judges_fault(tiny: MakeProblem, node: MakeNode, below: Below) -> None:
+    """The verdict is error, and nothing of the submission is left."""
     seen = []
     async with aclosing(judge(Job(tiny(LONG), "python", {"node.py": node()}))) as judging:
         async for event in judging:
@@ -46,8 +49,8 @@ async def test_a_supervisor_that_is_killed_is_the_judges_own_fault(tiny, node, b
     await _until(lambda: not _alive([process.pid for process in started]))
 
 
-async def test_a_server_that_is_killed_takes_the_judging_with_it(tiny, node, tmp_path):
-    """kill -9 of the process that called judge(): the supervisor sees its stdin end, and cleans up."""
+async def test_killed_server_ends_the_judging(tiny: MakeProblem, node: MakeNode, tmp_path: Path) -> None:
+    """After kill -9 of the process that called judge(), the supervisor sees its socket end and cleans up."""
     problem = tiny(LONG)
     (tmp_path / "node.py").write_text(node(), encoding="utf-8")
     code = f"""
@@ -77,10 +80,12 @@ asyncio.run(main())
     await _until(lambda: list(directory.iterdir()) == [])
 
 
-async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
-    """No process can be had: verdict error, and not an exception in the server's worker."""
+async def test_judge_that_cannot_start_says_so(
+    tiny: MakeProblem, node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If no process can be started the verdict is error; the server's worker sees no exception."""
 
-    def refuse(*_, **__):
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("subcli.judge.supervise.child.start_own", refuse)
@@ -90,20 +95,20 @@ async def test_a_judge_that_cannot_start_says_so(tiny, node, monkeypatch):
     assert seen[1]["error"] == "the judge could not start: Resource temporarily unavailable"
 
 
-def test_a_supervisor_without_an_order_starts_nothing():
-    """The server is killed before it has said what to judge: the supervisor ends, without a complaint."""
+def test_supervisor_without_an_order_starts_nothing() -> None:
+    """If the server is killed before it has sent the order, the supervisor ends silently."""
     ours, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, "-P", "-m", "subcli.judge.supervise", str(theirs.fileno())]
         supervisor = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE)
     with ours:
         ours.sendall(b'{"problem": ')
-    assert supervisor.communicate(timeout=30) == (None, b"")
+    assert supervisor.communicate(timeout=30)[1] == b""
     assert supervisor.returncode == 0
 
 
-async def test_tests_are_never_run_on_a_build_that_failed(tiny, below):
-    """pytest waits for its word while the solution is built; where that comes to nothing it ends with the verdict."""
+async def test_tests_do_not_run_after_a_failed_build(tiny: MakeProblem, below: Below) -> None:
+    """pytest waits while the solution is built. If the build fails, it ends without collecting."""
     problem = tiny("raise SystemExit('collected')\n")
     async with aclosing(judge(Job(problem, "python", {"notes.txt": "none"}))) as judging:
         seen = [event async for event in judging]
@@ -112,31 +117,33 @@ async def test_tests_are_never_run_on_a_build_that_failed(tiny, below):
     assert below() == []
 
 
-async def test_a_problem_whose_conftest_fails_says_why(tiny, node):
-    """pytest ends before it has read what it is to do: the verdict is `error`, with its author's exception."""
+async def test_conftest_that_fails_says_why(tiny: MakeProblem, node: MakeNode) -> None:
+    """pytest ends before it reads its instructions: the verdict is error, with the author's exception."""
     problem = tiny()
     (problem.root / "tests" / "conftest.py").write_text("raise RuntimeError('the author broke it')\n")
     async with aclosing(judge(Job(problem, "python", {"node.py": node()}))) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "error"
     [analysis] = [event for event in seen if event["type"] == "error_analysis"]
-    assert "the author broke it" in analysis["analysis"]
+    assert "the author broke it" in str(analysis["analysis"])
 
 
-async def test_directories_are_removed(run, tiny, node, tmp_path, monkeypatch):
+async def test_directories_are_removed(
+    run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a verdict nothing of the submission is left on disk."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     problem = tiny()
     await run(problem, node())
-    assert [path for path in tmp_path.iterdir() if path != problem.root] == []
+    assert os.listdir(tmp_path) == [problem.root.name]
 
 
-async def test_another_starter_decides_what_solutions_run_under(tiny, node):
-    """Its plan reaches the nodes: here, a variable and a word before the command."""
+async def test_custom_starter_decides_what_solutions_run_under(tiny: MakeProblem, node: MakeNode) -> None:
+    """Its plan reaches the nodes: here a variable and a prefix."""
 
     class Marked(LocalStarter):
         @contextmanager
-        def open(self, workspace, problem, language):
+        def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
             with super().open(workspace, problem, language) as plans:
                 run = replace(plans.run, prefix=("env", "MARK=here", *plans.run.prefix))
                 yield replace(plans, run=run)
@@ -147,16 +154,16 @@ async def test_another_starter_decides_what_solutions_run_under(tiny, node):
     assert seen[-1]["final_status"] == "passed"
 
 
-async def test_a_language_that_the_problem_does_not_offer(tiny):
-    """One sentence that names those it offers."""
+async def test_unknown_language_is_an_error(tiny: MakeProblem) -> None:
+    """The message names the languages that the problem offers."""
     async with aclosing(judge(Job(tiny(), "cobol", {"a.cob": ""}))) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "build_failed"
-    assert seen[1]["error"] == "tiny cannot be solved in 'cobol'; it offers python"
+    assert seen[1]["error"] == "tiny cannot be solved in 'cobol'; choose from python"
 
 
-def test_a_family_of_forks_is_killed_whole():
-    """Also one that forks on while it is looked for, below a process that its orphans come back to."""
+def test_forking_processes_are_all_killed() -> None:
+    """Including one that keeps forking meanwhile, and orphans that became our children."""
     script = """
 import os, sys, time
 from subcli.judge.process.processes import become_subreaper, descendants, kill_descendants
@@ -180,8 +187,8 @@ print(kill_descendants(os.getpid()), [p for p in descendants(os.getpid()) if p.i
 
 
 @pytest.mark.parametrize("character", ["x", "\0", "é", "\U0001f600", '"'])
-def test_no_event_grows_beyond_its_limit(character):
-    """Whatever is in it, and however JSON escapes it."""
+def test_events_are_bounded(character: str) -> None:
+    """Whatever they contain, and however JSON escapes it."""
     event = events.result(
         test_id="1",
         test_name="n",
@@ -199,8 +206,8 @@ def test_no_event_grows_beyond_its_limit(character):
     assert line.count(b"\n") == 1
 
 
-def test_cutting_keeps_both_ends():
-    """The marker says how much is gone; a character is never cut in two."""
+def test_cutting_keeps_both_ends() -> None:
+    """The marker says how much is missing; a character is never split."""
     text = "a" + "é" * 1_000 + "z"
     short = cut(text, 100)
     assert short[0] == "a"
@@ -209,8 +216,8 @@ def test_cutting_keeps_both_ends():
     assert cut("short", 100) == "short"
 
 
-def test_a_tail_is_bounded():
-    """A hundred megabytes cost as much as ten kilobytes."""
+def test_tail_is_bounded() -> None:
+    """Ten megabytes take as much memory as a kilobyte."""
     tail = Tail(1_000)
     tail.add(b"begin")
     for _ in range(1_000):
@@ -223,5 +230,5 @@ def test_a_tail_is_bounded():
     assert f"[{tail.total - 1_000} bytes cut]" in text
 
 
-def _alive(pids):
+def _alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()]

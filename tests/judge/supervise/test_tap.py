@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import aclosing
-from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from subcli.judge import Job, judge
 from subcli.judge.supervise.tap_parser import BailOut, Parser, Plan, Point
 from subcli.judge.supervise.tap_yaml import parse_yaml
+from tests.judge.judging import Event, Judged, MakeProblem, Run
 
 SHELL = '[languages.sh]\nsource = "a.sh"\nrun = ["sh", "{source}"]\n'
 RUNNER = 'runner = "tap"\ncommand = ["{python}", "run.py"]'
@@ -28,7 +28,7 @@ def points(text: str) -> list[Point]:
     return [item for item in parse(text) if isinstance(item, Point)]
 
 
-def test_the_example_of_the_specification():
+def test_example_of_the_specification() -> None:
     """Plan, numbers, descriptions, a failure with its YAML, a TODO."""
     items = parse("""TAP version 14
 1..4
@@ -49,7 +49,8 @@ not ok 4 - Summarized correctly # TODO Not written yet
   ...
 """)
     assert items[0] == Plan(4)
-    found = items[1:]
+    found = [item for item in items if isinstance(item, Point)]
+    assert len(found) == len(items) - 1
     assert [(point.number, point.status, point.description) for point in found] == [
         (1, "passed", "Input file opened"),
         (2, "failed", "First line of the input valid"),
@@ -80,20 +81,20 @@ not ok 4 - Summarized correctly # TODO Not written yet
         ("ok 99999999999999", (1, True, "", "", "")),
     ],
 )
-def test_test_points(line, expected):
-    """Every part but the word is optional; a hash may be escaped."""
+def test_parts_of_a_test_point(line: str, expected: tuple[int, bool, str, str, str]) -> None:
+    """Everything but `ok` is optional; a hash may be escaped."""
     (point,) = points(line)
     assert (point.number, point.ok, point.description, point.directive, point.reason) == expected
 
 
 @pytest.mark.parametrize("line", ["okay 1", "notok 1", "oklahoma", "  ok 1", "not  ok", "OK 1"])
-def test_what_only_looks_like_a_test_point(line):
-    """It is output, and not a result."""
+def test_lines_that_only_look_like_a_test_point(line: str) -> None:
+    """They are output, not results."""
     assert points(line) == []
 
 
-def test_the_plan_may_come_last():
-    """What is missing is known then."""
+def test_plan_may_come_last() -> None:
+    """Then the missing tests are known."""
     parser = Parser()
     for line in ("ok 1", "ok 2", "1..3"):
         parser.feed(line)
@@ -101,42 +102,44 @@ def test_the_plan_may_come_last():
     assert parser.missing == 1
 
 
-def test_a_plan_of_none_skips_all():
-    """With its reason, in any of the ways it is written."""
+def test_plan_without_tests_skips_all() -> None:
+    """With the reason, in every notation."""
     assert parse("1..0 # SKIP no compiler") == [Plan(0, "no compiler")]
     assert parse("1..0 # skipped: no compiler") == [Plan(0, "no compiler")]
 
 
-def test_bail_out_ends_everything():
-    """Nothing after it counts, also where a subtest bails out."""
+def test_bail_out_ends_everything() -> None:
+    """Nothing after it counts, even if a subtest bails out."""
     assert parse("ok 1\nBail out! no disk\nok 2\n")[1:] == [BailOut("no disk")]
     assert BailOut("deep") in parse("    ok 1\n    Bail out! deep\nok 1\n")
 
 
-def test_a_point_is_held_until_the_next_line_or_a_flush():
-    """Its diagnostics may follow; a reader that has waited long enough takes it without."""
+def test_point_is_held_until_the_next_line_or_a_flush() -> None:
+    """Its diagnostics may follow. A reader that has waited long enough takes it without them."""
     parser = Parser()
     assert parser.feed("not ok 1 - x") == []
     assert parser.holds_failure
-    (point,) = parser.flush()
-    assert point.number == 1
+    (first,) = parser.flush()
+    assert isinstance(first, Point)
+    assert first.number == 1
     assert parser.flush() == []
     assert parser.feed("ok 2") == []
     assert parser.feed("  ---") == []
     assert parser.flush() == [], "a block that has begun is waited for"
     assert parser.feed("  a: 1") == []
     (second,) = parser.feed("  ...")
+    assert isinstance(second, Point)
     assert second.data == {"a": 1}
 
 
-def test_a_yaml_block_that_is_never_closed():
-    """The next line that is not indented closes it, and the end of the stream does."""
+def test_yaml_block_that_is_never_closed() -> None:
+    """The next unindented line closes it, and so does the end of the stream."""
     found = points("not ok 1\n  ---\n  a: 1\nok 2\nnot ok 3\n  ---\n  b: 2\n")
     assert [dict(point.data) for point in found] == [{"a": 1}, {}, {"b": 2}]
 
 
-def test_subtests_belong_to_the_point_after_them():
-    """Nested twice, with a comment as name or without; what fails inside is known."""
+def test_subtests_belong_to_the_point_after_them() -> None:
+    """Nested twice, with or without a comment as the name; their failures are known."""
     (outer, after) = points("""# Subtest: outer
     # Subtest: inner
         ok 1 - deep
@@ -156,16 +159,16 @@ ok 2 - after
     assert after.children == ()
 
 
-def test_comments_and_foreign_lines_are_output_of_the_next_point():
-    """Bounded, and without the lines that only name a subtest."""
+def test_comments_and_other_lines_are_output_of_the_next_point() -> None:
+    """They are bounded, and lines that only name a subtest are left out."""
     (point,) = points("# a comment\nsomething else\npragma +strict\n# Subtest: x\nok 1\n")
     assert point.output == "a comment\nsomething else"
     (point,) = points("x" * 5_000 + "\n" + "y" * 5_000 + "\nok 1\n")
     assert len(point.output) == 5_000
 
 
-def test_nothing_makes_the_parser_raise():
-    """Absurd nesting, half lines, control characters."""
+def test_parser_never_raises() -> None:
+    """Deep nesting, incomplete lines, control characters."""
     for text in ("    " * 50 + "ok 1", "  ---\n  ...", "1..", "1..x", "ok 1 # SKIP" * 40, "\0\x1b[2J", "  ...\n" * 3):
         parse(text)
 
@@ -181,50 +184,95 @@ def test_nothing_makes_the_parser_raise():
         ("a:\n  b:\n    c: 1\n  d: 2", {"a": {"b": {"c": 1}, "d": 2}}),
         ("a:\n  - 1\n  - two\nb:\n- 3", {"a": [1, "two"], "b": [3]}),
         ("a:\n  - x: 1\n    y: 2\n  - x: 3", {"a": [{"x": 1, "y": 2}, {"x": 3}]}),
-        ("a: |\n  one\n    two\n\n  three\nb: >-\n  one\n  two", {"a": "one\n  two\n\nthree", "b": "one two"}),
-        ("a: [1, 2]\nb: {c: d}", {"a": "[1, 2]", "b": "{c: d}"}),
+        ("a: |-\n  one\n    two\n\n  three\nb: >-\n  one\n  two", {"a": "one\n  two\n\nthree", "b": "one two"}),
+        ("a: [1, two, [3.5]]\nb: {c: d}", {"a": [1, "two", [3.5]], "b": {"c": "d"}}),
         ("a: http://x:80/y", {"a": "http://x:80/y"}),
-        ("with blank: 1\n'quoted': 2", {"with blank": 1, "quoted": 2}),
+        ("with blank: 1\n'quoted': 2\n3: 4", {"with blank": 1, "quoted": 2, "3": 4}),
         ("# only a comment\na: 1\n\n", {"a": 1}),
         ("a:\nb: 1", {"a": None, "b": 1}),
         ("", {}),
         ("just words", {"message": "just words"}),
         ("a: 1\n  stray\nb", {"message": "a: 1\n  stray\nb"}),
+        ("a: one: two", {"message": "a: one: two"}),
         ("- 1\n- 2", {"message": "- 1\n- 2"}),
     ],
 )
-def test_yaml(text, value):
-    """The plain part of YAML; what is beyond it is kept as text."""
-    assert parse_yaml(text.splitlines()) == value
+def test_yaml_diagnostics(text: str, value: dict[str, object]) -> None:
+    """Mappings, sequences, flow collections and blocks; anything that is not a mapping is kept as text."""
+    assert parse_yaml(text) == value
 
 
-def test_yaml_of_absurd_depth_is_kept_as_text():
-    """And costs nothing."""
-    assert set(parse_yaml([" " * depth + "a:" for depth in range(100)])) == {"message"}
+@pytest.mark.parametrize(
+    "scalar", ["no", "On", "007", "0x1f", "1_000", "12:30", "2024-01-31", "1e5", ".inf", "<<", "="]
+)
+def test_yaml_scalars_are_those_of_yaml_1_2(scalar: str) -> None:
+    """What a test printed is shown as it was printed: PyYAML's own loader would make a date of 2024-01-31."""
+    assert parse_yaml(f"a: {scalar}") == {"a": scalar}
 
 
-async def test_results_are_streamed_as_they_are_printed(run, tiny):
-    """Each within moments, though the next comes much later; passed, skipped and TODO among them."""
-    tests = """
-import time
+def test_yaml_with_control_characters_keeps_its_structure() -> None:
+    """A colour in a quoted message stays one; YAML alone would refuse the whole block."""
+    assert parse_yaml('a: "\x1b[31mred"\nb: 1') == {"a": "\x1b[31mred", "b": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: &x [1]\nb: *x", id="alias"),
+        pytest.param("a: &x [1]\nb: {<<: *x}", id="merged alias"),
+        pytest.param("a: !!python/object/apply:os.system ['true']", id="Python object"),
+        pytest.param("a: !!binary aGk=", id="bytes"),
+        pytest.param("a: !!timestamp 2024-01-31", id="date"),
+        pytest.param("a: !!str 1", id="harmless tag"),
+        pytest.param("a: " + "[" * 40 + "]" * 40, id="deep flow"),
+        pytest.param("a: " + "[" * 40_000, id="very deep flow"),
+        pytest.param("\n".join(" " * depth + "a:" for depth in range(100)), id="deep block"),
+        pytest.param("a: 1\nb: " + "x" * 131_072, id="too long"),
+        pytest.param("? [a]\n: 1", id="key that is a list"),
+        pytest.param('a: "\\UFFFFFFFF"', id="impossible character"),
+        pytest.param("a: 1\n--- \nb: 2", id="two documents"),
+    ],
+)
+def test_yaml_that_is_refused_is_kept_as_text(text: str) -> None:
+    """Aliases, tags, absurd depth or length: nothing is built from them."""
+    assert parse_yaml(text) == {"message": text}
+
+
+def test_yaml_block_is_bounded_while_it_is_collected() -> None:
+    """A block that never ends costs bounded memory, and the points after it are read."""
+    (point, after) = points("not ok 1\n  ---\n" + ("  a: " + "x" * 1_000 + "\n") * 1_000 + "  ...\nok 2\n")
+    assert len(str(point.data["message"])) < 140_000
+    assert after.number == 2
+
+
+async def test_results_are_streamed_as_they_are_printed(tiny: MakeProblem, tmp_path: Path) -> None:
+    """Each result is reported before the next one is printed; passed, skipped and TODO tests."""
+    tests = f"""
+import os, time
 print("TAP version 14\\n1..4", flush=True)
-for line in ("ok 1 - one", "ok 2 - two # SKIP later", "not ok 3 - three # TODO soon", "ok 4 - four"):
-    time.sleep(0.3)
+lines = ("ok 1 - one", "ok 2 - two # SKIP later", "not ok 3 - three # TODO soon", "ok 4 - four")
+for number, line in enumerate(lines):
     print(line, flush=True)
-time.sleep(0.3)
+    while not os.path.exists({str(tmp_path / "seen-")!r} + str(number)):
+        time.sleep(0.01)
 """
-    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    problem = tiny(tests, language=SHELL, runner=RUNNER)
+    seen: list[Event] = []
+    async with aclosing(judge(Job(problem, "sh", {"a.sh": "true"}))) as judging:
+        async for event in judging:
+            seen.append(event)
+            if event["type"] == "test_result":
+                number = sum(each["type"] == "test_result" for each in seen) - 1
+                await asyncio.to_thread((tmp_path / f"seen-{number}").touch)
+    judged = Judged(seen, [])
     assert judged.verdict == "passed"
     assert [event["status"] for event in judged.of("test_result")] == ["passed", "skipped", "skipped", "passed"]
     assert judged.of("test_result")[1]["message"] == "later"
     assert judged.events[1]["total_tests"] == 4
     assert judged.events[-1]["summary"]["skipped"] == 2
-    seen = [at for event, at in zip(judged.events, judged.times, strict=True) if event["type"] == "test_result"]
-    assert judged.times[-1] - seen[-1] > 0.15
-    assert all(later - earlier > 0.15 for earlier, later in pairwise(seen))
 
 
-async def test_diagnostics_become_fields_of_the_result(run, tiny):
+async def test_diagnostics_become_fields_of_the_result(run: Run, tiny: MakeProblem) -> None:
     """Expected, actual, message, output, duration and place, by the names that TAP producers use."""
     tests = """
 print('''TAP version 14
@@ -279,24 +327,33 @@ not ok 5 - nothing known
     assert judged.verdict == "failed"
 
 
+@pytest.mark.parametrize("duration", ["1.0e999", "-3", "true", "soon", "[]"])
+async def test_impossible_duration_is_replaced_by_the_measured_one(run: Run, tiny: MakeProblem, duration: str) -> None:
+    """A duration that is infinite, negative or not a number does not end the judge."""
+    tests = f"print('not ok 1\\n  ---\\n  duration_ms: {duration}\\n  ...\\n1..1')"
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
+    assert judged.verdict == "failed"
+    assert 0 <= judged.of("test_result")[0]["duration_ms"] < 60_000
+
+
 @pytest.mark.parametrize(
     ("tests", "verdict", "said"),
     [
         ("print('1..1')\nprint('ok 1')\nprint('Bail out! no disk')", "failed", "no disk"),
-        ("print('1..3')\nprint('ok 1')\nraise SystemExit(3)", "error", "2 of its tests never came"),
+        ("print('1..3')\nprint('ok 1')\nraise SystemExit(3)", "error", "2 of its tests did not run"),
         ("print('hello')", "error", "it reported no test"),
         ("raise RuntimeError('own fault')", "error", "own fault"),
         ("print('1..0 # SKIP nothing here')", "error", "no test"),
     ],
 )
-async def test_a_run_that_is_not_whole(run, tiny, tests, verdict, said):
-    """Tests that give up fail the submission; tests that break are the judge's own fault."""
+async def test_incomplete_run(run: Run, tiny: MakeProblem, tests: str, verdict: str, said: str) -> None:
+    """Tests that bail out fail the submission; tests that break are the judge's fault."""
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == verdict
     assert said in judged.analysis["error"] + judged.analysis["analysis"]
 
 
-async def test_the_solution_runs_under_the_starter(run, tiny):
+async def test_tap_solution_runs_under_the_starter(run: Run, tiny: MakeProblem) -> None:
     """In its own directory, session and environment, with its arguments; its exit code comes through."""
     tests = """
 import os, subprocess, json
@@ -311,8 +368,8 @@ print("1..1\\nnot ok 1\\n  ---\\n  message: " + json.dumps(done.stdout) + f"\\n 
     assert "exit code 7" in judged.analysis["analysis"]
 
 
-async def test_limits_hold_for_tap_as_well(run, tiny):
-    """A solution that hangs is killed at the test's time; the command goes on, and a daemon is found at its end."""
+async def test_limits_apply_to_tap(run: Run, tiny: MakeProblem) -> None:
+    """A solution that hangs is killed when the test's time is up, and the command goes on."""
     tests = """
 import os, subprocess
 print("1..2", flush=True)
@@ -321,17 +378,15 @@ print("not ok 1 - hangs", flush=True)
 subprocess.Popen(["true"]).wait()
 print("ok 2 - goes on", flush=True)
 """
-    source = "sleep 60"
-    started = time.monotonic()
+    source = "sleep 3600"
     judged = await run(tiny(tests, limits="test_seconds = 1.5", language=SHELL, runner=RUNNER), source, "sh")
-    assert time.monotonic() - started < 9
     assert [event["status"] for event in judged.of("test_result")] == ["failed", "passed"]
     assert judged.analysis["category"] == "timeout"
 
 
 @pytest.mark.parametrize("where", ["", ", stderr=subprocess.STDOUT", ", stdout=subprocess.PIPE, stderr=1"])
-async def test_a_solution_that_prints_tap_forges_nothing(run, tiny, where):
-    """Where its output or its errors go where the results go, because the author forgot it, they are not results."""
+async def test_solution_that_prints_tap_forges_nothing(run: Run, tiny: MakeProblem, where: str) -> None:
+    """Its output is never read as results, even if the author let it inherit the pipe for results."""
     tests = f"""
 import os, subprocess
 print("1..1", flush=True)
@@ -345,21 +400,19 @@ print("not ok 1 - real", flush=True)
     assert judged.verdict == "failed"
 
 
-async def test_a_helper_that_holds_the_pipe_open(run, tiny):
-    """The run is over when the command is, whoever else could still write."""
+async def test_helper_that_holds_the_pipe_open(run: Run, tiny: MakeProblem) -> None:
+    """The run ends with the command, even if another process could still write."""
     tests = """
 import subprocess
 print("1..1\\nok 1", flush=True)
-subprocess.Popen(["sleep", "60"])
+subprocess.Popen(["sleep", "3600"])
 """
-    started = time.monotonic()
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == "passed"
-    assert time.monotonic() - started < 8
 
 
-async def test_a_daemon_of_a_tap_solution(run, tiny):
-    """Everything passed, and something was left running: not passed."""
+async def test_daemon_of_a_tap_solution(run: Run, tiny: MakeProblem) -> None:
+    """Every test passed, but something was left running: the submission fails."""
     tests = """
 import os, subprocess
 subprocess.run([os.environ["SUBCLI_SOLUTION"]])
@@ -370,8 +423,8 @@ print("1..1\\nok 1 - well", flush=True)
     assert judged.analysis["category"] == "processes"
 
 
-async def test_five_thousand_results_at_full_speed(run, tiny):
-    """They stream, in order, in a second or two, and a line without end harms nothing."""
+async def test_five_thousand_results_at_full_speed(run: Run, tiny: MakeProblem) -> None:
+    """They arrive in order, and an endless line does no harm."""
     tests = """
 print("1..5000")
 for n in range(1, 5001):
@@ -381,12 +434,11 @@ print("x" * 5_000_000)
     judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "true", "sh")
     assert judged.verdict == "passed"
     assert [event["test_id"] for event in judged.of("test_result")] == [str(n) for n in range(1, 5001)]
-    assert judged.times[-1] - judged.times[1] < 6
     assert max(len(json.dumps(event)) for event in judged.events) < 1_000
 
 
-async def test_a_slow_reader_stops_nothing_else(tiny):
-    """While nobody reads, the limits go on being enforced, and all results are there afterwards."""
+async def test_slow_reader_loses_no_results(tiny: MakeProblem) -> None:
+    """While nobody reads, the judge goes on; afterwards all results are there."""
     tests = "for n in range(1, 3001):\n    print(f'ok {n} - {\"x\" * 200}')\nprint('1..3000')\n"
     problem = tiny(tests, language=SHELL, runner=RUNNER)
     count = 0

@@ -1,6 +1,6 @@
 """The rules that explain failures, the most specific first.
 
-A rule is a function from evidence and context to a `Finding`, or None where it does not apply.
+A rule is a function that takes evidence and context and returns a `Finding`, or None if it does not apply.
 """
 
 from subcli.judge.analysis import crashes, exceptions, limits, protocol, tools

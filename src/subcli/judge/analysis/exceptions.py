@@ -1,4 +1,4 @@
-"""Rules for exceptions that nothing caught, in Python and JavaScript."""
+"""Rules for uncaught exceptions in Python and JavaScript."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ _JAVASCRIPT = re.compile(r"^(?:Uncaught )?([A-Z]\w*(?:Error|Exception))(?: \[\w+
 _MODULE = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'|Cannot find module '([^']+)'", re.MULTILINE)
 _IMPORT = re.compile(r"^ImportError: (.+)$", re.MULTILINE)
 
-# What an exception most often means, and what to look at. By the last part of its name.
+# By exception name without its module: what it most often means, and what to check.
 _MEANINGS: dict[str, tuple[str, str]] = {
     "KeyError": (
-        "a mapping was asked for a key that it does not have",
+        "a dictionary does not have this key",
         "Use .get(), or check that the other side really sends this field.",
     ),
     "IndexError": (
-        "a sequence was asked for a place beyond its end",
-        "Check the bounds, and the case of an empty list.",
+        "an index is beyond the end of a sequence",
+        "Check the bounds, and what happens with an empty list.",
     ),
     "AttributeError": (
-        "a value was asked for something that it does not have; often it is None",
-        "Look at where the value comes from, and whether it can be None.",
+        "a value does not have this attribute; often it is None",
+        "Check where the value comes from, and whether it can be None.",
     ),
     "TypeError": (
-        "an operation met a value of the wrong kind; often one that is None or undefined",
-        "Look at the kinds of the values in that line.",
+        "an operation got a value of the wrong type; often it is None or undefined",
+        "Check the types of the values in that line.",
     ),
-    "NameError": ("a name is used that was never given a value", "Check the spelling, and that it is assigned before."),
+    "NameError": ("a name is used that was never assigned", "Check the spelling, and that it is assigned before."),
     "UnboundLocalError": (
-        "a variable of the function is read before it was assigned on this path",
-        "Assign it at the beginning of the function, or declare it global or nonlocal.",
+        "a local variable is read before it is assigned",
+        "Assign it at the start of the function, or declare it global or nonlocal.",
     ),
     "ReferenceError": ("a name is used that was never declared", "Check the spelling, and that it is declared before."),
     "ValueError": (
-        "a value has the right kind and cannot be used all the same",
-        "Print the value to stderr before it.",
+        "a value has the right type, but is not valid",
+        "Print the value to stderr before that line.",
     ),
     "JSONDecodeError": (
-        "something was read as JSON that is not JSON",
-        "Read whole lines from stdin, and only lines that are not empty.",
+        "text was parsed as JSON that is not JSON",
+        "Parse complete lines from stdin, and skip empty ones.",
     ),
     "ZeroDivisionError": ("something was divided by zero", "Check the divisor first."),
-    "AssertionError": ("an assertion of the solution's own does not hold", "Look at what it says about its values."),
-    "UnicodeDecodeError": ("bytes were read as text in the wrong encoding", "Read and write UTF-8."),
-    "RuntimeError": ("the program itself, or a library, refused to go on", "The message says why."),
-    "StopIteration": ("next() was called on an iterator at its end", "Give next() a default value."),
+    "AssertionError": ("an assertion in the solution failed", "Check the values that it compares."),
+    "UnicodeDecodeError": ("bytes were decoded with the wrong encoding", "Read and write UTF-8."),
+    "RuntimeError": ("the program itself, or a library, raised it", "The message says why."),
+    "StopIteration": ("next() was called on an exhausted iterator", "Pass a default value to next()."),
 }
 
 
 def missing_module(evidence: Evidence, context: Context) -> Finding | None:
-    """An import of something that is not there."""
+    """An import of a module that does not exist."""
     found = _MODULE.search(evidence.stderr) if evidence.kind == "exit" else None
     if found is None:
         return None
@@ -64,24 +64,24 @@ def missing_module(evidence: Evidence, context: Context) -> Finding | None:
         category="import_error",
         error=f"there is no module {name!r}",
         analysis="The judge runs solutions with the standard library of their language and the files of the "
-        f"submission, and {name!r} is in neither.",
+        f"submission; {name!r} is in neither.",
         suggestions=(
-            f"If {name!r} is a file of yours, submit it as well.",
-            f"If {name!r} is a package, do without it.",
+            f"If {name!r} is your own file, submit it as well.",
+            f"If {name!r} is a package, solve the problem without it.",
         ),
     )
 
 
 def import_error(evidence: Evidence, context: Context) -> Finding | None:
-    """A module that is there and lacks a name."""
+    """An import of a name that its module does not have."""
     found = _IMPORT.search(evidence.stderr) if evidence.kind == "exit" else None
     if found is None:
         return None
     return Finding(
         category="import_error",
         error=found[1],
-        analysis="A module was found, and the name that is imported from it is not there.",
-        suggestions=("Check the name's spelling.", "Check that no file of yours is called like a standard module."),
+        analysis="The module was found, but it does not have the imported name.",
+        suggestions=("Check the spelling.", "Check that none of your files has the name of a standard module."),
     )
 
 
@@ -98,24 +98,24 @@ def python_exception(evidence: Evidence, context: Context) -> Finding | None:
 
 
 def javascript_exception(evidence: Evidence, context: Context) -> Finding | None:
-    """What node prints of an uncaught error."""
+    """An uncaught error as node prints it."""
     found = _JAVASCRIPT.search(evidence.stderr) if evidence.kind in ("exit", "tap") else None
     return _uncaught(found[1], found[2], evidence.stderr, evidence, context) if found else None
 
 
 def _uncaught(name: str, text: str, trace: str, evidence: Evidence, context: Context) -> Finding:
     place = place_in(trace, context)
-    # `__main__.f.<locals>.Odd`: where a class was made says nothing here.
+    # `__main__.f.<locals>.Odd`: the class name is enough.
     name = name.rpartition(".")[2]
     meaning, advice = _MEANINGS.get(name, ("", ""))
     means = f" {name}: {meaning}." if meaning else ""
     return Finding(
         category="exception",
         error=f"{name}: {text}" if text else name,
-        analysis=f"{evidence.message}: an exception that nothing caught{_at(place)}.{means}",
-        suggestions=(advice, "The whole traceback is in the test's output.")
+        analysis=f"{evidence.message}: an uncaught exception{_at(place)}.{means}",
+        suggestions=(advice, "The full traceback is in the test's output.")
         if advice
-        else ("Read the traceback in the test's output from its end.",),
+        else ("Read the traceback in the test's output from the end.",),
         location=place,
     )
 

@@ -1,125 +1,85 @@
-"""From evidence to an `error_analysis`: the first rule that recognises a failure explains it."""
+"""From evidence to a complete `Finding`: the first rule that recognises a failure explains it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from subcli.judge import events
 from subcli.judge.analysis import RULES, Context, Finding, general
 from subcli.judge.analysis.places import excerpt, find_place
-from subcli.judge.evidence import Evidence, Site
+from subcli.judge.evidence import Evidence, bounded_suggestions
 
 ENTRY_POINTS = "subcli.analyzers"
-"""Operators' own rules: callables like those in `subcli.judge.analysis`, asked before them."""
+"""Operators' own rules: callables like those in `subcli.judge.analysis`. They are tried before the built-in ones."""
 
 Rule = Callable[[Evidence, Context], Finding | None]
-_PATIENCE_SECONDS = 2.0
+_RULE_TIMEOUT_S = 2.0
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """An explained failure."""
-
-    error: str
-    analysis: str
-    suggestions: tuple[str, ...]
-    category: str
-    location: Site | None
-
-    def as_event(self, *, test_id: str = "", test_name: str = "") -> events.Event:
-        return events.error_analysis(
-            error=self.error,
-            analysis=self.analysis,
-            suggestions=self.suggestions,
-            category=self.category,
-            location=self.location,
-            test_id=test_id,
-            test_name=test_name,
-        )
 
 
 class Analyst:
     """Explains the failures of one submission.
 
-    Arguments:
-        files: the submission, to tell its own lines from a library's.
-        language: its name.
-        directory: where it lies; the path is taken out of every text.
-        rules: those asked before the built-in ones; default the ones that operators have installed.
+    Args:
+        files: The submission, to tell its own lines from a library's.
+        language: Its name.
+        rules: Rules to try before the built-in ones. Default: those that the operator has installed.
     """
 
-    def __init__(
-        self, files: Mapping[str, str], language: str, directory: str, rules: Iterable[Rule] | None = None
-    ) -> None:
+    def __init__(self, files: Mapping[str, str], language: str, rules: Iterable[Rule] | None = None) -> None:
         self._context = Context(files=files, language=language)
-        self._directory = directory.rstrip("/") + "/"
-        self._given = rules
-        self._loaded: list[Rule] | None = None
+        self._operator_rules = None if rules is None else list(rules)
 
-    def tidy_text(self, text: str) -> str:
-        """The text without the path of the judge's temporary directory."""
-        return text.replace(self._directory, "").replace(self._directory.rstrip("/"), ".")
+    def analyse(self, evidence: Evidence) -> Finding:
+        """Explain a failure. If no rule recognises it, the finding says so."""
+        return self._complete(self._first_finding(evidence), evidence)
 
-    def strip_workdir(self, evidence: Evidence) -> Evidence:
-        """The evidence without the path of the judge's temporary directory."""
-        return replace(
-            evidence,
-            message=self.tidy_text(evidence.message),
-            stderr=self.tidy_text(evidence.stderr),
-            actual=self.tidy_text(evidence.actual),
-            command=self.tidy_text(evidence.command),
-        )
-
-    def analyse(self, evidence: Evidence) -> Analysis:
-        """Explain a failure. There is always an answer: the general one, if no rule knows it."""
-        evidence = self.strip_workdir(evidence)
-        for rule in list(self._foreign()):
-            finding = self._ask(rule, evidence)
+    def _first_finding(self, evidence: Evidence) -> Finding:
+        if self._operator_rules is None:
+            # Loaded at the first failure, so that a submission that passes does not pay for it.
+            self._operator_rules = list(installed_rules())
+        for rule in list(self._operator_rules):
+            finding = self._call_operator_rule(rule, evidence, self._operator_rules)
             if finding is not None:
-                return self._complete(finding, evidence)
+                return finding
         for rule in RULES:
             finding = rule(evidence, self._context)
             if finding is not None:
-                return self._complete(finding, evidence)
-        return self._complete(general(evidence, self._context), evidence)
+                return finding
+        return general(evidence, self._context)
 
-    def _foreign(self) -> list[Rule]:
-        # Looked for at the first failure: a submission that passes does not pay for it.
-        if self._loaded is None:
-            self._loaded = list(installed_rules() if self._given is None else self._given)
-        return self._loaded
+    def _call_operator_rule(self, rule: Rule, evidence: Evidence, rules: list[Rule]) -> Finding | None:
+        """Call third-party code, which may raise or hang without affecting the verdict.
 
-    def _ask(self, rule: Rule, evidence: Evidence) -> Finding | None:
-        """Ask someone else's code, whose faults must not become the submission's: it may fail, and it may hang."""
-        answers: list[Finding] = []
+        A rule that hangs is removed from `rules`.
+        """
+        findings: list[Finding] = []
 
-        def ask() -> None:
+        def call() -> None:
             try:
                 finding = rule(evidence, self._context)
                 if isinstance(finding, Finding):
-                    answers.append(finding)
+                    findings.append(finding)
             except BaseException:
                 _log.warning("the analyzer %r failed", rule, exc_info=True)
 
-        thread = threading.Thread(target=ask, daemon=True)
+        thread = threading.Thread(target=call, daemon=True)
         thread.start()
-        thread.join(_PATIENCE_SECONDS)
+        thread.join(_RULE_TIMEOUT_S)
         if thread.is_alive():
-            _log.warning("the analyzer %r takes longer than %g s; it is not asked again", rule, _PATIENCE_SECONDS)
-            self._foreign().remove(rule)
-        return answers[0] if answers else None
+            _log.warning("the analyzer %r did not return within %g s; disabling it", rule, _RULE_TIMEOUT_S)
+            rules.remove(rule)
+        return findings[0] if findings else None
 
-    def _complete(self, finding: Finding, evidence: Evidence) -> Analysis:
+    def _complete(self, finding: Finding, evidence: Evidence) -> Finding:
         place = finding.location or find_place(evidence, self._context)
-        return Analysis(
+        return replace(
+            finding,
             error=finding.error or evidence.message,
             analysis=finding.analysis + excerpt(place, self._context) + _left_behind(evidence),
-            suggestions=tuple(finding.suggestions),
-            category=finding.category,
+            suggestions=bounded_suggestions(tuple(finding.suggestions)),
             location=place,
         )
 
@@ -131,7 +91,7 @@ def _left_behind(evidence: Evidence) -> str:
 
 
 def installed_rules() -> tuple[Rule, ...]:
-    """The rules that operators have installed, in the order of their names. One that cannot be loaded is left out."""
+    """The rules that the operator has installed, sorted by name. One that cannot be loaded is skipped and logged."""
     from importlib.metadata import entry_points
 
     rules: list[Rule] = []

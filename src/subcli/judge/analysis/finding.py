@@ -1,4 +1,4 @@
-"""What a rule is given, and what it answers."""
+"""What a rule is given, and what it returns."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Context:
     language: str
 
     def line_text(self, file: str, line: int) -> str:
-        """The text of a line of the submission, without its indentation; empty where there is none."""
+        """A line of the submission without its indentation; empty if there is no such line."""
         lines = self.files.get(file, "").splitlines()
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule's answer.
-
-    `error` is the symptom in one line (empty: the evidence's own message), `analysis` what it means,
-    `suggestions` what to do. Without a `location` the place is looked for in the evidence.
-    """
+    """An explained failure: what a rule returns, and what an `error_analysis` event reports."""
 
     category: str
     analysis: str
+    """What the failure means."""
     suggestions: Sequence[str] = ()
+    """What to do about it."""
     error: str = ""
+    """The symptom in one line. A rule may leave it empty: then it is the evidence's message."""
     location: Site | None = None
+    """Where it happened. A rule may leave it out: then it is looked for in the evidence."""

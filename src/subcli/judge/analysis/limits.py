@@ -1,4 +1,4 @@
-"""Rules for what exceeded a limit."""
+"""Rules for exceeded limits."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _FILE_TOO_LARGE = re.compile(r"File too large|EFBIG")
 
 
 def too_slow(evidence: Evidence, context: Context) -> Finding | None:
-    """The time of a test, of a build or of the submission was up."""
+    """A test, a build or the submission as a whole took too long."""
     if evidence.kind != "limit" or evidence.limit not in ("time", "submission_time"):
         return None
     return Finding(
         category="timeout",
         analysis=f"It was still running after {evidence.seconds:.0f} s and was killed. Most often a loop does not end, "
-        "or something is waited for that never comes.",
+        "or the program waits for something that never happens.",
         suggestions=(
             "Look for a loop whose condition never becomes false.",
-            "Look for a read or a lock that waits without a timeout.",
+            "Look for a read or a lock without a timeout.",
         ),
     )
 
 
 def silent(evidence: Evidence, context: Context) -> Finding | None:
-    """A node was alive and did not answer."""
+    """A node was running and did not answer."""
     if evidence.kind != "silence":
         return None
     if "most recent call first" in evidence.stderr:
@@ -46,27 +46,27 @@ def silent(evidence: Evidence, context: Context) -> Finding | None:
         )
     return Finding(
         category="timeout",
-        analysis=f"{evidence.node} was running and did not print what the judge waited for ({evidence.actual}). "
-        "Either it is in a loop that does not end, or it did not print the answer, or the answer is still in a buffer.",
+        analysis=f"{evidence.node} was running and did not print the expected answer ({evidence.actual}). "
+        "Either it is in an endless loop, or it did not print the answer, or the answer is still in a buffer.",
         suggestions=(
             "Flush stdout after every line: print(..., flush=True).",
-            "Answer every tick with a tick_ok, also when there is nothing to do.",
+            "Answer every tick with a tick_ok, even if there is nothing to do.",
             "Look for a loop whose condition never becomes false.",
         ),
     )
 
 
 def too_much_memory(evidence: Evidence, context: Context) -> Finding | None:
-    """The watchdog saw it, or an allocation failed."""
+    """The memory limit was exceeded, or an allocation failed."""
     by_watchdog = evidence.kind == "limit" and evidence.limit == "memory"
     if not by_watchdog and not (evidence.kind == "exit" and _OUT_OF_MEMORY.search(evidence.stderr)):
         return None
     return Finding(
         category="memory",
         error=evidence.message if by_watchdog else f"{evidence.node} ran out of memory",
-        analysis="It asked for more memory than this problem allows. Most often a list, a log or a cache grows with "
-        "every message and is never shortened.",
-        suggestions=("Bound what is kept.", "Check that a loop that appends comes to its end."),
+        analysis="It needed more memory than this problem allows. Most often a list, a log or a cache grows with "
+        "every message and is never trimmed.",
+        suggestions=("Limit how much is kept.", "Check that loops that append come to an end."),
     )
 
 
@@ -76,18 +76,18 @@ def too_many_processes(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="processes",
-        analysis="It started processes faster than they ended, until the judge killed all of them.",
-        suggestions=("Do not fork, or wait for each child before the next one is started.",),
+        analysis="It started processes faster than they ended, until the judge killed them all.",
+        suggestions=("Do not fork, or wait for each child before starting the next one.",),
     )
 
 
 def left_behind(evidence: Evidence, context: Context) -> Finding | None:
-    """Something was still running when the test was over."""
+    """Something was still running when the test ended."""
     if evidence.kind != "limit" or evidence.limit != "left_behind":
         return None
     return Finding(
         category="processes",
-        analysis="It detached processes that outlive it (a double fork, or setsid). The judge found and killed them; "
+        analysis="It detached processes that outlive it (by a double fork or setsid). The judge found and killed them; "
         "a solution must end as a whole.",
         suggestions=("Do the work in the process that the judge starts.",),
     )
@@ -100,20 +100,20 @@ def flood(evidence: Evidence, context: Context) -> Finding | None:
     return Finding(
         category="output_limit",
         analysis="It printed more than this problem allows and was stopped; what is shown is cut. "
-        "Most often something is printed in a loop that does not end.",
-        suggestions=("Remove debugging output from loops.", "Check that the loop that prints comes to its end."),
+        "Most often an endless loop prints something.",
+        suggestions=("Remove debugging output from loops.", "Check that loops that print come to an end."),
     )
 
 
 def file_too_large(evidence: Evidence, context: Context) -> Finding | None:
-    """A write beyond RLIMIT_FSIZE: EFBIG, or SIGXFSZ where that is not ignored."""
+    """A write beyond RLIMIT_FSIZE: EFBIG, or SIGXFSZ if that is not ignored."""
     if evidence.kind != "exit" or not (
         evidence.exit_code == -signal.SIGXFSZ or _FILE_TOO_LARGE.search(evidence.stderr)
     ):
         return None
     return Finding(
         category="file_size",
-        error=f"{evidence.node or 'it'} wrote a file larger than allowed",
+        error=f"{evidence.node or 'the program'} wrote a file larger than allowed",
         analysis="A file grew beyond the size that this problem allows.",
         suggestions=("Keep state in memory, or save it through the protocol.",),
     )
@@ -125,8 +125,11 @@ def too_much_disk(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="disk",
-        analysis=f"It wrote files without end ({evidence.actual}) and was killed.",
-        suggestions=("Keep state in memory, or save it through the protocol.", "Remove files that are done with."),
+        analysis=f"It wrote too many or too large files ({evidence.actual}) and was killed.",
+        suggestions=(
+            "Keep state in memory, or save it through the protocol.",
+            "Remove files that are no longer needed.",
+        ),
     )
 
 

@@ -1,14 +1,15 @@
-"""Rules for what a node said: broken rules of the problem, lines that are no messages, values that differ."""
+"""Rules for what a node printed: broken rules of the problem, lines that are not messages, wrong values."""
 
 from __future__ import annotations
 
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import first_own
 from subcli.judge.evidence import Evidence
+from subcli.judge.process.text import shorten
 
 
 def violation(evidence: Evidence, context: Context) -> Finding | None:
-    """A rule of the problem, with the author's explanation and the line that broke it."""
+    """A broken rule of the problem, with the author's explanation and the line that broke it."""
     if evidence.kind != "violation":
         return None
     place = first_own(evidence.sites, context)
@@ -18,35 +19,36 @@ def violation(evidence: Evidence, context: Context) -> Finding | None:
         sent = f" The message was sent from {place.file}:{place.line}{inside}."
     return Finding(
         category="protocol_violation",
-        analysis=(evidence.explanation or f"Expected {evidence.expected}; saw {evidence.actual}.") + sent,
+        analysis=(evidence.explanation or f"Expected {evidence.expected}; got {evidence.actual}.") + sent,
         suggestions=evidence.suggestions,
         location=place,
     )
 
 
 def not_json(evidence: Evidence, context: Context) -> Finding | None:
-    """A line on stdout that is no message."""
+    """A line on stdout that is not a message."""
     if evidence.kind != "bad_line":
         return None
     return Finding(
         category="not_json",
-        analysis="stdout is the wire: every line on it must be one JSON object with src, dest and body. "
-        f"{evidence.node} printed {evidence.line[:200]!r}.",
+        analysis="stdout carries the protocol: every line must be one JSON object with src, dest and body. "
+        f"{evidence.node} printed {shorten(evidence.line, 200)!r}.",
         suggestions=(
             "Print debugging output to stderr: print(..., file=sys.stderr).",
-            "Print each message as one line, without line breaks inside.",
+            "Print each message on one line, without line breaks in it.",
         ),
     )
 
 
 def wrong_field(evidence: Evidence, context: Context) -> Finding | None:
-    """A message that lacks a field, or has something else in it."""
+    """A message with a missing or invalid field."""
     if evidence.kind != "bad_field":
         return None
     return Finding(
         category="wrong_field",
-        analysis=f"The field {evidence.field!r} of this message is not what the protocol says: {evidence.line[:300]}",
-        suggestions=(f"Compare the name and the kind of {evidence.field!r} with the problem's description.",),
+        analysis=f"The field {evidence.field!r} of this message does not follow the protocol: "
+        + shorten(evidence.line, 300),
+        suggestions=(f"Compare the name and type of {evidence.field!r} with the problem's description.",),
     )
 
 
@@ -56,19 +58,19 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="wrong_answer",
-        analysis=f"The test expected {evidence.expected[:500]} and got {evidence.actual[:500]}.",
-        suggestions=("Follow by hand how your program comes to this value; what went before is in the output.",),
+        analysis=f"The test expected {shorten(evidence.expected, 500)} and got {shorten(evidence.actual, 500)}.",
+        suggestions=("Trace by hand how your program arrives at this value; earlier steps are in the output.",),
     )
 
 
 def bail_out(evidence: Evidence, context: Context) -> Finding | None:
-    """The tests gave up."""
+    """The tests stopped early."""
     if evidence.kind != "bail_out":
         return None
     return Finding(
         category="bail_out",
-        analysis="The tests themselves gave up here; those after this one did not run.",
-        suggestions=("Mend what the last tests complain about first.",),
+        analysis="The tests stopped here; the remaining ones did not run.",
+        suggestions=("Fix what the last tests report first.",),
     )
 
 

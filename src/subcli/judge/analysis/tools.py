@@ -1,4 +1,4 @@
-"""Rules for builds: a missing tool, a syntax error, a compiler's complaint."""
+"""Rules for builds: a missing tool, a syntax error, a compiler error."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import re
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
+from subcli.judge.process.text import last_line
 
 _SYNTAX = re.compile(r"^(?:\w+\.)?(SyntaxError|IndentationError|TabError): (.+)$", re.MULTILINE)
 _COMPILER = re.compile(r"^[^\n:]+:\d+:\d+: (?:fatal )?error: (.+)$", re.MULTILINE)
 
 
 def missing_tool(evidence: Evidence, context: Context) -> Finding | None:
-    """A program that the language needs is not installed: the judge's fault, not the user's."""
+    """A program that the language needs is not installed. That is the judge's fault."""
     if evidence.kind != "missing_tool":
         return None
     return Finding(
         category="missing_build_tool",
-        analysis=f"Solutions in {evidence.language} need {evidence.command}, and the judge's machine does not have it. "
-        "The submission was not judged; this is not its fault.",
+        analysis=f"Solutions in {evidence.language} need {evidence.command}, which is not installed on the judge's "
+        "machine. The submission was not judged; this is not its fault.",
         suggestions=(
-            f"Whoever runs this server: install {evidence.command}.",
+            f"The operator of this server must install {evidence.command}.",
             "Submit in another language that this problem offers.",
         ),
     )
 
 
 def syntax_error(evidence: Evidence, context: Context) -> Finding | None:
-    """The interpreter cannot read the file."""
+    """The interpreter cannot parse the file."""
     found = _SYNTAX.search(evidence.stderr)
     if found is None:
         return None
@@ -37,27 +38,27 @@ def syntax_error(evidence: Evidence, context: Context) -> Finding | None:
     return Finding(
         category="syntax_error",
         error=f"{found[1]}: {found[2]}",
-        analysis=f"{context.language.capitalize()} could not read the program{where}, so nothing of it ran.",
+        analysis=f"{context.language.capitalize()} could not parse the program{where}, so none of it ran.",
         suggestions=(
-            "Look at that line and at the one before it: brackets, quotes, colons, indentation.",
-            "Run the file once on your own machine before submitting it.",
+            "Check that line and the one before it: brackets, quotes, colons, indentation.",
+            "Run the file on your own machine before submitting it.",
         ),
         location=place,
     )
 
 
 def compile_error(evidence: Evidence, context: Context) -> Finding | None:
-    """A compiler's complaint."""
+    """The compiler reported an error."""
     found = _COMPILER.search(evidence.stderr) if evidence.kind == "build" else None
     if found is None:
         return None
     errors = len(_COMPILER.findall(evidence.stderr))
-    more = f" It complained {errors} times; later complaints often follow from the first." if errors > 1 else ""
+    more = f" It reported {errors} errors; later ones often follow from the first." if errors > 1 else ""
     return Finding(
         category="compile_error",
         error=found[1],
-        analysis=f"The compiler did not accept the program, so nothing of it ran.{more}",
-        suggestions=("Mend the first complaint, then build again.",),
+        analysis=f"The compiler rejected the program, so none of it ran.{more}",
+        suggestions=("Fix the first error, then build again.",),
         location=place_in(evidence.stderr[found.start() :], context),
     )
 
@@ -66,8 +67,8 @@ def build_failure(evidence: Evidence, context: Context) -> Finding | None:
     """Any other failed build."""
     if evidence.kind != "build":
         return None
-    lines = [line for line in evidence.stderr.splitlines() if line.strip()]
-    said = f" Its last words: {lines[-1].strip()[:500]}" if lines else " It printed nothing."
+    line = last_line(evidence.stderr)
+    said = f" It last printed: {line}" if line else " It printed nothing."
     return Finding(
         category="build_error",
         analysis=f"The build command `{evidence.command}` failed.{said}",

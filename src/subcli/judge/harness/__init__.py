@@ -1,8 +1,8 @@
-"""What the tests of a problem use: nodes, a simulated network, and words for what a solution did wrong.
+"""What the tests of a problem use: nodes, a simulated network, and exceptions for what a solution did wrong.
 
-A test drives real processes of the solution through simulated time. Each step of the clock delivers what is
-due, gives every node a `tick`, and waits until all of them have answered it. A slow machine makes such a run
-slow and never different: nothing depends on how long a process took to be scheduled.
+A test drives real processes of the solution through simulated time. Each step of the clock delivers the messages that
+are due, sends every node a `tick`, and waits until all of them have answered. A slow machine makes a run slower, but
+never different: nothing depends on how long a process takes to be scheduled.
 """
 
 from subcli.judge.evidence import Site

@@ -1,4 +1,4 @@
-"""A cluster of nodes under a clock that the test moves."""
+"""A cluster of nodes with a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from subcli.judge.harness.switchboard import Switchboard
 
 STEP_MS = 10
 DISK = "disk"
-"""The name to which a node sends what must survive its crash."""
+"""A node sends here what must survive its crash."""
 
 _LOG_KEPT = 20_000
 
 
 class Cluster:
-    """Processes `n1`, `n2` …, the network between them and the time they live in.
+    """Processes `n1`, `n2` …, the network between them, and their simulated time.
 
-    Arguments:
-        plan: how to start a node.
-        size: how many nodes.
-        seed: for the network, and handed to the nodes; the same seed gives the same run.
-        init: more fields for the body of `init`; a callable is asked for each node's name.
-        network: default a quick one without loss.
+    Args:
+        plan: How to start a node.
+        size: How many nodes.
+        seed: Seeds the network and is passed on to the nodes. The same seed gives the same run.
+        init: More fields for the body of `init`, or a function that returns them for a node's name.
+        network: Default: a fast one that loses nothing.
+        strangers: Names of members that the test itself plays.
     """
 
     def __init__(
@@ -43,11 +44,11 @@ class Cluster:
     ) -> None:
         self.names = tuple(f"n{number}" for number in range(1, size + 1))
         self.strangers = tuple(strangers)
-        """Members of the cluster that the test plays itself."""
+        """Members of the cluster that the test itself plays."""
         self.network = network or Network(seed)
         self.now_ms = 0
         self.log: list[Message] = []
-        """The messages between members, in the order in which they were sent."""
+        """The messages between members, in the order they were sent."""
         self.disk: dict[str, Mapping[str, object]] = {}
         """What each node saved last."""
         self._plan = plan
@@ -79,7 +80,7 @@ class Cluster:
         return tuple(name for name in self.names if name in self._nodes)
 
     def start(self, *names: str) -> None:
-        """Start these nodes, at once, and wait for their `init_ok`."""
+        """Start these nodes together and wait until each has answered `init_ok`."""
         for name in names:
             node = Node(name, self._plan)
             self._nodes[name] = node
@@ -100,7 +101,7 @@ class Cluster:
         self._await(names, "init_ok", "after init")
 
     def kill(self, name: str) -> None:
-        """As a power failure: no warning, and what was not saved is gone."""
+        """Kill a node without warning, as a power failure would. What it did not save is lost."""
         node = self._nodes.pop(name)
         self._board.remove(node)
         node.kill()
@@ -114,7 +115,7 @@ class Cluster:
         self._board.close()
 
     def stderr(self) -> dict[str, str]:
-        """What each node wrote to stderr, by name; nodes that wrote nothing are left out."""
+        """What each node wrote to stderr, by name. Nodes that wrote nothing are left out."""
         texts: dict[str, str] = {}
         for node in self._nodes.values():
             node.drain_log()
@@ -126,7 +127,7 @@ class Cluster:
     # -- time and messages
 
     def step(self) -> None:
-        """Ten milliseconds: deliver what is due, give every node its `tick`, take what they send."""
+        """Advance by ten milliseconds: deliver what is due, send every node a `tick`, collect what they send."""
         self.now_ms += STEP_MS
         for message in self.network.due(self.now_ms):
             if message.dest in self._nodes:
@@ -137,12 +138,12 @@ class Cluster:
         self._await(alive, "tick_ok", f"at {self.now_ms} ms of simulated time")
 
     def run(self, milliseconds: int) -> None:
-        """Let so much simulated time pass."""
+        """Advance the simulated time."""
         for _ in range(0, milliseconds, STEP_MS):
             self.step()
 
     def run_until(self, condition: Callable[[], bool], milliseconds: int) -> bool:
-        """Let time pass until `condition` holds, for at most `milliseconds`. Returns whether it does."""
+        """Advance until `condition` holds, for at most `milliseconds`. Returns whether it holds."""
         for _ in range(0, milliseconds, STEP_MS):
             if condition():
                 return True
@@ -150,21 +151,21 @@ class Cluster:
         return condition()
 
     def request(self, name: str, body: Mapping[str, object], answer: str) -> Message:
-        """Put a request of the test's to a node, over no network, and wait for the answer of that type."""
+        """Send a node a request from the test itself, bypassing the network, and wait for an answer of this type."""
         self._post(Message(JUDGE, name, body))
         return self._await((name,), answer, f"when asked to {body['type']}")[0]
 
     def request_all(self, body: Mapping[str, object], answer: str) -> list[Message]:
-        """The same to every running node, all at once."""
+        """Send the request to every running node at once."""
         alive = self.alive
         for name in alive:
             self._post(Message(JUDGE, name, body))
         return self._await(alive, answer, f"when asked to {body['type']}")
 
     def deliver(self, src: str, dest: str, body: Mapping[str, object]) -> list[Message]:
-        """Hand a node a message from `src`, now, and return what it sends because of it.
+        """Deliver a message from `src` to a node immediately. Returns what the node sends in response.
 
-        The time does not move: a `tick` with the present time only marks the end of the answer.
+        Time does not advance: a `tick` with the current time marks the end of the response.
         """
         before = len(self.log)
         self._post(Message(src, dest, body, self.now_ms))
@@ -177,15 +178,15 @@ class Cluster:
         self._watchers.append(watcher)
 
     def where(self, message: Message) -> tuple[Site, ...]:
-        """The places that sent `message`, the most telling first.
+        """The lines that sent `message`, the most informative first.
 
-        A line through which messages of several types pass is a helper; what calls it says more.
+        A line that sends messages of several types is a helper, so its caller comes before it.
         """
         sites = message.sites
-        telling = [site for site in sites if len(self._line_types.get((site.file, site.line), ())) <= 1]
-        return (*telling, *(site for site in sites if site not in telling))
+        specific = [site for site in sites if len(self._line_types.get((site.file, site.line), ())) <= 1]
+        return (*specific, *(site for site in sites if site not in specific))
 
-    # -- the way of a line
+    # -- sending and receiving lines
 
     def _post(self, message: Message) -> None:
         self._nodes[message.dest].unsent += message.encoded()
@@ -216,7 +217,7 @@ class Cluster:
         raise NodeSilent(node.name, answer, seconds, node.log.text(), sites)
 
     def _take_lines(self, node: Node, answer: str) -> bool:
-        """Sort what the node has printed. Returns whether the awaited answer is there."""
+        """Sort the lines that the node has printed. Returns whether the awaited answer is among them."""
         while node.lines:
             line = node.lines.popleft()
             if not line.strip():
@@ -245,7 +246,7 @@ class Cluster:
         except ValueError as error:
             raise BadLine(node.name, shown, str(error), sites) from None
         if message.dest not in (*self.names, *self.strangers, JUDGE, DISK):
-            complaint = f"is for {message.dest!r}, which is no member of the cluster"
+            complaint = f"is for {message.dest!r}, which is not a member of the cluster"
             raise BadLine(node.name, shown, complaint, sites, field="dest")
         return message
 
@@ -253,11 +254,11 @@ class Cluster:
         data = message.body.get("data")
         if not isinstance(data, dict):
             shown = line[:2_000].decode("utf-8", "backslashreplace")
-            raise BadLine(node.name, shown, 'saves no "data" that is an object', message.sites, field="data")
+            raise BadLine(node.name, shown, 'must save an object as "data"', message.sites, field="data")
         self.disk[node.name] = data
 
     def _send_in_order(self, names: Sequence[str]) -> None:
-        # By name, and not as the operating system happened to run them: that differs from run to run.
+        # Sorted by name: the order in which the operating system runs processes differs between runs.
         for name in sorted(names):
             for message in self._outbox.pop(name, ()):
                 self._send(message)
@@ -273,17 +274,25 @@ class Cluster:
     # -- reading messages
 
     def integer(self, message: Message, field: str) -> int:
-        """The whole number in this field of the body. Raises BadLine where it is missing or something else."""
+        """An integer field of the body.
+
+        Raises:
+            BadLine: The field is missing or not an integer.
+        """
         value = message.body.get(field)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self._bad_field(message, field, "a whole number")
+            raise self._bad_field(message, field, "an integer")
         return value
 
     def text(self, message: Message, field: str) -> str:
-        """The text in this field of the body. Raises BadLine where it is missing or something else."""
+        """A string field of the body.
+
+        Raises:
+            BadLine: The field is missing or not a string.
+        """
         value = message.body.get(field)
         if not isinstance(value, str):
-            raise self._bad_field(message, field, "a text")
+            raise self._bad_field(message, field, "a string")
         return value
 
     def _bad_field(self, message: Message, field: str, wanted: str) -> BadLine:
@@ -291,5 +300,5 @@ class Cluster:
         if field in message.body:
             complaint = f"has {json.dumps(message.body[field])} as {field!r} of a {message.type!r}; it must be {wanted}"
         else:
-            complaint = f"lacks {field!r}: a {message.type!r} needs it, as {wanted}"
+            complaint = f"lacks {field!r}: a {message.type!r} must have it, as {wanted}"
         return BadLine(message.src, line[:2_000], complaint, self.where(message), field=field)

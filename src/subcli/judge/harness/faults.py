@@ -1,13 +1,13 @@
-"""What a solution can do wrong, as exceptions that carry their evidence.
+"""Exceptions for what a solution can do wrong. Each carries its evidence.
 
-SolutionFault            something the solution did; the test failed
+SolutionFault            the solution is at fault; the test fails
 ├── Violation            a rule of the problem was broken
-├── NodeDied             a process ended although nobody had asked it to
+├── NodeDied             a process ended too early
 ├── NodeSilent           a process did not answer in time
-├── BadLine              a line on stdout that is not a message, or a message that lacks something
+├── BadLine              a line on stdout that is not a message, or a message with a wrong field
 └── OutputFlood          more output than the limit
 
-Any other exception out of a test, a plain failed `assert` apart, is the judge's own fault.
+Any other exception in a test, except a failed `assert`, is a fault of the test itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from subcli.judge.harness.message import Message
 
 
 class SolutionFault(Exception):
-    """Something that the solution did wrong. `evidence` is what the analysis is made from."""
+    """The solution did something wrong. `evidence` is what the analysis is based on."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence.message)
@@ -29,12 +29,14 @@ class SolutionFault(Exception):
 class Violation(SolutionFault):
     """A rule of the problem was broken.
 
-    Arguments:
-        message: the symptom, one sentence.
-        expected, actual: what should have been, what was.
-        culprit: the message that broke the rule; the line that sent it is shown.
-        explanation: why this is wrong, in the problem's terms.
-        suggestions: what to look at.
+    Args:
+        message: The symptom in one sentence.
+        expected: What should have happened.
+        actual: What happened.
+        culprit: The message that broke the rule. The line that sent it is shown.
+        sites: The lines to show instead of the culprit's.
+        explanation: Why this is wrong, in the problem's terms.
+        suggestions: What to look at.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Violation(SolutionFault):
 
 
 class NodeDied(SolutionFault):
-    """A process ended although nobody had asked it to."""
+    """A process ended before the judge ended it."""
 
     def __init__(self, node: str, exit_code: int, stderr: str, doing: str) -> None:
         how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"exited with code {exit_code}"
@@ -79,7 +81,7 @@ class NodeDied(SolutionFault):
 
 
 class NodeSilent(SolutionFault):
-    """A process did not answer in time (`seconds` of the wall clock)."""
+    """A process did not answer within `seconds` of real time."""
 
     def __init__(self, node: str, awaited: str, seconds: float, stderr: str, sites: Sequence[Site]) -> None:
         super().__init__(
@@ -96,7 +98,7 @@ class NodeSilent(SolutionFault):
 
 
 class BadLine(SolutionFault):
-    """A line on stdout that is not a message, or a message whose field is missing or of the wrong kind."""
+    """A line on stdout that is not a message, or a message with a missing or invalid field."""
 
     def __init__(self, node: str, line: str, complaint: str, sites: Sequence[Site] = (), field: str = "") -> None:
         super().__init__(
@@ -113,7 +115,7 @@ class BadLine(SolutionFault):
 
 
 class OutputFlood(SolutionFault):
-    """More output than the limit (`kilobytes`)."""
+    """A node printed more than `kilobytes`."""
 
     def __init__(self, node: str, kilobytes: int, stream: str, line: str, sites: Sequence[Site]) -> None:
         super().__init__(

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from subcli.judge.evidence import Site
 
 JUDGE = "judge"
-"""The name under which the tests themselves take part."""
+"""The name of the tests themselves in messages."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message, the moment it was sent (milliseconds of simulated time), and from which lines."""
+    """A message, when it was sent (in simulated time), and the lines that sent it."""
 
     src: str
     dest: str
     body: Mapping[str, object]
     sent_ms: int = 0
     sites: tuple[Site, ...] = ()
-    """The solution's call stack while it wrote the message, innermost first; empty where unknown."""
+    """The solution's call stack when it wrote the message, innermost first; empty if unknown."""
 
     @property
     def type(self) -> str:
@@ -36,7 +36,7 @@ def parse(line: bytes, node: str, now_ms: int, sites: tuple[Site, ...]) -> Messa
     """The message on a line that `node` printed.
 
     Raises:
-        ValueError: with a sentence that says what is wrong with the line.
+        ValueError: The line is not a message; says why.
     """
     try:
         value = json.loads(line)
@@ -47,7 +47,7 @@ def parse(line: bytes, node: str, now_ms: int, sites: tuple[Site, ...]) -> Messa
     body = value.get("body")
     dest = value.get("dest")
     if not isinstance(dest, str):
-        raise ValueError('has no "dest", the name of the node it is for')
+        raise ValueError('has no "dest", the name of the node that it is for')
     if not isinstance(body, dict):
         raise ValueError('has no "body" that is an object')
     if not isinstance(body.get("type"), str):

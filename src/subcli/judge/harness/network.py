@@ -1,4 +1,4 @@
-"""The simulated network: seeded delay and loss, partitions, and rules for single links."""
+"""The simulated network: seeded delay and loss, partitions, and rules that drop messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rule = Callable[[Message], bool]
 
 
 class Network:
-    """Decides when, and whether, a message arrives. All times are milliseconds of simulated time.
+    """Decides whether and when a message arrives. All times are milliseconds of simulated time.
 
     The same seed and the same messages give the same deliveries.
     """
@@ -27,7 +27,7 @@ class Network:
         self._drop_rules: list[Rule] = []
 
     def send(self, message: Message) -> None:
-        """Take a message in; it is delivered after a delay, or lost."""
+        """Accept a message, to be delivered after a delay or lost."""
         lost = self._random.random() < self.loss
         delay = self._random.randint(*self.delay_ms)
         if lost or not self._connected(message.src, message.dest) or any(rule(message) for rule in self._drop_rules):
@@ -36,15 +36,15 @@ class Network:
         heapq.heappush(self._queue, (message.sent_ms + delay, self._count, message))
 
     def due(self, now_ms: int) -> Iterable[Message]:
-        """The messages that arrive by `now_ms`, in the order of their arrival."""
+        """The messages that arrive by `now_ms`, in order of arrival."""
         while self._queue and self._queue[0][0] <= now_ms:
             message = heapq.heappop(self._queue)[2]
-            # A partition cuts what is under way as well.
+            # A partition also stops messages that are already on their way.
             if self._connected(message.src, message.dest):
                 yield message
 
     def partition(self, *groups: Collection[str]) -> None:
-        """Only members of the same group reach each other. Who is in no group is cut off from all."""
+        """Let only members of the same group reach each other. A node in no group is isolated."""
         self._groups = tuple(frozenset(group) for group in groups)
 
     def heal(self) -> None:
@@ -52,12 +52,12 @@ class Network:
         self._groups = ()
 
     def drop(self, rule: Rule) -> Callable[[], None]:
-        """Lose every message for which `rule` is true. Returns a function that ends this."""
+        """Drop every message for which `rule` is true. Returns a function that removes the rule."""
         self._drop_rules.append(rule)
         return lambda: self._drop_rules.remove(rule)
 
     def forget(self, node: str) -> None:
-        """Lose what is on its way to `node`: it has crashed."""
+        """Drop what is on its way to `node`, which has crashed."""
         self._queue = [entry for entry in self._queue if entry[2].dest != node]
         heapq.heapify(self._queue)
 

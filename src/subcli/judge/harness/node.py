@@ -18,17 +18,19 @@ from subcli.judge.process.starter import StartPlan, spawn
 from subcli.judge.process.text import Tail
 
 TRACE_VARIABLE = "SUBCLI_TRACE_FD"
-"""Tells a language's shim the descriptor on which it reports where each line was printed."""
+"""Tells a language's shim the descriptor on which to report where each line was printed."""
 
 _CHUNK = 65_536
 _TRACES_KEPT = 4_096
 _DRAIN_READS = 64
 _DUMP_SECONDS = 1.0
+_MAX_LINE = 10_000_000
+"""No file of a submission has more lines."""
 
 
 @dataclass(frozen=True)
 class NodePlan:
-    """How the nodes of this submission are started, and what they may print."""
+    """How the nodes of a submission are started, and their limits."""
 
     start: StartPlan
     command: tuple[str, ...]
@@ -37,7 +39,7 @@ class NodePlan:
 
 
 class Node:
-    """A running process: lines in, lines out. All of its descriptors are non-blocking."""
+    """A running process that reads and writes lines. All of its descriptors are non-blocking."""
 
     def __init__(self, name: str, plan: NodePlan) -> None:
         self.name = name
@@ -64,14 +66,14 @@ class Node:
         for descriptor in (self.stdin, self.stdout, self.stderr, self.trace):
             os.set_blocking(descriptor, False)
         self.lines: deque[bytes] = deque()
-        """Whole lines of stdout that nobody has taken yet."""
+        """Complete lines of stdout that have not been taken yet."""
         self.unsent = bytearray()
         self.log = Tail()
         """What the node wrote to stderr."""
         self.printed = 0
-        """Bytes written to stdout in all."""
+        """Bytes written to stdout so far."""
         self.at_end = False
-        """Whether the node closed its stdout."""
+        """Whether the node has closed its stdout."""
         self._partial = bytearray()
         self._trace_partial = bytearray()
         self._traces: deque[tuple[int, tuple[Site, ...]]] = deque(maxlen=_TRACES_KEPT)
@@ -87,7 +89,7 @@ class Node:
         except BlockingIOError:
             return
         except OSError:
-            # The reader is gone; its exit tells why.
+            # The node has closed its stdin; its exit will tell why.
             self.unsent.clear()
             return
         del self.unsent[:written]
@@ -123,11 +125,11 @@ class Node:
                 self._add_trace(bytes(line))
         return data != b""
 
-    # -- what is asked about it
+    # -- its state
 
     @property
     def flooding(self) -> bool:
-        """Whether it printed more than it may, or a single line that never ends."""
+        """Whether it printed more than it may, on stdout or on stderr."""
         limit = self.plan.output_kb * 1024
         return self.printed > limit or self.log.total > limit
 
@@ -136,9 +138,9 @@ class Node:
         return bytes(self._partial[:2_000])
 
     def sites_of(self, line: bytes) -> tuple[Site, ...]:
-        """Where the solution printed `line`, as its shim reported; empty without a shim.
+        """Where the solution printed `line`, as reported by its shim; empty without a shim.
 
-        The report comes from the solution's own process. It may be forged, and so it is only ever shown.
+        The report comes from the solution's own process and may be forged, so it is shown and never relied on.
         """
         while self.read_trace_now():
             pass
@@ -154,27 +156,27 @@ class Node:
         return self.read_trace() and before != (len(self._traces), len(self._trace_partial))
 
     def drain_log(self) -> None:
-        """Take in what lies in stderr now. Bounded: a node may write faster than this reads."""
+        """Read what is in stderr now. Bounded, because a node may write faster than this reads."""
         for _ in range(_DRAIN_READS):
             before = self.log.total
             self.read_stderr()
             if self.log.total == before:
                 return
 
-    def exit_code(self, patience: float) -> int | None:
-        """The exit code, waiting at most `patience` seconds for it; None while the process runs."""
+    def exit_code(self, timeout_s: float) -> int | None:
+        """The exit code, for which this waits at most `timeout_s`; None if the process still runs."""
         try:
-            code = self.plan.start.exit_code(self.process.wait(patience))
+            code = self.plan.start.exit_code(self.process.wait(timeout_s))
         except subprocess.TimeoutExpired:
             return None
         deadline = time.monotonic() + 0.2
-        # A child of the node may hold the pipe open: take what is there, do not wait for its end.
+        # A child of the node may hold the pipe open: read what is there without waiting for its end.
         while self.read_stderr() and time.monotonic() < deadline:
             time.sleep(0.005)
         return code
 
     def dump_stack(self) -> None:
-        """Ask a shim that offers it to write to stderr what the program is doing right now."""
+        """Ask the shim, if it supports this, to write the current call stack to stderr."""
         if self._dump_signal is None or self.process.poll() is not None:
             return
         inner = process_below(self.process.pid, self.plan.start.layers)
@@ -186,16 +188,16 @@ class Node:
         while time.monotonic() < deadline:
             self.drain_log()
             if self.log.total > before:
-                # The rest is written in one go, right behind.
+                # The rest follows at once.
                 time.sleep(0.02)
                 self.drain_log()
                 return
             time.sleep(0.01)
 
-    # -- its end
+    # -- ending it
 
     def kill(self) -> None:
-        """SIGKILL to the node and all of its process group, at once, and wait for the end."""
+        """Send SIGKILL to the node's process group and wait for the node to end."""
         if self.closed:
             return
         self.closed = True
@@ -227,11 +229,13 @@ def _site(frame: Sequence[object]) -> Site:
     file, line, function = frame
     if not (isinstance(file, str) and isinstance(line, int) and isinstance(function, str)):
         raise TypeError(frame)
+    if not 0 < line <= _MAX_LINE:
+        raise ValueError(line)
     return Site(file[:300], line, function[:200])
 
 
 def _read(descriptor: int) -> bytes | None:
-    """What is there now; None where nothing is, b"" at the end."""
+    """What can be read now; None if there is nothing, b"" at the end of the stream."""
     try:
         return os.read(descriptor, _CHUNK)
     except BlockingIOError:
@@ -241,7 +245,7 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def _fingerprint(line: bytes) -> int:
-    # As the shims compute it: something short that any language can make out of a line.
+    # The shims compute the same checksum, which every language can.
     import zlib
 
     return zlib.crc32(line.rstrip(b"\r"))

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 from subcli.judge.harness.node import Node
 
-# Registered with each descriptor: what to call when it is ready. Returns False at the end of a stream.
+# Called when a descriptor is ready. Returns False at the end of the stream.
 _Handler = Callable[[], bool]
 
 
 class Switchboard:
-    """Moves bytes for all nodes until each of them is done."""
+    """Moves bytes between the judge and all nodes."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -35,9 +35,10 @@ class Switchboard:
         self._selector.close()
 
     def exchange(self, nodes: Sequence[Node], is_done: Callable[[Node], bool], seconds: float) -> list[Node]:
-        """Send what is unsent and read what comes until every node is done or has closed its stdout.
+        """Write and read until every node is done or has closed its stdout.
 
-        Returns the nodes that were not done after `seconds` of the wall clock.
+        Returns:
+            The nodes that were not done after `seconds` of real time.
         """
         deadline = time.monotonic() + seconds
         open_nodes = list(nodes)

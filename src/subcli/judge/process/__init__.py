@@ -1,1 +1,1 @@
-"""Processes of a solution: how they are started, confined, watched and removed."""
+"""The processes of a solution: starting, confining, watching and killing them."""

@@ -1,12 +1,12 @@
-"""Confine this process, then become another program: `python -I -S confine.py [--OPTION=VALUE ...] -- PROGRAM ...`.
+"""Confines its process, then executes another program: `python -I -S confine.py [--OPTION=VALUE ...] -- PROGRAM ...`.
 
     --file-size=BYTES --address-space=BYTES --open-files=N --tasks=N   resource limits
-    --group=DIRECTORY   join this control group, before anything is limited (again for each hierarchy)
-    --user=N            become this user and group, with no other groups
-    --filter=FILE       open this file; `{filter}` among the program's words becomes its descriptor
+    --group=DIRECTORY   join this control group before any limit applies (one option for each hierarchy)
+    --user=N            become this user and group, with no supplementary groups
+    --filter=FILE       open this file; `{filter}` in PROGRAM's arguments becomes its descriptor
 
-A program of its own instead of a `preexec_fn`, which is unsafe beside threads. It imports nothing that it does not
-need, because it stands before every node that is started.
+It replaces a `preexec_fn`, which is unsafe in a process with threads. It imports only what it needs, because it runs
+before every node.
 """
 
 import os
@@ -42,6 +42,7 @@ def _become(user: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    """Confine this process and execute the program."""
     end = arguments.index("--")
     command = arguments[end + 1 :]
     options = [option.partition("=")[::2] for option in arguments[:end]]
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> None:
         if name == "--group":
             _join(value)
         elif name == "--filter":
-            # Before the user is given up: the file is the judge's own.
+            # Before changing the user: only the judge can read the file.
             descriptor = os.open(value, os.O_RDONLY)
             os.set_inheritable(descriptor, True)
             command = [str(descriptor) if word == "{filter}" else word for word in command]

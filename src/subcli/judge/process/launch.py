@@ -1,7 +1,7 @@
-"""Starts a process of the solution for tests that are no Python: `python -I -S launch.py PLAN [ARGUMENT ...]`.
+"""Starts a process of the solution for a TAP command: `python -I -S launch.py PLAN [ARGUMENT ...]`.
 
-PLAN is a file with the start plan, the command and the inode of the pipe that results are written to, as JSON. The
-process leaves the session of the tests, which is how the supervisor knows it from them, and becomes the solution.
+PLAN is a JSON file with the start plan, the command and the inode of the pipe for results. The process leaves the
+session of the tests, which is how the supervisor tells it from them, and becomes the solution.
 """
 
 import json
@@ -16,16 +16,16 @@ def main() -> None:
     try:
         os.setsid()
     except PermissionError:
-        # Whoever started this made it the leader of a process group; such a one cannot leave its session. Its
-        # child can.
+        # The parent made this process the leader of a process group. A leader cannot leave its session; its child
+        # can.
         child = os.fork()
         if child:
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             os._exit(code if code >= 0 else 128 - code)
         os.setsid()
-    # Whoever started this did not ask for what is printed; it would be read as results.
+    # The test command lets the solution inherit the pipe for results, where its output would be read as results.
     if os.fstat(2).st_ino == plan["results"]:
-        # As behind `2>&1`.
+        # stderr was redirected to the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     if os.fstat(1).st_ino == plan["results"]:
         os.dup2(2, 1)

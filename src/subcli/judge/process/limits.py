@@ -1,4 +1,4 @@
-"""Evidence of limits that a run of tests exceeded, put together with what the test itself saw."""
+"""Evidence of an exceeded limit, combined with what the test itself saw."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MEGABYTE = 1024 * 1024
 
 
 def over_limits(limits: ResourceLimits, usage: Usage) -> Evidence | None:
-    """The limit that a submission exceeds at this moment; None where it keeps to all of them."""
+    """The first limit that `usage` exceeds, or None."""
     return _processes(limits, usage) or _disk(limits, usage) or _memory(limits, usage)
 
 
@@ -45,8 +45,8 @@ def _memory(limits: ResourceLimits, usage: Usage) -> Evidence | None:
     used, largest = usage.memory // _MEGABYTE, usage.largest // _MEGABYTE
     each, total = limits.memory_mb, limits.total_memory_mb
     if usage.killed > 0:
-        message = f"the memory was used up, more than the limit of {total} MB in all"
-        expected, actual = f"at most {total} MB in all", "more, until the kernel ended it"
+        message = f"the memory ran out at the limit of {total} MB in all"
+        expected, actual = f"at most {total} MB in all", "more; the kernel killed a process"
     elif largest > each:
         message = f"a process used {largest} MB of memory, more than the limit of {each} MB"
         expected, actual = f"at most {each} MB for each process", f"{largest} MB in one process, {used} MB in all"
@@ -59,14 +59,14 @@ def _memory(limits: ResourceLimits, usage: Usage) -> Evidence | None:
 
 
 def over_limit(exceeded: Evidence, found: Evidence | None) -> Evidence:
-    """The limit is the cause of whatever the test saw; what the test knows of places and output stays."""
+    """The exceeded limit, which explains what the test saw, with the node, lines and stderr that the test saw."""
     if found is None:
         return exceeded
     return replace(exceeded, node=found.node, sites=found.sites, stderr=found.stderr)
 
 
 def left_behind(count: int, found: Evidence | None) -> Evidence:
-    """`count` processes were still running when the test had ended."""
+    """Evidence that `count` processes were still running after the test; added to what the test found, if anything."""
     if found is not None:
         return replace(found, left_behind=count)
     return Evidence(
@@ -80,7 +80,7 @@ def left_behind(count: int, found: Evidence | None) -> Evidence:
 
 
 def out_of_time(seconds: float) -> Evidence:
-    """The whole submission took longer than `seconds`."""
+    """Evidence that the whole submission took longer than `seconds`."""
     return Evidence(
         kind="limit",
         limit="submission_time",

@@ -1,8 +1,8 @@
-"""The processes below one of ours, read from /proc, and their end.
+"""Finding and killing the descendants of a process, from /proc.
 
-`killpg` does not reach a child that called `setsid`, and a double-forked daemon is nobody's child. A
-*subreaper* is handed such orphans by the kernel (prctl(2), PR_SET_CHILD_SUBREAPER), so everything that a
-submission ever started stays below the supervisor, where it is found and killed.
+`killpg` does not reach a child that called `setsid`, and a double-forked daemon has no parent left. The kernel hands
+such orphans to a *subreaper* (prctl(2), PR_SET_CHILD_SUBREAPER). So everything that a submission ever starts stays
+below the supervisor, where it can be found and killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Process:
-    """One line of /proc/PID/stat, as far as the judge needs it."""
+    """The fields of /proc/PID/stat that the judge needs."""
 
     pid: int
     parent: int
@@ -34,7 +34,7 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still do something: a zombie cannot."""
+        """Whether it can still do anything; a zombie cannot."""
         return self.state not in ("Z", "X")
 
 
@@ -42,13 +42,13 @@ def become_subreaper() -> None:
     """Make this process the parent of every orphan below it.
 
     Raises:
-        OSError: the kernel refuses (it is older than Linux 3.4).
+        OSError: The kernel is older than Linux 3.4.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hide_from_peers() -> None:
-    """Keep other processes of the same user from opening this one's descriptors and memory through /proc."""
+    """Keep other processes of the same user from opening this one's descriptors or memory through /proc."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -74,14 +74,17 @@ def descendants(root: int) -> list[Process]:
 
 
 def is_all_below(child: int) -> bool:
-    """Whether `child`, of one thread and with no child of its own, is all that is below this process, a subreaper.
+    """Whether `child` is the only descendant of this process, which must be a subreaper.
 
-    Quick, and exact where it says yes. Whatever is below us hangs by a child of `child`, or by another one of ours to
-    which it was handed when its parent ended; never the other way about. So `child` is read first: it has none, and as
-    long as it starts none, none can come. Then our own list, to whose end newcomers are added: `child` stands first
-    and last in it, and has not been collected meanwhile, which could have hidden one (/proc/PID/task/TID/children in
-    proc(5)). More threads have more lists, between which a process could move unseen: then the answer is no, as it is
-    where the kernel has no such lists (CONFIG_PROC_CHILDREN). A zombie is listed until it is collected.
+    A quick check that avoids reading all of /proc. True is always right; False may mean "cannot tell".
+
+    A descendant of ours is below `child`, or below another child of ours, which the kernel made ours when its parent
+    ended. Processes move from the first place to the second, never back. So the list of `child` is read first: it is
+    empty, and stays empty unless `child` forks. Then our own list, to which the kernel appends: it contains `child`
+    alone. Finally `child` has not been reaped in between, which could have hidden an entry (proc(5),
+    /proc/PID/task/TID/children). Every thread has a list of its own, and a process could move between them unseen, so
+    `child` must have one thread. Without such lists in the kernel (CONFIG_PROC_CHILDREN) the answer is False. A zombie
+    is listed until it is reaped.
     """
     try:
         return (
@@ -95,7 +98,7 @@ def is_all_below(child: int) -> bool:
 
 
 def _children(pid: int) -> list[bytes]:
-    """Those of its first thread, to which orphans are handed as well. In one read: the kernel goes on from the last."""
+    """The children of its first thread, which also gets the orphans. One read, so that the list is consistent."""
     descriptor = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY)
     try:
         return os.read(descriptor, 4_096).split()
@@ -104,7 +107,7 @@ def _children(pid: int) -> list[bytes]:
 
 
 def process_below(pid: int, layers: int) -> int | None:
-    """The process `layers` generations below `pid`, following the first child; None where there is none (yet)."""
+    """The process `layers` generations below `pid`, following first children; None if it does not exist (yet)."""
     for _ in range(layers):
         below = [process for process in descendants(pid) if process.parent == pid]
         if not below:
@@ -114,24 +117,30 @@ def process_below(pid: int, layers: int) -> int | None:
 
 
 def kill(processes: Iterable[Process]) -> None:
-    """SIGKILL to each. Those that ended meanwhile are passed over."""
+    """Send SIGKILL to each. Processes that have ended are skipped."""
     for process in processes:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(process.pid, signal.SIGKILL)
 
 
-def kill_descendants(root: int, *, patience: float = 5.0) -> bool:
-    """Kill what is below `root`; see `kill_all`."""
-    return kill_all(lambda: [process for process in descendants(root) if process.is_alive], patience=patience)
+def kill_descendants(root: int, *, timeout_s: float = 5.0) -> bool:
+    """Kill every descendant of `root`; see `kill_all`."""
+    return kill_all(lambda: [process for process in descendants(root) if process.is_alive], timeout_s=timeout_s)
 
 
-def kill_all(find: Callable[[], list[Process]], *, patience: float = 5.0) -> bool:
-    """Kill what `find` finds until it finds nothing more, for at most `patience` seconds.
+def kill_all(find: Callable[[], list[Process]], *, timeout_s: float = 5.0) -> bool:
+    """Kill what `find` finds until it finds nothing more.
 
-    A process that forks faster than it is looked for is first stopped with all others: what is stopped
-    cannot fork. Returns whether everything is gone.
+    All processes are stopped before they are killed, because a stopped process cannot fork.
+
+    Args:
+        find: Returns the processes that are still alive.
+        timeout_s: When to give up.
+
+    Returns:
+        Whether everything is gone.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_s
     while alive := find():
         if time.monotonic() > deadline:
             return False
@@ -144,7 +153,7 @@ def kill_all(find: Callable[[], list[Process]], *, patience: float = 5.0) -> boo
 
 
 def started_from(directory: Path) -> list[Process]:
-    """The processes with this directory in their environment: what is left of a judging whose supervisor is gone."""
+    """The processes with this directory in their environment: what is left when a supervisor was killed."""
     mark = f"={directory}".encode()
     found: list[Process] = []
     for process in _all_processes():
@@ -155,7 +164,7 @@ def started_from(directory: Path) -> list[Process]:
 
 
 def reap_adopted(below: Iterable[Process], own: Collection[int]) -> None:
-    """Collect the orphans among `below` that have ended; the children in `own` are left to whoever waits for them."""
+    """Reap the orphans in `below` that have ended. The children in `own` are left to whoever waits for them."""
     me = os.getpid()
     for process in below:
         if process.parent == me and process.state == "Z" and process.pid not in own:
@@ -164,7 +173,7 @@ def reap_adopted(below: Iterable[Process], own: Collection[int]) -> None:
 
 
 def _all_processes() -> Iterable[Process]:
-    # Some twenty times a second while something runs: the plain calls are a third of the cost of `Path`'s.
+    # Called 20 times a second while a solution runs; `Path` would take three times as long.
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -181,7 +190,7 @@ def _all_processes() -> Iterable[Process]:
 
 
 def _parse(line: str) -> Process:
-    # The name is in parentheses and may itself contain them, and blanks: proc(5).
+    # The name is in parentheses and may itself contain parentheses and spaces (proc(5)).
     start, end = line.index("("), line.rindex(")")
     fields = line[end + 2 :].split()
     return Process(

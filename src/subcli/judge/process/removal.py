@@ -1,4 +1,4 @@
-"""Removing what a submission has left on disk, whatever it has done to keep that from happening."""
+"""Removing what a submission leaves on disk, even if it tries to prevent that."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ _log = logging.getLogger(__name__)
 
 
 def remove_tree(directory: Path) -> None:
-    """Remove `directory` and everything below it. What cannot be removed is logged.
+    """Remove `directory` and everything below it. Nothing is raised: what cannot be removed is logged.
 
-    A submission may have made directories that nobody may enter, and others nested deeper than Python's own stack:
-    then `chmod` and `rm` do it, which know no depth.
+    Nothing at all is removed if there is a mount point at or below `directory`: the files behind it are not ours.
+    Symbolic links are not followed.
+
+    A submission may create directories that cannot be entered, or that are nested deeper than Python's stack. Then
+    `chmod` and `rm` remove them, which have no such limit.
     """
     if (mounted := _mounted_below(directory)) is not None:
-        # Its contents are somebody else's: what lies behind a mount is never removed.
-        _log.error("%s is left as it is: %s is a mount point", directory, mounted)
+        _log.error("not removing %s: %s is a mount point", directory, mounted)
         return
     with suppress(OSError, RecursionError):
         shutil.rmtree(directory)
@@ -30,11 +32,11 @@ def remove_tree(directory: Path) -> None:
     for command in (["chmod", "-R", "u+rwX", "--"], ["rm", "-rf", "--"]):
         subprocess.run([*command, str(directory)], check=False, capture_output=True)
     if directory.exists():
-        _log.warning("%s cannot be removed", directory)
+        _log.warning("cannot remove %s", directory)
 
 
 def _mounted_below(directory: Path) -> str | None:
-    """A mount point at or below `directory`, as this process sees it."""
+    """A mount point at or below `directory` in this process's mount namespace, or None."""
     inside = f"{directory.resolve()}/"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4])

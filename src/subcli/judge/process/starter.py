@@ -1,9 +1,8 @@
-"""How every process of a submission is started: its builds, its nodes, what a TAP command runs.
+"""How every process of a submission is started: builds, nodes, and what a TAP command runs.
 
-Three processes start solutions (the supervisor its builds, pytest's process the nodes, a TAP command through
-`subcli.judge.process.launch`). A `Starter` therefore does not start anything itself. It makes `Plans`, plain
-data that is handed to all three, and `spawn` carries one out. A sandbox is another `Starter`: it puts its own
-words before the command (bubblewrap's, say) and leaves the rest alone.
+Three processes start solutions: the supervisor (builds), pytest's process (nodes) and a TAP command (through
+`subcli.judge.process.launch`). A `Starter` therefore starts nothing itself. It makes `Plans`, plain data that all three
+receive, and `spawn` carries out. A sandbox is another `Starter`: it puts its own arguments before the command.
 """
 
 from __future__ import annotations
@@ -28,33 +27,33 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class StartPlan:
-    """What is the same for every process that a submission starts in one phase."""
+    """How to start the processes of one phase, build or run."""
 
     prefix: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
     layers: int = 0
-    """How many processes of the sandbox's own stand between the process that is started and the solution's."""
+    """How many processes of the sandbox come between the process that is started and the solution's."""
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
     def exit_code(self, code: int) -> int:
-        """The exit code as `subprocess` gives it, also where a sandbox handed it on: negative for a signal."""
+        """The exit code as `subprocess` reports it: negative for a signal, which a sandbox passes on as 128 + N."""
         number = code - 128
         return -number if self.layers and number in set(signal.Signals) else code
 
 
 @dataclass(frozen=True)
 class Plans:
-    """How the processes of one submission are started, and what has to be done around them."""
+    """How the processes of one submission are started, and what to watch and remove."""
 
     build: StartPlan
     run: StartPlan
     groups: tuple[str, ...] = ()
-    """Control groups that the processes join, as directories; to be removed afterwards."""
+    """Directories of the control groups that the processes join. They are removed at the end."""
     scratch: tuple[str, ...] = ()
-    """Directories inside of each sandbox that are kept in memory."""
+    """Directories in each sandbox whose files are kept in memory."""
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
@@ -67,21 +66,23 @@ class Plans:
 
 
 class Starter(Protocol):
-    """Decides under what a submission's processes run."""
+    """Decides what a submission's processes run under."""
 
     def open(self, workspace: Path, problem: Problem, language: Language) -> AbstractContextManager[Plans]:
-        """The plans for a submission whose files lie in `workspace`; what they need is there until the exit.
+        """Prepare the plans for a submission. What they need exists until the context ends.
 
-        `workspace` has a parent directory that is the submission's own.
+        Args:
+            workspace: The directory of its files. The parent directory belongs to the submission as well.
+            problem: Its limits apply.
+            language: The language of the submission.
         """
         ...
 
 
 class LocalStarter:
-    """No sandbox: the judge's own user, in a session of its own, with a clean environment and resource limits.
+    """No sandbox: solutions run as the judge's user, with a clean environment and resource limits.
 
-    It keeps honest mistakes from doing harm. It does not keep a hostile solution from reading what the
-    judge's user can read.
+    This contains honest mistakes. It does not stop a hostile solution from reading what the judge's user can read.
     """
 
     @contextmanager
@@ -95,7 +96,7 @@ class LocalStarter:
 
 
 def confining(problem: Problem, language: Language) -> tuple[str, ...]:
-    """The words that put a process under the problem's resource limits; more options may follow, then `--`."""
+    """The start of a command line that applies the problem's resource limits. More options may follow, then `--`."""
     limits = problem.limits
     words = [sys.executable, "-I", "-S", str(CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
     if language.bounded_address_space:
@@ -104,17 +105,17 @@ def confining(problem: Problem, language: Language) -> tuple[str, ...]:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """For solutions: nothing of the judge's environment but where programs are found."""
+    """The environment of a solution: of the judge's own it keeps PATH alone."""
     return {
         **_bare_environment(home),
-        # Sets iterate alike in every run, so that the same solution meets the same fate.
+        # Sets iterate in the same order in every run, so that results are reproducible.
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
 def own_environment(home: Path) -> dict[str, str]:
-    """For the judge's own processes: what they need to import what this process imports."""
+    """The environment of the judge's own processes: they import from where this process imports."""
     entries = [entry for entry in sys.path if entry and not entry.startswith(sys.base_prefix + "/lib")]
     settings = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
     return {**_bare_environment(home), **settings, "PYTHONPATH": os.pathsep.join(entries)}
@@ -129,10 +130,10 @@ def start_own(
     stdout: int | None = None,
     pass_fds: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a process of the judge's own, leader of its session; it writes to `log`, its stdout may go elsewhere.
+    """Start a process of the judge's own in a new session. stderr goes to `log`, and stdout unless it is given.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: It cannot be started.
     """
     return subprocess.Popen(
         command,
@@ -167,13 +168,13 @@ def spawn(
     pass_fds: Iterable[int] = (),
     extra_environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` under `plan`, with unbuffered pipes, in a session of its own, all other descriptors closed.
+    """Start `command` under `plan`, with unbuffered pipes, in a new session, with all other descriptors closed.
 
-    The own session is also how the supervisor tells a solution's processes from the judge's.
+    The supervisor tells a solution's processes from the judge's by their session.
 
     Raises:
-        FileNotFoundError: the plan's own program is not there. (A missing program of the *command* is
-            reported by the process itself: exit code 127, see `confine`.)
+        FileNotFoundError: The plan's own program does not exist. (If the *command*'s program does not exist, the
+            process exits with code 127; see `confine`.)
     """
     return subprocess.Popen(
         [*plan.prefix, *command],

@@ -1,26 +1,50 @@
-"""Cutting what a solution prints, with a marker that says how much is gone."""
+"""Cutting and cleaning text that comes from a solution."""
 
 from __future__ import annotations
 
 
-def cut(text: str, limit: int) -> str:
-    """At most about `limit` bytes of UTF-8: the beginning and, since causes stand there, more of the end."""
+def cut(text: str, limit_bytes: int) -> str:
+    """Keep about `limit_bytes` of UTF-8 from both ends, with a marker that says how much is missing.
+
+    The end gets two thirds, because the cause of a failure is usually printed last.
+    """
     raw = text.encode("utf-8", "backslashreplace")
-    if len(raw) <= limit:
+    if len(raw) <= limit_bytes:
         return text
-    head, tail = limit // 3, limit - limit // 3
+    head, tail = limit_bytes // 3, limit_bytes - limit_bytes // 3
     return (
         raw[:head].decode("utf-8", "ignore")
-        + f"\n… [{len(raw) - limit} bytes cut] …\n"
+        + _marker(len(raw) - limit_bytes)
         + raw[len(raw) - tail :].decode("utf-8", "ignore")
     )
+
+
+def shorten(text: str, length: int) -> str:
+    """The first `length` characters, for quoting inside a sentence; an ellipsis replaces the rest."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def last_line(text: str) -> str:
+    """The last line that is not blank, short enough for a sentence; empty if there is none."""
+    lines = text.rstrip().splitlines()
+    return shorten(lines[-1].strip(), 500) if lines else ""
+
+
+def strip_workdir(text: str, directory: str) -> str:
+    """The text with paths below `directory`, a temporary directory of the judge, made relative to it."""
+    directory = directory.rstrip("/")
+    return text.replace(directory + "/", "").replace(directory, ".")
+
+
+def _marker(missing_bytes: int) -> str:
+    return f"\n… [{missing_bytes} bytes cut] …\n"
 
 
 class Tail:
     """The first and the last bytes of a stream of any length, in bounded memory."""
 
-    def __init__(self, limit: int = 16_384) -> None:
-        self._half = limit // 2
+    def __init__(self, limit_bytes: int = 16_384) -> None:
+        self._half = limit_bytes // 2
         self._head = bytearray()
         self._tail = bytearray()
         self.total = 0
@@ -37,9 +61,11 @@ class Tail:
             del self._tail[: -self._half]
 
     def text(self) -> str:
+        """What was kept, with a marker where bytes are missing."""
         tail = bytes(self._tail[-self._half :])
-        lost = self.total - len(self._head) - len(tail)
-        if not lost:
+        missing = self.total - len(self._head) - len(tail)
+        if not missing:
             return (bytes(self._head) + tail).decode("utf-8", "backslashreplace")
-        marker = f"\n… [{lost} bytes cut] …\n"
-        return self._head.decode("utf-8", "backslashreplace") + marker + tail.decode("utf-8", "backslashreplace")
+        return (
+            self._head.decode("utf-8", "backslashreplace") + _marker(missing) + tail.decode("utf-8", "backslashreplace")
+        )

@@ -1,4 +1,4 @@
-"""What a submission uses: its processes without the sandbox's own, their memory, and files, on disk and in memory."""
+"""What a submission uses: processes and memory, without the sandbox's own, and files on disk and in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subcli.judge.process.processes import Process
 
 @dataclass(frozen=True)
 class Files:
-    """Files and directories: how many, and bytes in all."""
+    """Files and directories: how many, and how many bytes in all."""
 
     count: int = 0
     size: int = 0
@@ -25,22 +25,22 @@ class Files:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a submission uses at one moment. Sizes in bytes."""
+    """What a submission uses at one moment. Sizes are in bytes."""
 
     processes: int
-    """Its own, without the sandbox's."""
+    """How many, without the sandbox's."""
     largest: int
-    """The memory of the largest of them."""
+    """The memory of the largest process."""
     memory: int
-    """Of all of them, and of their files in memory."""
+    """The memory of all processes, and of their files in memory."""
     places: tuple[Files, ...]
-    """Where it can leave files: in memory of each sandbox, on disk."""
+    """The files in each place where it can leave any: the memory of each sandbox, and the disk."""
     killed: int
-    """Processes that the kernel has killed for lack of memory."""
+    """Processes that the kernel killed because the memory ran out."""
 
 
 def by_depth(processes: Collection[Process]) -> dict[int, int]:
-    """How many of the processes stand above each one, by process id."""
+    """For each process id, how many of `processes` are its ancestors."""
     parents = {process.pid: process.parent for process in processes}
     depths: dict[int, int] = {}
     for pid in parents:
@@ -52,7 +52,12 @@ def by_depth(processes: Collection[Process]) -> dict[int, int]:
 
 
 def in_memory(sandbox: int, directories: Iterable[str]) -> Files:
-    """What lies in these directories of a sandbox, file systems in memory, by the process id of its first process."""
+    """What is in these directories of a sandbox, which are file systems in memory.
+
+    Args:
+        sandbox: The id of the sandbox's first process.
+        directories: Paths inside the sandbox.
+    """
     used = Files()
     for directory in directories:
         inside = f"/proc/{sandbox}/root{directory}"
@@ -66,17 +71,17 @@ def in_memory(sandbox: int, directories: Iterable[str]) -> Files:
 
 
 def on_disk(directory: Path, enough: Files) -> Files:
-    """What lies below `directory`, links not followed; counting ends where it is more than `enough`."""
+    """What is below `directory`. Links are not followed, and counting stops when it exceeds `enough`."""
     count = size = 0
     waiting = [os.fspath(directory)]
     while waiting and count <= enough.count and size <= enough.size:
         here = waiting.pop()
         try:
-            # The submission is running: what was a directory a moment ago may be a link by now.
+            # The submission is running: a directory may have been replaced by a link.
             descriptor = os.open(here, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno in (errno.ENAMETOOLONG, errno.EACCES):
-                # Nested without end, or closed to be counted. Nothing is opened up: a path may lead elsewhere by now.
+                # Nested too deep, or closed against counting. Permissions stay: the path may lead elsewhere by now.
                 return Files(enough.count + 1, size)
             continue
         try:
@@ -93,7 +98,7 @@ def on_disk(directory: Path, enough: Files) -> Files:
 
 
 def deleted(processes: Iterable[Process], device: int) -> Files:
-    """Files on `device` that these processes hold open although they have no name any more."""
+    """Files on `device` that were deleted and that these processes still hold open."""
     found: dict[int, int] = {}
     for process in processes:
         with suppress(OSError):

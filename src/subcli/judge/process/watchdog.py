@@ -1,7 +1,7 @@
-"""Holds a submission's processes to its limits, from outside of them.
+"""Enforces a submission's limits from outside its processes.
 
-Resource limits of the kernel count by process (memory) or by user (processes), and mean nothing to root; what a
-submission uses as a whole only shows in the process tree.
+The kernel's resource limits apply to a single process (memory) or to a user (number of processes), and not to root.
+What a submission uses as a whole only shows in the process tree.
 """
 
 from __future__ import annotations
@@ -20,16 +20,25 @@ from subcli.judge.process.starter import Plans
 from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
 from subcli.judge.sandbox.groups import out_of_memory
 
-_INTERVAL = 0.05
+_INTERVAL_S = 0.05
 _MEGABYTE = 1024 * 1024
-_DYING_SECONDS = 0.5
+_EXIT_GRACE_S = 0.5
+"""How long killed processes may take to disappear before they count as left behind."""
+_KILL_TIMEOUT_S = 2.0
+_RETRY_KILL_S = 5.0
+"""When a solution that outlives the time limit is killed again."""
 
 
 class Watchdog:
-    """Samples the tree below this process every 50 ms; kills a solution that exceeds a limit and says which.
+    """Samples the process tree below this process every 50 ms, and kills a solution that exceeds a limit.
 
-    A solution's processes are those in a session that is not the judge's: `spawn` gives each one a session of
-    its own, and no process can join a session that exists.
+    The solution's processes are those in a session that is not one of the judge's: `spawn` starts each one in a new
+    session, and no process can join an existing session.
+
+    Args:
+        limits: What the submission may use.
+        plans: How its processes are started.
+        clock: Returns seconds; replaced in tests.
     """
 
     def __init__(self, limits: ResourceLimits, plans: Plans, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,11 +47,11 @@ class Watchdog:
         self._disk = Files(limits.files, limits.disk_mb * _MEGABYTE)
         self._building = False
         self._killed = 0
-        """Processes that the kernel had killed for lack of memory before the present test."""
+        """Processes that the kernel had killed for lack of memory before the current test."""
         self._clock = clock
-        self._ours = {os.getsid(0)}
+        self._own_sessions = {os.getsid(0)}
         self._own_children: set[int] = set()
-        self._tests: int | None = None
+        self._tests_pid: int | None = None
         self._deadline: float | None = None
         self._started = clock()
         self.exceeded: Evidence | None = None
@@ -50,58 +59,58 @@ class Watchdog:
         self.submission_over = asyncio.Event()
 
     def trust(self, pid: int) -> None:
-        """The process of the judge's own that runs the tests, leader of its session."""
-        self._ours.add(pid)
-        self._tests = pid
+        """Never kill this process: it runs the tests and leads a session of the judge's."""
+        self._own_sessions.add(pid)
+        self._tests_pid = pid
         self.exempt_from_reaping(pid)
 
     def exempt_from_reaping(self, pid: int) -> None:
-        """A child whose exit code someone waits for: not to be reaped as an orphan."""
+        """Do not reap this child as an orphan: someone else waits for its exit code."""
         self._own_children.add(pid)
 
     def begin(self, seconds: float) -> None:
-        """A test starts; it may take so long."""
+        """A test starts and may take this long."""
         self.exceeded = None
         self._killed = out_of_memory(self._plans.groups)
         self._deadline = self._clock() + seconds
 
     def begin_build(self, seconds: float) -> None:
-        """A build starts; it may take so long. Alone it may write to the submission's directory."""
+        """A build starts and may take this long. Only a build may write to the submission's directory."""
         self.begin(seconds)
         self._building = True
 
     def end(self) -> None:
-        """The test, or the build, is over."""
-        # What it did last: filled a disk, and was killed by the kernel.
+        """The test or the build is over."""
+        # What happened since the last sample: a disk that was filled, a process that the kernel killed.
         self.exceeded = self.exceeded or over_limits(self._limits, self._usage([]))
         self._building = False
         self._deadline = None
 
     def solution_processes(self) -> list[Process]:
-        """What of the submission is alive."""
+        """The submission's processes that are alive."""
         return self._of_solution(self._below())
 
     def _below(self) -> list[Process]:
-        """All that is below this process; nothing where that is the tests' alone, as it is between most of them."""
-        if self._tests is not None and is_all_below(self._tests):
+        """Every process below this one; none if only the tests' own is there, as it is between most tests."""
+        if self._tests_pid is not None and is_all_below(self._tests_pid):
             return []
         return descendants(os.getpid())
 
     def _of_solution(self, below: list[Process]) -> list[Process]:
-        return [process for process in below if process.session not in self._ours and process.is_alive]
+        return [process for process in below if process.session not in self._own_sessions and process.is_alive]
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            await asyncio.sleep(_INTERVAL)
-            self._look()
+            await asyncio.sleep(_INTERVAL_S)
+            self._sample()
 
     async def clear(self) -> int:
-        """Kill what a finished test left running. Returns how many such processes there were."""
-        deadline = self._clock() + _DYING_SECONDS
+        """Kill what a finished test left running. Returns how many processes that were."""
+        deadline = self._clock() + _EXIT_GRACE_S
         left = self.solution_processes()
         while left and self._clock() < deadline:
-            # Those killed a moment ago need a moment to vanish; a daemon stays.
+            # Processes that were just killed need a moment to disappear; a daemon stays.
             await asyncio.sleep(0.01)
             left = self.solution_processes()
         depths = by_depth(left)
@@ -111,7 +120,7 @@ class Watchdog:
         reap_adopted(self._below(), self._own_children)
         return count
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         now = self._clock()
         below = self._below()
         reap_adopted(below, self._own_children)
@@ -123,12 +132,12 @@ class Watchdog:
         found = self._over_limit(running, now)
         if found is not None:
             self.exceeded = self.exceeded or found
-            kill_all(self.solution_processes, patience=2.0)
+            kill_all(self.solution_processes, timeout_s=_KILL_TIMEOUT_S)
 
     def _usage(self, running: list[Process]) -> Usage:
         plans = self._plans
         depths = by_depth(running)
-        # The first process of each sandbox sees what all in it see.
+        # The first process of a sandbox shows the files of all of them.
         places = [in_memory(each.pid, plans.scratch) for each in running if depths[each.pid] == plans.run.layers - 1]
         in_files = sum(place.size for place in places)
         if self._building:
@@ -146,7 +155,7 @@ class Watchdog:
     def _over_limit(self, running: list[Process], now: float) -> Evidence | None:
         found = over_limits(self._limits, self._usage(running))
         if found is None and self._deadline is not None and now > self._deadline:
-            self._deadline = now + 5.0
+            self._deadline = now + _RETRY_KILL_S
             return Evidence(
                 kind="limit",
                 limit="time",

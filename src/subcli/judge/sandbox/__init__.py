@@ -1,22 +1,22 @@
-"""Where strangers' code runs: bubblewrap's namespaces, a system call filter, control groups and a user of its own.
+"""Where untrusted code runs: bubblewrap's namespaces, a system call filter, control groups and a separate user.
 
-    choice      which starter a server judges with: `choose()`
-    probe       what holds on this machine, found out by a real run
+    choice      which starter a server uses: `choose()`
+    probe       what works on this machine, found out by a real run
     bubblewrap  the starter
-    view        what of the file system a solution sees
-    syscalls    what it may ask of the kernel
-    groups      what it may use, where there are control groups
+    view        what a solution sees of the file system
+    syscalls    which system calls it may make
+    groups      what it may use, enforced by control groups
 
-`docs/judging.md` says what all of it is worth.
+`docs/judging.md` describes what this guarantees.
 """
 
 import enum
 
 
 class Sandbox(enum.StrEnum):
-    """Under what solutions run, as an operator says it."""
+    """What solutions run under, as the operator chooses it."""
 
     AUTO = "auto"
-    """bubblewrap where others hand in code; on one's own machine, none."""
+    """bubblewrap if other people submit code; none for your own code on your own machine."""
     BWRAP = "bwrap"
     NONE = "none"

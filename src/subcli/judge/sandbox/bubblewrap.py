@@ -1,13 +1,12 @@
 """The starter that puts every process of a submission into a sandbox of its own, made by bubblewrap(1).
 
-    confine   joins the control groups, sets resource limits, gives up root
-      bwrap     makes the namespaces and what is seen in them; waits for the end
-        bwrap     the first process of the new process namespace: collects orphans
+    confine   joins the control groups, sets resource limits, drops root
+      bwrap     creates the namespaces and the file system in them; waits
+        bwrap     the first process of the new PID namespace: reaps orphans
           prlimit -> the solution
 
-Each process that is started gets new user, process, mount, network, IPC, UTS and control group namespaces. So two
-nodes of one submission have no file, port, socket, signal or shared memory in common; all that they have is their
-pipes to the harness.
+Each process that is started gets new user, PID, mount, network, IPC, UTS and cgroup namespaces. So two nodes of one
+submission share no files, ports, sockets, signals or memory; they have only their pipes to the harness.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ from subcli.judge.problem import Language, Problem
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user
-from subcli.judge.sandbox.view import View, unreachable, view_for
+from subcli.judge.sandbox.view import SandboxView, unreachable, view_for
 
 LAYERS: Final = 2
-"""Processes of bubblewrap's own for each one of the solution's."""
+"""Processes of bubblewrap above each process that is started for the solution."""
 SCRATCH: Final = ("/tmp", "/dev/shm")
 OPEN_FILES: Final = 256
 _MEGABYTE: Final = 1024 * 1024
 _TASKS_PER_PROCESS: Final = 16
-"""Threads count as well: this only stops a fork bomb until the watchdog has seen it."""
+"""Threads count too. This only contains a fork bomb until the watchdog sees it."""
 _INNER_USER: Final = "1000"
-# What says how busy the machine is, or with what.
-_TOLD: Final = (
+# Files of /proc that show how busy the machine is, or with what.
+_REVEALING: Final = (
     *("uptime", "vmstat", "interrupts", "softirqs", "diskstats", "schedstat", "zoneinfo", "buddyinfo", "pagetypeinfo"),
     *("swaps", "locks", "timer_list", "slabinfo", "sched_debug", "latency_stats", "keys", "key-users", "kallsyms"),
     *("cmdline", "config.gz", "modules", "vmallocinfo", "cgroups"),
 )
-_TOLD_DIRECTORIES: Final = ("pressure", "acpi", "scsi", "sys/fs", "sys/kernel/pty", "sys/kernel/random")
+_REVEALING_DIRECTORIES: Final = ("pressure", "acpi", "scsi", "sys/fs", "sys/kernel/pty", "sys/kernel/random")
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,9 @@ class BubblewrapStarter:
     Attributes:
         program: the path of `bwrap`.
         filter: the system call filter as a BPF program; empty for none.
-        groups: where control groups can be made.
-        cpus: processors for each submission, where there are control groups for that.
-        hidden: directories that no solution may see, beside those that never are seen.
+        groups: where control groups can be created.
+        cpus: processors for each submission; needs a control group.
+        hidden: more directories that no solution may see.
     """
 
     program: str
@@ -72,7 +71,9 @@ class BubblewrapStarter:
         if user is not None:
             closed = unreachable(view)
             if closed is not None:
-                raise PermissionError(errno.EACCES, f"{closed} is for root only, and solutions do not run as root")
+                raise PermissionError(
+                    errno.EACCES, f"{closed} is readable by root only, and solutions do not run as root"
+                )
             _hand_over(workspace, user)
         facts = _write_facts(base / "facts", limits.total_memory_mb)
         memory = (limits.total_memory_mb * 5 // 4 + 64) * _MEGABYTE
@@ -95,7 +96,8 @@ class BubblewrapStarter:
                 words = (*head, bind, str(workspace), str(workspace), *tail)
                 return StartPlan(words, environment, str(workspace), LAYERS)
 
-            # A build leaves its results where the runs find them. A run leaves nothing, not even for its neighbours.
+            # A build writes its results to the workspace, where the runs find them. A run cannot write there, so that
+            # the nodes of a submission cannot exchange files.
             build, run = plan("--bind"), plan("--ro-bind")
             yield Plans(build, run, groups, SCRATCH)
         finally:
@@ -109,12 +111,12 @@ _NAMESPACES: Final = (
 )
 
 
-def _root(view: View, facts: Mapping[str, str], size: int) -> list[str]:
-    """The arguments that make the root: bounded where it can be written to, and that is only `SCRATCH`."""
+def _root(view: SandboxView, facts: Mapping[str, str], size: int) -> list[str]:
+    """The arguments that create the root file system. Only `SCRATCH` is writable, and bounded in size."""
     words = ["--proc", "/proc"]
     for path, source in facts.items():
         words += ["--ro-bind", source, path]
-    for directory in _TOLD_DIRECTORIES:
+    for directory in _REVEALING_DIRECTORIES:
         if os.path.isdir(f"/proc/{directory}"):
             words += _empty(f"/proc/{directory}")
     words += ["--remount-ro", "/proc", "--dev", "/dev"]
@@ -139,13 +141,13 @@ def _empty(directory: str) -> list[str]:
 
 
 def _inside(tasks: int) -> list[str]:
-    """What runs inside before the solution: counted there, the limit is this sandbox's own and not the user's."""
+    """A command prefix inside the sandbox. There the limit applies to this sandbox, not to all of the user's tasks."""
     prlimit = shutil.which("prlimit")
     return [prlimit, f"--nproc={tasks}:{tasks}", "--"] if prlimit else []
 
 
 def _hand_over(workspace: Path, user: int) -> None:
-    """The submission's files to its user; the judge's own beside them stay the judge's."""
+    """Give the submission's files to its user. The judge's own files beside them stay the judge's."""
     workspace.parent.chmod(0o711)
     workspace.chmod(0o700)
     for path in (workspace, *workspace.rglob("*")):
@@ -153,7 +155,7 @@ def _hand_over(workspace: Path, user: int) -> None:
 
 
 def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:
-    """Files of /proc that tell nothing of the machine's load. Returns sources by place."""
+    """Write replacements for files of /proc that would show the machine's load. Returns their sources by path."""
     cpus = len(os.sched_getaffinity(0))
     kilobytes = memory_mb * 1024
     idle = "0 0 0 0 0 0 0 0 0 0"
@@ -170,8 +172,8 @@ def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:
         (directory / name).write_text(text)
         (directory / name).chmod(0o644)
         facts[f"/proc/{name}"] = str(directory / name)
-    # Not /dev/null: devices cannot be opened through what bubblewrap mounts.
-    for name in _TOLD:
+    # Not /dev/null: bubblewrap mounts with `nodev`, so a device could not be opened.
+    for name in _REVEALING:
         if os.path.exists(f"/proc/{name}"):
             facts[f"/proc/{name}"] = facts["/proc/empty"]
     del facts["/proc/empty"]

@@ -1,4 +1,4 @@
-"""Under what a server judges: `--sandbox auto|bwrap|none`."""
+"""Chooses what solutions run under: `--sandbox auto|bwrap|none`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Final
 
 from subcli.judge.process.starter import LocalStarter, Starter
 from subcli.judge.sandbox import Sandbox
-from subcli.judge.sandbox.probe import Finding, probe
+from subcli.judge.sandbox.probe import ProbeResult, probe
 
 MANUAL: Final = "docs/judging.md"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The starter, in a word what it is, and what holds of it."""
+    """The starter, its name, and what holds for it."""
 
     starter: Starter
     name: Sandbox
-    findings: tuple[Finding, ...]
+    findings: tuple[ProbeResult, ...]
 
 
 class SandboxError(Exception):
-    """There is no working sandbox where one is needed. Carries `message` and `hint`, a sentence each."""
+    """A sandbox is needed and does not work here. Carries `message` and `hint`, each a sentence."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message, hint)
@@ -36,47 +36,47 @@ class SandboxError(Exception):
 
 
 def choose(wanted: Sandbox, *, for_others: bool, concurrency: int = 1, hidden: tuple[Path, ...] = ()) -> Choice:
-    """Choose the starter for a judge. Where that is a sandbox, one is really run.
+    """Choose the starter for a judge. A sandbox is tried out before it is chosen.
 
-    Arguments:
-        wanted: as the operator said.
-        for_others: whether other people than the one who runs this hand in code.
-        concurrency: how many submissions are judged at once, which share the machine's processors.
-        hidden: directories that no solution may see, such as the server's data.
+    Args:
+        wanted: The operator's choice.
+        for_others: Whether people other than the operator submit code.
+        concurrency: How many submissions are judged at once; they share the machine's processors.
+        hidden: Directories that no solution may see, such as the server's data.
 
     Raises:
-        SandboxError: a sandbox is needed, and does not work here.
+        SandboxError: A sandbox is needed and does not work here.
     """
     if wanted is Sandbox.NONE:
         who = "other people's code runs" if for_others else "solutions run"
-        return Choice(LocalStarter(), wanted, (Finding(False, f"no sandbox, as asked for: {who} as this user"),))
+        return Choice(LocalStarter(), wanted, (ProbeResult(False, f"no sandbox, as requested: {who} as this user"),))
     if wanted is Sandbox.AUTO and not for_others:
-        text = "no sandbox: your own code runs as you (--sandbox bwrap gives it one)"
-        return Choice(LocalStarter(), Sandbox.NONE, (Finding(False, text),))
+        text = "no sandbox: your own code runs as you (use --sandbox bwrap for one)"
+        return Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(False, text),))
     cpus = max(1.0, len(os.sched_getaffinity(0)) / concurrency)
     found = probe(cpus=cpus, hidden=hidden)
     if found.starter is None:
-        raise SandboxError(f"Solutions cannot be put into a sandbox here: {found.reason}.", _hint(found.reason))
+        raise SandboxError(f"The sandbox does not work here: {found.reason}.", _hint(found.reason))
     return Choice(found.starter, Sandbox.BWRAP, found.findings)
 
 
 def _hint(reason: str) -> str:
-    """What to do about it, on this kind of machine."""
+    """What to do about it on this kind of machine."""
     if "not installed" in reason:
-        return "Install it (`apt-get install bubblewrap libseccomp2`), or say --sandbox none to run them as this user."
+        return "Install it (`apt-get install bubblewrap libseccomp2`), or use --sandbox none."
     if "root only" in reason:
-        return "Install Python and subcli where every user may read them, such as /opt; or say --sandbox none."
+        return "Install Python and subcli where every user can read them, such as /opt; or use --sandbox none."
     if _in_container():
         return (
             "Start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
-            f"--security-opt systempaths=unconfined`, see {MANUAL}; or say --sandbox none."
+            f"--security-opt systempaths=unconfined` (see {MANUAL}), or use --sandbox none."
         )
     if _restricted_by_apparmor():
         return (
-            "Ubuntu keeps programs from making user namespaces: give bwrap an AppArmor profile "
-            f"(`apt-get install apparmor-profiles`, then the lines in {MANUAL}); or say --sandbox none."
+            "Ubuntu does not let programs create user namespaces: give bwrap an AppArmor profile "
+            f"(`apt-get install apparmor-profiles`, then the lines in {MANUAL}), or use --sandbox none."
         )
-    return f"{MANUAL} says what it needs; --sandbox none runs solutions as this user."
+    return f"See {MANUAL} for what it needs, or use --sandbox none to run solutions as this user."
 
 
 def _in_container() -> bool:

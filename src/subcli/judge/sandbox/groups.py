@@ -1,11 +1,11 @@
-"""Control groups: what a submission may use as a whole, held by the kernel and not only watched.
+"""Control groups: limits on a submission as a whole, enforced by the kernel.
 
-There are two kinds, and each is told from the other by /proc/self/mountinfo: v1, a hierarchy for each controller, and
-v2, one for all. A group for a submission is made below the one that this process is in. Whether that is allowed
-depends on who started it (root, systemd with `Delegate=yes`, a container); so it is tried, never assumed.
+There are two versions: v1 has a hierarchy for each controller, v2 has one for all; /proc/self/mountinfo shows which is
+used. The group of a submission is created below the group of this process. Whether that is allowed depends on who
+started it (root, systemd with `Delegate=yes`, a container), so it is tried, never assumed.
 
-In v2 a group that has processes cannot have groups with limits (cgroups(7), "no internal processes"). There the judge's
-own process moves into a group `subcli-judge` of its own first, beside those of the submissions.
+In v2 a group with processes cannot have subgroups with limits (cgroups(7), "no internal processes" rule). There the
+judge's own process first moves into a group `subcli-judge`, beside the groups of the submissions.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _PREFIX = "subcli-"
 _NAME = re.compile(r"subcli-(\d+)-\d+\Z")
 _OWN = "subcli-judge"
 _PERIOD_US = 100_000
-_REMOVAL_SECONDS = 2.0
+_REMOVAL_TIMEOUT_S = 2.0
 _WANTED = ("memory", "pids", "cpu")
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What one submission may use: bytes of memory, tasks (threads count), processors."""
+    """What one submission may use: bytes of memory, tasks (including threads), processors."""
 
     memory: int
     tasks: int
     cpus: float
 
     def settings(self, version: int) -> Mapping[str, Mapping[str, int | str]]:
-        """What is written to which file, by controller."""
+        """The values to write, by controller and file."""
         quota = max(1_000, round(self.cpus * _PERIOD_US))
         if version == 1:
             return {
@@ -53,13 +53,13 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Groups:
-    """The hierarchies in which groups can be made: each with its version and the controllers it has for us."""
+    """The hierarchies in which groups can be created, each with its version and its usable controllers."""
 
     parents: Mapping[Path, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def controllers(self) -> tuple[str, ...]:
-        """Those that hold, in a fixed order."""
+        """The usable controllers, in a fixed order."""
         held = {name for _, names in self.parents.values() for name in names}
         return tuple(name for name in _WANTED if name in held)
 
@@ -68,13 +68,16 @@ class Groups:
         return "/".join(sorted({f"v{version}" for version, _ in self.parents.values()}))
 
     def make(self, allowance: Allowance) -> tuple[str, ...]:
-        """Groups for one submission, with their limits set. Returns the directories; see `remove_groups`.
+        """Create groups with these limits for one submission.
+
+        Returns:
+            Their directories, for `remove_groups`.
 
         Raises:
-            OSError: they cannot be made.
+            OSError: They cannot be created.
         """
         names = (f"{_PREFIX}{os.getpid()}-{number}" for number in _numbers)
-        # One that is there was left by a judge that was killed and had our process id, as in containers all have.
+        # An existing group was left by a judge that was killed and had our process id, which is common in containers.
         name = next(name for name in names if not any((parent / name).exists() for parent in self.parents))
         made: list[str] = []
         try:
@@ -86,7 +89,7 @@ class Groups:
                 for controller in controllers:
                     for file, value in settings[controller].items():
                         (directory / file).write_text(str(value))
-                # Swap would be memory that is not counted; not every kernel counts it.
+                # Swapped memory would not count. Not every kernel has this setting.
                 for file in ("memory.swap.max",) if version == 2 else ():
                     with suppress(OSError):
                         (directory / file).write_text("0")
@@ -100,7 +103,7 @@ _numbers = itertools.count(1)
 
 
 def find_groups() -> Groups:
-    """Where groups can be made on this machine, found out by making one in each place."""
+    """Where groups can be created on this machine, found out by creating one in each place."""
     parents: dict[Path, tuple[int, tuple[str, ...]]] = {}
     for version, controllers, directory in _hierarchies():
         usable = _usable(version, controllers, directory)
@@ -111,21 +114,21 @@ def find_groups() -> Groups:
 
 
 def remove_groups(groups: Iterable[str]) -> None:
-    """Remove groups whose processes have ended, or are about to."""
-    deadline = time.monotonic() + _REMOVAL_SECONDS
+    """Remove groups whose processes have ended or are about to end."""
+    deadline = time.monotonic() + _REMOVAL_TIMEOUT_S
     for group in groups:
         while os.path.isdir(group):
             try:
                 os.rmdir(group)
             except OSError:
-                # Busy while the last of its processes is being taken apart.
+                # The group is busy until the kernel has torn down its last process.
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.005)
 
 
 def out_of_memory(groups: Iterable[str]) -> int:
-    """How many processes of these groups the kernel has killed because the memory was used up."""
+    """How many processes of these groups the kernel killed because their memory ran out."""
     kills = 0
     for group in groups:
         for file in ("memory.events", "memory.oom_control"):
@@ -155,7 +158,7 @@ def _hierarchies() -> Iterable[tuple[int, tuple[str, ...], Path]]:
             root, place = mounted[names.split(",")[0]]
             directory = place / path.removeprefix(root.rstrip("/")).lstrip("/")
             if not directory.is_dir():
-                # The path is the host's, and the mount a container's.
+                # In a container: the path is the host's, the mount is the container's.
                 directory = place
             if names:
                 yield 1, tuple(name for name in names.split(",") if name in _WANTED), directory
@@ -168,13 +171,13 @@ def _hierarchies() -> Iterable[tuple[int, tuple[str, ...], Path]]:
 
 
 def _usable(version: int, controllers: tuple[str, ...], directory: Path) -> tuple[str, ...]:
-    """Which of the controllers hold here: each is given a limit, and a process has to be able to join."""
+    """The controllers that work here: each must accept a limit and let a process join."""
     if version == 2 and controllers:
         controllers = _delegated(controllers, directory)
-    return tuple(name for name in controllers if _holds(version, name, directory))
+    return tuple(name for name in controllers if _works(version, name, directory))
 
 
-def _holds(version: int, controller: str, directory: Path) -> bool:
+def _works(version: int, controller: str, directory: Path) -> bool:
     allowance = Allowance(memory=64 * 1024 * 1024, tasks=64, cpus=1.0)
     made: tuple[str, ...] = ()
     try:
@@ -195,7 +198,7 @@ _QUIET = [(os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)]
 
 
 def _delegated(controllers: tuple[str, ...], directory: Path) -> tuple[str, ...]:
-    """Hand the controllers on to groups below `directory`, from which our processes move out of the way."""
+    """Enable the controllers for groups below `directory`. This process moves out of the way first."""
     enabled = directory / "cgroup.subtree_control"
     with suppress(OSError):
         there = enabled.read_text().split()
@@ -213,7 +216,7 @@ def _move_out_of_the_way(directory: Path) -> None:
     own = directory / _OWN
     own.mkdir(exist_ok=True)
     for pid in (directory / "cgroup.procs").read_text().split():
-        # Only what is ours: a neighbour in the same group is not to be moved about; then there are no limits here.
+        # Only this process: another one in the same group is not ours to move. Then there are no limits here.
         if int(pid) == os.getpid():
             (own / "cgroup.procs").write_text(pid)
 

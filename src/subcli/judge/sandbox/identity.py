@@ -1,9 +1,9 @@
-"""The user that a submission runs as where root judges: one that nobody else is, another for every submission.
+"""The user that a submission runs as if the judge is root: an unused one, different for every submission.
 
-The kernel counts processes by user (RLIMIT_NPROC), and lets a user signal and trace its own. So each submission that
-is being judged gets a number of its own. The numbers lie where neither distributions, systemd nor container engines
-give any out (systemd's "Users, Groups, UIDs and GIDs": 1879048192 … 2147352575 are unused). Where a container has
-only the usual 65536, they lie between what is given to services and `nobody`.
+The kernel counts processes by user (RLIMIT_NPROC), and lets a user signal and trace its own processes. So each
+submission gets a user id of its own. The ids come from a range that distributions, systemd and container engines leave
+unused (systemd, "Users, Groups, UIDs and GIDs": 1879048192 … 2147352575). In a container with only the usual 65536 ids,
+they come from between the system services and `nobody`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Final
 _HIGH: Final = range(1_900_000_000, 2_100_000_000)
 _LOW: Final = range(65_520, 65_534)
 _SLOTS: Final = 32
-"""Submissions that one process judges at the same time, at most; the kernel's process ids have 22 bits."""
+"""How many submissions one process judges at the same time, at most. Process ids have at most 22 bits."""
 _numbers = itertools.count()
 
 
 def next_user() -> int | None:
-    """A user for the next submission; None where this process is not root and stays who it is.
+    """The user id for the next submission; None if this process is not root and cannot change it.
 
     Raises:
-        OSError: this process is root in a container that has no number to spare.
+        OSError: This process is root in a container without unused ids.
     """
     if os.geteuid() != 0:
         return None
@@ -32,7 +32,7 @@ def next_user() -> int | None:
     for numbers in (_HIGH, _LOW):
         if _is_mapped(numbers):
             return numbers[number % len(numbers)]
-    raise OSError(0, "this container has no user to spare: its /proc/self/uid_map has less than 65534 numbers")
+    raise OSError(0, "this container has no unused user id: its /proc/self/uid_map maps fewer than 65534 ids")
 
 
 def _is_mapped(numbers: range) -> bool:

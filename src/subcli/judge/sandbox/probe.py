@@ -1,4 +1,4 @@
-"""What holds on this machine, found out by a real run of a real sandbox."""
+"""Finds out what works on this machine by running a real sandbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from subcli.judge.sandbox.bubblewrap import BubblewrapStarter
 from subcli.judge.sandbox.groups import Groups, find_groups
 from subcli.judge.sandbox.syscalls import FilterError, compiled
 
-_SECONDS: Final = 20.0
+_TIMEOUT_S: Final = 20.0
 _NAMESPACES: Final = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
 _REQUIRED: Final = frozenset(("user", "pid", "mnt", "net", "ipc"))
 _SCRIPT: Final = """
@@ -40,8 +40,8 @@ input()
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that holds, or does not."""
+class ProbeResult:
+    """One property of the sandbox, and whether it holds."""
 
     holds: bool
     text: str
@@ -49,19 +49,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Probe:
-    """The outcome. `starter` is None where there is no working sandbox, and `reason` says why."""
+    """The outcome. `starter` is None if no sandbox works here, and `reason` says why."""
 
     starter: BubblewrapStarter | None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ProbeResult, ...] = ()
     reason: str = ""
 
 
 def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
-    """Run something in a sandbox and look at what it sees.
+    """Run a program in a sandbox and check what it sees.
 
-    Arguments:
-        cpus: processors for each submission.
-        hidden: directories that no solution may see.
+    Args:
+        cpus: Processors for each submission.
+        hidden: Directories that no solution may see.
     """
     program = shutil.which("bwrap")
     if program is None:
@@ -86,10 +86,10 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
     return Probe(
         starter,
         (
-            Finding(
-                True, f"{_version(program)}: {', '.join(separate)} namespaces of its own; no network, files read-only"
+            ProbeResult(
+                True, f"{_version(program)}: separate {', '.join(separate)} namespaces; no network, files read-only"
             ),
-            Finding(bool(rules), filtered),
+            ProbeResult(bool(rules), filtered),
             _groups(groups, cpus),
             _user(seen["user"]),
         ),
@@ -100,8 +100,8 @@ def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:
     """What a process in the sandbox reports.
 
     Raises:
-        OSError: it cannot be started.
-        ValueError: it did not report; the text is what it, or bubblewrap, said instead.
+        OSError: It cannot be started.
+        ValueError: It did not report; says what it or bubblewrap printed instead.
     """
     base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
     try:
@@ -122,19 +122,19 @@ def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:
 
 
 def _report(process: subprocess.Popen[bytes], layers: int) -> Mapping[str, Any]:
-    """What the process says of itself, and as whom it runs, seen from outside."""
+    """What the process reports, and the user it runs as, seen from outside."""
     assert process.stdout is not None
     user = None
-    ready, _, _ = select.select([process.stdout], [], [], _SECONDS)
+    ready, _, _ = select.select([process.stdout], [], [], _TIMEOUT_S)
     line = os.read(process.stdout.fileno(), 65_536) if ready else b""
     inner = process_below(process.pid, layers) if line else None
     if inner is not None:
         user = os.stat(f"/proc/{inner}").st_uid
     try:
-        _, errors = process.communicate(b"\n", timeout=_SECONDS)
+        _, errors = process.communicate(b"\n", timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise ValueError(f"it did not come to an end within {_SECONDS:g} s") from None
+        raise ValueError(f"it did not end within {_TIMEOUT_S:g} s") from None
     try:
         return {**json.loads(line), "user": user}
     except ValueError:
@@ -143,18 +143,18 @@ def _report(process: subprocess.Popen[bytes], layers: int) -> Mapping[str, Any]:
 
 
 def _broken(seen: Mapping[str, Any], separate: list[str], *, filtered: bool) -> str:
-    """What of the indispensable does not hold; empty where all does."""
+    """The first required property that does not hold; empty if all hold."""
     missing = _REQUIRED - set(separate)
     if missing:
-        return f"no {', '.join(sorted(missing))} namespace of its own"
+        return f"no separate {', '.join(sorted(missing))} namespace"
     if seen["sees"] or seen["writes"]:
-        return "a solution sees or changes files that it must not"
+        return "a solution can see or change files that it must not"
     if int(seen["capabilities"], 16):
         return "a solution keeps capabilities"
     if seen["user"] is None or (os.geteuid() == 0 and seen["user"] == 0):
         return "a solution would run as root"
     if filtered and seen["seccomp"] != "2":
-        return "the system call filter is not in force"
+        return "the system call filter is not active"
     return ""
 
 
@@ -164,17 +164,15 @@ def _version(program: str) -> str:
     return f"bubblewrap {found[0]}" if found else "bubblewrap"
 
 
-def _groups(groups: Groups, cpus: float) -> Finding:
+def _groups(groups: Groups, cpus: float) -> ProbeResult:
     held = groups.controllers
     if not held:
-        return Finding(
-            False, "no control groups that can be used: memory and processes are only watched, 20 times a second"
-        )
+        return ProbeResult(False, "no usable control groups: memory and processes are only checked 20 times a second")
     share = f", {cpus:g} processors each" if "cpu" in held else ""
-    return Finding(True, f"control groups {groups.version}: {', '.join(held)}{share}")
+    return ProbeResult(True, f"control groups {groups.version}: {', '.join(held)}{share}")
 
 
-def _user(user: int) -> Finding:
+def _user(user: int) -> ProbeResult:
     if os.geteuid() == 0:
-        return Finding(True, f"root is given up: each submission is a user of its own, such as {user}")
-    return Finding(True, f"as this user, {user}, without its files and processes")
+        return ProbeResult(True, f"each submission runs as a separate user, such as {user}")
+    return ProbeResult(True, f"solutions run as this user, {user}, without access to its files and processes")

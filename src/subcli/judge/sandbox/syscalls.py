@@ -1,12 +1,12 @@
-"""The system calls that a solution has no use for, as a seccomp filter made by libseccomp.
+"""Denies system calls that a solution does not need, with a seccomp filter made by libseccomp.
 
-What a program needs in order to compute, allocate, read, write, start children and threads stays allowed. What is
-denied reaches the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), makes new namespaces, or would
-be a way between two sandboxes: pipes with a name, which a read-only mount does not keep from being written to; locks,
-leases and watches on files that both can read; the machine's load.
+A program can still compute, allocate memory, read, write, and start children and threads. Denied are calls that reach
+the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), create namespaces, or could carry information
+between two sandboxes: named pipes, which can be written to even on a read-only mount; locks, leases and watches on
+files that both can read; the machine's load.
 
-A denied call fails with EPERM; one that programs try and do without, with ENOSYS, as on a kernel that does not have
-it. So does every call that the library does not know yet. Calls of another architecture kill the process.
+A denied call fails with EPERM. Calls that programs try and can do without fail with ENOSYS, as on a kernel that lacks
+them, and so do calls that the library does not know yet. Calls for another architecture kill the process.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _ERRNO: Final = 0x0005_0000
 _OPTIMIZE: Final = 8  # SCMP_FLTATR_CTL_OPTIMIZE; 2 is a binary tree instead of a list
 _EQUAL, _GREATER, _MASKED_EQUAL = 4, 6, 7  # enum scmp_compare
 _LAST: Final = 1_023
-"""No architecture has given numbers as high to system calls yet."""
+"""No architecture has system call numbers above this yet."""
 _WORD: Final = 0xFFFF_FFFF
 
 DENIED: Final = (
     # other processes and their memory
     *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp"),
     *("pidfd_getfd", "perf_event_open", "lookup_dcookie"),
-    # mounts, old and new, and file handles that go around paths
+    # mounts, with the old and the new calls, and file handles, which bypass paths
     *("mount", "umount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "open_tree"),
     *("move_mount", "mount_setattr", "name_to_handle_at", "open_by_handle_at", "quotactl", "quotactl_fd"),
     # namespaces
@@ -44,14 +44,14 @@ DENIED: Final = (
     *("fanotify_init", "fanotify_mark", "mbind", "migrate_pages", "move_pages", "set_mempolicy"),
     # keyrings belong to the user, not to a namespace
     *("add_key", "request_key", "keyctl"),
-    # ways between sandboxes: a lock on a file that all can read is a message to whoever tries it
+    # channels between sandboxes: another one can notice a lock on a file that both can read
     "flock",
 )
 ABSENT: Final = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "clone3"),
-    # memory that no process maps is memory that nobody sees
+    # memory that no process maps would not be counted
     *("memfd_create", "memfd_secret", "shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "semget", "mq_open"),
-    # what others do: loads, files that are read
+    # what others are doing: the load, files that they read
     *("sysinfo", "inotify_init", "inotify_init1", "inotify_add_watch", "mincore", "cachestat"),
 )
 _NEW_NAMESPACES: Final = (
@@ -61,12 +61,12 @@ _NEW_NAMESPACES: Final = (
 _IOCTLS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into a terminal
 _FCNTLS: Final = (5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026)  # locks of all kinds, leases, F_NOTIFY
 _MAKING_NODES: Final = (("mknod", 1), ("mknodat", 2))
-"""With the argument that says what kind of node."""
+"""Calls that create a node, with the position of the argument for its type."""
 _KIND, _PIPE = 0o170000, 0o010000  # S_IFMT, S_IFIFO
 _FAMILIES: Final = frozenset((1, 2, 10, 16))
 """Sockets that a network namespace confines: unix, inet, inet6, netlink. Not vsock, which reaches a hypervisor."""
 _PERSONALITIES: Final = 0xFFFF_FFFF & ~(0x0000_0008 | 0x0002_0000 | 0x0004_0000)
-"""Every bit but those of Linux on 32 bits, UNAME26 and ADDR_NO_RANDOMIZE, which sanitizers ask for."""
+"""Every bit except 32-bit Linux, UNAME26 and ADDR_NO_RANDOMIZE, which sanitizers need."""
 
 
 class _Comparison(ctypes.Structure):
@@ -81,14 +81,14 @@ class _Comparison(ctypes.Structure):
 
 
 class FilterError(Exception):
-    """No filter can be made here; the text says why."""
+    """A filter cannot be made here; the message says why."""
 
 
 def compiled() -> bytes:
-    """The filter as a BPF program, as `bwrap --seccomp` takes it.
+    """The filter as a BPF program for `bwrap --seccomp`.
 
     Raises:
-        FilterError: libseccomp is not installed, or does not do it.
+        FilterError: libseccomp is not installed, or fails.
     """
     library = _library()
     with _Filter.new(library) as rules:
@@ -104,14 +104,14 @@ def compiled() -> bytes:
             rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
         for name, argument in _MAKING_NODES:
             rules.deny(name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, _KIND, _PIPE))
-        # A pair is made of two sockets of the family, whether or not that knows pairs.
+        # `socketpair` creates two sockets of the family, even if the family does not support pairs.
         for name in ("socket", "socketpair"):
             for family in set(range(max(_FAMILIES))) - _FAMILIES:
                 rules.deny(name, errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family))
             rules.deny(name, errno.EAFNOSUPPORT, _Comparison(0, _GREATER, max(_FAMILIES)))
         for bit in range(32):
             if _PERSONALITIES >> bit & 1:
-                # 0xffffffff asks what the personality is, and changes nothing; so it is denied as well.
+                # This also denies 0xffffffff, which only queries the personality.
                 rules.deny("personality", errno.EPERM, _Comparison(0, _MASKED_EQUAL, 1 << bit, 1 << bit))
         rules.deny_unknown(errno.ENOSYS)
         return rules.program()
@@ -138,7 +138,7 @@ class _Filter:
     @classmethod
     @contextmanager
     def new(cls, library: ctypes.CDLL) -> Iterator[_Filter]:
-        """An empty filter, which allows everything; given back at the end."""
+        """An empty filter, which allows everything. It is released at the end."""
         context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
         if not context:
             raise FilterError("libseccomp does not know this architecture")
@@ -149,14 +149,14 @@ class _Filter:
             library.seccomp_release(context)
 
     def deny(self, name: str, code: int, comparison: _Comparison | None = None) -> None:
-        """Let a system call fail with `code`, whatever its arguments or where one of them compares so."""
+        """Make a system call fail with `code`: always, or if one of its arguments matches `comparison`."""
         number = self._library.seccomp_syscall_resolve_name(name.encode())
-        # Negative: this architecture, or this version of the library, does not have it; see `deny_unknown`.
+        # Negative: this architecture or this version of the library does not have it; see `deny_unknown`.
         if number >= 0:
             self._add(number, code, [] if comparison is None else [comparison])
 
     def deny_unknown(self, code: int) -> None:
-        """Let every call fail that is newer than the library."""
+        """Make every call fail that is newer than the library."""
         native = ctypes.c_uint32(self._library.seccomp_arch_native())
         names = self._library.seccomp_syscall_resolve_num_arch
         known = []

@@ -1,8 +1,8 @@
-"""What of the file system a solution sees: read-only, and only what its language needs.
+"""What a solution sees of the file system: only what its language needs, read-only.
 
-The system's programs and libraries, the Python and the programs that the problem's commands name, the submission
-itself. Not the home directories, not /etc but for what the linker reads, not /var, not the server's data, not the
-problems: where one of those lies inside of something that is shown, an empty directory lies over it.
+Visible are the system's programs and libraries, Python, the programs that the problem's commands name, and the
+submission itself. Not visible are home directories, /var, the server's data, the problems, and /etc except for what the
+linker reads. If one of those is inside a visible directory, an empty directory is mounted over it.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ _SYSTEM_PATH: Final = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 @dataclass(frozen=True)
-class View:
-    """What is mounted, each by the place where it is seen."""
+class SandboxView:
+    """What is mounted in the sandbox, and where."""
 
     shown: tuple[str, ...]
-    """Directories and files, at their own place."""
+    """Directories and files, at the same path as outside."""
     links: tuple[tuple[str, str], ...]
-    """Symbolic links: where each leads, where it is."""
+    """Symbolic links, as pairs of target and path."""
     hidden: tuple[str, ...]
-    """Directories that lie inside of something shown, and are not to be seen."""
+    """Directories inside a shown one that must not be visible."""
     uncovered: tuple[str, ...]
-    """What is shown although it lies inside of something hidden."""
+    """What is shown although it is inside a hidden directory."""
     path: str
-    """Where programs are looked for."""
+    """The search path for programs."""
 
 
-def unreachable(view: View) -> str | None:
-    """Something shown that a user who owns nothing cannot get at; None where all of it can be had.
+def unreachable(view: SandboxView) -> str | None:
+    """The first shown path that an unprivileged user cannot reach; None if all can be reached.
 
-    Nothing is mounted or copied to get around that: the judge mounts nothing itself. What it cleans up as root must
-    never lead anywhere else.
+    The judge does not work around that by mounting or copying: it mounts nothing itself, so that cleaning up as root
+    can never remove anything else.
     """
     return next((name for name in (*view.shown, *view.uncovered) if not enterable(Path(name))), None)
 
 
 def enterable(path: Path) -> bool:
-    """Whether a user who owns nothing gets as far as `path` and may read it."""
+    """Whether an unprivileged user can reach and read `path`."""
     path = path.resolve()
     needed = 0o005 if path.is_dir() else 0o004
     try:
@@ -60,11 +60,13 @@ def enterable(path: Path) -> bool:
         return False
 
 
-def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) -> View:
-    """What a solution of `problem` in `language` sees, save the submission itself.
+def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) -> SandboxView:
+    """What a solution of `problem` in `language` sees, apart from the submission itself.
 
-    Arguments:
-        hidden: more that is never to be seen, such as the server's data.
+    Args:
+        problem: Its directory is hidden.
+        language: Its programs are shown.
+        hidden: More directories to hide, such as the server's data.
     """
     shown = [Path("/usr")]
     links: list[tuple[str, str]] = []
@@ -87,7 +89,7 @@ def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) 
     kept = _outermost(shown)
     secrets = [_PACKAGE, problem.root, *hidden]
     covered = _outermost(path.resolve() for path in secrets if _is_within(path.resolve(), kept) and path.is_dir())
-    return View(
+    return SandboxView(
         shown=tuple(map(str, kept)),
         links=tuple(link for link in links if not _is_within(Path(link[1]), kept)),
         hidden=tuple(map(str, covered)),
@@ -97,7 +99,7 @@ def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) 
 
 
 def _programs(language: Language) -> Iterator[Path]:
-    """The programs that the language's commands name, where they are installed."""
+    """The programs that the language's commands name, if they are installed."""
     for name in dict.fromkeys((*language.requires, *language.build[:1], *language.run[:1])):
         found = shutil.which(name) if "{" not in name and not name.startswith(".") else None
         if found:
@@ -105,7 +107,7 @@ def _programs(language: Language) -> Iterator[Path]:
 
 
 def _around(program: Path) -> list[Path]:
-    """The program, and where it looks like the `bin` of an installation, all of that."""
+    """The program; or its whole installation, if it is in the `bin` directory of one."""
     prefix = program.parent.parent
     is_installation = program.parent.name == "bin" and (prefix / "lib").is_dir()
     if is_installation and not _is_personal(prefix):
@@ -114,13 +116,13 @@ def _around(program: Path) -> list[Path]:
 
 
 def _is_personal(directory: Path) -> bool:
-    """Whether more than programs lies there: a home directory, its ~/.local, the root."""
+    """Whether it contains more than programs: a home directory, its ~/.local, the root directory."""
     home = Path.home()
     return directory in (home, home / ".local", *home.parents) or directory.parent == Path("/home")
 
 
 def _python() -> Iterator[Path]:
-    """The interpreter that runs this, as far as a solution needs it: not a virtual environment's packages."""
+    """The running interpreter as far as a solution needs it, without the packages of a virtual environment."""
     base = Path(sys.base_prefix)
     yield base.resolve()
     if base != base.resolve():
@@ -128,7 +130,7 @@ def _python() -> Iterator[Path]:
     executable = Path(sys.executable)
     if sys.prefix != sys.base_prefix:
         yield executable
-        # Says where the rest of the interpreter is.
+        # It tells the interpreter where the rest of it is.
         yield Path(sys.prefix) / "pyvenv.cfg"
 
 

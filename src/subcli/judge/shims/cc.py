@@ -1,7 +1,7 @@
-"""A C compiler with sanitizers where it has them: `python -I -S cc.py [ARGUMENT ...]`.
+"""Runs the C compiler with sanitizers, if it has them: `python -I -S cc.py [ARGUMENT ...]`.
 
-AddressSanitizer names the line on which a program went wrong, where a bare crash says only that it did. Some
-compilers come without its library; then the program is built without.
+AddressSanitizer names the line at which a program went wrong; a crash alone does not. Some compilers come without its
+library. Then the program is built without sanitizers.
 """
 
 import os
@@ -14,7 +14,7 @@ _LACKING = ("-lasan", "-lubsan", "libasan", "libubsan", "libclang_rt", "unsuppor
 
 
 def main(arguments: list[str]) -> int:
-    """Compile; returns the compiler's exit code."""
+    """Compile. Returns the compiler's exit code."""
     done = subprocess.run(["cc", *arguments, *_SANITIZE], stderr=subprocess.PIPE, check=False)
     text = done.stderr.decode("utf-8", "replace")
     if done.returncode and any(word in text for word in _LACKING):

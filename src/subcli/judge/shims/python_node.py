@@ -1,10 +1,10 @@
-"""Runs a Python solution and reports, for every line that it prints, from where it was printed.
+"""Runs a Python solution and reports where it prints each line.
 
     python -s -S -P python_node.py SOURCE
 
-The report goes to a descriptor of its own, one line of JSON for each line of output: a checksum of the line and the
-call stack, innermost first, as far as it lies in the solution's own files. The judge shows it and draws no conclusions
-from it; a solution that turns it off loses nothing but the line number.
+The report goes to a separate descriptor, one line of JSON for each line of output: a checksum of the line, and the
+frames of the call stack that are in the solution's own files, innermost first. The judge only shows it. A solution that
+turns it off loses nothing but the line numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import zlib
 from contextlib import suppress
 from types import FunctionType
 
-# Not from `typing`: every node pays for what is imported here.
+# Not from `typing`: every node would pay for the import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ _DEPTH = 8
 
 
 class _Traced:
-    """Standard output that notes the stack whenever a line is finished, and passes it on at once."""
+    """Standard output that reports the call stack whenever a line is complete."""
 
     def __init__(self, stream: TextIO, descriptor: int, directory: str) -> None:
         self._stream = stream
@@ -56,7 +56,7 @@ class _Traced:
 
     def _report(self, line: str, frames: list[Frame]) -> None:
         checksum = zlib.crc32(line.encode("utf-8", "surrogatepass"))
-        # Where nobody reads fast enough the place is lost; the line is not.
+        # If the judge does not read fast enough, the report is lost, but not the line.
         with suppress(OSError):
             os.write(self._descriptor, json.dumps([checksum, frames]).encode() + b"\n")
 
@@ -78,7 +78,7 @@ class _Traced:
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """The traceback without this file's own frames."""
+    """Print the traceback without the frames of this file."""
     import traceback
 
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
@@ -87,14 +87,14 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def _dump_on_request(descriptor: int) -> None:
-    """Write the running call stack to stderr on SIGUSR1, and tell the judge that it may ask."""
+    """Write the call stack to stderr on SIGUSR1, and tell the judge that this works."""
     faulthandler.register(signal.SIGUSR1)
     with suppress(OSError):
         os.write(descriptor, json.dumps({"dump_signal": int(signal.SIGUSR1)}).encode() + b"\n")
 
 
 def main() -> None:
-    """Become the program named on the command line."""
+    """Run the program named on the command line as `__main__`."""
     source = os.path.abspath(sys.argv[1])
     descriptor = os.environ.pop("SUBCLI_TRACE_FD", None)
     sys.argv = sys.argv[1:]
@@ -105,14 +105,14 @@ def main() -> None:
         os.set_inheritable(int(descriptor), False)
         _dump_on_request(int(descriptor))
         vars(sys)["stdout"] = _Traced(sys.stdout, int(descriptor), os.getcwd())
-    # What `site` would have put there.
+    # `site`, which is not loaded, would define these.
     vars(builtins).update(exit=sys.exit, quit=sys.exit)
     with open(source, "rb") as file:
         code = compile(file.read(), source, "exec", dont_inherit=True)
     module = type(sys)("__main__")
     vars(module).update(__file__=source, __builtins__=builtins)
     sys.modules["__main__"] = module
-    # As `exec` would: a function made of the code, with the new module's names.
+    # The same as `exec`: a function of the code with the globals of the new module.
     FunctionType(code, vars(module))()
 
 

@@ -1,1 +1,1 @@
-"""The supervisor: a process that runs the tests of one submission, and the engine that talks to it."""
+"""The supervisor, a process that judges one submission, and the engine that talks to it."""

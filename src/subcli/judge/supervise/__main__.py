@@ -1,13 +1,14 @@
-"""The judge's own process for one submission: `python -m subcli.judge.supervise.__main__`.
+"""The judge's own process for one submission: `python -m subcli.judge.supervise FD`.
 
     server  --the job-->  supervisor  --spawn-->  pytest  --spawn-->  nodes of the solution
             <--events---              <--results-
 
-It is the subreaper of everything below it, so that nothing escapes; the server cannot be one, because it has children
-that are none of the judge's business. Job and events are lines of JSON on one socket, whose descriptor is the only
-argument. Its end is the order to stop, and comes by itself when the server is killed.
+It is the subreaper of everything below it, so that nothing escapes. The server cannot be one, because it has other
+children. The order and the events are lines of JSON on one socket; its descriptor is the only argument. When the
+socket ends, the process stops: so it also does when the server is killed.
 
-pytest takes longest to come up. It is started first; asyncio and what judges are imported meanwhile, in `supervise`.
+pytest takes longest to start, so it is started first. asyncio and the judge's modules are imported meanwhile, in
+`supervise`.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from subcli.judge.supervise.pytest_process import PytestProcess, start_pytest
 if TYPE_CHECKING:
     import asyncio
 
-_FLUSH_SECONDS = 3.0
-_LETTING_GO_SECONDS = 1.0
-"""How long a judging that was cancelled may take to notice."""
+_FLUSH_TIMEOUT_S = 3.0
+_CANCEL_TIMEOUT_S = 1.0
+"""How long a cancelled task may take to end."""
 
 
-def _order(channel: socket.socket) -> dict[str, Any] | None:
-    """What the server asks for, one line; None where it is gone."""
+def _read_order(channel: socket.socket) -> dict[str, Any] | None:
+    """What the server asks for, as one line; None if the server has gone."""
     line = b""
     while not line.endswith(b"\n"):
         data = channel.recv(65_536)
@@ -49,7 +50,13 @@ async def _end_of_input(reader: asyncio.StreamReader) -> None:
 
 
 async def supervise(channel: socket.socket, value: dict[str, Any], started: PytestProcess | None) -> None:
-    """Judge the order `value` with pytest that was `started`, or another program, and leave nothing behind."""
+    """Carry out an order and leave nothing behind.
+
+    Args:
+        channel: The socket to the server.
+        value: The order.
+        started: pytest; None if the problem uses another program.
+    """
     import asyncio
 
     from subcli.judge.process.removal import remove_tree
@@ -66,15 +73,15 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
             try:
                 judging.result()
             except ConnectionError:
-                # Nobody reads what is said any more; else it is a fault of ours.
+                # The server no longer reads. Any other connection error is a bug.
                 if not writer.is_closing():
                     raise
     finally:
         judging.cancel()
         stop.cancel()
         kill_descendants(os.getpid())
-        # It looks at its files to the last, and may be in the middle of starting something.
-        await asyncio.wait({judging, stop}, timeout=_LETTING_GO_SECONDS)
+        # It may be starting a process right now, and it still uses the files that are removed below.
+        await asyncio.wait({judging, stop}, timeout=_CANCEL_TIMEOUT_S)
         if judging.done() and not judging.cancelled():
             judging.exception()
         kill_descendants(os.getpid())
@@ -82,8 +89,8 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
         remove_tree(order.scratch.parent)
         writer.close()
         with suppress(ConnectionError, TimeoutError):
-            # What is still unsent goes out first, for as long as someone reads it.
-            async with asyncio.timeout(_FLUSH_SECONDS):
+            # Send what is still unsent, as long as the server reads it.
+            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 await writer.wait_closed()
 
 
@@ -93,7 +100,7 @@ def main() -> None:
     channel.set_inheritable(False)
     become_subreaper()
     hide_from_peers()
-    order = _order(channel)
+    order = _read_order(channel)
     if order is None:
         return
     tests = order["tests"]
@@ -105,7 +112,7 @@ def main() -> None:
     finally:
         kill_descendants(os.getpid())
     sys.stdout.flush()
-    # Taking an interpreter apart is a tenth of the judge's time, and nothing is left that it would do.
+    # Finalizing the interpreter would take a tenth of the judge's time and has nothing left to do.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""The build step: one command under the starter, with a time limit and its words kept."""
+"""The build step: runs one command with a time limit and keeps its output."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from subcli.judge.process.starter import StartPlan, spawn
 from subcli.judge.process.text import Tail
 
 _LOG_BYTES = 24_576
-_POLL_SECONDS = 0.01
+_POLL_INTERVAL_S = 0.01
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """How a build ended; `evidence` is None where it succeeded."""
+    """How a build ended. `evidence` is None if it succeeded."""
 
     evidence: Evidence | None
     log: str
     is_ours: bool = False
-    """Whether the judge is at fault: a tool that it needs is not installed."""
+    """Whether the judge is at fault, because a tool is not installed."""
 
 
 def missing_program(programs: tuple[str, ...], language: str) -> BuildResult | None:
-    """What to say where a program that the language needs is not installed."""
+    """The result if a program that the language needs is not installed; else None."""
     for program in programs:
         if shutil.which(program) is None:
             message = f"{program}: not installed on the judge's machine"
@@ -43,9 +43,14 @@ def missing_program(programs: tuple[str, ...], language: str) -> BuildResult | N
 async def build(
     plan: StartPlan, command: tuple[str, ...], language: str, seconds: float, started: Callable[[int], None]
 ) -> BuildResult:
-    """Run `command`; it has `seconds`. Its output goes into the result, cut in the middle where it is long.
+    """Run `command` and keep its output, cut in the middle if it is long.
 
-    `started` is called with the process id, before anything else can wait for that process.
+    Args:
+        plan: How to start it.
+        command: The command.
+        language: The name of the language, for the evidence.
+        seconds: The time limit.
+        started: Called with the process id before anything else can wait for the process.
     """
     process = spawn(plan, command, stderr=subprocess.STDOUT)
     started(process.pid)
@@ -64,7 +69,7 @@ async def build(
         assert process.stdout is not None
         process.stdout.close()
     code = plan.exit_code(code)
-    text = log.text().replace(plan.directory + "/", "")
+    text = log.text()
     if code == 0:
         return BuildResult(None, text)
     evidence = Evidence(
@@ -81,7 +86,7 @@ async def build(
 
 
 async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
-    """Read until the process itself ends; a child of its may hold the pipe open for ever."""
+    """Read until the process itself ends. A child of it may hold the pipe open for ever."""
     assert process.stdout is not None
     pipe = process.stdout.fileno()
     os.set_blocking(pipe, False)
@@ -92,7 +97,7 @@ async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
             await asyncio.sleep(0)
         if code is not None:
             return code
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 def _read(pipe: int) -> bytes:

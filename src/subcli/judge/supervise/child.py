@@ -1,7 +1,7 @@
-"""A child process of the judge's own, with its words kept.
+"""A child process of the judge's own, with its output kept.
 
-asyncio's `wait` does not return before every pipe of the process is closed, and a grandchild may hold one open for
-ever. Here the pipes are ours, so that the end of the process is the end of the process.
+asyncio's `Process.wait` returns only when every pipe of the process is closed, and a grandchild may hold one open for
+ever. Here the pipes are separate, so that waiting ends with the process.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 from subcli.judge.process.starter import start_own
 from subcli.judge.process.text import Tail
 
-_LAST_WORDS_SECONDS = 0.2
+_LAST_OUTPUT_TIMEOUT_S = 0.2
 
 
 class Child:
-    """A running process, leader of its session. Its stderr, and stdout unless that goes elsewhere, are kept cut."""
+    """A running process that leads its session. Its stderr, and stdout unless redirected, are kept, cut if long."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Pipe) -> None:
-        """From now on `process` is collected here, and `log` read."""
+        """Take over `process`, which is reaped here, and `log`, which is read here."""
         self._process = process
         self._log = log
         self._tail = Tail()
@@ -43,7 +43,11 @@ class Child:
         pass_fds: Collection[int] = (),
         stdout: int | None = None,
     ) -> Child:
-        """Start `command`; raises OSError where that is not possible."""
+        """Start `command`.
+
+        Raises:
+            OSError: It cannot be started.
+        """
         log = await Pipe.open()
         try:
             process = start_own(
@@ -73,23 +77,23 @@ class Child:
 
     @property
     def log(self) -> str:
-        """What it wrote, the middle cut out where that was much."""
+        """What it wrote, with the middle cut if that is long."""
         return self._tail.text().rstrip()
 
     async def wait(self) -> int:
-        """Wait for its end, and a moment for its last words. Returns the exit code."""
-        # `wait` leaves the future alone where this task is cancelled.
+        """Wait for it to end, and a moment for its last output. Returns the exit code."""
+        # If this task is cancelled, `asyncio.wait` does not cancel the future.
         await asyncio.wait({self._ended})
-        await asyncio.wait({self._logging}, timeout=_LAST_WORDS_SECONDS)
+        await asyncio.wait({self._logging}, timeout=_LAST_OUTPUT_TIMEOUT_S)
         return self._ended.result()
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """Send SIGKILL if it still runs."""
         with suppress(ProcessLookupError):
             self._process.kill()
 
     def close(self) -> None:
-        """Give up its pipe. The process is not touched."""
+        """Close its pipe. The process is not touched."""
         self._logging.cancel()
         self._log.close()
 
@@ -99,7 +103,7 @@ class Child:
 
 
 class Pipe:
-    """A pipe whose reading end belongs to the event loop."""
+    """A pipe whose read end belongs to the event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, writing: int) -> None:
         self.reader = reader
@@ -110,7 +114,7 @@ class Pipe:
 
     @classmethod
     async def open(cls, ends: tuple[int, int] | None = None) -> Pipe:
-        """A new pipe, or the one with these `ends`, for reading and for writing; both are ours from now on."""
+        """Open a new pipe, or take over the one with these `ends` (read, write)."""
         reading, writing = ends or os.pipe()
         reader = asyncio.StreamReader()
         try:
@@ -123,7 +127,7 @@ class Pipe:
         return cls(reader, transport, writing)
 
     def close_writing(self) -> None:
-        """Our copy of the writing end: without this the end of the stream never comes."""
+        """Close our copy of the write end; as long as it is open, the stream does not end."""
         if self._is_open:
             self._is_open = False
             os.close(self.writing)

@@ -11,10 +11,11 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from subcli.judge import events
-from subcli.judge.analysis.finding import Context
+from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
@@ -24,9 +25,10 @@ from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_envir
 from subcli.judge.supervise.child import Child
 
 _LINE_LIMIT = 1024 * 1024
-_GRACE_SECONDS = 5.0
+_STOP_TIMEOUT_S = 5.0
 """How long a supervisor may take to end everything below it."""
-_SLACK_SECONDS = 30.0
+_EXTRA_TIME_S = 30.0
+"""What a supervisor may take beyond the limits of the submission."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +36,12 @@ _log = logging.getLogger(__name__)
 async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[dict[str, object], None]:
     """Judge a submission and yield its events as they happen, `complete` last.
 
-    Closing the iterator, or cancelling the task that reads it, kills every process of the submission. Events carry
-    neither `submission_id`, `seq` nor `timestamp`: those are the server's.
+    Closing the iterator, or cancelling the task that reads it, kills every process of the submission. The server adds
+    `submission_id`, `seq` and `timestamp` to the events.
 
-    Arguments:
-        job: what to judge.
-        starter: under what the solution's processes run; default `LocalStarter`.
+    Args:
+        job: What to judge.
+        starter: What the solution's processes run under. Default: `LocalStarter`.
     """
     base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
     try:
@@ -55,27 +57,27 @@ async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[d
                     async for event in events_of_run:
                         yield event
         except OSError as error:
-            # No process, no descriptor, no disk: nothing of the submission has run.
-            for event in _own_fault(f"the judge could not start: {error.strerror}", str(error)):
+            # Out of processes, descriptors or disk space. Nothing of the submission has run.
+            for event in _judge_error(f"the judge could not start: {error.strerror}", str(error)):
                 yield event
     finally:
         remove_tree(base)
 
 
 async def _run(job: Job, base: Path, plans: Plans) -> AsyncGenerator[events.Event, None]:
-    """What a supervisor of its own says about the job."""
-    run = _Run(base)
+    """Start a supervisor for the job and yield its events."""
+    supervisor = _SupervisorProcess(base)
     try:
-        await run.start(_order(job, base, plans))
-        async with aclosing(run.read(_patience(job))) as events_of_run:
+        await supervisor.start(_order(job, base, plans))
+        async with aclosing(supervisor.read(_timeout_s(job))) as events_of_run:
             async for event in events_of_run:
                 yield event
     finally:
-        await run.stop()
+        await supervisor.stop()
 
 
-class _Run:
-    """The supervisor's process, seen from the server."""
+class _SupervisorProcess:
+    """The supervisor, as the server sees it."""
 
     def __init__(self, base: Path) -> None:
         self._base = base
@@ -95,13 +97,13 @@ class _Run:
             )
         self._writer.write(order)
 
-    async def read(self, patience: float) -> AsyncGenerator[events.Event, None]:
-        """The supervisor's events; if it ends without a `complete`, one that says so."""
+    async def read(self, timeout_s: float) -> AsyncGenerator[events.Event, None]:
+        """Yield the supervisor's events. If it ends without `complete`, say so and complete with `error`."""
         assert self._reader is not None
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             try:
-                # Not `wait_for`, which may swallow a cancellation that comes together with a line.
+                # `wait_for` may swallow a cancellation that arrives together with a line.
                 async with asyncio.timeout_at(deadline):
                     line = await self._reader.readline()
             except (TimeoutError, ConnectionError):
@@ -113,23 +115,23 @@ class _Run:
             if event["type"] == "complete":
                 return
         assert self._child is not None
-        for event in _own_fault("the judge's own process ended early", self._child.log):
+        for event in _judge_error("the judge's own process ended early", self._child.log):
             yield event
 
     async def stop(self) -> None:
-        """End the supervisor and all below it, whatever state they are in."""
+        """End the supervisor and everything below it, whatever state they are in."""
         if self._writer is not None:
-            # The end of its input is the supervisor's order to stop.
+            # The supervisor stops when its input ends.
             self._writer.close()
         child = self._child
         if child is None:
             return
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE_SECONDS):
+                async with asyncio.timeout(_STOP_TIMEOUT_S):
                     await child.wait()
         finally:
-            # Without an await: this also runs when the task is cancelled a second time.
+            # Nothing is awaited here, so that a second cancellation cannot interrupt it.
             if child.returncode != 0:
                 kill_descendants(child.pid)
                 child.kill()
@@ -137,27 +139,21 @@ class _Run:
             child.close()
         await child.wait()
         if child.log:
-            # A plug-in that failed, most often: for whoever runs the server.
-            _log.warning("the supervisor said: %s", child.log)
+            # Most often an analyzer that failed: the operator needs to know.
+            _log.warning("the supervisor printed: %s", child.log)
 
 
-def _own_fault(message: str, log: str) -> list[events.Event]:
+def _judge_error(message: str, log: str) -> list[events.Event]:
     finding = general(Evidence(kind="judge", message=message, stderr=log), Context(files={}, language=""))
     return [
         events.status_update("failed"),
-        events.error_analysis(
-            error=message,
-            analysis=finding.analysis,
-            suggestions=finding.suggestions,
-            category=finding.category,
-            location=None,
-        ),
+        events.error_analysis(replace(finding, error=message)),
         events.complete("error", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
     ]
 
 
 def _prepare(job: Job, base: Path) -> list[events.Event] | None:
-    """Write the files. Returns the events of a submission that cannot even be written."""
+    """Write the submission's files. Returns the events to report if that is not possible, else None."""
     workspace, scratch = base / "work", base / "judge"
     workspace.mkdir()
     scratch.mkdir(mode=0o700)
@@ -169,16 +165,16 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
         if job.language in job.problem.languages:
             return None
         offered = ", ".join(sorted(job.problem.languages))
-        complaint = f"{job.problem.slug} cannot be solved in {job.language!r}; it offers {offered}"
+        complaint = f"{job.problem.slug} cannot be solved in {job.language!r}; choose from {offered}"
+    finding = Finding(
+        category="bad_submission",
+        error=complaint,
+        analysis="Nothing was built or run.",
+        suggestions=("Submit files by paths inside the submission, in a language that the problem offers.",),
+    )
     return [
         events.status_update("build_failed", detail=complaint),
-        events.error_analysis(
-            error=complaint,
-            analysis="Nothing was built or run.",
-            suggestions=("Submit files by paths inside the submission, in a language that the problem offers.",),
-            category="bad_submission",
-            location=None,
-        ),
+        events.error_analysis(finding),
         events.complete("build_failed", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
     ]
 
@@ -196,6 +192,6 @@ def _order(job: Job, base: Path, plans: Plans) -> bytes:
     return json.dumps(order).encode() + b"\n"
 
 
-def _patience(job: Job) -> float:
+def _timeout_s(job: Job) -> float:
     limits = job.problem.limits
-    return limits.build_seconds + limits.submission_seconds + _SLACK_SECONDS
+    return limits.build_seconds + limits.submission_seconds + _EXTRA_TIME_S

@@ -1,33 +1,72 @@
-"""The pytest plugin through which a problem's tests report, one line of JSON for each test as it ends.
+"""The pytest plugin through which a problem's tests report to the supervisor; see `pytest_records`.
 
-It runs in the judge's own process; solutions are its children and never see the socket. A socket, and not a pipe: a
-pipe could be opened a second time through /proc/PID/fd.
+It runs in a process of the judge's own. Solutions are its children and never get the channel. The channel is a socket
+because a pipe could be opened a second time through /proc/PID/fd.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
+import msgspec
 import pytest
 
-from subcli.judge.evidence import Evidence
+from subcli.judge.evidence import MESSAGE_BYTES, OUTPUT_BYTES, Evidence
 from subcli.judge.harness import Cluster, SolutionFault
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.process.processes import hide_from_peers
-from subcli.judge.process.starter import StartPlan
 from subcli.judge.process.text import cut
-from subcli.judge.supervise.pytest_process import HIDDEN, REPORT_VARIABLE
+from subcli.judge.supervise.pytest_process import READY, REPORT_VARIABLE
+from subcli.judge.supervise.pytest_records import (
+    CollectedRecord,
+    CrashedRecord,
+    FinishedRecord,
+    Record,
+    StartedRecord,
+    Status,
+    encode,
+)
 
-_TEXT_LIMIT = 8_192
 _CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
-Making = Generator[None, pytest.TestReport, pytest.TestReport]
+MakeReport = Generator[None, pytest.TestReport, pytest.TestReport]
+
+
+@dataclass(frozen=True)
+class _PhaseOutcome:
+    """What a phase of a test (setup, call, teardown) says about the test as a whole."""
+
+    status: Status = "passed"
+    message: str = ""
+    output: str = ""
+    evidence: Evidence | None = None
+
+
+@dataclass
+class _RunningTest:
+    """The test that runs now."""
+
+    test_id: str
+    began: float
+    name: str = ""
+    kind: str = "functional"
+    outcome: _PhaseOutcome | None = None
+    """The first phase that did not pass."""
+    comparison: tuple[str, str] | None = None
+    """Expected and actual value of the last `==` that an assertion compared."""
+    clusters: list[Cluster] = field(default_factory=list)
+
+    def output(self) -> str:
+        """What its nodes wrote to stderr."""
+        return "\n".join(
+            f"{name} stderr:\n{text.rstrip()}" for cluster in self.clusters for name, text in cluster.stderr().items()
+        )
 
 
 class Reporter:
@@ -36,86 +75,86 @@ class Reporter:
     def __init__(self, channel: socket.socket, answers: BinaryIO) -> None:
         self._channel = channel
         self._answers = answers
-        self._tests: dict[str, dict[str, object]] = {}
-        self._comparison: tuple[str, str] | None = None
-        self.clusters: list[Cluster] = []
+        self._test = _RunningTest("", 0.0)
 
-    def send(self, record: Mapping[str, object]) -> None:
-        self._channel.sendall(json.dumps(record).encode() + b"\n")
+    def add_cluster(self, cluster: Cluster) -> None:
+        """The running test has started these nodes."""
+        self._test.clusters.append(cluster)
+
+    def _send(self, record: Record) -> None:
+        self._channel.sendall(encode(record))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.send({"record": "collected", "total": len(session.items)})
+        self._send(CollectedRecord(len(session.items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.send({"record": "crashed", "message": cut(str(report.longrepr), _TEXT_LIMIT)})
+            self._send(CrashedRecord(cut(str(report.longrepr), OUTPUT_BYTES)))
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self._send(CrashedRecord(cut(str(excrepr), OUTPUT_BYTES)))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.clusters.clear()
-        self._comparison = None
-        self._tests[nodeid] = {"started": time.monotonic()}
-        self.send({"record": "started", "id": _identifier(nodeid)})
+        self._test = _RunningTest(_test_id(nodeid), time.monotonic())
+        self._send(StartedRecord(self._test.test_id))
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         if op == "==":
-            self._comparison = (repr(right), repr(left))
+            self._test.comparison = (repr(right), repr(left))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Making:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> MakeReport:
         report = yield
-        test = self._tests[item.nodeid]
-        test.setdefault("name", _title(item))
-        test.setdefault("type", _kind(item))
-        if report.skipped:
-            test["status"] = "skipped"
-            test["message"] = str(call.excinfo.value) if call.excinfo else ""
-        elif report.failed and call.excinfo is not None and "status" not in test:
-            test.update(self._failure(call.excinfo))
+        test = self._test
+        test.name, test.kind = _title(item), _kind(item)
+        if test.outcome is None and not report.passed:
+            test.outcome = _outcome(report, call.excinfo, test)
         return report
 
-    def _failure(self, caught: pytest.ExceptionInfo[BaseException]) -> dict[str, object]:
-        error = caught.value
-        output = "\n".join(
-            f"{name} stderr:\n{text.rstrip()}" for cluster in self.clusters for name, text in cluster.stderr().items()
+    def pytest_runtest_logfinish(self) -> None:
+        test = self._test
+        outcome = test.outcome or _PhaseOutcome()
+        self._send(
+            FinishedRecord(
+                test_id=test.test_id,
+                name=test.name,
+                kind=test.kind,
+                status=outcome.status,
+                duration_ms=round((time.monotonic() - test.began) * 1000),
+                message=outcome.message,
+                output=outcome.output,
+                evidence=outcome.evidence,
+            )
         )
-        if isinstance(error, SolutionFault):
-            evidence = error.evidence
-        elif isinstance(error, AssertionError):
-            expected, actual = self._comparison or ("", "")
-            message = str(error).partition("\n")[0] or "an assertion of the test failed"
-            evidence = Evidence(kind="assertion", message=message, expected=expected, actual=actual)
-        else:
-            return {"status": "error", "message": cut(caught.exconly(), 2_000), "output": cut(output, _TEXT_LIMIT)}
-        return {
-            "status": "failed",
-            "evidence": {
-                **evidence.as_json(),
-                "message": cut(evidence.message, 2_000),
-                "stderr": cut(evidence.stderr or output, _TEXT_LIMIT),
-                "line": cut(evidence.line, 2_000),
-                "expected": cut(evidence.expected, 4_000),
-                "actual": cut(evidence.actual, 4_000),
-            },
-            "output": cut(output, _TEXT_LIMIT),
-        }
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        test = self._tests.pop(nodeid)
-        started = test.pop("started")
-        assert isinstance(started, float)
-        test.setdefault("status", "passed")
-        duration = round((time.monotonic() - started) * 1000)
-        self.send({"record": "finished", "id": _identifier(nodeid), "duration_ms": duration, **test})
         # The supervisor looks for processes that the test has left; the next test must not be among them.
         self._answers.readline()
 
-    def pytest_internalerror(self, excrepr: object) -> None:
-        self.send({"record": "crashed", "message": cut(str(excrepr), _TEXT_LIMIT)})
+
+def _outcome(
+    report: pytest.TestReport, caught: pytest.ExceptionInfo[BaseException] | None, test: _RunningTest
+) -> _PhaseOutcome:
+    """What a phase that did not pass means: skipped, the solution's failure, or an error of the test itself."""
+    if report.skipped:
+        return _PhaseOutcome("skipped", message=cut(str(caught.value), MESSAGE_BYTES) if caught else "")
+    error = caught.value if caught else AssertionError(str(report.longrepr))
+    output = test.output()
+    if isinstance(error, SolutionFault):
+        evidence = error.evidence
+    elif isinstance(error, AssertionError):
+        expected, actual = test.comparison or ("", "")
+        message = str(error).partition("\n")[0] or "an assertion of the test failed"
+        evidence = Evidence(kind="assertion", message=message, expected=expected, actual=actual)
+    else:
+        message = caught.exconly() if caught else ""
+        return _PhaseOutcome("error", cut(message, MESSAGE_BYTES), cut(output, OUTPUT_BYTES))
+    if not evidence.stderr:
+        evidence = replace(evidence, stderr=output)
+    return _PhaseOutcome("failed", output=cut(output, OUTPUT_BYTES), evidence=evidence.bounded())
 
 
 class ClusterFixtures:
-    """What the tests of a problem may ask for."""
+    """Fixtures for the tests of a problem."""
 
     def __init__(self, plan: NodePlan, reporter: Reporter) -> None:
         self._plan = plan
@@ -123,12 +162,15 @@ class ClusterFixtures:
 
     @pytest.fixture
     def make_cluster(self) -> Iterator[MakeCluster]:
-        """Start a cluster of the solution's nodes: the arguments of `Cluster` but the first. All end with the test."""
+        """Starts a cluster of the solution's nodes; takes the arguments of `Cluster` without `plan`.
+
+        All nodes are killed when the test ends.
+        """
         with ExitStack() as stack:
 
             def make(*arguments: Any, **options: Any) -> Cluster:
                 cluster = Cluster(self._plan, *arguments, **options)
-                self._reporter.clusters.append(cluster)
+                self._reporter.add_cluster(cluster)
                 return stack.enter_context(cluster)
 
             yield make
@@ -136,11 +178,11 @@ class ClusterFixtures:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Before anything of the problem's is run."""
+    """Take the channel over before any of the problem's code runs."""
     channel = socket.socket(fileno=int(os.environ.pop(REPORT_VARIABLE)))
     channel.set_inheritable(False)
     hide_from_peers()
-    channel.sendall(HIDDEN)
+    channel.sendall(READY)
     early_config.stash[_CHANNEL] = channel
 
 
@@ -149,20 +191,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kind(word): functional, chaos or performance")
     channel = config.stash[_CHANNEL]
     answers = channel.makefile("rb")
-    job = json.loads(answers.readline())
-    plan = NodePlan(
-        start=StartPlan(**job["start"]),
-        command=tuple(job["command"]),
-        output_kb=job["output_kb"],
-        answer_seconds=job["answer_seconds"],
-    )
+    plan = msgspec.json.decode(answers.readline(), type=NodePlan)
     reporter = Reporter(channel, answers)
     config.pluginmanager.register(reporter, "subcli-reporter")
     config.pluginmanager.register(ClusterFixtures(plan, reporter), "subcli-fixtures")
 
 
-def _identifier(nodeid: str) -> str:
-    """`test_election.py::test_split_vote` without the way to the file."""
+def _test_id(nodeid: str) -> str:
+    """`test_election.py::test_split_vote` without the path to the file."""
     return nodeid.rpartition("/")[2]
 
 

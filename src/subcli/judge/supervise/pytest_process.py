@@ -1,7 +1,8 @@
-"""Starting pytest for a problem's tests: without any configuration but its own, reporting over a socket.
+"""Starting pytest for a problem's tests, with a configuration of its own and a socket to report over.
 
-It comes up while the supervisor imports what it needs itself, and while a solution is built; so nothing of asyncio or
-of the problem is imported here. Which solution it is to test, it is told later.
+Python and pytest take longest to start, so this happens first: pytest starts while the supervisor imports the rest and
+while the solution is built. That is why this module imports neither asyncio nor anything of the problem, and why it
+stands apart from `pytest_runner`. Which solution to test is sent later.
 """
 
 from __future__ import annotations
@@ -17,36 +18,44 @@ from pathlib import Path
 from subcli.judge.process.starter import own_environment, start_own
 
 REPORT_VARIABLE = "SUBCLI_REPORT_FD"
-HIDDEN = b" "
-"""What it says first, for itself: nobody can look into it any more. White space, to who reads JSON."""
-_COMING_UP_SECONDS = 10.0
+"""Tells pytest's process the descriptor of its socket."""
+READY = b" "
+"""What pytest's process sends first: no other process can read its memory from now on. JSON readers skip a space."""
+_START_TIMEOUT_S = 10.0
 _INI = "[pytest]\naddopts =\nxfail_strict = true\nfilterwarnings = default\n"
 
 
 @dataclass(frozen=True)
 class PytestProcess:
-    """pytest, waiting for its instructions."""
+    """pytest, started and waiting for its instructions."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
     log: tuple[int, int]
-    """The pipe that it writes stdout and stderr to: the ends for reading and for writing."""
+    """The pipe that it writes stdout and stderr to: read end, write end."""
 
-    async def come_up(self) -> None:
-        """Wait until it is out of reach of other processes of its user, as a build's; not for one that never is."""
+    async def wait_until_ready(self) -> None:
+        """Wait until other processes of the same user, such as a build, cannot look into it.
+
+        Gives up after ten seconds, or when it ends: the run of the tests will then report the reason.
+        """
         import asyncio
 
         self.channel.setblocking(False)
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_COMING_UP_SECONDS):
-                await asyncio.get_running_loop().sock_recv(self.channel, len(HIDDEN))
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                await asyncio.get_running_loop().sock_recv(self.channel, len(READY))
 
 
 def start_pytest(tests: Path, scratch: Path) -> PytestProcess:
-    """Start it on the directory `tests`; `scratch` is the judge's own.
+    """Start pytest.
+
+    Args:
+        tests: The directory of the problem's tests.
+        scratch: A directory of the judge's own.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: It cannot be started.
     """
     ours, theirs = socket.socketpair()
     log = os.pipe()
@@ -66,7 +75,7 @@ def start_pytest(tests: Path, scratch: Path) -> PytestProcess:
 
 
 def _command(tests: Path, scratch: Path) -> list[str]:
-    """The command for the tests in `tests`, with an empty configuration written to `scratch`."""
+    """The command line. Writes an empty configuration to `scratch`, so that no other is looked for."""
     ini = scratch / "pytest.ini"
     ini.write_text(_INI, encoding="utf-8")
     return [

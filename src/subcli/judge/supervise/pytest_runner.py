@@ -1,28 +1,38 @@
-"""Running a problem's tests: what pytest, a child, reports over its socket, and what it is answered."""
+"""Running a problem's tests with pytest: takes its records, enforces limits between them, makes the verdict."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from subcli.judge.evidence import Evidence
+from subcli.judge.harness.node import NodePlan
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import StartPlan
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.child import Child, Pipe
 from subcli.judge.supervise.pytest_process import PytestProcess
+from subcli.judge.supervise.pytest_records import (
+    CollectedRecord,
+    CrashedRecord,
+    FinishedRecord,
+    Record,
+    StartedRecord,
+    decode,
+)
 from subcli.judge.supervise.results import Results
 
 _LINE_LIMIT = 1024 * 1024
-_ALL_RAN = (0, 1)  # pytest's exit codes: all passed, some failed
+_ALL_RAN = (0, 1)
+"""pytest's exit codes: all passed, some failed."""
 
 
 @dataclass(frozen=True)
-class _Running:
-    identifier: str
+class _CurrentTest:
+    test_id: str
     began: float
 
 
@@ -33,17 +43,17 @@ class PytestRun:
         self._problem = problem
         self._watchdog = watchdog
         self._results = results
-        self._running: _Running | None = None
+        self._running: _CurrentTest | None = None
         self._crashes: list[str] = []
 
     async def run(self, plan: StartPlan, command: tuple[str, ...], started: PytestProcess) -> str:
-        """Returns the verdict: passed, failed or error."""
+        """Run all tests on a solution that `command` starts. Returns the verdict: passed, failed or error."""
         reader, writer = await asyncio.open_connection(sock=started.channel, limit=_LINE_LIMIT)
         log = await Pipe.open(started.log)
         log.close_writing()
         child = Child(started.process, log)
         try:
-            writer.write(self._instructions(plan, command))
+            writer.write(self._node_plan(plan, command))
             await self._follow(reader, writer, child)
             code = await child.wait()
         finally:
@@ -52,79 +62,69 @@ class PytestRun:
             writer.close()
         return self._verdict(code, child.log)
 
-    def _instructions(self, plan: StartPlan, command: tuple[str, ...]) -> bytes:
+    def _node_plan(self, start: StartPlan, command: tuple[str, ...]) -> bytes:
         limits = self._problem.limits
-        job = {
-            "start": plan.as_json(),
-            "command": command,
-            "output_kb": limits.output_kb,
-            "answer_seconds": limits.answer_seconds,
-        }
-        return json.dumps(job).encode() + b"\n"
+        plan = NodePlan(start, command, output_kb=limits.output_kb, answer_seconds=limits.answer_seconds)
+        return msgspec.json.encode(plan) + b"\n"
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, child: Child) -> None:
         over = asyncio.create_task(self._watchdog.submission_over.wait())
         try:
             while not over.done():
-                line = asyncio.create_task(reader.readline())
-                await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
-                if not line.done():
-                    line.cancel()
+                reading = asyncio.create_task(reader.readline())
+                await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    reading.cancel()
                     break
                 try:
-                    record = line.result()
+                    line = reading.result()
                 except ConnectionError:
-                    # It ended before it had read its instructions, as where the problem's own conftest.py fails.
+                    # It ended before it read its instructions, for example because the problem's conftest.py fails.
                     return
-                if not record:
+                if not line:
                     return
-                await self._record(json.loads(record), writer)
+                await self._take(decode(line), writer)
         finally:
             over.cancel()
         self._out_of_time()
         child.kill()
 
-    async def _record(self, record: Mapping[str, object], writer: asyncio.StreamWriter) -> None:
-        match record["record"]:
-            case "collected":
-                total = record["total"]
-                self._results.testing(total if isinstance(total, int) else None)
-            case "started":
-                self._running = _Running(str(record["id"]), asyncio.get_running_loop().time())
+    async def _take(self, record: Record, writer: asyncio.StreamWriter) -> None:
+        match record:
+            case CollectedRecord(total):
+                self._results.testing(total)
+            case StartedRecord(test_id):
+                self._running = _CurrentTest(test_id, asyncio.get_running_loop().time())
                 self._watchdog.begin(self._problem.limits.test_seconds)
-            case "finished":
+            case FinishedRecord():
                 self._watchdog.end()
-                count = await self._watchdog.clear()
-                self._finished(record, count)
+                left = await self._watchdog.clear()
+                self._finished(record, left)
                 self._running = None
                 await self._results.drain()
                 writer.write(b"next\n")
-            case "crashed":
-                self._crashes.append(str(record["message"]))
+            case CrashedRecord(message):
+                self._crashes.append(message)
 
-    def _finished(self, record: Mapping[str, object], count: int) -> None:
-        evidence = None
-        status = str(record["status"])
-        raw = record.get("evidence")
-        if isinstance(raw, dict):
-            evidence = Evidence.from_json(raw)
+    def _finished(self, record: FinishedRecord, left: int) -> None:
+        """Report a test that has ended and left `left` processes running."""
+        status, evidence = record.status, record.evidence
         exceeded = self._watchdog.exceeded
         if exceeded is not None and status != "error":
             status = "failed"
             evidence = over_limit(exceeded, evidence)
-        elif count and status in ("passed", "failed"):
+        elif left and status in ("passed", "failed"):
             status = "failed"
-            evidence = left_behind(count, evidence)
-        duration = record["duration_ms"]
+            evidence = left_behind(left, evidence)
         self._results.finished(
-            test_id=str(record["id"]),
-            name=str(record["name"]),
-            kind=str(record["type"]),
+            test_id=record.test_id,
+            name=record.name,
+            kind=record.kind,
             status=status,
-            duration_ms=duration if isinstance(duration, int) else 0,
+            duration_ms=record.duration_ms,
             evidence=evidence,
-            message=str(record.get("message", "")),
-            output=str(record.get("output", "")),
+            message=record.message,
+            output=record.output,
         )
 
     def _out_of_time(self) -> None:
@@ -135,8 +135,8 @@ class PytestRun:
             return
         elapsed = asyncio.get_running_loop().time() - self._running.began
         self._results.finished(
-            test_id=self._running.identifier,
-            name=_name_of(self._running.identifier),
+            test_id=self._running.test_id,
+            name=_name_of(self._running.test_id),
             kind="functional",
             status="failed",
             duration_ms=round(elapsed * 1000),
@@ -160,9 +160,9 @@ async def run_pytest(
     watchdog: Watchdog,
     results: Results,
 ) -> str:
-    """Let pytest, trusted by the watchdog, test a solution that `command` starts. Returns the verdict."""
+    """Let `started`, which the watchdog trusts, test a solution that `command` starts. Returns the verdict."""
     return await PytestRun(problem, watchdog, results).run(plan, command, started)
 
 
-def _name_of(identifier: str) -> str:
-    return identifier.rpartition("::")[2].removeprefix("test_").replace("_", " ").capitalize()
+def _name_of(test_id: str) -> str:
+    return test_id.rpartition("::")[2].removeprefix("test_").replace("_", " ").capitalize()

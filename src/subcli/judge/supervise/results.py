@@ -7,20 +7,34 @@ from collections.abc import Awaitable, Callable, Mapping
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
+from subcli.judge.process.text import strip_workdir
 
 _STATUSES = ("passed", "failed", "error", "skipped")
 
 
 class Results:
-    """Takes finished tests, emits their events, and keeps only the counts."""
+    """Takes finished tests, emits their events, and keeps only the counts.
+
+    The path of the submission's temporary directory is removed here from everything that is emitted.
+
+    Args:
+        emit: Sends an event.
+        drain: Waits until most of what was sent has been read. Whoever sends many events awaits it.
+        analyst: Explains failures.
+        workdir: The submission's directory.
+    """
 
     def __init__(
-        self, emit: Callable[[events.Event], None], drain: Callable[[], Awaitable[None]], analyst: Analyst
+        self,
+        emit: Callable[[events.Event], None],
+        drain: Callable[[], Awaitable[None]],
+        analyst: Analyst,
+        workdir: str,
     ) -> None:
         self._emit = emit
         self.drain = drain
-        """Wait until the server has taken most of what was emitted. Whoever emits many events calls it."""
         self._analyst = analyst
+        self._workdir = workdir
         self._counts = dict.fromkeys(_STATUSES, 0)
         self._total: int | None = None
 
@@ -31,7 +45,7 @@ class Results:
 
     @property
     def missing(self) -> int:
-        """How many of the tests have not been heard of."""
+        """How many of the announced tests have not ended."""
         return max(0, (self._total or 0) - self.reported)
 
     @property
@@ -44,7 +58,7 @@ class Results:
         return self._counts["error"]
 
     def testing(self, total: int | None) -> None:
-        """The tests begin; `total` where it is known."""
+        """The tests begin; `total` is None if their number is not known."""
         self._total = total
         self._emit(events.status_update("testing", total_tests=total))
 
@@ -62,10 +76,8 @@ class Results:
     ) -> None:
         """One test has ended. A failure is followed by its analysis."""
         self._counts[status] += 1
-        analysis = None
         if evidence is not None:
-            evidence = self._analyst.strip_workdir(evidence)
-            analysis = self._analyst.analyse(evidence)
+            evidence = evidence.without_workdir(self._workdir)
         self._emit(
             events.result(
                 test_id=test_id,
@@ -76,15 +88,17 @@ class Results:
                 message=evidence.message if evidence else message,
                 expected=evidence.expected if evidence else "",
                 actual=evidence.actual if evidence else "",
-                output=self._analyst.tidy_text(output),
+                output=strip_workdir(output, self._workdir),
             )
         )
-        if analysis is not None:
-            self._emit(analysis.as_event(test_id=test_id, test_name=name))
+        if evidence is not None:
+            finding = self._analyst.analyse(evidence)
+            self._emit(events.error_analysis(finding, test_id=test_id, test_name=name))
 
     def remark(self, evidence: Evidence) -> None:
-        """An analysis that belongs to no single test."""
-        self._emit(self._analyst.analyse(self._analyst.strip_workdir(evidence)).as_event())
+        """Emit an analysis that belongs to no single test."""
+        finding = self._analyst.analyse(evidence.without_workdir(self._workdir))
+        self._emit(events.error_analysis(finding))
 
     def summary(self, duration_ms: int) -> Mapping[str, int]:
         """The counts, as `complete` carries them. Tests that never ran count as skipped."""

@@ -1,4 +1,4 @@
-"""Judging one submission, inside of its supervisor: build, tests, verdict."""
+"""Judges one submission inside its process: build, tests, verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem
 from subcli.judge.problem_file import load_problem
+from subcli.judge.process.limits import over_limit
 from subcli.judge.process.starter import Plans
+from subcli.judge.process.text import strip_workdir
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program
 from subcli.judge.supervise.pytest_process import PytestProcess
@@ -25,18 +27,18 @@ from subcli.judge.supervise.results import Results
 
 @dataclass(frozen=True)
 class Order:
-    """What the server asks for."""
+    """What the server asks for: which submission to judge, and how."""
 
     problem: Problem
     language: Language
     files: Mapping[str, str]
     plans: Plans
     scratch: Path
-    """A directory of the judge's, gone when the supervisor is."""
+    """A directory of the judge's own, removed when the supervisor ends."""
 
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
-        """The order that the engine wrote."""
+        """The order that `engine` wrote."""
         problem = load_problem(Path(value["problem"]))
         plans = Plans.from_json(value["plans"])
         workspace = Path(plans.run.directory)
@@ -53,10 +55,10 @@ class Order:
 class Supervisor:
     """Judges one submission: build, tests, verdict.
 
-    Arguments:
-        order: what is asked for.
-        channel: where the events go.
-        started: pytest, which waits; None where the tests are not its.
+    Args:
+        order: What to judge.
+        channel: Where the events go.
+        started: pytest, waiting for instructions; None if the problem uses another program.
     """
 
     def __init__(self, order: Order, channel: asyncio.StreamWriter, started: PytestProcess | None) -> None:
@@ -66,10 +68,9 @@ class Supervisor:
         self._watchdog = Watchdog(order.problem.limits, order.plans)
         if started is not None:
             self._watchdog.trust(started.process.pid)
-        analyst = Analyst(order.files, order.language.name, order.plans.run.directory)
-        self._results = Results(self._emit, channel.drain, analyst)
-        self._analyst = analyst
-        self._has_ended = False
+        analyst = Analyst(order.files, order.language.name)
+        self._results = Results(self._emit, channel.drain, analyst, workdir=order.plans.run.directory)
+        self._ended_with_build = False
 
     def _emit(self, event: events.Event) -> None:
         self._channel.write(events.encode(event))
@@ -84,7 +85,7 @@ class Supervisor:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-        if not self._has_ended:
+        if not self._ended_with_build:
             self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
         elapsed = round((time.monotonic() - started) * 1000)
         self._emit(events.complete(verdict, self._results.summary(elapsed)))
@@ -97,7 +98,7 @@ class Supervisor:
         if entry is None:
             return self._build_failed(_no_entry(order))
         if self._started is not None:
-            await self._started.come_up()
+            await self._started.wait_until_ready()
         outcome = await self._build(entry)
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
@@ -105,7 +106,7 @@ class Supervisor:
         problem, plan, watchdog, results = order.problem, order.plans.run, self._watchdog, self._results
         if self._started is not None:
             return await run_pytest(problem, plan, command, self._started, watchdog, results)
-        from subcli.judge.supervise.tap_runner import run_tap  # the parser of a language that most problems do not use
+        from subcli.judge.supervise.tap_runner import run_tap  # most problems do not print TAP
 
         return await run_tap(problem, plan, command, order.scratch, watchdog, results)
 
@@ -124,27 +125,28 @@ class Supervisor:
             self._watchdog.end()
             await self._watchdog.clear()
         if self._watchdog.exceeded is not None:
-            return BuildResult(self._watchdog.exceeded, result.log)
+            return BuildResult(over_limit(self._watchdog.exceeded, result.evidence), result.log)
         return result
 
     def _build_failed(self, outcome: BuildResult) -> str:
         assert outcome.evidence is not None
-        self._has_ended = True
-        self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=outcome.log))
-        self._emit(self._analyst.analyse(outcome.evidence).as_event())
+        self._ended_with_build = True
+        log = strip_workdir(outcome.log, self._order.plans.run.directory)
+        self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=log))
+        self._results.remark(outcome.evidence)
         return "error" if outcome.is_ours else "build_failed"
 
 
 def _no_entry(order: Order) -> BuildResult:
     wanted = order.language.source
-    message = f"the submission has no file {wanted!r} to start"
+    message = f"the submission has no file {wanted!r} to run"
     there = ", ".join(sorted(order.files)) or "nothing"
     evidence = Evidence(
         kind="violation",
         message=message,
         expected=wanted,
         actual=there,
-        explanation=f"A {order.language.name} solution is started from {wanted}. The submission contains {there}.",
-        suggestions=(f"Name the file that is to be started {wanted}.",),
+        explanation=f"The judge runs {wanted} of a {order.language.name} solution. The submission contains {there}.",
+        suggestions=(f"Rename the main file to {wanted}.",),
     )
     return BuildResult(evidence, message)

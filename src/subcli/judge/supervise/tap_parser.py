@@ -1,7 +1,7 @@
-"""Reading TAP line by line, without I/O.
+"""Parses TAP 14 line by line, without I/O.
 
-A test point is followed by its diagnostics, so nothing on its own line says that it is complete. `feed` holds it
-back until another line does; `flush` gives it out at once, for a reader that has waited long enough.
+A test point may be followed by its diagnostics, so its own line does not show whether it is complete. `feed` holds it
+back until another line decides; `flush` releases it for a reader that has waited long enough.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from subcli.judge.supervise.tap_yaml import parse_yaml
-
 _INDENT = "    "
 _YAML_INDENT = "  "
 _DEPTH = 8
 _COMMENT_BYTES = 8_192
-_YAML_LINES = 2_000
+_YAML_CHARACTERS = 131_072
+"""As many as `tap_yaml` reads. Later lines are dropped, and the block is kept as text."""
 
 _VERSION = re.compile(r"TAP version (\d+)\s*\Z")
 _PLAN = re.compile(r"1\.\.(\d+)(?:\s+#\s*(.*))?\s*\Z")
@@ -29,7 +28,7 @@ _ESCAPE = re.compile(r"\\([\\#])")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many tests there are; `reason` is given where all are skipped."""
+    """How many tests there are. `reason` says why all are skipped."""
 
     count: int
     reason: str = ""
@@ -37,7 +36,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class BailOut:
-    """The tests gave up."""
+    """The tests stopped early (`Bail out!`)."""
 
     reason: str = ""
 
@@ -54,12 +53,12 @@ class Point:
     data: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     """The YAML diagnostics."""
     output: str = ""
-    """Comments and foreign lines that came with it, cut to 8 KB."""
+    """Comments and other lines before it, cut to 8 KB."""
     children: tuple[Point, ...] = ()
 
     @property
     def status(self) -> str:
-        """passed, failed or skipped. A test that is marked TODO may fail."""
+        """passed, failed or skipped. A test marked TODO counts as skipped if it fails."""
         if self.directive == "skip" or (self.directive == "todo" and not self.ok):
             return "skipped"
         return "passed" if self.ok else "failed"
@@ -69,7 +68,7 @@ Item = Plan | BailOut | Point
 
 
 class Parser:
-    """The state of one stream. Raises nothing: lines that are not TAP belong to the output of the next test."""
+    """The state of one stream. It never raises: lines that are not TAP become output of the next test."""
 
     def __init__(self, depth: int = 0) -> None:
         self.plan: Plan | None = None
@@ -80,26 +79,27 @@ class Parser:
         self._depth = depth
         self._held: Point | None = None
         self._yaml: list[str] | None = None
+        self._yaml_size = 0
         self._output: list[str] = []
         self._output_size = 0
         self._child: Parser | None = None
         self._children: list[Point] = []
 
     def feed(self, line: str) -> list[Item]:
-        """Take one line, without its newline. Returns what is complete by now."""
+        """Take one line without its newline. Returns what is complete now."""
         if self.bailed:
             return []
         if self._yaml is not None:
             return self._in_yaml(line)
         if line == _YAML_INDENT + "---" and self._held is not None:
-            self._yaml = []
+            self._yaml, self._yaml_size = [], 0
             return []
         if line.startswith(_INDENT) and self._depth < _DEPTH:
             return self._in_subtest(line.removeprefix(_INDENT))
         return self._own(line)
 
     def flush(self) -> list[Item]:
-        """Give out a test point that waits for its diagnostics, if none have begun."""
+        """Release a test point that waits for its diagnostics, unless they have begun."""
         if self._held is None or self._yaml is not None:
             return []
         point, self._held = self._held, None
@@ -107,19 +107,24 @@ class Parser:
 
     @property
     def holds_failure(self) -> bool:
-        """Whether a failed test waits, whose diagnostics are worth waiting for."""
+        """Whether a failed test waits for its diagnostics."""
         return self._held is not None and self._held.status == "failed"
 
     @property
     def missing(self) -> int:
-        """How many planned tests have not come."""
+        """How many planned tests have not been seen."""
         return max(0, self.plan.count - self.seen) if self.plan else 0
 
     def finish(self) -> list[Item]:
-        """The stream has ended. Returns what was held back."""
+        """End the stream. Returns what was held back."""
         if self._yaml is not None:
             return self._end_yaml()
         return self.flush()
+
+    def take_output(self) -> list[str]:
+        """The comments and other lines that belong to no test point yet. They are handed over, not kept."""
+        output, self._output, self._output_size = self._output, [], 0
+        return output
 
     def _own(self, line: str) -> list[Item]:
         if found := _POINT.match(line):
@@ -143,7 +148,7 @@ class Parser:
         text, directive, reason = _split_directive(found[3] or "")
         number = int(found[2]) if found[2] and len(found[2]) < 10 else self.seen
         children = self._end_subtest()
-        output, self._output, self._output_size = "\n".join(self._output), [], 0
+        output = "\n".join(self.take_output())
         self._held = Point(number, not found[1], text, directive, reason, output=output, children=children)
         return []
 
@@ -153,17 +158,21 @@ class Parser:
 
     def _in_yaml(self, line: str) -> list[Item]:
         assert self._yaml is not None
-        if line.strip() == "..." or len(self._yaml) > _YAML_LINES:
+        if line.strip() == "...":
             return self._end_yaml()
         if line.strip() and not line.startswith(_YAML_INDENT):
             # The block was never closed.
             return [*self._end_yaml(), *self.feed(line)]
-        self._yaml.append(line.removeprefix(_YAML_INDENT))
+        if self._yaml_size <= _YAML_CHARACTERS:
+            self._yaml.append(line.removeprefix(_YAML_INDENT))
+            self._yaml_size += len(line) + 1
         return []
 
     def _end_yaml(self) -> list[Item]:
         assert self._held is not None
-        data = parse_yaml(self._yaml or [])
+        from subcli.judge.supervise.tap_yaml import parse_yaml  # most runs have no diagnostics
+
+        data = parse_yaml("\n".join(self._yaml or []))
         point = replace(self._held, data=MappingProxyType(data))
         self._held = self._yaml = None
         return [point]
@@ -183,7 +192,7 @@ class Parser:
         if self._child is None:
             return ()
         self._children += [item for item in self._child.finish() if isinstance(item, Point)]
-        for line in self._child._output:
+        for line in self._child.take_output():
             self._note(line)
         children = tuple(self._children)
         self._child, self._children = None, []
@@ -199,7 +208,7 @@ class Parser:
 
 def _split_directive(text: str) -> tuple[str, str, str]:
     directive = reason = ""
-    # An escaped hash begins no directive; a backslash may itself be escaped.
+    # An escaped hash does not begin a directive. A backslash may itself be escaped.
     hidden = _ESCAPE.sub(lambda found: "\0" if found[1] == "#" else "\1", text)
     if found := _DIRECTIVE.search(hidden):
         directive, reason = found[1].lower(), _restore(found[2] or "")

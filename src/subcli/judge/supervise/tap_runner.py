@@ -1,8 +1,7 @@
-"""Running a problem's tests: any command that prints TAP.
+"""Running a problem's tests with a command that prints TAP.
 
-The command finds the solution as a program whose path is in `SUBCLI_SOLUTION`; each time it runs that program a process
-of the solution starts, under the submission's starter. Standard output is TAP, standard error is kept for the
-judge's own log.
+`SUBCLI_SOLUTION` tells the command the path of a program. Each time it runs that program, a process of the solution
+starts under the submission's starter. Standard output must be TAP; standard error is kept for the judge's log.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from subcli.judge.evidence import Evidence, Site
+from subcli.judge.evidence import OUTPUT_BYTES, Evidence, Site
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import LAUNCH, StartPlan, own_environment
@@ -30,11 +29,11 @@ from subcli.judge.supervise.tap_parser import BailOut, Item, Parser, Plan, Point
 SOLUTION_VARIABLE = "SUBCLI_SOLUTION"
 _CHUNK = 64 * 1024
 _LINE_BYTES = 64 * 1024
-_IDLE_SECONDS = 0.05
-"""A passed test is given out when the stream has been silent for so long."""
-_IDLE_FAILED_SECONDS = 1.0
-"""A failed one waits longer: its diagnostics may be under way."""
-_TEXT = 4_000
+_MAX_DURATION_MS = 86_400_000
+_FLUSH_AFTER_S = 0.05
+"""A passed test is reported when the stream has been silent for this long."""
+_FLUSH_FAILED_AFTER_S = 1.0
+"""A failed test waits longer, because its diagnostics may follow."""
 
 
 async def run_tap(
@@ -61,7 +60,7 @@ class TapRun:
         self._began = time.monotonic()
 
     async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
-        """Returns the verdict: passed, failed or error."""
+        """Run all tests on a solution that `command` starts. Returns the verdict: passed, failed or error."""
         pipe = await Pipe.open()
         try:
             solution = _write_launcher(plan, command, scratch, results=os.fstat(pipe.writing).st_ino)
@@ -94,7 +93,7 @@ class TapRun:
         return [sys.executable if word == "{python}" else word for word in self._problem.command]
 
     async def _follow(self, stream: asyncio.StreamReader, child: Child) -> bool:
-        """Returns whether the command ended by itself, and not because time was up."""
+        """Take results until the command ends. Returns False if the submission ran out of time instead."""
         over = asyncio.create_task(self._watchdog.submission_over.wait())
         exited = asyncio.create_task(child.wait())
         reading = asyncio.create_task(stream.read(_CHUNK))
@@ -102,7 +101,9 @@ class TapRun:
         try:
             while not over.done():
                 watched = {reading, over} if exited.done() else {reading, over, exited}
-                ready, _ = await asyncio.wait(watched, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
+                ready, _ = await asyncio.wait(
+                    watched, timeout=self._flush_after_s(), return_when=asyncio.FIRST_COMPLETED
+                )
                 if reading in ready:
                     data = reading.result()
                     for line in lines.split(data):
@@ -113,15 +114,15 @@ class TapRun:
                 elif not ready:
                     await self._take(self._parser.flush())
                     if exited.done():
-                        # Something else holds the pipe open; whatever the command had to say has come.
+                        # Another process holds the pipe open; the command itself has said everything.
                         return True
             return False
         finally:
             for task in (over, exited, reading):
                 task.cancel()
 
-    def _patience(self) -> float:
-        return _IDLE_FAILED_SECONDS if self._parser.holds_failure else _IDLE_SECONDS
+    def _flush_after_s(self) -> float:
+        return _FLUSH_FAILED_AFTER_S if self._parser.holds_failure else _FLUSH_AFTER_S
 
     async def _take(self, items: list[Item]) -> None:
         for item in items:
@@ -137,7 +138,7 @@ class TapRun:
             await self._results.drain()
 
     def _announce(self, total: int | None) -> None:
-        """The number of tests is known when the plan comes, which may be last."""
+        """Announce the tests once. Their number may not be known yet, because TAP allows the plan to come last."""
         if not self._announced:
             self._announced = True
             self._results.testing(total if total is not None else self._problem.total_tests)
@@ -146,24 +147,23 @@ class TapRun:
         evidence = _evidence(point)
         if self._watchdog.exceeded is not None:
             evidence = over_limit(self._watchdog.exceeded, evidence)
-        duration = point.data.get("duration_ms")
-        elapsed = (time.monotonic() - self._began) * 1000
+        elapsed_ms = (time.monotonic() - self._began) * 1000
         self._results.finished(
             test_id=str(point.number),
             name=point.description or f"Test {point.number}",
             kind=str(point.data.get("type", "functional")),
             status="failed" if evidence is not None else point.status,
-            duration_ms=round(duration if isinstance(duration, int | float) else elapsed),
+            duration_ms=round(_duration_ms(point.data, elapsed_ms)),
             evidence=evidence,
             message=point.reason,
-            output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), _TEXT),
+            output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), OUTPUT_BYTES),
         )
         self._began = time.monotonic()
         self._watchdog.begin(self._problem.limits.test_seconds)
 
     async def _verdict(self, code: int, log: str) -> str:
         over = self._watchdog.submission_over.is_set()
-        # Not after each test: a command may keep one process of the solution for all of them.
+        # Once at the end: a command may use one process of the solution for all tests.
         count = await self._watchdog.clear()
         if count and not over:
             self._results.remark(left_behind(count, None))
@@ -172,7 +172,7 @@ class TapRun:
         missing = self._parser.missing
         ours = not over and self._parser.bailed is None and (missing > 0 or not self._results.reported)
         if ours:
-            what = f"{missing} of its tests never came" if missing else "it reported no test"
+            what = f"{missing} of its tests did not run" if missing else "it reported no test"
             message = f"the test command exited with code {code}, and {what}"
             self._results.remark(Evidence(kind="judge", message=message, stderr=log))
             return "error"
@@ -193,14 +193,14 @@ def _write_launcher(plan: StartPlan, command: tuple[str, ...], scratch: Path, *,
 
 
 class _Lines:
-    """Whole lines out of chunks, in bounded memory: what is longer than a line may be is cut."""
+    """Splits chunks into lines in bounded memory. Lines that are too long are cut."""
 
     def __init__(self) -> None:
         self._partial = b""
         self._is_cut = False
 
     def split(self, data: bytes) -> Iterator[str]:
-        """The lines that `data` completes; no data is the end of the stream and completes the last one."""
+        """The lines that `data` completes. Empty data ends the stream and completes the last line."""
         if not data:
             data = b"\n" if self._partial else b""
         *whole, self._partial = (self._partial + data).split(b"\n")
@@ -214,8 +214,16 @@ class _Lines:
             self._partial, self._is_cut = b"", True
 
 
+def _duration_ms(data: Mapping[str, object], measured_ms: float) -> float:
+    """The duration in the diagnostics if it is plausible, else the measured one."""
+    value = data.get("duration_ms")
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_DURATION_MS:
+        return value
+    return measured_ms
+
+
 def _evidence(point: Point) -> Evidence | None:
-    """What the diagnostics of a failed test say, by the names that test libraries use."""
+    """The evidence in the diagnostics of a failed test, under the names that TAP producers use."""
     if point.status != "failed":
         return None
     data = point.data
@@ -234,29 +242,29 @@ def _evidence(point: Point) -> Evidence | None:
         kind = "exit"
     return Evidence(
         kind=kind,
-        message=cut(_text(data, "message") or point.description or f"test {point.number} failed", _TEXT),
-        expected=cut(expected, _TEXT),
-        actual=cut(actual, _TEXT),
+        message=_text(data, "message") or point.description or f"test {point.number} failed",
+        expected=expected,
+        actual=actual,
         node=_text(data, "program") or "the program",
         exit_code=exit_code if isinstance(exit_code, int) else None,
-        stderr=cut(_text(data, "stderr", "stack", "output"), _TEXT * 2),
+        stderr=_text(data, "stderr", "stack", "output"),
         sites=_sites(data),
         explanation=explanation,
         suggestions=_suggestions(data),
-    )
+    ).bounded()
 
 
 def _of_children(point: Point, failed: list[Point]) -> Evidence:
     names = "; ".join(child.description or str(child.number) for child in failed[:10])
     first = _evidence(failed[0])
     assert first is not None
-    return replace(first, message=cut(f"{len(failed)} of {len(point.children)} parts failed: {names}", _TEXT))
+    return replace(first, message=f"{len(failed)} of {len(point.children)} parts failed: {names}").bounded()
 
 
 def _suggestions(data: Mapping[str, object]) -> tuple[str, ...]:
     hints = data.get("suggestions", data.get("hint"))
     if isinstance(hints, list):
-        return tuple(str(hint) for hint in hints[:10])
+        return tuple(str(hint) for hint in hints)
     return (str(hints),) if hints else ()
 
 

@@ -1,131 +1,72 @@
-"""The YAML of TAP diagnostics: the plain part of it that test libraries print.
+"""Reads the YAML diagnostics of a TAP test. Import it where there is a block to parse: it loads PyYAML.
 
-Mappings and sequences by indentation, plain and quoted scalars, `|` and `>` blocks. Flow collections, anchors and tags
-stay the text that they are. What cannot be read at all becomes `{"message": the text}`: a failed test must not lose
-its diagnostics over their form.
+A block may quote anything that a solution prints. So a safe loader reads it, in bounded size and depth, without aliases
+and tags. A block that cannot be read becomes `{"message": the text}`: a failed test must not lose its diagnostics
+because of their form.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-_KEY = re.compile(r"""(?P<key>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#:"'\[\]{},][^:#]*?)\s*:(?:\s+(?P<value>.*))?\Z""")
-_BLOCK = re.compile(r"[|>][+-]?\d?\s*(?:#.*)?\Z")
-_INTEGER = re.compile(r"[-+]?\d{1,18}\Z")
-_FLOAT = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
-_WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None, "": None}
-_DEPTH = 32
+import yaml
+
+MAX_CHARACTERS = 131_072
+_MAX_DEPTH = 32
+# Everything but the printable characters of YAML 1.2 (5.1). PyYAML refuses them.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# As in YAML 1.2: `no`, `007`, `1_000` and `12:30` stay the text that the test printed.
+_SCALARS = (
+    ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9]\d{0,17})\Z", list("-+0123456789")),
+    ("float", r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?\Z", list("-+.0123456789")),
+)
 
 
-class _NotUnderstood(Exception):
-    pass
+class _Refused(ValueError):
+    """Valid YAML that the judge does not read: too long, too deep, with aliases or tags."""
 
 
-def parse_yaml(lines: Sequence[str]) -> dict[str, object]:
-    """The mapping that `lines` describe."""
-    reader = _Reader(lines)
+def parse_yaml(text: str) -> dict[str, object]:
+    """The mapping that `text` describes; `{"message": text}` if it is anything else."""
     try:
-        value = reader.node(0, 0)
-        if reader.at_end and isinstance(value, dict):
-            return value
-    except _NotUnderstood:
-        pass
-    text = "\n".join(lines).strip()
-    return {"message": text} if text else {}
+        value = _load(text)
+    except (yaml.YAMLError, ValueError):
+        value = None
+    if isinstance(value, dict):
+        return {str(key): item for key, item in value.items()}
+    return {"message": text.strip()} if text.strip() else {}
 
 
-class _Reader:
-    def __init__(self, lines: Sequence[str]) -> None:
-        self._lines = [line.rstrip() for line in lines]
-        self._at = 0
-
-    @property
-    def at_end(self) -> bool:
-        self._skip()
-        return self._at >= len(self._lines)
-
-    def _skip(self) -> None:
-        while self._at < len(self._lines) and (
-            not self._lines[self._at] or self._lines[self._at].lstrip().startswith("#")
-        ):
-            self._at += 1
-
-    def node(self, indent: int, depth: int) -> object:
-        """The value whose lines are indented by at least `indent`."""
-        if depth > _DEPTH:
-            raise _NotUnderstood
-        if self.at_end or self._indent() < indent:
-            return None
-        here = self._indent()
-        text = self._lines[self._at][here:]
-        if text == "-" or text.startswith("- "):
-            return self._sequence(here, depth)
-        if _KEY.match(text):
-            return self._mapping(here, depth)
-        self._at += 1
-        return _scalar(text)
-
-    def _indent(self) -> int:
-        line = self._lines[self._at]
-        return len(line) - len(line.lstrip(" "))
-
-    def _mapping(self, indent: int, depth: int) -> dict[str, object]:
-        mapping: dict[str, object] = {}
-        while not self.at_end and self._indent() == indent:
-            found = _KEY.match(self._lines[self._at][indent:])
-            if found is None:
-                raise _NotUnderstood
-            self._at += 1
-            key = str(_scalar(found["key"]))
-            mapping[key] = self._value(found["value"] or "", indent, depth)
-        return mapping
-
-    def _sequence(self, indent: int, depth: int) -> list[object]:
-        sequence: list[object] = []
-        while not self.at_end and self._indent() == indent and self._lines[self._at][indent:][:2].strip() == "-":
-            rest = self._lines[self._at][indent + 1 :]
-            if _KEY.match(rest.strip()):
-                # `- key: value` opens a mapping whose keys stand below `key`.
-                self._lines[self._at] = " " * (indent + 1) + rest
-                sequence.append(self.node(indent + 1, depth + 1))
-                continue
-            self._at += 1
-            sequence.append(self._value(rest.strip(), indent, depth))
-        return sequence
-
-    def _value(self, text: str, indent: int, depth: int) -> object:
-        if _BLOCK.match(text):
-            return self._block(indent, folded=text[0] == ">")
-        if text:
-            return _scalar(text)
-        if not self.at_end and self._indent() == indent and self._lines[self._at].lstrip().startswith("-"):
-            # A sequence may stand at the indentation of its key.
-            return self.node(indent, depth + 1)
-        return self.node(indent + 1, depth + 1)
-
-    def _block(self, indent: int, *, folded: bool) -> str:
-        taken: list[str] = []
-        while self._at < len(self._lines) and (not self._lines[self._at] or self._indent() > indent):
-            taken.append(self._lines[self._at])
-            self._at += 1
-        margin = min((len(line) - len(line.lstrip(" ")) for line in taken if line), default=0)
-        text = [line[margin:] for line in taken]
-        return (" " if folded else "\n").join(text).rstrip()
+def _load(text: str) -> object:
+    if len(text) > MAX_CHARACTERS:
+        raise _Refused
+    # As an escape: in double quotes it is the character again.
+    text = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    _check(yaml.parse(text, Loader=_Loader))
+    return yaml.load(text, Loader=_Loader)
 
 
-def _scalar(text: str) -> object:
-    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text[1:-1]
-    if text[:1] == "'" and text[-1:] == "'" and len(text) > 1:
-        return text[1:-1].replace("''", "'")
-    plain = re.sub(r"\s+#.*\Z", "", text)
-    if plain.lower() in _WORDS:
-        return _WORDS[plain.lower()]
-    if _INTEGER.match(plain):
-        return int(plain)
-    return float(plain) if _FLOAT.match(plain) else plain
+def _check(events: Iterator[yaml.Event]) -> None:
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+            raise _Refused
+
+
+def _make_loader() -> type[yaml.SafeLoader]:
+    """A safe loader, in C where PyYAML has one, that knows the scalars of `_SCALARS` and no others."""
+    base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: type[yaml.SafeLoader] = type("_Loader", (base,), {"yaml_implicit_resolvers": {}})
+    for name, pattern, first_characters in _SCALARS:
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), first_characters)
+    return loader
+
+
+_Loader = _make_loader()

@@ -11,7 +11,7 @@ from subcli.judge import judge
 from subcli.judge.process.starter import LocalStarter
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import Choice, SandboxError, choose
-from subcli.judge.sandbox.probe import Finding
+from subcli.judge.sandbox.probe import ProbeResult
 from subcli.server.jobs.judging import Judge
 from subcli.server.settings import ServeError
 
@@ -37,7 +37,7 @@ def sandboxed_judge(
     """
     if concurrency == 0:
         # Other processes judge, each in its own sandbox.
-        return judge, Choice(LocalStarter(), Sandbox.NONE, (Finding(True, "judged by workers elsewhere"),))
+        return judge, Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(True, "judged by workers elsewhere"),))
     hidden = tuple(path.absolute() for path in (data_dir, problems_dir) if path is not None)
     try:
         choice = choose(wanted, for_others=for_others, concurrency=concurrency, hidden=hidden)

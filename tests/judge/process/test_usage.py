@@ -1,0 +1,161 @@
+"""What a submission uses, and which limit that exceeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import Limits
+from subcli.judge.evidence import Evidence, Site
+from subcli.judge.process.limits import left_behind, over_limit, over_limits
+from subcli.judge.process.processes import Process, descendants
+from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
+
+MB = 1024 * 1024
+LIMITS = Limits(memory_mb=100, total_memory_mb=300, processes=4, disk_mb=8, files=20)
+WITHIN = Usage(processes=4, largest=100 * MB, memory=300 * MB, places=(Files(20, 8 * MB),), killed=0)
+ENOUGH = Files(1_000, 100 * MB)
+
+
+def test_usage_at_every_limit_is_allowed() -> None:
+    """A limit is what a submission may use, not what it must stay below."""
+    assert over_limits(LIMITS, WITHIN) is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "limit", "message"),
+    [
+        (replace(WITHIN, processes=5), "processes", "5 processes at once, more than the limit of 4"),
+        (replace(WITHIN, largest=101 * MB), "memory", "a process used 101 MB of memory, more than the limit of 100 MB"),
+        (
+            replace(WITHIN, memory=301 * MB),
+            "memory",
+            "all processes used 301 MB of memory, more than the limit of 300 MB",
+        ),
+        (replace(WITHIN, killed=1), "memory", "the memory ran out at the limit of 300 MB in all"),
+        (replace(WITHIN, places=(Files(), Files(21, 0))), "disk", "it wrote more than 8 MB or 20 files"),
+        (replace(WITHIN, places=(Files(1, 8 * MB + 1),)), "disk", "it wrote more than 8 MB or 20 files"),
+    ],
+)
+def test_usage_beyond_one_limit_names_it(usage: Usage, limit: str, message: str) -> None:
+    """Just beyond each limit, with everything else within: that limit, with both numbers."""
+    evidence = over_limits(LIMITS, usage)
+    assert evidence is not None
+    assert (evidence.kind, evidence.limit, evidence.message) == ("limit", limit, message)
+    assert evidence.expected
+    assert evidence.actual
+
+
+def test_exceeded_limit_keeps_what_the_test_saw() -> None:
+    """The limit is the cause; node, lines and stderr of the solution stay for the analysis."""
+    exceeded = Evidence(kind="limit", limit="memory", message="too much")
+    site = Site("node.py", 3)
+    seen = Evidence(kind="exit", message="n1 was killed", node="n1", sites=(site,), stderr="Traceback")
+    assert over_limit(exceeded, None) == exceeded
+    assert over_limit(exceeded, seen) == replace(exceeded, node="n1", sites=(site,), stderr="Traceback")
+
+
+def test_processes_left_behind_are_added_to_a_failure_or_are_one() -> None:
+    """A test that failed keeps its reason; one that passed fails for what it left running."""
+    seen = Evidence(kind="assertion", message="no")
+    assert left_behind(2, seen) == replace(seen, left_behind=2)
+    alone = left_behind(2, None)
+    assert (alone.limit, alone.message) == ("left_behind", "2 processes still running after the test had ended")
+    assert left_behind(1, None).message == "1 process still running after the test had ended"
+
+
+def _process(pid: int, parent: int) -> Process:
+    return Process(pid=pid, parent=parent, session=pid, state="S", resident_bytes=0, name="x")
+
+
+def test_depth_counts_the_processes_above() -> None:
+    """Whatever their order; a parent that is not among them does not count."""
+    assert by_depth([_process(30, 20), _process(10, 1), _process(20, 10)]) == {30: 2, 10: 0, 20: 1}
+
+
+def test_files_on_disk_are_counted_in_all_directories(tmp_path: Path) -> None:
+    """Directories count as files do; a link counts, and what it leads to does not."""
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "file").write_bytes(b"x" * 100_000)
+    (tmp_path / "deep" / "link").symlink_to("/usr")
+    used = on_disk(tmp_path, ENOUGH)
+    assert used.count == 4
+    assert 100_000 <= used.size < 100_000 + 8 * 4_096
+
+
+def test_file_with_holes_counts_what_it_occupies(tmp_path: Path) -> None:
+    """A gigabyte that was only skipped over is not on the disk."""
+    with open(tmp_path / "holes", "wb") as file:
+        file.truncate(1024 * MB)
+    assert on_disk(tmp_path, ENOUGH).size < MB
+
+
+def test_counting_files_stops_when_it_is_enough(tmp_path: Path) -> None:
+    """A submission with millions of files cannot keep the watchdog busy."""
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "file").touch()
+    assert 10 < on_disk(tmp_path, Files(10, MB)).count < 60
+
+
+def test_directories_without_end_count_as_too_much(tmp_path: Path) -> None:
+    """A path that is longer than the kernel takes is reason enough."""
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert on_disk(tmp_path, ENOUGH).count == ENOUGH.count + 1
+
+
+def test_directory_that_cannot_be_entered_counts_as_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a directory does not hide what is in it. It is not opened up either."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert on_disk(tmp_path, Files(5, MB)).count == 6
+
+
+@pytest.fixture
+def nameless(tmp_path: Path) -> Iterator[int]:
+    """A file that this process holds open and that has no name any more; its inode's device."""
+    path = tmp_path / "gone"
+    with open(path, "wb") as file:
+        file.write(b"x" * 50_000)
+        file.flush()
+        path.unlink()
+        yield os.fstat(file.fileno()).st_dev
+
+
+def test_deleted_files_that_are_held_open_count(nameless: int, tmp_path: Path) -> None:
+    """They still take up space. One file counts once, whoever holds it and however often."""
+    me = _process(os.getpid(), 1)
+    with open(tmp_path / "named", "wb") as named:
+        named.write(b"x" * 400_000)
+        used = deleted([me, me], nameless)
+    assert used.count >= 1
+    assert 50_000 <= used.size < 400_000
+    assert deleted([me], device=-1) == Files()
+
+
+def test_sandbox_that_is_still_being_made_uses_nothing() -> None:
+    """Until its own file system is in place, the directory is the machine's."""
+    assert in_memory(os.getpid(), ["/tmp", "/dev/shm"]) == Files()
+    assert in_memory(2**22 + 1, ["/tmp"]) == Files()
+
+
+def test_this_process_is_below_its_parent() -> None:
+    """The numbers of /proc mean what the watchdog takes them for."""
+    (me,) = [process for process in descendants(os.getppid()) if process.pid == os.getpid()]
+    assert me.parent == os.getppid()
+    assert me.session == os.getsid(0)
+    assert me.is_alive
+    assert me.resident_bytes > 5 * MB

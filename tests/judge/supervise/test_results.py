@@ -1,0 +1,125 @@
+"""Counting results, and the events that come of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from subcli.judge import events
+from subcli.judge.analysis import Finding
+from subcli.judge.analysis.explain import Analyst
+from subcli.judge.evidence import Evidence, Site
+from subcli.judge.supervise.results import Results
+from tests.judge.judging import Event
+
+WORKDIR = "/tmp/subcli-judge-x/work"
+
+
+@pytest.fixture
+def seen() -> list[Event]:
+    """The events that were emitted."""
+    return []
+
+
+@pytest.fixture
+def results(seen: list[Event]) -> Results:
+    async def drain() -> None: ...
+
+    return Results(seen.append, drain, Analyst({"a.py": "1 / 0\n"}, "python", rules=()), WORKDIR)
+
+
+def finish(results: Results, status: str, evidence: Evidence | None = None, **more: str) -> None:
+    results.finished(
+        test_id="1", name="One", kind="chaos", status=status, duration_ms=3, evidence=evidence, message="", **more
+    )
+
+
+def test_summary_counts_every_status(results: Results) -> None:
+    """An error counts as failed; what was skipped or never ran counts as skipped."""
+    results.testing(7)
+    for status in ("passed", "passed", "failed", "error", "skipped"):
+        finish(results, status)
+    assert results.summary(9) == {"total_tests": 7, "passed": 2, "failed": 2, "duration_ms": 9, "skipped": 3}
+    assert (results.reported, results.missing, results.failed, results.errors) == (5, 2, 2, 1)
+
+
+def test_summary_without_skipped_tests_does_not_mention_them(results: Results) -> None:
+    """More tests than announced are all counted."""
+    results.testing(None)
+    finish(results, "passed")
+    assert results.summary(0) == {"total_tests": 1, "passed": 1, "failed": 0, "duration_ms": 0}
+    results.testing(1)
+    finish(results, "passed")
+    assert results.summary(0)["total_tests"] == 2
+
+
+def test_failure_is_followed_by_its_analysis(results: Results, seen: list[Event]) -> None:
+    """Both carry the test; the directory of the submission is in neither."""
+    stderr = f'Traceback (most recent call last):\n  File "{WORKDIR}/a.py", line 1, in f\nZeroDivisionError: no\n'
+    evidence = Evidence(kind="exit", message=f"{WORKDIR}/a.py died", exit_code=1, node="n1", stderr=stderr)
+    finish(results, "failed", evidence, output=f"in {WORKDIR}/a.py and {WORKDIR}")
+    result, analysis = seen
+    assert result == {
+        "type": "test_result",
+        "test_id": "1",
+        "test_name": "One",
+        "test_type": "chaos",
+        "status": "failed",
+        "duration_ms": 3,
+        "message": "a.py died",
+        "output": "in a.py and .",
+    }
+    assert (analysis["test_id"], analysis["test_name"]) == ("1", "One")
+    assert analysis["location"] == {"file": "a.py", "line": 1}
+    assert WORKDIR not in json.dumps(seen)
+
+
+def test_remark_belongs_to_no_test(results: Results, seen: list[Event]) -> None:
+    """It is an analysis alone, and not counted."""
+    results.remark(Evidence(kind="judge", message="no", stderr=f"{WORKDIR}/a.py"))
+    (analysis,) = seen
+    assert analysis["type"] == "error_analysis"
+    assert "test_id" not in analysis
+    assert analysis["analysis"].endswith("a.py")
+    assert results.reported == 0
+
+
+def test_evidence_is_bounded() -> None:
+    """Each text and every list has its limit; what is short stays as it is."""
+    long = Evidence(
+        kind="tap",
+        message="m" * 9_000,
+        expected="e" * 9_000,
+        actual="a" * 9_000,
+        line="l" * 9_000,
+        stderr="s" * 90_000,
+        explanation="x" * 9_000,
+        suggestions=("y" * 9_000,) * 30,
+    ).bounded()
+    assert len(json.dumps(long.suggestions)) < 12_000
+    assert len(long.suggestions) == 10
+    for text, limit in (
+        (long.message, 2_000),
+        (long.expected, 4_000),
+        (long.actual, 4_000),
+        (long.line, 2_000),
+        (long.stderr, 8_192),
+        (long.explanation, 4_000),
+    ):
+        assert limit < len(text) < limit + 50
+        assert "bytes cut" in text
+    short = Evidence(kind="exit", message="m", sites=(Site("a", 1),), suggestions=("do",))
+    assert short.bounded() == short
+
+
+def test_event_of_an_unbounded_rule_still_fits() -> None:
+    """An operator's rule may say as much as it likes."""
+
+    def talks(evidence: Evidence, context: object) -> Finding:
+        return Finding("c" * 60_000, "a" * 600_000, ["s" * 60_000] * 100, "e" * 60_000)
+
+    finding = Analyst({}, "python", rules=[talks]).analyse(Evidence(kind="tap", message="no"))
+    line = events.encode(events.error_analysis(finding))
+    assert len(line) <= events.MAX_BYTES + 1
+    assert len(json.loads(line)["suggestions"]) == 10
