@@ -55,8 +55,8 @@ class Machine:
         self.action: Action = Read()
 
     def __call__(self, *script: Input) -> Action:
-        for happened in script:
-            self.state, self.action = step(self.state, happened, self.now, self.random)
+        for input in script:
+            self.state, self.action = step(self.state, input, self.now, self.random)
             match self.action:
                 case Connect(delay_s):
                     self.now += delay_s
@@ -82,8 +82,8 @@ def delays(machine: Machine, script: Sequence[Input], times: int) -> list[float]
     """The delays of the reconnects that a script leads to, again and again."""
     found = []
     for _ in range(times):
-        for happened in script:
-            action = machine(happened)
+        for input in script:
+            action = machine(input)
             if isinstance(action, Connect):
                 found.append(action.delay_s)
     return found

@@ -28,17 +28,17 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_reset_on_progress(patch: pytest.MonkeyPatch) -> None:
-    def faulty(state: State, happened: Input, now: float, random: float) -> Step:
-        return (state, Read()) if isinstance(happened, Progressed) else step(state, happened, now, random)
+    def faulty(state: State, input: Input, now: float, random: float) -> Step:
+        return (state, Read()) if isinstance(input, Progressed) else step(state, input, now, random)
 
     patch.setattr(session, "step", faulty)
 
 
 def reset_by_a_mere_connection(patch: pytest.MonkeyPatch) -> None:
-    def faulty(state: State, happened: Input, now: float, random: float) -> Step:
-        if isinstance(happened, Opened):
+    def faulty(state: State, input: Input, now: float, random: float) -> Step:
+        if isinstance(input, Opened):
             state = msgspec.structs.replace(state, attempts=0)
-        return step(state, happened, now, random)
+        return step(state, input, now, random)
 
     patch.setattr(session, "step", faulty)
 

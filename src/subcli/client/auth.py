@@ -20,7 +20,7 @@ import httpx
 import msgspec
 
 from subcli.client.background import run_in_daemon_thread
-from subcli.client.bodies import sentence
+from subcli.client.bodies import error_detail
 from subcli.client.records import Credentials, Place, Tokens
 from subcli.core.errors import CredentialError
 from subcli.core.inputs import Refreshed
@@ -257,7 +257,7 @@ async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, 
     if not response.is_success:
         # A server may repeat what it was sent; FastAPI does, in its list of faults.
         sent = [Secret(form[name]) for name in ("password", "refresh_token") if form.get(name)]
-        reason = redact(sentence(body) or f"HTTP {response.status_code}", *sent)
+        reason = redact(error_detail(body) or f"HTTP {response.status_code}", *sent)
         raise TokenRefusedError(response.status_code, reason)
     access, refresh = body.get("access_token"), body.get("refresh_token")
     if not (isinstance(access, str) and is_token(access)):

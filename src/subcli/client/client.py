@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from subcli.client.api import Api, RequestFailed, Wait, just_wait
+from subcli.client.api import Api
 from subcli.client.auth import (
     Authenticator,
     GivenToken,
@@ -25,10 +25,11 @@ from subcli.client.auth import (
     refresh_grant,
 )
 from subcli.client.background import run_in_daemon_thread
+from subcli.client.http import RequestFailed, Wait, wait_silently
 from subcli.client.network import unusable_proxy
 from subcli.client.records import Credentials
 from subcli.client.session import Session
-from subcli.client.transport import Gone, Socket, open_socket
+from subcli.client.transport import Disconnected, Socket, open_socket
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.core.inputs import Blocked, Lost, Refused
 from subcli.core.watch import Watch
@@ -55,7 +56,7 @@ class Client:
         ssl_context: ssl.SSLContext | None,
         *,
         max_attempts: int,
-        wait: Wait = just_wait,
+        wait: Wait = wait_silently,
     ) -> None:
         self.settings = settings
         self.api = Api(http, settings.api_url, authenticator, max_attempts=max_attempts, wait=wait)
@@ -76,7 +77,7 @@ class Client:
         """
         key = str(uuid.uuid4())
         # Asked before anything is handed in: should the answer to that be lost, nobody may be there to ask.
-        features = (await self.api.insist_info()).features
+        features = (await self.api.info_with_retry()).features
         body = {"language": language, **source.body()}
         if problem.isascii() and problem.isdecimal():
             body["problem_id"] = int(problem)
@@ -217,12 +218,7 @@ class Client:
         try:
             return await self.api.watch_token(submission_id)
         except RequestFailed as failed:
-            happened = failed.happened
-            if isinstance(happened, Blocked):
-                raise Gone(happened) from None
-            if happened.status is None:
-                raise Gone(Lost(happened.reason)) from None
-            raise Gone(Refused(happened.status, happened.reason, happened.retry_after)) from None
+            raise Disconnected(_as_handshake(failed)) from None
 
     async def _problem_id(self, slug: str) -> int:
         problems = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
@@ -232,6 +228,15 @@ class Client:
         known = [_slug_of(entry) for entry in problems]
         hint = f"{did_you_mean(slug, known)} Known: {', '.join(known) or 'none'}.".lstrip()
         raise NotFoundError(f"There is no problem {slug!r}.", hint=hint)
+
+
+def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:
+    """A failure to get a token for the socket, as a failure of the handshake itself."""
+    if isinstance(failed.input, Blocked):
+        return failed.input
+    if failed.status is None:
+        return Lost(failed.reason)
+    return Refused(failed.status, failed.reason, failed.retry_after_s)
 
 
 def _slug_of(problem: Mapping[str, Any]) -> str:
@@ -254,7 +259,7 @@ def slugify(title: str) -> str:
 
 @contextlib.asynccontextmanager
 async def connect(
-    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5, wait: Wait = just_wait
+    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5, wait: Wait = wait_silently
 ) -> AsyncIterator[Client]:
     """A client of the server that ``settings`` name.
 

@@ -21,15 +21,15 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import msgspec
 
-from subcli.client.api import RequestFailed
-from subcli.client.bodies import Info, as_info
+from subcli.client.bodies import ServerInfo, as_server_info
 from subcli.client.client import Client, connect, http_client, system_trust
+from subcli.client.http import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S
-from subcli.client.network import unreached, untrusted
+from subcli.client.network import certificate_untrusted, describe_failure
 from subcli.client.records import Credentials
-from subcli.client.transport import Gone, GoneBecause, open_socket
+from subcli.client.transport import Disconnected, DisconnectReason, open_socket
 from subcli.core.errors import AuthError, CredentialError, SubcliError
-from subcli.core.inputs import Blocked, Closed, Refused, RestFailed
+from subcli.core.inputs import Blocked, Closed, Refused
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 from subcli.shared.protocol import timestamp
@@ -67,7 +67,7 @@ class Finding(msgspec.Struct, frozen=True):
 class _Answer(msgspec.Struct, frozen=True):
     """What the server said of itself, and when."""
 
-    info: Info
+    info: ServerInfo
     date: str | None
     asked: float
     took: float
@@ -109,7 +109,7 @@ async def examine(settings: Settings, version: str) -> AsyncIterator[Finding]:
         yield finding
 
 
-async def _examine_rights(settings: Settings, info: Info) -> AsyncIterator[Finding]:
+async def _examine_rights(settings: Settings, info: ServerInfo) -> AsyncIterator[Finding]:
     """The socket, and who we are."""
     try:
         async with connect(settings, max_attempts=0) as client:
@@ -174,7 +174,7 @@ async def _reach(settings: Settings) -> Finding:
             _, writer = await asyncio.open_connection(parts.hostname, port)
     except (OSError, TimeoutError) as error:
         cure = "Name the server with `--server URL`, or start one here with `subcli serve`."
-        return Finding("server", "failed", unreached(error, parts.netloc), cure)
+        return Finding("server", "failed", describe_failure(error, parts.netloc), cure)
     writer.close()
     return Finding("server", "ok", f"{parts.netloc} accepts connections, in {_ms(time.monotonic() - started)}")
 
@@ -197,11 +197,11 @@ async def _certificate(settings: Settings) -> Finding:
         async with asyncio.timeout(CONNECT_S):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=system_trust())
     except ssl.SSLCertVerificationError as error:
-        blocked = untrusted(error, parts.netloc)
+        blocked = certificate_untrusted(error, parts.netloc)
         return Finding("certificate", "failed", blocked.reason.rstrip("."), blocked.hint)
     except (OSError, TimeoutError) as error:
         cure = "Is this the port for https? Else the server's TLS is older than this Python accepts."
-        return Finding("certificate", "failed", unreached(error, parts.netloc), cure)
+        return Finding("certificate", "failed", describe_failure(error, parts.netloc), cure)
     certificate = writer.get_extra_info("peercert") or {}
     writer.close()
     ends = ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else None
@@ -223,16 +223,16 @@ async def _api(settings: Settings) -> tuple[Finding, _Answer | None]:
         return Finding("api", "failed", error.message.rstrip("."), error.hint), None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
-        return Finding("api", "failed", unreached(error, urlsplit(settings.server).netloc), cure), None
+        return Finding("api", "failed", describe_failure(error, urlsplit(settings.server).netloc), cure), None
     took = time.monotonic() - started
     date = headers.get("Date")
     if problems is not None and (problems[0] in (401, 403) or problems[2] is not None):
         detail = "no /info: a server without features, on which what is missed is asked for over REST"
-        return Finding("api", "warning", detail), _Answer(Info(), date, asked, took)
+        return Finding("api", "warning", detail), _Answer(ServerInfo(), date, asked, took)
     if not isinstance(body, dict):
         detail = f"{settings.api_url} answers HTTP {status}, and not as a judge does"
         return Finding("api", "failed", detail, _PATH, "server"), None
-    info = as_info(body)
+    info = as_server_info(body)
     named = f"{info.name} {info.version}".strip() or "a server without a name"
     mode = ", demo mode" if info.demo else ""
     features = ", ".join(sorted(info.features)) or "no features"
@@ -280,7 +280,7 @@ def _clock(answer: _Answer | None) -> Finding:
 # -- who we are, and the socket ---------------------------------------------------------------------
 
 
-async def _token(client: Client, info: Info) -> Finding:
+async def _token(client: Client, info: ServerInfo) -> Finding:
     login = f"`subcli auth login --server {client.settings.server}`"
     if client.token() is None:
         if info.demo:
@@ -288,17 +288,15 @@ async def _token(client: Client, info: Info) -> Finding:
         return Finding("token", "failed", "there is none for this server", login, "auth")
     origin = client.settings.token_origin or "the login on record"
     try:
-        me = await client.api.insist_me()
+        me = await client.api.me_with_refresh()
     except AuthError as error:
         return Finding("token", "failed", f"from {origin}, not accepted", error.hint or login, "auth")
     except RequestFailed as failed:
-        happened = failed.happened
-        status = happened.status if isinstance(happened, RestFailed) else None
-        if status in (401, 403):
+        if failed.status in (401, 403):
             return Finding("token", "failed", f"from {origin}, not accepted", login, "auth")
-        if status in (404, 405):
+        if failed.status in (404, 405):
             return Finding("token", "warning", f"from {origin}; this server has no way to verify it")
-        return Finding("token", "failed", happened.reason.rstrip("."), "Try again later.", "server")
+        return Finding("token", "failed", failed.reason.rstrip("."), "Try again later.", "server")
     user = me.get("user") or me.get("username") or me.get("name")
     return Finding("token", "ok", f"from {origin}, valid" + (f", {user}" if user else ""))
 
@@ -313,12 +311,12 @@ async def _websocket(client: Client) -> Finding:
     started = time.monotonic()
     try:
         socket = await open_socket(url, token=client.token(), ssl_context=context)
-    except Gone as gone:
-        return _no_socket(gone.happened, client.settings.ws_url)
+    except Disconnected as gone:
+        return _no_socket(gone.input, client.settings.ws_url)
     try:
         async with asyncio.timeout(ANSWER_S):
             # Whatever comes will do, a refusal as well: it came through a WebSocket.
-            with contextlib.suppress(Gone):
+            with contextlib.suppress(Disconnected):
                 await socket.ping()
                 await socket.receive()
     except TimeoutError:
@@ -334,26 +332,26 @@ _NO_UPGRADE: Final = (
 )
 
 
-def _no_socket(happened: GoneBecause, ws_url: str) -> Finding:
-    match happened:
+def _no_socket(input: DisconnectReason, ws_url: str) -> Finding:
+    match input:
         case Refused(status=401 | 403 | 429):
             # Only a server of WebSockets refuses so.
-            return Finding("websocket", "ok", f"there, and refuses this one: {happened.reason}")
+            return Finding("websocket", "ok", f"there, and refuses this one: {input.reason}")
         case Refused(status=404):
             cure = "If the WebSockets are elsewhere, set `ws_url` in your settings (or SUBCLI_WS_URL)."
-            return Finding("websocket", "failed", f"nothing at {ws_url} ({happened.reason})", cure)
+            return Finding("websocket", "failed", f"nothing at {ws_url} ({input.reason})", cure)
         case Refused():
-            return Finding("websocket", "failed", f"the handshake is not let through: {happened.reason}", _NO_UPGRADE)
+            return Finding("websocket", "failed", f"the handshake is not let through: {input.reason}", _NO_UPGRADE)
         case Blocked():
-            return Finding("websocket", "failed", happened.reason.rstrip("."), happened.hint)
+            return Finding("websocket", "failed", input.reason.rstrip("."), input.hint)
         case Closed():
-            return Finding("websocket", "failed", f"closed with {happened.code}", _NO_UPGRADE)
+            return Finding("websocket", "failed", f"closed with {input.code}", _NO_UPGRADE)
         case _:
-            detail = f"no answer to the handshake: {happened.reason.rstrip('.')}"
+            detail = f"no answer to the handshake: {input.reason.rstrip('.')}"
             return Finding("websocket", "failed", detail, _NO_UPGRADE)
 
 
-def _keyring(settings: Settings, info: Info) -> Finding:
+def _keyring(settings: Settings, info: ServerInfo) -> Finding:
     """A test entry, written, read and taken out, unless nobody needs the keyring."""
     if settings.token is not None:
         return Finding("keyring", "skipped", f"not needed: {settings.token_origin} is set")

@@ -11,7 +11,7 @@ from subcli.core.inputs import Blocked
 from subcli.shared.secret import redact
 
 
-def proxy_wants_credentials() -> Blocked:
+def proxy_requires_credentials() -> Blocked:
     """HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
     return Blocked(
         "The proxy wants credentials (HTTP 407).",
@@ -27,7 +27,7 @@ def unusable_proxy() -> Blocked:
     )
 
 
-def untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
+def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
     """An invalid certificate."""
     return Blocked(
         f"The certificate of {address} is not trusted: {error.verify_message or 'verification failed'}.",
@@ -35,7 +35,7 @@ def untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
     )
 
 
-def unreached(error: BaseException, address: str) -> str:
+def describe_failure(error: BaseException, address: str) -> str:
     """Why ``address`` was not reached, in words."""
     error = _root_cause(error)
     if isinstance(error, TimeoutError):
@@ -65,7 +65,7 @@ def _root_cause(error: BaseException) -> BaseException:
     return found
 
 
-def retry_after(value: str | None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3).
 
     Anything else is passed over, as if the server had not said when.

@@ -14,9 +14,10 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from subcli.client.api import Info, RequestFailed
 from subcli.client.auth import Authenticator
-from subcli.client.transport import Gone
+from subcli.client.bodies import ServerInfo
+from subcli.client.http import RequestFailed
+from subcli.client.transport import Disconnected
 from subcli.core.backoff import MAX_ATTEMPTS, MAX_BAD_FRAMES
 from subcli.core.catchup import events_from_log, is_over, missed
 from subcli.core.inputs import (
@@ -79,14 +80,14 @@ _retry_log = logging.getLogger("subcli.retry")
 class Rest(Protocol):
     """The calls that catching up needs (:class:`subcli.client.api.Api`); each raises :class:`RequestFailed`."""
 
-    async def info(self) -> Info: ...
+    async def info(self) -> ServerInfo: ...
     async def submission(self, submission_id: int) -> dict[str, Any]: ...
     async def tests(self, submission_id: int) -> list[Any]: ...
     async def events(self, submission_id: int, after_seq: int) -> list[Any]: ...
 
 
 class OpenSocket(Protocol):
-    """An open WebSocket (:class:`subcli.client.transport.Socket`); its coroutines raise :class:`Gone`."""
+    """An open WebSocket (:class:`subcli.client.transport.Socket`); its coroutines raise :class:`Disconnected`."""
 
     @property
     def last_byte_at(self) -> float: ...
@@ -100,7 +101,7 @@ class OpenSocket(Protocol):
 
 
 Dial: TypeAlias = Callable[[int, int], Awaitable[OpenSocket]]
-"""Opens the socket of a submission, given its id and the last ``seq`` seen; raises :class:`Gone`."""
+"""Opens the socket of a submission, given its id and the last ``seq`` seen; raises :class:`Disconnected`."""
 
 
 class Session:
@@ -140,7 +141,7 @@ class Session:
         self._describe = describe
         self._wall = wall
         self._chance = chance
-        self._info: Info | None = None
+        self._info: ServerInfo | None = None
         self._learning: asyncio.Task[None] | None = None
         self._socket: OpenSocket | None = None
         self._look_at = NEVER
@@ -160,35 +161,35 @@ class Session:
         """
         loop = asyncio.get_running_loop()
         describing = loop.create_task(self._learn_what_is_shown())
-        happened: Input | None = Started(self._own_submit)
+        input: Input | None = Started(self._own_submit)
         action: Action = Read()
         try:
             while True:
-                if happened is not None:
-                    self._state, action = step(self._state, happened, loop.time(), self._chance())
-                    _retry_log.debug("#%s %r -> %r", self.watch.submission_id, happened, action)
+                if input is not None:
+                    self._state, action = step(self._state, input, loop.time(), self._chance())
+                    _retry_log.debug("#%s %r -> %r", self.watch.submission_id, input, action)
                 news: Sequence[Message] = ()
                 match action:
                     case Read():
-                        news, happened = await self._next()
+                        news, input = await self._next()
                     case Connect():
                         self._drop()
                         yield self._note(_connecting(action))
-                        happened = await self._connect(action.delay_s)
-                        if isinstance(happened, Opened):
+                        input = await self._connect(action.delay_s)
+                        if isinstance(input, Opened):
                             yield self._note(Connection("open"))
                     case CatchUp():
                         if self._state.opened_at is None:
                             self._drop()
-                        news, happened = await self._catch_up()
+                        news, input = await self._catch_up()
                     case Poll(delay_s, reason):
                         self._drop()
                         yield self._note(Connection("polling", delay_s=round(delay_s, 2), reason=reason or None))
                         await asyncio.sleep(delay_s)
-                        news, happened = await self._catch_up()
+                        news, input = await self._catch_up()
                     case Refresh():
                         self._drop()
-                        happened = await self._authenticator.refresh()
+                        input = await self._authenticator.refresh()
                     case Finish():
                         await self._close()
                         yield self._note(Connection("closed", code=CloseCode.NORMAL))
@@ -212,9 +213,9 @@ class Session:
         _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
         try:
             self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq)
-        except Gone as gone:
-            _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.happened)
-            return gone.happened
+        except Disconnected as gone:
+            _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.input)
+            return gone.input
         _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
         await asyncio.wait({learning}, timeout=INFO_WAIT_S)
         self._progressed = False
@@ -228,7 +229,7 @@ class Session:
         return Opened(needs_catch_up=self._info is not None and not self._info.resume)
 
     async def _next(self) -> tuple[Sequence[Message], Input | None]:
-        """The news of one frame, or of time passing; and what happened, if it concerns the machine."""
+        """The news of one frame, or of time passing; and what input, if it concerns the machine."""
         socket = self._socket
         assert socket is not None
         if self.watch.hole is not None:
@@ -237,9 +238,9 @@ class Session:
             frame = await self._receive(socket)
         except TimeoutError:
             return (), await self._time_passed(socket)
-        except Gone as gone:
-            _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.happened)
-            return (), gone.happened
+        except Disconnected as gone:
+            _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, gone.input)
+            return (), gone.input
         if _frame_log.isEnabledFor(logging.DEBUG):
             _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
         received = self.watch.receive(frame)
@@ -290,7 +291,7 @@ class Session:
             async with asyncio.timeout(LOOK_S):
                 snapshot, tests, log = await self._look()
         except RequestFailed as failed:
-            return self._in_vain(failed.happened)
+            return self._in_vain(failed.input)
         except TimeoutError:
             return self._in_vain(RestFailed(None, f"no answer within {LOOK_S:g} s"))
         self._look_at = NEVER
@@ -299,10 +300,10 @@ class Session:
             return received.events, Ended()
         return received.events, CaughtUp(news=received.progress, ended=is_over(snapshot))
 
-    def _in_vain(self, happened: Input) -> tuple[Sequence[Message], Input]:
+    def _in_vain(self, input: Input) -> tuple[Sequence[Message], Input]:
         """What was missed is still to be had, even where new events keep the silence from being noticed."""
         self._look_at = asyncio.get_running_loop().time() + QUIET_S
-        return (), happened
+        return (), input
 
     async def _look(self) -> tuple[dict[str, Any], list[Any], list[Any] | None]:
         """Snapshot, results and log; the snapshot first, so that the others have all that it knows of."""
@@ -321,7 +322,7 @@ class Session:
         try:
             return await self._api.tests(self.watch.submission_id)
         except RequestFailed as failed:
-            if isinstance(failed.happened, RestFailed) and failed.happened.status == 404:
+            if failed.status == 404:
                 return []
             raise
 
@@ -390,8 +391,8 @@ class Session:
                 await sending
         except TimeoutError:
             return Silent()
-        except Gone as gone:
-            return gone.happened
+        except Disconnected as gone:
+            return gone.input
         return None
 
     async def _close(self) -> None:

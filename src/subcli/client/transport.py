@@ -1,6 +1,6 @@
 """One WebSocket: open it, frames in, frames out, abort. Reconnecting is somebody else's.
 
-Whatever ends or prevents a connection is raised as :class:`Gone`, which carries the value that
+Whatever ends or prevents a connection is raised as :class:`Disconnected`, which carries the value that
 :func:`subcli.core.recovery.step` wants to hear. Texts of the library's own exceptions carry the URL with its
 token: none of them leaves this module unread.
 """
@@ -30,7 +30,13 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from subcli.client.network import proxy_wants_credentials, retry_after, unreached, untrusted, unusable_proxy
+from subcli.client.network import (
+    certificate_untrusted,
+    describe_failure,
+    parse_retry_after,
+    proxy_requires_credentials,
+    unusable_proxy,
+)
 from subcli.core.inputs import Blocked, Closed, Lost, Refused
 from subcli.shared.protocol import MAX_FRAME_BYTES, PING
 from subcli.shared.secret import Secret, redact
@@ -41,15 +47,15 @@ CLOSE_TIMEOUT_S: Final = 0.2
 _RETRY_AFTER: Final = re.compile(r"\bretry_after=(\d{1,9}(?:\.\d+)?)")
 _REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
-GoneBecause = Closed | Refused | Lost | Blocked
+DisconnectReason = Closed | Refused | Lost | Blocked
 
 
-class Gone(Exception):
-    """There is no connection, or no longer. ``happened`` says how."""
+class Disconnected(Exception):
+    """There is no connection, or no longer. ``input`` says how."""
 
-    def __init__(self, happened: GoneBecause) -> None:
-        super().__init__(happened)
-        self.happened = happened
+    def __init__(self, input: DisconnectReason) -> None:
+        super().__init__(input)
+        self.input = input
 
 
 class _Connection(ClientConnection):
@@ -110,12 +116,12 @@ class Socket:
         """The next frame.
 
         Raises:
-            Gone: the socket is closed.
+            Disconnected: the socket is closed.
         """
         try:
             return await self._connection.recv()
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed, self._secrets)) from None
+            raise Disconnected(_closing(closed, self._secrets)) from None
 
     async def ping(self) -> None:
         """Ask for a sign of life: the specification's ``ping``, and RFC 6455's own (section 5.5.2)."""
@@ -123,18 +129,18 @@ class Socket:
             await self._connection.send(PING)
             await self._connection.ping()
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed, self._secrets)) from None
+            raise Disconnected(_closing(closed, self._secrets)) from None
 
     async def send(self, text: str) -> None:
         """Send one text frame.
 
         Raises:
-            Gone: the socket is closed.
+            Disconnected: the socket is closed.
         """
         try:
             await self._connection.send(text)
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed, self._secrets)) from None
+            raise Disconnected(_closing(closed, self._secrets)) from None
 
     async def close(self) -> None:
         """Close with 1000, without waiting long for the other side."""
@@ -163,7 +169,7 @@ async def open_socket(
         ssl_context: for ``wss``.
 
     Raises:
-        Gone: with ``Refused``, ``Lost`` or ``Blocked``.
+        Disconnected: with ``Refused``, ``Lost`` or ``Blocked``.
     """
     headers: Mapping[str, str] = {}
     full = url
@@ -194,23 +200,25 @@ async def open_socket(
             **options,
         )
     except InvalidStatus as refused:
-        raise Gone(_refusal(refused, secrets)) from None
+        raise Disconnected(_refusal(refused, secrets)) from None
     except (InvalidProxyStatus, ProxyError, InvalidProxy, ImportError) as error:
-        raise Gone(_proxy_trouble(error)) from None
+        raise Disconnected(_proxy_trouble(error)) from None
     except ssl.SSLCertVerificationError as error:
-        raise Gone(untrusted(error, parts.netloc)) from None
+        raise Disconnected(certificate_untrusted(error, parts.netloc)) from None
     except InvalidMessage as error:
         if isinstance(error.__cause__, EOFError):
-            raise Gone(Lost(f"{parts.netloc} closed the connection during the handshake", reached=True)) from None
-        raise Gone(Refused(400, "the answer to the handshake is not HTTP")) from None
+            raise Disconnected(
+                Lost(f"{parts.netloc} closed the connection during the handshake", reached=True)
+            ) from None
+        raise Disconnected(Refused(400, "the answer to the handshake is not HTTP")) from None
     except InvalidHandshake:
-        raise Gone(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
+        raise Disconnected(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
     except (OSError, EOFError) as error:
-        # A connection is made when TCP has one: whatever happened then, somebody was there.
-        raise Gone(Lost(unreached(error, parts.netloc), reached=bool(made))) from None
+        # A connection is made when TCP has one: whatever input then, somebody was there.
+        raise Disconnected(Lost(describe_failure(error, parts.netloc), reached=bool(made))) from None
     except (InvalidURI, ValueError):
         # Our own address was checked before; what is left are a proxy's and a redirect's.
-        raise Gone(unusable_proxy()) from None
+        raise Disconnected(unusable_proxy()) from None
     assert isinstance(connection, _Connection)
     connection.last_byte_at = asyncio.get_running_loop().time()
     return Socket(connection, *secrets)
@@ -235,14 +243,14 @@ def _refusal(refused: InvalidStatus, secrets: Sequence[Secret]) -> Refused:
     reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in _REDIRECTS:
         reason += ": a redirect that leaves the server is not followed"
-    told = retry_after(response.headers.get("Retry-After"))
+    told = parse_retry_after(response.headers.get("Retry-After"))
     return Refused(response.status_code, redact(reason, *secrets), told)
 
 
 def _proxy_trouble(error: Exception) -> Blocked | Refused | Lost:
     if isinstance(error, InvalidProxyStatus):
         status = error.response.status_code
-        return proxy_wants_credentials() if status == 407 else Refused(status, f"the proxy said HTTP {status}")
+        return proxy_requires_credentials() if status == 407 else Refused(status, f"the proxy said HTTP {status}")
     if isinstance(error, InvalidProxy | ImportError):
         return unusable_proxy()
     return Lost("the proxy did not connect us", reached=True)

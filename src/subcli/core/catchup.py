@@ -46,7 +46,7 @@ def missed(snapshot: Raw, tests: Sequence[object], log: Sequence[object] | None)
         snapshot: of the submission; read before the other two, so that they hold all that it knows of.
         tests: its results.
         log: its events after the last one seen; ``None`` from a server that does not keep them. Where there
-            is a log, it alone tells what happened; only a verdict that it lacks is taken from the snapshot.
+            is a log, it alone tells what input; only a verdict that it lacks is taken from the snapshot.
     """
     if log is None:
         return _events_from_snapshot(snapshot, tests)

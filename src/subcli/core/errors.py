@@ -27,7 +27,7 @@ class SubcliError(Exception):
     """Anything that ends a command without a verdict.
 
     Args:
-        message: one sentence: what happened and why.
+        message: one sentence: what input and why.
         hint: what to do now, preferably a command to type. Empty where there is nothing to do.
     """
 

@@ -11,7 +11,7 @@ import msgspec
 
 from subcli.core.errors import SubcliError
 
-# -- what happened ----------------------------------------------------------------------------------
+# -- inputs: what happened to a watch ------------------------------------------------------------------
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -35,11 +35,11 @@ class Quiet(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The socket closed. ``retry_after``: seconds, where the reason names them."""
+    """The socket closed. ``retry_after_s``: seconds, where the reason names them."""
 
     code: int
     reason: str = ""
-    retry_after: float | None = None
+    retry_after_s: float | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Refused(msgspec.Struct, frozen=True):
 
     status: int
     reason: str = ""
-    retry_after: float | None = None
+    retry_after_s: float | None = None
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ class RestFailed(msgspec.Struct, frozen=True):
 
     status: int | None
     reason: str = ""
-    retry_after: float | None = None
+    retry_after_s: float | None = None
 
 
 class Refreshed(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ Input: TypeAlias = (
     Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | RestFailed | Refreshed | Ended
 )
 
-# -- what to do -------------------------------------------------------------------------------------
+# -- actions: what to do about it ---------------------------------------------------------------------
 
 
 class Connect(msgspec.Struct, frozen=True):

@@ -1,10 +1,10 @@
-"""What to do next, whatever happened: one pure machine.
+"""What to do next, whatever happens: one pure machine.
 
-:func:`step` takes the state, what happened, the monotonic clock and a random number, and answers with the
-next state and one action. :mod:`subcli.client.session` carries the actions out and decides nothing.
+:func:`step` takes the state, an input, the monotonic clock and a random number, and returns the next state and one
+action. :mod:`subcli.client.session` carries out the actions and decides nothing.
 
-What happened, and what is done about it (contract, section 7; "retry" is: look at what was missed over REST,
-then connect again after the backoff, and give up the socket when the attempts are used up):
+The inputs and the actions that follow (contract, section 7; "retry" means: ask REST for what was missed, then connect
+again after the backoff, and give up the socket when the attempts are used up):
 
 ================================================  ====================================================
 ``Ended``                                         ``Finish``
@@ -168,18 +168,18 @@ def _with(state: State, **changes: object) -> State:
 # -- the machine ------------------------------------------------------------------------------------
 
 
-def step(state: State, happened: Input, now: float, random: float) -> Step:
+def step(state: State, input: Input, now: float, random: float) -> Step:
     """The next state and what to do.
 
     Args:
         state: where the machine stands.
-        happened: what the last action led to.
+        input: what happened, most often as an outcome of the last action.
         now: a reading of the monotonic clock, seconds.
         random: a random number in [0, 1), for jitter.
     """
     if state.opened_at is not None and now - state.opened_at >= STABLE_S:
         state = _with(state, attempts=0, refusals=0)
-    match happened:
+    match input:
         case Ended():
             return state, Finish()
         case Started(own_submit):
@@ -194,19 +194,19 @@ def step(state: State, happened: Input, now: float, random: float) -> Step:
         case Quiet():
             return _look(state, "read", now, random)
         case CaughtUp():
-            return _caught_up(state, happened, now, random)
+            return _caught_up(state, input, now, random)
         case RestFailed():
-            return _asked_in_vain(state, happened, now, random)
+            return _asked_in_vain(state, input, now, random)
         case Refreshed(ok, hint):
             return _refreshed(state, ok, hint, now)
         case Blocked(reason, hint):
             return state, Stop(NetworkError(reason, hint=hint))
-    return _socket_gone(state, happened, now, random)
+    return _socket_gone(state, input, now, random)
 
 
-def _socket_gone(state: State, happened: SocketGone, now: float, random: float) -> Step:
+def _socket_gone(state: State, input: SocketGone, now: float, random: float) -> Step:
     state = _with(_dialled(state, now) if state.opened_at is None else state, opened_at=None)
-    match happened:
+    match input:
         case Closed(code, reason, retry_after_s):
             return handler_for_close(code)(state, Trouble(code, reason, retry_after_s), now, random)
         case Refused(status, reason, retry_after_s):
@@ -223,7 +223,7 @@ def _socket_gone(state: State, happened: SocketGone, now: float, random: float) 
         case TooManyBadFrames():
             return _give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"), now, random)
         case _:  # pragma: no cover
-            assert_never(happened)
+            assert_never(input)
 
 
 # -- cures: what is done about a socket that is gone --------------------------------------------------
@@ -357,7 +357,7 @@ def _asked_in_vain(state: State, asked: RestFailed, now: float, random: float) -
         return _not_found(state, trouble, now, random)
     if asked.status == 407:
         return _proxy(state, trouble, now, random)
-    retry_after_s = min(asked.retry_after or 0.0, MAX_RETRY_AFTER_S)
+    retry_after_s = min(asked.retry_after_s or 0.0, MAX_RETRY_AFTER_S)
     state = _with(state, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + retry_after_s)
     return _go_on(state, now, random)
 

@@ -49,7 +49,7 @@ def repeat_request(
         max_attempts: repeats allowed.
         random: in [0, 1).
     """
-    told = wait(attempt, random, asked.retry_after)
+    told = wait(attempt, random, asked.retry_after_s)
     reason = asked.reason.rstrip(".")
     match asked.status:
         case None if not answered:

@@ -109,8 +109,8 @@ async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[
 
 
 async def _snapshot(client: Client, number: int) -> tuple[dict[str, Any], list[Any]]:
-    snapshot = await client.api.insist_submission(number)
-    tests = await client.api.insist_tests(number)
+    snapshot = await client.api.submission_with_retry(number)
+    tests = await client.api.tests_with_retry(number)
     return {**snapshot, "url": client.page_url(number, snapshot)}, [test for test in tests if isinstance(test, dict)]
 
 
