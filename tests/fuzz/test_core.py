@@ -263,9 +263,7 @@ def follows(action: Action, input: Input) -> bool:
 
 
 @fuzz
-@given(
-    st.lists(st.tuples(inputs, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1)
-)
+@given(st.lists(st.tuples(inputs, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1))
 def test_any_course_of_events_is_answered(
     course: list[tuple[Input, float]], own_submit: bool, max_attempts: int, random: float
 ) -> None:
