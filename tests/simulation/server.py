@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from subcli.client.bodies import ServerInfo
+from subcli.client.api import ServerInfo
 from subcli.client.http import RequestFailed
 from subcli.client.transport import Disconnected
 from subcli.core.inputs import Blocked, Closed, Lost, Refreshed, Refused, RestFailed

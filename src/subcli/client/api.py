@@ -8,18 +8,33 @@ The plain calls are made once and raise :class:`subcli.client.http.RequestFailed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from subcli.client.auth import Authenticator
-from subcli.client.bodies import Json, ServerInfo, as_list, as_object, as_server_info, as_token
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
 from subcli.shared.secret import Secret
 
+Json: TypeAlias = dict[str, Any]
 EVENTS_PER_PAGE: Final = 1000
+
+
+class ServerInfo(msgspec.Struct, frozen=True):
+    """What a server says about itself; empty for one without ``/info``."""
+
+    name: str = ""
+    version: str = ""
+    demo: bool = False
+    features: frozenset[str] = frozenset()
+
+    @property
+    def resume(self) -> bool:
+        """Whether the server numbers its events and replays them."""
+        return "resume" in self.features
 
 
 class Api:
@@ -180,3 +195,45 @@ def _has_no_info(status: int | None) -> bool:
     if status is None:
         return False
     return (status < 500 and status not in (401, 429)) or status == 501
+
+
+# -- bodies: a ValueError says what is wrong; most often the address is not that of a subcli server ------------
+
+
+def as_object(body: Any) -> Json:
+    """A JSON object."""
+    if not isinstance(body, dict):
+        raise ValueError("the response is not a JSON object")
+    return body
+
+
+def as_list(body: Any) -> list[Any]:
+    """A list, by itself or as the only list in an object."""
+    if isinstance(body, dict):
+        lists = [value for value in body.values() if isinstance(value, list)]
+        body = lists[0] if len(lists) == 1 else None
+    if not isinstance(body, list):
+        raise ValueError("the response is not a list")
+    return body
+
+
+def as_server_info(body: Any) -> ServerInfo:
+    """The body of ``GET /info``; features that are not a list count as none."""
+    if not isinstance(body, dict):
+        return ServerInfo()
+    features = body.get("features")
+    return ServerInfo(
+        name=str(body.get("name", "")),
+        version=str(body.get("version", "")),
+        demo=body.get("demo") is True,
+        features=frozenset(str(feature) for feature in features) if isinstance(features, list) else frozenset(),
+    )
+
+
+def as_token(body: Any) -> Secret:
+    """A token, under any of the names that servers give it."""
+    found = [body.get(name) for name in ("token", "watch_token", "access_token")] if isinstance(body, dict) else []
+    for value in found:
+        if isinstance(value, str) and value:
+            return Secret(value)
+    raise ValueError("the response has no token")

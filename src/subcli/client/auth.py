@@ -20,7 +20,7 @@ import httpx
 import msgspec
 
 from subcli.client.background import run_in_daemon_thread
-from subcli.client.bodies import error_detail
+from subcli.client.network import error_detail
 from subcli.client.records import Credentials, Place, Tokens
 from subcli.core.errors import CredentialError
 from subcli.core.inputs import Refreshed

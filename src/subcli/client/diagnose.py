@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import msgspec
 
-from subcli.client.bodies import ServerInfo, as_server_info
+from subcli.client.api import ServerInfo, as_server_info
 from subcli.client.client import Client, connect, http_client, system_trust
 from subcli.client.http import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S

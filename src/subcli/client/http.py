@@ -17,10 +17,10 @@ import httpx
 import msgspec
 
 from subcli.client.auth import Authenticator
-from subcli.client.bodies import error_detail
 from subcli.client.network import (
     certificate_untrusted,
     describe_failure,
+    error_detail,
     parse_retry_after,
     proxy_requires_credentials,
 )
@@ -214,7 +214,7 @@ class Requester:
         Args:
             method: of HTTP.
             path: below the base.
-            decode: checks the body and gives it its type (:mod:`subcli.client.bodies`).
+            decode: checks the body and gives it its type (for instance :func:`subcli.client.api.as_object`).
             params: of the query.
             json: the body to send.
             headers: besides the usual ones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, NamedTuple, Protocol
 
-from subcli.client.bodies import ServerInfo
+from subcli.client.api import ServerInfo
 from subcli.client.http import RequestFailed
 from subcli.core.catchup import is_over
 from subcli.core.inputs import RestFailed

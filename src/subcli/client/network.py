@@ -6,6 +6,7 @@ import re
 import ssl
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from subcli.core.inputs import Blocked
 from subcli.shared.secret import redact
@@ -80,3 +81,16 @@ def parse_retry_after(value: str | None) -> float | None:
         return max(0.0, when.timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
+
+
+def error_detail(body: Any) -> str:
+    """The text in ``{"detail": …}``, which may be FastAPI's list of errors; empty if there is none."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, list):
+        errors = [str(error.get("msg", "")) for error in detail if isinstance(error, dict)]
+        return "; ".join(error for error in errors if error)
+    if isinstance(detail, dict) and isinstance(detail.get("message"), str):
+        return str(detail["message"])
+    return ""

@@ -14,8 +14,8 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from subcli.client.api import ServerInfo
 from subcli.client.auth import Authenticator
-from subcli.client.bodies import ServerInfo
 from subcli.client.heartbeat import PONG_TIMEOUT_S, QUIET_S, Heartbeat
 from subcli.client.http import RequestFailed
 from subcli.client.missed import Rest, fetch_hole, fetch_missed
