@@ -287,6 +287,8 @@ class Session:
         try:
             log = await fetch_hole(self._api, self.watch.submission_id, self.watch.last_seq)
         except RequestFailed:
+            # The replay of the next connection closes the hole as well (contract, section 7).
+            self.watch.drop_held()
             return (), Lost("events are missing, and the log cannot be read", reached=True)
         received = self.watch.fill(events_from_log(log or ()))
         if log is None:

@@ -167,6 +167,10 @@ class Watch:
         """What has to be fetched from the log before anything more can be applied."""
         return Hole(self.last_seq, min(self._held)) if self._held else None
 
+    def drop_held(self) -> None:
+        """Forget the events that came too early: a replay will bring them again, in order."""
+        self._held.clear()
+
     def _skip_hole(self) -> Received:
         """Go on with the first held event."""
         self.last_seq = min(self._held) - 1
