@@ -63,6 +63,7 @@ class ScriptedSocket:
         self.pinged_at: list[float] = []
         self.sent: list[str] = []
         self.ended = ""
+        self.ended_at = NEVER
 
     @property
     def has_arrived(self) -> bool:
@@ -98,10 +99,14 @@ class ScriptedSocket:
         self.sent.append(text)
 
     async def close(self) -> None:
-        self.ended = "closed"
+        self._end("closed")
 
     def abort(self) -> None:
-        self.ended = "aborted"
+        self._end("aborted")
+
+    def _end(self, how: str) -> None:
+        assert not self.ended
+        self.ended, self.ended_at = how, now()
 
 
 class ScriptedRest:
@@ -114,6 +119,7 @@ class ScriptedRest:
         self.log: list[dict[str, Any]] = []
         self.fail: Callable[[str], RequestFailed | None] = lambda name: None
         self.hanging: set[str] = set()
+        self.info_s = 0.0
         self.asked: list[tuple[str, float]] = []
 
     def times(self, name: str) -> list[float]:
@@ -129,6 +135,7 @@ class ScriptedRest:
             raise failed
 
     async def info(self) -> ServerInfo:
+        await asyncio.sleep(self.info_s)
         await self._request("info")
         if self.server_info is None:
             raise RequestFailed(RestFailed(503, "not yet"))
@@ -147,14 +154,19 @@ class ScriptedRest:
         return [entry for entry in self.log if entry["seq"] > after_seq]
 
 
-class Nobody:
-    """Cannot authenticate."""
+class Login:
+    """Authenticates again as often as it is asked."""
+
+    def __init__(self) -> None:
+        self.refreshed_at: list[float] = []
 
     def token(self) -> Secret | None:
         return None
 
     async def refresh(self) -> Refreshed:
-        return Refreshed(False, "log in")
+        await asyncio.sleep(1)
+        self.refreshed_at.append(now())
+        return Refreshed(True)
 
 
 class Trial:
@@ -162,10 +174,11 @@ class Trial:
 
     def __init__(self, rest: ScriptedRest, *, wall: Callable[[], float] | None = None, **options: Any) -> None:
         self.rest = rest
+        self.login = Login()
         self.sockets: list[ScriptedSocket] = []
         self.make: Callable[[], ScriptedSocket] = lambda: ScriptedSocket([])
         self.shown: list[tuple[float, Message | Connection]] = []
-        self.session = Session(Watch(ID), rest, self._dial, Nobody(), wall=wall or now, random=lambda: 0.5, **options)
+        self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=lambda: 0.5, **options)
 
     async def _dial(self, submission_id: int, after_seq: int) -> ScriptedSocket:
         assert submission_id == ID
@@ -316,6 +329,81 @@ def test_results_inside_the_snapshot_are_enough() -> None:
         await it.run(5)
         assert it.states == ["connecting", "open"]
         assert len(rest.times("submission")) == 1
+
+        rest = ScriptedRest()
+        rest.fail = lambda name: RequestFailed(RestFailed(500, "broken")) if name == "tests" else None
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(float(n), result(f"test {n}")) for n in range(1, 20)])
+        await it.run(QUIET_S + 1)
+        assert len(rest.times("submission")) == 2
+
+    play(trial)
+
+
+def test_log_without_the_verdict_is_completed_by_the_snapshot() -> None:
+    """A terminal status without ``final_status``: the results decide, so they are asked for as well."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.snapshot = {"id": ID, "status": "completed"}
+        rest.results = [{"name": "a", "status": "passed"}]
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(1.0, Closed(1006))])
+        await it.run(5)
+        assert it.session.watch.verdict is not None
+        assert it.session.watch.verdict.final_status == "passed"
+
+    play(trial)
+
+
+def test_rest_is_left_alone_as_long_as_it_asks() -> None:
+    """``Retry-After`` of a failed catch-up is obeyed, and waiting for it does not spin."""
+
+    async def trial() -> None:
+        rest = ScriptedRest()
+        rest.fail = lambda name: RequestFailed(RestFailed(429, "slow down", 25.0)) if name == "submission" else None
+        it = Trial(rest)
+        await it.run(31)
+        assert [round(at) for at in rest.times("submission")] == [0, 30]
+
+    play(trial)
+
+
+def test_quiet_server_is_asked_every_ten_seconds() -> None:
+    """Not once, and not all the time."""
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest())
+        await it.run(31)
+        assert [round(at) for at in it.rest.times("submission")] == [0, 10, 20, 30]
+
+    play(trial)
+
+
+def test_features_learned_while_catching_up_count() -> None:
+    """A server with ``resume`` whose ``/info`` failed at first is not asked every ten seconds."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.fail = failing(1, "info")
+        it = Trial(rest)
+        await it.run(40)
+        assert [round(at) for at in rest.times("submission")] == [1]
+
+    play(trial)
+
+
+@pytest.mark.parametrize(("info_s", "read_at"), [(0.5, 0.5), (5.0, 1.0)])
+def test_open_socket_waits_a_second_for_the_features(info_s: float, read_at: float) -> None:
+    """Frames that are here already are read then, whether or not ``/info`` has answered."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.info_s = info_s
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(0.1, result("a", seq=1))])
+        await it.run(3)
+        assert [at for at, shown in it.shown if not isinstance(shown, Connection)] == [pytest.approx(read_at)]
 
     play(trial)
 
@@ -493,6 +581,7 @@ def test_bad_frames_in_a_row_give_up_the_socket() -> None:
         await it.run(3)
         assert it.states[-1] == "polling"
         assert it.sockets[0].ended == "aborted"
+        assert it.sockets[0].ended_at - it.sockets[0].opened_at == pytest.approx(0.1)
 
     play(trial)
 
@@ -538,7 +627,7 @@ def test_attempts_start_again_with_the_first_event_of_a_connection_only() -> Non
 
 
 def test_fatal_close_is_raised_after_it_is_shown() -> None:
-    """The views hear of the end before the error ends the command; the description does not outlive the session."""
+    """The views hear of the end before the error ends the command."""
 
     async def trial() -> None:
         rest = ScriptedRest(RESUME)
@@ -552,9 +641,40 @@ def test_fatal_close_is_raised_after_it_is_shown() -> None:
         assert (last.state, "1008" in (last.reason or "")) == ("closed", True)
         assert it.session.watch.snapshot().problem == "leader-election"
         assert it.session.watch.snapshot().language == "python"
-        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert it.session.watch.snapshot().connection == last
+
+    play(trial)
+
+
+def test_refusal_over_rest_aborts_the_socket() -> None:
+    """Before the login is renewed, which may have to wait for a person."""
+
+    async def trial() -> None:
+        rest = ScriptedRest()
+        it = Trial(rest)
+        rest.fail = lambda name: (
+            None if it.login.refreshed_at or name != "submission" else RequestFailed(RestFailed(401, "expired"))
+        )
+        await it.run(5)
+        assert it.login.refreshed_at == [pytest.approx(1.0)]
+        assert (it.sockets[0].ended, it.sockets[0].ended_at) == ("aborted", 0.0)
+        assert it.states == ["connecting", "open", "reconnecting", "open"]
+
+    play(trial)
+
+
+def test_requests_do_not_outlive_the_session() -> None:
+    """What was asked for beside the socket is cancelled."""
+
+    async def trial() -> None:
+        rest = ScriptedRest()
+        rest.hanging = {"info", "submission"}
+        it = Trial(rest, describe=True)
+        it.make = lambda: ScriptedSocket([(1.5, event("complete", final_status="passed"))])
+        await it.run(5)
+        assert it.states[-1] == "closed"
         await asyncio.sleep(0)
-        assert all(task.done() for task in others)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     play(trial)
 

@@ -112,7 +112,8 @@ def test_a_server_that_does_not_replay_is_asked_over_rest_first() -> None:
 @pytest.mark.parametrize("vain", [RestFailed(None), RestFailed(403), RestFailed(500), RestFailed(429)])
 def test_a_look_in_vain_does_not_cost_an_open_socket(vain: RestFailed) -> None:
     """However often: what comes over the socket is enough."""
-    assert Machine()(Started(), Opened(needs_catch_up=True), vain, *[Quiet(), vain] * 10) == Read()
+    again: list[Input] = [Quiet(), vain]
+    assert Machine()(Started(), Opened(needs_catch_up=True), vain, *again * 10) == Read()
 
 
 def test_a_submission_that_only_the_socket_knows_is_there() -> None:

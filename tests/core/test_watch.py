@@ -376,8 +376,8 @@ def test_the_picture_shows_what_is_known() -> None:
 def test_the_first_picture_is_empty() -> None:
     """Nothing is known, and nothing is made up."""
     picture = Watch(ID).snapshot()
-    assert picture.status is picture.total_tests is picture.verdict is picture.attempt is None
-    assert picture.stages == picture.recent == picture.failures == picture.analyses == ()
+    assert (picture.status, picture.total_tests, picture.verdict, picture.attempt) == (None,) * 4
+    assert (picture.stages, picture.recent, picture.failures, picture.analyses) == ((),) * 4
 
 
 def test_the_picture_shows_the_connection() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from subcli.client.api import ServerInfo
 from subcli.client.http import RequestFailed
+from subcli.client.session import OpenSocket
 from subcli.client.transport import Disconnected
 from subcli.core.inputs import Blocked, Closed, Lost, Refreshed, Refused, RestFailed
 from subcli.shared.protocol import STATUS_RANKS
@@ -110,7 +111,7 @@ class Server:
 
     # -- the socket -------------------------------------------------------------------------------
 
-    async def dial(self, submission_id: int, after_seq: int) -> ModelSocket:
+    async def dial(self, submission_id: int, after_seq: int) -> OpenSocket:
         assert submission_id == SUBMISSION
         world, witness = self.world, self.witness
         witness.dials.append(now())

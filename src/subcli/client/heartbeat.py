@@ -56,10 +56,6 @@ class Heartbeat:
         """Ask REST at ``at``, whether or not events arrive until then."""
         self._catch_up_at = at
 
-    def cancel_catch_up(self) -> None:
-        """REST has told what there was."""
-        self._catch_up_at = NEVER
-
     def wake_at(self, *, resumes: bool) -> float:
         """When :meth:`due` has to be asked next.
 

@@ -305,7 +305,6 @@ class Session:
             self._heartbeat.schedule_catch_up(_now() + QUIET_S)
             return (), failed.input
         self._info = fetched.info
-        self._heartbeat.cancel_catch_up()
         received = self.watch.fill(missed(fetched.snapshot, fetched.tests, fetched.log))
         if self.watch.verdict is not None:
             return received.events, Ended()
