@@ -32,6 +32,7 @@ from subcli.client.session import Session
 from subcli.client.transport import Disconnected, Socket, open_socket
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.core.inputs import Blocked, Lost, Refused
+from subcli.core.submission import SubmissionRow, read_row
 from subcli.core.watch import Watch
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
@@ -127,17 +128,23 @@ class Client:
             error.hint = await self._meant(name, language) or error.hint
             raise
 
-    async def submissions(self, *, limit: int, problem: str | None) -> list[Any]:
-        """Recent submissions, newest first.
+    async def submissions(self, *, limit: int, problem: str | None = None) -> list[SubmissionRow]:
+        """Recent submissions, newest first; entries without an id are dropped.
 
         Raises:
-            SubcliError: there is no such problem, and perhaps one that was meant.
+            SubcliError: there is no such problem; the hint may name the one that was meant.
         """
         try:
-            return await self.api.submissions(limit=limit, problem=problem)
+            entries = await self.api.submissions(limit=limit, problem=problem)
         except NotFoundError as error:
             error.hint = (await self._meant(problem, None) if problem else "") or error.hint
             raise
+        rows = []
+        for entry in entries:
+            submission_id = id_of(entry) if isinstance(entry, dict) else None
+            if submission_id is not None:
+                rows.append(read_row(entry, submission_id=submission_id, url=self.page_url(submission_id, entry)))
+        return rows[:limit]
 
     async def _meant(self, problem: str, language: str | None) -> str:
         """What may have been meant by a problem or a language that the server does not know."""
@@ -160,10 +167,8 @@ class Client:
         Raises:
             NotFoundError: there is none.
         """
-        for entry in await self.api.submissions(limit=1):
-            found = id_of(entry) if isinstance(entry, dict) else None
-            if found is not None:
-                return found
+        for row in await self.submissions(limit=1):
+            return row.submission_id
         raise NotFoundError("You have not submitted anything yet.", hint="`subcli submit FILE --problem SLUG`")
 
     def token(self) -> Secret | None:

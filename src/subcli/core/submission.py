@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
+from subcli.shared.protocol import Complete, ErrorAnalysis, Raw, Summary, TestResult, read_summary
 
 RECENT_KEPT: Final = 200
 """How many of the latest results a picture carries."""
@@ -107,3 +107,51 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     def status(self) -> str | None:
         """The stage reached last."""
         return self.stages[-1].status if self.stages else None
+
+
+class SubmissionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One submission as the server lists it (``GET /submissions``).
+
+    Servers differ in what they name and how. What is only shown is text here, whatever type it came as; ``raw`` keeps
+    every field as it came, for ``--json``.
+    """
+
+    submission_id: int
+    url: str | None
+    problem: str | None
+    language: str | None
+    status: str | None
+    final_status: str | None
+    created_at: str | None
+    summary: Summary
+    raw: Raw
+
+    def fields(self) -> dict[str, Any]:
+        """All fields of the server, with the id and the page under our names."""
+        ours = {"submission_id": self.submission_id, "url": self.url}
+        return {"submission_id": self.submission_id, **self.raw, **ours}
+
+
+def read_row(raw: Raw, *, submission_id: int, url: str | None) -> SubmissionRow:
+    """The row that a JSON object stands for.
+
+    Args:
+        raw: as the server sent it.
+        submission_id: found in it, under whichever name.
+        url: of the submission's page.
+    """
+    return SubmissionRow(
+        submission_id=submission_id,
+        url=url,
+        problem=_text(raw.get("problem", raw.get("problem_id"))),
+        language=_text(raw.get("language")),
+        status=_text(raw.get("status")),
+        final_status=value if isinstance(value := raw.get("final_status"), str) else None,
+        created_at=value if isinstance(value := raw.get("created_at"), str) else None,
+        summary=read_summary(raw.get("summary")),
+        raw=raw,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

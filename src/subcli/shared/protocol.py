@@ -348,7 +348,7 @@ def _mended(name: str, value: Any) -> Any:
     """The readable part of a field that is made of several."""
     match name, value:
         case "summary", dict():
-            return Summary(**_readable(value, Summary))
+            return read_summary(value)
         case "location", {"file": str(file)}:
             return Location(file, _readable(value, Location).get("line"))
         case "suggestions", str():
@@ -357,6 +357,11 @@ def _mended(name: str, value: Any) -> Any:
             return [entry for entry in value if isinstance(entry, str)]
         case _:
             return value
+
+
+def read_summary(value: object) -> Summary:
+    """The readable counts of a JSON value that should be a summary; none of them if it is not even an object."""
+    return Summary(**_readable(value, Summary)) if isinstance(value, dict) else Summary()
 
 
 def _flattened_analysis(raw: Raw) -> Raw:

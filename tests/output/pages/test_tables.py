@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from subcli.core.submission import read_row
 from subcli.output.pages.tables import TABLE_MAX, Page, age, submission_page, submissions_table
 from subcli.output.terminal.console import make_console
 from tests.output.playhouse.script import DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
@@ -59,7 +60,8 @@ def results() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_the_list_is_as_it_was_approved(approved: Callable[[str, str], None], columns: int) -> None:
     """Columns as wide as what is in them; the problem gives way where there is no room."""
-    approved(f"list-{columns}", printed(submissions_table(ROWS, NOW), columns))
+    rows = [read_row(row, submission_id=row.get("submission_id", row.get("id", 0)), url=row.get("url")) for row in ROWS]
+    approved(f"list-{columns}", printed(submissions_table(rows, NOW), columns))
 
 
 def test_an_empty_list_says_what_to_do() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from subcli.core.catchup import missed
-from subcli.core.submission import Counts, Submission
+from subcli.core.submission import Counts, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
 from subcli.output.text import details, parts, words
@@ -50,17 +50,17 @@ class Page:
 # -- list -----------------------------------------------------------------------------------------
 
 
-def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> Page:
+def submissions_table(rows: Sequence[SubmissionRow], now: float) -> Page:
     """A line for each submission, as the server lists them.
 
     Args:
-        rows: the server's objects; ``url`` is what the id links to.
+        rows: ``url`` is what the id links to.
         now: Unix time, for the ages.
     """
     return Page(lambda width: _submission_lines(rows, now, width))
 
 
-def _submission_lines(rows: Sequence[Mapping[str, Any]], now: float, width: int) -> list[Line]:
+def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int) -> list[Line]:
     if not rows:
         return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" hands one in.")]
     table = [[Line(heading, QUIET) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
@@ -90,20 +90,18 @@ def _table_line(cells: Sequence[Line], widths: Sequence[int], columns: Sequence[
     return line
 
 
-def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:
-    counts = row.get("summary")
-    total, passed = _number(counts, "total_tests"), _number(counts, "passed")
-    took = _number(counts, "duration_ms")
-    mark = _mark(row.get("status"), row.get("final_status"))
-    url = row.get("url")
+def _submission_cells(row: SubmissionRow, now: float) -> list[Line]:
+    total, passed = _sensible(row.summary.total_tests), _sensible(row.summary.passed)
+    took = _sensible(row.summary.duration_ms)
+    mark = _mark(row.status, row.final_status)
     return [
-        Line(_word(row.get("submission_id", row.get("id"))), linked(STRONG, url if isinstance(url, str) else None)),
-        Line(_word(row.get("problem", row.get("problem_id")))),
-        Line(_word(row.get("language"))),
+        Line(str(row.submission_id), linked(STRONG, row.url)),
+        Line(_word(row.problem)),
+        Line(_word(row.language)),
         Line(f"{mark.glyph} {clip(mark.word, 24)}", mark.style),
         Line(f"{passed:.0f}/{total:.0f}" if passed is not None and total is not None else ""),
         Line(words.total_duration(took)),
-        Line(age(row.get("created_at"), now), QUIET),
+        Line(age(row.created_at, now), QUIET),
     ]
 
 
@@ -119,11 +117,8 @@ def _word(value: object) -> str:
     return "" if value is None else clip(str(value), 60)
 
 
-def _number(mapping: object, name: str) -> float | None:
-    value = mapping.get(name) if isinstance(mapping, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _ABSURD:
-        return None
-    return float(value)
+def _sensible(number: float | None) -> float | None:
+    return number if number is not None and 0 <= number < _ABSURD else None
 
 
 def age(timestamp: object, now: float) -> str:
