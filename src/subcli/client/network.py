@@ -15,16 +15,16 @@ from subcli.shared.secret import redact
 def proxy_requires_credentials() -> Blocked:
     """HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
     return Blocked(
-        "The proxy wants credentials (HTTP 407).",
-        "Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+        "The proxy requires credentials (HTTP 407).",
+        "Put user and password into the proxy URL in HTTPS_PROXY, or add the server to NO_PROXY.",
     )
 
 
 def unusable_proxy() -> Blocked:
     """A proxy setting that cannot be read, or that needs what is not installed. It is not repeated either."""
     return Blocked(
-        "The proxy setting cannot be used: only http:// and https:// proxies are supported.",
-        "Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY.",
+        "The proxy setting is not usable: only http:// and https:// proxies are supported.",
+        "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or add the server to NO_PROXY.",
     )
 
 
@@ -32,7 +32,7 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
     """An invalid certificate."""
     return Blocked(
         f"The certificate of {address} is not trusted: {error.verify_message or 'verification failed'}.",
-        "If its authority is your own, name its file in SSL_CERT_FILE.",
+        "If you use a private CA, set SSL_CERT_FILE to its certificate file.",
     )
 
 

@@ -61,9 +61,9 @@ from subcli.core.backoff import (
 )
 from subcli.core.errors import (
     NetworkError,
-    broken_off,
+    both_ways_failed,
+    connection_closed,
     no_verdict,
-    no_way_left,
     not_found,
     proxy_credentials,
     rate_limited,
@@ -276,7 +276,7 @@ def _incurable(state: State, trouble: Trouble, now: float, random: float) -> Ste
 
 
 def _stop(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    return state, Stop(broken_off(trouble.code, trouble.reason))
+    return state, Stop(connection_closed(trouble.code, trouble.reason))
 
 
 def _proxy(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -384,7 +384,7 @@ def _give_up_socket(state: State, trouble: Trouble, now: float, random: float) -
 
 def _poll(state: State, now: float, random: float) -> Step:
     if state.unanswered > state.max_attempts:
-        return state, Stop(no_way_left(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
+        return state, Stop(both_ways_failed(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
     if state.unanswered:
         delay = backoff(state.unanswered, random)
     else:

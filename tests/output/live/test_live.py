@@ -212,7 +212,7 @@ def test_a_view_without_submissions_leaves_nothing(show: Show) -> None:
     assert show.tty.text() == "\n"
 
 
-def test_a_watch_that_was_broken_off_leaves_a_clean_terminal(show: Show) -> None:
+def test_a_watch_that_was_connection_closed_leaves_a_clean_terminal(show: Show) -> None:
     """Closed without an end: what was seen stays, the screen does not."""
     show.stage.begin()
     ten(show.stage, 3)
