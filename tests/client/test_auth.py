@@ -175,7 +175,7 @@ async def test_login_that_can_no_longer_be_kept(
         assert (await mine.refresh()).ok
         assert mine.token() == Secret(f"access-{number}")
     assert [record.getMessage() for record in caplog.records] == [
-        "The renewed login could not be kept: The disk is full. Make room."
+        "The renewed login could not be stored: The disk is full. Make room."
     ]
 
 

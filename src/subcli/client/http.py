@@ -214,7 +214,7 @@ class Requester:
         Args:
             method: of HTTP.
             path: below the base.
-            decode: checks the body and gives it its type (for instance :func:`subcli.client.api.as_object`).
+            decode: checks the body and gives it its type (see :func:`subcli.client.api.as_object`).
             params: of the query.
             json: the body to send.
             headers: besides the usual ones.

@@ -1,4 +1,4 @@
-"""What REST and WebSocket have in common about the way to a server: origins, refusals, causes in words."""
+"""What REST and WebSocket have in common: failures to reach a server, in words, and what an error response says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subcli.shared.secret import redact
 
 
 def proxy_requires_credentials() -> Blocked:
-    """HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
+    """HTTP 407. The proxy URL is not shown, since it may contain a password."""
     return Blocked(
         "The proxy requires credentials (HTTP 407).",
         "Put user and password into the proxy URL in HTTPS_PROXY, or add the server to NO_PROXY.",
@@ -21,7 +21,7 @@ def proxy_requires_credentials() -> Blocked:
 
 
 def unusable_proxy() -> Blocked:
-    """A proxy setting that cannot be read, or that needs what is not installed. It is not repeated either."""
+    """A proxy setting that is invalid, or needs a library that is not installed. Its value is not shown either."""
     return Blocked(
         "The proxy setting is not usable: only http:// and https:// proxies are supported.",
         "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or add the server to NO_PROXY.",
@@ -37,7 +37,7 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
 
 
 def describe_failure(error: BaseException, address: str) -> str:
-    """Why ``address`` was not reached, in words."""
+    """Why ``address`` could not be reached, in words."""
     error = _root_cause(error)
     if isinstance(error, TimeoutError):
         return f"{address} did not answer in time"
@@ -53,7 +53,7 @@ def describe_failure(error: BaseException, address: str) -> str:
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """The system's own error at the bottom of what libraries have wrapped around it."""
+    """The operating system's error under the exceptions that libraries wrap around it."""
     found = error
     cause: BaseException | None = error
     while cause is not None:
@@ -69,7 +69,7 @@ def _root_cause(error: BaseException) -> BaseException:
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3).
 
-    Anything else is passed over, as if the server had not said when.
+    Anything else is ignored.
     """
     if value is None:
         return None

@@ -26,7 +26,7 @@ class SubcliError(Exception):
     """Anything that ends a command without a verdict.
 
     Args:
-        message: one sentence: what input and why.
+        message: one sentence: what happened, and why.
         hint: what to do, preferably a command to type; empty if there is nothing to do.
     """
 
