@@ -1,19 +1,19 @@
 """Submit code, watch it being judged live, and trust the exit code.
 
-The library is two coroutines and the events they give::
+The library consists of two functions and the events they yield::
 
     submission_id = await submit("node.py", problem="leader-election")
     async for event in follow(submission_id):
         print(event.type)
 
-Everything is loaded when it is first asked for (PEP 562): importing :mod:`subcli` costs nothing.
+Everything is loaded on first access (PEP 562): importing :mod:`subcli` costs nothing.
 """
 
 from __future__ import annotations
 
 __version__ = "0.1.0"
 
-# Type checkers take it for true. `typing` itself costs as much as all the rest of `subcli --version`.
+# Type checkers treat it as true. Importing `typing` would cost as much as the rest of `subcli --version`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

@@ -20,32 +20,32 @@ def main() -> None:
 
         complete(sys.argv[2:])
         return
-    # Next to nothing that is imported is garbage, and to look for it is a twelfth of our start. What goes on for long
-    # switches it on again: following, serve, worker, problems check.
+    # Imports create next to no garbage, and collecting it takes a twelfth of our startup time. Commands that run for
+    # long enable it again: watching, serve, worker, problems check.
     gc.disable()
-    # httpx imports a command line of its own (rich, click, pygments) where it can, a third of our start, and goes on
-    # without it where that raises ImportError: which is what None in the module cache is there for.
+    # httpx imports its own command line (rich, click, pygments) if it can, a third of our startup time, and goes on
+    # without it after an ImportError, which None in the module cache causes.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         from subcli.cli.main import run
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
-        # Before there is anything to interrupt.
+        # Interrupted before anything was running.
         sys.exit(130)
     except Exception as error:
-        # What `run` cannot tell: an installation that is broken. Python itself would exit with a verdict's code.
+        # A broken installation, which `run` cannot report. Python itself would exit with 1, the code of a verdict.
         sys.stderr.write(f"error: subcli has a fault: {type(error).__name__}: {error}\n")
         sys.exit(3)
-    # The interpreter's end would look through everything for cycles, which is a sixth of a short command.
+    # At exit the interpreter would collect cycles among everything, which takes a sixth of a short command.
     gc.freeze()
     sys.exit(code)
 
 
 def _fill_closed_streams() -> None:
-    """Where a standard stream was closed (``>&-``), open nothing in its place.
+    """Open ``/dev/null`` in place of a standard stream that was closed (``>&-``).
 
-    Otherwise Python has no such stream, and the next socket or file would get its number.
+    Otherwise Python has no such stream, and the next socket or file would get its descriptor.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""The library: what ``from subcli import follow, submit`` gives."""
+"""The library: ``from subcli import follow, submit``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _library_settings(server: str | None, token: str | None, env: Mapping[str, s
     variables = dict(env)
     if token is not None:
         variables["SUBCLI_TOKEN"] = token
-        # Whoever gives a token and no server means the default one.
+        # A token without a server is meant for the default server.
         server = server or variables.get("SUBCLI_SERVER") or DEFAULT_SERVER
     return load({"server": server}, variables, Path.cwd(), None)
 
@@ -32,17 +32,17 @@ async def submit(
     server: str | None = None,
     token: str | None = None,
 ) -> int:
-    """Hand in a file or a directory and give back the submission's id.
+    """Submit a file or a directory and return the id of the submission.
 
     Args:
-        path: of the code.
+        path: the code.
         problem: id or slug.
-        language: default: from the file's ending.
-        server: URL; default: ``SUBCLI_SERVER`` and the other settings.
-        token: default: ``SUBCLI_TOKEN``.
+        language: defaults to that of the file's extension.
+        server: URL; defaults to ``SUBCLI_SERVER`` and the other settings.
+        token: defaults to ``SUBCLI_TOKEN``.
 
     Raises:
-        SubcliError: it was refused, or nobody answered.
+        SubcliError: it was refused, or the server did not answer.
     """
     source = read_source([str(path)])
     async with connect(_library_settings(server, token, os.environ)) as client:
@@ -57,18 +57,18 @@ async def follow(
     server: str | None = None,
     token: str | None = None,
 ) -> AsyncIterator[Message]:
-    """The events of a submission, each once and in order, until its verdict: the last one is ``complete``.
+    """Yield the events of a submission, each once and in order; the last one is ``complete``, the verdict.
 
-    Reconnects and resumes by itself (specification, "Reconnection Strategy").
+    Reconnects and resumes automatically (specification, "Reconnection Strategy").
 
     Args:
-        submission_id: of the submission.
-        after_seq: begin after this event.
-        server: URL; default: ``SUBCLI_SERVER`` and the other settings.
-        token: default: ``SUBCLI_TOKEN``.
+        submission_id: the submission to follow.
+        after_seq: start after this event.
+        server: URL; defaults to ``SUBCLI_SERVER`` and the other settings.
+        token: defaults to ``SUBCLI_TOKEN``.
 
     Raises:
-        SubcliError: no verdict can be had.
+        SubcliError: there is no way to a verdict.
     """
     async with connect(_library_settings(server, token, os.environ)) as client:
         session = client.session(Watch(submission_id, after_seq=after_seq))

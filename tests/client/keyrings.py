@@ -1,4 +1,4 @@
-"""Keyring backends of our own, registered through the library's API, and bad in every way that real ones are."""
+"""Keyring backends for the tests, registered through the library's API: one that works, and one for each failure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ class FileKeyring(KeyringBackend):
     priority = 1.0
     name = "test keyring"
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     @property
     def _path(self) -> Path:
         return Path(os.environ["SUBCLI_TEST_KEYRING"])
 
     def _read(self) -> dict[str, str]:
-        return json.loads(self._path.read_text()) if self._path.exists() else {}
+        entries: dict[str, str] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        return entries
 
     def _write(self, entries: dict[str, str]) -> None:
         fresh = self._path.with_suffix(f".{os.getpid()}")

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from urllib.parse import parse_qsl
 
+import httpx
 import pytest
 
-from subcli.client.auth import GivenToken, Prompting, SessionLogin, StoredLogin
+from subcli.client.auth import (
+    RENEWAL_DELAYS_S,
+    GivenToken,
+    Prompting,
+    SessionLogin,
+    StoredLogin,
+    refresh_grant,
+)
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import CredentialError
 from subcli.shared.secret import Secret
@@ -79,7 +88,7 @@ async def test_processes_do_not_log_each_other_out(credentials: Credentials) -> 
     answers = await asyncio.gather(*(process.refresh() for process in processes))
     assert all(answer.ok for answer in answers)
     assert server.asked == ["refresh-0"]
-    assert {str(process.token() and process.token().reveal()) for process in processes} == {"access-1"}
+    assert {process.token() for process in processes} == {Secret("access-1")}
 
 
 async def test_refused(credentials: Credentials) -> None:
@@ -175,7 +184,7 @@ async def test_login_that_can_no_longer_be_kept(
         assert (await mine.refresh()).ok
         assert mine.token() == Secret(f"access-{number}")
     assert [record.getMessage() for record in caplog.records] == [
-        "The renewed login could not be kept: The disk is full. Make room."
+        "The renewed login could not be stored: The disk is full. Make room."
     ]
 
 
@@ -190,3 +199,72 @@ async def test_person_who_does_not_want_to(credentials: Credentials) -> None:
         answer = await nobody.refresh()
         assert not answer.ok
         assert "subcli auth login" in answer.hint
+
+
+async def test_lost_race_takes_the_pair_of_the_winner(credentials: Credentials) -> None:
+    """Another process spent our refresh token despite the lock: what it stored is used."""
+
+    async def grant(_: Secret) -> Tokens | None:
+        credentials.save(SERVER, "ada", pair(1), "file")
+        return None
+
+    tokens = credentials.load(SERVER)
+    assert tokens is not None
+    mine = StoredLogin(credentials, SERVER, tokens, grant)
+    assert (await mine.refresh()).ok
+    assert mine.token() == Secret("access-1")
+
+
+class TokenEndpoint:
+    """``POST /auth/token`` with these answers in turn; the delays before each are noted instead of waited for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.forms: list[dict[str, str]] = []
+        self.slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            self.slept.append(seconds)
+
+        monkeypatch.setattr("subcli.client.auth.asyncio.sleep", sleep)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.forms.append(dict(parse_qsl(request.content.decode())))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def renew(self) -> Tokens | None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(self._handle)) as http:
+            return await refresh_grant(http, f"{SERVER}/api", Secret("refresh-0"))
+
+
+NEXT = httpx.Response(200, json={"access_token": "access-1", "refresh_token": "refresh-1"})
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_refused_refresh_token_is_not_sent_again(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """A refusal is final."""
+    endpoint = TokenEndpoint(monkeypatch, httpx.Response(status), NEXT)
+    assert await endpoint.renew() is None
+    assert endpoint.forms == [{"grant_type": "refresh_token", "refresh_token": "refresh-0"}]
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(429), httpx.Response(503), httpx.ConnectError("refused")])
+async def test_server_that_recovers_renews_the_login(
+    monkeypatch: pytest.MonkeyPatch, answer: httpx.Response | Exception
+) -> None:
+    """A restart of the server must not log anybody out; but nobody waits for ever."""
+    endpoint = TokenEndpoint(monkeypatch, answer, NEXT)
+    assert await endpoint.renew() == pair(1)
+    assert endpoint.slept == list(RENEWAL_DELAYS_S[:2])
+    gone = TokenEndpoint(monkeypatch, answer)
+    assert await gone.renew() is None
+    assert gone.slept == list(RENEWAL_DELAYS_S)
+
+
+async def test_refresh_token_that_does_not_rotate_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 6749 section 6: without a new one, the old one is still valid."""
+    endpoint = TokenEndpoint(monkeypatch, httpx.Response(200, json={"access_token": "access-1"}))
+    assert await endpoint.renew() == Tokens(Secret("access-1"), Secret("refresh-0"))

@@ -49,11 +49,11 @@ def test_an_interruption_knows_its_signal(number: int) -> None:
 
 
 LOG_IN = "Log in: `subcli auth login`."
-LATER = "Wait a few minutes, then take it up again with `subcli watch`."
-LIMITED = "The server is still limiting the rate after all attempts."
-AGAIN = "Judging goes on there; `subcli watch ID` takes it up again."
+LATER = "Wait a few minutes, then resume with `subcli watch`."
+LIMITED = "The server still limits the rate after all attempts."
+AGAIN = "Judging continues on the server; `subcli watch ID` resumes watching."
 CLOSED = "The server closed the connection with code"
-NO_CURE = "This is not cured by trying again; `--debug` shows what was said before."
+NO_CURE = "Trying again will not help; `--debug` shows the messages before it."
 
 
 @pytest.mark.parametrize(
@@ -72,46 +72,46 @@ NO_CURE = "This is not cured by trying again; `--debug` shows what was said befo
         (
             lambda: errors.not_found(),
             "not_found",
-            "No such submission, or none that you may see.",
-            "`subcli list` shows yours; `--server` and the login decide whose they are.",
+            "There is no such submission, or you may not see it.",
+            "`subcli list` shows your submissions; check `--server` and the login.",
         ),
         (lambda: errors.rate_limited(), "rate_limited", LIMITED, LATER),
         (
-            lambda: errors.broken_off(1008, "no"),
+            lambda: errors.connection_closed(1008, "no"),
             "server",
             f"{CLOSED} 1008: no.",
             NO_CURE,
         ),
         (
-            lambda: errors.broken_off(1008, "X."),
+            lambda: errors.connection_closed(1008, "X."),
             "server",
             f"{CLOSED} 1008: X.",
             NO_CURE,
         ),
-        (lambda: errors.broken_off(4500, ""), "server", f"{CLOSED} 4500.", NO_CURE),
+        (lambda: errors.connection_closed(4500, ""), "server", f"{CLOSED} 4500.", NO_CURE),
         (
             lambda: errors.proxy_credentials(),
             "network",
-            "The proxy wants credentials (HTTP 407).",
-            "Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+            "The proxy requires credentials (HTTP 407).",
+            "Put user and password into the proxy URL in HTTPS_PROXY, or add the server to NO_PROXY.",
         ),
         (
             lambda: errors.no_verdict(),
             "server",
-            "The submission has ended, but the server gives no verdict: it has no results that can be read.",
+            "The submission has ended, but the server has no verdict and no readable results for it.",
             "`subcli status ID` shows what it knows.",
         ),
-        (lambda: errors.no_way_left("cut", "slow", 429), "rate_limited", LIMITED, LATER),
+        (lambda: errors.both_ways_failed("cut", "slow", 429), "rate_limited", LIMITED, LATER),
         (
-            lambda: errors.no_way_left("cut", "HTTP 500", 500),
+            lambda: errors.both_ways_failed("cut", "HTTP 500", 500),
             "server",
-            "A verdict can be had neither by WebSocket (cut) nor by REST (HTTP 500).",
+            "No verdict: neither the WebSocket (cut) nor REST (HTTP 500) works.",
             AGAIN,
         ),
         (
-            lambda: errors.no_way_left("cut", "gone", None),
+            lambda: errors.both_ways_failed("cut", "gone", None),
             "network",
-            "A verdict can be had neither by WebSocket (cut) nor by REST (gone).",
+            "No verdict: neither the WebSocket (cut) nor REST (gone) works.",
             AGAIN,
         ),
     ],

@@ -55,8 +55,8 @@ class Machine:
         self.action: Action = Read()
 
     def __call__(self, *script: Input) -> Action:
-        for happened in script:
-            self.state, self.action = step(self.state, happened, self.now, self.random)
+        for input in script:
+            self.state, self.action = step(self.state, input, self.now, self.random)
             match self.action:
                 case Connect(delay_s):
                     self.now += delay_s
@@ -82,8 +82,8 @@ def delays(machine: Machine, script: Sequence[Input], times: int) -> list[float]
     """The delays of the reconnects that a script leads to, again and again."""
     found = []
     for _ in range(times):
-        for happened in script:
-            action = machine(happened)
+        for input in script:
+            action = machine(input)
             if isinstance(action, Connect):
                 found.append(action.delay_s)
     return found
@@ -112,7 +112,8 @@ def test_a_server_that_does_not_replay_is_asked_over_rest_first() -> None:
 @pytest.mark.parametrize("vain", [RestFailed(None), RestFailed(403), RestFailed(500), RestFailed(429)])
 def test_a_look_in_vain_does_not_cost_an_open_socket(vain: RestFailed) -> None:
     """However often: what comes over the socket is enough."""
-    assert Machine()(Started(), Opened(needs_catch_up=True), vain, *[Quiet(), vain] * 10) == Read()
+    again: list[Input] = [Quiet(), vain]
+    assert Machine()(Started(), Opened(needs_catch_up=True), vain, *again * 10) == Read()
 
 
 def test_a_submission_that_only_the_socket_knows_is_there() -> None:

@@ -188,6 +188,14 @@ def test_what_the_log_lacks_does_not_exist(held: list[int], log: list[int], show
     assert one.hole is None
 
 
+def test_dropped_events_come_again_in_a_replay() -> None:
+    """Where the log cannot be read, what came too early is forgotten, and the next connection brings it in order."""
+    one = watch(LOG[0], LOG[3])
+    one.drop_held()
+    assert one.hole is None
+    assert [new for each in LOG[1:5] for new in one.take(each).events] == LOG[1:5]
+
+
 def test_a_verdict_from_a_snapshot_comes_after_what_was_held() -> None:
     """Once it is applied, nothing more is shown."""
     one = watch(LOG[0], LOG[2])
@@ -368,8 +376,8 @@ def test_the_picture_shows_what_is_known() -> None:
 def test_the_first_picture_is_empty() -> None:
     """Nothing is known, and nothing is made up."""
     picture = Watch(ID).snapshot()
-    assert picture.status is picture.total_tests is picture.verdict is picture.attempt is None
-    assert picture.stages == picture.recent == picture.failures == picture.analyses == ()
+    assert (picture.status, picture.total_tests, picture.verdict, picture.attempt) == (None,) * 4
+    assert (picture.stages, picture.recent, picture.failures, picture.analyses) == ((),) * 4
 
 
 def test_the_picture_shows_the_connection() -> None:

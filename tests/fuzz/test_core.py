@@ -227,45 +227,43 @@ def test_any_snapshot_can_be_read(snapshot: dict[str, Any], tests: list[Any], lo
 
 # -- recovery -----------------------------------------------------------------------------------------
 
-told = st.none() | st.floats(allow_nan=True, allow_infinity=True)
-happenings = st.one_of(
-    st.builds(Opened, look=st.booleans()),
+retry_after_s = st.none() | st.floats(allow_nan=True, allow_infinity=True)
+inputs = st.one_of(
+    st.builds(Opened, needs_catch_up=st.booleans()),
     st.just(Progressed()),
     st.just(Quiet()),
-    st.builds(Closed, code=st.integers(0, 5001), reason=any_text, retry_after=told),
-    st.builds(Closed, code=st.sampled_from((1000, 1006, 1009, 1012, 4003, 4004, 4029)), retry_after=told),
-    st.builds(Refused, status=st.integers(100, 599), retry_after=told),
+    st.builds(Closed, code=st.integers(0, 5001), reason=any_text, retry_after_s=retry_after_s),
+    st.builds(Closed, code=st.sampled_from((1000, 1006, 1009, 1012, 4003, 4004, 4029)), retry_after_s=retry_after_s),
+    st.builds(Refused, status=st.integers(100, 599), retry_after_s=retry_after_s),
     st.builds(Lost, reason=any_text, reached=st.booleans()),
     st.just(Silent()),
     st.just(Slept()),
     st.just(TooManyBadFrames()),
     st.builds(Blocked, reason=any_text, hint=any_text),
     st.builds(CaughtUp, news=st.booleans(), ended=st.booleans()),
-    st.builds(RestFailed, status=st.none() | st.integers(100, 599), retry_after=told),
+    st.builds(RestFailed, status=st.none() | st.integers(100, 599), retry_after_s=retry_after_s),
     st.builds(Refreshed, ok=st.booleans()),
     st.just(Ended()),
 )
 
 
-def follows(action: Action, happened: Input) -> bool:
-    """Whether ``happened`` can come of ``action``."""
+def follows(action: Action, input: Input) -> bool:
+    """Whether ``input`` can come of ``action``."""
     match action:
         case Read():
-            return isinstance(happened, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Ended)
+            return isinstance(input, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Ended)
         case Connect():
-            return isinstance(happened, Opened | Refused | Lost | Blocked)
+            return isinstance(input, Opened | Refused | Lost | Blocked)
         case CatchUp() | Poll():
-            return isinstance(happened, CaughtUp | RestFailed | Ended | Blocked)
+            return isinstance(input, CaughtUp | RestFailed | Ended | Blocked)
         case Refresh():
-            return isinstance(happened, Refreshed)
+            return isinstance(input, Refreshed)
         case _:
             return False
 
 
 @fuzz
-@given(
-    st.lists(st.tuples(happenings, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1)
-)
+@given(st.lists(st.tuples(inputs, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1))
 def test_any_course_of_events_is_answered(
     course: list[tuple[Input, float]], own_submit: bool, max_attempts: int, random: float
 ) -> None:
@@ -273,22 +271,22 @@ def test_any_course_of_events_is_answered(
     now = 1_000.0
     connects: list[float] = []
     state, action = step(State(max_attempts=max_attempts), Started(own_submit), now, random)
-    for happened, seconds in course:
+    for input, seconds in course:
         if isinstance(action, Connect):
             connects.append(now)
-        if not follows(action, happened):
+        if not follows(action, input):
             continue
         now += seconds
-        state, action = step(state, happened, now, random)
+        state, action = step(state, input, now, random)
         match action:
             case Connect(delay_s) | Poll(delay_s):
                 assert 0 <= delay_s <= MAX_RETRY_AFTER_S
                 now += delay_s
             case Stop(error):
-                assert isinstance(happened, Blocked) or (error.message and error.hint)
+                assert isinstance(input, Blocked) or (error.message and error.hint)
                 return
             case Finish():
-                assert isinstance(happened, Ended)
+                assert isinstance(input, Ended)
                 return
         assert 0 <= state.attempts <= max(max_attempts, 1)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from subcli.core.submission import read_row
 from subcli.output.live.frame import FrameInput, Viewport, single
 from subcli.output.live.overview import several
 from subcli.output.live.view import LiveView
@@ -168,7 +169,7 @@ def test_nothing_harmful_reaches_the_terminal_from_a_snapshot(rows: list[dict[st
     """Nor through ``list`` and ``status``, whatever types the fields have."""
     tape = Tape()
     screen = console(tape, 80, 24)
-    screen.print(submissions_table(rows, 1e9))
+    screen.print(submissions_table([read_row(row, submission_id=12, url=str(row.get("url"))) for row in rows], 1e9))
     for row in rows:
         screen.print(submission_page({**row, "submission_id": 12}, rows))
     check_harmless(tape.getvalue())

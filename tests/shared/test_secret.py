@@ -53,7 +53,7 @@ def test_a_secret_gives_itself_only_when_asked() -> None:
 @pytest.mark.parametrize("copier", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_secret_is_neither_pickled_nor_copied(copier: Callable[[Secret], object]) -> None:
     """No second one comes into being where nobody looks."""
-    with pytest.raises(TypeError, match=r"^a secret is not pickled$"):
+    with pytest.raises(TypeError, match=r"^a secret must not be pickled$"):
         copier(Secret(CANARY))
 
 

@@ -71,7 +71,7 @@ async def _follow(world: World, server: Server, course: Course) -> None:
         max_attempts=world.max_attempts,
         own_submit=world.own_submit,
         wall=lambda: world.wall(loop.time()),
-        chance=world.rng.random,
+        random=world.rng.random,
     )
     reading = asyncio.create_task(_read(world, server, session, course))
     limit = world.deadline if world.interrupted_at is None else min(world.deadline, world.interrupted_at)

@@ -11,8 +11,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from subcli.client.api import Info, RequestFailed
-from subcli.client.transport import Gone
+from subcli.client.api import ServerInfo
+from subcli.client.http import RequestFailed
+from subcli.client.session import OpenSocket
+from subcli.client.transport import Disconnected
 from subcli.core.inputs import Blocked, Closed, Lost, Refreshed, Refused, RestFailed
 from subcli.shared.protocol import STATUS_RANKS
 from subcli.shared.secret import Secret
@@ -96,7 +98,7 @@ class Server:
         self.rng = world.rng
         self.witness = Witness()
         self.login = Login(world, self.witness)
-        self._info: Info | None = None
+        self._info: ServerInfo | None = None
 
     def faulty(self, probability: float) -> bool:
         return self.world.ailing(now()) and self.rng.random() < probability
@@ -109,7 +111,7 @@ class Server:
 
     # -- the socket -------------------------------------------------------------------------------
 
-    async def dial(self, submission_id: int, after_seq: int) -> ModelSocket:
+    async def dial(self, submission_id: int, after_seq: int) -> OpenSocket:
         assert submission_id == SUBMISSION
         world, witness = self.world, self.witness
         witness.dials.append(now())
@@ -121,10 +123,10 @@ class Server:
         if not self.login.valid and world.refusal != 4003:
             witness.refusals += 1
             witness.trouble("authentication" if world.refusal == 401 else "perhaps")
-            raise Gone(Refused(world.refusal, "who are you?"))
+            raise Disconnected(Refused(world.refusal, "who are you?"))
         if self.hidden() and self.rng.random() < 0.5:
             witness.trouble("not found")
-            raise Gone(Refused(404))
+            raise Disconnected(Refused(404))
         witness.answered_since_open = False
         socket = ModelSocket(self, after_seq)
         witness.sockets.append(socket)
@@ -146,25 +148,25 @@ class Server:
             raise self._gone(Lost("cut in the handshake", reached=True))
         if way == "certificate":
             self.witness.blocked = True
-            raise Gone(Blocked("certificate", "hint"))
+            raise Disconnected(Blocked("certificate", "hint"))
         status = rng.choice(STATUSES if way == "status" else INCURABLE)
         told = rng.choice((None, 1.0, 100.0, 1e9)) if status in (429, 503) and rng.random() < 0.5 else None
         if status == 429:
             self.witness.limits += 1
         self.witness.trouble("incurable" if way == "incurable" else "counted")
-        raise Gone(Refused(status, "no", told if world.ailing(now()) else None))
+        raise Disconnected(Refused(status, "no", told if world.ailing(now()) else None))
 
-    def _gone(self, happened: Lost) -> Gone:
+    def _gone(self, input: Lost) -> Disconnected:
         self.witness.trouble("counted")
-        return Gone(happened)
+        return Disconnected(input)
 
     # -- REST -------------------------------------------------------------------------------------
 
-    async def info(self) -> Info:
+    async def info(self) -> ServerInfo:
         if self._info is None:
             await self._request(absent=False)
             known = self.world.kind is Kind.RESUMING
-            self._info = Info(name="model", features=frozenset({"resume"})) if known else Info()
+            self._info = ServerInfo(name="model", features=frozenset({"resume"})) if known else ServerInfo()
         return self._info
 
     async def submission(self, submission_id: int) -> dict[str, Any]:
@@ -330,8 +332,8 @@ class ModelSocket:
             cuts.append((self._world.lost_at, 1006))
         return min(cuts)
 
-    def _close(self, code: int) -> Gone:
-        return Gone(Closed(code, "", self.account(code)))
+    def _close(self, code: int) -> Disconnected:
+        return Disconnected(Closed(code, "", self.account(code)))
 
     def account(self, code: int) -> float | None:
         """Note how this socket ended, and draw how long the client is told to wait."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from subcli.client import session
+from subcli.client import heartbeat, missed, session
 from subcli.core import backoff, catchup, recovery, watch
 from subcli.core.inputs import Input, Opened, Progressed, Read
 from subcli.core.recovery import State, Step, step
@@ -28,17 +28,17 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_reset_on_progress(patch: pytest.MonkeyPatch) -> None:
-    def faulty(state: State, happened: Input, now: float, random: float) -> Step:
-        return (state, Read()) if isinstance(happened, Progressed) else step(state, happened, now, random)
+    def faulty(state: State, input: Input, now: float, random: float) -> Step:
+        return (state, Read()) if isinstance(input, Progressed) else step(state, input, now, random)
 
     patch.setattr(session, "step", faulty)
 
 
 def reset_by_a_mere_connection(patch: pytest.MonkeyPatch) -> None:
-    def faulty(state: State, happened: Input, now: float, random: float) -> Step:
-        if isinstance(happened, Opened):
+    def faulty(state: State, input: Input, now: float, random: float) -> Step:
+        if isinstance(input, Opened):
             state = msgspec.structs.replace(state, attempts=0)
-        return step(state, happened, now, random)
+        return step(state, input, now, random)
 
     patch.setattr(session, "step", faulty)
 
@@ -96,19 +96,20 @@ def greetings_taken_for_progress(patch: pytest.MonkeyPatch) -> None:
 
 
 def silence_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session, "PONG_S", 1e9)
+    patch.setattr(heartbeat, "PONG_TIMEOUT_S", 1e9)
+    patch.setattr(session, "PONG_TIMEOUT_S", 1e9)
 
 
 def nothing_said_to_the_server(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session, "PING_S", 1e9)
+    patch.setattr(heartbeat, "PING_INTERVAL_S", 1e9)
 
 
 def mute_servers_not_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session, "QUIET_S", 1e9)
+    patch.setattr(heartbeat, "QUIET_S", 1e9)
 
 
 def a_lost_last_event_waited_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session, "LOST_EVENT_S", 1e9)
+    patch.setattr(heartbeat, "QUIET_WITH_RESUME_S", 1e9)
 
 
 def hours_waited_if_told_so(patch: pytest.MonkeyPatch) -> None:
@@ -117,7 +118,7 @@ def hours_waited_if_told_so(patch: pytest.MonkeyPatch) -> None:
 
 
 def hanging_requests_waited_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session, "LOOK_S", 1e9)
+    patch.setattr(missed, "CATCH_UP_TIMEOUT_S", 1e9)
 
 
 def statuses_that_go_back(patch: pytest.MonkeyPatch) -> None:
@@ -128,7 +129,7 @@ def sockets_left_open(patch: pytest.MonkeyPatch) -> None:
     def forgetful(self: session.Session) -> None:
         self._socket = None
 
-    patch.setattr(session.Session, "_drop", forgetful)
+    patch.setattr(session.Session, "_abort", forgetful)
 
 
 def no_grace_after_our_own_submit(patch: pytest.MonkeyPatch) -> None:

@@ -48,9 +48,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now += timeout
         return []
 
-    async def create_connection(
-        self, protocol_factory: Callable[[], asyncio.Protocol], *args: Any, **options: Any
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    async def create_connection(self, protocol_factory: Callable[[], Any], *args: Any, **options: Any) -> Any:
         return await self.connector(protocol_factory)
 
     def _process_events(self, events: list[Any]) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from subcli.client import client, diagnose, transport
-from subcli.client.diagnose import Finding, examine
+from subcli.client import client, transport
+from subcli.client.diagnose import MAX_RESPONSE_BYTES, Diagnosis, diagnose
 from subcli.settings.config import load
 
 from .conftest import Run, Served, needs
@@ -41,10 +41,10 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
 
 
-async def findings(url: str, **env: str) -> dict[str, Finding]:
+async def findings(url: str, **env: str) -> dict[str, Diagnosis]:
     """What is found on the way to a server, by name; always the same things in the same order."""
     settings = load({"server": url}, env, Path("/"), None)
-    found = [finding async for finding in examine(settings, "1")]
+    found = [finding async for finding in diagnose(settings, "1")]
     assert [finding.name for finding in found] == NAMES
     assert all(finding.cure for finding in found if finding.state == "failed"), found
     return {finding.name: finding for finding in found}
@@ -102,7 +102,7 @@ async def test_websockets(monkeypatch: pytest.MonkeyPatch, script: Script, state
 
 async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are proxies that let the handshake pass and no frame after it."""
-    monkeypatch.setattr(diagnose, "ANSWER_S", 0.2)
+    monkeypatch.setattr("subcli.client.diagnose.RESPONSE_TIMEOUT_S", 0.2)
 
     async def mute(wire: Wire) -> None:
         await wire.accept()
@@ -111,13 +111,13 @@ async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None
     async with scripted(mute, rest=info()) as server:
         found = await findings(server.url)
     assert found["websocket"].state == "failed"
-    assert "nothing comes back" in found["websocket"].detail
+    assert "nothing arrives" in found["websocket"].detail
 
 
 @pytest.mark.parametrize(
     ("off", "state", "words"),
     [
-        (0, "ok", "as the server's"),
+        (0, "ok", "in step with the server's"),
         (-400, "warning", "7 minutes ahead of"),
         (90, "warning", "behind"),
         (-86400, "warning", "24 hours ahead"),
@@ -163,7 +163,7 @@ async def test_tokens(me: Answer, token: str, state: str, words: str) -> None:
 
 async def test_not_a_judge() -> None:
     """A server that is something else: the path is named."""
-    endless = Answer(200, b"[" + b" " * diagnose.ANSWER_MAX_BYTES + b"]")
+    endless = Answer(200, b"[" + b" " * MAX_RESPONSE_BYTES + b"]")
     for answer in (
         endless,
         Answer(200, b"<html>"),
@@ -233,7 +233,7 @@ async def test_other_platform() -> None:
     platform = OtherPlatform()
     async with scripted(platform.socket, rest=platform) as server:
         settings = load({"server": server.url}, {"SUBCLI_API_PATH": API}, Path("/"), None)
-        found = {finding.name: finding async for finding in examine(settings, "1")}
+        found = {finding.name: finding async for finding in diagnose(settings, "1")}
     assert found["api"].state == "warning"
     assert found["websocket"].state == "ok"
 

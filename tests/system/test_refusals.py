@@ -186,7 +186,7 @@ async def proxy_blocks_the_socket(command: Commands) -> None:
 
 
 @row
-async def proxy_wants_credentials(command: Commands) -> None:
+async def proxy_requires_credentials(command: Commands) -> None:
     """407: exit 6 at once, by socket and by REST; the credentials that were sent are not printed."""
     async with scripted(rest=lambda request: Answer(407, None, {"Proxy-Authenticate": "Basic"})) as proxy:
         for words in (("watch", "1"), ("status", "1"), ("submit", "a.py", "--problem", "1")):

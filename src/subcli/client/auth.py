@@ -1,11 +1,11 @@
-"""Who is asking. Whether there is anybody to prompt is another object, not an ``if`` (contract, section 5).
+"""Authenticators: which token to send, and how to get another one (contract, section 5).
 
 ::
 
-    GivenToken     a token from a variable: nothing can renew it
-    HeldLogin      a login of this process: renewed silently with its refresh token, once for all its watches
-    StoredLogin    the same of one on record, and safely beside other processes
-    Prompting      around either: asks the person at the terminal, once
+    GivenToken     a token from a variable; cannot be renewed
+    SessionLogin   a login of this process; renewed silently with its refresh token, once for all watches
+    StoredLogin    a recorded login; renewed likewise, and safely alongside other processes
+    Prompting      wraps one of these; asks the person at the terminal, once
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ import httpx
 import msgspec
 
 from subcli.client.background import run_in_daemon_thread
-from subcli.client.bodies import sentence
+from subcli.client.network import error_detail
 from subcli.client.records import Credentials, Place, Tokens
 from subcli.core.errors import CredentialError
 from subcli.core.inputs import Refreshed
 from subcli.shared.secret import Secret, is_token, redact
 
 RENEWAL_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0)
-"""A server that does not answer is asked again before the login is given up."""
+"""Delays before each attempt to renew a login with a server that does not answer."""
 
 _log = logging.getLogger("subcli.auth")
 
 JUST_NOW_S: Final = 2.0
-"""A refusal so soon after a renewal was for the token before it."""
+"""A refusal this soon after a renewal was for the previous token."""
 
 
 class Authenticator(Protocol):
-    """Gives the token to send, and tries to get a better one when it is refused."""
+    """Supplies the token to send, and tries to get a new one when it is refused."""
 
     def token(self) -> Secret | None:
-        """The token to send now; ``None`` where there is none."""
+        """The token to send now, if there is one."""
         ...
 
     async def refresh(self) -> Refreshed:
@@ -48,13 +48,13 @@ class Authenticator(Protocol):
 
 
 class GivenToken:
-    """A token from a variable or a file, or none: nothing here can renew it.
+    """A token from a variable or a file, or no token. It cannot be renewed.
 
     Args:
         token: the token.
         origin: where it came from, for the hint.
         server: for the hint.
-        withheld: the origin of a token that is not sent to this server.
+        withheld: the origin of a token that must not be sent to this server.
     """
 
     def __init__(self, token: Secret | None, origin: str = "", server: str = "", withheld: str = "") -> None:
@@ -68,7 +68,7 @@ class GivenToken:
         return self._token
 
     async def refresh(self) -> Refreshed:
-        """Always in vain."""
+        """Always fails, with a hint."""
         if self._token:
             return Refreshed(False, f"The token from {self._origin} is not accepted: set a valid one.")
         if self._withheld:
@@ -77,7 +77,7 @@ class GivenToken:
 
 
 Grant: TypeAlias = Callable[[Secret], Awaitable[Tokens | None]]
-"""Sends a refresh token and gives the next pair, ``None`` if it is refused."""
+"""Exchanges a refresh token for the next pair; ``None`` if it is refused."""
 
 
 class SessionLogin:
@@ -87,7 +87,7 @@ class SessionLogin:
         tokens: the pair to begin with.
         grant: gets the next one.
         server: for the hint.
-        fresh: the pair has just been given; refusals that are on their way were for another.
+        fresh: the pair was issued just now; refusals in flight were for another one.
     """
 
     def __init__(self, tokens: Tokens, grant: Grant, server: str, *, fresh: bool = False) -> None:
@@ -102,7 +102,7 @@ class SessionLogin:
         return self._tokens.access
 
     async def refresh(self) -> Refreshed:
-        """The next pair of tokens, once for all who ask at the same moment."""
+        """Get the next pair of tokens, once for all concurrent callers."""
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             if self._renewed_at is not None and loop.time() - self._renewed_at < JUST_NOW_S:
@@ -117,7 +117,7 @@ class SessionLogin:
             return Refreshed(True)
 
     async def _renew(self) -> bool:
-        """Take the next pair, if there is one."""
+        """Get the next pair; return whether there was one."""
         tokens = await self._grant(self._tokens.refresh) if self._tokens.refresh is not None else None
         if tokens is None:
             return False
@@ -126,10 +126,10 @@ class SessionLogin:
 
 
 class StoredLogin(SessionLogin):
-    """A login on record: other processes may renew it as well, and find what we have renewed.
+    """A recorded login, which other processes may renew as well.
 
     Args:
-        credentials: where it is kept.
+        credentials: where it is stored.
         server: its URL.
         tokens: as loaded.
         grant: gets the next pair.
@@ -144,7 +144,7 @@ class StoredLogin(SessionLogin):
         self._is_kept = True
 
     async def _renew(self) -> bool:
-        """The next pair: from another process that was quicker, else from the server."""
+        """Get the next pair: from another process that was faster, or from the server."""
         if not self._is_kept:
             return await super()._renew()
         async with self._credentials.locked():
@@ -155,25 +155,25 @@ class StoredLogin(SessionLogin):
             if stored is None or login is None:
                 return False
             if not await super()._renew():
-                # Another process may have used the same refresh token at the same moment, in spite of the lock.
+                # Another process may have used the same refresh token despite the lock.
                 return self._adopt(await self._load())
             if self._credentials.login(self._server) is None:
-                # Logged out while we asked: this process goes on, and nothing is kept.
+                # Logged out meanwhile: this process goes on, and nothing is stored.
                 self._is_kept = False
                 return True
             try:
                 await asyncio.to_thread(self._credentials.save, self._server, login.user, self._tokens, login.place)
             except CredentialError as error:
-                # This process goes on; the next one will have to log in, and is told now why.
+                # This process goes on; the next one will have to log in, so say why now.
                 self._is_kept = False
-                _log.warning("The renewed login could not be kept: %s %s", error.message, error.hint)
+                _log.warning("The renewed login could not be stored: %s %s", error.message, error.hint)
             return True
 
     async def _load(self) -> Tokens | None:
         return await run_in_daemon_thread(self._credentials.load, self._server)
 
     def _adopt(self, stored: Tokens | None) -> bool:
-        """Take what another process has renewed, if it has."""
+        """Use the pair that another process has renewed, if there is one."""
         if stored is None or stored.access == self._tokens.access:
             return False
         self._tokens = stored
@@ -181,11 +181,11 @@ class StoredLogin(SessionLogin):
 
 
 class Prompting:
-    """Asks the person at the terminal when nothing silent helps; once in a process.
+    """Asks the person at the terminal if renewing silently fails; once per process.
 
     Args:
         inner: tried first.
-        ask: asks, logs in, and gives the new login; ``None`` if the person did not want to.
+        ask: asks, logs in and returns the new login, or ``None`` if the person declined.
         server: for the hint.
     """
 
@@ -197,11 +197,11 @@ class Prompting:
         self._one_at_a_time = asyncio.Lock()
 
     def token(self) -> Secret | None:
-        """The token of the new login, else that of the inner one."""
+        """The token of the new login, or of the inner authenticator."""
         return self._inner.token()
 
     async def refresh(self) -> Refreshed:
-        """Silently if possible, else by asking."""
+        """Renew silently if possible, else ask."""
         async with self._one_at_a_time:
             silent = await self._inner.refresh()
             if silent.ok or self._asked:
@@ -215,20 +215,20 @@ class Prompting:
 
 
 def withheld_hint(origin: str, server: str) -> str:
-    """Why the token of a variable was not sent (contract, section 2), and how to say that it may be."""
+    """Why the token of a variable was not sent (contract, section 2), and how to allow it."""
     return f"{origin} is sent only to a server that you name: `--server {server}`, or SUBCLI_SERVER."
 
 
 def login_hint(server: str) -> str:
-    """The command that makes a login."""
+    """The command to log in with."""
     return f"Log in: `subcli auth login --server {server}`." if server else "Log in: `subcli auth login`."
 
 
-# -- the server's side of it --------------------------------------------------------------------------
+# -- requesting tokens --------------------------------------------------------------------------------
 
 
 class TokenRefusedError(Exception):
-    """The server did not give tokens. ``status`` is its HTTP status, ``reason`` its own words."""
+    """The server did not issue tokens. ``status`` is the HTTP status, ``reason`` the server's own words."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(status, reason)
@@ -237,15 +237,15 @@ class TokenRefusedError(Exception):
 
 
 async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, Any]) -> Tokens:
-    """Ask for tokens (RFC 6749 sections 4.3 and 6).
+    """Request tokens (RFC 6749 sections 4.3 and 6).
 
     Args:
         http: the client to send with.
         api_url: base of the REST half.
-        form: the grant: ``grant_type`` and what belongs to it.
+        form: ``grant_type`` and the fields of that grant.
 
     Raises:
-        TokenRefusedError: the server did not give any.
+        TokenRefusedError: the server did not issue any.
         httpx.HTTPError: it did not answer.
     """
     response = await http.post(f"{api_url}/auth/token", data=form)
@@ -255,18 +255,18 @@ async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, 
     if not isinstance(body, dict):
         body = {}
     if not response.is_success:
-        # A server may repeat what it was sent; FastAPI does, in its list of faults.
+        # A server may repeat what it was sent; FastAPI does, in its list of errors.
         sent = [Secret(form[name]) for name in ("password", "refresh_token") if form.get(name)]
-        reason = redact(sentence(body) or f"HTTP {response.status_code}", *sent)
+        reason = redact(error_detail(body) or f"HTTP {response.status_code}", *sent)
         raise TokenRefusedError(response.status_code, reason)
     access, refresh = body.get("access_token"), body.get("refresh_token")
     if not (isinstance(access, str) and is_token(access)):
-        raise TokenRefusedError(response.status_code, "the answer holds no token")
+        raise TokenRefusedError(response.status_code, "the response has no token")
     return Tokens(Secret(access), Secret(refresh) if isinstance(refresh, str) else None)
 
 
 async def refresh_grant(http: httpx.AsyncClient, api_url: str, refresh: Secret) -> Tokens | None:
-    """The next pair for a refresh token; ``None`` where it is not accepted, or nobody answers for a while."""
+    """The next pair for a refresh token; ``None`` if it is refused, or the server does not answer for a while."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh.reveal()}
     for delay in RENEWAL_DELAYS_S:
         await asyncio.sleep(delay)
@@ -278,17 +278,17 @@ async def refresh_grant(http: httpx.AsyncClient, api_url: str, refresh: Secret) 
         except httpx.HTTPError:
             continue
         else:
-            # A server that does not rotate gives no new one: the old one stays good (RFC 6749 section 6).
+            # A server that does not rotate sends no new one: the old one stays valid (RFC 6749 section 6).
             return tokens if tokens.refresh else Tokens(tokens.access, refresh)
     return None
 
 
 async def password_grant(http: httpx.AsyncClient, api_url: str, user: str, password: Secret) -> Tokens:
-    """The first pair for a user name and password. Raises as :func:`request_tokens`."""
+    """The first pair for a user name and password; raises as :func:`request_tokens` does."""
     form = {"grant_type": "password", "username": user, "password": password.reveal()}
     return await request_tokens(http, api_url, form)
 
 
 def place_for(insecure_storage: bool) -> Place:
-    """Where a login is kept."""
+    """Where to store a login."""
     return "file" if insecure_storage else "keyring"

@@ -1,4 +1,4 @@
-"""A server, ready to be used: settings put together with an HTTP client, the REST half and sessions."""
+"""One server, ready to use: settings combined with an HTTP client, the REST calls and sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from subcli.client.api import Api, RequestFailed, Wait, just_wait
+from subcli.client.api import Api
 from subcli.client.auth import (
     Authenticator,
     GivenToken,
@@ -25,12 +25,14 @@ from subcli.client.auth import (
     refresh_grant,
 )
 from subcli.client.background import run_in_daemon_thread
+from subcli.client.http import RequestFailed, Wait, wait_silently
 from subcli.client.network import unusable_proxy
 from subcli.client.records import Credentials
 from subcli.client.session import Session
-from subcli.client.transport import Gone, Socket, open_socket
+from subcli.client.transport import Disconnected, Socket, open_socket
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.core.inputs import Blocked, Lost, Refused
+from subcli.core.submission import SubmissionRow, read_row
 from subcli.core.watch import Watch
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
@@ -55,7 +57,7 @@ class Client:
         ssl_context: ssl.SSLContext | None,
         *,
         max_attempts: int,
-        wait: Wait = just_wait,
+        wait: Wait = wait_silently,
     ) -> None:
         self.settings = settings
         self.api = Api(http, settings.api_url, authenticator, max_attempts=max_attempts, wait=wait)
@@ -64,7 +66,7 @@ class Client:
         self._max_attempts = max_attempts
 
     async def submit(self, source: Source, *, problem: str, language: str) -> dict[str, Any]:
-        """Hand code in, and give back the server's answer with ``submission_id`` as a number in it.
+        """Submit code and return the server's answer, with ``submission_id`` as a number.
 
         Args:
             source: the code.
@@ -72,18 +74,18 @@ class Client:
             language: as the server names it.
 
         Raises:
-            SubcliError: it was refused, or nobody answered.
+            SubcliError: it was refused, or the server did not answer.
         """
         key = str(uuid.uuid4())
-        # Asked before anything is handed in: should the answer to that be lost, nobody may be there to ask.
-        features = (await self.api.insist_info()).features
+        # Ask before submitting: if the answer to the submission is lost, the server may be gone.
+        features = (await self.api.info_with_retry()).features
         body = {"language": language, **source.body()}
         if problem.isascii() and problem.isdecimal():
             body["problem_id"] = int(problem)
         elif features:
             body["problem"] = problem
         else:
-            # The other platform knows numbers only (contract, section 6).
+            # The other platform accepts numbers only (contract, section 6).
             body["problem_id"] = await self._problem_id(problem)
         try:
             answer = await self.api.submit(body, key=key)
@@ -92,11 +94,13 @@ class Client:
             raise
         submission_id = id_of(answer)
         if submission_id is None:
-            raise ServerError("The server took the code but gave no submission id.", hint="Look with `subcli list`.")
+            raise ServerError(
+                "The server accepted the code but returned no submission id.", hint="`subcli list` may show it."
+            )
         return {**answer, "url": self.page_url(submission_id, answer), "submission_id": submission_id}
 
     def page_url(self, submission_id: int, answer: Mapping[str, Any]) -> str:
-        """The page of a submission: as the server's ``answer`` has it, if that is an address of the web."""
+        """The page of a submission: the ``url`` in the server's answer if it is a web address, else our own guess."""
         url = answer.get("url")
         if isinstance(url, str) and is_plain(url) and url.lower().startswith(("http://", "https://")):
             return url
@@ -106,7 +110,7 @@ class Client:
         """One problem, by id or slug.
 
         Raises:
-            SubcliError: there is none, and perhaps one that was meant.
+            SubcliError: there is none; the hint may name the one that was meant.
         """
         try:
             return await self.api.problem(name)
@@ -115,10 +119,10 @@ class Client:
             raise
 
     async def template(self, name: str, language: str) -> dict[str, Any]:
-        """What a new solution of a problem starts from.
+        """The starting point of a new solution to a problem.
 
         Raises:
-            SubcliError: there is none in this language, and perhaps one that was meant.
+            SubcliError: there is none in this language; the hint may name the one that was meant.
         """
         try:
             return await self.api.template(name, language)
@@ -126,20 +130,26 @@ class Client:
             error.hint = await self._meant(name, language) or error.hint
             raise
 
-    async def submissions(self, *, limit: int, problem: str | None) -> list[Any]:
-        """Recent submissions, newest first.
+    async def submissions(self, *, limit: int, problem: str | None = None) -> list[SubmissionRow]:
+        """Recent submissions, newest first; entries without an id are dropped.
 
         Raises:
-            SubcliError: there is no such problem, and perhaps one that was meant.
+            SubcliError: there is no such problem; the hint may name the one that was meant.
         """
         try:
-            return await self.api.submissions(limit=limit, problem=problem)
+            entries = await self.api.submissions(limit=limit, problem=problem)
         except NotFoundError as error:
             error.hint = (await self._meant(problem, None) if problem else "") or error.hint
             raise
+        rows = []
+        for entry in entries:
+            submission_id = id_of(entry) if isinstance(entry, dict) else None
+            if submission_id is not None:
+                rows.append(read_row(entry, submission_id=submission_id, url=self.page_url(submission_id, entry)))
+        return rows[:limit]
 
     async def _meant(self, problem: str, language: str | None) -> str:
-        """What may have been meant by a problem or a language that the server does not know."""
+        """A hint for a problem or language that the server does not know: what may have been meant."""
         try:
             known = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
         except SubcliError:
@@ -159,21 +169,19 @@ class Client:
         Raises:
             NotFoundError: there is none.
         """
-        for entry in await self.api.submissions(limit=1):
-            found = id_of(entry) if isinstance(entry, dict) else None
-            if found is not None:
-                return found
+        for row in await self.submissions(limit=1):
+            return row.submission_id
         raise NotFoundError("You have not submitted anything yet.", hint="`subcli submit FILE --problem SLUG`")
 
     def token(self) -> Secret | None:
-        """The token that would be sent now."""
+        """The token to send now, if there is one."""
         return self._authenticator.token()
 
     async def renew(self) -> None:
         """Get a new token.
 
         Raises:
-            AuthError: there is none to be had.
+            AuthError: there is none.
         """
         again = await self._authenticator.refresh()
         if not again.ok:
@@ -198,16 +206,16 @@ class Client:
         token = self._authenticator.token()
         has_watch_tokens = token is not None and await self._has_watch_tokens()
         if has_watch_tokens:
-            # So that no long-lived token stands in a URL (contract, section 6).
+            # A URL must not contain a long-lived token (contract, section 6).
             return await open_socket(
                 url, query_token=await self._watch_token(submission_id), ssl_context=self._ssl_context
             )
-        # Not known for the moment: better refused once than a long-lived token in somebody's log.
+        # Unknown for now: rather be refused once than leave a long-lived token in a log.
         in_url = token if has_watch_tokens is False else None
         return await open_socket(url, token=token, query_token=in_url, ssl_context=self._ssl_context)
 
     async def _has_watch_tokens(self) -> bool | None:
-        """Whether the server gives tokens for one socket; ``None`` if it does not answer."""
+        """Whether the server issues tokens for one socket; ``None`` if it does not answer."""
         try:
             return "watch_token" in (await self.api.info()).features
         except RequestFailed:
@@ -217,12 +225,7 @@ class Client:
         try:
             return await self.api.watch_token(submission_id)
         except RequestFailed as failed:
-            happened = failed.happened
-            if isinstance(happened, Blocked):
-                raise Gone(happened) from None
-            if happened.status is None:
-                raise Gone(Lost(happened.reason)) from None
-            raise Gone(Refused(happened.status, happened.reason, happened.retry_after)) from None
+            raise Disconnected(_as_handshake(failed)) from None
 
     async def _problem_id(self, slug: str) -> int:
         problems = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
@@ -234,12 +237,21 @@ class Client:
         raise NotFoundError(f"There is no problem {slug!r}.", hint=hint)
 
 
+def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:
+    """A failure to get a token for the socket, as a failure of the handshake itself."""
+    if isinstance(failed.input, Blocked):
+        return failed.input
+    if failed.status is None:
+        return Lost(failed.reason)
+    return Refused(failed.status, failed.reason, failed.retry_after_s)
+
+
 def _slug_of(problem: Mapping[str, Any]) -> str:
     return str(problem.get("slug") or slugify(str(problem.get("title", ""))))
 
 
 def id_of(answer: Mapping[str, Any]) -> int | None:
-    """The submission's number, by whichever name and type the server gives it."""
+    """The submission's number, under any of the names and types that servers use."""
     value = answer.get("submission_id", answer.get("id"))
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= ID_DIGITS_MAX:
         return int(value)
@@ -254,20 +266,20 @@ def slugify(title: str) -> str:
 
 @contextlib.asynccontextmanager
 async def connect(
-    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5, wait: Wait = just_wait
+    settings: Settings, *, prompter: Prompter | None = None, max_attempts: int = 5, wait: Wait = wait_silently
 ) -> AsyncIterator[Client]:
-    """A client of the server that ``settings`` name.
+    """A client for the server in ``settings``.
 
     Args:
         settings: see :func:`subcli.settings.config.load`.
-        prompter: asks for a login where nothing silent helps; ``None``: nobody is there to be asked.
+        prompter: asks for a login if nothing else helps; ``None`` if there is nobody to ask.
         max_attempts: reconnects in a row without a new event, and repeats of a request.
         wait: waits before a request is repeated, and may tell the user why.
 
     Raises:
-        AuthError: there is a login on record, and its tokens cannot be read.
-        UsageError: they would go over plain http to another machine.
-        NetworkError: the proxy that the environment names cannot be used.
+        AuthError: a login is recorded, but its tokens cannot be read.
+        UsageError: its tokens would go over plain http to another machine.
+        NetworkError: the proxy set in the environment cannot be used.
     """
     async with http_client(settings) as http:
         yield Client(
@@ -281,7 +293,7 @@ async def connect(
 
 
 def http_client(settings: Settings) -> httpx.AsyncClient:
-    """An HTTP client for the server: no redirects, and no proxy for this machine itself."""
+    """An HTTP client for the server, without redirects, and without a proxy for this machine itself."""
     try:
         return httpx.AsyncClient(
             verify=_ssl_context(settings) or False,
@@ -291,7 +303,7 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
             headers={"User-Agent": USER_AGENT},
         )
     except (ValueError, ImportError, httpx.InvalidURL):
-        # The proxies of the environment. What httpx says of them holds their passwords.
+        # A proxy of the environment is invalid. The message of httpx contains its password.
         blocked = unusable_proxy()
         raise NetworkError(blocked.reason, hint=blocked.hint) from None
 
@@ -302,24 +314,24 @@ def system_trust() -> ssl.SSLContext:
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """One for all connections, made only for https: loading the authorities takes longer than a submit."""
+    """One for all connections, created only for https: loading the CAs takes longer than a submit."""
     return system_trust() if urlsplit(settings.server).scheme == "https" else None
 
 
 class Prompter(Protocol):
-    """Somebody who can be asked for a login (:mod:`subcli.cli.prompt`)."""
+    """Asks a person for a login (:mod:`subcli.cli.prompt`)."""
 
     async def ask(self, server: str) -> tuple[str, Secret] | None:
-        """User name and password; ``None`` if the person does not want to."""
+        """User name and password; ``None`` if the person declines."""
         ...
 
     def refused(self, reason: str) -> None:
-        """What was given did not help."""
+        """Tell the person that the login failed."""
         ...
 
 
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
-    """The token of a variable, else the login on record; with a person to ask, if there is one."""
+    """The token of a variable, or the recorded login; with a person to ask if there is one."""
     server, api_url = settings.server, settings.api_url
     inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())

@@ -1,4 +1,4 @@
-"""What REST and WebSocket have in common about the way to a server: origins, refusals, causes in words."""
+"""What REST and WebSocket have in common: failures to reach a server, in words, and what an error response says."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import re
 import ssl
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from subcli.core.inputs import Blocked
 from subcli.shared.secret import redact
 
 
-def proxy_wants_credentials() -> Blocked:
-    """HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
+def proxy_requires_credentials() -> Blocked:
+    """HTTP 407. The proxy URL is not shown, since it may contain a password."""
     return Blocked(
-        "The proxy wants credentials (HTTP 407).",
-        "Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+        "The proxy requires credentials (HTTP 407).",
+        "Put user and password into the proxy URL in HTTPS_PROXY, or add the server to NO_PROXY.",
     )
 
 
 def unusable_proxy() -> Blocked:
-    """A proxy setting that cannot be read, or that needs what is not installed. It is not repeated either."""
+    """A proxy setting that is invalid, or needs a library that is not installed. Its value is not shown either."""
     return Blocked(
-        "The proxy setting cannot be used: only http:// and https:// proxies are supported.",
-        "Look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY.",
+        "The proxy setting is not usable: only http:// and https:// proxies are supported.",
+        "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or add the server to NO_PROXY.",
     )
 
 
-def untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
+def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
     """An invalid certificate."""
     return Blocked(
         f"The certificate of {address} is not trusted: {error.verify_message or 'verification failed'}.",
-        "If its authority is your own, name its file in SSL_CERT_FILE.",
+        "If you use a private CA, set SSL_CERT_FILE to its certificate file.",
     )
 
 
-def unreached(error: BaseException, address: str) -> str:
-    """Why ``address`` was not reached, in words."""
+def describe_failure(error: BaseException, address: str) -> str:
+    """Why ``address`` could not be reached, in words."""
     error = _root_cause(error)
     if isinstance(error, TimeoutError):
         return f"{address} did not answer in time"
@@ -52,7 +53,7 @@ def unreached(error: BaseException, address: str) -> str:
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """The system's own error at the bottom of what libraries have wrapped around it."""
+    """The operating system's error under the exceptions that libraries wrap around it."""
     found = error
     cause: BaseException | None = error
     while cause is not None:
@@ -65,10 +66,10 @@ def _root_cause(error: BaseException) -> BaseException:
     return found
 
 
-def retry_after(value: str | None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3).
 
-    Anything else is passed over, as if the server had not said when.
+    Anything else is ignored.
     """
     if value is None:
         return None
@@ -80,3 +81,16 @@ def retry_after(value: str | None) -> float | None:
         return max(0.0, when.timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
+
+
+def error_detail(body: Any) -> str:
+    """The text in ``{"detail": …}``, which may be FastAPI's list of errors; empty if there is none."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, list):
+        errors = [str(error.get("msg", "")) for error in detail if isinstance(error, dict)]
+        return "; ".join(error for error in errors if error)
+    if isinstance(detail, dict) and isinstance(detail.get("message"), str):
+        return str(detail["message"])
+    return ""

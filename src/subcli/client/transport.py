@@ -1,8 +1,8 @@
-"""One WebSocket: open it, frames in, frames out, abort. Reconnecting is somebody else's.
+"""One WebSocket: open it, receive, send, abort. Reconnecting is up to :mod:`subcli.client.session`.
 
-Whatever ends or prevents a connection is raised as :class:`Gone`, which carries the value that
-:func:`subcli.core.recovery.step` wants to hear. Texts of the library's own exceptions carry the URL with its
-token: none of them leaves this module unread.
+Whatever ends or prevents a connection is raised as :class:`Disconnected`, which carries the input for
+:func:`subcli.core.recovery.step`. The library's own exceptions contain the URL with its token, so none of them leaves
+this module.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from subcli.client.network import proxy_wants_credentials, retry_after, unreached, untrusted, unusable_proxy
+from subcli.client.network import (
+    certificate_untrusted,
+    describe_failure,
+    parse_retry_after,
+    proxy_requires_credentials,
+    unusable_proxy,
+)
 from subcli.core.inputs import Blocked, Closed, Lost, Refused
 from subcli.shared.protocol import MAX_FRAME_BYTES, PING
 from subcli.shared.secret import Secret, redact
@@ -41,22 +47,22 @@ CLOSE_TIMEOUT_S: Final = 0.2
 _RETRY_AFTER: Final = re.compile(r"\bretry_after=(\d{1,9}(?:\.\d+)?)")
 _REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
-GoneBecause = Closed | Refused | Lost | Blocked
+DisconnectReason = Closed | Refused | Lost | Blocked
 
 
-class Gone(Exception):
-    """There is no connection, or no longer. ``happened`` says how."""
+class Disconnected(Exception):
+    """There is no connection, or no longer. ``input`` says why."""
 
-    def __init__(self, happened: GoneBecause) -> None:
-        super().__init__(happened)
-        self.happened = happened
+    def __init__(self, input: DisconnectReason) -> None:
+        super().__init__(input)
+        self.input = input
 
 
 class _Connection(ClientConnection):
-    """Notes when the last byte came, since any byte counts as a sign of life; and ends what is closing.
+    """Notes when the last byte arrived, since any byte is a sign of life, and bounds the closing handshake.
 
-    Once a close frame was sent or received nothing more comes, but who reads hears of it only when the other
-    side ends the connection as well: a broken one may never do so.
+    After a close frame nothing more arrives, but a reader learns of it only when the other side closes the TCP
+    connection as well, which a broken one may never do.
     """
 
     last_byte_at: float = 0.0
@@ -78,7 +84,7 @@ class _Handshake(_connect):
         target = redirect_target(self.uri, exc.response.headers.get("Location", ""))
         if target is None:
             return exc
-        # A gateway writes http where we have to say ws; whether it is encrypted does not change.
+        # A gateway writes http where we need ws; origins agree on whether it is encrypted.
         parts = urlsplit(target)
         return urlunsplit((urlsplit(self.uri).scheme, parts.netloc, parts.path, parts.query, ""))
 
@@ -88,7 +94,7 @@ class Socket:
 
     Args:
         connection: after its handshake.
-        secrets: what was sent, and must not be repeated should the server do so.
+        secrets: what was sent; redacted from what the server says.
     """
 
     def __init__(self, connection: _Connection, *secrets: Secret) -> None:
@@ -97,12 +103,12 @@ class Socket:
 
     @property
     def last_byte_at(self) -> float:
-        """When the last byte came, in seconds of the event loop's clock."""
+        """When the last byte arrived, in seconds of the event loop's clock."""
         return self._connection.last_byte_at
 
     @property
     def has_arrived(self) -> bool:
-        """Whether a whole message is here already, so that :meth:`receive` will not wait."""
+        """Whether a complete message has been received, so that :meth:`receive` will not wait."""
         frames = self._connection.recv_messages.frames.queue
         return bool(frames) and frames[0].fin
 
@@ -110,31 +116,31 @@ class Socket:
         """The next frame.
 
         Raises:
-            Gone: the socket is closed.
+            Disconnected: the socket is closed.
         """
         try:
             return await self._connection.recv()
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed, self._secrets)) from None
+            raise Disconnected(_closing(closed, self._secrets)) from None
 
     async def ping(self) -> None:
-        """Ask for a sign of life: the specification's ``ping``, and RFC 6455's own (section 5.5.2)."""
+        """Send the specification's ``ping`` and a ping frame (RFC 6455 section 5.5.2)."""
         try:
             await self._connection.send(PING)
             await self._connection.ping()
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed, self._secrets)) from None
+            raise Disconnected(_closing(closed, self._secrets)) from None
 
     async def send(self, text: str) -> None:
         """Send one text frame.
 
         Raises:
-            Gone: the socket is closed.
+            Disconnected: the socket is closed.
         """
         try:
             await self._connection.send(text)
         except ConnectionClosed as closed:
-            raise Gone(_closing(closed, self._secrets)) from None
+            raise Disconnected(_closing(closed, self._secrets)) from None
 
     async def close(self) -> None:
         """Close with 1000, without waiting long for the other side."""
@@ -143,7 +149,7 @@ class Socket:
         self.abort()
 
     def abort(self) -> None:
-        """Cut the connection at once: the other side is dead, or frozen."""
+        """Drop the connection without a closing handshake."""
         self._connection.transport.abort()
 
 
@@ -163,7 +169,7 @@ async def open_socket(
         ssl_context: for ``wss``.
 
     Raises:
-        Gone: with ``Refused``, ``Lost`` or ``Blocked``.
+        Disconnected: with ``Refused``, ``Lost`` or ``Blocked``.
     """
     headers: Mapping[str, str] = {}
     full = url
@@ -194,23 +200,25 @@ async def open_socket(
             **options,
         )
     except InvalidStatus as refused:
-        raise Gone(_refusal(refused, secrets)) from None
+        raise Disconnected(_refusal(refused, secrets)) from None
     except (InvalidProxyStatus, ProxyError, InvalidProxy, ImportError) as error:
-        raise Gone(_proxy_trouble(error)) from None
+        raise Disconnected(_proxy_failure(error)) from None
     except ssl.SSLCertVerificationError as error:
-        raise Gone(untrusted(error, parts.netloc)) from None
+        raise Disconnected(certificate_untrusted(error, parts.netloc)) from None
     except InvalidMessage as error:
         if isinstance(error.__cause__, EOFError):
-            raise Gone(Lost(f"{parts.netloc} closed the connection during the handshake", reached=True)) from None
-        raise Gone(Refused(400, "the answer to the handshake is not HTTP")) from None
+            raise Disconnected(
+                Lost(f"{parts.netloc} closed the connection during the handshake", reached=True)
+            ) from None
+        raise Disconnected(Refused(400, "the answer to the handshake is not HTTP")) from None
     except InvalidHandshake:
-        raise Gone(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
+        raise Disconnected(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
     except (OSError, EOFError) as error:
-        # A connection is made when TCP has one: whatever happened then, somebody was there.
-        raise Gone(Lost(unreached(error, parts.netloc), reached=bool(made))) from None
+        # If the TCP connection was made, the server was reached.
+        raise Disconnected(Lost(describe_failure(error, parts.netloc), reached=bool(made))) from None
     except (InvalidURI, ValueError):
-        # Our own address was checked before; what is left are a proxy's and a redirect's.
-        raise Gone(unusable_proxy()) from None
+        # Our own address was checked before, so this is the address of a proxy or a redirect.
+        raise Disconnected(unusable_proxy()) from None
     assert isinstance(connection, _Connection)
     connection.last_byte_at = asyncio.get_running_loop().time()
     return Socket(connection, *secrets)
@@ -220,14 +228,15 @@ def _closing(closed: ConnectionClosed, secrets: Sequence[Secret]) -> Closed:
     sent, received = closed.sent, closed.rcvd
     if sent is not None and not closed.rcvd_then_sent:
         if sent.code == CloseCode.MESSAGE_TOO_BIG:
-            return Closed(CloseCode.MESSAGE_TOO_BIG, "a message beyond 1 MiB")
-        # We closed, as the bytes that came were not those of a WebSocket: no word of the server's, but
-        # something in between that is broken. That may be another way the next time.
-        return Closed(CloseCode.ABNORMAL_CLOSURE, f"the WebSocket protocol was broken: {redact(sent.reason, *secrets)}")
+            return Closed(CloseCode.MESSAGE_TOO_BIG, "a message larger than 1 MiB")
+        # We closed because the bytes were not valid WebSocket frames. That is not the server's decision: something in
+        # between is broken, and may not be there the next time.
+        return Closed(CloseCode.ABNORMAL_CLOSURE, f"invalid WebSocket frames: {redact(sent.reason, *secrets)}")
     if received is None:
         return Closed(CloseCode.ABNORMAL_CLOSURE, "the connection was cut")
-    told = _RETRY_AFTER.search(received.reason)
-    return Closed(int(received.code), redact(received.reason, *secrets), float(told.group(1)) if told else None)
+    match = _RETRY_AFTER.search(received.reason)
+    retry_after_s = float(match.group(1)) if match else None
+    return Closed(int(received.code), redact(received.reason, *secrets), retry_after_s)
 
 
 def _refusal(refused: InvalidStatus, secrets: Sequence[Secret]) -> Refused:
@@ -235,14 +244,14 @@ def _refusal(refused: InvalidStatus, secrets: Sequence[Secret]) -> Refused:
     reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in _REDIRECTS:
         reason += ": a redirect that leaves the server is not followed"
-    told = retry_after(response.headers.get("Retry-After"))
-    return Refused(response.status_code, redact(reason, *secrets), told)
+    retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+    return Refused(response.status_code, redact(reason, *secrets), retry_after_s)
 
 
-def _proxy_trouble(error: Exception) -> Blocked | Refused | Lost:
+def _proxy_failure(error: Exception) -> Blocked | Refused | Lost:
     if isinstance(error, InvalidProxyStatus):
         status = error.response.status_code
-        return proxy_wants_credentials() if status == 407 else Refused(status, f"the proxy said HTTP {status}")
+        return proxy_requires_credentials() if status == 407 else Refused(status, f"the proxy said HTTP {status}")
     if isinstance(error, InvalidProxy | ImportError):
         return unusable_proxy()
     return Lost("the proxy did not connect us", reached=True)

@@ -1,8 +1,8 @@
-"""What a REST snapshot and its results tell, as the events that would have told it. Pure.
+"""Turning a REST snapshot and its results into the events that would have said the same. Pure.
 
-For servers without an event log (contract, section 6): after a reconnect, after silence, and while polling,
-the snapshot stands in for the socket. What it says is put in the same event types and goes through
-:meth:`subcli.core.watch.Watch.take_all`, which drops what was seen; so both ways meet in one function.
+On servers without an event log (contract, section 6) the snapshot stands in for the socket: after a reconnect, after
+silence, and while polling. Its content becomes events of the same types and goes through
+:meth:`subcli.core.watch.Watch.fill`, which drops what was seen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TEST_FIELDS: Final = (
     "timestamp",
 )
 _STATUS_FIELDS: Final = ("total_tests", "progress", "detail", "queue_position", "attempt")
-# Tuples: what is looked for in them may be anything that JSON can say, a list as well.
+# Tuples, since what is looked up may be any JSON value, an unhashable list included.
 _NOT_ENDED: Final = ("pending", "queued", "running")
 _ENDED: Final = STATUS_RANKS["completed"]
 _GOOD: Final = ("passed", "skipped")
@@ -43,10 +43,10 @@ def missed(snapshot: Raw, tests: Sequence[object], log: Sequence[object] | None)
     """What may have been missed, in order.
 
     Args:
-        snapshot: of the submission; read before the other two, so that they hold all that it knows of.
+        snapshot: of the submission; fetched before the other two, so that they contain all that it knows of.
         tests: its results.
-        log: its events after the last one seen; ``None`` from a server that does not keep them. Where there
-            is a log, it alone tells what happened; only a verdict that it lacks is taken from the snapshot.
+        log: its events after the last one seen; ``None`` from a server without a log. If there
+            is one, it alone says what happened; only a verdict that it lacks is taken from the snapshot.
     """
     if log is None:
         return _events_from_snapshot(snapshot, tests)
@@ -57,12 +57,12 @@ def missed(snapshot: Raw, tests: Sequence[object], log: Sequence[object] | None)
 
 
 def events_from_log(log: Iterable[object]) -> list[Message]:
-    """The events of ``GET …/events``; entries that are no events are passed over."""
+    """The events of ``GET …/events``; invalid entries are skipped."""
     return [event for entry in log for event in _event(entry)]
 
 
 def _events_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
-    """A terminal status is said after the results it follows from, any other before them."""
+    """A terminal status comes after the results it follows from, any other before them."""
     results, status = _results_from(snapshot, tests), _status_from(snapshot)
     first, then = (results, status) if is_over(snapshot) else (status, results)
     return [*first, *then, *_verdict_from_snapshot(snapshot, tests)]
@@ -83,7 +83,7 @@ def _results_from(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
             **{field: row[field] for field in _TEST_FIELDS if row.get(field) is not None},
         }
         if names[_name(row)] > 1 and row.get("id") is not None:
-            # The row's own id may be another than the test's: it is good enough where the name is not.
+            # The row's own id may differ from the test's, but it tells apart what the name does not.
             result.setdefault("test_id", row["id"])
         results.extend(_event(result))
     return results
@@ -108,12 +108,11 @@ def _verdict_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Messa
 
 
 def verdict(snapshot: Raw, tests: Sequence[object]) -> str | None:
-    """The verdict that a snapshot allows, if any (contract, section 6).
+    """The verdict that follows from a snapshot, if any (contract, section 6).
 
-    While the submission is on its way there is none, whatever is left over from an earlier attempt. Then
-    ``final_status`` decides where the server gives one. Else a terminal status does: ``completed`` is
-    ``passed`` if there are results and none failed or erred, and no verdict at all without results, or with
-    some that cannot be read; any other terminal status is ``failed``.
+    While judging goes on there is none, whatever remains from an earlier attempt. After that ``final_status`` decides
+    if the server sends it, else a terminal status: ``completed`` means ``passed`` if there are results and none failed
+    or erred, and no verdict without results or with unreadable ones; any other terminal status means ``failed``.
     """
     status, final_status = snapshot.get("status"), snapshot.get("final_status")
     if isinstance(status, str) and STATUS_RANKS.get(status, _ENDED) < _ENDED:
@@ -137,7 +136,7 @@ def is_over(snapshot: Raw) -> bool:
 
 
 def _statuses(tests: Sequence[object]) -> list[str | None]:
-    """The statuses of the tests that have ended; ``None`` for one that cannot be read."""
+    """The statuses of the tests that have ended; ``None`` for an unreadable one."""
     found = [test.get("status") if isinstance(test, dict) else None for test in tests]
     return [status if isinstance(status, str) and status else None for status in found if status not in _NOT_ENDED]
 
@@ -153,7 +152,7 @@ def _summary(statuses: Sequence[str | None]) -> dict[str, int]:
 
 
 def _name(row: Raw) -> str:
-    """A test's name, by whichever field the server gives it; else its id."""
+    """A test's name, under any of the fields that servers use; else its id."""
     for field in ("test_name", "name"):
         if isinstance(row.get(field), str):
             return str(row[field])
@@ -165,7 +164,7 @@ def _id(snapshot: Raw) -> Any:
 
 
 def _event(entry: object) -> list[Message]:
-    """The event that ``entry`` is; nothing where it is none."""
+    """``entry`` as an event, in a list; an empty list if it is not a valid one."""
     try:
         return [from_mapping(entry)]
     except MalformedMessageError:

@@ -1,21 +1,20 @@
-"""What can go wrong, as exceptions that carry their data.
+"""The errors that end a command, as exceptions that carry their data.
 
 The tree::
 
     SubcliError
-    ├── UsageError          usage         wrong words, wrong file, wrong setting
-    ├── AuthError           auth          not logged in, and no way to log in now
+    ├── UsageError          usage         usage or configuration error
+    ├── AuthError           auth          not authenticated, and re-authentication failed
     │   └── CredentialError               the tokens could not be read or written
     ├── NotFoundError       not_found     no such submission or problem
-    ├── NetworkError        network       nobody answered, or the way is blocked
-    ├── ServerError         server        somebody answered, and not with a verdict
+    ├── NetworkError        network       no connection, or a blocked one
+    ├── ServerError         server        the server answered, but gave no verdict
     ├── WatchTimeoutError   timeout       ``--timeout`` passed
-    ├── RateLimitedError    rate_limited  told to wait, once too often
+    ├── RateLimitedError    rate_limited  rate limited beyond the attempts
     ├── InterruptedByUser   interrupted   Ctrl-C, SIGTERM
     └── InternalError       internal      a fault of subcli itself
 
-``kind`` is the word that ``--json`` prints (contract, section 4). The exit code of each kind is settled
-in one place, :mod:`subcli.cli.exits`; nothing here knows of processes.
+``kind`` is the word that ``--json`` prints (contract, section 4). :mod:`subcli.cli.exits` maps it to an exit code.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class SubcliError(Exception):
     """Anything that ends a command without a verdict.
 
     Args:
-        message: one sentence: what happened and why.
-        hint: what to do now, preferably a command to type. Empty where there is nothing to do.
+        message: one sentence: what happened, and why.
+        hint: what to do, preferably a command to type; empty if there is nothing to do.
     """
 
     kind: ClassVar[str] = "internal"
@@ -43,13 +42,13 @@ class SubcliError(Exception):
 
 
 class UsageError(SubcliError):
-    """The words, files or settings given cannot be used."""
+    """The arguments, files or settings cannot be used."""
 
     kind = "usage"
 
 
 class AuthError(SubcliError):
-    """The server wants to know who is asking, and could not be told."""
+    """The server requires authentication, and it failed or was not possible."""
 
     kind = "auth"
 
@@ -59,31 +58,31 @@ class CredentialError(AuthError):
 
 
 class NotFoundError(SubcliError):
-    """No such submission or problem, or one of somebody else's: the two look the same."""
+    """There is no such submission or problem, or it belongs to somebody else: the two look the same."""
 
     kind = "not_found"
 
 
 class NetworkError(SubcliError):
-    """No connection, or one that something in between does not let through."""
+    """There is no connection, or something in between blocks it."""
 
     kind = "network"
 
 
 class ServerError(SubcliError):
-    """The server answered, but a verdict cannot be had from it."""
+    """The server answered, but does not give a verdict."""
 
     kind = "server"
 
 
 class WatchTimeoutError(SubcliError):
-    """The time given by ``--timeout`` passed; the verdict is not known."""
+    """``--timeout`` passed; the verdict is unknown."""
 
     kind = "timeout"
 
 
 class RateLimitedError(SubcliError):
-    """Told to wait more often than the attempts allow."""
+    """The server asked to wait more often than the attempts allow."""
 
     kind = "rate_limited"
 
@@ -120,62 +119,62 @@ def unreachable(reason: str) -> NetworkError:
 
 
 def unauthorized(reason: str, hint: str = "") -> AuthError:
-    """The error for a server that does not accept who we are, or wants to know it."""
+    """The error for a server that refuses our authentication, or requires one."""
     said = f": {reason.rstrip('.')}" if reason else ""
     return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
 
 
 def not_found() -> NotFoundError:
-    """The error for an id that the server does not know, or does not show to this user."""
+    """The error for an id that the server does not know or does not show to this user."""
     return NotFoundError(
-        "No such submission, or none that you may see.",
-        hint="`subcli list` shows yours; `--server` and the login decide whose they are.",
+        "There is no such submission, or you may not see it.",
+        hint="`subcli list` shows your submissions; check `--server` and the login.",
     )
 
 
 def rate_limited() -> RateLimitedError:
-    """The error for having been told to wait once too often."""
+    """The error for being rate limited beyond the attempts."""
     return RateLimitedError(
-        "The server is still limiting the rate after all attempts.",
-        hint="Wait a few minutes, then take it up again with `subcli watch`.",
+        "The server still limits the rate after all attempts.",
+        hint="Wait a few minutes, then resume with `subcli watch`.",
     )
 
 
-def broken_off(code: int | None, reason: str) -> ServerError:
-    """The error for a close code that says that no retry will do better."""
+def connection_closed(code: int | None, reason: str) -> ServerError:
+    """The error for a close code that makes retrying pointless."""
     said = f": {reason.rstrip('.')}" if reason else ""
     return ServerError(
         f"The server closed the connection with code {code}{said}.",
-        hint="This is not cured by trying again; `--debug` shows what was said before.",
+        hint="Trying again will not help; `--debug` shows the messages before it.",
     )
 
 
 def proxy_credentials() -> NetworkError:
     """The error for HTTP 407. The proxy's URL, which may hold a password, is not repeated."""
     return NetworkError(
-        "The proxy wants credentials (HTTP 407).",
-        hint="Put user and password into the proxy's URL in HTTPS_PROXY, or name the server in NO_PROXY.",
+        "The proxy requires credentials (HTTP 407).",
+        hint="Put user and password into the proxy URL in HTTPS_PROXY, or add the server to NO_PROXY.",
     )
 
 
 def no_verdict() -> ServerError:
-    """The error for a submission that is over, and about which nobody says how it ended."""
+    """The error for a submission that has ended without a verdict."""
     return ServerError(
-        "The submission has ended, but the server gives no verdict: it has no results that can be read.",
+        "The submission has ended, but the server has no verdict and no readable results for it.",
         hint="`subcli status ID` shows what it knows.",
     )
 
 
-def no_way_left(socket: str, rest: str, status: int | None) -> SubcliError:
-    """The error for having lost both ways to a verdict.
+def both_ways_failed(socket: str, rest: str, status: int | None) -> SubcliError:
+    """The error for losing both the WebSocket and REST.
 
     Args:
-        socket: why there is no WebSocket.
-        rest: why REST was asked in vain.
-        status: the HTTP status of that; ``None`` where nobody answered.
+        socket: why the WebSocket failed.
+        rest: why REST failed.
+        status: the HTTP status of that; ``None`` if there was no response.
     """
     if status == 429:
         return rate_limited()
-    message = f"A verdict can be had neither by WebSocket ({socket}) nor by REST ({rest})."
-    hint = "Judging goes on there; `subcli watch ID` takes it up again."
+    message = f"No verdict: neither the WebSocket ({socket}) nor REST ({rest}) works."
+    hint = "Judging continues on the server; `subcli watch ID` resumes watching."
     return NetworkError(message, hint=hint) if status is None else ServerError(message, hint=hint)

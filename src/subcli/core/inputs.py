@@ -1,6 +1,6 @@
-"""The vocabulary of recovery: what can happen to a watch, and what can be done about it.
+"""The inputs and actions of the recovery machine.
 
-Frozen values without behaviour. The table of which answers which stands in :mod:`subcli.core.recovery`.
+Frozen values without behaviour. :mod:`subcli.core.recovery` has the table of which action follows which input.
 """
 
 from __future__ import annotations
@@ -11,75 +11,75 @@ import msgspec
 
 from subcli.core.errors import SubcliError
 
-# -- what happened ----------------------------------------------------------------------------------
+# -- inputs: what happened to a watch ------------------------------------------------------------------
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A watch begins. ``own_submit``: of what we have just handed in ourselves."""
+    """A watch begins. ``own_submit``: of a submission that we have just made ourselves."""
 
     own_submit: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The handshake succeeded. ``needs_catch_up``: this server does not replay; REST has what was missed."""
+    """The handshake succeeded. ``needs_catch_up``: the server does not replay, so REST has what was missed."""
 
     needs_catch_up: bool
 
 
 class Progressed(msgspec.Struct, frozen=True):
-    """A new event came: the first since the socket opened."""
+    """The first new event since the socket opened arrived."""
 
 
 class Quiet(msgspec.Struct, frozen=True):
-    """No event for 10 s from a server without ``resume``, which may never send one, or for 60 s from another."""
+    """No event arrived for a while: 10 s if the server may never send any (no ``resume``), else 60 s."""
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The socket closed. ``retry_after``: seconds, where the reason names them."""
+    """The socket closed. ``retry_after_s``: the wait that the reason asks for."""
 
     code: int
     reason: str = ""
-    retry_after: float | None = None
+    retry_after_s: float | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The handshake was answered by an HTTP status other than 101."""
+    """The handshake got an HTTP status other than 101."""
 
     status: int
     reason: str = ""
-    retry_after: float | None = None
+    retry_after_s: float | None = None
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """No connection: reset, refused, unknown host, no route, timeout. ``reached``: somebody was there."""
+    """No connection: reset, refused, unknown host, no route, timeout. ``reached``: something answered at first."""
 
     reason: str
     reached: bool = False
 
 
 class Silent(msgspec.Struct, frozen=True):
-    """Nothing received for 10 s after a ping."""
+    """Nothing arrived for 10 s after a ping."""
 
 
 class Slept(msgspec.Struct, frozen=True):
-    """The wall clock ran on while the monotonic clock stood still."""
+    """The machine slept: the wall clock ran on while the monotonic clock stood still."""
 
 
 class TooManyBadFrames(msgspec.Struct, frozen=True):
-    """``MAX_BAD_FRAMES`` frames in a row were no messages."""
+    """``MAX_BAD_FRAMES`` frames in a row were not valid messages."""
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """Something that no retry cures: an invalid certificate, a proxy that wants credentials."""
+    """Retrying cannot help: an invalid certificate, a proxy that requires credentials."""
 
     reason: str
     hint: str
 
 
 class CaughtUp(msgspec.Struct, frozen=True):
-    """REST was asked and answered.
+    """A catch-up over REST succeeded.
 
-    ``news``: it told something new. ``ended``: the submission has ended, and still there is no verdict.
+    ``news``: it brought new events. ``ended``: the submission has ended without a verdict.
     """
 
     news: bool = False
@@ -87,22 +87,22 @@ class CaughtUp(msgspec.Struct, frozen=True):
 
 
 class RestFailed(msgspec.Struct, frozen=True):
-    """REST was asked and did not answer (``status`` None), or not with what was asked for."""
+    """A REST request got no response (``status`` None), or not the one it asked for."""
 
     status: int | None
     reason: str = ""
-    retry_after: float | None = None
+    retry_after_s: float | None = None
 
 
 class Refreshed(msgspec.Struct, frozen=True):
-    """Authentication was tried again. ``hint``: the command to type where it failed."""
+    """We tried to authenticate again. ``hint``: the command to type if that failed."""
 
     ok: bool
     hint: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """The verdict is there."""
+    """The verdict arrived."""
 
 
 SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | TooManyBadFrames
@@ -111,11 +111,11 @@ Input: TypeAlias = (
     Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | RestFailed | Refreshed | Ended
 )
 
-# -- what to do -------------------------------------------------------------------------------------
+# -- actions: what to do about it ---------------------------------------------------------------------
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """Open the socket after ``delay_s`` seconds. ``attempt`` is 0 where it is not one of the counted retries."""
+    """Open the socket after ``delay_s`` seconds. ``attempt`` is 0 if it does not count as a retry."""
 
     delay_s: float = 0.0
     attempt: int = 0
@@ -124,7 +124,7 @@ class Connect(msgspec.Struct, frozen=True):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Go on reading the socket."""
+    """Continue reading the socket."""
 
 
 class CatchUp(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ class CatchUp(msgspec.Struct, frozen=True):
 
 
 class Poll(msgspec.Struct, frozen=True):
-    """The socket is given up: ask REST after ``delay_s`` seconds."""
+    """Without a socket, ask REST after ``delay_s`` seconds."""
 
     delay_s: float
     reason: str = ""
@@ -143,11 +143,11 @@ class Refresh(msgspec.Struct, frozen=True):
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """Done: the verdict is there."""
+    """Finish with the verdict."""
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Done without a verdict."""
+    """Stop without a verdict."""
 
     error: SubcliError
 

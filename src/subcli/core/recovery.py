@@ -1,15 +1,15 @@
-"""What to do next, whatever happened: one pure machine.
+"""What to do next, whatever happens: one pure machine.
 
-:func:`step` takes the state, what happened, the monotonic clock and a random number, and answers with the
-next state and one action. :mod:`subcli.client.session` carries the actions out and decides nothing.
+:func:`step` takes the state, an input, the monotonic clock and a random number, and returns the next state and one
+action. :mod:`subcli.client.session` carries out the actions and decides nothing.
 
-What happened, and what is done about it (contract, section 7; "retry" is: look at what was missed over REST,
-then connect again after the backoff, and give up the socket when the attempts are used up):
+The inputs and the actions that follow (contract, section 7; "retry" means: ask REST for what was missed, then connect
+again after the backoff, and give up the socket when the attempts are used up):
 
 ================================================  ====================================================
 ``Ended``                                         ``Finish``
 ``Started``                                       ``Connect`` at once
-``Opened``                                        ``Read``; first ``CatchUp`` where the server replays nothing
+``Opened``                                        ``Read``; first ``CatchUp`` if the server does not replay
 ``Progressed``                                    the attempts start again; ``Read``
 ``Quiet`` (no event for 10 s; with resume, 60)    ``CatchUp``, then ``Read``
 ``Closed`` 1000, 1001, 1005, 1006, 1011–1013      retry
@@ -17,25 +17,25 @@ then connect again after the backoff, and give up the socket when the attempts a
 ``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
 ``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a second time in a row: stop (auth)
 ``Closed`` 4004, ``Refused`` 404                  within 5 s of our own submit: again; else stop (not found)
-``Closed`` 4029, ``Refused`` 429                  wait as told, at most 5 min; attempts used up: stop
+``Closed`` 4029, ``Refused`` 429                  wait as asked, at most 5 min; attempts used up: stop
 ``Closed`` with another code                      retry
 ``Refused`` 2xx, 3xx, 400, 405, 426               retry; twice: give up the socket
 ``Refused`` 407, also from REST                   stop (network)
 ``Refused`` 403 or another status                 retry; REST's 401 or 404 decide as there
-``Lost`` (reset, refused, DNS, timeout)           retry; where nothing ever answered: once more after 1 s,
+``Lost`` (reset, refused, DNS, timeout)           retry; if nothing ever answered: once more after 1 s,
                                                   then, if REST is silent too, stop (network)
 ``Silent`` (10 s after a ping)                    retry
 ``Slept``                                         connect again at once
 ``TooManyBadFrames`` (20 bad frames in a row)     give up the socket
 ``Blocked`` (certificate, proxy)                  stop (network)
-``CaughtUp``                                      go on with what it was for; no verdict at the end: stop (server)
-``RestFailed``                                    the same; 401, 404 as above, but for what only a socket knows
+``CaughtUp``                                      continue; if ended without a verdict: stop (server)
+``RestFailed``                                    continue; 401 and 404 as above, unless only the socket knows it
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
-Giving up the socket is ``Poll``: REST every 2 to 10 s until the verdict. REST has as many attempts in a row as
-the socket; when neither has any left, stop. Whatever the cause, no more than 5 connects are begun in 10 s, and
-no wait that a server asks for is longer than 5 minutes.
+Giving up the socket means ``Poll``: ask REST every 2 to 10 s until the verdict. REST has as many attempts in a row as
+the socket; when both are used up, stop. Whatever the cause, at most 5 connections are started within 10 s, and no wait
+that a server asks for exceeds 5 minutes.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ from subcli.core.backoff import (
 )
 from subcli.core.errors import (
     NetworkError,
-    broken_off,
+    both_ways_failed,
+    connection_closed,
     no_verdict,
-    no_way_left,
     not_found,
     proxy_credentials,
     rate_limited,
@@ -104,7 +104,7 @@ Purpose: TypeAlias = Literal["read", "retry", "poll"]
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """What stands in the way. ``retry_after_s``: how long the server told us to wait."""
+    """Why something failed. ``retry_after_s``: how long the server asked us to wait."""
 
     code: int | None = None
     reason: str = ""
@@ -118,22 +118,23 @@ _NONE: Final = Trouble()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the machine stands. Made once with its settings, then only by :func:`step`.
+    """The state of the machine. Created once with its settings, then only by :func:`step`.
 
     Attributes:
         max_attempts: reconnects in a row without a new event.
-        submitted_at: monotonic seconds of our own submit, where the watch follows one.
-        answered: the server was there at least once.
-        known_to: who told us of the submission. Where only the socket did, REST may lack the call.
+        submitted_at: monotonic seconds of our own submit, if the watch follows one.
+        answered: the server responded at least once.
+        known_to: which half of the server knows the submission. If only the socket does, REST may lack the call.
         attempts: reconnects since the last new event or stable connection.
-        connects: monotonic seconds at which the latest connects were through, or had failed.
-        opened_at, began_at: monotonic seconds; of the socket, if there is one; of the last connect or look.
+        connects: monotonic seconds at which the latest connects had succeeded or failed.
+        opened_at: monotonic seconds at which the socket opened, if there is one.
+        began_at: monotonic seconds of the last connect or catch-up.
         trouble: why there is no socket.
-        refusals, refusal: authentications refused in a row, and why the last one was.
-        oversize, incurable: troubles of their kind at the same place.
-        purpose: what a look at REST is for.
-        unanswered, rest_trouble: looks at REST in a row that were in vain, and why the last one was.
-        rest_at: monotonic seconds before which the server does not want to be asked.
+        refusals, refusal: authentications refused in a row, and the reason of the last.
+        oversize, incurable: failures of their kind in a row.
+        purpose: what to do after a catch-up: read, retry the socket, or poll.
+        unanswered, rest_trouble: failed catch-ups in a row, and the reason of the last.
+        rest_at: monotonic seconds before which REST must not be asked (``Retry-After``).
         poll_s: seconds to the next poll.
     """
 
@@ -168,45 +169,45 @@ def _with(state: State, **changes: object) -> State:
 # -- the machine ------------------------------------------------------------------------------------
 
 
-def step(state: State, happened: Input, now: float, random: float) -> Step:
-    """The next state and what to do.
+def step(state: State, input: Input, now: float, random: float) -> Step:
+    """Return the next state and what to do.
 
     Args:
-        state: where the machine stands.
-        happened: what the last action led to.
+        state: the present state.
+        input: what happened, most often as an outcome of the last action.
         now: a reading of the monotonic clock, seconds.
         random: a random number in [0, 1), for jitter.
     """
     if state.opened_at is not None and now - state.opened_at >= STABLE_S:
         state = _with(state, attempts=0, refusals=0)
-    match happened:
+    match input:
         case Ended():
             return state, Finish()
         case Started(own_submit):
             state = _with(state, answered=own_submit, submitted_at=now if own_submit else None)
             return _connect(state, now)
         case Opened(needs_catch_up):
-            state = _with(_dialled(state, now), answered=True, opened_at=now, incurable=0)
-            return _look(state, "read", now, random) if needs_catch_up else (state, Read())
+            state = _with(_note_connect(state, now), answered=True, opened_at=now, incurable=0)
+            return _catch_up(state, "read", now, random) if needs_catch_up else (state, Read())
         case Progressed():
             known_to = "socket" if state.known_to == "nobody" else state.known_to
             return _with(state, attempts=0, refusals=0, oversize=0, known_to=known_to), Read()
         case Quiet():
-            return _look(state, "read", now, random)
+            return _catch_up(state, "read", now, random)
         case CaughtUp():
-            return _caught_up(state, happened, now, random)
+            return _caught_up(state, input, now, random)
         case RestFailed():
-            return _asked_in_vain(state, happened, now, random)
+            return _catch_up_failed(state, input, now, random)
         case Refreshed(ok, hint):
             return _refreshed(state, ok, hint, now)
         case Blocked(reason, hint):
             return state, Stop(NetworkError(reason, hint=hint))
-    return _socket_gone(state, happened, now, random)
+    return _socket_gone(state, input, now, random)
 
 
-def _socket_gone(state: State, happened: SocketGone, now: float, random: float) -> Step:
-    state = _with(_dialled(state, now) if state.opened_at is None else state, opened_at=None)
-    match happened:
+def _socket_gone(state: State, input: SocketGone, now: float, random: float) -> Step:
+    state = _with(_note_connect(state, now) if state.opened_at is None else state, opened_at=None)
+    match input:
         case Closed(code, reason, retry_after_s):
             return handler_for_close(code)(state, Trouble(code, reason, retry_after_s), now, random)
         case Refused(status, reason, retry_after_s):
@@ -214,8 +215,8 @@ def _socket_gone(state: State, happened: SocketGone, now: float, random: float) 
             return handler_for_refusal(status)(state, Trouble(status, reason, retry_after_s), now, random)
         case Lost(reason, reached):
             state = _with(state, answered=state.answered or reached)
-            cure = _retry if state.answered else _first_contact
-            return cure(state, Trouble(reason=reason), now, random)
+            handler = _retry if state.answered else _first_contact
+            return handler(state, Trouble(reason=reason), now, random)
         case Silent():
             return _retry(state, Trouble(reason="no answer to a ping"), now, random)
         case Slept():
@@ -223,15 +224,15 @@ def _socket_gone(state: State, happened: SocketGone, now: float, random: float) 
         case TooManyBadFrames():
             return _give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"), now, random)
         case _:  # pragma: no cover
-            assert_never(happened)
+            assert_never(input)
 
 
-# -- cures: what is done about a socket that is gone --------------------------------------------------
+# -- handlers: what to do about a socket that is gone -------------------------------------------------
 
 
 def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """The verdict may be there already: ask before waiting."""
-    return _look(_with(state, trouble=trouble), "retry", now, random)
+    """Ask REST before waiting: the verdict may be there already."""
+    return _catch_up(_with(state, trouble=trouble), "retry", now, random)
 
 
 def _first_contact(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -247,7 +248,7 @@ def _authenticate(state: State, trouble: Trouble, now: float, random: float) -> 
 
 
 def _not_found(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """After our own submit the server is asked again at 1, 2, 4 and at last 5 s."""
+    """After our own submit, ask again after 1, 2, 4 and finally 5 s."""
     if state.submitted_at is None or state.began_at >= state.submitted_at + OWN_SUBMIT_GRACE_S:
         return state, Stop(not_found())
     since = now - state.submitted_at
@@ -276,7 +277,7 @@ def _incurable(state: State, trouble: Trouble, now: float, random: float) -> Ste
 
 
 def _stop(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    return state, Stop(broken_off(trouble.code, trouble.reason))
+    return state, Stop(connection_closed(trouble.code, trouble.reason))
 
 
 def _proxy(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -316,7 +317,7 @@ def _connect(state: State, now: float, delay_s: float = 0.0, attempt: int = 0, t
     return state, Connect(delay_s, attempt, trouble.code, trouble.reason)
 
 
-def _dialled(state: State, now: float) -> State:
+def _note_connect(state: State, now: float) -> State:
     return _with(state, connects=(*state.connects, now)[-MAX_CONNECTS:])
 
 
@@ -328,11 +329,11 @@ def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
     return _connect(state, now, trouble=Trouble(state.refusal.code, "authenticated again"))
 
 
-# -- looking at REST --------------------------------------------------------------------------------
+# -- catching up ------------------------------------------------------------------------------------
 
 
-def _look(state: State, purpose: Purpose, now: float, random: float) -> Step:
-    """Ask REST, or go on without it for as long as it does not want to be asked."""
+def _catch_up(state: State, purpose: Purpose, now: float, random: float) -> Step:
+    """Ask REST, or go on without it while it must not be failed."""
     state = _with(state, purpose=purpose, began_at=now)
     return (state, CatchUp()) if now >= state.rest_at else _go_on(state, now, random)
 
@@ -346,24 +347,24 @@ def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> 
     return _go_on(state, now, random)
 
 
-def _asked_in_vain(state: State, asked: RestFailed, now: float, random: float) -> Step:
-    trouble = Trouble(asked.status, asked.reason)
-    state = _with(state, answered=state.answered or asked.status is not None)
+def _catch_up_failed(state: State, failed: RestFailed, now: float, random: float) -> Step:
+    trouble = Trouble(failed.status, failed.reason)
+    state = _with(state, answered=state.answered or failed.status is not None)
     if not state.answered:
         return state, Stop(unreachable(state.trouble.reason))
-    if asked.status == 401:
+    if failed.status == 401:
         return _authenticate(state, trouble, now, random)
-    if asked.status == 404 and (state.purpose != "read" or state.known_to != "socket"):
+    if failed.status == 404 and (state.purpose != "read" or state.known_to != "socket"):
         return _not_found(state, trouble, now, random)
-    if asked.status == 407:
+    if failed.status == 407:
         return _proxy(state, trouble, now, random)
-    retry_after_s = min(asked.retry_after or 0.0, MAX_RETRY_AFTER_S)
+    retry_after_s = min(failed.retry_after_s or 0.0, MAX_RETRY_AFTER_S)
     state = _with(state, unanswered=state.unanswered + 1, rest_trouble=trouble, rest_at=now + retry_after_s)
     return _go_on(state, now, random)
 
 
 def _go_on(state: State, now: float, random: float) -> Step:
-    """Go on with what the look at REST was for."""
+    """Continue with the purpose of the catch-up."""
     if state.purpose == "read":
         return state, Read()
     if state.purpose == "poll":
@@ -384,7 +385,7 @@ def _give_up_socket(state: State, trouble: Trouble, now: float, random: float) -
 
 def _poll(state: State, now: float, random: float) -> Step:
     if state.unanswered > state.max_attempts:
-        return state, Stop(no_way_left(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
+        return state, Stop(both_ways_failed(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
     if state.unanswered:
         delay = backoff(state.unanswered, random)
     else:

@@ -1,12 +1,12 @@
-"""Whether a REST request is sent again (contract, sections 6 and 7). Pure, as :mod:`subcli.core.recovery` is.
+"""When a REST request is repeated (contract, sections 6 and 7). Pure, like :mod:`subcli.core.recovery`.
 
 =====================  ===========================================================================
-no answer              never one from this server: once more after 1 s; else if harmless, after the backoff
+no response            if the server never responded: once more after 1 s; else if harmless, after the backoff
 401                    the caller authenticates again once; then stop (auth)
 404                    stop (not found)
-407                    stop (network): a proxy wants credentials
+407                    stop (network): the proxy requires credentials
 429, 503               wait ``Retry-After`` or the backoff; attempts used up: stop
-400, 409, 413, 422     stop (usage): the server's own sentence says what is wrong
+400, 409, 413, 422     stop (usage): the server says what is wrong
 other 5xx              if harmless, after the backoff; else stop (server)
 anything else          stop (server)
 =====================  ===========================================================================
@@ -30,53 +30,58 @@ from subcli.core.errors import (
 )
 from subcli.core.inputs import RestFailed
 
-_LATER: Final = "Try again later; `subcli list` shows what was handed in."
-_ELSEWHERE: Final = "Is this the right server? `subcli doctor` looks; `subcli list` shows what was handed in."
+_LATER: Final = "Try again later; `subcli list` shows what was submitted."
+_ELSEWHERE: Final = "Is this the right server? `subcli doctor` checks it; `subcli list` shows what was submitted."
 _NOT_FOUND: Final = "Check the id or name, and `--server`."
-_REFUSED: Final = "The server refused it; nothing was handed in or changed."
+_REFUSED: Final = "The server refused the request; nothing was submitted or changed."
 
 
 def repeat_request(
-    asked: RestFailed, *, attempt: int, answered: bool, repeatable: bool, max_attempts: int, random: float
+    failed: RestFailed, *, attempt: int, answered: bool, repeatable: bool, max_attempts: int, random: float
 ) -> float | SubcliError:
-    """Whether a REST request is sent again: seconds to wait, or the error that ends it.
+    """Decide whether to repeat a REST request.
 
     Args:
-        asked: what came of it.
+        failed: how it failed.
         attempt: how often it was sent, from 1.
-        answered: whether this server was there at least once.
-        repeatable: whether sending it again can do no harm, although its effect is unknown.
+        answered: whether this server ever responded.
+        repeatable: whether repeating it does no harm even if it had an effect.
         max_attempts: repeats allowed.
         random: in [0, 1).
+
+    Returns:
+        Seconds to wait before repeating it, or the error that ends it.
     """
-    told = wait(attempt, random, asked.retry_after)
-    reason = asked.reason.rstrip(".")
-    match asked.status:
+    delay_s = wait(attempt, random, failed.retry_after_s)
+    reason = failed.reason.rstrip(".")
+    match failed.status:
         case None if not answered:
-            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(asked.reason)
+            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(failed.reason)
         case None:
             if repeatable and attempt <= max_attempts:
-                return told
+                return delay_s
             return NetworkError(f"The server did not answer: {reason}.", hint=_LATER)
         case 401:
-            return unauthorized(asked.reason)
+            return unauthorized(failed.reason)
         case 404:
             return NotFoundError(_sentence(reason), hint=_NOT_FOUND)
         case 407:
             return proxy_credentials()
         case 429:
-            return told if attempt <= max_attempts else rate_limited()
+            return delay_s if attempt <= max_attempts else rate_limited()
         case 503:
             return (
-                told if attempt <= max_attempts else ServerError(f"The server is not available: {reason}.", hint=_LATER)
+                delay_s
+                if attempt <= max_attempts
+                else ServerError(f"The server is not available: {reason}.", hint=_LATER)
             )
         case 400 | 409 | 413 | 415 | 422:
             return UsageError(_sentence(reason), hint=_REFUSED)
         case _:
-            if asked.status >= 500 and repeatable and attempt <= max_attempts:
-                return told
-            hint = _LATER if asked.status >= 500 else _ELSEWHERE
-            return ServerError(f"The server answered {asked.status}: {reason}.", hint=hint)
+            if failed.status >= 500 and repeatable and attempt <= max_attempts:
+                return delay_s
+            hint = _LATER if failed.status >= 500 else _ELSEWHERE
+            return ServerError(f"The server answered {failed.status}: {reason}.", hint=hint)
 
 
 def _sentence(reason: str) -> str:

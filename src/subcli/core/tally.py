@@ -1,10 +1,10 @@
 """The last result of each test, counted. Pure.
 
-A result may come over the socket and again over REST, and a server may give a test's id in one place and only
-its name in the other (contract, section 6). So a test is known by its id, or else by its name:
+A result may arrive over the socket and again over REST, and a server may send a test's id in one place and only its
+name in the other (contract, section 6). So a test is identified by its id, or else by its name:
 
 ==========================  ==========================================================================
-a result with               is of the test that
+a result with               belongs to the test that
 ==========================  ==========================================================================
 an id seen before           had that id
 a new id                    had its name without an id, and is adopted by that id; else a new one
@@ -21,7 +21,7 @@ from subcli.shared.protocol import TestResult
 
 
 class Tally:
-    """Changes in place; what :meth:`counts`, :meth:`recent` and :meth:`failures` give is frozen and bounded."""
+    """Changes in place; :attr:`counts`, :attr:`recent` and :attr:`failures` are frozen and bounded."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -33,12 +33,12 @@ class Tally:
         self._failures: dict[int, TestResult] = {}
 
     def status_of(self, result: TestResult) -> str | None:
-        """The status known so far of the test that ``result`` is of."""
+        """The last known status of the test that ``result`` belongs to."""
         test = self._known(result)
         return None if test is None else self._statuses[test]
 
     def put(self, result: TestResult) -> None:
-        """Take ``result`` as the last one of its test."""
+        """Record ``result`` as the last one of its test."""
         test = self._known(result)
         if test is None:
             test = len(self._statuses)
@@ -71,7 +71,7 @@ class Tally:
 
     @property
     def failures(self) -> tuple[TestResult, ...]:
-        """The first failures of those there are now, oldest first."""
+        """The present failures, oldest first, up to a limit."""
         return tuple(self._failures.values())
 
     def _known(self, result: TestResult) -> int | None:
@@ -89,5 +89,5 @@ class Tally:
 
 
 def _counted(status: str) -> str:
-    """The count that a test status belongs to; an unknown word counts as failed."""
+    """The count that a test status belongs to; an unknown status counts as failed."""
     return status if status in ("passed", "failed", "error", "skipped") else "failed"

@@ -1,33 +1,33 @@
-"""The state of one watched submission: frames in, news out. Pure: no I/O, no clock.
+"""The state of one watched submission: frames in, new events out. Pure: no I/O, no clock.
 
-Theory. A frame becomes news in four steps: decode it; drop what was seen; hold what came too early and
-report the hole; apply the rest. Whether an event was seen is decided by its ``seq`` where the server numbers
-its events (contract, section 1), so that reconnecting, catching up and duplicates need no care elsewhere:
+A frame is processed in four steps: decode it; drop what was seen; hold what came too early and report the hole; apply
+the rest. If the server numbers its events, ``seq`` decides whether one was seen (contract, section 1), so that
+reconnecting, catching up and duplicates need no care elsewhere:
 
 =====================  =====================================================================
 ``seq``                what happens
 =====================  =====================================================================
-≤ the last applied     dropped: seen
-the last applied + 1   applied, and then what was held and now follows
-beyond that            held; ``Watch.hole`` names what is missing, to be had from the log
-absent                 applied where it tells something new
+≤ the last applied     dropped: it was seen
+the last applied + 1   applied, then what was held and now follows
+beyond that            held; ``Watch.hole`` names what is missing, to fetch from the log
+absent                 applied if it is news
 =====================  =====================================================================
 
-Two exceptions. A verdict is never dropped while there is none: there is only one. And where a server numbers
-its events but does not replay them, a snapshot may have told an event before it came: it counts as seen.
+There are two exceptions. The verdict is never dropped, since there is only one. And if a server numbers its events but
+does not replay them, an event that a snapshot told before counts as seen.
 
-An event without ``seq`` tells something new if it is
+An event without ``seq`` is news if it is
 
 =====================  =====================================================================
-``test_result``        of a test that had no result, or another status
-``status_update``      of a status not reached yet in this attempt, and not behind the one reached;
-                       or says something else of the present one
+``test_result``        of a test without a result, or with another status
+``status_update``      of a status not reached yet in this attempt nor behind the current one,
+                       or with other details about the current one
 ``error_analysis``     about another test, error or explanation
-``complete``           always: after it nothing is taken
-another type           shown, but it tells nothing: a greeting at every connect is no progress
+``complete``           always; after it everything is dropped
+another type           never: it is shown, but a greeting at every connect is not progress
 =====================  =====================================================================
 
-Dictionaries change in place, in :meth:`Watch._apply` alone; what leaves is frozen.
+State changes in place, in :meth:`Watch._apply` only; what leaves is frozen.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from subcli.shared.protocol import (
 T = TypeVar("T")
 
 HELD_MAX: Final = 1000
-"""How many early events are held; further ones come from the log as well."""
+"""How many early events are held; the log has the others."""
 
 _ENDED: Final = STATUS_RANKS["completed"]
 
@@ -67,13 +67,13 @@ class Hole(NamedTuple):
 
 
 class Received(NamedTuple):
-    """What came of a frame.
+    """The outcome of a frame.
 
     Attributes:
-        events: what is to be shown, in order.
-        progress: whether they tell anything new.
+        events: what to show, in order.
+        progress: whether any of them is news.
         reply: a text to send back.
-        fault: why the frame was passed over.
+        fault: why the frame was skipped.
     """
 
     events: tuple[Message, ...] = ()
@@ -89,9 +89,9 @@ class Watch:
     """Everything known about one submission.
 
     Args:
-        submission_id: the one watched; messages about another are passed over.
-        after_seq: events up to this one are taken as seen.
-        problem, language, url: for the picture only.
+        submission_id: the one watched; messages about others are skipped.
+        after_seq: events up to this one count as seen.
+        problem, language, url: shown only.
     """
 
     def __init__(
@@ -125,19 +125,19 @@ class Watch:
     # -- in ---------------------------------------------------------------------------------------
 
     def receive(self, frame: str | bytes) -> Received:
-        """What is new in one frame. Never raises on bad input: that is counted and named in ``fault``."""
+        """Process one frame. Bad input never raises: it is counted, and ``fault`` says what is wrong."""
         try:
             message = decode(frame)
         except MalformedMessageError as error:
-            return self._pass_over(str(error))
+            return self._skip(str(error))
         if isinstance(message, Control):
             return Received(reply=message.reply) if message.reply else _NOTHING
         return self.take(message)
 
     def take(self, event: Message) -> Received:
-        """What is new in one event, from the socket, the log or a snapshot."""
+        """Process one event, from the socket, the log or a snapshot."""
         if event.submission_id is not None and str(event.submission_id) != self._id_text:
-            return self._pass_over(f"about another submission ({event.submission_id})")
+            return self._skip(f"about another submission ({event.submission_id})")
         if self.verdict is not None:
             return _NOTHING
         seq = event.seq
@@ -152,7 +152,7 @@ class Watch:
         return self._release()
 
     def fill(self, events: Iterable[Message]) -> Received:
-        """What is new in all that the log or a snapshot has to say. What the log lacks does not exist."""
+        """Process all events of the log or a snapshot. What the log lacks does not exist."""
         numbered: list[Message] = []
         others: list[Message] = []
         for event in events:
@@ -164,16 +164,20 @@ class Watch:
 
     @property
     def hole(self) -> Hole | None:
-        """What has to be fetched from the log before anything more can be applied."""
+        """What to fetch from the log before anything more can be applied."""
         return Hole(self.last_seq, min(self._held)) if self._held else None
 
+    def drop_held(self) -> None:
+        """Forget the events that came too early: a replay will bring them again, in order."""
+        self._held.clear()
+
     def _skip_hole(self) -> Received:
-        """Go on with the first held event."""
+        """Continue with the first held event."""
         self.last_seq = min(self._held) - 1
         return self._release()
 
     def _release(self) -> Received:
-        """Apply what is held and follows without a hole."""
+        """Apply the held events that follow without a hole."""
         received: list[Received] = []
         while (event := self._held.pop(self.last_seq + 1, None)) is not None:
             received.append(self._take_next(event))
@@ -183,7 +187,7 @@ class Watch:
         """Apply the event that follows in the log."""
         assert event.seq is not None
         self.last_seq = event.seq
-        if self._told_without_seq and not self._tells(event):
+        if self._told_without_seq and not self._is_news(event):
             return _NOTHING
         self._apply(event)
         return Received((event,), progress=True)
@@ -191,20 +195,20 @@ class Watch:
     def _take_without_seq(self, event: Message) -> Received:
         if isinstance(event, Unknown):
             return Received((event,))
-        if not self._tells(event):
+        if not self._is_news(event):
             return _NOTHING
         self._told_without_seq = True
         self._apply(event)
         return Received((event,), progress=True)
 
-    def _pass_over(self, fault: str) -> Received:
+    def _skip(self, fault: str) -> Received:
         self.malformed += 1
         return Received(fault=fault)
 
     # -- what is new ------------------------------------------------------------------------------
 
-    def _tells(self, event: Message) -> bool:
-        """Whether an event tells something new, its place in the log apart."""
+    def _is_news(self, event: Message) -> bool:
+        """Whether an event is news, regardless of its place in the log."""
         match event:
             case TestResult():
                 return self._tally.status_of(event) != event.status
@@ -247,7 +251,7 @@ class Watch:
                 self._held.clear()
 
     def _apply_status(self, update: StatusUpdate) -> None:
-        """The present status: what an update leaves out is still as it was, as long as the stage is the same."""
+        """Update the status; fields that an update leaves out stay as they were while the stage is the same."""
         before = self._now
         again = update.attempt is not None and update.attempt != before.attempt
         same = update.status == before.status and not again
@@ -269,7 +273,7 @@ class Watch:
         )
 
     def describe(self, snapshot: Raw) -> None:
-        """Take from a REST snapshot what is only shown: problem, language, page."""
+        """Take problem, language and page, which are only shown, from a REST snapshot."""
         self.problem, self.language, self.url = (
             value if isinstance(value := snapshot.get(name), str) else known
             for name, known in (("problem", self.problem), ("language", self.language), ("url", self.url))
@@ -278,7 +282,7 @@ class Watch:
     # -- out --------------------------------------------------------------------------------------
 
     def snapshot(self) -> Submission:
-        """The picture at this moment. Its cost does not depend on the number of results."""
+        """The present state. Its cost does not depend on the number of results."""
         now = self._now
         return Submission(
             id=self.submission_id,

@@ -1,4 +1,4 @@
-"""The messages of the specification, from text to value and back. Pure: no I/O, no clock.
+"""Decoding and encoding the messages of the specification. Pure: no I/O, no clock.
 
 Server to client, each a JSON object in one text frame (specification, "Message Protocol")::
 
@@ -8,13 +8,13 @@ Server to client, each a JSON object in one text frame (specification, "Message 
     complete        the verdict; nothing follows
 
 Anything else that has a ``type`` is an :class:`Unknown` event: kept, shown in JSON, otherwise ignored.
-Besides there are three bare texts that are not JSON: ``pong`` (the answer to our ping), ``ping`` (some
-platforms send it and want ``pong``), and our own ``ping``.
+There are also bare texts that are not JSON: ``pong`` (the answer to our ping) and ``ping`` (ours; some platforms send
+it as well and expect ``pong``).
 
-An event keeps the mapping it came as (``raw``) beside its typed fields, so that what is unknown today comes
-out again. The optional fields are read leniently: one of another type than expected counts as absent, since
-a number where we hoped for text must not cost anybody a verdict. What a type *needs* is checked, and so is
-whose message it is: a ``submission_id`` that cannot be read is not ours.
+An event keeps the mapping it was decoded from (``raw``) besides its typed fields, so that unknown fields are passed on.
+Optional fields are read leniently: one of an unexpected type counts as absent, since a number in place of a text must
+not cost anybody a verdict. Required fields are checked, and so is ``submission_id``: one that is neither number nor
+text makes the message invalid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import msgspec
 
 Raw: TypeAlias = Mapping[str, Any]
 Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-"""From 1 up to what JavaScript can count; anything else counts as absent."""
+"""From 1 to the largest integer of JavaScript; anything else counts as absent."""
 
 Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -38,16 +38,16 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024
 """The largest message a server sends (specification, "Server Configuration")."""
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
-"""The largest frame that a client takes (contract, section 7)."""
+"""The largest frame that a client accepts (contract, section 7)."""
 
 MAX_DEPTH: Final = 64
-"""Objects and lists within each other; a message nested more deeply is absurd (contract, section 7)."""
+"""How deeply objects and lists may be nested (contract, section 7)."""
 
 MAX_SOURCE_BYTES: Final = 256 * 1024
 """The largest submission, all files together (contract, section 2)."""
 
 PING: Final = "ping"
-"""The heartbeat as the specification's own client sends it; servers that know only this form exist."""
+"""The heartbeat as the specification's own client sends it; some servers know only this form."""
 
 PONG: Final = "pong"
 
@@ -67,11 +67,11 @@ STATUS_RANKS: Final = {
     "running": 4,
     **dict.fromkeys(TERMINAL_STATUSES, 9),
 }
-"""How far on the way a submission with this status is."""
+"""How far a submission with this status has come."""
 
 
 class CloseCode(IntEnum):
-    """Close codes that mean something here (RFC 6455 section 7.4; specification, "Error Handling")."""
+    """Close codes (RFC 6455 section 7.4; specification, "Error Handling")."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -92,7 +92,7 @@ class CloseCode(IntEnum):
 
 
 class MalformedMessageError(ValueError):
-    """A frame that is no message of this protocol. The text says in what respect."""
+    """A frame is not a valid message of this protocol. The text says why."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One server message about a submission. ``raw`` is the mapping it came as.
 
     Attributes:
-        submission_id: as the server wrote it; ``None`` where it did not.
+        submission_id: as the server sent it, if it did.
         seq: position in the submission's log, from 1 without holes; ``None`` from servers without it.
         timestamp: as the server wrote it.
     """
@@ -128,7 +128,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def raw(self) -> Raw:
-        """The mapping that this event came as, every field included."""
+        """The mapping that this event was decoded from, with every field."""
         raw: Raw = self.__dict__["raw"]
         return raw
 
@@ -168,7 +168,7 @@ class TestResult(Event, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """What tells this test from the others of its submission: its id, else its name."""
+        """What identifies this test within its submission: its id, else its name."""
         return self.test_name if self.test_id is None else f"#{self.test_id}"
 
 
@@ -194,11 +194,11 @@ class Complete(Event, frozen=True, kw_only=True):
 
 
 class Unknown(Event, frozen=True, kw_only=True):
-    """A type not known today."""
+    """An event of an unknown type."""
 
 
 class Control(msgspec.Struct, frozen=True):
-    """A bare text that is not JSON. ``reply`` is what the sender wants back, if anything."""
+    """A bare text that is not JSON. ``reply`` is what the sender expects, if anything."""
 
     text: str
     reply: str | None = None
@@ -225,7 +225,7 @@ EVENT_TYPES: Final = tuple(_TYPES)
 
 
 def required_fields(kind: str) -> tuple[frozenset[str], tuple[str, ...]]:
-    """What a type of :data:`EVENT_TYPES` needs, and what it may have besides."""
+    """The required and the optional fields of a type in :data:`EVENT_TYPES`."""
     cls = _TYPES[kind]
     outer = ("submission_id", "timestamp")
     return _REQUIRED[cls], tuple(name for name in _FIELD_TYPES[cls] if name not in (*_REQUIRED[cls], *outer))
@@ -253,7 +253,7 @@ _BRACKET_OR_STRING: Final = re.compile(r'[\[{]|([\]}])|("(?:[^"\\]|\\.)*"?)', re
 
 
 def _nests_too_deeply(text: str) -> bool:
-    """Looked at before it is decoded: at the end of the interpreter's stack anything may fail, not only ours."""
+    """Checked before decoding: at the end of the interpreter's stack anything may fail."""
     depth = 0
     for match in _BRACKET_OR_STRING.finditer(text):
         if match[2] is None:
@@ -268,23 +268,23 @@ def _json(text: str) -> object:
         try:
             return _decode_json(text)
         except msgspec.DecodeError:
-            return _decode_json(_without_half_characters(text))
+            return _decode_json(_replace_lone_surrogates(text))
     except (msgspec.DecodeError, UnicodeError) as error:
         raise MalformedMessageError(f"not JSON: {error}") from None
 
 
-_HALF_CHARACTER: Final = re.compile(
+_LONE_SURROGATE: Final = re.compile(
     r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\[^u])|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 
 
-def _without_half_characters(text: str) -> str:
-    """``text`` with U+FFFD for each surrogate without its other half, as a server that cuts long texts leaves them."""
-    return _HALF_CHARACTER.sub(lambda match: match[1] or "\ufffd", text)
+def _replace_lone_surrogates(text: str) -> str:
+    """``text`` with U+FFFD for lone surrogates, which servers that cut long texts leave behind."""
+    return _LONE_SURROGATE.sub(lambda match: match[1] or "\ufffd", text)
 
 
 def from_mapping(raw: object) -> Message:
-    """The event that a decoded JSON value stands for.
+    """The event in a decoded JSON value.
 
     Raises:
         MalformedMessageError: it is not an object, has no ``type``, lacks what its type needs, or is
@@ -315,13 +315,13 @@ def _event(raw: object) -> Message:
     try:
         event = msgspec.convert(raw, cls)
     except msgspec.ValidationError:
-        event = _leniently(raw, cls)
+        event = _decode_leniently(raw, cls)
     event.__dict__["raw"] = raw
     return event
 
 
-def _leniently(raw: Raw, cls: type[Message]) -> Message:
-    """``raw`` as a ``cls`` in spite of optional fields of unexpected types."""
+def _decode_leniently(raw: Raw, cls: type[Message]) -> Message:
+    """``raw`` as a ``cls``, ignoring optional fields of unexpected types."""
     flat = _flattened_analysis(raw) if cls is ErrorAnalysis else raw
     fields = _readable(flat, cls)
     for name in _REQUIRED.get(cls, ()):
@@ -333,22 +333,22 @@ def _leniently(raw: Raw, cls: type[Message]) -> Message:
 
 
 def _readable(raw: Raw, cls: type[msgspec.Struct]) -> dict[str, Any]:
-    """Those fields of ``cls`` that ``raw`` has in their type."""
+    """The fields of ``cls`` that ``raw`` has with the right type."""
     fields: dict[str, Any] = {}
     for name, kind in _FIELD_TYPES[cls].items():
         if name not in raw:
             continue
-        value = _mended(name, raw[name])
+        value = _salvage(name, raw[name])
         with contextlib.suppress(msgspec.ValidationError):
             fields[name] = msgspec.convert(value, kind)
     return fields
 
 
-def _mended(name: str, value: Any) -> Any:
-    """The readable part of a field that is made of several."""
+def _salvage(name: str, value: Any) -> Any:
+    """The readable part of a composite field."""
     match name, value:
         case "summary", dict():
-            return Summary(**_readable(value, Summary))
+            return read_summary(value)
         case "location", {"file": str(file)}:
             return Location(file, _readable(value, Location).get("line"))
         case "suggestions", str():
@@ -357,6 +357,11 @@ def _mended(name: str, value: Any) -> Any:
             return [entry for entry in value if isinstance(entry, str)]
         case _:
             return value
+
+
+def read_summary(value: object) -> Summary:
+    """The readable counts of a JSON value that should be a summary; none of them if it is not even an object."""
+    return Summary(**_readable(value, Summary)) if isinstance(value, dict) else Summary()
 
 
 def _flattened_analysis(raw: Raw) -> Raw:
@@ -385,7 +390,7 @@ def encode(mapping: Mapping[str, Any]) -> str:
     """``mapping`` as JSON text on one line, with control and invisible characters as ``\\uXXXX``.
 
     Raises:
-        TypeError: a value that JSON has no form for.
+        TypeError: JSON cannot represent a value.
     """
     text = _encode_json(mapping).decode()
     if text.isascii() and "\x7f" not in text:

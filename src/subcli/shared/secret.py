@@ -1,8 +1,8 @@
-"""Values that must not be seen, and text from which they are taken out.
+"""Values that must not be shown, and redacting them from text.
 
 A :class:`Secret` prints as ``***`` wherever it turns up by accident: in a log, a traceback, an f-string.
-What libraries build out of secrets (a URL with ``?token=``, an ``Authorization`` header, a proxy's
-``user:password@``) is caught by :func:`redact`, which every logger and every shown exception goes through.
+:func:`redact`, which every log record and every exception shown passes through, catches what libraries make of secrets:
+a URL with ``?token=``, an ``Authorization`` header, the ``user:password@`` of a proxy.
 """
 
 from __future__ import annotations
@@ -38,15 +38,12 @@ _PATTERNS: Final = (
 
 @functools.cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Compiled when something is to be shown: a start would wait for them."""
+    """Compiled on first use, since compiling them would delay every start."""
     return tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), masked) for pattern, masked in _PATTERNS)
 
 
 class Secret:
-    """A token or password. ``reveal()`` is the only way to it.
-
-    Two secrets are equal when what they hide is; the hash says nothing about it.
-    """
+    """A token or password; :meth:`reveal` returns it. Secrets with the same value are equal."""
 
     __slots__ = ("_value",)
 
@@ -54,7 +51,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself, for the one place that must send it."""
+        """The value, for the place that must send it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -75,16 +72,16 @@ class Secret:
         return hash(self._value)
 
     def __reduce__(self) -> str:
-        raise TypeError("a secret is not pickled")
+        raise TypeError("a secret must not be pickled")
 
 
 def is_token(text: str) -> bool:
-    """Whether ``text`` can be sent as a token: it goes into a header."""
+    """Whether ``text`` can be sent as a token in a header."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def redact(text: str, *known: Secret) -> str:
-    """``text`` without secrets: those in ``known`` literally, others by the shapes they come in."""
+    """``text`` without secrets: the ``known`` ones literally, others by their usual patterns."""
     values = {form for secret in known if secret for form in (secret.reveal(), quote(secret.reveal(), safe=""))}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)
@@ -94,10 +91,10 @@ def redact(text: str, *known: Secret) -> str:
 
 
 class RedactingFilter(logging.Filter):
-    """Takes secrets out of every record that passes: its arguments, its traceback and its stack included.
+    """Redacts secrets from every log record, its arguments, traceback and stack included.
 
     Args:
-        known: secrets to take out literally, beside the usual shapes.
+        known: secrets to redact literally, besides the usual patterns.
     """
 
     def __init__(self, *known: Secret) -> None:
@@ -121,5 +118,5 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except (TypeError, ValueError):
-        # The arguments do not fit the text: a fault of whoever logged it, and no reason to lose either.
+        # The arguments do not fit the text, which is no reason to lose either.
         return f"{record.msg} {record.args}"

@@ -1,4 +1,4 @@
-"""What a URL says about where it leads. Pure: nothing is looked up."""
+"""Questions about URLs. Pure: nothing is resolved."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """No spaces, control characters or broken letters: parsers of addresses disagree on what they do with them."""
+    """Whether ``text`` has no whitespace, control characters or backslashes, on which URL parsers disagree."""
     return text.isprintable() and not any(char.isspace() for char in text) and "\\" not in text
 
 
 def redirect_target(url: str, location: str) -> str | None:
-    """Where a redirect leads; ``None`` where that is another origin, or no address at all.
+    """The target of a redirect; ``None`` if it is another origin, or not a valid URL.
 
-    A token is never sent elsewhere (contract, section 7), and a user name in the address would replace it.
+    A token is never sent elsewhere (contract, section 7), and a user name in the URL would replace it.
     """
     try:
         target = urljoin(url, location)
@@ -39,5 +39,5 @@ def redirect_target(url: str, location: str) -> str | None:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` is this machine: no proxy is asked for it."""
+    """Whether ``host`` is this machine, which is never reached through a proxy."""
     return host is not None and (host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from subcli.core.submission import read_row
 from subcli.output.pages.tables import TABLE_ROWS_MAX, age, submission_page, submissions_table
 from subcli.output.terminal.console import make_console
 from subcli.output.text.lines import AdaptiveBlock
@@ -60,7 +61,8 @@ def results() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_approved_list(approved: Callable[[str, str], None], columns: int) -> None:
     """Columns fit their content; the problem is shortened if the table is too wide."""
-    approved(f"list-{columns}", printed(submissions_table(ROWS, NOW), columns))
+    rows = [read_row(row, submission_id=row.get("submission_id", row.get("id", 0)), url=row.get("url")) for row in ROWS]
+    approved(f"list-{columns}", printed(submissions_table(rows, NOW), columns))
 
 
 def test_empty_list_suggests_a_command() -> None:

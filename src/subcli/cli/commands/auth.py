@@ -232,22 +232,20 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
 
     ``None``: the server cannot tell.
     """
-    from subcli.client.api import RequestFailed
     from subcli.client.client import connect
-    from subcli.core.inputs import RestFailed
+    from subcli.client.http import RequestFailed
 
     async with connect(settings) as client:
         try:
-            me = await client.api.insist_me()
+            me = await client.api.me_with_refresh()
         except AuthError:
             return False, user, token
         except RequestFailed as failed:
-            status = failed.happened.status if isinstance(failed.happened, RestFailed) else None
-            if status in (401, 403):
+            if failed.status in (401, 403):
                 return False, user, client.token() or token
-            if status in (404, 405):
+            if failed.status in (404, 405):
                 return None, user, token
-            raise NetworkError(failed.happened.reason, hint="Is the server there? `--server URL` names it.") from None
+            raise NetworkError(failed.reason, hint="Is the server there? `--server URL` names it.") from None
         token = client.token() or token
     return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 
@@ -335,7 +333,7 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
     import httpx
 
     from subcli.client.auth import TokenRefusedError
-    from subcli.client.network import unreached
+    from subcli.client.network import describe_failure
     from subcli.core.errors import RateLimitedError, ServerError
 
     try:
@@ -354,26 +352,25 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
             ) from None
         raise ServerError(f"Not logged in: {refused.reason.rstrip('.')}.", hint="Try again later.") from None
     except httpx.HTTPError as error:
-        raise NetworkError(f"No server answers: {unreached(error, 'the server')}.", hint="`--server URL`") from None
+        raise NetworkError(
+            f"No server answers: {describe_failure(error, 'the server')}.", hint="`--server URL`"
+        ) from None
 
 
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
     """Whose the token is; ``None`` where the server has no way to tell."""
-    from subcli.client.api import Api, RequestFailed
+    from subcli.client.api import Api
     from subcli.client.auth import GivenToken
-    from subcli.core.inputs import RestFailed
+    from subcli.client.http import RequestFailed
 
     try:
         return await Api(http, settings.api_url, GivenToken(token)).me()
     except RequestFailed as failed:
-        happened = failed.happened
-        if isinstance(happened, RestFailed) and happened.status in (401, 403):
+        if failed.status in (401, 403):
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
-        if isinstance(happened, RestFailed) and happened.status in (404, 405):
+        if failed.status in (404, 405):
             return None
-        raise NetworkError(
-            f"The token could not be verified: {happened.reason}.", hint="Nothing was changed."
-        ) from None
+        raise NetworkError(f"The token could not be verified: {failed.reason}.", hint="Nothing was changed.") from None
 
 
 def _offer_profile(common: Common, settings: Settings) -> None:

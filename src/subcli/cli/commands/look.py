@@ -57,13 +57,13 @@ def register(app: typer.Typer) -> None:
         problem: Annotated[str | None, typer.Option("--problem", metavar="ID or SLUG", help="Only this one's.")] = None,
     ) -> int:
         """List your recent submissions, newest first."""
-        rows = ask(common, lambda client: _recent(client, limit, problem))
+        rows = ask(common, lambda client: client.submissions(limit=limit, problem=problem))
         if problem is None:
-            remember(common.settings().server, ids=[row["submission_id"] for row in rows])
+            remember(common.settings().server, ids=[row.submission_id for row in rows])
         if common.json:
-            print_json({"submissions": rows})
+            print_json({"submissions": [row.fields() for row in rows]})
         elif common.quiet:
-            sys.stdout.write("".join(f"{row['submission_id']}\n" for row in rows))
+            sys.stdout.write("".join(f"{row.submission_id}\n" for row in rows))
         else:
             import time
 
@@ -95,22 +95,9 @@ def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> A
     return run_async(main)
 
 
-async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[str, Any]]:
-    """What the server lists, each with its id and page under the names of ours; what has no id is no submission."""
-    from subcli.client.client import id_of
-
-    rows = []
-    for row in await client.submissions(limit=limit, problem=problem):
-        number = id_of(row) if isinstance(row, dict) else None
-        if number is not None:
-            ours = {"submission_id": number, "url": client.page_url(number, row)}
-            rows.append({"submission_id": number, **row, **ours})
-    return rows[:limit]
-
-
 async def _snapshot(client: Client, number: int) -> tuple[dict[str, Any], list[Any]]:
-    snapshot = await client.api.insist_submission(number)
-    tests = await client.api.insist_tests(number)
+    snapshot = await client.api.submission_with_retry(number)
+    tests = await client.api.tests_with_retry(number)
     return {**snapshot, "url": client.page_url(number, snapshot)}, [test for test in tests if isinstance(test, dict)]
 
 

@@ -35,7 +35,7 @@ def run(common: Common, number: int) -> int:
     """
 
     async def call(client: Client) -> str:
-        return client.page_url(number, await client.api.insist_submission(number))
+        return client.page_url(number, await client.api.submission_with_retry(number))
 
     url: str = ask(common, call)
     if common.json:

@@ -166,7 +166,6 @@ def _refresh(server: str, flags: Mapping[str, str]) -> None:
         async with asyncio.timeout(REQUEST_S), connect(settings, max_attempts=0) as client:
             with contextlib.suppress(Exception):
                 remember(server, **names_of_problems(await client.api.problems()))
-            rows = await client.api.submissions(limit=50)
-            remember(server, ids=[row.get("submission_id", row.get("id")) for row in rows if isinstance(row, dict)])
+            remember(server, ids=[row.submission_id for row in await client.submissions(limit=50)])
 
     asyncio.run(ask())

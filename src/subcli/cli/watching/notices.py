@@ -61,7 +61,7 @@ class StderrNotices:
 
 
 class Countdown:
-    """Waits before a request is repeated (:data:`subcli.client.api.Wait`), and says so on stderr."""
+    """Waits before a request is repeated (:data:`subcli.client.http.Wait`), and says so on stderr."""
 
     def __init__(self, stderr: TextIO) -> None:
         self._stderr = stderr

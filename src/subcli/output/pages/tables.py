@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from subcli.core.catchup import missed
-from subcli.core.submission import Counts, Submission
+from subcli.core.submission import Counts, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
 from subcli.output.text import details, parts, words
@@ -38,17 +38,17 @@ _NUMBER_MAX: Final = 1e12
 # -- list -----------------------------------------------------------------------------------------
 
 
-def submissions_table(rows: Sequence[Mapping[str, Any]], now: float) -> AdaptiveBlock:
+def submissions_table(rows: Sequence[SubmissionRow], now: float) -> AdaptiveBlock:
     """Return a line for each submission, in the server's order.
 
     Args:
-        rows: The server's objects; the id links to ``url``.
+        rows: The id links to ``url``.
         now: Unix time, for the ages.
     """
     return AdaptiveBlock(lambda width: _submission_lines(rows, now, width))
 
 
-def _submission_lines(rows: Sequence[Mapping[str, Any]], now: float, width: int) -> list[Line]:
+def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int) -> list[Line]:
     if not rows:
         return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" submits one.")]
     table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
@@ -78,20 +78,17 @@ def _table_line(cells: Sequence[Line], widths: Sequence[int], columns: Sequence[
     return line
 
 
-def _submission_cells(row: Mapping[str, Any], now: float) -> list[Line]:
-    counts = row.get("summary")
-    total, passed = _number(counts, "total_tests"), _number(counts, "passed")
-    duration_ms = _number(counts, "duration_ms")
-    mark = _mark(row.get("status"), row.get("final_status"))
-    url = row.get("url")
+def _submission_cells(row: SubmissionRow, now: float) -> list[Line]:
+    total, passed = _sensible(row.summary.total_tests), _sensible(row.summary.passed)
+    mark = _mark(row.status, row.final_status)
     return [
-        Line(_word(row.get("submission_id", row.get("id"))), linked(STRONG, url if isinstance(url, str) else None)),
-        Line(_word(row.get("problem", row.get("problem_id")))),
-        Line(_word(row.get("language"))),
+        Line(str(row.submission_id), linked(STRONG, row.url)),
+        Line(_word(row.problem)),
+        Line(_word(row.language)),
         Line(f"{mark.glyph} {clip(mark.word, 24)}", mark.style),
         Line(f"{passed:.0f}/{total:.0f}" if passed is not None and total is not None else ""),
-        Line(words.total_duration(duration_ms)),
-        Line(age(row.get("created_at"), now), DIM),
+        Line(words.total_duration(_sensible(row.summary.duration_ms))),
+        Line(age(row.created_at, now), DIM),
     ]
 
 
@@ -107,11 +104,8 @@ def _word(value: object) -> str:
     return "" if value is None else clip(str(value), 60)
 
 
-def _number(mapping: object, name: str) -> float | None:
-    value = mapping.get(name) if isinstance(mapping, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _NUMBER_MAX:
-        return None
-    return float(value)
+def _sensible(number: float | None) -> float | None:
+    return number if number is not None and 0 <= number < _NUMBER_MAX else None
 
 
 def age(timestamp: object, now: float) -> str:

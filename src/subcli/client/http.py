@@ -1,0 +1,321 @@
+"""Requests to one server over an httpx client handed in: sending one, and retrying (contract, sections 6 and 7).
+
+:meth:`Requester.request` sends one request and raises :class:`RequestFailed`, which carries what the recovery machine
+needs to know. :meth:`Requester.request_with_retry` repeats it as :func:`subcli.core.rest_retry.repeat_request` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+import httpx
+import msgspec
+
+from subcli.client.auth import Authenticator
+from subcli.client.network import (
+    certificate_untrusted,
+    describe_failure,
+    error_detail,
+    parse_retry_after,
+    proxy_requires_credentials,
+)
+from subcli.core.backoff import MAX_ATTEMPTS
+from subcli.core.errors import NetworkError, SubcliError, unauthorized
+from subcli.core.inputs import Blocked, RestFailed
+from subcli.core.rest_retry import repeat_request
+from subcli.shared.secret import Secret, redact
+from subcli.shared.urls import redirect_target
+
+T = TypeVar("T")
+MAX_REDIRECTS: Final = 3
+MAX_REASON_LENGTH: Final = 500
+
+BAD_REDIRECT: Final = 310
+"""Stands for the status of a response that redirects endlessly, or to something that is not an address."""
+
+REQUEST_TIMEOUT_S: Final = 30.0
+"""The limit for one request, however slowly its response drips in."""
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""The largest response that is read: a page of events of 64 KiB each is not larger."""
+
+_log = logging.getLogger("subcli.http")
+
+
+Wait: TypeAlias = Callable[[float, str], Awaitable[None]]
+"""Waits the given number of seconds, and may tell the user the given reason."""
+
+
+async def wait_silently(seconds: float, reason: str) -> None:
+    """Wait without telling anybody."""
+    await asyncio.sleep(seconds)
+
+
+class RequestFailed(Exception):
+    """A request got no response, or not the one it asked for.
+
+    Attributes:
+        input: what the recovery machine is told.
+        status: the HTTP status; ``None`` if there was no response.
+        reason: one sentence, without secrets.
+        retry_after_s: how long the server asked us to wait, if it did.
+        blocked: retrying cannot help: an untrusted certificate, or a proxy that requires credentials.
+        hint: what to do about that.
+    """
+
+    def __init__(self, input: RestFailed | Blocked) -> None:
+        super().__init__(input.reason)
+        self.input = input
+        self.reason = input.reason
+        self.blocked = isinstance(input, Blocked)
+        if isinstance(input, Blocked):
+            self.status, self.retry_after_s, self.hint = None, None, input.hint
+        else:
+            self.status, self.retry_after_s, self.hint = input.status, input.retry_after_s, ""
+
+
+class _Response(msgspec.Struct, frozen=True):
+    """An HTTP response, read to its end."""
+
+    status: int
+    phrase: str
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def location(self) -> str | None:
+        """The target of a redirect."""
+        return self.headers.get("Location") if self.status in (301, 302, 303, 307, 308) else None
+
+
+class Requester:
+    """Sends requests to one server.
+
+    Args:
+        client: the httpx client to send with; it must not follow redirects.
+        base: server and ``api_path``, without a trailing slash.
+        authenticator: supplies the token.
+        max_attempts: how often a request that may succeed later is repeated.
+        wait: waits before a request is repeated.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base: str,
+        authenticator: Authenticator,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+        wait: Wait = wait_silently,
+    ) -> None:
+        self._client = client
+        self._base = base.rstrip("/")
+        self._authenticator = authenticator
+        self._max_attempts = max_attempts
+        self._wait = wait
+        self._answered = False
+
+    # -- retrying ---------------------------------------------------------------------------------
+
+    async def request_with_retry(
+        self,
+        method: str,
+        path: str,
+        *,
+        decode: Callable[[Any], T],
+        params: Mapping[str, Any] | None = None,
+    ) -> T:
+        """As :meth:`request`, repeated until it succeeds, is refused for good, or the attempts are used up.
+
+        A GET is repeated even if its effect on the server is unknown; another method is not (:meth:`retry`).
+
+        Raises:
+            SubcliError: what ended it.
+        """
+        return await self.retry(
+            lambda: self.request(method, path, decode=decode, params=params), repeatable=method == "GET"
+        )
+
+    async def retry(
+        self,
+        send: Callable[[], Awaitable[T]],
+        *,
+        repeatable: bool,
+        is_idempotent: Callable[[], Awaitable[bool]] | None = None,
+    ) -> T:
+        """Call ``send`` until it succeeds, is refused for good, or the attempts are used up.
+
+        Args:
+            send: sends the request; raises :class:`RequestFailed`.
+            repeatable: repeating it does no harm, even if it may have had an effect already.
+            is_idempotent: asks the server whether that is so, where it depends on the server.
+
+        Raises:
+            SubcliError: what ended it.
+        """
+        attempt = 0
+        refreshed = False
+        while True:
+            attempt += 1
+            try:
+                return await send()
+            except RequestFailed as error:
+                failed = error
+            if not isinstance(failed.input, RestFailed):
+                raise NetworkError(failed.reason, hint=failed.hint)
+            if failed.status == 401 and not refreshed:
+                refreshed = True
+                await self.refresh(failed.reason)
+                continue
+            effect_unknown = failed.status is None or failed.status >= 500
+            if not repeatable and is_idempotent is not None and effect_unknown and self._answered:
+                repeatable = await is_idempotent()
+            decision = repeat_request(
+                failed.input,
+                attempt=attempt,
+                answered=self._answered,
+                repeatable=repeatable,
+                max_attempts=self._max_attempts,
+                random=random.random(),
+            )
+            if isinstance(decision, SubcliError):
+                raise decision
+            await self._wait(decision, failed.reason)
+
+    async def refresh(self, reason: str) -> None:
+        """Get a new token after the server refused ours for ``reason``.
+
+        Raises:
+            AuthError: there is none to be had.
+        """
+        refreshed = await self._authenticator.refresh()
+        if not refreshed.ok:
+            raise unauthorized(reason, refreshed.hint)
+
+    # -- one request ------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        decode: Callable[[Any], T],
+        params: Mapping[str, Any] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Send one request, follow redirects within the origin, and return the decoded JSON body.
+
+        Args:
+            method: of HTTP.
+            path: below the base.
+            decode: checks the body and gives it its type (see :func:`subcli.client.api.as_object`).
+            params: of the query.
+            json: the body to send.
+            headers: besides the usual ones.
+
+        Raises:
+            RequestFailed: there was no response, or one that is not 2xx with such a body.
+        """
+        url = self._base + path
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._send(method, url, params, json, headers or {})
+            if response.location is None or (method != "GET" and response.status not in (307, 308)):
+                return self._decode(decode, response)
+            target = redirect_target(url, response.location)
+            if target is None:
+                raise RequestFailed(RestFailed(response.status, "a redirect that leaves the server is not followed"))
+            url = target
+        raise RequestFailed(RestFailed(BAD_REDIRECT, "too many redirects"))
+
+    async def _send(
+        self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
+    ) -> _Response:
+        token = self._authenticator.token()
+        if token:
+            headers = {**headers, "Authorization": f"Bearer {token.reveal()}"}
+        status: int | str = "no response"
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                async with self._client.stream(method, url, headers=headers, params=params, json=json) as response:
+                    self._answered = True
+                    status = response.status_code
+                    received = _Response(status, response.reason_phrase, response.headers, await _read(response))
+        except TimeoutError:
+            raise RequestFailed(RestFailed(None, f"no complete response within {REQUEST_TIMEOUT_S:g} s")) from None
+        except httpx.ProxyError as error:
+            raise RequestFailed(
+                proxy_requires_credentials()
+                if "407" in str(error)
+                else RestFailed(None, "the proxy did not connect us")
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise RequestFailed(self._no_response(error, url)) from None
+        finally:
+            _log.debug("%s %s %s", method, url, status)
+        if received.status == 407:
+            raise RequestFailed(proxy_requires_credentials())
+        return received
+
+    def _no_response(self, error: Exception, url: str) -> RestFailed | Blocked:
+        """What an exception of httpx means."""
+        if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
+            # httpx parses a Location even if it is not to follow it. Our own address was checked before.
+            return RestFailed(BAD_REDIRECT, "the redirect does not lead to a valid address")
+        address = httpx.URL(url).netloc.decode()
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return certificate_untrusted(cause, address)
+        if isinstance(error, httpx.TimeoutException):
+            cause = TimeoutError()
+        # Whatever fails once the connection stands may have reached the server: its effect there is unknown.
+        if isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError | httpx.ReadError):
+            self._answered = True
+        return RestFailed(None, describe_failure(cause or error, address))
+
+    def _decode(self, decode: Callable[[Any], T], response: _Response) -> T:
+        try:
+            body = msgspec.json.decode(response.content) if response.content else {}
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            body = None
+        if not 200 <= response.status < 300:
+            raise RequestFailed(self._refusal(response, body))
+        if body is None:
+            raise RequestFailed(RestFailed(response.status, "the response is not JSON"))
+        try:
+            return decode(body)
+        except ValueError as error:
+            raise RequestFailed(RestFailed(response.status, str(error))) from None
+
+    def _refusal(self, response: _Response, body: Any) -> RestFailed:
+        """What a response outside 2xx says."""
+        reason = error_detail(body) or f"HTTP {response.status} {response.phrase}".strip()
+        retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+        if retry_after_s is None and isinstance(body, dict) and isinstance(body.get("retry_after"), int | float):
+            retry_after_s = float(body["retry_after"])
+        # A server may repeat what it was sent; the token is not shown all the same.
+        reason = redact(reason, self._authenticator.token() or Secret(""))
+        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body of a response.
+
+    Raises:
+        RequestFailed: it is larger than any that a server would send.
+    """
+    chunks: list[bytes] = []
+    size_bytes = 0
+    async for chunk in response.aiter_bytes():
+        size_bytes += len(chunk)
+        if size_bytes > MAX_BODY_BYTES:
+            raise RequestFailed(RestFailed(response.status_code, "the response is too large"))
+        chunks.append(chunk)
+    return b"".join(chunks)

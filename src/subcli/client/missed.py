@@ -1,0 +1,82 @@
+"""Fetching over REST what the socket did not bring. What it means is decided by :mod:`subcli.core.catchup`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, NamedTuple, Protocol
+
+from subcli.client.api import ServerInfo
+from subcli.client.http import RequestFailed
+from subcli.core.catchup import is_over
+from subcli.core.inputs import RestFailed
+
+CATCH_UP_TIMEOUT_S: Final = 15.0
+"""The limit for all requests of one catch-up together, however slowly their responses drip in."""
+
+
+class Rest(Protocol):
+    """The calls that catching up needs (:class:`subcli.client.api.Api`); each raises :class:`RequestFailed`."""
+
+    async def info(self) -> ServerInfo: ...
+    async def submission(self, submission_id: int) -> dict[str, Any]: ...
+    async def tests(self, submission_id: int) -> list[Any]: ...
+    async def events(self, submission_id: int, after_seq: int) -> list[Any]: ...
+
+
+class Fetched(NamedTuple):
+    """What REST says about a submission.
+
+    Attributes:
+        info: about the server.
+        snapshot: of the submission.
+        tests: the last result of each test, if they are needed.
+        log: the events after the last one seen; ``None`` from a server without a log.
+    """
+
+    info: ServerInfo
+    snapshot: dict[str, Any]
+    tests: list[Any]
+    log: list[Any] | None
+
+
+async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched:
+    """Snapshot, results and log; the snapshot first, so that the others contain all that it knows of.
+
+    Raises:
+        RequestFailed: one of the requests failed, or all of them took too long.
+    """
+    try:
+        async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+            info = await api.info()
+            snapshot = await api.submission(submission_id)
+            log = await api.events(submission_id, after_seq) if info.resume else None
+            tests = await _tests(api, submission_id, snapshot) if log is None or is_over(snapshot) else []
+    except TimeoutError:
+        raise RequestFailed(RestFailed(None, f"no answer within {CATCH_UP_TIMEOUT_S:g} s")) from None
+    return Fetched(info, snapshot, tests, log)
+
+
+async def fetch_hole(api: Rest, submission_id: int, after_seq: int) -> list[Any] | None:
+    """The events after ``after_seq``; ``None`` from a server without a log.
+
+    Raises:
+        RequestFailed: one of the requests failed, or all of them took too long.
+    """
+    try:
+        async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+            return await api.events(submission_id, after_seq) if (await api.info()).resume else None
+    except TimeoutError:
+        raise RequestFailed(RestFailed(None, f"no answer within {CATCH_UP_TIMEOUT_S:g} s")) from None
+
+
+async def _tests(api: Rest, submission_id: int, snapshot: dict[str, Any]) -> list[Any]:
+    """The results, which some servers put into the snapshot."""
+    inside = snapshot.get("tests", snapshot.get("test_results"))
+    if isinstance(inside, list):
+        return inside
+    try:
+        return await api.tests(submission_id)
+    except RequestFailed as failed:
+        if failed.status == 404:
+            return []
+        raise
