@@ -19,11 +19,11 @@ from subcli.cli import exits
 _COMMANDS: Final = {
     "submit": ("commands.submit", "Hand code in, and watch it being judged."),
     "watch": ("commands.watch", "Follow submissions to their verdicts."),
-    "status": ("commands.look", "Show one submission as it stands."),
-    "list": ("commands.look", "List your recent submissions, newest first."),
+    "status": ("commands.status", "Show one submission as it stands."),
+    "list": ("commands.list", "List your recent submissions, newest first."),
     "cancel": ("commands.cancel", "Stop judging a submission; its verdict is then cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
-    "init": ("commands.problems", "Make a directory to solve a problem in."),
+    "init": ("commands.init", "Make a directory to solve a problem in."),
     "doctor": ("commands.doctor", "Show what stands between this machine and a verdict, and its cure."),
     "serve": ("commands.server.serve", "Run the server half on this machine."),
     "worker": ("commands.server.worker", "Judge what the servers on this database take in."),
@@ -31,7 +31,7 @@ _COMMANDS: Final = {
     "schema": ("commands.schema", "Print the JSON Schema of all JSON output."),
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
     "problems": ("commands.problems", "List the problems; read or check one."),
-    "auth": ("commands.auth", "Log in and out of servers."),
+    "auth": ("commands.auth.group", "Log in and out of servers."),
     "user": ("commands.server.user", "Who may log in to the server in this data directory."),
 }
 """In the order of the help: the module of each command, and the first line of its own help."""

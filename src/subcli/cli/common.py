@@ -169,3 +169,11 @@ def submission_id(text: str) -> int:
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
         raise UsageError(f"{text!r} is no submission id.", hint="An id is a number; `subcli list` shows yours.")
     return int(digits)
+
+
+def slug_of(problem: dict[str, Any]) -> str | None:
+    """A name that is safe in a path and on a command line."""
+    slug = problem.get("slug")
+    if isinstance(slug, str) and slug and all(char.isalnum() or char in "-_." for char in slug) and slug[0] not in "-.":
+        return slug
+    return None

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from subcli.client.background import run_in_daemon_thread
 from subcli.core.errors import InterruptedByUser
+from subcli.output.view import View
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -140,3 +141,23 @@ def _pipe_of(stream: Any) -> int | None:
         return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
     except (OSError, ValueError, AttributeError):
         return None
+
+
+@contextlib.contextmanager
+def stoppable(view: View) -> Iterator[None]:
+    """While this holds, SIGTSTP gives the terminal back before the process stops."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        view.suspend()
+        # Not SIGSTOP: where no shell could wake us (ssh HOST -t subcli …), the kernel leaves this one out.
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, stop)
+        view.resume()
+
+    loop.add_signal_handler(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTSTP)

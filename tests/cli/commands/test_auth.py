@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.cli.commands import auth
+from subcli.cli.commands.auth import logout, status
 from subcli.cli.common import Common
 from subcli.client.records import Credentials, Tokens
 from subcli.shared.secret import Secret
@@ -60,7 +60,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 def test_status_after_a_renewal(server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The expiry shown is that of the token in force, not of the one that was renewed."""
     Credentials(tmp_path / "subcli").save(server, "ada", Tokens(Secret(OLD), Secret("first")), "file")
-    assert auth._status(Common(json=True, server=server)) == 0
+    assert status.status(Common(json=True, server=server)) == 0
     shown = json.loads(capsys.readouterr().out)["auth"]
     assert (shown["valid"], shown["expires_at"][:4]) == (True, "2096")
 
@@ -71,7 +71,7 @@ def test_status_of_a_token_that_a_renewal_does_not_help(
     """Refused after the renewal as well: invalid, exit 4; not a fault of the network."""
     monkeypatch.setattr(_Handler, "accepts", "none")
     Credentials(tmp_path / "subcli").save(server, "ada", Tokens(Secret(OLD), Secret("first")), "file")
-    assert auth._status(Common(json=True, server=server)) == 4
+    assert status.status(Common(json=True, server=server)) == 4
     assert json.loads(capsys.readouterr().out)["auth"]["valid"] is False
 
 
@@ -86,10 +86,10 @@ def test_logout_sends_nothing_over_plain_http(
         sent.append(given)
         return True
 
-    monkeypatch.setattr(auth, "_revoke", revoke)
+    monkeypatch.setattr(logout, "_revoke", revoke)
     credentials = Credentials(tmp_path / "subcli")
     credentials.save(elsewhere, "ada", Tokens(Secret(OLD), Secret("first")), "file")
-    assert auth._logout(Common(json=True, server=elsewhere)) == 0
+    assert logout.logout(Common(json=True, server=elsewhere)) == 0
     assert sent == []
     assert credentials.logins() == {}
     assert json.loads(capsys.readouterr().out)["logout"]["revoked"] is False

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """See it work: a server, a solution, its verdict."""
         from subcli.cli.commands import submit
-        from subcli.cli.commands.server.serve import require_server_extra
+        from subcli.cli.commands.server.options import require_server_extra
         from subcli.cli.watching.loop import Options
         from subcli.workspace.source import read_source
 

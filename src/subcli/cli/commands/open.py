@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subcli.cli.commands.look import ask
 from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.cli.request import ask
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:

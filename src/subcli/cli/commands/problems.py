@@ -6,18 +6,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.look import ask
-from subcli.cli.common import Common, command, print_json
-from subcli.core.errors import UsageError
+from subcli.cli.common import Common, command, print_json, slug_of
+from subcli.cli.request import ask
 from subcli.workspace.completion_cache import names_of_problems, remember
 
 if TYPE_CHECKING:
-    from subcli.client.client import Client
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +34,7 @@ def register(app: typer.Typer) -> None:
         if common.json:
             print_json({"problems": rows})
         elif common.quiet:
-            sys.stdout.write("".join(f"{name}\n" for row in rows if (name := _name(row))))
+            sys.stdout.write("".join(f"{name}\n" for row in rows if (name := slug_of(row))))
         else:
             from subcli.output.pages.problems import problems_table
             from subcli.output.terminal.console import make_console
@@ -61,55 +60,12 @@ def register(app: typer.Typer) -> None:
         """Check a problem that you are writing."""
         return _check(common, directory)
 
-    @command(app, "init", example="subcli init leader-election && cd leader-election && subcli submit")
-    def init(
-        common: Common,
-        problem: Annotated[str, typer.Argument(metavar="P", help="Id or slug.")],
-        directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the slug.")] = None,
-        language: Annotated[
-            str | None, typer.Option("--language", metavar="NAME", help="Default: the problem's first.")
-        ] = None,
-    ) -> int:
-        """Make a directory to solve a problem in."""
-        return _init(common, problem, directory, language)
-
-
-def _init(common: Common, problem: str, directory: Path | None, language: str | None) -> int:
-    from subcli.output.printable import one_line
-    from subcli.workspace.scaffold import make_workspace
-
-    async def fetch(client: Client) -> tuple[dict[str, Any], str, dict[str, Any]]:
-        found = await client.problem(problem)
-        languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
-        chosen = language or ("python" if "python" in languages or not languages else languages[0])
-        return found, chosen, await client.template(problem, chosen)
-
-    found, chosen, template = ask(common, fetch)
-    slug = _name(found) or problem
-    files = template.get("files")
-    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()) or not files:
-        raise UsageError(f"{slug} has no template for {chosen}.", hint="Begin with an empty file.")
-    submitted = template.get("submit")
-    names = [name for name in submitted if name in files] if isinstance(submitted, list) else list(files)[:1]
-    target = directory or Path(slug)
-    written = make_workspace(target, files, problem=slug, language=chosen, submitted=names)
-    if common.json:
-        print_json({"directory": str(target), "files": [str(path) for path in written]})
-    elif common.quiet:
-        sys.stdout.write(f"{target}\n")
-    else:
-        for path in written:
-            sys.stdout.write(f"  {one_line(str(path))}\n")
-        names_text = ", ".join(one_line(name) for name in names)
-        sys.stderr.write(f"Edit {names_text}, then: cd {one_line(str(target))} && subcli submit{common.for_server()}\n")
-    return 0
-
 
 def _check(common: Common, directory: Path) -> int:
     """Print each check as it is done; 0 if nothing failed, else 2: the problem cannot be used as it is."""
     import gc
 
-    from subcli.cli.commands.server.serve import require_server_extra
+    from subcli.cli.commands.server.options import require_server_extra
     from subcli.cli.runtime import Interrupts
     from subcli.cli.runtime import run as run_async
 
@@ -143,11 +99,3 @@ def _printer() -> Callable[[str, bool | None, str], None]:
 
     console = make_console(sys.stdout, os.environ)
     return lambda name, ok, detail: console.print(check_line(name, ok, detail))
-
-
-def _name(problem: dict[str, Any]) -> str | None:
-    """A name that is safe in a path and on a command line."""
-    slug = problem.get("slug")
-    if isinstance(slug, str) and slug and all(char.isalnum() or char in "-_." for char in slug) and slug[0] not in "-.":
-        return slug
-    return None

@@ -13,8 +13,7 @@ import msgspec
 
 from subcli.cli import exits
 from subcli.cli.common import Common
-from subcli.cli.job_control import stoppable
-from subcli.cli.runtime import Interrupts
+from subcli.cli.runtime import Interrupts, stoppable
 from subcli.cli.watching.notices import StderrNotices
 from subcli.client.session import Session
 from subcli.core.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError

@@ -1,8 +1,9 @@
-"""What the commands that run a part of the server share: how it logs, and where it shows its metrics."""
+"""What the commands that run or manage a part of the server share: options, logging, the check for the extra."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
@@ -10,6 +11,52 @@ import typer
 from subcli.cli.common import Common
 from subcli.core.errors import UsageError
 
+_NEEDED = (
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "pytest",
+    "argon2",
+    "jwt",
+    "prometheus_client",
+    "psycopg",
+    "redis",
+)
+INSTALL = "pip install 'subcli-watch[server]'"
+
+Database: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="SUBCLI_DATABASE",
+        show_envvar=True,
+        callback=lambda url: url or None,
+        help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
+    ),
+]
+Problems: TypeAlias = Annotated[
+    Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
+]
+RedisUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        envvar="SUBCLI_REDIS",
+        show_envvar=True,
+        callback=lambda url: url or None,
+        help="Joins several servers and workers on one database: redis://HOST:PORT/0.",
+    ),
+]
+SandboxChoice: TypeAlias = Annotated[
+    Literal["auto", "bwrap", "none"],
+    typer.Option(
+        "--sandbox",
+        help="What solutions run in. auto: bubblewrap where others hand in code, else nothing.",
+    ),
+]
 LogFormat: TypeAlias = Annotated[
     Literal["text", "json"],
     typer.Option("--log-format", envvar="SUBCLI_LOG_FORMAT", help="Log lines for people, or objects for machines."),
@@ -24,6 +71,31 @@ MetricsAddress: TypeAlias = Annotated[
         "--metrics-address", metavar="HOST:PORT", help="Show Prometheus the metrics here; unprotected, so not to all."
     ),
 ]
+
+
+def require_server_extra() -> None:
+    """
+    Raises:
+        UsageError: the server half is not installed.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"The server half is not installed ({', '.join(missing)}).", hint=INSTALL)
+
+
+def default_data_dir() -> Path:
+    """Where a server keeps its data unless told otherwise."""
+    from platformdirs import user_data_path
+
+    return user_data_path("subcli") / "server"
+
+
+def forget_passwords() -> None:
+    """Take the URLs with their passwords out of the environment, for what is judged here inherits it."""
+    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
+        os.environ.pop(name, None)
 
 
 def start_logging(

@@ -6,64 +6,30 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import LogFormat, LogLevel, MetricsAddress, address, start_logging
+from subcli.cli.commands.server.options import (
+    Database,
+    LogFormat,
+    LogLevel,
+    MetricsAddress,
+    Problems,
+    RedisUrl,
+    SandboxChoice,
+    address,
+    default_data_dir,
+    forget_passwords,
+    require_server_extra,
+    start_logging,
+)
 from subcli.cli.common import Common, command, print_json
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import Authentication, Ready
-
-_NEEDED = (
-    "fastapi",
-    "uvicorn",
-    "sqlalchemy",
-    "alembic",
-    "pytest",
-    "argon2",
-    "jwt",
-    "prometheus_client",
-    "psycopg",
-    "redis",
-)
-INSTALL = "pip install 'subcli-watch[server]'"
-
-Database: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        envvar="SUBCLI_DATABASE",
-        show_envvar=True,
-        callback=lambda url: url or None,
-        help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
-    ),
-]
-Problems: TypeAlias = Annotated[
-    Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
-]
-RedisUrl: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--redis",
-        metavar="URL",
-        envvar="SUBCLI_REDIS",
-        show_envvar=True,
-        callback=lambda url: url or None,
-        help="Joins several servers and workers on one database: redis://HOST:PORT/0.",
-    ),
-]
-SandboxChoice: TypeAlias = Annotated[
-    Literal["auto", "bwrap", "none"],
-    typer.Option(
-        "--sandbox",
-        help="What solutions run in. auto: bubblewrap where others hand in code, else nothing.",
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -156,12 +122,6 @@ def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> i
     return 0
 
 
-def forget_passwords() -> None:
-    """Take the URLs with their passwords out of the environment, for what is judged here inherits it."""
-    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
-        os.environ.pop(name, None)
-
-
 def _authentication() -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
@@ -230,22 +190,3 @@ def _next_steps(ready: Ready, *, logins: bool) -> str:
         return submit
     data_dir = "" if ready.data_dir == default_data_dir() else f" --data-dir {ready.data_dir}"
     return f"  subcli user add NAME{data_dir}\n  subcli auth login{server}\n{submit}"
-
-
-def require_server_extra() -> None:
-    """
-    Raises:
-        UsageError: the server half is not installed.
-    """
-    from importlib.util import find_spec
-
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"The server half is not installed ({', '.join(missing)}).", hint=INSTALL)
-
-
-def default_data_dir() -> Path:
-    """Where a server keeps its data unless told otherwise."""
-    from platformdirs import user_data_path
-
-    return user_data_path("subcli") / "server"

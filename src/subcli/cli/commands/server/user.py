@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.serve import Database, default_data_dir, require_server_extra
+from subcli.cli.commands.server.options import Database, default_data_dir, require_server_extra
 from subcli.cli.common import Common, command, print_json
 from subcli.cli.common import group as make_group
 from subcli.core.errors import NotFoundError, UsageError

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import LogFormat, LogLevel, MetricsAddress, address, start_logging
-from subcli.cli.commands.server.serve import (
+from subcli.cli.commands.server.options import (
     Database,
+    LogFormat,
+    LogLevel,
+    MetricsAddress,
     Problems,
     RedisUrl,
     SandboxChoice,
+    address,
     forget_passwords,
     require_server_extra,
+    start_logging,
 )
 from subcli.cli.common import Common, command, print_json
 from subcli.core.errors import UsageError

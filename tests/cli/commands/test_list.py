@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from subcli.cli.commands import look
+from subcli.cli.commands import list as list_command
 
 LISTED = [
     {"submission_id": "\x1b]0;pwned\x07\u009b31m", "id": 9, "status": "failed"},
@@ -50,7 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 def test_list_of_a_hostile_server(server: str, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What has no number for an id is no submission: `subcli list -q | xargs` would hand it on as it is."""
     tree = typer.Typer()
-    look.register(tree)
+    list_command.register(tree)
     typer.main.get_command(tree).main(["list", mode, "--server", server], standalone_mode=False)
     out = capsys.readouterr().out
     assert "\x1b" not in out

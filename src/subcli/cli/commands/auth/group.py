@@ -1,0 +1,50 @@
+"""``subcli auth``: the group, and the options of its commands. What they do is imported when one is called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from subcli.cli.common import Common, command
+from subcli.cli.common import group as make_group
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands into the tree."""
+    group = make_group(app, "auth", summary="Log in and out of servers.", example="subcli auth status")
+
+    @command(group, "login", example="subcli auth login --server https://judge.example")
+    def login(
+        common: Common,
+        user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="Default: asked for.")] = None,
+        with_token: Annotated[bool, typer.Option("--with-token", help="Read a token from stdin instead.")] = False,
+        insecure_storage: Annotated[
+            bool, typer.Option("--insecure-storage", help="Keep it in a plaintext file, not in the keyring.")
+        ] = False,
+    ) -> int:
+        """Log in to a server, and keep the login."""
+        from subcli.cli.commands.auth.login import login as run
+
+        return run(common, user, with_token=with_token, insecure_storage=insecure_storage)
+
+    @command(group, "logout", example="subcli auth logout")
+    def logout(common: Common) -> int:
+        """End the login, here and on the server."""
+        from subcli.cli.commands.auth.logout import logout as run
+
+        return run(common)
+
+    @command(group, "status", example="subcli auth status --json")
+    def status(common: Common) -> int:
+        """Show who you are to a server, and where that comes from."""
+        from subcli.cli.commands.auth.status import status as run
+
+        return run(common)
+
+    @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" URL')
+    def token(common: Common) -> int:
+        """Print the token, renewed if it has expired."""
+        from subcli.cli.commands.auth.token import token as run
+
+        return run(common)

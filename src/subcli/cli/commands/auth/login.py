@@ -1,0 +1,137 @@
+"""``subcli auth login``: obtain tokens, verify them and store them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import httpx
+
+from subcli.cli.common import Common, print_json
+from subcli.cli.prompt import ask_login, in_daemon_thread, prompter_for
+from subcli.cli.runtime import run
+from subcli.client.api import Api, RequestFailed
+from subcli.client.auth import GivenToken, TokenRefusedError, password_grant, place_for
+from subcli.client.client import http_client
+from subcli.client.keyring import LOGIN_TIMEOUT_S
+from subcli.client.network import unreached
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import AuthError, NetworkError, RateLimitedError, ServerError, UsageError
+from subcli.core.inputs import RestFailed
+from subcli.output.printable import one_line
+from subcli.settings.config import Settings
+from subcli.settings.files import add_profile, user_directory, user_file
+from subcli.shared.secret import Secret, is_token
+
+
+def login(common: Common, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
+    settings = common.settings()
+    settings.require_safe_for_secrets()
+    credentials = Credentials(user_directory())
+    place = place_for(insecure_storage)
+    # Before anything is asked or promised: a login that cannot be kept helps nobody.
+    where = credentials.probe(place)
+    given = _token_from_stdin() if with_token else None
+    tokens, name, verified = run(lambda _: _obtain(common, settings, user, given))
+    credentials.save(settings.server, name, tokens, place, timeout_s=LOGIN_TIMEOUT_S)
+    if common.json:
+        print_json({"login": {"server": settings.server, "user": name, "kept_in": where, "verified": verified}})
+        return 0
+    if common.quiet:
+        return 0
+    who = f" as {one_line(name)}" if name else ""
+    sys.stdout.write(f"Logged in to {settings.server}{who}; kept in {where}.\n")
+    if not verified:
+        sys.stdout.write("The server has no way to verify a token, so this one is kept as it is.\n")
+    if settings.token is not None:
+        sys.stderr.write(f"{settings.token_origin} is set and goes before this login.\n")
+    _offer_profile(common, settings)
+    return 0
+
+
+async def _obtain(
+    common: Common, settings: Settings, user: str | None, given: Secret | None
+) -> tuple[Tokens, str | None, bool]:
+    """Tokens from the person or from stdin, whose they are, and whether the server could tell."""
+    async with http_client(settings) as http:
+        if given is not None:
+            tokens = Tokens(given)
+        else:
+            name, password = await _ask(common, user)
+            tokens = await _granted(password_grant(http, settings.api_url, name, password))
+        me = await _me(http, settings, tokens.access)
+        if me is None:
+            return tokens, user, False
+        return tokens, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, True
+
+
+async def _ask(common: Common, user: str | None) -> tuple[str, Secret]:
+    if prompter_for(common) is None:
+        raise UsageError(
+            "There is no terminal to ask for a password.",
+            hint="Give a token instead: `subcli auth login --with-token < FILE`.",
+        )
+    answer = await in_daemon_thread(lambda: ask_login(user))
+    if answer is None:
+        raise UsageError("No user name or no password was given.", hint="Nothing was changed.")
+    return answer
+
+
+def _token_from_stdin() -> Secret:
+    try:
+        text = sys.stdin.read(64 * 1024).strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not is_token(text):
+        raise UsageError("What came on stdin is no token.", hint="One line: `subcli auth login --with-token < FILE`.")
+    return Secret(text)
+
+
+async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
+    """Tokens, or what the server's refusal means."""
+    try:
+        return await grant
+    except TokenRefusedError as refused:
+        if refused.status in (400, 401, 403):
+            raise AuthError(f"Not logged in: {refused.reason.rstrip('.')}.", hint="Nothing was changed.") from None
+        if refused.status == 429:
+            raise RateLimitedError(
+                f"Not logged in: {refused.reason.rstrip('.')}.", hint="Wait, then try again."
+            ) from None
+        if refused.status == 404:
+            raise ServerError(
+                "This server has no login by password.",
+                hint="Give it a token: `subcli auth login --with-token < FILE`.",
+            ) from None
+        raise ServerError(f"Not logged in: {refused.reason.rstrip('.')}.", hint="Try again later.") from None
+    except httpx.HTTPError as error:
+        raise NetworkError(f"No server answers: {unreached(error, 'the server')}.", hint="`--server URL`") from None
+
+
+async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
+    """Whose the token is; ``None`` where the server has no way to tell."""
+    try:
+        return await Api(http, settings.api_url, GivenToken(token)).me()
+    except RequestFailed as failed:
+        happened = failed.happened
+        if isinstance(happened, RestFailed) and happened.status in (401, 403):
+            raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
+        if isinstance(happened, RestFailed) and happened.status in (404, 405):
+            return None
+        raise NetworkError(
+            f"The token could not be verified: {happened.reason}.", hint="Nothing was changed."
+        ) from None
+
+
+def _offer_profile(common: Common, settings: Settings) -> None:
+    """On a terminal, after ``--server``: a profile, so that the address need not be typed again."""
+    path = user_file()
+    if settings.server_origin != "flag" or path is None or prompter_for(common) is None:
+        return
+    sys.stderr.write("Name for a profile of this server (empty: none): ")
+    sys.stderr.flush()
+    name = sys.stdin.readline().strip()
+    if name:
+        add_profile(path, name, settings.server)
+        sys.stderr.write(f"Use it with `--profile {name}`.\n")

@@ -1,0 +1,48 @@
+"""``subcli auth logout``: end the login, here and on the server."""
+
+from __future__ import annotations
+
+import sys
+
+import httpx
+
+from subcli.cli.common import Common, print_json
+from subcli.cli.runtime import run
+from subcli.client.client import http_client
+from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import CredentialError, NetworkError, UsageError
+from subcli.settings.config import Settings
+from subcli.settings.files import user_directory
+
+
+def logout(common: Common) -> int:
+    settings = common.settings()
+    credentials = Credentials(user_directory())
+    if credentials.login(settings.server) is None:
+        raise UsageError(f"There is no login for {settings.server}.", hint="`subcli auth status` shows what there is.")
+    told = False
+    try:
+        tokens = credentials.load(settings.server)
+        settings.require_safe_for_secrets()
+        told = tokens is not None and run(lambda _: _revoke(settings, tokens))
+    except (CredentialError, NetworkError, UsageError):
+        # What cannot be read, or not be sent safely, cannot be revoked; it is deleted below all the same.
+        told = False
+    credentials.delete(settings.server)
+    if common.json:
+        print_json({"logout": {"server": settings.server, "revoked": told}})
+    elif not common.quiet:
+        rest = "" if told else " The server could not be told; the login there ends by itself."
+        sys.stdout.write(f"Logged out of {settings.server}.{rest}\n")
+    return 0
+
+
+async def _revoke(settings: Settings, tokens: Tokens) -> bool:
+    headers = {"Authorization": f"Bearer {tokens.access.reveal()}"}
+    form = {"refresh_token": tokens.refresh.reveal()} if tokens.refresh else {}
+    async with http_client(settings) as http:
+        try:
+            response = await http.post(f"{settings.api_url}/auth/logout", json=form, headers=headers)
+        except httpx.HTTPError:
+            return False
+        return response.is_success

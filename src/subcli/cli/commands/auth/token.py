@@ -1,0 +1,35 @@
+"""``subcli auth token``: print the token for another program."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from subcli.cli.commands.auth.expiry import expiry_s
+from subcli.cli.common import Common, print_json
+from subcli.cli.runtime import run
+from subcli.client.client import connect
+from subcli.core.errors import AuthError
+from subcli.settings.config import Settings
+from subcli.shared.secret import Secret
+
+
+def token(common: Common) -> int:
+    settings = common.settings()
+    found = run(lambda _: _current(settings))
+    if found is None:
+        raise AuthError(f"There is no token for {settings.server}.", hint="Log in: `subcli auth login`.")
+    if common.json:
+        print_json({"token": found.reveal()})
+    else:
+        sys.stdout.write(f"{found.reveal()}\n")
+    return 0
+
+
+async def _current(settings: Settings) -> Secret | None:
+    async with connect(settings) as client:
+        token = client.token()
+        expires = expiry_s(token) if token else None
+        if expires is not None and expires < time.time() + 30:
+            await client.renew()
+        return client.token()
