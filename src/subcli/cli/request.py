@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 
 if TYPE_CHECKING:
     from subcli.client.client import Client
 
+T = TypeVar("T")
 
-def ask(common: Common, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
-    """Connect, make one call, and give back its answer.
+
+def request(common: Common, streams: Streams, call: Callable[[Client], Coroutine[None, None, T]]) -> T:
+    """Connect, make one call, and return its answer.
 
     Raises:
-        SubcliError: it has none.
+        SubcliError: The call failed.
     """
     from subcli.cli.prompt import prompter_for
-    from subcli.cli.runtime import Interrupts
-    from subcli.cli.runtime import run as run_async
+    from subcli.cli.runtime import Interrupts, run
     from subcli.cli.watching.notices import Countdown
     from subcli.client.client import connect
 
-    settings = common.settings()
+    settings = common.settings(streams)
 
-    async def main(_: Interrupts) -> Any:
-        async with connect(settings, prompter=prompter_for(common), wait=Countdown(sys.stderr)) as client:
+    async def main(_: Interrupts) -> T:
+        prompter = prompter_for(common, streams)
+        async with connect(settings, prompter=prompter, wait=Countdown(streams.stderr)) as client:
             return await call(client)
 
-    return run_async(main)
+    return run(main, streams)

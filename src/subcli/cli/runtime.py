@@ -1,4 +1,8 @@
-"""Running a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick."""
+"""Run a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick.
+
+:func:`run` is for every command that waits for something; :func:`stoppable` adds Ctrl-Z and ``fg`` where there is a
+screen that must leave the terminal to the shell.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,10 @@ import os
 import signal
 import socket
 import stat
-import sys
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
+from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
 from subcli.core.errors import InterruptedByUser
 from subcli.output.view import View
@@ -53,13 +57,14 @@ class Interrupts:
             self._task.cancel()
 
 
-def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
+def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, *, hint: str = "") -> T:
     """Run ``main`` to its end.
 
     A signal cancels it once; a second one kills, as if we had no handler.
 
     Args:
         main: the command.
+        streams: whose stdout is watched for a reader that went away.
         hint: for the exception, where ``main`` does not end by itself when it is cancelled.
 
     Raises:
@@ -69,7 +74,7 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], *, hint: str = "")
 
     async def guarded() -> T:
         interrupts = Interrupts(asyncio.current_task())
-        with _signals(interrupts), _reader_of_stdout(interrupts):
+        with _signals(interrupts), _reader_of_stdout(interrupts, streams.stdout):
             try:
                 return await main(interrupts)
             except asyncio.CancelledError:
@@ -113,13 +118,13 @@ def _signals(interrupts: Interrupts) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reader_of_stdout(interrupts: Interrupts) -> Iterator[None]:
+def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
     """Where stdout is a pipe, notice at once that its reader went away, not only when there is more to write.
 
     The writing end of a pipe never becomes readable: whatever the selector says of it is that.
     """
     loop = asyncio.get_running_loop()
-    descriptor = _pipe_of(sys.stdout)
+    descriptor = _pipe_of(stdout)
 
     def gone() -> None:
         if descriptor is not None:
@@ -135,9 +140,9 @@ def _reader_of_stdout(interrupts: Interrupts) -> Iterator[None]:
             loop.remove_reader(descriptor)
 
 
-def _pipe_of(stream: Any) -> int | None:
+def _pipe_of(stream: TextIO) -> int | None:
     try:
-        descriptor = int(stream.fileno())
+        descriptor = stream.fileno()
         return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
     except (OSError, ValueError, AttributeError):
         return None

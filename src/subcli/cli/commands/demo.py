@@ -14,8 +14,9 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.watch import Plain
 from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
+from subcli.cli.watching.options import Options, Plain
 from subcli.core.errors import InternalError
 
 PROBLEM: Final = "leader-election"
@@ -29,13 +30,13 @@ def register(app: typer.Typer) -> None:
     @command(app, "demo", codes=exits.WATCHING, example="subcli demo --failing")
     def demo(
         common: Common,
+        streams: Streams,
         failing: Annotated[bool, typer.Option("--failing", help="Submit the bundled wrong solution.")] = False,
         plain: Plain = False,
     ) -> int:
         """See it work: a server, a solution, its verdict."""
-        from subcli.cli.commands import submit
         from subcli.cli.commands.server.options import require_server_extra
-        from subcli.cli.watching.loop import Options
+        from subcli.cli.watching import run
         from subcli.workspace.source import read_source
 
         require_server_extra()
@@ -44,17 +45,10 @@ def register(app: typer.Typer) -> None:
         solution = "failing.py" if failing else "passing.py"
         path = load_problems()[PROBLEM].root / "solutions" / solution
         with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
-            settings = msgspec.structs.replace(common, server=url).settings()
-            source = read_source([str(path)])
-            return submit.run(
-                common,
-                Options(plain=plain, follow_up="subcli serve"),
-                settings,
-                source,
-                PROBLEM,
-                "python",
-                no_watch=False,
-            )
+            settings = msgspec.structs.replace(common, server=url).settings(streams)
+            job = run.Job(source=read_source([str(path)]), problem=PROBLEM, language="python")
+            options = Options(plain=plain, follow_up="subcli serve")
+            return run.submit(common, streams, options, settings, job)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,24 +27,24 @@ def register(app: typer.Typer) -> None:
         codes=(0, 2, 3, 4, 6, 130),
         example="subcli doctor\nsubcli doctor --server https://judge.example --json",
     )
-    def doctor(common: Common) -> int:
+    def doctor(common: Common, streams: Streams) -> int:
         """Show what stands between this machine and a verdict, and its cure."""
-        return run(common)
+        return run(common, streams)
 
 
-def run(common: Common) -> int:
+def run(common: Common, streams: Streams) -> int:
     """Look at everything; the exit code is that of the worst."""
     from subcli.cli.runtime import Interrupts
     from subcli.cli.runtime import run as run_async
 
-    show = _silent if common.json or common.quiet else _printer()
+    show = _silent if common.json or common.quiet else _printer(streams)
 
     async def main(_: Interrupts) -> list[Finding]:
         from subcli import __version__
         from subcli.client.diagnose import Finding, examine
 
         try:
-            settings = common.settings()
+            settings = common.settings(streams)
             settings.require_safe_for_secrets()
         except UsageError as error:
             found = [Finding("settings", "failed", error.message, error.hint, error.kind)]
@@ -57,18 +56,17 @@ def run(common: Common) -> int:
             found.append(finding)
         return found
 
-    found = run_async(main)
+    found = run_async(main, streams)
     code = max((exits.of_kind(finding.kind) for finding in found if finding.state == "failed"), default=exits.OK)
     if common.json:
-        print_json({"doctor": {"findings": [_fields(finding) for finding in found], "exit_code": code}})
+        streams.print_json({"doctor": {"findings": [_fields(finding) for finding in found], "exit_code": code}})
     elif common.quiet:
         states = [finding.state for finding in found]
-        sys.stdout.write(next((f"{state}\n" for state in ("failed", "warning") if state in states), "ok\n"))
+        streams.write(next((f"{state}\n" for state in ("failed", "warning") if state in states), "ok\n"))
     else:
         from subcli.output.pages.doctor import conclusion
-        from subcli.output.terminal.console import make_console
 
-        make_console(sys.stdout, os.environ).print(conclusion([finding.state for finding in found]))
+        streams.console().print(conclusion([finding.state for finding in found]))
     return code
 
 
@@ -80,14 +78,12 @@ def _silent(finding: Finding) -> None:
     """For --json and -q: the end says it all."""
 
 
-def _printer() -> Callable[[Finding], None]:
+def _printer(streams: Streams) -> Callable[[Finding], None]:
     from subcli.output.pages.doctor import finding_lines
-    from subcli.output.terminal.console import make_console
 
-    console = make_console(sys.stdout, os.environ)
+    console = streams.console()
 
     def show(finding: Finding) -> None:
         console.print(finding_lines(finding.name, finding.state, finding.detail, finding.cure))
-        sys.stdout.flush()
 
     return show

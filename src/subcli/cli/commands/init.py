@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from subcli.cli.common import Common, command, print_json, slug_of
-from subcli.cli.request import ask
+from subcli.cli import exits
+from subcli.cli.common import Common, command, slug_of
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,47 +19,85 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "init", example="subcli init leader-election && cd leader-election && subcli submit")
     def init(
         common: Common,
-        problem: Annotated[str, typer.Argument(metavar="P", help="Id or slug.")],
+        streams: Streams,
+        problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="Id or slug.")],
         directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the slug.")] = None,
         language: Annotated[
-            str | None, typer.Option("--language", metavar="NAME", help="Default: the problem's first.")
+            str | None, typer.Option("--language", metavar="NAME", help="Default: python, else the problem's first.")
         ] = None,
     ) -> int:
         """Make a directory to solve a problem in."""
-        return _init(common, problem, directory, language)
+        return run(common, streams, problem, directory, language)
 
 
-def _init(common: Common, problem: str, directory: Path | None, language: str | None) -> int:
-    from subcli.output.printable import one_line
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server offers to start from.
+
+    Attributes:
+        problem: its slug.
+        files: texts by path.
+        submitted: the paths that `subcli submit` will submit.
+    """
+
+    problem: str
+    language: str
+    files: dict[str, str]
+    submitted: list[str]
+
+
+def run(
+    common: Common, streams: Streams, problem: str, directory: Path | None = None, language: str | None = None
+) -> int:
+    """Make the directory and print what is in it.
+
+    Raises:
+        UsageError: There is no template for the language, or the directory cannot be used.
+    """
     from subcli.workspace.scaffold import make_workspace
 
-    async def fetch(client: Client) -> tuple[dict[str, Any], str, dict[str, Any]]:
-        found = await client.problem(problem)
-        languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
-        chosen = language or ("python" if "python" in languages or not languages else languages[0])
-        return found, chosen, await client.template(problem, chosen)
+    template = request(common, streams, lambda client: _fetch(client, problem, language))
+    target = directory or Path(template.problem)
+    written = make_workspace(
+        target,
+        template.files,
+        problem=template.problem,
+        language=template.language,
+        submitted=template.submitted,
+    )
+    _report(common, streams, template, target, written)
+    return exits.OK
 
-    found, chosen, template = ask(common, fetch)
-    slug = slug_of(found) or problem
-    files = template.get("files")
-    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()) or not files:
-        raise UsageError(f"{slug} has no template for {chosen}.", hint="Begin with an empty file.")
-    submitted = template.get("submit")
+
+async def _fetch(client: Client, problem: str, language: str | None) -> Template:
+    found = await client.problem(problem)
+    languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
+    chosen = language or ("python" if "python" in languages or not languages else languages[0])
+    return _as_template(slug_of(found) or problem, chosen, await client.template(problem, chosen))
+
+
+def _as_template(problem: str, language: str, answer: dict[str, Any]) -> Template:
+    """The server's answer, checked."""
+    files, submitted = answer.get("files"), answer.get("submit")
+    if not isinstance(files, dict) or not files or not all(isinstance(text, str) for text in files.values()):
+        raise UsageError(f"{problem} has no template for {language}.", hint="Start with an empty file.")
     names = [name for name in submitted if name in files] if isinstance(submitted, list) else list(files)[:1]
-    target = directory or Path(slug)
-    written = make_workspace(target, files, problem=slug, language=chosen, submitted=names)
+    return Template(problem=problem, language=language, files=files, submitted=names)
+
+
+def _report(common: Common, streams: Streams, template: Template, target: Path, written: list[Path]) -> None:
+    from subcli.output.printable import one_line
+
     if common.json:
-        print_json({"directory": str(target), "files": [str(path) for path in written]})
+        streams.print_json({"directory": str(target), "files": [str(path) for path in written]})
     elif common.quiet:
-        sys.stdout.write(f"{target}\n")
+        streams.write(f"{target}\n")
     else:
-        for path in written:
-            sys.stdout.write(f"  {one_line(str(path))}\n")
-        names_text = ", ".join(one_line(name) for name in names)
-        sys.stderr.write(f"Edit {names_text}, then: cd {one_line(str(target))} && subcli submit{common.for_server()}\n")
-    return 0
+        streams.write("".join(f"  {one_line(str(path))}\n" for path in written))
+        names = ", ".join(one_line(name) for name in template.submitted)
+        enter = f"cd {one_line(str(target))}"
+        streams.write_error(f"Edit {names}, then: {enter} && subcli submit{common.for_server()}\n")

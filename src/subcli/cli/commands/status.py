@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from subcli.cli.common import Common, command, print_json, submission_id
-from subcli.cli.request import ask
+from subcli.cli import exits
+from subcli.cli.common import Common, command, submission_id
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
 
 if TYPE_CHECKING:
     from subcli.client.client import Client
 
-_STATUS_FIELDS: Final = (
+_FIELDS: Final = (
     "submission_id",
     "problem",
     "language",
@@ -29,42 +29,48 @@ _STATUS_FIELDS: Final = (
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "status", example="subcli status 12 --json")
-    def status(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
-        """Show one submission as it stands."""
-        number = submission_id(id)
-        snapshot, tests = ask(common, lambda client: _snapshot(client, number))
-        if common.json:
-            print_json({**_status_object(snapshot, number), "tests": tests})
-        elif common.quiet:
-            word = snapshot.get("final_status") or snapshot.get("status")
-            _print_word(str(word))
-        else:
-            from subcli.output.pages.tables import submission_page
-            from subcli.output.terminal.console import make_console
-
-            console = make_console(sys.stdout, os.environ)
-            console.print(submission_page(_status_object(snapshot, number), tests), soft_wrap=True)
-        return 0
+    def status(
+        common: Common,
+        streams: Streams,
+        id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")],
+    ) -> int:
+        """Show the current state of a submission."""
+        return run(common, streams, submission_id(id))
 
 
-async def _snapshot(client: Client, number: int) -> tuple[dict[str, Any], list[Any]]:
-    snapshot = await client.api.insist_submission(number)
-    tests = await client.api.insist_tests(number)
-    return {**snapshot, "url": client.page_url(number, snapshot)}, [test for test in tests if isinstance(test, dict)]
+def run(common: Common, streams: Streams, number: int) -> int:
+    """Print one submission.
+
+    Raises:
+        SubcliError: It does not exist, or the request failed.
+    """
+
+    async def call(client: Client) -> tuple[dict[str, Any], list[Any]]:
+        snapshot = await client.api.insist_submission(number)
+        tests = await client.api.insist_tests(number)
+        page = {"url": client.page_url(number, snapshot)}
+        return {**snapshot, **page}, [test for test in tests if isinstance(test, dict)]
+
+    snapshot, tests = request(common, streams, call)
+    if common.json:
+        streams.print_json({**_status_object(snapshot, number), "tests": tests})
+    elif common.quiet:
+        from subcli.output.printable import one_line
+
+        streams.write(f"{one_line(str(snapshot.get('final_status') or snapshot.get('status')))}\n")
+    else:
+        from subcli.output.pages.tables import submission_page
+
+        streams.console().print(submission_page(_status_object(snapshot, number), tests), soft_wrap=True)
+    return exits.OK
 
 
 def _status_object(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
-    """The fields of section 4; those that a server does not have are null."""
-    fields = {name: snapshot.get(name) for name in _STATUS_FIELDS}
+    """The fields of the contract, section 4; those that a server does not have are null."""
+    fields = {name: snapshot.get(name) for name in _FIELDS}
     fields["submission_id"] = number
     fields["problem"] = snapshot.get("problem", snapshot.get("problem_id"))
     return fields
-
-
-def _print_word(word: str) -> None:
-    from subcli.output.printable import one_line
-
-    sys.stdout.write(f"{one_line(word)}\n")

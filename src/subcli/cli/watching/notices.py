@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from typing import TextIO
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Connection
 from subcli.output.printable import one_line
@@ -29,13 +29,13 @@ class StderrNotices:
     Args:
         common: decides which view that is.
         several: whether each line names its submission.
-        stderr: where to.
+        streams: whose stderr is written to.
     """
 
-    def __init__(self, common: Common, several: bool, stderr: TextIO) -> None:
+    def __init__(self, common: Common, several: bool, streams: Streams) -> None:
         self._common = common
         self._several = several
-        self._stderr = stderr
+        self._streams = streams
         self._polling: set[int] = set()
 
     def connection(self, submission_id: int, connection: Connection) -> None:
@@ -44,8 +44,7 @@ class StderrNotices:
             return
         self._polling.add(submission_id)
         why = f": {one_line(connection.reason, REASON_MAX)}" if connection.reason else ""
-        self._stderr.write(f"{self._prefix(submission_id)}polling, without the WebSocket{why}\n")
-        self._stderr.flush()
+        self._streams.write_error(f"{self._prefix(submission_id)}polling, without the WebSocket{why}\n")
 
     def end(self, ending: Ending) -> None:
         """With ``-q``: why there is no verdict; with ``--json``: how to take up again what was interrupted."""
@@ -53,8 +52,8 @@ class StderrNotices:
         if error is None or ending.submission_id is None:
             return
         if self._common.quiet or (self._common.json and isinstance(error, InterruptedByUser)):
-            self._stderr.write(self._prefix(ending.submission_id))
-            report(error, self._stderr, os.environ)
+            self._streams.stderr.write(self._prefix(ending.submission_id))
+            report(error, self._streams.stderr, self._streams.env)
 
     def _prefix(self, submission_id: int) -> str:
         return f"#{submission_id} " if self._several else ""

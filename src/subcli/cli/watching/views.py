@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from subcli.cli.common import Common, now
+from subcli.cli.streams import Streams
 from subcli.output.terminal.console import choose_view, make_console
 from subcli.output.view import View
 from subcli.output.workflow_commands import on_github
 
 if TYPE_CHECKING:
-    from subcli.cli.watching.loop import Options
+    from subcli.cli.watching.options import Options
 
 
 def same_name(name: str) -> str | None:
@@ -26,6 +25,7 @@ def same_name(name: str) -> str | None:
 def make_view(
     common: Common,
     options: Options,
+    streams: Streams,
     *,
     several: bool,
     beside: Sequence[View] = (),
@@ -43,27 +43,27 @@ def make_view(
         quiet=common.quiet,
         # What --debug says would be written into the screen.
         plain=options.plain or common.debug,
-        stdout_tty=sys.stdout.isatty(),
-        stderr_tty=sys.stderr.isatty(),
-        env=os.environ,
+        stdout_tty=streams.stdout_tty,
+        stderr_tty=streams.stderr_tty,
+        env=streams.env,
     )
     others = list(beside)
     if name == "ndjson":
         from subcli.output.ndjson import NdjsonView
 
-        main: View = NdjsonView(sys.stdout, now)
+        main: View = NdjsonView(streams.stdout, now)
     elif name == "quiet":
         from subcli.output.quiet import QuietView
 
-        main = QuietView(sys.stdout, several)
-    elif name == "plain" or on_github(os.environ):
-        main = _plain(options, origin)
+        main = QuietView(streams.stdout, several)
+    elif name == "plain" or on_github(streams.env):
+        main = _plain(options, streams, origin)
     else:
-        main = _live(options, others)
+        main = _live(options, streams, others)
     if options.notify:
         from subcli.output.terminal.attention import Notifier
 
-        others.append(Notifier(sys.stderr, os.environ))
+        others.append(Notifier(streams.stderr, streams.env))
     if not others:
         return main
     from subcli.output.beside import CompositeView
@@ -71,27 +71,27 @@ def make_view(
     return CompositeView(main, others)
 
 
-def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
+def _plain(options: Options, streams: Streams, origin: Callable[[str], str | None]) -> View:
     from subcli.output.plain import PlainView
 
-    stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
+    stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
     plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact)
-    if not on_github(os.environ):
+    if not on_github(streams.env):
         return plain
     from subcli.output.github.view import GithubView, locator
 
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    locate = locator(origin, Path.cwd(), os.environ)
-    return GithubView(plain, sys.stdout, Path(summary) if summary else None, locate, sys.stderr)
+    summary = streams.env.get("GITHUB_STEP_SUMMARY")
+    locate = locator(origin, streams.cwd or Path(), streams.env)
+    return GithubView(plain, streams.stdout, Path(summary) if summary else None, locate, streams.stderr)
 
 
-def _live(options: Options, others: list[View]) -> View:
+def _live(options: Options, streams: Streams, others: list[View]) -> View:
     from subcli.output.live.screen import FullScreen
     from subcli.output.live.view import LiveView
     from subcli.output.terminal.attention import WindowStatus
     from subcli.output.terminal.terminal import shows_links, shows_progress
 
-    stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
-    if shows_links(os.environ):
-        others.append(WindowStatus(sys.stderr, time.monotonic, progress=shows_progress(os.environ)))
+    stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
+    if shows_links(streams.env):
+        others.append(WindowStatus(streams.stderr, time.monotonic, progress=shows_progress(streams.env)))
     return LiveView(stdout, stderr, time.monotonic, compact=options.compact, region=FullScreen)

@@ -207,7 +207,7 @@ def fault(
         lines += parts.indented([Line(part, QUIET) for part in wrap(error.hint, width - 2, 12) if part], 2)
     numbers = several or [number for number in (ending.submission_id,) if number is not None]
     if numbers and error.kind not in _NEVER_TO_BE_RESUMED:
-        command = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
+        command = ending.follow_up or f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
         if command not in error.hint:
             lines.append(Line("  ").join(next_commands([command])))
     return lines

@@ -8,6 +8,7 @@ import typer
 
 from subcli.cli.common import Common, command
 from subcli.cli.common import group as make_group
+from subcli.cli.streams import Streams
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     @command(group, "login", example="subcli auth login --server https://judge.example")
     def login(
         common: Common,
+        streams: Streams,
         user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="Default: asked for.")] = None,
         with_token: Annotated[bool, typer.Option("--with-token", help="Read a token from stdin instead.")] = False,
         insecure_storage: Annotated[
@@ -26,25 +28,25 @@ def register(app: typer.Typer) -> None:
         """Log in to a server, and keep the login."""
         from subcli.cli.commands.auth.login import login as run
 
-        return run(common, user, with_token=with_token, insecure_storage=insecure_storage)
+        return run(common, streams, user, with_token=with_token, insecure_storage=insecure_storage)
 
     @command(group, "logout", example="subcli auth logout")
-    def logout(common: Common) -> int:
+    def logout(common: Common, streams: Streams) -> int:
         """End the login, here and on the server."""
         from subcli.cli.commands.auth.logout import logout as run
 
-        return run(common)
+        return run(common, streams)
 
     @command(group, "status", example="subcli auth status --json")
-    def status(common: Common) -> int:
+    def status(common: Common, streams: Streams) -> int:
         """Show who you are to a server, and where that comes from."""
         from subcli.cli.commands.auth.status import status as run
 
-        return run(common)
+        return run(common, streams)
 
     @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" URL')
-    def token(common: Common) -> int:
+    def token(common: Common, streams: Streams) -> int:
         """Print the token, renewed if it has expired."""
         from subcli.cli.commands.auth.token import token as run
 
-        return run(common)
+        return run(common, streams)

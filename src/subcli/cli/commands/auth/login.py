@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Coroutine
 from typing import Any
 
 import httpx
 
-from subcli.cli.common import Common, print_json
+from subcli.cli.common import Common
 from subcli.cli.prompt import ask_login, in_daemon_thread, prompter_for
 from subcli.cli.runtime import run
+from subcli.cli.streams import Streams
 from subcli.client.api import Api, RequestFailed
 from subcli.client.auth import GivenToken, TokenRefusedError, password_grant, place_for
 from subcli.client.client import http_client
@@ -25,40 +25,40 @@ from subcli.settings.files import add_profile, user_directory, user_file
 from subcli.shared.secret import Secret, is_token
 
 
-def login(common: Common, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
-    settings = common.settings()
+def login(common: Common, streams: Streams, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
+    settings = common.settings(streams)
     settings.require_safe_for_secrets()
     credentials = Credentials(user_directory())
     place = place_for(insecure_storage)
     # Before anything is asked or promised: a login that cannot be kept helps nobody.
     where = credentials.probe(place)
-    given = _token_from_stdin() if with_token else None
-    tokens, name, verified = run(lambda _: _obtain(common, settings, user, given))
+    given = _token_from_stdin(streams) if with_token else None
+    tokens, name, verified = run(lambda _: _obtain(common, streams, settings, user, given), streams)
     credentials.save(settings.server, name, tokens, place, timeout_s=LOGIN_TIMEOUT_S)
     if common.json:
-        print_json({"login": {"server": settings.server, "user": name, "kept_in": where, "verified": verified}})
+        streams.print_json({"login": {"server": settings.server, "user": name, "kept_in": where, "verified": verified}})
         return 0
     if common.quiet:
         return 0
     who = f" as {one_line(name)}" if name else ""
-    sys.stdout.write(f"Logged in to {settings.server}{who}; kept in {where}.\n")
+    streams.write(f"Logged in to {settings.server}{who}; kept in {where}.\n")
     if not verified:
-        sys.stdout.write("The server has no way to verify a token, so this one is kept as it is.\n")
+        streams.write("The server has no way to verify a token, so this one is kept as it is.\n")
     if settings.token is not None:
-        sys.stderr.write(f"{settings.token_origin} is set and goes before this login.\n")
-    _offer_profile(common, settings)
+        streams.write_error(f"{settings.token_origin} is set and goes before this login.\n")
+    _offer_profile(common, streams, settings)
     return 0
 
 
 async def _obtain(
-    common: Common, settings: Settings, user: str | None, given: Secret | None
+    common: Common, streams: Streams, settings: Settings, user: str | None, given: Secret | None
 ) -> tuple[Tokens, str | None, bool]:
     """Tokens from the person or from stdin, whose they are, and whether the server could tell."""
     async with http_client(settings) as http:
         if given is not None:
             tokens = Tokens(given)
         else:
-            name, password = await _ask(common, user)
+            name, password = await _ask(common, streams, user)
             tokens = await _granted(password_grant(http, settings.api_url, name, password))
         me = await _me(http, settings, tokens.access)
         if me is None:
@@ -66,21 +66,21 @@ async def _obtain(
         return tokens, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, True
 
 
-async def _ask(common: Common, user: str | None) -> tuple[str, Secret]:
-    if prompter_for(common) is None:
+async def _ask(common: Common, streams: Streams, user: str | None) -> tuple[str, Secret]:
+    if prompter_for(common, streams) is None:
         raise UsageError(
             "There is no terminal to ask for a password.",
             hint="Give a token instead: `subcli auth login --with-token < FILE`.",
         )
-    answer = await in_daemon_thread(lambda: ask_login(user))
+    answer = await in_daemon_thread(lambda: ask_login(streams, user), streams)
     if answer is None:
         raise UsageError("No user name or no password was given.", hint="Nothing was changed.")
     return answer
 
 
-def _token_from_stdin() -> Secret:
+def _token_from_stdin(streams: Streams) -> Secret:
     try:
-        text = sys.stdin.read(64 * 1024).strip()
+        text = streams.stdin.read(64 * 1024).strip()
     except UnicodeDecodeError:
         text = ""
     if not is_token(text):
@@ -124,14 +124,14 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
         ) from None
 
 
-def _offer_profile(common: Common, settings: Settings) -> None:
+def _offer_profile(common: Common, streams: Streams, settings: Settings) -> None:
     """On a terminal, after ``--server``: a profile, so that the address need not be typed again."""
     path = user_file()
-    if settings.server_origin != "flag" or path is None or prompter_for(common) is None:
+    if settings.server_origin != "flag" or path is None or prompter_for(common, streams) is None:
         return
-    sys.stderr.write("Name for a profile of this server (empty: none): ")
-    sys.stderr.flush()
-    name = sys.stdin.readline().strip()
+    streams.write_error("Name for a profile of this server (empty: none): ")
+    streams.stderr.flush()
+    name = streams.stdin.readline().strip()
     if name:
         add_profile(path, name, settings.server)
-        sys.stderr.write(f"Use it with `--profile {name}`.\n")
+        streams.write_error(f"Use it with `--profile {name}`.\n")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import httpx
 
-from subcli.cli.common import Common, print_json
+from subcli.cli.common import Common
 from subcli.cli.runtime import run
+from subcli.cli.streams import Streams
 from subcli.client.client import http_client
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import CredentialError, NetworkError, UsageError
@@ -15,8 +14,8 @@ from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 
 
-def logout(common: Common) -> int:
-    settings = common.settings()
+def logout(common: Common, streams: Streams) -> int:
+    settings = common.settings(streams)
     credentials = Credentials(user_directory())
     if credentials.login(settings.server) is None:
         raise UsageError(f"There is no login for {settings.server}.", hint="`subcli auth status` shows what there is.")
@@ -24,16 +23,16 @@ def logout(common: Common) -> int:
     try:
         tokens = credentials.load(settings.server)
         settings.require_safe_for_secrets()
-        told = tokens is not None and run(lambda _: _revoke(settings, tokens))
+        told = tokens is not None and run(lambda _: _revoke(settings, tokens), streams)
     except (CredentialError, NetworkError, UsageError):
         # What cannot be read, or not be sent safely, cannot be revoked; it is deleted below all the same.
         told = False
     credentials.delete(settings.server)
     if common.json:
-        print_json({"logout": {"server": settings.server, "revoked": told}})
+        streams.print_json({"logout": {"server": settings.server, "revoked": told}})
     elif not common.quiet:
         rest = "" if told else " The server could not be told; the login there ends by itself."
-        sys.stdout.write(f"Logged out of {settings.server}.{rest}\n")
+        streams.write(f"Logged out of {settings.server}.{rest}\n")
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from subcli.cli.commands.auth.expiry import expires_at
-from subcli.cli.common import Common, print_json
+from subcli.cli.common import Common
 from subcli.cli.runtime import run
+from subcli.cli.streams import Streams
 from subcli.client.api import RequestFailed
 from subcli.client.auth import withheld_hint
 from subcli.client.client import connect
@@ -20,8 +20,8 @@ from subcli.settings.files import user_directory
 from subcli.shared.secret import Secret
 
 
-def status(common: Common) -> int:
-    settings = common.settings()
+def status(common: Common, streams: Streams) -> int:
+    settings = common.settings(streams)
     credentials = Credentials(user_directory())
     login = credentials.login(settings.server)
     token, source, problem = _present(settings, credentials, login)
@@ -29,7 +29,7 @@ def status(common: Common) -> int:
     user = login.user if login else None
     if token is not None:
         present = token
-        valid, user, token = run(lambda _: _validity(settings, present, user))
+        valid, user, token = run(lambda _: _validity(settings, present, user), streams)
     shadowed = login is not None and settings.token is not None
     fields: dict[str, Any] = {
         "server": settings.server,
@@ -42,9 +42,9 @@ def status(common: Common) -> int:
         "problem": problem,
     }
     if common.json:
-        print_json({"auth": fields})
+        streams.print_json({"auth": fields})
     elif not common.quiet:
-        _print_status(fields, token is not None, settings.token_withheld)
+        _print_status(streams, fields, token is not None, settings.token_withheld)
     if valid or (valid is None and token is not None):
         return 0
     return 4
@@ -86,7 +86,7 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
     return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 
 
-def _print_status(fields: dict[str, Any], has_token: bool, withheld: str) -> None:
+def _print_status(streams: Streams, fields: dict[str, Any], has_token: bool, withheld: str) -> None:
     lines = [("server", fields["server"])]
     if has_token:
         state = {True: "valid", False: "not accepted", None: "kept; this server cannot verify it"}[fields["valid"]]
@@ -104,7 +104,7 @@ def _print_status(fields: dict[str, Any], has_token: bool, withheld: str) -> Non
     if not has_token or fields["valid"] is False:
         lines.append(("next", f"subcli auth login --server {fields['server']}"))
     for name, text in lines:
-        sys.stdout.write(f"{name:<8} {one_line(text)}\n")
+        streams.write(f"{name:<8} {one_line(text)}\n")
 
 
 _SOURCES = {"keyring": "the keyring", "file": "the plaintext credentials file"}

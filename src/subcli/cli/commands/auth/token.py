@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from subcli.cli.commands.auth.expiry import expiry_s
-from subcli.cli.common import Common, print_json
+from subcli.cli.common import Common
 from subcli.cli.runtime import run
+from subcli.cli.streams import Streams
 from subcli.client.client import connect
 from subcli.core.errors import AuthError
 from subcli.settings.config import Settings
 from subcli.shared.secret import Secret
 
 
-def token(common: Common) -> int:
-    settings = common.settings()
-    found = run(lambda _: _current(settings))
+def token(common: Common, streams: Streams) -> int:
+    settings = common.settings(streams)
+    found = run(lambda _: _current(settings), streams)
     if found is None:
         raise AuthError(f"There is no token for {settings.server}.", hint="Log in: `subcli auth login`.")
     if common.json:
-        print_json({"token": found.reveal()})
+        streams.print_json({"token": found.reveal()})
     else:
-        sys.stdout.write(f"{found.reveal()}\n")
+        streams.write(f"{found.reveal()}\n")
     return 0
 
 

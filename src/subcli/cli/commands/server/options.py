@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 _NEEDED = (
@@ -92,14 +92,14 @@ def default_data_dir() -> Path:
     return user_data_path("subcli") / "server"
 
 
-def forget_passwords() -> None:
+def forget_passwords(streams: Streams) -> None:
     """Take the URLs with their passwords out of the environment, for what is judged here inherits it."""
     for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
-        os.environ.pop(name, None)
+        streams.env.pop(name, None)
 
 
 def start_logging(
-    common: Common, form: Literal["text", "json"], level: Literal["debug", "info", "warning", "error"]
+    common: Common, streams: Streams, form: Literal["text", "json"], level: Literal["debug", "info", "warning", "error"]
 ) -> None:
     """Log to stderr from now on, in place of what `--debug` has set up."""
     import logging
@@ -108,7 +108,7 @@ def start_logging(
     from subcli.settings.config import secrets_in
 
     logging.getLogger().handlers.clear()
-    configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(os.environ)))
+    configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(streams.env)))
 
 
 def address(text: str | None) -> tuple[str, int] | None:

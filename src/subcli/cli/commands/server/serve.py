@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +24,8 @@ from subcli.cli.commands.server.options import (
     require_server_extra,
     start_logging,
 )
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     @command(app, "serve", codes=exits.LOCAL, example="subcli serve --port 8000")
     def serve(
         common: Common,
+        streams: Streams,
         host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
         data_dir: Annotated[
@@ -83,8 +84,8 @@ def register(app: typer.Typer) -> None:
         from subcli.server import Limits, ServeError, ServerSettings
         from subcli.server.run.serve import run
 
-        start_logging(common, log_format, log_level)
-        forget_passwords()
+        start_logging(common, streams, log_format, log_level)
+        forget_passwords(streams)
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
             host=host,
@@ -94,7 +95,7 @@ def register(app: typer.Typer) -> None:
             problems_dir=problems,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
             limits=Limits(access_token=access_token_seconds),
-            authentication=_authentication() if auth else None,
+            authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
             metrics_address=address(metrics_address),
@@ -103,7 +104,7 @@ def register(app: typer.Typer) -> None:
         )
         try:
             gc.enable()
-            run(settings, on_ready=lambda ready: _say_ready(common, ready, logins=auth))
+            run(settings, on_ready=lambda ready: _say_ready(common, streams, ready, logins=auth))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
@@ -122,12 +123,12 @@ def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> i
     return 0
 
 
-def _authentication() -> Authentication:
+def _authentication(streams: Streams) -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
 
     # Out of the environment, for what is judged here inherits it.
-    key = os.environ.pop("SUBCLI_SECRET_KEY", "")
+    key = streams.env.pop("SUBCLI_SECRET_KEY", "")
     return Authentication(Secret(key) if key else None)
 
 
@@ -155,9 +156,9 @@ _DEMO = "demo mode: no login, this machine only"
 _LOGINS = "logins are asked for; put TLS in front"
 
 
-def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
+def _say_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) -> None:
     if common.json:
-        print_json(
+        streams.print_json(
             {
                 "type": "ready",
                 "url": ready.url,
@@ -168,9 +169,9 @@ def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
         )
         return
     if common.quiet:
-        sys.stdout.write(f"{ready.url}\n")
+        streams.write(f"{ready.url}\n")
     else:
-        sys.stdout.write(
+        streams.write(
             f"Serving on {ready.url}\n"
             f"  data in   {ready.data_dir}\n"
             f"  API docs  {ready.url}/docs\n"
@@ -180,7 +181,6 @@ def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
             f"{_next_steps(ready, logins=logins)}"
             f"\nCtrl-C stops it; what is being judged then is judged again at the next start.\n"
         )
-    sys.stdout.flush()
 
 
 def _next_steps(ready: Ready, *, logins: bool) -> str:

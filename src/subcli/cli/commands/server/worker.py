@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +22,8 @@ from subcli.cli.commands.server.options import (
     require_server_extra,
     start_logging,
 )
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     )
     def worker(
         common: Common,
+        streams: Streams,
         database: Database = None,
         redis: RedisUrl = None,
         problems: Problems = None,
@@ -62,8 +63,8 @@ def register(app: typer.Typer) -> None:
                 f"A worker needs to know where its work comes from: {' and '.join(missing)} missing.",
                 hint="Give what `subcli serve` was given; SUBCLI_DATABASE and SUBCLI_REDIS say the same.",
             )
-        start_logging(common, log_format, log_level)
-        forget_passwords()
+        start_logging(common, streams, log_format, log_level)
+        forget_passwords(streams)
         settings = WorkerSettings(
             database=database,
             redis=redis,
@@ -74,15 +75,15 @@ def register(app: typer.Typer) -> None:
         )
         try:
             gc.enable()
-            run_worker(settings, on_ready=lambda ready: _say_ready(common, ready))
+            run_worker(settings, on_ready=lambda ready: _say_ready(common, streams, ready))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
 
 
-def _say_ready(common: Common, ready: WorkerReady) -> None:
+def _say_ready(common: Common, streams: Streams, ready: WorkerReady) -> None:
     if common.json:
-        print_json(
+        streams.print_json(
             {
                 "type": "working",
                 "database": ready.database,
@@ -93,9 +94,8 @@ def _say_ready(common: Common, ready: WorkerReady) -> None:
         )
     elif not common.quiet:
         many = "one submission" if ready.concurrency == 1 else f"{ready.concurrency} submissions"
-        sys.stdout.write(
+        streams.write(
             f"Judging {many} at a time from {ready.database}, told over {ready.redis}; "
             "Ctrl-C hands back what is not finished.\n"
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
         )
-    sys.stdout.flush()
