@@ -21,7 +21,6 @@ _ENVIRONMENT: Final = {
     "SUBCLI_TOKEN, SUBCLI_TOKEN_FILE": "The token to send, or the file that holds it. It goes before a login.",
     "SUBCLI_INSECURE_HTTP": "As --insecure-http.",
     "SUBCLI_DEBUG": "As --debug, for the channels named: socket:*, http, retry.",
-    "SUBCLI_COMPLETION_MS": "How long a TAB may take, in milliseconds. Default: 150.",
     "SSL_CERT_FILE": "Certificates to trust, for an authority of one's own.",
     "NO_COLOR, FORCE_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM, COLUMNS, CI": "Whether and how the output is drawn.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,8 @@ def resolve_settings(
     Raises:
         UsageError: A file or setting cannot be used.
     """
-    from subcli.client.records import Credentials
     from subcli.settings.config import load
-    from subcli.settings.files import user_directory, user_file
+    from subcli.settings.files import user_file
 
     if cwd is None:
         raise UsageError("The current directory no longer exists.", hint="Change to another one.")
@@ -43,6 +42,14 @@ def resolve_settings(
         user_file(),
         profile=profile,
         insecure_http=insecure_http,
-        known_servers=Credentials(user_directory()).logins(),
+        known_servers=_servers_with_a_login(),
         pasted_server=pasted_server,
     )
+
+
+def _servers_with_a_login() -> Iterator[str]:
+    """Read when it is iterated over: only a server that a project file names is looked up."""
+    from subcli.client.records import Credentials
+    from subcli.settings.files import user_directory
+
+    yield from Credentials(user_directory()).logins()
