@@ -119,6 +119,8 @@ def command(
                 return function(common, streams, **given)
             except BrokenPipeError:
                 raise exits.ReaderGone from None
+            except KeyboardInterrupt:
+                raise exits.CtrlC from None
 
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         parameters = [*own, *shared, context]

@@ -52,6 +52,10 @@ _MEANINGS: Final = {
 }
 
 
+class CtrlC(Exception):
+    """Ctrl-C outside of the event loop. Not a ``KeyboardInterrupt``: typer would end on that without a word."""
+
+
 class ReaderGone(Exception):
     """Nobody reads stdout any more. Not an ``OSError``: typer would turn that into an exit of its own."""
 

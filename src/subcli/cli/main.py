@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, TextIO
 
 _OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_KINDS: Final = {"float range": "number", "integer range": "whole number", "float": "number", "integer": "whole number"}
+_KINDS: Final = {"float range": "number", "int range": "whole number", "float": "number", "int": "whole number"}
 """Typer's names for its types, and everybody's."""
 
 
@@ -72,7 +72,7 @@ class _Run:
             return self._output_lost(error)
         except SubcliError as error:
             return self._report(error)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, exits.CtrlC):
             return self._report(InterruptedByUser("Interrupted.", hint=self._resume_hint(), signal_number=2))
         except _Terminated:
             return self._report(InterruptedByUser("Terminated.", hint=self._resume_hint(), signal_number=15))

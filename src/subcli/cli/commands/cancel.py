@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "cancel", example="subcli cancel 12")
-    def cancel(common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
-        """Stop judging a submission; its verdict is then cancelled."""
+    def cancel(
+        common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")]
+    ) -> int:
+        """Stop judging a submission; its verdict becomes cancelled."""
         return run(common, streams, submission_id(id))
 
 
@@ -28,7 +30,7 @@ def run(common: Common, streams: Streams, number: int) -> int:
     """Cancel one submission.
 
     Raises:
-        SubcliError: there is none, or it has its verdict already.
+        SubcliError: It does not exist or already has its verdict.
     """
 
     async def call(client: Client) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``subcli demo``: the whole path on this machine, from a bundled solution to its verdict."""
+"""``subcli demo``: the whole way from a bundled solution to its verdict, on this machine."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ STOP_S: Final = 10.0
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "demo", codes=exits.WATCHING, example="subcli demo --failing")
     def demo(
         common: Common,
         streams: Streams,
-        failing: Annotated[bool, typer.Option("--failing", help="Submit the bundled wrong solution.")] = False,
+        failing: Annotated[bool, typer.Option("--failing", help="Submit a solution that fails.")] = False,
         plain: Plain = False,
     ) -> int:
-        """See it work: a server, a solution, its verdict."""
+        """Try it out: start a server, submit a solution, watch the verdict."""
         from subcli.cli.commands.server.options import require_server_extra
         from subcli.cli.watching import run
         from subcli.workspace.source import read_source
@@ -53,9 +53,9 @@ def register(app: typer.Typer) -> None:
 
 @contextlib.contextmanager
 def _server(data_dir: Path) -> Iterator[str]:
-    """A server in a process of its own, on a free port, that ends with us however we end."""
+    """A server in its own process, on a free port; it ends with us however we end."""
     command_line = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin"]
-    # In a session of its own: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
+    # In its own session: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
     with subprocess.Popen(
         [*command_line, "--data-dir", str(data_dir)],
         stdin=subprocess.PIPE,

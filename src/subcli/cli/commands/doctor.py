@@ -1,4 +1,4 @@
-"""``subcli doctor``: what stands between this machine and a verdict."""
+"""``subcli doctor``: find out why this machine cannot get a verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(
         app,
@@ -28,12 +28,12 @@ def register(app: typer.Typer) -> None:
         example="subcli doctor\nsubcli doctor --server https://judge.example --json",
     )
     def doctor(common: Common, streams: Streams) -> int:
-        """Show what stands between this machine and a verdict, and its cure."""
+        """Check settings, server and login, and say how to fix them."""
         return run(common, streams)
 
 
 def run(common: Common, streams: Streams) -> int:
-    """Look at everything; the exit code is that of the worst."""
+    """Run all checks; the exit code is the highest among the failed ones."""
     from subcli.cli.runtime import Interrupts
     from subcli.cli.runtime import run as run_async
 
@@ -75,7 +75,7 @@ def _fields(finding: Finding) -> dict[str, Any]:
 
 
 def _silent(finding: Finding) -> None:
-    """For --json and -q: the end says it all."""
+    """For `--json` and `-q`, which print only the conclusion."""
 
 
 def _printer(streams: Streams) -> Callable[[Finding], None]:

@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "open", example="subcli open 12\nsubcli open 12 -q   # only print the address")
-    def open_(common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
+    def open_(
+        common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")]
+    ) -> int:
         """Open a submission's page in the browser."""
         return run(common, streams, submission_id(id))
 
 
 def run(common: Common, streams: Streams, number: int) -> int:
-    """Print the address of the page, and open it; with ``-q`` and ``--json`` it is only printed.
+    """Print the address of the page and open it; with ``-q`` and ``--json``, only print it.
 
     Raises:
-        SubcliError: there is no such submission, or no browser.
+        SubcliError: There is no such submission, or no browser.
     """
 
     async def call(client: Client) -> str:
@@ -43,16 +45,14 @@ def run(common: Common, streams: Streams, number: int) -> int:
         return 0
     streams.write(f"{url}\n")
     if not common.quiet and not _browse(streams, url):
-        raise UsageError(
-            "There is no browser here that could be opened.", hint="Open the address above, or name one in BROWSER."
-        )
+        raise UsageError("No browser found.", hint="Open the address above, or set BROWSER.")
     return 0
 
 
 def _browse(streams: Streams, url: str) -> bool:
     import webbrowser
 
-    with _stdout_into_nowhere(streams):
+    with _discard_stdout(streams):
         try:
             return webbrowser.open(url)
         except (webbrowser.Error, OSError):
@@ -60,15 +60,15 @@ def _browse(streams: Streams, url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _stdout_into_nowhere(streams: Streams) -> Iterator[None]:
-    """What a browser prints is no data of ours; what goes to a terminal is a browser for terminals."""
+def _discard_stdout(streams: Streams) -> Iterator[None]:
+    """Discard what a browser prints, unless stdout is a terminal, which a text browser needs."""
     if streams.stdout_tty:
         yield
         return
     kept = os.dup(1)
-    nowhere: Any = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    devnull: Any = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.close(devnull)
     try:
         yield
     finally:

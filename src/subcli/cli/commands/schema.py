@@ -10,7 +10,7 @@ from subcli.cli.streams import Streams
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "schema", codes=exits.LOCAL, example="subcli schema > subcli.schema.json")
     def schema(common: Common, streams: Streams) -> int:

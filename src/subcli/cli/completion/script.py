@@ -32,7 +32,7 @@ PLACES: Final = {
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "completion", example='eval "$(subcli completion bash)"', codes=exits.LOCAL)
     def completion(

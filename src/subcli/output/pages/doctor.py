@@ -58,7 +58,7 @@ def conclusion(states: Sequence[str]) -> Page:
     """The last line: whether all is well."""
     failed, warned = states.count("failed"), states.count("warning")
     if failed:
-        text, style = f"{failed} thing{'s' if failed > 1 else ''} to mend, from the top", BAD
+        text, style = f"{failed} problem{'s' if failed > 1 else ''}; fix in order", BAD
     elif warned:
         text, style = f"It works, with {warned} warning{'s' if warned > 1 else ''}", WARN
     else:

@@ -26,11 +26,21 @@ from subcli.shared.secret import Secret, is_token
 
 
 def login(common: Common, streams: Streams, user: str | None, *, with_token: bool, insecure_storage: bool) -> int:
+    """Log in and report where the login is stored.
+
+    Args:
+        user: whom to log in; ``None``: ask.
+        with_token: read a token from stdin instead.
+        insecure_storage: store it in a plaintext file.
+
+    Raises:
+        SubcliError: The server refused, or the login cannot be stored.
+    """
     settings = common.settings(streams)
     settings.require_safe_for_secrets()
     credentials = Credentials(user_directory())
     place = place_for(insecure_storage)
-    # Before anything is asked or promised: a login that cannot be kept helps nobody.
+    # Before anything is asked: a login that cannot be stored helps nobody.
     where = credentials.probe(place)
     given = _token_from_stdin(streams) if with_token else None
     tokens, name, verified = run(lambda _: _obtain(common, streams, settings, user, given), streams)
@@ -41,11 +51,11 @@ def login(common: Common, streams: Streams, user: str | None, *, with_token: boo
     if common.quiet:
         return 0
     who = f" as {one_line(name)}" if name else ""
-    streams.write(f"Logged in to {settings.server}{who}; kept in {where}.\n")
+    streams.write(f"Logged in to {settings.server}{who}; stored in {where}.\n")
     if not verified:
-        streams.write("The server has no way to verify a token, so this one is kept as it is.\n")
+        streams.write("The server cannot verify tokens, so this one was stored unverified.\n")
     if settings.token is not None:
-        streams.write_error(f"{settings.token_origin} is set and goes before this login.\n")
+        streams.write_error(f"{settings.token_origin} is set and takes precedence over this login.\n")
     _offer_profile(common, streams, settings)
     return 0
 
@@ -53,7 +63,7 @@ def login(common: Common, streams: Streams, user: str | None, *, with_token: boo
 async def _obtain(
     common: Common, streams: Streams, settings: Settings, user: str | None, given: Secret | None
 ) -> tuple[Tokens, str | None, bool]:
-    """Tokens from the person or from stdin, whose they are, and whether the server could tell."""
+    """Tokens from the user or from stdin, the user name, and whether the server verified them."""
     async with http_client(settings) as http:
         if given is not None:
             tokens = Tokens(given)
@@ -69,8 +79,8 @@ async def _obtain(
 async def _ask(common: Common, streams: Streams, user: str | None) -> tuple[str, Secret]:
     if prompter_for(common, streams) is None:
         raise UsageError(
-            "There is no terminal to ask for a password.",
-            hint="Give a token instead: `subcli auth login --with-token < FILE`.",
+            "No terminal to ask for a password on.",
+            hint="Use a token instead: `subcli auth login --with-token < FILE`.",
         )
     answer = await in_daemon_thread(lambda: ask_login(streams, user), streams)
     if answer is None:
@@ -84,12 +94,14 @@ def _token_from_stdin(streams: Streams) -> Secret:
     except UnicodeDecodeError:
         text = ""
     if not is_token(text):
-        raise UsageError("What came on stdin is no token.", hint="One line: `subcli auth login --with-token < FILE`.")
+        raise UsageError(
+            "stdin does not contain a valid token.", hint="One line: `subcli auth login --with-token < FILE`."
+        )
     return Secret(text)
 
 
 async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
-    """Tokens, or what the server's refusal means."""
+    """Await a grant; turn a refusal into one of our errors."""
     try:
         return await grant
     except TokenRefusedError as refused:
@@ -101,8 +113,8 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
             ) from None
         if refused.status == 404:
             raise ServerError(
-                "This server has no login by password.",
-                hint="Give it a token: `subcli auth login --with-token < FILE`.",
+                "This server does not support logging in with a password.",
+                hint="Use a token: `subcli auth login --with-token < FILE`.",
             ) from None
         raise ServerError(f"Not logged in: {refused.reason.rstrip('.')}.", hint="Try again later.") from None
     except httpx.HTTPError as error:
@@ -110,7 +122,7 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
 
 
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
-    """Whose the token is; ``None`` where the server has no way to tell."""
+    """The user of a token; ``None`` if the server cannot tell."""
     try:
         return await Api(http, settings.api_url, GivenToken(token)).me()
     except RequestFailed as failed:
@@ -125,12 +137,11 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
 
 
 def _offer_profile(common: Common, streams: Streams, settings: Settings) -> None:
-    """On a terminal, after ``--server``: a profile, so that the address need not be typed again."""
+    """On a terminal, after ``--server``: offer to save the address as a profile."""
     path = user_file()
     if settings.server_origin != "flag" or path is None or prompter_for(common, streams) is None:
         return
-    streams.write_error("Name for a profile of this server (empty: none): ")
-    streams.stderr.flush()
+    streams.write_error("Save this server as a profile named (empty: do not save): ")
     name = streams.stdin.readline().strip()
     if name:
         add_profile(path, name, settings.server)

@@ -15,23 +15,30 @@ from subcli.settings.files import user_directory
 
 
 def logout(common: Common, streams: Streams) -> int:
+    """Delete the login, and revoke its tokens if the server can be told.
+
+    Raises:
+        UsageError: There is no login for this server.
+    """
     settings = common.settings(streams)
     credentials = Credentials(user_directory())
     if credentials.login(settings.server) is None:
-        raise UsageError(f"There is no login for {settings.server}.", hint="`subcli auth status` shows what there is.")
-    told = False
+        raise UsageError(
+            f"There is no login for {settings.server}.", hint="`subcli auth status` shows the current state."
+        )
+    revoked = False
     try:
         tokens = credentials.load(settings.server)
         settings.require_safe_for_secrets()
-        told = tokens is not None and run(lambda _: _revoke(settings, tokens), streams)
+        revoked = tokens is not None and run(lambda _: _revoke(settings, tokens), streams)
     except (CredentialError, NetworkError, UsageError):
-        # What cannot be read, or not be sent safely, cannot be revoked; it is deleted below all the same.
-        told = False
+        # Tokens that cannot be read or sent safely cannot be revoked; they are deleted below all the same.
+        revoked = False
     credentials.delete(settings.server)
     if common.json:
-        streams.print_json({"logout": {"server": settings.server, "revoked": told}})
+        streams.print_json({"logout": {"server": settings.server, "revoked": revoked}})
     elif not common.quiet:
-        rest = "" if told else " The server could not be told; the login there ends by itself."
+        rest = "" if revoked else " The server could not be reached; the login there will expire."
         streams.write(f"Logged out of {settings.server}.{rest}\n")
     return 0
 

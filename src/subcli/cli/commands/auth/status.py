@@ -21,6 +21,7 @@ from subcli.shared.secret import Secret
 
 
 def status(common: Common, streams: Streams) -> int:
+    """Print the login in force; 0 unless it is missing or refused, then 4."""
     settings = common.settings(streams)
     credentials = Credentials(user_directory())
     login = credentials.login(settings.server)
@@ -53,7 +54,7 @@ def status(common: Common, streams: Streams) -> int:
 def _present(
     settings: Settings, credentials: Credentials, login: Login | None
 ) -> tuple[Secret | None, str | None, str | None]:
-    """The token in force, where it is from, and what went wrong on the way to it."""
+    """The token in force, where it is from, and why it could not be read."""
     if settings.token is not None:
         return settings.token, settings.token_origin, None
     if login is None:
@@ -66,9 +67,9 @@ def _present(
 
 
 async def _validity(settings: Settings, token: Secret, user: str | None) -> tuple[bool | None, str | None, Secret]:
-    """Whether the server takes the token, whose it is, and the token that a stored one was renewed to.
+    """Whether the server accepts the token, its user, and the token after a renewal.
 
-    ``None``: the server cannot tell.
+    Validity is ``None`` if the server cannot tell.
     """
     async with connect(settings) as client:
         try:
@@ -81,7 +82,9 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
                 return False, user, client.token() or token
             if status in (404, 405):
                 return None, user, token
-            raise NetworkError(failed.happened.reason, hint="Is the server there? `--server URL` names it.") from None
+            raise NetworkError(
+                failed.happened.reason, hint="Check that the server is running; `--server URL` names another."
+            ) from None
         token = client.token() or token
     return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 
@@ -89,18 +92,18 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
 def _print_status(streams: Streams, fields: dict[str, Any], has_token: bool, withheld: str) -> None:
     lines = [("server", fields["server"])]
     if has_token:
-        state = {True: "valid", False: "not accepted", None: "kept; this server cannot verify it"}[fields["valid"]]
-        lines.append(("user", fields["user"] or "not known"))
+        state = {True: "valid", False: "not accepted", None: "stored; this server cannot verify it"}[fields["valid"]]
+        lines.append(("user", fields["user"] or "unknown"))
         lines.append(("token", f"{state}, from {_SOURCES.get(fields['source'], fields['source'])}"))
         if fields["expires_at"]:
-            renewed = "; renewed by itself" if fields["renewable"] else ""
+            renewed = "; renewed automatically" if fields["renewable"] else ""
             lines.append(("expires", f"{fields['expires_at']}{renewed}"))
     else:
         lines.append(("token", fields["problem"] or "none"))
     if withheld:
         lines.append(("note", withheld_hint(withheld, fields["server"])))
     if fields["shadowed_login"]:
-        lines.append(("note", f"{fields['source']} goes before the login on record"))
+        lines.append(("note", f"{fields['source']} takes precedence over the stored login"))
     if not has_token or fields["valid"] is False:
         lines.append(("next", f"subcli auth login --server {fields['server']}"))
     for name, text in lines:

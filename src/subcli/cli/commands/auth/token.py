@@ -15,6 +15,11 @@ from subcli.shared.secret import Secret
 
 
 def token(common: Common, streams: Streams) -> int:
+    """Print the token, renewed first if it expires within half a minute.
+
+    Raises:
+        AuthError: There is none.
+    """
     settings = common.settings(streams)
     found = run(lambda _: _current(settings), streams)
     if found is None:

@@ -1,4 +1,4 @@
-"""``subcli serve``: the server half. Without the extra, one line that names the install command."""
+"""``subcli serve``: run a server, and by default a worker in the same process."""
 
 from __future__ import annotations
 
@@ -33,43 +33,44 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "serve", codes=exits.LOCAL, example="subcli serve --port 8000")
     def serve(
         common: Common,
         streams: Streams,
-        host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-        port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+        host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+        port: Annotated[
+            int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+        ] = 8000,
         data_dir: Annotated[
-            Path | None, typer.Option("--data-dir", metavar="DIR", help="Where submissions are kept.")
+            Path | None, typer.Option("--data-dir", metavar="DIR", help="Where to store submissions.")
         ] = None,
         problems: Problems = None,
         concurrency: Annotated[
-            int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.  [default: 1]")
+            int | None,
+            typer.Option("--concurrency", metavar="N", min=1, show_default="1", help="Judge this many at once."),
         ] = None,
-        no_worker: Annotated[
-            bool, typer.Option("--no-worker", help="Judge nothing here: `subcli worker` does, elsewhere.")
-        ] = False,
+        no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")] = False,
         database: Database = None,
         redis: RedisUrl = None,
         auth: Annotated[
-            bool, typer.Option("--auth", help="Ask for logins (`subcli user add`); allows any --host.")
+            bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")
         ] = False,
         allow_origin: Annotated[
             list[str] | None,
-            typer.Option("--allow-origin", metavar="ORIGIN", help="Let web pages of this origin use the server too."),
+            typer.Option("--allow-origin", metavar="ORIGIN", help="Allow web pages of this origin to use the server."),
         ] = None,
         access_token_seconds: Annotated[
             int,
-            typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
+            typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for tests."),
         ] = 900,
         trusted_proxy: Annotated[
             list[str] | None,
             typer.Option(
                 "--trusted-proxy",
                 metavar="ADDRESS",
-                help="Believe what a proxy at this address or network says of its clients, beside one on this machine.",
+                help="Trust a proxy at this address or network, besides those on this machine.",
             ),
         ] = None,
         metrics_address: MetricsAddress = None,
@@ -78,7 +79,7 @@ def register(app: typer.Typer) -> None:
         sandbox: SandboxChoice = "auto",
         stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     ) -> int:
-        """Run the server half on this machine."""
+        """Run a server on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.server import Limits, ServeError, ServerSettings
@@ -117,8 +118,8 @@ def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> i
         raise UsageError("`--no-worker` and `--concurrency` exclude each other.", hint="Leave one of them out.")
     if redis is None:
         raise UsageError(
-            "With `--no-worker` and without `--redis` nothing would ever be judged.",
-            hint="Give --redis and --database, and the same to `subcli worker`.",
+            "With `--no-worker` and without `--redis`, nothing would ever be judged.",
+            hint="Give --redis and --database here and to `subcli worker`.",
         )
     return 0
 
@@ -127,7 +128,7 @@ def _authentication(streams: Streams) -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
 
-    # Out of the environment, for what is judged here inherits it.
+    # Removed: solutions that are judged here inherit the environment.
     key = streams.env.pop("SUBCLI_SECRET_KEY", "")
     return Authentication(Secret(key) if key else None)
 
@@ -137,7 +138,7 @@ def _origin(text: str) -> str:
 
     origin = normal_origin(text)
     if origin is None:
-        raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
+        raise UsageError(f"{text!r} is not a valid origin.", hint="Example: https://judge.example:8443.")
     return origin
 
 
@@ -148,12 +149,12 @@ def _network(text: str) -> str:
         return str(ipaddress.ip_network(text))
     except ValueError:
         raise UsageError(
-            f"{text!r} is no address and no network.", hint="Give one such as 10.0.0.7 or 172.30.74.0/24."
+            f"{text!r} is not a valid address or network.", hint="Examples: 10.0.0.7, 172.30.74.0/24."
         ) from None
 
 
-_DEMO = "demo mode: no login, this machine only"
-_LOGINS = "logins are asked for; put TLS in front"
+_DEMO = "demo mode: no logins, this machine only"
+_LOGINS = "logins are required; put TLS in front"
 
 
 def _say_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) -> None:
@@ -179,7 +180,7 @@ def _say_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) 
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
             f"\nNext, in another terminal:\n"
             f"{_next_steps(ready, logins=logins)}"
-            f"\nCtrl-C stops it; what is being judged then is judged again at the next start.\n"
+            f"\nCtrl-C stops it; unfinished submissions are judged again at the next start.\n"
         )
 
 

@@ -1,4 +1,4 @@
-"""``subcli user``: who may log in to a server that runs with ``serve --auth``."""
+"""``subcli user``: manage who may log in to a server that runs with ``serve --auth``."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from subcli.server.accounts.accounts import Accounts, User
 
 DataDir: TypeAlias = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The server's, as `serve --data-dir`.")
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server.")
 ]
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
 _LONGEST_LINE: Final = 8192
 
 
 def register(app: typer.Typer) -> None:
-    """Put the commands into the tree."""
-    summary = "Who may log in to the server in this data directory."
+    """Register the commands."""
+    summary = "Manage who may log in to a server."
     group = make_group(app, "user", summary=summary, example="subcli user list")
 
     @command(
@@ -47,12 +47,12 @@ def register(app: typer.Typer) -> None:
         data_dir: DataDir = None,
         database: Database = None,
     ) -> int:
-        """Add a user; asks for the password."""
+        """Add a user; prompts for the password."""
         return run_add(common, streams, name, data_dir, database, password_stdin=password_stdin)
 
     @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
     def list_users(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
-        """List the users and how many sessions each has."""
+        """List users and their number of sessions."""
         with _accounts(data_dir, database) as accounts:
             found = accounts.list_users()
         _show(common, streams, found)
@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
     def remove(
         common: Common, streams: Streams, name: Name, data_dir: DataDir = None, database: Database = None
     ) -> int:
-        """Remove a user and end the user's sessions; submissions stay."""
+        """Remove a user and end their sessions; submissions stay."""
         return run_remove(common, streams, name, data_dir, database)
 
 
@@ -81,7 +81,7 @@ def run_add(
 
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name[:64]!r} cannot be a user's name.",
+            f"{name[:64]!r} is not a valid user name.",
             hint="Up to 64 letters, digits and . _ @ + -, the first a letter or digit.",
         )
     with _accounts(data_dir, database) as accounts:
@@ -91,7 +91,7 @@ def run_add(
         except PasswordError as error:
             raise UsageError(str(error), hint="Choose another one.") from None
         except UserExistsError:
-            raise UsageError(f"There is a user {name} already.", hint="`subcli user list` shows them.") from None
+            raise UsageError(f"User {name} already exists.", hint="`subcli user list` shows them.") from None
     if common.json:
         streams.print_json({"user": {"name": name}})
     elif not common.quiet:
@@ -179,7 +179,7 @@ def _read_password(name: str, common: Common, streams: Streams, *, from_stdin: b
         except UnicodeDecodeError:
             raise UsageError("The password on stdin is not UTF-8.", hint="Give one line of text.") from None
     if common.no_input:
-        raise UsageError("`--no-input` forbids to ask for the password.", hint="Use --password-stdin.")
+        raise UsageError("`--no-input` does not allow prompting for the password.", hint="Use --password-stdin.")
     import getpass
 
     try:
@@ -188,5 +188,5 @@ def _read_password(name: str, common: Common, streams: Streams, *, from_stdin: b
     except EOFError:
         raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.") from None
     if password != again:
-        raise UsageError("The two passwords are not the same.", hint="Try again.")
+        raise UsageError("The passwords do not match.", hint="Try again.")
     return password

@@ -1,4 +1,4 @@
-"""``subcli worker``: a process that judges what several servers on one database take in."""
+"""``subcli worker``: judge the submissions of servers that share a database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(
         app,
@@ -45,13 +45,15 @@ def register(app: typer.Typer) -> None:
         database: Database = None,
         redis: RedisUrl = None,
         problems: Problems = None,
-        concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        concurrency: Annotated[
+            int, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once.")
+        ] = 1,
         sandbox: SandboxChoice = "auto",
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
     ) -> int:
-        """Judge what the servers on this database take in."""
+        """Judge submissions for servers that share a database."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.server import ServeError, WorkerSettings
@@ -60,8 +62,8 @@ def register(app: typer.Typer) -> None:
         missing = [name for name, value in (("--database", database), ("--redis", redis)) if value is None]
         if database is None or redis is None:
             raise UsageError(
-                f"A worker needs to know where its work comes from: {' and '.join(missing)} missing.",
-                hint="Give what `subcli serve` was given; SUBCLI_DATABASE and SUBCLI_REDIS say the same.",
+                f"A worker needs {' and '.join(missing)}.",
+                hint="Use the same as for `subcli serve`, or set SUBCLI_DATABASE and SUBCLI_REDIS.",
             )
         start_logging(common, streams, log_format, log_level)
         forget_passwords(streams)
@@ -95,7 +97,7 @@ def _say_ready(common: Common, streams: Streams, ready: WorkerReady) -> None:
     elif not common.quiet:
         many = "one submission" if ready.concurrency == 1 else f"{ready.concurrency} submissions"
         streams.write(
-            f"Judging {many} at a time from {ready.database}, told over {ready.redis}; "
-            "Ctrl-C hands back what is not finished.\n"
+            f"Judging {many} at a time from {ready.database}, notified by {ready.redis}; "
+            "Ctrl-C returns unfinished submissions to the queue.\n"
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
         )
