@@ -27,7 +27,7 @@ _COMMANDS: Final = {
     "doctor": ("commands.doctor", "Check settings, server and login, and say how to fix them."),
     "serve": ("commands.server.serve", "Run a server on this machine."),
     "worker": ("commands.server.worker", "Judge submissions for servers that share a database."),
-    "demo": ("commands.demo", "Try it out: start a server, submit a solution, watch the verdict."),
+    "demo": ("commands.demo", "Start a server, submit a solution and watch the verdict."),
     "schema": ("commands.schema", "Print the JSON Schema of all JSON output."),
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
     "problems": ("commands.problems", "List the problems; show or check one."),

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
         failing: Annotated[bool, typer.Option("--failing", help="Submit a solution that fails.")] = False,
         plain: Plain = False,
     ) -> int:
-        """Try it out: start a server, submit a solution, watch the verdict."""
+        """Start a server, submit a solution and watch the verdict."""
         from subcli.cli.commands.server.options import require_server_extra
         from subcli.cli.watching import run
         from subcli.workspace.source import read_source

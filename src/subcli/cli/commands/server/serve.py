@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -29,7 +29,37 @@ from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.server import Authentication, Ready
+    from subcli.server import Authentication, Ready, ServerSettings
+
+
+Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")]
+Port: TypeAlias = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+]
+DataDir: TypeAlias = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where to store submissions.")
+]
+Concurrency: TypeAlias = Annotated[
+    int | None, typer.Option("--concurrency", metavar="N", min=1, show_default="1", help="Judge this many at once.")
+]
+NoWorker: TypeAlias = Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")]
+Auth: TypeAlias = Annotated[bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")]
+AllowOrigin: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--allow-origin", metavar="ORIGIN", help="Allow web pages of this origin to use the server."),
+]
+AccessTokenSeconds: TypeAlias = Annotated[
+    int, typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for tests.")
+]
+TrustedProxy: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        help="Trust a proxy at this address or network, besides those on this machine.",
+    ),
+]
+StopWithStdin: TypeAlias = Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,51 +69,28 @@ def register(app: typer.Typer) -> None:
     def serve(
         common: Common,
         streams: Streams,
-        host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
-        port: Annotated[
-            int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
-        ] = 8000,
-        data_dir: Annotated[
-            Path | None, typer.Option("--data-dir", metavar="DIR", help="Where to store submissions.")
-        ] = None,
+        host: Host = "127.0.0.1",
+        port: Port = 8000,
+        data_dir: DataDir = None,
         problems: Problems = None,
-        concurrency: Annotated[
-            int | None,
-            typer.Option("--concurrency", metavar="N", min=1, show_default="1", help="Judge this many at once."),
-        ] = None,
-        no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")] = False,
+        concurrency: Concurrency = None,
+        no_worker: NoWorker = False,
         database: Database = None,
         redis: RedisUrl = None,
-        auth: Annotated[
-            bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")
-        ] = False,
-        allow_origin: Annotated[
-            list[str] | None,
-            typer.Option("--allow-origin", metavar="ORIGIN", help="Allow web pages of this origin to use the server."),
-        ] = None,
-        access_token_seconds: Annotated[
-            int,
-            typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for tests."),
-        ] = 900,
-        trusted_proxy: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--trusted-proxy",
-                metavar="ADDRESS",
-                help="Trust a proxy at this address or network, besides those on this machine.",
-            ),
-        ] = None,
+        auth: Auth = False,
+        allow_origin: AllowOrigin = None,
+        access_token_seconds: AccessTokenSeconds = 900,
+        trusted_proxy: TrustedProxy = None,
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
         sandbox: SandboxChoice = "auto",
-        stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
+        stop_with_stdin: StopWithStdin = False,
     ) -> int:
         """Run a server on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import Limits, ServeError, ServerSettings
-        from subcli.server.run.serve import run
+        from subcli.server import Limits, ServerSettings
 
         start_logging(common, streams, log_format, log_level)
         forget_passwords(streams)
@@ -103,12 +110,25 @@ def register(app: typer.Typer) -> None:
             sandbox=Sandbox(sandbox),
             stop_with_stdin=stop_with_stdin,
         )
-        try:
-            gc.enable()
-            run(settings, on_ready=lambda ready: _say_ready(common, streams, ready, logins=auth))
-        except ServeError as error:
-            raise UsageError(error.message, hint=error.hint) from None
-        return 0
+        return run(common, streams, settings)
+
+
+def run(common: Common, streams: Streams, settings: ServerSettings) -> int:
+    """Serve until a signal comes.
+
+    Raises:
+        UsageError: The server cannot start with these settings.
+    """
+    from subcli.server import ServeError
+    from subcli.server.run.serve import run as run_server
+
+    gc.enable()
+    logins = settings.authentication is not None
+    try:
+        run_server(settings, on_ready=lambda ready: _print_ready(common, streams, ready, logins=logins))
+    except ServeError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    return exits.OK
 
 
 def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> int:
@@ -157,7 +177,7 @@ _DEMO = "demo mode: no logins, this machine only"
 _LOGINS = "logins are required; put TLS in front"
 
 
-def _say_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) -> None:
+def _print_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) -> None:
     if common.json:
         streams.print_json(
             {

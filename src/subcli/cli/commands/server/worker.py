@@ -77,13 +77,13 @@ def register(app: typer.Typer) -> None:
         )
         try:
             gc.enable()
-            run_worker(settings, on_ready=lambda ready: _say_ready(common, streams, ready))
+            run_worker(settings, on_ready=lambda ready: _print_ready(common, streams, ready))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
 
 
-def _say_ready(common: Common, streams: Streams, ready: WorkerReady) -> None:
+def _print_ready(common: Common, streams: Streams, ready: WorkerReady) -> None:
     if common.json:
         streams.print_json(
             {
