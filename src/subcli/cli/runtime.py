@@ -25,11 +25,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """What ended a command from outside, if anything did; its coroutine may look when it is cancelled.
+    """What ended a command from outside, if anything did. Its coroutine may look when it is cancelled.
 
     Attributes:
         received: the signal.
-        failure: what went wrong beside the coroutine: stdout that nobody reads any more.
+        failure: the error on stdout, such as a reader that went away.
     """
 
     def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
@@ -38,20 +38,20 @@ class Interrupts:
         self._task = task
 
     def error(self, hint: str = "") -> InterruptedByUser:
-        """The exception for the signal. A terminal that was closed counts as terminated."""
+        """The exception for the signal. A closed terminal counts as terminated."""
         if self.received == signal.SIGINT:
             return InterruptedByUser("Interrupted.", hint=hint, signal_number=signal.SIGINT)
         return InterruptedByUser("Terminated.", hint=hint, signal_number=signal.SIGTERM)
 
     def fail(self, failure: OSError) -> None:
-        """End the command: its output can no longer be written."""
+        """Cancel the command: its output can no longer be written."""
         if self.failure is None and self.received is None:
             self.failure = failure
             if self._task is not None:
                 self._task.cancel()
 
     def interrupt(self, number: signal.Signals) -> None:
-        """End the command: a signal came."""
+        """Cancel the command: a signal arrived."""
         self.received = number
         if self._task is not None:
             self._task.cancel()
@@ -65,11 +65,11 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, 
     Args:
         main: the command.
         streams: whose stdout is watched for a reader that went away.
-        hint: for the exception, where ``main`` does not end by itself when it is cancelled.
+        hint: for the exception, unless ``main`` handles its cancellation.
 
     Raises:
-        InterruptedByUser: Ctrl-C, SIGTERM, or the terminal was closed.
-        OSError: the output cannot be written any more.
+        InterruptedByUser: Ctrl-C, SIGTERM, or a closed terminal.
+        OSError: The output can no longer be written.
     """
 
     async def guarded() -> T:
@@ -89,7 +89,7 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, 
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Looks names up in a thread that nobody waits for: a resolver that hangs must not hold up the end."""
+    """Resolves names in a daemon thread: a resolver that hangs must not delay the exit."""
 
     async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
         return await run_in_daemon_thread(socket.getaddrinfo, *args, **options)
@@ -97,7 +97,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 @contextlib.contextmanager
 def _signals(interrupts: Interrupts) -> Iterator[None]:
-    """Signals interrupt, save those that whoever started us wants ignored (``nohup``, ``&``)."""
+    """Handle signals, except those that our parent process ignores (``nohup``, ``&``)."""
     loop = asyncio.get_running_loop()
     heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
 
@@ -119,9 +119,9 @@ def _signals(interrupts: Interrupts) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
-    """Where stdout is a pipe, notice at once that its reader went away, not only when there is more to write.
+    """If stdout is a pipe, notice at once that its reader went away, not only at the next write.
 
-    The writing end of a pipe never becomes readable: whatever the selector says of it is that.
+    The writing end of a pipe never has data to read: the selector reports it only when the reader is gone.
     """
     loop = asyncio.get_running_loop()
     descriptor = _pipe_of(stdout)
@@ -150,12 +150,12 @@ def _pipe_of(stream: TextIO) -> int | None:
 
 @contextlib.contextmanager
 def stoppable(view: View) -> Iterator[None]:
-    """While this holds, SIGTSTP gives the terminal back before the process stops."""
+    """In this context, SIGTSTP restores the terminal before the process stops."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         view.suspend()
-        # Not SIGSTOP: where no shell could wake us (ssh HOST -t subcli …), the kernel leaves this one out.
+        # Not SIGSTOP: the kernel ignores SIGTSTP where no shell could resume us (ssh -t HOST subcli …).
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, stop)

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from subcli.cli.commands import cancel, init, problems, status
@@ -109,12 +110,12 @@ def test_nobody_there(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("common", "out"), [({}, "#12 cancelled\n"), ({"quiet": True}, "cancelled\n")], ids=["human", "quiet"]
+    ("common", "out"), [(Common(), "#12 cancelled\n"), (Common(quiet=True), "cancelled\n")], ids=["human", "quiet"]
 )
-def test_cancel(server: Rest, home: Path, common: dict[str, bool], out: str) -> None:
+def test_cancel(server: Rest, home: Path, common: Common, out: str) -> None:
     """The state that the submission has then."""
     here = captured(home)
-    assert cancel.run(Common(server=server.url, **common), here.streams, 12) == 0
+    assert cancel.run(msgspec.structs.replace(common, server=server.url), here.streams, 12) == 0
     assert here.out.getvalue() == out
 
 
@@ -178,13 +179,13 @@ def test_init(server: Rest, home: Path) -> None:
     assert here.err.getvalue() == (f"Edit lru.py, then: cd lru-cache && subcli submit --server {server.url}\n")
 
 
-@pytest.mark.parametrize("common", [{"quiet": True}, {"json": True}])
-def test_init_for_scripts(server: Rest, home: Path, common: dict[str, bool]) -> None:
+@pytest.mark.parametrize("common", [Common(quiet=True), Common(json=True)], ids=["quiet", "json"])
+def test_init_for_scripts(server: Rest, home: Path, common: Common) -> None:
     """The directory, and nothing on stderr."""
     here = captured(home)
-    assert init.run(Common(server=server.url, **common), here.streams, "lru-cache", Path("here")) == 0
+    assert init.run(msgspec.structs.replace(common, server=server.url), here.streams, "lru-cache", Path("here")) == 0
     assert here.err.getvalue() == ""
-    if "json" in common:
+    if common.json:
         assert here.json["directory"] == "here"
     else:
         assert here.out.getvalue() == "here\n"

@@ -80,4 +80,4 @@ async def test_long_waits_are_explained(streams: Captured, monkeypatch: pytest.M
     monkeypatch.setattr("subcli.cli.watching.notices.asyncio.sleep", sleep)
     await Countdown(streams.err)(7.2, "busy\x1b[2J")
     assert slept == [7.2]
-    assert streams.err.getvalue() == "trying again in 8 s: busy^[[2J\n"
+    assert streams.err.getvalue() == "retrying in 8 s: busy^[[2J\n"

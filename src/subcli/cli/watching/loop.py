@@ -20,7 +20,7 @@ from subcli.output.view import Ending, View
 async def follow_all(
     sessions: Sequence[Session], view: View, notices: StderrNotices, options: Options, interrupts: Interrupts
 ) -> int:
-    """Follow every session to its end and show it. Each gets exactly one last line.
+    """Follow every session to its end. Each gets exactly one last line.
 
     Returns:
         The highest exit code among them.
@@ -29,11 +29,11 @@ async def follow_all(
         OSError: The output can no longer be written.
     """
     following = _Following(sessions, view, notices, options, interrupts)
-    # What has been imported stays: without this it is searched for garbage over and over while events come.
+    # What was imported stays: without this the collector searches it over and over while events arrive.
     gc.freeze()
     gc.enable()
     for session in sessions:
-        # All before the first event: whether there are several decides how each line begins.
+        # All before the first event: how lines begin depends on whether there are several.
         view.begin(session.watch)
     async with following.started() as tasks:
         try:
@@ -59,7 +59,7 @@ def _cut_short(hint: str) -> InterruptedByUser:
 
 
 class _Following:
-    """Several sessions on their way into one view.
+    """Passes several sessions to one view.
 
     Attributes:
         endings: of those that have ended, by id.
@@ -101,7 +101,7 @@ class _Following:
                 return
 
     async def follow(self, session: Session) -> None:
-        """Show what one session brings, and how it ends."""
+        """Show the events of one session, and how it ends."""
         submission_id = session.watch.submission_id
         loop = asyncio.get_running_loop()
         try:
@@ -111,7 +111,7 @@ class _Following:
                     if isinstance(event, Connection):
                         self._notices.connection(submission_id, event)
                     if not self._flush_due:
-                        # Runs when the socket has nothing more at this moment: not a flush for each line.
+                        # Runs when the socket has nothing more for the moment: not after each line.
                         self._flush_due = True
                         loop.call_soon(self._flush)
         except SubcliError as error:
@@ -127,7 +127,7 @@ class _Following:
             self._interrupts.fail(failure)
 
     async def tick(self, interval_s: float) -> None:
-        """Tell the view that time passes."""
+        """Tell the view regularly that time passes."""
         while True:
             await asyncio.sleep(interval_s)
             try:

@@ -1,8 +1,7 @@
-"""What is said on stderr beside a view that keeps to stdout (contract, sections 3, 4 and 7).
+"""Notices on stderr beside a view that writes to stdout only (contract, sections 3, 4 and 7).
 
-The live and the plain view say it all themselves. With ``-q`` a script still wants to read in its log why
-there is no verdict, and that the socket was given up; with ``--json`` whoever pressed Ctrl-C wants the command
-that takes the watch up again.
+The live and the plain view need none. With ``-q`` the log of a script should still say why there is no verdict, and
+that the socket was given up; with ``--json`` whoever pressed Ctrl-C needs the command that resumes watching.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from subcli.output.terminal.report import report
 from subcli.output.view import Ending
 
 REASON_MAX = 300
-UNSAID_S = 1.0
+SILENT_S = 1.0
 
 
 class StderrNotices:
-    """Says on stderr what the chosen view does not.
+    """Writes to stderr what the chosen view does not show.
 
     Args:
-        common: decides which view that is.
-        several: whether each line names its submission.
+        common: tells which view that is.
+        several: start each line with the submission's id.
         streams: whose stderr is written to.
     """
 
@@ -39,7 +38,7 @@ class StderrNotices:
         self._polling: set[int] = set()
 
     def connection(self, submission_id: int, connection: Connection) -> None:
-        """With ``-q``: that the socket was given up, once."""
+        """With ``-q``, report once that the socket was given up."""
         if not self._common.quiet or connection.state != "polling" or submission_id in self._polling:
             return
         self._polling.add(submission_id)
@@ -47,7 +46,7 @@ class StderrNotices:
         self._streams.write_error(f"{self._prefix(submission_id)}polling, without the WebSocket{why}\n")
 
     def end(self, ending: Ending) -> None:
-        """With ``-q``: why there is no verdict; with ``--json``: how to take up again what was interrupted."""
+        """With ``-q``, report why there is no verdict; with ``--json``, how to resume after an interruption."""
         error = ending.error
         if error is None or ending.submission_id is None:
             return
@@ -60,14 +59,14 @@ class StderrNotices:
 
 
 class Countdown:
-    """Waits before a request is repeated (:data:`subcli.client.api.Wait`), and says so on stderr."""
+    """Waits before a request is repeated (:data:`subcli.client.api.Wait`), with a message on stderr."""
 
     def __init__(self, stderr: TextIO) -> None:
         self._stderr = stderr
 
     async def __call__(self, seconds: float, reason: str) -> None:
-        """Wait. On a terminal the line counts down, and goes when the wait is over. What is short is not said."""
-        if seconds <= UNSAID_S:
+        """Wait. On a terminal the line counts down and disappears at the end. Short waits are silent."""
+        if seconds <= SILENT_S:
             await asyncio.sleep(seconds)
             return
         loop = asyncio.get_running_loop()
@@ -85,7 +84,7 @@ class Countdown:
             self._say("\r\x1b[K")
 
     def _words(self, seconds: float, reason: str) -> str:
-        return f"trying again in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
+        return f"retrying in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
 
     def _say(self, text: str) -> None:
         self._stderr.write(text)

@@ -1,4 +1,4 @@
-"""``--junit-xml``: a file with the results is there whatever happens, usage errors and Ctrl-C included."""
+"""``--junit-xml``: the report is written whatever happens, even after usage errors and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
-    """Write ``path`` at the end. Gives the views that are to be told what happens: none without a path.
+    """Write ``path`` at the end. Yields the views to pass everything to: none without a path.
 
     Raises:
-        UsageError: the file cannot be written, seen before anything was handed in.
+        UsageError: The file cannot be written. Raised before anything is submitted.
     """
     if path is None:
         yield []

@@ -1,4 +1,4 @@
-"""The views of one command: the one that options, streams and environment ask for, and what works beside it."""
+"""The views of one command: the one that options, streams and environment call for, and those beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def same_name(name: str) -> str | None:
-    """Where a file of a submission is that was handed in elsewhere: here, under the same name, or so one hopes."""
+    """The path of a file that was submitted elsewhere: presumably the same name here."""
     return name
 
 
@@ -35,13 +35,13 @@ def make_view(
 
     Args:
         several: whether more than one submission is watched.
-        beside: other views that are to be told everything.
+        beside: other views to pass everything to.
         origin: the path of a file of the submission, as the user named it.
     """
     name = choose_view(
         json=common.json,
         quiet=common.quiet,
-        # What --debug says would be written into the screen.
+        # The log of --debug would be written into the live screen.
         plain=options.plain or common.debug,
         stdout_tty=streams.stdout_tty,
         stderr_tty=streams.stderr_tty,

@@ -76,7 +76,7 @@ MetricsAddress: TypeAlias = Annotated[
     typer.Option(
         "--metrics-address",
         metavar="HOST:PORT",
-        help="Serve Prometheus metrics here; unauthenticated; do not expose publicly.",
+        help="Serve Prometheus metrics here (unauthenticated; do not expose publicly).",
     ),
 ]
 

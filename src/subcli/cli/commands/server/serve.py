@@ -40,7 +40,7 @@ DataDir: TypeAlias = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where to store submissions.")
 ]
 Concurrency: TypeAlias = Annotated[
-    int | None, typer.Option("--concurrency", metavar="N", min=1, show_default="1", help="Judge this many at once.")
+    int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: 1.")
 ]
 NoWorker: TypeAlias = Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")]
 Auth: TypeAlias = Annotated[bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")]
