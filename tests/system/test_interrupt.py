@@ -119,3 +119,19 @@ async def test_one_request(command: Commands) -> None:
         return took
 
     await within_a_second(attempt)
+
+
+async def test_demo(command: Commands) -> None:
+    """Its server ends with it, so nothing suggests watching a submission there."""
+    process = await command.start("demo", "--plain")
+    assert process.stdout is not None
+    first = await asyncio.wait_for(process.stdout.readline(), 60)
+    assert b"#1" in first
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    command.printed += [out.decode(), err.decode()]
+    assert process.returncode == 130
+    shown = (first + out + err).decode()
+    assert "subcli watch" not in shown
+    assert "subcli status" not in shown
+    assert "subcli serve" in shown
