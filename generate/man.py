@@ -127,8 +127,10 @@ def _option(option: Option) -> str:
 
 
 def _told(option: Option) -> str:
-    choices = f" One of: {', '.join(option.values.choices)}." if option.values and option.values.choices else ""
-    return f"{option.help}{choices}" + (f" Default: {option.default}." if option.default else "")
+    choices = option.values.choices if option.values else ()
+    are_named = all(choice in option.help for choice in choices)
+    one_of = "" if are_named else f" One of: {', '.join(choices)}."
+    return f"{option.help}{one_of}" + (f" Default: {option.default}." if option.default else "")
 
 
 def _rest(page: Page, command: Command, beside: list[str]) -> None:
