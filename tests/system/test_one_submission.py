@@ -125,9 +125,7 @@ async def test_what_was_handed_in_is_noted_however_it_ends(command: Commands) ->
             assert await asyncio.wait_for(process.wait(), 30) == code
             told = await command(*again, *at, env=state)
         assert told.err == "warning: This is the same code as #1, submitted just now.\n"
-        assert CompletionCache(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids") == [
-            "1"
-        ]
+        assert CompletionCache(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids") == ["1"]
 
 
 def known(request: Request) -> Answer | None:
