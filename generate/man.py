@@ -21,7 +21,6 @@ _ENVIRONMENT: Final = {
     "SUBCLI_TOKEN, SUBCLI_TOKEN_FILE": "The token to send, or the file that holds it. It goes before a login.",
     "SUBCLI_INSECURE_HTTP": "As --insecure-http.",
     "SUBCLI_DEBUG": "As --debug, for the channels named: socket:*, http, retry.",
-    "SUBCLI_COMPLETION_MS": "How long a TAB may take, in milliseconds. Default: 150.",
     "SSL_CERT_FILE": "Certificates to trust, for an authority of one's own.",
     "NO_COLOR, FORCE_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM, COLUMNS, CI": "Whether and how the output is drawn.",
 }
@@ -128,8 +127,10 @@ def _option(option: Option) -> str:
 
 
 def _told(option: Option) -> str:
-    choices = f" One of: {', '.join(option.values.choices)}." if option.values and option.values.choices else ""
-    return f"{option.help}{choices}" + (f" Default: {option.default}." if option.default else "")
+    choices = option.values.choices if option.values else ()
+    are_named = all(choice in option.help for choice in choices)
+    one_of = "" if are_named else f" One of: {', '.join(choices)}."
+    return f"{option.help}{one_of}" + (f" Default: {option.default}." if option.default else "")
 
 
 def _rest(page: Page, command: Command, beside: list[str]) -> None:

@@ -17,6 +17,7 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 from subcli.client.client import connect
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
@@ -36,7 +37,7 @@ async def record(server: str) -> Console:
     """Watch a submission of the wrong solution, and draw the frame after ``RESULTS`` results."""
     solution = load_problems()["leader-election"].root / "solutions/failing.py"
     started = time.monotonic()
-    async with connect(Common(server=server).settings()) as client:
+    async with connect(Common(server=server).settings(Streams.of_process())) as client:
         source = read_source([str(solution)])
         answer = await client.submit(source, problem="leader-election", language="python")
         watch = Watch(answer["submission_id"], problem="leader-election", language="python", url=answer["url"])

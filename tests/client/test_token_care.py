@@ -115,7 +115,7 @@ def test_very_long_id() -> None:
 
 _STOPPED = """
 import asyncio, os, signal
-from subcli.cli.job_control import stoppable
+from subcli.cli.runtime import stoppable
 class View:
     def suspend(self): print("suspend", flush=True)
     def resume(self): print("resume", flush=True)

@@ -55,7 +55,7 @@ def bad_files(tmp_path: Path) -> Path:
         (["what.xyz", *PROBLEM], ["what.xyz", "--language"]),
         (["folder", *PROBLEM], ["folder"]),
         (["fits.py"], ["--problem", "`subcli problems`"]),
-        (["fits.py", *PROBLEM, "--timeout", "soon"], ["'soon' is no number"]),
+        (["fits.py", *PROBLEM, "--timeout", "soon"], ["'soon' is not a valid number"]),
         ([*PROBLEM], ["file"]),
         (["fits.py", "-", *PROBLEM], ["stdin"]),
     ],

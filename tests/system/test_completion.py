@@ -38,10 +38,10 @@ def person(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """The environment of somebody whose cache knows names, bad ones among them, and who has two profiles."""
     home = Path(env["HOME"])
     names = home / ".cache/subcli/names"
-    recall = CompletionCache("http://127.0.0.1:8000", names)
-    recall.keep("problems", ["leader-election", "lru-cache"])
-    recall.keep("languages", ["javascript", "python"])
-    recall.keep("ids", [4712, 4711])
+    cache = CompletionCache("http://127.0.0.1:8000", names)
+    cache.keep("problems", ["leader-election", "lru-cache"])
+    cache.keep("languages", ["javascript", "python"])
+    cache.keep("ids", [4712, 4711])
     (path,) = names.iterdir()
     kept = json.loads(path.read_text())
     kept["problems"][1] += EVIL
@@ -50,7 +50,7 @@ def person(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
     (home / ".config/subcli").mkdir(parents=True)
     (home / ".config/subcli/config.toml").write_text("[profiles.work]\n[profiles.'$(touch pwned)']\n")
     bin_directory = str(Path(sys.executable).parent)
-    return {**env, "PATH": f"{bin_directory}:{env['PATH']}", "SUBCLI_COMPLETION_MS": "30000", "LC_ALL": "C.UTF-8"}
+    return {**env, "PATH": f"{bin_directory}:{env['PATH']}", "LC_ALL": "C.UTF-8"}
 
 
 def bash(env: dict[str, str], share: Path, cwd: Path) -> Shell:

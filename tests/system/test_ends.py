@@ -71,7 +71,7 @@ async def while_it_waits(command: Commands) -> None:
 
 @end
 async def before_there_is_an_id(command: Commands) -> None:
-    """While the POST hangs: nothing may have been handed in, and `subcli list`."""
+    """While the POST hangs: the submission may not have arrived, and `subcli list`."""
     (command.cwd / "end.py").write_text("pass")
     for mode in ("--json", "--plain", "-q"):
         posted = asyncio.Event()
@@ -90,7 +90,7 @@ async def before_there_is_an_id(command: Commands) -> None:
             out, err = await asyncio.wait_for(process.communicate(), 30)
             assert time.monotonic() - sent < WITHIN_S + SLACK_S
         assert process.returncode == 130, (mode, out, err)
-        assert b"Nothing may have been handed in" in err
+        assert b"The submission may not have arrived" in err
         assert b"subcli list" in err
 
 

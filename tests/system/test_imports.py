@@ -143,7 +143,7 @@ async def test_json_draws_nothing(command: Commands) -> None:
     (command.cwd / "a.py").write_text("x = 1\n")
     for words, needed in (
         (("watch", "1"), {"subcli.cli.commands.watch"}),
-        (("submit", "a.py", "--problem", "7"), {"subcli.cli.commands.submit", "subcli.cli.commands.watch"}),
+        (("submit", "a.py", "--problem", "7"), {"subcli.cli.commands.submit"}),
     ):
         async with scripted(finish) as server:
             done, modules = await profiled(command, *words, "--json", "--server", server.url)

@@ -91,7 +91,7 @@ async def test_warnings(command: Commands) -> None:
         large = await command("submit", "b.py", *words[2:])
     assert (first.code, first.out, first.err) == (0, "1\n", "")
     assert (again.code, again.out) == (0, "1\n")
-    assert again.err == "warning: This is the same code as #1, handed in just now.\n"
+    assert again.err == "warning: This is the same code as #1, submitted just now.\n"
     assert (other.code, other.err) == (0, "")
     assert (large.code, "234 KiB" in large.err) == (0, True)
 
@@ -124,10 +124,8 @@ async def test_what_was_handed_in_is_noted_however_it_ends(command: Commands) ->
             await end(process)
             assert await asyncio.wait_for(process.wait(), 30) == code
             told = await command(*again, *at, env=state)
-        assert told.err == "warning: This is the same code as #1, handed in just now.\n"
-        assert CompletionCache(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids")[0] == [
-            "1"
-        ]
+        assert told.err == "warning: This is the same code as #1, submitted just now.\n"
+        assert CompletionCache(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids") == ["1"]
 
 
 def known(request: Request) -> Answer | None:

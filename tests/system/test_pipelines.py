@@ -131,7 +131,7 @@ async def test_junit_without_a_verdict(command: Commands) -> None:
         assert told.startswith("auth: ")
     assert (await error_of(*submit, "--server", "http://127.0.0.1:9", code=6)).startswith("network: ")
     assert (await error_of("submit", "nope.py", *submit[2:], code=2)).startswith("usage: There is no file nope.py")
-    assert (await error_of("submit", "node.py", *submit[4:], code=2)).startswith("usage: Which problem")
+    assert (await error_of("submit", "node.py", *submit[4:], code=2)).startswith("usage: No problem given")
 
 
 async def test_junit_when_interrupted(command: Commands) -> None:

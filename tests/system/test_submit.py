@@ -104,7 +104,7 @@ async def limited_and_unavailable(command: Commands) -> None:
         first, second = posts(server)
         assert 3 <= second.at - first.at <= 3 + SLACK_S
         assert second.json()["problem_id"] == 7, "a server that wants a number gets one"
-        assert "trying again in 3 s" in done.err
+        assert "retrying in 3 s" in done.err
 
 
 @submitting

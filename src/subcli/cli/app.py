@@ -1,7 +1,7 @@
-"""The command tree: what there is, and where. A command is imported when it is called.
+"""The command tree. A command is imported when it is called.
 
-Typer builds the options of every command it knows at each start, and each module of ours brings imports of its own;
-together that was a quarter of the time until a submit has sent something.
+Typer builds the options of every command that it knows, and every module brings imports of its own. Doing that at each
+start took a quarter of the time until `submit` had sent something.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typer.main import get_group
 from subcli.cli import exits
 
 _COMMANDS: Final = {
-    "submit": ("commands.submit", "Hand code in, and watch it being judged."),
+    "submit": ("commands.submit", "Submit code and watch it being judged."),
     "watch": ("commands.watch", "Follow submissions to their verdicts."),
-    "status": ("commands.look", "Show one submission as it stands."),
-    "list": ("commands.look", "List your recent submissions, newest first."),
-    "cancel": ("commands.cancel", "Stop judging a submission; its verdict is then cancelled."),
+    "status": ("commands.status", "Show the current state of a submission."),
+    "list": ("commands.list", "List your recent submissions, newest first."),
+    "cancel": ("commands.cancel", "Stop judging a submission; its verdict becomes cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
-    "init": ("commands.problems", "Make a directory to solve a problem in."),
-    "doctor": ("commands.doctor", "Show what stands between this machine and a verdict, and its cure."),
-    "serve": ("commands.server.serve", "Run the server half on this machine."),
-    "worker": ("commands.server.worker", "Judge what the servers on this database take in."),
-    "demo": ("commands.demo", "See it work: a server, a solution, its verdict."),
+    "init": ("commands.init", "Make a directory to solve a problem in."),
+    "doctor": ("commands.doctor", "Check settings, server and login, and say how to fix them."),
+    "serve": ("commands.server.serve", "Run a server on this machine."),
+    "worker": ("commands.server.worker", "Judge submissions for servers that share a database."),
+    "demo": ("commands.demo", "Start a server, submit a solution and watch the verdict."),
     "schema": ("commands.schema", "Print the JSON Schema of all JSON output."),
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
-    "problems": ("commands.problems", "List the problems; read or check one."),
-    "auth": ("commands.auth", "Log in and out of servers."),
-    "user": ("commands.server.user", "Who may log in to the server in this data directory."),
+    "problems": ("commands.problems", "List the problems; show or check one."),
+    "auth": ("commands.auth.group", "Log in and out of servers."),
+    "user": ("commands.server.user", "Manage who may log in to a server."),
 }
-"""In the order of the help: the module of each command, and the first line of its own help."""
+"""The module of each command and its summary, in the order of the help."""
 
 
 class _Commands(UserDict[str, Any]):
-    """The commands by their names, each made when it is asked for."""
+    """The commands by name, each made on first access."""
 
     def __init__(self) -> None:
         super().__init__(dict.fromkeys(_COMMANDS))
@@ -51,19 +51,19 @@ class _Commands(UserDict[str, Any]):
         return self.data[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        # Python 3.11's takes a KeyError of a command's own for a command that is not there.
+        # That of Python 3.11 mistakes a command's own KeyError for a missing command.
         return self[name] if name in self.data else default
 
 
 class _Tree(TyperGroup):
-    """The program itself."""
+    """The top-level group."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands = _Commands()
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Names and summaries, for which no command has to be made."""
+        """Names and summaries, without making the commands."""
         lines = [TyperCommand(name, help=summary) for name, (_, summary) in _COMMANDS.items()]
         TyperGroup(commands=lines).format_commands(ctx, formatter)
 
@@ -73,7 +73,7 @@ app = typer.Typer(
     cls=_Tree,
     help="Submit code, watch it being judged live, and trust the exit code.",
     no_args_is_help=True,
-    # The scripts in completions/ are our own: typer's protocol costs an import of everything at each TAB.
+    # completions/ has our own scripts: typer's protocol imports everything at each TAB.
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -1,7 +1,7 @@
-"""``--debug`` and ``SUBCLI_DEBUG``: everything on stderr, fit to be pasted into a public issue.
+"""``--debug`` and ``SUBCLI_DEBUG``: a log on stderr that is safe to paste into a public issue.
 
 Channels, as the specification's ``localStorage.debug`` has them: ``socket:state`` (the ready state 0 to 3
-with its name at each change), ``socket:frame``, ``http``, ``retry``; ``socket:*`` stands for all of one kind.
+with its name at each change), ``socket:frame``, ``http``, ``retry``; ``socket:*`` selects all of one kind.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 from subcli.shared.secret import RedactingFilter, Secret
 
-# What they say holds URLs and headers with tokens, and tells nothing that our own channels do not.
+# Their records hold URLs and headers with tokens, and add nothing to our own channels.
 _SILENT: Final = ("asyncio", "httpcore", "httpx", "markdown_it", "websockets")
 
 
@@ -42,23 +42,23 @@ class _Line(logging.Formatter):
 
 
 def channel_of(logger: str) -> str:
-    """The channel that a logger's records go to: ``subcli.socket.state`` → ``socket:state``."""
+    """The channel of a logger: ``subcli.socket.state`` → ``socket:state``."""
     return logger.removeprefix("subcli.").replace(".", ":")
 
 
 def switch_on(channels: str, stream: TextIO, *secrets: Secret) -> None:
-    """Show the channels.
+    """Log the channels.
 
     Args:
         channels: comma-separated patterns; empty, ``1`` and ``*`` are all of them.
-        stream: where to.
-        secrets: taken out literally, beside the usual shapes.
+        stream: where to log.
+        secrets: redacted literally, besides everything that looks like a secret.
     """
     patterns = [pattern.strip() for pattern in channels.split(",") if pattern.strip()]
     patterns = [f"{p}*" if p == "socket" else p for p in patterns if p not in ("1", "true")] or ["*"]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Line())
-    # On the handler, not on a logger: filters of a logger do not see what its children say.
+    # On the handler: a logger's filters do not see the records of its children.
     handler.addFilter(_Channels(patterns))
     handler.addFilter(RedactingFilter(*secrets))
     root = logging.getLogger()

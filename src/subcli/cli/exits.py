@@ -25,33 +25,39 @@ _BY_KIND: Final = {
     "rate_limited": 8,
 }
 
+MAYBE_SUBMITTED: Final = "The submission may not have arrived; `subcli list` shows what did."
+"""The hint where a command ended before the server answered its POST."""
 
 LOCAL: Final = (OK, USAGE, INTERNAL, 130)
-"""What a command that asks no server can end with."""
+"""The codes of a command that sends no request."""
 
-ASKING: Final = (OK, USAGE, INTERNAL, 4, 5, 6, 8, 130)
-"""What one that asks a server can end with."""
+REQUESTING: Final = (OK, USAGE, INTERNAL, 4, 5, 6, 8, 130)
+"""The codes of one that sends requests."""
 
 WATCHING: Final = (OK, NOT_PASSED, USAGE, INTERNAL, 4, 5, 6, 7, 8, 130, READER_GONE)
-"""What one that waits for a verdict can end with."""
+"""The codes of one that waits for a verdict."""
 
 _MEANINGS: Final = {
     OK: "done",
     NOT_PASSED: "judged and not passed; nothing else exits 1",
-    USAGE: "wrong words, wrong file, wrong setting",
-    INTERNAL: "a fault of subcli itself",
+    USAGE: "usage or configuration error",
+    INTERNAL: "a bug in subcli",
     4: "not authenticated",
     5: "not found",
-    6: "network or server: no verdict could be had",
-    7: "--timeout passed: the verdict is not known",
-    8: "rate limited beyond the attempts",
+    6: "network or server error: no verdict available",
+    7: "--timeout expired: the verdict is unknown",
+    8: "still rate limited after all attempts",
     130: "interrupted (143: terminated)",
-    READER_GONE: "the reader of stdout went away",
+    READER_GONE: "the reader of stdout closed the pipe",
 }
 
 
+class CtrlC(Exception):
+    """Ctrl-C outside of the event loop. Not a ``KeyboardInterrupt``: typer would end on that without a word."""
+
+
 class ReaderGone(Exception):
-    """Nobody reads stdout any more. Not an ``OSError``: typer would make an exit of its own of that."""
+    """Nobody reads stdout any more. Not an ``OSError``: typer would turn that into an exit of its own."""
 
 
 def of_error(error: SubcliError) -> int:
@@ -74,17 +80,17 @@ def of_verdict(final_status: str) -> int:
 
 
 def meanings(codes: Sequence[int]) -> list[tuple[int, str]]:
-    """What each of these codes says, for the help of a command that can end with them."""
+    """What each of these codes means, for the help of a command that can end with them."""
     told = dict(_MEANINGS)
     if NOT_PASSED in codes:
         told[OK] = "the verdict is passed"
     else:
-        told[6] = "network or server"
+        told[6] = "network or server error"
     return [(code, told[code]) for code in codes]
 
 
 def epilog(example: str, codes: Sequence[int]) -> str:
-    """What the help of a command says below its options.
+    """The text below the options in the help of a command.
 
     Args:
         example: command lines.

@@ -1,6 +1,6 @@
-"""The outermost layer: runs a command line and turns whatever comes out of it into an exit code.
+"""The outermost layer: run a command line and turn whatever comes out of it into an exit code.
 
-Every error is told here or by a view, once, and in one of two ways: a sentence and a hint on stderr, or
+Every error is reported here or by a view, once, and in one of two ways: a sentence and a hint on stderr, or
 with ``--json`` an ``error`` line on stdout.
 """
 
@@ -10,18 +10,20 @@ import contextlib
 import errno
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from subcli.cli import exits
+from subcli.cli.streams import Streams
 from subcli.core.errors import InternalError, InterruptedByUser, SubcliError, UsageError
 
 if TYPE_CHECKING:
     from typing import NoReturn, TextIO
 
-_OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_KINDS: Final = {"float range": "number", "int range": "whole number", "float": "number", "int": "whole number"}
+"""Typer's names for its types, and everybody's."""
 
 
 class _Terminated(BaseException):
@@ -41,55 +43,125 @@ def run(arguments: Sequence[str]) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from subcli.output.workflow_commands import protect_streams
+        from subcli.output.workflow_commands import defuse_streams
 
-        protect_streams(json="--json" in arguments)
-    try:
-        code = _invoke(list(arguments))
-        sys.stdout.flush()
-    except (BrokenPipeError, exits.ReaderGone):
-        _silence(sys.stdout, sys.stderr)
-        return exits.READER_GONE
-    except OSError as error:
-        return _output_lost(error, arguments)
-    except SubcliError as error:
-        return _tell(error, arguments)
-    except KeyboardInterrupt:
-        return _tell(InterruptedByUser("Interrupted.", hint=_nothing_known(arguments), signal_number=2), arguments)
-    except _Terminated:
-        return _tell(InterruptedByUser("Terminated.", hint=_nothing_known(arguments), signal_number=15), arguments)
-    except Exception as error:
-        return _fault(error, arguments)
-    return code
+        defuse_streams(json="--json" in arguments)
+    return _Run(arguments, Streams.of_process()).exit_code()
 
 
-def _invoke(arguments: list[str]) -> int:
-    from typer._click.exceptions import ClickException, NoArgsIsHelpError
-
-    from subcli.cli.app import app
-
-    try:
-        result = app(arguments, prog_name="subcli", standalone_mode=False)
-    except NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
-        return exits.USAGE
-    except ClickException as error:
-        raise _usage(error) from None
-    return result if isinstance(result, int) else exits.OK
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
 
 
-_KINDS: Final = {"float range": "number", "integer range": "whole number"}
-"""What typer calls its types, and what a person does."""
+class _Run:
+    """One command line, on the streams of the process."""
+
+    def __init__(self, arguments: Sequence[str], streams: Streams) -> None:
+        self._arguments = list(arguments)
+        self._streams = streams
+
+    def exit_code(self) -> int:
+        """Run the command; report what goes wrong."""
+        try:
+            code = self._invoke()
+            self._streams.stdout.flush()
+        except (BrokenPipeError, exits.ReaderGone):
+            _silence(self._streams.stdout, self._streams.stderr)
+            return exits.READER_GONE
+        except OSError as error:
+            return self._output_lost(error)
+        except SubcliError as error:
+            return self._report(error)
+        except (KeyboardInterrupt, exits.CtrlC):
+            return self._report(InterruptedByUser("Interrupted.", hint=self._resume_hint(), signal_number=2))
+        except _Terminated:
+            return self._report(InterruptedByUser("Terminated.", hint=self._resume_hint(), signal_number=15))
+        except Exception as error:
+            return self._fault(error)
+        return code
+
+    def _invoke(self) -> int:
+        from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+        from subcli.cli.app import app
+
+        try:
+            result = app(self._arguments, prog_name="subcli", standalone_mode=False, obj=self._streams)
+        except NoArgsIsHelpError as error:
+            self._streams.write_error(f"{error.format_message()}\n")
+            return exits.USAGE
+        except ClickException as error:
+            raise _usage(error) from None
+        return result if isinstance(result, int) else exits.OK
+
+    def _output_lost(self, error: OSError) -> int:
+        """The terminal was closed, or the disk is full; anything else is our fault."""
+        if error.filename is None and error.errno in _OUTPUT_FULL:
+            _silence(self._streams.stdout)
+            message = f"The output cannot be written: {error.strerror}."
+            # On stderr even with `--json`: stdout is what cannot be written.
+            return self._report(UsageError(message, hint="Free some space, or write it elsewhere."), json=False)
+        if error.filename is None and error.errno == errno.EIO:
+            _silence(self._streams.stdout, self._streams.stderr)
+            return exits.INTERRUPTED + signal.SIGTERM
+        return self._fault(error)
+
+    def _report(self, error: SubcliError, *, json: bool = True) -> int:
+        """Report an error, without secrets; its exit code.
+
+        Args:
+            json: on stdout, if ``--json`` was given.
+        """
+        from subcli.settings.config import secrets_in
+        from subcli.shared.secret import redact
+
+        json = json and "--json" in self._arguments
+        secrets = secrets_in(self._streams.env)
+        error.message, error.hint = redact(error.message, *secrets), redact(error.hint, *secrets)
+        code = exits.of_error(error)
+        try:
+            if json:
+                from subcli.cli.common import now
+                from subcli.output.ndjson import error_fields
+
+                self._streams.print_json({"type": "error", "timestamp": now(), **error_fields(error, code)})
+            if not json or isinstance(error, InterruptedByUser):
+                from subcli.output.terminal.report import report
+
+                report(error, self._streams.stderr, self._streams.env)
+        except OSError:
+            _silence(self._streams.stdout, self._streams.stderr)
+        return code
+
+    def _fault(self, error: Exception) -> int:
+        """Report an uncaught exception, our own fault. The traceback is for ``--debug``, without secrets."""
+        import traceback
+
+        from subcli.output.printable import printable
+        from subcli.settings.config import secrets_in
+        from subcli.shared.secret import redact
+
+        secrets = secrets_in(self._streams.env)
+        if "--debug" in self._arguments or self._streams.env.get("SUBCLI_DEBUG"):
+            with contextlib.suppress(OSError):
+                self._streams.write_error(printable(redact("".join(traceback.format_exception(error)), *secrets)))
+        what = f"{type(error).__name__}: {redact(str(error), *secrets)}".rstrip(": ")
+        hint = "Please report it with what `--debug` prints; it holds no secrets."
+        return self._report(InternalError(f"subcli has a fault: {what}", hint=hint))
+
+    def _resume_hint(self) -> str:
+        """For what ends before the command itself can say more."""
+        return exits.MAYBE_SUBMITTED if "submit" in self._arguments else ""
 
 
 def _usage(error: Exception) -> UsageError:
-    """What typer found wrong with the words, in our form."""
+    """What typer found wrong with the command line, in our form."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "subcli"
     hint = f"`{path} --help`"
     option = getattr(error, "option_name", None)
     if option is not None and getattr(error, "possibilities", None):
-        from subcli.shared.suggest import did_you_mean
+        from subcli.settings.suggest import did_you_mean
 
         hint = f"{did_you_mean(option, error.possibilities)} {hint} shows all.".lstrip()  # type: ignore[attr-defined]
         return UsageError(f"There is no option {option}.", hint=hint)
@@ -97,77 +169,9 @@ def _usage(error: Exception) -> UsageError:
     message: str = format_message() if format_message is not None else str(error)
     message = message.rstrip()
     for kind, words in _KINDS.items():
-        message = message.replace(f"is not a valid {kind}", f"is no {words}")
+        message = message.replace(f"is not a valid {kind}.", f"is not a valid {words}.")
     ending = "" if message.endswith((".", "?", "!")) else "."
     return UsageError(f"{message}{ending}", hint=hint)
-
-
-def _output_lost(error: OSError, arguments: Sequence[str]) -> int:
-    """The terminal was closed, or the disk is full; anything else is our fault."""
-    if error.filename is None and error.errno in _OUTPUT_FULL:
-        _silence(sys.stdout)
-        # Said on stderr in any case: stdout is what cannot be written.
-        return _tell(
-            UsageError(f"The output cannot be written: {error.strerror}.", hint="Make room, or write it elsewhere."), ()
-        )
-    if error.filename is None and error.errno == errno.EIO:
-        _silence(sys.stdout, sys.stderr)
-        return exits.INTERRUPTED + signal.SIGTERM
-    return _fault(error, arguments)
-
-
-def _tell(error: SubcliError, arguments: Sequence[str]) -> int:
-    from subcli.settings.token import secrets_in
-    from subcli.shared.secret import redact
-
-    secrets = secrets_in(os.environ)
-    error.message, error.hint = redact(error.message, *secrets), redact(error.hint, *secrets)
-    code = exits.of_error(error)
-    try:
-        if "--json" in arguments:
-            from subcli.cli.common import now, print_json
-            from subcli.output.ndjson import error_fields
-
-            print_json({"type": "error", "timestamp": now(), **error_fields(error, code)})
-        if "--json" not in arguments or isinstance(error, InterruptedByUser):
-            from subcli.output.terminal.report import report
-
-            report(error, sys.stderr, os.environ)
-    except OSError:
-        _silence(sys.stdout, sys.stderr)
-    return code
-
-
-def _fault(error: Exception, arguments: Sequence[str]) -> int:
-    """An uncaught exception: our own fault. The traceback is for ``--debug``, without secrets."""
-    import traceback
-
-    from subcli.output.printable import printable
-    from subcli.settings.token import secrets_in
-    from subcli.shared.secret import redact
-
-    secrets = secrets_in(os.environ)
-    if "--debug" in arguments or os.environ.get("SUBCLI_DEBUG"):
-        with contextlib.suppress(OSError):
-            sys.stderr.write(printable(redact("".join(traceback.format_exception(error)), *secrets)))
-    what = f"{type(error).__name__}: {redact(str(error), *secrets)}".rstrip(": ")
-    return _tell(
-        InternalError(
-            f"subcli has a fault: {what}",
-            hint="Please report it with what `--debug` prints; it holds no secrets.",
-        ),
-        arguments,
-    )
-
-
-def _nothing_known(arguments: Sequence[str]) -> str:
-    if "submit" in arguments:
-        return "Nothing may have been handed in; `subcli list` shows what was."
-    return ""
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
 
 
 def _silence(*streams: TextIO) -> None:

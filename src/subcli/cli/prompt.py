@@ -1,14 +1,14 @@
-"""Asking a person at the terminal for a login, without getting in the way of the screen or of Ctrl-C."""
+"""Ask for a login on the terminal, without getting in the way of the live screen or of Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
 from subcli.output.view import View
 from subcli.shared.secret import Secret
@@ -16,34 +16,39 @@ from subcli.shared.secret import Secret
 T = TypeVar("T")
 
 
-def prompter_for(common: Common) -> TerminalPrompter | None:
-    """Somebody to ask, if there is a terminal and ``--no-input`` was not given."""
-    if common.no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+def prompter_for(common: Common, streams: Streams) -> TerminalPrompter | None:
+    """A prompter, if there is a terminal and ``--no-input`` was not given."""
+    if common.no_input or not streams.can_prompt:
         return None
-    return TerminalPrompter()
+    return TerminalPrompter(streams)
 
 
 class TerminalPrompter:
-    """Asks on the terminal. ``view`` steps aside for it, once there is one."""
+    """Asks on the terminal.
 
-    def __init__(self) -> None:
+    Attributes:
+        view: leaves the terminal to the prompt, once there is a view.
+    """
+
+    def __init__(self, streams: Streams) -> None:
         self.view: View | None = None
+        self._streams = streams
 
     async def ask(self, server: str) -> tuple[str, Secret] | None:
-        """User name and password; ``None`` where the person ends the input instead."""
-        with self._aside():
-            sys.stderr.write(f"{server} asks you to log in.\n")
-            return await in_daemon_thread(ask_login)
+        """Ask for user name and password; ``None`` if the user ends the input instead."""
+        with self._view_suspended():
+            self._streams.write_error(f"{server} requires a login.\n")
+            return await in_daemon_thread(lambda: ask_login(self._streams), self._streams)
 
     def refused(self, reason: str) -> None:
-        """Say why it did not help."""
+        """Say why the login failed."""
         from subcli.output.printable import one_line
 
-        with self._aside():
-            sys.stderr.write(f"not logged in: {one_line(reason)}\n")
+        with self._view_suspended():
+            self._streams.write_error(f"not logged in: {one_line(reason)}\n")
 
     @contextlib.contextmanager
-    def _aside(self) -> Iterator[None]:
+    def _view_suspended(self) -> Iterator[None]:
         if self.view is None:
             yield
             return
@@ -54,34 +59,33 @@ class TerminalPrompter:
             self.view.resume()
 
 
-def ask_login(user: str | None = None) -> tuple[str, Secret] | None:
-    """Ask for user name, unless given, and password. ``None`` where the input ends or nothing is given."""
+def ask_login(streams: Streams, user: str | None = None) -> tuple[str, Secret] | None:
+    """Ask for a user name, unless given, and a password; ``None`` if the input ends or either is empty."""
     import getpass
 
     try:
         if not user:
-            sys.stderr.write("User: ")
-            sys.stderr.flush()
-            user = sys.stdin.readline().strip()
-        password = getpass.getpass("Password: ", stream=sys.stderr) if user else ""
+            streams.write_error("User: ")
+            user = streams.stdin.readline().strip()
+        password = getpass.getpass("Password: ", stream=streams.stderr) if user else ""
     except EOFError:
         return None
     return (user, Secret(password)) if user and password else None
 
 
-async def in_daemon_thread(work: Callable[[], T]) -> T:
-    """Run ``work``, which waits for a person, so that Ctrl-C ends us at once and the terminal echoes again."""
+async def in_daemon_thread(work: Callable[[], T], streams: Streams) -> T:
+    """Run ``work``, which waits for the user, so that Ctrl-C works at once and leaves the terminal as it was."""
     import termios
 
-    before = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
+    before = termios.tcgetattr(streams.stdin) if streams.stdin_tty else None
     try:
         # A thread that reads the terminal cannot be woken, and must not delay the exit.
         return await run_in_daemon_thread(work)
     except asyncio.CancelledError:
-        # What is said of it stands on a line of its own, not behind the question.
+        # The message about it goes on a line of its own, not behind the question.
         if before is not None:
-            sys.stderr.write("\n")
+            streams.write_error("\n")
         raise
     finally:
         if before is not None:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+            termios.tcsetattr(streams.stdin, termios.TCSADRAIN, before)

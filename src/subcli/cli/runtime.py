@@ -1,4 +1,8 @@
-"""Running a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick."""
+"""Run a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick.
+
+:func:`run` is for every command that waits for something; :func:`stoppable` adds Ctrl-Z and ``fg`` where there is a
+screen that must leave the terminal to the shell.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,24 @@ import os
 import signal
 import socket
 import stat
-import sys
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
+from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
 from subcli.core.errors import InterruptedByUser
+from subcli.output.view import View
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """What ended a command from outside, if anything did; its coroutine may look when it is cancelled.
+    """What ended a command from outside, if anything did. Its coroutine may look when it is cancelled.
 
     Attributes:
         received: the signal.
-        failure: what went wrong beside the coroutine: stdout that nobody reads any more.
+        failure: the error on stdout, such as a reader that went away.
     """
 
     def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
@@ -33,42 +38,43 @@ class Interrupts:
         self._task = task
 
     def error(self, hint: str = "") -> InterruptedByUser:
-        """The exception for the signal. A terminal that was closed counts as terminated."""
+        """The exception for the signal. A closed terminal counts as terminated."""
         if self.received == signal.SIGINT:
             return InterruptedByUser("Interrupted.", hint=hint, signal_number=signal.SIGINT)
         return InterruptedByUser("Terminated.", hint=hint, signal_number=signal.SIGTERM)
 
     def fail(self, failure: OSError) -> None:
-        """End the command: its output can no longer be written."""
+        """Cancel the command: its output can no longer be written."""
         if self.failure is None and self.received is None:
             self.failure = failure
             if self._task is not None:
                 self._task.cancel()
 
     def interrupt(self, number: signal.Signals) -> None:
-        """End the command: a signal came."""
+        """Cancel the command: a signal arrived."""
         self.received = number
         if self._task is not None:
             self._task.cancel()
 
 
-def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
+def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, *, hint: str = "") -> T:
     """Run ``main`` to its end.
 
     A signal cancels it once; a second one kills, as if we had no handler.
 
     Args:
         main: the command.
-        hint: for the exception, where ``main`` does not end by itself when it is cancelled.
+        streams: whose stdout is watched for a reader that went away.
+        hint: for the exception, unless ``main`` handles its cancellation.
 
     Raises:
-        InterruptedByUser: Ctrl-C, SIGTERM, or the terminal was closed.
-        OSError: the output cannot be written any more.
+        InterruptedByUser: Ctrl-C, SIGTERM, or a closed terminal.
+        OSError: The output can no longer be written.
     """
 
     async def guarded() -> T:
         interrupts = Interrupts(asyncio.current_task())
-        with _signals(interrupts), _reader_of_stdout(interrupts):
+        with _signals(interrupts), _reader_of_stdout(interrupts, streams.stdout):
             try:
                 return await main(interrupts)
             except asyncio.CancelledError:
@@ -83,7 +89,7 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], *, hint: str = "")
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Looks names up in a thread that nobody waits for: a resolver that hangs must not hold up the end."""
+    """Resolves names in a daemon thread: a resolver that hangs must not delay the exit."""
 
     async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
         return await run_in_daemon_thread(socket.getaddrinfo, *args, **options)
@@ -91,7 +97,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 @contextlib.contextmanager
 def _signals(interrupts: Interrupts) -> Iterator[None]:
-    """Signals interrupt, save those that whoever started us wants ignored (``nohup``, ``&``)."""
+    """Handle signals, except those that our parent process ignores (``nohup``, ``&``)."""
     loop = asyncio.get_running_loop()
     heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
 
@@ -112,13 +118,13 @@ def _signals(interrupts: Interrupts) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reader_of_stdout(interrupts: Interrupts) -> Iterator[None]:
-    """Where stdout is a pipe, notice at once that its reader went away, not only when there is more to write.
+def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
+    """If stdout is a pipe, notice at once that its reader went away, not only at the next write.
 
-    The writing end of a pipe never becomes readable: whatever the selector says of it is that.
+    The writing end of a pipe never has data to read: the selector reports it only when the reader is gone.
     """
     loop = asyncio.get_running_loop()
-    descriptor = _pipe_of(sys.stdout)
+    descriptor = _pipe_of(stdout)
 
     def gone() -> None:
         if descriptor is not None:
@@ -134,9 +140,29 @@ def _reader_of_stdout(interrupts: Interrupts) -> Iterator[None]:
             loop.remove_reader(descriptor)
 
 
-def _pipe_of(stream: Any) -> int | None:
+def _pipe_of(stream: TextIO) -> int | None:
     try:
-        descriptor = int(stream.fileno())
+        descriptor = stream.fileno()
         return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
     except (OSError, ValueError, AttributeError):
         return None
+
+
+@contextlib.contextmanager
+def stoppable(view: View) -> Iterator[None]:
+    """In this context, SIGTSTP restores the terminal before the process stops."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        view.suspend()
+        # Not SIGSTOP: the kernel ignores SIGTSTP where no shell could resume us (ssh -t HOST subcli …).
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, stop)
+        view.resume()
+
+    loop.add_signal_handler(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTSTP)

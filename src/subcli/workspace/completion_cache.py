@@ -1,9 +1,8 @@
-"""The names that servers gave: what a completion may offer without asking again.
+"""The names that TAB offers: those that ordinary commands have seen.
 
-One file for each server in the user's cache directory, mode 0600, replaced as a whole. The commands that see
-lists keep them here (:func:`remember`); :mod:`subcli.cli.completion.candidates` reads them back and asks again
-when they are old. Names are strangers' text that ends up on a command line: only what :func:`is_plain` accepts is kept,
-and only that is given out. Imports nothing that a shell would have to wait for.
+One file for each server in the user's cache directory, mode 0600, replaced as a whole. Commands that receive lists
+store them here (:func:`remember`); :mod:`subcli.cli.completion.candidates` reads them. Names come from a server and
+end up on a command line: only what :func:`is_plain` accepts is stored and returned.
 """
 
 from __future__ import annotations
@@ -19,74 +18,56 @@ from subcli.settings.directories import own_directory
 from subcli.shared.files import write_atomically
 
 KINDS: Final = ("ids", "problems", "languages")
-FRESH_S: Final = 60.0
-"""After this many seconds a list is asked for again; it is still offered meanwhile."""
-KEPT_S: Final = 24 * 3600.0
-MOST: Final = 200
-LONGEST: Final = 100
+KEPT_S: Final = 30 * 24 * 3600.0
+"""A list that no command has refreshed for so long is no longer offered."""
+MAX_NAMES: Final = 200
+MAX_LENGTH: Final = 100
 _FILE_MAX: Final = 256 * 1024
 _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 def is_plain(name: str) -> bool:
-    """Whether no shell sees anything in it but a word: ``[A-Za-z0-9._-]+``, and no option."""
-    return 0 < len(name) <= LONGEST and _PLAIN.issuperset(name) and name[0] != "-"
+    """Whether every shell takes it for a plain word: ``[A-Za-z0-9._-]+``, and not an option."""
+    return 0 < len(name) <= MAX_LENGTH and _PLAIN.issuperset(name) and name[0] != "-"
 
 
 def cache_directory() -> Path | None:
-    """Where the lists are kept; ``None`` where there is no home to have them."""
+    """Where the lists are stored; ``None`` without a home directory."""
     directory = own_directory("cache")
     return directory / "names" if directory else None
 
 
 class CompletionCache:
-    """What is remembered of one server.
+    """The names of one server.
 
     Args:
         server: its URL, as the settings have it.
-        directory: of all servers' files; ``None``: nothing is remembered.
+        directory: of all servers' files; ``None``: nothing is stored.
     """
 
     def __init__(self, server: str, directory: Path | None) -> None:
-        self.server = server
+        self._server = server
         self._path = directory / f"{zlib.crc32(server.encode(errors='replace')):08x}.json" if directory else None
 
-    def names(self, kind: str) -> tuple[list[str], bool]:
-        """The names of a kind (:data:`KINDS`), and whether they are fresh."""
-        at, names = self._entry(self._read(), kind)
-        age = time.time() - at
-        if not 0 <= age < KEPT_S:
-            return [], False
-        return [name for name in names if isinstance(name, str) and is_plain(name)], age < FRESH_S
-
-    def ask_now(self, pause_s: float) -> bool:
-        """Whether nobody has begun to ask the server in the last ``pause_s`` seconds; if so, we do."""
-        content = self._read()
-        asked = content.get("asked")
-        if isinstance(asked, (int, float)) and 0 <= time.time() - asked < pause_s:
-            return False
-        return self._write({**content, "asked": time.time()})
+    def names(self, kind: str) -> list[str]:
+        """The names of a kind (:data:`KINDS`)."""
+        return self._names(self._read(), kind)
 
     def keep(self, kind: str, names: Iterable[object]) -> None:
-        """Remember the names of a kind, in their order, in place of what was remembered."""
+        """Store the names of a kind, in their order, instead of those before."""
         content = self._read()
         plain = [text for name in names if is_plain(text := str(name))]
-        self._write({**content, kind: [time.time(), list(dict.fromkeys(plain))[:MOST]]})
+        self._write({**content, kind: [time.time(), list(dict.fromkeys(plain))[:MAX_NAMES]]})
 
     def add(self, kind: str, name: object) -> None:
-        """Remember one more, before the others. They are no fresher for that."""
-        content = self._read()
-        at, names = self._entry(content, kind)
-        if is_plain(str(name)):
-            self._write(
-                {**content, kind: [at or time.time() - FRESH_S, list(dict.fromkeys([str(name), *names]))[:MOST]]}
-            )
+        """Store one more name, before the others."""
+        self.keep(kind, [name, *self.names(kind)])
 
-    def _entry(self, content: Mapping[str, Any], kind: str) -> tuple[float, list[Any]]:
+    def _names(self, content: Mapping[str, Any], kind: str) -> list[str]:
         match content.get(kind):
-            case [int() | float() as at, list() as names]:
-                return float(at), names
-        return 0.0, []
+            case [int() | float() as at, list() as names] if 0 <= time.time() - at < KEPT_S:
+                return [name for name in names if isinstance(name, str) and is_plain(name)]
+        return []
 
     def _read(self) -> dict[str, Any]:
         if self._path is None:
@@ -97,22 +78,20 @@ class CompletionCache:
         except (OSError, ValueError, RecursionError):
             return {}
         # Two addresses may share a file; the later one has it.
-        return content if isinstance(content, dict) and content.get("server") == self.server else {}
+        return content if isinstance(content, dict) and content.get("server") == self._server else {}
 
-    def _write(self, content: Mapping[str, Any]) -> bool:
+    def _write(self, content: Mapping[str, Any]) -> None:
         if self._path is None:
-            return False
-        try:
+            return
+        # Without a cache, TAB offers nothing.
+        with contextlib.suppress(OSError, ValueError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self._path, json.dumps({**content, "server": self.server}).encode("ascii"), mode=0o600)
-        except (OSError, ValueError):
-            # Completion works without a cache.
-            return False
-        return True
+            content = {**content, "server": self._server}
+            write_atomically(self._path, json.dumps(content).encode("ascii"), mode=0o600)
 
 
 def remember(server: str, **lists: Iterable[object]) -> None:
-    """Keep the lists that a command has just seen, by their kind; see :meth:`CompletionCache.keep`."""
+    """Store the lists that a command has just received, by their kind (:meth:`CompletionCache.keep`)."""
     cache = CompletionCache(server, cache_directory())
     for kind, names in lists.items():
         cache.keep(kind, names)

@@ -1,82 +1,110 @@
-"""`auth logout` and `auth status` where a login is on record, against a small server."""
+"""`auth` against a small server, with the login in the plaintext file."""
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from subcli.cli.commands import auth
+from subcli.cli.commands.auth import login, logout, status, token
+from subcli.cli.commands.auth.expiry import expires_at
 from subcli.cli.common import Common
 from subcli.client.records import Credentials, Tokens
+from subcli.core.errors import AuthError, UsageError
 from subcli.shared.secret import Secret
+from tests.cli.rest import Rest, rest
+from tests.cli.streams import captured
 
 
-def jwt(expires: int) -> str:
+def jwt(expires: object) -> str:
     """Looks like a token that expires then."""
     return f"e30.{base64.urlsafe_b64encode(json.dumps({'exp': expires}).encode()).decode().rstrip('=')}.x"
 
 
 OLD, NEW = jwt(1_000_000_000), jwt(4_000_000_000)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    accepts = f"Bearer {NEW}"
-
-    def do_GET(self) -> None:
-        good = self.headers.get("Authorization") == self.accepts
-        self._answer(200 if good else 401, {"user": "ada"} if good else {"detail": "no"})
-
-    def do_POST(self) -> None:
-        self._answer(200, {"access_token": NEW, "refresh_token": "second"})
-
-    def _answer(self, status: int, body: object) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None: ...
+ANSWERS = {
+    "GET /auth/me": (200, {"user": "ada"}),
+    "POST /auth/token": (200, {"access_token": NEW, "refresh_token": "second"}),
+    "POST /auth/logout": (200, {}),
+}
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """Its address. It accepts the new token only, and gives it for any refresh token."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("SUBCLI_TOKEN", raising=False)
-    monkeypatch.chdir(tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
+def server() -> Iterator[Rest]:
+    """It accepts the new token only, and gives it for any refresh token."""
+    with rest(ANSWERS, token=NEW) as running:
+        yield running
 
 
-def test_status_after_a_renewal(server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def credentials(home: Path) -> Credentials:
+    """Where logins are recorded."""
+    return Credentials(home / ".config/subcli")
+
+
+def test_status_after_a_renewal(server: Rest, credentials: Credentials, home: Path) -> None:
     """The expiry shown is that of the token in force, not of the one that was renewed."""
-    Credentials(tmp_path / "subcli").save(server, "ada", Tokens(Secret(OLD), Secret("first")), "file")
-    assert auth._status(Common(json=True, server=server)) == 0
-    shown = json.loads(capsys.readouterr().out)["auth"]
+    credentials.save(server.url, "ada", Tokens(Secret(OLD), Secret("first")), "file")
+    here = captured(home)
+    assert status.status(Common(json=True, server=server.url), here.streams) == 0
+    shown = here.json["auth"]
     assert (shown["valid"], shown["expires_at"][:4]) == (True, "2096")
 
 
-def test_status_of_a_token_that_a_renewal_does_not_help(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_of_a_token_that_a_renewal_does_not_help(credentials: Credentials, home: Path) -> None:
     """Refused after the renewal as well: invalid, exit 4; not a fault of the network."""
-    monkeypatch.setattr(_Handler, "accepts", "none")
-    Credentials(tmp_path / "subcli").save(server, "ada", Tokens(Secret(OLD), Secret("first")), "file")
-    assert auth._status(Common(json=True, server=server)) == 4
-    assert json.loads(capsys.readouterr().out)["auth"]["valid"] is False
+    with rest(ANSWERS, token="another") as server:
+        credentials.save(server.url, "ada", Tokens(Secret(OLD), Secret("first")), "file")
+        here = captured(home)
+        assert status.status(Common(json=True, server=server.url), here.streams) == 4
+        assert here.json["auth"]["valid"] is False
+
+
+def test_status_without_a_login(server: Rest, home: Path) -> None:
+    """Exit 4, and the command to run."""
+    here = captured(home)
+    assert status.status(Common(server=server.url), here.streams) == 4
+    assert here.out.getvalue().splitlines() == [
+        f"server   {server.url}",
+        "token    none",
+        f"next     subcli auth login --server {server.url}",
+    ]
+
+
+def test_status_where_the_server_cannot_tell(credentials: Credentials, home: Path) -> None:
+    """A server without `auth/me`: the login counts as good, and the output says what is not known."""
+    with rest({}) as server:
+        credentials.save(server.url, "ada", Tokens(Secret(NEW)), "file")
+        here = captured(home)
+        assert status.status(Common(server=server.url), here.streams) == 0
+        assert "this server cannot verify it, from the plaintext credentials file" in here.out.getvalue()
+
+
+def test_variable_shadows_the_login(server: Rest, credentials: Credentials, home: Path) -> None:
+    """`SUBCLI_TOKEN` is used, and the status says that it hides a login."""
+    credentials.save(server.url, "ada", Tokens(Secret(OLD)), "file")
+    here = captured(home, SUBCLI_TOKEN=NEW)
+    assert status.status(Common(json=True, server=server.url), here.streams) == 0
+    shown = here.json["auth"]
+    assert (shown["source"], shown["shadowed_login"], shown["renewable"]) == ("SUBCLI_TOKEN", True, False)
+
+
+def test_logout_tells_the_server(server: Rest, credentials: Credentials, home: Path) -> None:
+    """The login is gone here and there."""
+    credentials.save(server.url, "ada", Tokens(Secret(NEW), Secret("first")), "file")
+    here = captured(home)
+    assert logout.logout(Common(), captured(home, SUBCLI_SERVER=server.url).streams) == 0
+    assert "POST /auth/logout" in server.asked
+    assert credentials.logins() == {}
+    with pytest.raises(UsageError, match="There is no login"):
+        logout.logout(Common(server=server.url), here.streams)
 
 
 def test_logout_sends_nothing_over_plain_http(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    credentials: Credentials, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tokens do not travel readable to another machine; the login here is gone all the same."""
     elsewhere = "http://judge.example"
@@ -86,10 +114,71 @@ def test_logout_sends_nothing_over_plain_http(
         sent.append(given)
         return True
 
-    monkeypatch.setattr(auth, "_revoke", revoke)
-    credentials = Credentials(tmp_path / "subcli")
+    monkeypatch.setattr(logout, "_revoke", revoke)
     credentials.save(elsewhere, "ada", Tokens(Secret(OLD), Secret("first")), "file")
-    assert auth._logout(Common(json=True, server=elsewhere)) == 0
+    here = captured(home)
+    assert logout.logout(Common(json=True, server=elsewhere), here.streams) == 0
     assert sent == []
     assert credentials.logins() == {}
-    assert json.loads(capsys.readouterr().out)["logout"]["revoked"] is False
+    assert here.json["logout"]["revoked"] is False
+
+
+def test_token_is_renewed_first(server: Rest, credentials: Credentials, home: Path) -> None:
+    """An expired token is of no use to another program."""
+    credentials.save(server.url, "ada", Tokens(Secret(OLD), Secret("first")), "file")
+    here = captured(home)
+    assert token.token(Common(server=server.url), here.streams) == 0
+    assert here.out.getvalue() == f"{NEW}\n"
+
+
+def test_no_token(server: Rest, home: Path) -> None:
+    """Exit 4, and nothing on stdout."""
+    here = captured(home)
+    with pytest.raises(AuthError, match="There is no token"):
+        token.token(Common(server=server.url), here.streams)
+    assert here.out.getvalue() == ""
+
+
+def test_login_with_a_token(server: Rest, credentials: Credentials, home: Path) -> None:
+    """From stdin, verified, and stored for this server."""
+    here = captured(home, stdin=f"{NEW}\n")
+    assert login.login(Common(server=server.url), here.streams, None, with_token=True, insecure_storage=True) == 0
+    assert here.out.getvalue().startswith(f"Logged in to {server.url} as ada; stored in ")
+    assert credentials.logins().keys() == {server.url}
+
+
+def test_login_with_a_refused_token(server: Rest, credentials: Credentials, home: Path) -> None:
+    """Nothing is stored."""
+    here = captured(home, stdin=f"{OLD}\n")
+    with pytest.raises(AuthError, match="does not accept this token"):
+        login.login(Common(server=server.url), here.streams, None, with_token=True, insecure_storage=True)
+    assert credentials.logins() == {}
+
+
+@pytest.mark.parametrize("stdin", ["", "two words\n", "ü"])
+def test_login_with_what_is_not_a_token(server: Rest, home: Path, stdin: str) -> None:
+    """It is not sent."""
+    here = captured(home, stdin=stdin)
+    with pytest.raises(UsageError, match="valid token"):
+        login.login(Common(server=server.url), here.streams, None, with_token=True, insecure_storage=True)
+    assert server.asked == []
+
+
+def test_login_without_a_terminal(server: Rest, home: Path) -> None:
+    """There is nobody to ask: the error names the way for scripts."""
+    with pytest.raises(UsageError) as raised:
+        login.login(Common(server=server.url), captured(home).streams, None, with_token=False, insecure_storage=True)
+    assert "--with-token" in raised.value.hint
+
+
+@pytest.mark.parametrize("exp", ["soon", None, -1, 2**40, True])
+def test_expiry_that_is_not_a_time(exp: object) -> None:
+    """What a token claims is not trusted to be a time."""
+    found = expires_at(Secret(jwt(exp)))
+    assert found is None or exp is True
+
+
+@pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.!.c", "a.bnVsbA.c"])
+def test_expiry_of_an_opaque_token(text: str) -> None:
+    """Not every token is a JSON Web Token."""
+    assert expires_at(Secret(text)) is None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subcli.cli.commands.look import ask
-from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.cli.common import Common, command, submission_id
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "cancel", example="subcli cancel 12")
-    def cancel(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
-        """Stop judging a submission; its verdict is then cancelled."""
-        return run(common, submission_id(id))
+    def cancel(
+        common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")]
+    ) -> int:
+        """Stop judging a submission; its verdict becomes cancelled."""
+        return run(common, streams, submission_id(id))
 
 
-def run(common: Common, number: int) -> int:
+def run(common: Common, streams: Streams, number: int) -> int:
     """Cancel one submission.
 
     Raises:
-        SubcliError: there is none, or it has its verdict already.
+        SubcliError: It does not exist or already has its verdict.
     """
 
     async def call(client: Client) -> dict[str, Any]:
@@ -38,13 +40,13 @@ def run(common: Common, number: int) -> int:
             error.hint = f"`subcli status {number}{common.for_server()}` shows it."
             raise
 
-    snapshot = ask(common, call)
+    snapshot = request(common, streams, call)
     fields = {name: snapshot.get(name) for name in ("status", "final_status")}
     if common.json:
-        print_json({"cancel": {"submission_id": number, **fields}})
+        streams.print_json({"cancel": {"submission_id": number, **fields}})
         return 0
     from subcli.output.printable import one_line
 
     word = one_line(str(fields["final_status"] or fields["status"] or "cancelled"), 40)
-    sys.stdout.write(f"{word}\n" if common.quiet else f"#{number} {word}\n")
+    streams.write(f"{word}\n" if common.quiet else f"#{number} {word}\n")
     return 0

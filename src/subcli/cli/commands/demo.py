@@ -1,4 +1,4 @@
-"""``subcli demo``: the whole path on this machine, from a bundled solution to its verdict."""
+"""``subcli demo``: the whole way from a bundled solution to its verdict, on this machine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.watch import Plain
 from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
+from subcli.cli.watching.options import Options, Plain
 from subcli.core.errors import InternalError
 
 PROBLEM: Final = "leader-election"
@@ -24,18 +25,18 @@ STOP_S: Final = 10.0
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "demo", codes=exits.WATCHING, example="subcli demo --failing")
     def demo(
         common: Common,
-        failing: Annotated[bool, typer.Option("--failing", help="Submit the bundled wrong solution.")] = False,
+        streams: Streams,
+        failing: Annotated[bool, typer.Option("--failing", help="Submit a solution that fails.")] = False,
         plain: Plain = False,
     ) -> int:
-        """See it work: a server, a solution, its verdict."""
-        from subcli.cli.commands import submit
-        from subcli.cli.commands.server.serve import require_server_extra
-        from subcli.cli.watching.loop import Options
+        """Start a server, submit a solution and watch the verdict."""
+        from subcli.cli.commands.server.options import require_server_extra
+        from subcli.cli.watching import run
         from subcli.workspace.source import read_source
 
         require_server_extra()
@@ -44,24 +45,17 @@ def register(app: typer.Typer) -> None:
         solution = "failing.py" if failing else "passing.py"
         path = load_problems()[PROBLEM].root / "solutions" / solution
         with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
-            settings = msgspec.structs.replace(common, server=url).settings()
-            source = read_source([str(path)])
-            return submit.run(
-                common,
-                Options(plain=plain, follow_up="subcli serve"),
-                settings,
-                source,
-                PROBLEM,
-                "python",
-                no_watch=False,
-            )
+            settings = msgspec.structs.replace(common, server=url).settings(streams)
+            job = run.Job(source=read_source([str(path)]), problem=PROBLEM, language="python")
+            options = Options(plain=plain, follow_up="subcli serve")
+            return run.submit(common, streams, options, settings, job)
 
 
 @contextlib.contextmanager
 def _server(data_dir: Path) -> Iterator[str]:
-    """A server in a process of its own, on a free port, that ends with us however we end."""
+    """A server in its own process, on a free port; it ends with us however we end."""
     command_line = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin"]
-    # In a session of its own: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
+    # In its own session: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
     with subprocess.Popen(
         [*command_line, "--data-dir", str(data_dir)],
         stdin=subprocess.PIPE,

@@ -1,26 +1,25 @@
-"""``subcli doctor``: what stands between this machine and a verdict."""
+"""``subcli doctor``: find out why this machine cannot get a verdict."""
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from subcli.client.diagnose import Diagnosis
+    from subcli.client.diagnose import Finding
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(
         app,
@@ -28,66 +27,63 @@ def register(app: typer.Typer) -> None:
         codes=(0, 2, 3, 4, 6, 130),
         example="subcli doctor\nsubcli doctor --server https://judge.example --json",
     )
-    def doctor(common: Common) -> int:
-        """Show what stands between this machine and a verdict, and its cure."""
-        return run(common)
+    def doctor(common: Common, streams: Streams) -> int:
+        """Check settings, server and login, and say how to fix them."""
+        return run(common, streams)
 
 
-def run(common: Common) -> int:
-    """Look at everything; the exit code is that of the worst."""
+def run(common: Common, streams: Streams) -> int:
+    """Run all checks; the exit code is the highest among the failed ones."""
     from subcli.cli.runtime import Interrupts
     from subcli.cli.runtime import run as run_async
 
-    show = _silent if common.json or common.quiet else _printer()
+    show = _silent if common.json or common.quiet else _printer(streams)
 
-    async def main(_: Interrupts) -> list[Diagnosis]:
+    async def main(_: Interrupts) -> list[Finding]:
         from subcli import __version__
-        from subcli.client.diagnose import Diagnosis, diagnose
+        from subcli.client.diagnose import Finding, examine
 
         try:
-            settings = common.settings()
+            settings = common.settings(streams)
             settings.require_safe_for_secrets()
         except UsageError as error:
-            found = [Diagnosis("settings", "failed", error.message, error.hint, error.kind)]
+            found = [Finding("settings", "failed", error.message, error.hint, error.kind)]
             show(found[0])
             return found
         found = []
-        async for finding in diagnose(settings, __version__):
+        async for finding in examine(settings, __version__):
             show(finding)
             found.append(finding)
         return found
 
-    found = run_async(main)
+    found = run_async(main, streams)
     code = max((exits.of_kind(finding.kind) for finding in found if finding.state == "failed"), default=exits.OK)
     if common.json:
-        print_json({"doctor": {"findings": [_fields(finding) for finding in found], "exit_code": code}})
+        streams.print_json({"doctor": {"findings": [_fields(finding) for finding in found], "exit_code": code}})
     elif common.quiet:
         states = [finding.state for finding in found]
-        sys.stdout.write(next((f"{state}\n" for state in ("failed", "warning") if state in states), "ok\n"))
+        streams.write(next((f"{state}\n" for state in ("failed", "warning") if state in states), "ok\n"))
     else:
         from subcli.output.pages.doctor import conclusion
-        from subcli.output.terminal.console import make_console
 
-        make_console(sys.stdout, os.environ).print(conclusion([finding.state for finding in found]))
+        streams.console().print(conclusion([finding.state for finding in found]))
     return code
 
 
-def _fields(finding: Diagnosis) -> dict[str, Any]:
+def _fields(finding: Finding) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(finding).items() if name != "kind"}
 
 
-def _silent(finding: Diagnosis) -> None:
-    """For --json and -q: the end says it all."""
+def _silent(finding: Finding) -> None:
+    """For `--json` and `-q`, which print only the conclusion."""
 
 
-def _printer() -> Callable[[Diagnosis], None]:
+def _printer(streams: Streams) -> Callable[[Finding], None]:
     from subcli.output.pages.doctor import finding_lines
-    from subcli.output.terminal.console import make_console
 
-    console = make_console(sys.stdout, os.environ)
+    console = streams.console()
 
-    def show(finding: Diagnosis) -> None:
+    def show(finding: Finding) -> None:
         console.print(finding_lines(finding.name, finding.state, finding.detail, finding.cure))
-        sys.stdout.flush()
 
     return show

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subcli.cli.commands.look import ask
-from subcli.cli.common import Common, command, print_json, submission_id
+from subcli.cli.common import Common, command, submission_id
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,41 +19,40 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "open", example="subcli open 12\nsubcli open 12 -q   # only print the address")
-    def open_(common: Common, id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
+    def open_(
+        common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")]
+    ) -> int:
         """Open a submission's page in the browser."""
-        return run(common, submission_id(id))
+        return run(common, streams, submission_id(id))
 
 
-def run(common: Common, number: int) -> int:
-    """Print the address of the page, and open it; with ``-q`` and ``--json`` it is only printed.
+def run(common: Common, streams: Streams, number: int) -> int:
+    """Print the address of the page and open it; with ``-q`` and ``--json``, only print it.
 
     Raises:
-        SubcliError: there is no such submission, or no browser.
+        SubcliError: There is no such submission, or no browser.
     """
 
     async def call(client: Client) -> str:
         return client.page_url(number, await client.api.submission_with_retry(number))
 
-    url: str = ask(common, call)
+    url: str = request(common, streams, call)
     if common.json:
-        print_json({"open": {"submission_id": number, "url": url}})
+        streams.print_json({"open": {"submission_id": number, "url": url}})
         return 0
-    sys.stdout.write(f"{url}\n")
-    sys.stdout.flush()
-    if not common.quiet and not _browse(url):
-        raise UsageError(
-            "There is no browser here that could be opened.", hint="Open the address above, or name one in BROWSER."
-        )
+    streams.write(f"{url}\n")
+    if not common.quiet and not _browse(streams, url):
+        raise UsageError("No browser found.", hint="Open the address above, or set BROWSER.")
     return 0
 
 
-def _browse(url: str) -> bool:
+def _browse(streams: Streams, url: str) -> bool:
     import webbrowser
 
-    with _stdout_into_nowhere():
+    with _discard_stdout(streams):
         try:
             return webbrowser.open(url)
         except (webbrowser.Error, OSError):
@@ -61,15 +60,15 @@ def _browse(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _stdout_into_nowhere() -> Iterator[None]:
-    """What a browser prints is no data of ours; what goes to a terminal is a browser for terminals."""
-    if sys.stdout.isatty():
+def _discard_stdout(streams: Streams) -> Iterator[None]:
+    """Discard what a browser prints, unless stdout is a terminal, which a text browser needs."""
+    if streams.stdout_tty:
         yield
         return
     kept = os.dup(1)
-    nowhere: Any = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    devnull: Any = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.close(devnull)
     try:
         yield
     finally:

@@ -1,33 +1,35 @@
-"""``subcli submit``: hand code in, then watch it."""
+"""``subcli submit``: submit code, then watch it."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.watch import AfterSeq, Compact, FailFast, JunitXml, MaxAttempts, Notify, Plain, Timeout
-from subcli.cli.common import Common, command, now
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
+from subcli.cli.watching.options import (
+    AfterSeq,
+    Compact,
+    FailFast,
+    JunitXml,
+    MaxAttempts,
+    Notify,
+    Options,
+    Plain,
+    Timeout,
+)
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.cli.watching.loop import Options
-    from subcli.output.view import View
+    from subcli.cli.watching.run import Job
     from subcli.settings.config import Settings
     from subcli.workspace.source import Source
 
-NOTED_AFTER_S: Final = 0.1
-"""By then the first event has been shown; it is not to wait for two files."""
-NOT_SURE: Final = "Nothing may have been handed in; `subcli list` shows what was."
-
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(
         app,
@@ -39,12 +41,15 @@ def register(app: typer.Typer) -> None:
     )
     def submit(
         common: Common,
+        streams: Streams,
         paths: Annotated[
             list[str] | None, typer.Argument(metavar="[PATH]...", help="Files or a directory; `-` is stdin.")
         ] = None,
-        problem: Annotated[str | None, typer.Option("--problem", metavar="ID or SLUG", help="What it solves.")] = None,
+        problem: Annotated[
+            str | None, typer.Option("--problem", metavar="ID or SLUG", help="Problem to solve.")
+        ] = None,
         language: Annotated[
-            str | None, typer.Option("--language", metavar="NAME", help="Default: from the file's ending.")
+            str | None, typer.Option("--language", metavar="NAME", help="Default: from the file extension.")
         ] = None,
         no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not wait for the verdict.")] = False,
         after_seq: AfterSeq = None,
@@ -56,10 +61,7 @@ def register(app: typer.Typer) -> None:
         junit_xml: JunitXml = None,
         notify: Notify = False,
     ) -> int:
-        """Hand code in, and watch it being judged."""
-        from subcli.cli.watching.loop import Options
-        from subcli.cli.watching.reports import junit_report
-
+        """Submit code and watch it being judged."""
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
@@ -75,16 +77,31 @@ def register(app: typer.Typer) -> None:
                 "`--junit-xml` needs the results, and `--no-watch` does not wait for them.",
                 hint="Leave one of them out.",
             )
-        with junit_report(junit_xml) as beside:
-            settings = common.settings(problem=problem, language=language)
-            source = _source(paths or [], settings)
-            if settings.problem is None:
-                raise UsageError(
-                    "Which problem does it solve?", hint="Say it with `--problem`; `subcli problems` lists them."
-                )
-            chosen = settings.language or source.language()
-            _warn(source, settings, chosen)
-            return run(common, options, settings, source, settings.problem, chosen, no_watch=no_watch, beside=beside)
+        from subcli.cli.watching import run
+        from subcli.cli.watching.reports import junit_report
+
+        with junit_report(junit_xml, streams) as beside:
+            settings = common.settings(streams, problem=problem, language=language)
+            job = make_job(paths or [], settings)
+            warn(streams, settings, job)
+            return run.submit(common, streams, options, settings, job, no_watch=no_watch, beside=beside)
+
+
+def make_job(paths: list[str], settings: Settings) -> Job:
+    """Read what to submit, and for which problem.
+
+    Args:
+        paths: those of the command line; empty: the files that the project file names.
+
+    Raises:
+        UsageError: Something is missing or cannot be read.
+    """
+    from subcli.cli.watching.run import Job
+
+    source = _source(paths, settings)
+    if settings.problem is None:
+        raise UsageError("No problem given.", hint="Name it with `--problem`; `subcli problems` lists them.")
+    return Job(source=source, problem=settings.problem, language=settings.language or source.language())
 
 
 def _source(paths: list[str], settings: Settings) -> Source:
@@ -94,113 +111,20 @@ def _source(paths: list[str], settings: Settings) -> Source:
         return read_source(paths)
     if settings.files:
         return read_source(list(settings.files), root=settings.project_dir)
-    raise UsageError("What is to be submitted?", hint="Name a file or a directory; `-` reads stdin.")
+    raise UsageError("Nothing to submit.", hint="Name a file or a directory; `-` reads stdin.")
 
 
-def _warn(source: Source, settings: Settings, language: str) -> None:
-    """Say on stderr what may not be meant, before it is handed in."""
-    import os
+def warn(streams: Streams, settings: Settings, job: Job) -> None:
+    """Warn on stderr about what may be a mistake, before it is submitted."""
     import time
 
-    from subcli.output.terminal.report import warn
+    from subcli.output.terminal import report
     from subcli.output.text.words import ago
     from subcli.workspace.history import History, state_file
 
-    for text in source.warnings():
-        warn(text, sys.stderr, os.environ)
-    before = History(state_file()).same(settings.server, settings.problem or "", language, source)
+    for text in job.source.warnings():
+        report.warn(text, streams.stderr, streams.env)
+    before = History(state_file()).same(settings.server, job.problem, job.language, job.source)
     if before is not None:
-        when = ago(time.time() - before.at)
-        warn(f"This is the same code as #{before.submission_id}, handed in {when}.", sys.stderr, os.environ)
-
-
-def run(
-    common: Common,
-    options: Options,
-    settings: Settings,
-    source: Source,
-    problem: str,
-    language: str,
-    *,
-    no_watch: bool,
-    beside: Sequence[View] = (),
-) -> int:
-    """Submit and watch; returns the exit code."""
-    import asyncio
-
-    from subcli.cli.prompt import prompter_for
-    from subcli.cli.runtime import Interrupts
-    from subcli.cli.runtime import run as run_async
-    from subcli.cli.watching.loop import follow_all, timed_out
-    from subcli.cli.watching.notices import Countdown
-    from subcli.cli.watching.views import make_view
-    from subcli.client.client import connect
-    from subcli.core.watch import Watch
-
-    async def main(interrupts: Interrupts) -> int:
-        prompter, countdown = prompter_for(common), Countdown(sys.stderr)
-        async with connect(settings, prompter=prompter, max_attempts=options.max_attempts, wait=countdown) as client:
-            handing_in = client.submit(source, problem=problem, language=language)
-            try:
-                answer = await asyncio.wait_for(handing_in, options.left())
-            except TimeoutError:
-                raise timed_out(options, NOT_SURE) from None
-            number = int(answer["submission_id"])
-            with _noted(settings, problem, language, source, number):
-                if no_watch:
-                    _print_submitted(common, number, answer, options.command("watch", number))
-                    return 0
-                view = make_view(common, options, several=False, beside=beside, origin=source.origin)
-                if prompter is not None:
-                    prompter.view = view
-                try:
-                    view.submitted(number, answer)
-                    view.flush()
-                    url = str(answer["url"])
-                    watch = Watch(number, after_seq=options.after_seq, problem=problem, language=language, url=url)
-                    session = client.session(watch, own_submit=True)
-                    return await follow_all([session], view, common, options, interrupts)
-                finally:
-                    view.close()
-
-    return run_async(main, hint=NOT_SURE)
-
-
-@contextlib.contextmanager
-def _noted(settings: Settings, problem: str, language: str, source: Source, number: int) -> Iterator[None]:
-    """Note for later what was handed in: not while the first event is on its way, and however the watch ends."""
-    import asyncio
-    import time
-
-    from subcli.workspace.completion_cache import CompletionCache, cache_directory
-    from subcli.workspace.history import History, state_file
-
-    at = time.time()
-
-    @functools.cache
-    def note() -> None:
-        History(state_file()).note(settings.server, problem, language, source, number, at)
-        CompletionCache(settings.server, cache_directory()).add("ids", number)
-
-    soon = asyncio.get_running_loop().call_later(NOTED_AFTER_S, note)
-    try:
-        yield
-    finally:
-        soon.cancel()
-        note()
-
-
-def _print_submitted(common: Common, number: int, answer: dict[str, Any], next_command: str) -> None:
-    if common.json:
-        from subcli.output.ndjson import NdjsonView
-
-        view = NdjsonView(sys.stdout, now)
-        view.submitted(number, answer)
-        view.close()
-    elif common.quiet:
-        sys.stdout.write(f"{number}\n")
-    else:
-        from subcli.output.printable import one_line
-
-        sys.stdout.write(f"Submitted #{number}  {one_line(str(answer['url']))}\n")
-        sys.stderr.write(f"`{next_command}` follows it.\n")
+        text = f"This is the same code as #{before.submission_id}, submitted {ago(time.time() - before.at)}."
+        report.warn(text, streams.stderr, streams.env)

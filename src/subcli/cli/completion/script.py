@@ -10,7 +10,8 @@ from typing import Annotated, Final
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 
@@ -31,11 +32,13 @@ PLACES: Final = {
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "completion", example='eval "$(subcli completion bash)"', codes=exits.LOCAL)
     def completion(
-        common: Common, shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]
+        common: Common,
+        streams: Streams,
+        shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
     ) -> int:
         """Print the completion script for bash, zsh or fish."""
         path = Path(sys.prefix) / PLACES[shell]
@@ -47,7 +50,7 @@ def register(app: typer.Typer) -> None:
                 hint="Install it again: `pip install --force-reinstall --no-deps subcli-watch`.",
             ) from None
         if common.json:
-            print_json({"completion": {"shell": str(shell), "script": text}})
+            streams.print_json({"completion": {"shell": str(shell), "script": text}})
         else:
-            sys.stdout.write(text)
+            streams.write(text)
         return 0

@@ -5,129 +5,103 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import sys
-import time
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from subcli.cli import exits
-from subcli.cli.common import Common
-from subcli.cli.job_control import stoppable
-from subcli.cli.runtime import Interrupts
+from subcli.cli.runtime import Interrupts, stoppable
 from subcli.cli.watching.notices import StderrNotices
+from subcli.cli.watching.options import Options
 from subcli.client.session import Session
-from subcli.core.errors import InterruptedByUser, ServerError, SubcliError, WatchTimeoutError
+from subcli.core.errors import InterruptedByUser, ServerError, SubcliError
 from subcli.core.submission import Connection
 from subcli.output.view import Ending, View
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``submit`` and ``watch`` share beyond the common options.
-
-    Attributes:
-        timeout: seconds for everything together; ``None``: none.
-        fail_fast: end at the first verdict that is not passed.
-        max_attempts: reconnects in a row without a new event.
-        compact, plain: how the view looks.
-        notify: tell the person when it is over.
-        after_seq: begin after this event.
-        for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
-        follow_up: the command suggested after a verdict other than passed; default: `subcli status ID`.
-        started: monotonic seconds at which the command began.
-    """
-
-    timeout: float | None = None
-    fail_fast: bool = False
-    max_attempts: int = 5
-    compact: bool = False
-    plain: bool = False
-    notify: bool = False
-    after_seq: int = 0
-    for_server: str = ""
-    follow_up: str | None = None
-    started: float = msgspec.field(default_factory=time.monotonic)
-
-    def command(self, name: str, submission_id: int) -> str:
-        """A command line that will reach the same submission."""
-        return f"subcli {name} {submission_id}{self.for_server}"
-
-    def left(self) -> float | None:
-        """Seconds left of ``timeout``."""
-        return None if self.timeout is None else max(0.0, self.started + self.timeout - time.monotonic())
-
-
 async def follow_all(
-    sessions: Sequence[Session], view: View, common: Common, options: Options, interrupts: Interrupts
+    sessions: Sequence[Session], view: View, notices: StderrNotices, options: Options, interrupts: Interrupts
 ) -> int:
-    """Follow every session to its end and show it. Each gets exactly one last line.
+    """Follow every session to its end. Each gets exactly one last line.
 
     Returns:
         The highest exit code among them.
 
     Raises:
-        OSError: the output cannot be written any more.
+        OSError: The output can no longer be written.
     """
-    following = _Following(view, options, StderrNotices(common, len(sessions) > 1, sys.stderr), interrupts)
-    # What has been imported stays: without this it is searched for garbage over and over while events come.
+    following = _Following(sessions, view, notices, options, interrupts)
+    # What was imported stays: without this the collector searches it over and over while events arrive.
     gc.freeze()
     gc.enable()
     for session in sessions:
-        # All before the first event: whether there are several decides how each line begins.
+        # All before the first event: how lines begin depends on whether there are several.
         view.begin(session.watch)
-    tasks = [asyncio.create_task(following.follow(session)) for session in sessions]
-    ticking = asyncio.create_task(following.tick()) if view.tick_s is not None else None
-    try:
-        with stoppable(view):
-            async with asyncio.timeout(options.left()) as limit:
-                await following.all_of(tasks, options)
-        # Only --fail-fast leaves any: they do not change the exit code.
-        for session in following.unfinished(sessions):
-            error = InterruptedByUser("Not followed to its end: --fail-fast.", hint=_resume_hint(options, session))
-            following.end(session, error, exit_code=exits.NOT_PASSED)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        for session in following.unfinished(sessions):
-            following.end(session, timed_out(options, _resume_hint(options, session)))
-    except asyncio.CancelledError:
-        if interrupts.received is None:
-            raise
-        for session in following.unfinished(sessions):
-            following.end(session, interrupts.error(_resume_hint(options, session)))
-    finally:
-        if ticking is not None:
-            ticking.cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with following.started() as tasks:
+        try:
+            with stoppable(view):
+                async with asyncio.timeout(options.left()) as limit:
+                    await following.wait_for(tasks)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            following.end_the_rest(options.timed_out)
+        except asyncio.CancelledError:
+            if interrupts.received is None:
+                raise
+            following.end_the_rest(interrupts.error)
+        else:
+            # Only --fail-fast leaves any: they do not change the exit code.
+            following.end_the_rest(_cut_short, exit_code=exits.NOT_PASSED)
     return max(ending.exit_code for ending in following.endings.values())
 
 
+def _cut_short(hint: str) -> InterruptedByUser:
+    return InterruptedByUser("Not followed to its end: --fail-fast.", hint=hint)
+
+
 class _Following:
-    """Several sessions on their way into one view.
+    """Passes several sessions to one view.
 
     Attributes:
         endings: of those that have ended, by id.
     """
 
-    def __init__(self, view: View, options: Options, aside: StderrNotices, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        sessions: Sequence[Session],
+        view: View,
+        notices: StderrNotices,
+        options: Options,
+        interrupts: Interrupts,
+    ) -> None:
         self.endings: dict[int, Ending] = {}
-        self._options = options
+        self._sessions = sessions
         self._view = view
-        self._aside = aside
+        self._notices = notices
+        self._options = options
         self._interrupts = interrupts
         self._flush_due = False
 
-    async def all_of(self, tasks: Sequence[asyncio.Task[None]], options: Options) -> None:
-        """Until every task has ended; with ``--fail-fast`` until one did without ``passed``."""
+    @contextlib.asynccontextmanager
+    async def started(self) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
+        """Follow each session in a task of its own; at the end stop those that still run."""
+        tasks = [asyncio.create_task(self.follow(session)) for session in self._sessions]
+        background = [asyncio.create_task(self.tick(self._view.tick_s))] if self._view.tick_s is not None else []
+        try:
+            yield tasks
+        finally:
+            for task in (*background, *tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def wait_for(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until every session has ended; with ``--fail-fast``, until one has without ``passed``."""
         for done in asyncio.as_completed(tasks):
             await done
-            if options.fail_fast and any(ending.exit_code for ending in self.endings.values()):
+            if self._options.fail_fast and any(ending.exit_code for ending in self.endings.values()):
                 return
 
     async def follow(self, session: Session) -> None:
-        """Show what one session brings, and how it ends."""
+        """Show the events of one session, and how it ends."""
         submission_id = session.watch.submission_id
         loop = asyncio.get_running_loop()
         try:
@@ -135,9 +109,9 @@ class _Following:
                 async for event in events:
                     self._view.event(submission_id, event)
                     if isinstance(event, Connection):
-                        self._aside.connection(submission_id, event)
+                        self._notices.connection(submission_id, event)
                     if not self._flush_due:
-                        # Runs when the socket has nothing more at this moment: not a flush for each line.
+                        # Runs when the socket has nothing more for the moment: not after each line.
                         self._flush_due = True
                         loop.call_soon(self._flush)
         except SubcliError as error:
@@ -152,11 +126,10 @@ class _Following:
         except OSError as failure:
             self._interrupts.fail(failure)
 
-    async def tick(self) -> None:
-        """Tell the view that time passes."""
-        assert self._view.tick_s is not None
+    async def tick(self, interval_s: float) -> None:
+        """Tell the view regularly that time passes."""
         while True:
-            await asyncio.sleep(self._view.tick_s)
+            await asyncio.sleep(interval_s)
             try:
                 self._view.tick()
             except OSError as failure:
@@ -164,37 +137,40 @@ class _Following:
                 return
 
     def end(self, session: Session, error: SubcliError | None, *, exit_code: int | None = None) -> None:
-        """The last line of one session: its verdict if there is one, whatever came afterwards."""
+        """Show the last line of one session: its verdict if there is one, whatever came afterwards.
+
+        Args:
+            error: why there is no verdict; ``None`` where the stream simply ended.
+            exit_code: instead of the error's own.
+        """
         submission_id, verdict = session.watch.submission_id, session.watch.verdict
         if verdict is not None:
-            code = exits.of_verdict(verdict.final_status)
-            ending = Ending(
-                submission_id=submission_id,
-                exit_code=code,
-                verdict=verdict,
-                follow_up=self._options.follow_up,
-                options=self._options.for_server,
-            )
+            error, code = None, exits.of_verdict(verdict.final_status)
         else:
-            error = error or ServerError(
-                "The stream ended without a verdict.", hint=_resume_hint(self._options, session)
-            )
+            hint = self._options.resume_hint(submission_id)
+            error = error or ServerError("The stream ended without a verdict.", hint=hint)
             code = exits.of_error(error) if exit_code is None else exit_code
-            ending = Ending(submission_id=submission_id, exit_code=code, error=error, options=self._options.for_server)
+        ending = Ending(
+            submission_id=submission_id,
+            exit_code=code,
+            verdict=verdict,
+            error=error,
+            follow_up=self._options.follow_up,
+            options=self._options.for_server,
+        )
         self.endings[submission_id] = ending
         self._view.end(ending)
         self._view.flush()
-        self._aside.end(ending)
+        self._notices.end(ending)
 
-    def unfinished(self, sessions: Sequence[Session]) -> list[Session]:
-        """Those that have not ended."""
-        return [session for session in sessions if session.watch.submission_id not in self.endings]
+    def end_the_rest(self, why: Callable[[str], SubcliError], *, exit_code: int | None = None) -> None:
+        """End what has not ended, each with an error of its own.
 
-
-def timed_out(options: Options, hint: str) -> WatchTimeoutError:
-    """The error for ``--timeout``."""
-    return WatchTimeoutError(f"No verdict within {options.timeout:g} s.", hint=hint)
-
-
-def _resume_hint(options: Options, session: Session) -> str:
-    return f"Judging goes on; `{options.command('watch', session.watch.submission_id)}` takes it up again."
+        Args:
+            why: makes the error from a hint that says how to resume.
+            exit_code: instead of the error's own.
+        """
+        for session in self._sessions:
+            submission_id = session.watch.submission_id
+            if submission_id not in self.endings:
+                self.end(session, why(self._options.resume_hint(submission_id)), exit_code=exit_code)

@@ -1,18 +1,17 @@
-"""What is said on stderr beside a view that keeps to stdout (contract, sections 3, 4 and 7).
+"""Notices on stderr beside a view that writes to stdout only (contract, sections 3, 4 and 7).
 
-The live and the plain view say it all themselves. With ``-q`` a script still wants to read in its log why
-there is no verdict, and that the socket was given up; with ``--json`` whoever pressed Ctrl-C wants the command
-that takes the watch up again.
+The live and the plain view need none. With ``-q`` the log of a script should still say why there is no verdict, and
+that the socket was given up; with ``--json`` whoever pressed Ctrl-C needs the command that resumes watching.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
 from typing import TextIO
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Connection
 from subcli.output.printable import one_line
@@ -20,55 +19,54 @@ from subcli.output.terminal.report import report
 from subcli.output.view import Ending
 
 REASON_MAX = 300
-UNSAID_S = 1.0
+SILENT_S = 1.0
 
 
 class StderrNotices:
-    """Says on stderr what the chosen view does not.
+    """Writes to stderr what the chosen view does not show.
 
     Args:
-        common: decides which view that is.
-        several: whether each line names its submission.
-        stderr: where to.
+        common: tells which view that is.
+        several: start each line with the submission's id.
+        streams: whose stderr is written to.
     """
 
-    def __init__(self, common: Common, several: bool, stderr: TextIO) -> None:
+    def __init__(self, common: Common, several: bool, streams: Streams) -> None:
         self._common = common
         self._several = several
-        self._stderr = stderr
+        self._streams = streams
         self._polling: set[int] = set()
 
     def connection(self, submission_id: int, connection: Connection) -> None:
-        """With ``-q``: that the socket was given up, once."""
+        """With ``-q``, report once that the socket was given up."""
         if not self._common.quiet or connection.state != "polling" or submission_id in self._polling:
             return
         self._polling.add(submission_id)
         why = f": {one_line(connection.reason, REASON_MAX)}" if connection.reason else ""
-        self._stderr.write(f"{self._prefix(submission_id)}polling, without the WebSocket{why}\n")
-        self._stderr.flush()
+        self._streams.write_error(f"{self._prefix(submission_id)}polling, without the WebSocket{why}\n")
 
     def end(self, ending: Ending) -> None:
-        """With ``-q``: why there is no verdict; with ``--json``: how to take up again what was interrupted."""
+        """With ``-q``, report why there is no verdict; with ``--json``, how to resume after an interruption."""
         error = ending.error
         if error is None or ending.submission_id is None:
             return
         if self._common.quiet or (self._common.json and isinstance(error, InterruptedByUser)):
-            self._stderr.write(self._prefix(ending.submission_id))
-            report(error, self._stderr, os.environ)
+            self._streams.stderr.write(self._prefix(ending.submission_id))
+            report(error, self._streams.stderr, self._streams.env)
 
     def _prefix(self, submission_id: int) -> str:
         return f"#{submission_id} " if self._several else ""
 
 
 class Countdown:
-    """Waits before a request is repeated (:data:`subcli.client.http.Wait`), and says so on stderr."""
+    """Waits before a request is repeated (:data:`subcli.client.http.Wait`), with a message on stderr."""
 
     def __init__(self, stderr: TextIO) -> None:
         self._stderr = stderr
 
     async def __call__(self, seconds: float, reason: str) -> None:
-        """Wait. On a terminal the line counts down, and goes when the wait is over. What is short is not said."""
-        if seconds <= UNSAID_S:
+        """Wait. On a terminal the line counts down and disappears at the end. Short waits are silent."""
+        if seconds <= SILENT_S:
             await asyncio.sleep(seconds)
             return
         loop = asyncio.get_running_loop()
@@ -86,7 +84,7 @@ class Countdown:
             self._say("\r\x1b[K")
 
     def _words(self, seconds: float, reason: str) -> str:
-        return f"trying again in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
+        return f"retrying in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
 
     def _say(self, text: str) -> None:
         self._stderr.write(text)

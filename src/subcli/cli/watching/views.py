@@ -1,31 +1,31 @@
-"""The views of one command: the one that options, streams and environment ask for, and what works beside it."""
+"""The views of one command: the one that options, streams and environment call for, and those beside it."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from subcli.cli.common import Common, now
+from subcli.cli.streams import Streams
 from subcli.output.terminal.console import choose_view, make_console
 from subcli.output.view import View
 from subcli.output.workflow_commands import on_github
 
 if TYPE_CHECKING:
-    from subcli.cli.watching.loop import Options
+    from subcli.cli.watching.options import Options
 
 
 def same_name(name: str) -> str | None:
-    """Where a file of a submission is that was handed in elsewhere: here, under the same name, or so one hopes."""
+    """The path of a file that was submitted elsewhere: presumably the same name here."""
     return name
 
 
 def make_view(
     common: Common,
     options: Options,
+    streams: Streams,
     *,
     several: bool,
     beside: Sequence[View] = (),
@@ -35,35 +35,35 @@ def make_view(
 
     Args:
         several: whether more than one submission is watched.
-        beside: other views that are to be told everything.
+        beside: other views to pass everything to.
         origin: the path of a file of the submission, as the user named it.
     """
     name = choose_view(
         json=common.json,
         quiet=common.quiet,
-        # What --debug says would be written into the screen.
+        # The log of --debug would be written into the live screen.
         plain=options.plain or common.debug,
-        stdout_tty=sys.stdout.isatty(),
-        stderr_tty=sys.stderr.isatty(),
-        env=os.environ,
+        stdout_tty=streams.stdout_tty,
+        stderr_tty=streams.stderr_tty,
+        env=streams.env,
     )
     others = list(beside)
     if name == "ndjson":
         from subcli.output.ndjson import NdjsonView
 
-        main: View = NdjsonView(sys.stdout, now)
+        main: View = NdjsonView(streams.stdout, now)
     elif name == "quiet":
         from subcli.output.view import QuietView
 
-        main = QuietView(sys.stdout, several)
-    elif name == "plain" or on_github(os.environ):
-        main = _plain(options, origin)
+        main = QuietView(streams.stdout, several)
+    elif name == "plain" or on_github(streams.env):
+        main = _plain(options, streams, origin)
     else:
-        main = _live(options, others)
+        main = _live(options, streams, others)
     if options.notify:
         from subcli.output.terminal.attention import Notifier
 
-        others.append(Notifier(sys.stderr, os.environ))
+        others.append(Notifier(streams.stderr, streams.env))
     if not others:
         return main
     from subcli.output.view import CompositeView
@@ -71,27 +71,27 @@ def make_view(
     return CompositeView(main, others)
 
 
-def _plain(options: Options, origin: Callable[[str], str | None]) -> View:
+def _plain(options: Options, streams: Streams, origin: Callable[[str], str | None]) -> View:
     from subcli.output.plain import PlainView
 
-    stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
+    stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
     plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact)
-    if not on_github(os.environ):
+    if not on_github(streams.env):
         return plain
     from subcli.output.github.annotations import locator
     from subcli.output.github.view import GithubView
 
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    locate = locator(origin, Path.cwd(), os.environ)
-    return GithubView(plain, sys.stdout, Path(summary) if summary else None, locate, sys.stderr)
+    summary = streams.env.get("GITHUB_STEP_SUMMARY")
+    locate = locator(origin, streams.cwd or Path(), streams.env)
+    return GithubView(plain, streams.stdout, Path(summary) if summary else None, locate, streams.stderr)
 
 
-def _live(options: Options, others: list[View]) -> View:
+def _live(options: Options, streams: Streams, others: list[View]) -> View:
     from subcli.output.live.view import LiveView
     from subcli.output.terminal.attention import WindowStatus
     from subcli.output.terminal.terminal import shows_links, shows_progress
 
-    stdout, stderr = make_console(sys.stdout, os.environ), make_console(sys.stderr, os.environ)
-    if shows_links(os.environ):
-        others.append(WindowStatus(sys.stderr, time.monotonic, progress=shows_progress(os.environ)))
+    stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
+    if shows_links(streams.env):
+        others.append(WindowStatus(streams.stderr, time.monotonic, progress=shows_progress(streams.env)))
     return LiveView(stdout, stderr, time.monotonic, compact=options.compact)

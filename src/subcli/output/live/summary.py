@@ -228,7 +228,7 @@ def fault(
         lines += parts.indented([Line(part, DIM) for part in hint if part], 2)
     numbers = several or [number for number in (ending.submission_id,) if number is not None]
     if numbers and error.kind not in _NOT_RESUMABLE:
-        command = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
+        command = ending.follow_up or f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
         if command not in error.hint:
             lines.append(Line("  ").extend(next_commands([command])))
     return lines

@@ -1,56 +1,134 @@
-"""What the commands that run a part of the server share: how it logs, and where it shows its metrics."""
+"""What the commands that run or manage a part of the server share: options, logging, the check for the extra."""
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from subcli.cli.common import Common
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
+_NEEDED = (
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "pytest",
+    "argon2",
+    "jwt",
+    "prometheus_client",
+    "psycopg",
+    "redis",
+)
+INSTALL = "pip install 'subcli-watch[server]'"
+
+Database: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="SUBCLI_DATABASE",
+        show_envvar=True,
+        callback=lambda url: url or None,
+        help="Database, instead of a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
+    ),
+]
+Problems: TypeAlias = Annotated[
+    Path | None, typer.Option("--problems", metavar="DIR", help="Directory with more problems.")
+]
+RedisUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        envvar="SUBCLI_REDIS",
+        show_envvar=True,
+        callback=lambda url: url or None,
+        help="Connect several servers and workers on one database: redis://HOST:PORT/0.",
+    ),
+]
+SandboxChoice: TypeAlias = Annotated[
+    Literal["auto", "bwrap", "none"],
+    typer.Option(
+        "--sandbox",
+        metavar="SANDBOX",
+        help="Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code.",
+    ),
+]
 LogFormat: TypeAlias = Annotated[
     Literal["text", "json"],
-    typer.Option("--log-format", envvar="SUBCLI_LOG_FORMAT", help="Log lines for people, or objects for machines."),
+    typer.Option("--log-format", metavar="FORMAT", envvar="SUBCLI_LOG_FORMAT", help="Format of the log: text or json."),
 ]
 LogLevel: TypeAlias = Annotated[
     Literal["debug", "info", "warning", "error"],
-    typer.Option("--log-level", envvar="SUBCLI_LOG_LEVEL", help="`info` has a line for each request and socket."),
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        envvar="SUBCLI_LOG_LEVEL",
+        help="debug, info, warning or error. info logs every request and socket.",
+    ),
 ]
 MetricsAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--metrics-address",
         metavar="HOST:PORT",
-        help="Serve Prometheus metrics here; unauthenticated, do not expose publicly.",
+        help="Serve Prometheus metrics here (unauthenticated; do not expose publicly).",
     ),
 ]
 
 
+def require_server_extra() -> None:
+    """
+    Raises:
+        UsageError: The server extra is not installed.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"The server extra is not installed (missing: {', '.join(missing)}).", hint=INSTALL)
+
+
+def default_data_dir() -> Path:
+    """Where a server stores its data by default."""
+    from platformdirs import user_data_path
+
+    return user_data_path("subcli") / "server"
+
+
+def forget_passwords(streams: Streams) -> None:
+    """Remove the URLs, which hold passwords, from the environment that judged solutions inherit."""
+    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
+        streams.env.pop(name, None)
+
+
 def start_logging(
-    common: Common, form: Literal["text", "json"], level: Literal["debug", "info", "warning", "error"]
+    common: Common, streams: Streams, form: Literal["text", "json"], level: Literal["debug", "info", "warning", "error"]
 ) -> None:
-    """Log to stderr from now on, in place of what `--debug` has set up."""
+    """Log to stderr, replacing the handlers of `--debug`."""
     import logging
 
     from subcli.server.observe.logs import configure
-    from subcli.settings.token import secrets_in
+    from subcli.settings.config import secrets_in
 
     logging.getLogger().handlers.clear()
-    configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(os.environ)))
+    configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(streams.env)))
 
 
 def address(text: str | None) -> tuple[str, int] | None:
-    """`HOST:PORT`, an IPv6 address in brackets.
+    """Parse `HOST:PORT`; an IPv6 address stands in brackets.
 
     Raises:
-        UsageError: it is none.
+        UsageError: It is not valid.
     """
     if text is None:
         return None
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (colon and host and port.isascii() and port.isdecimal() and 0 <= int(port) <= 65535):
-        raise UsageError(f"{text!r} is no address to listen on.", hint="Give one such as 127.0.0.1:9464 or [::1]:9464.")
+        raise UsageError(f"{text!r} is not a valid HOST:PORT.", hint="Examples: 127.0.0.1:9464, [::1]:9464.")
     return host, int(port)

@@ -1,124 +1,99 @@
-"""``subcli serve``: the server half. Without the extra, one line that names the install command."""
+"""``subcli serve``: run a server, and by default a worker in the same process."""
 
 from __future__ import annotations
 
 import gc
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import LogFormat, LogLevel, MetricsAddress, address, start_logging
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.commands.server.options import (
+    Database,
+    LogFormat,
+    LogLevel,
+    MetricsAddress,
+    Problems,
+    RedisUrl,
+    SandboxChoice,
+    address,
+    default_data_dir,
+    forget_passwords,
+    require_server_extra,
+    start_logging,
+)
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.server import Authentication, Ready
+    from subcli.server import Authentication, Ready, ServerSettings
 
-_NEEDED = (
-    "fastapi",
-    "uvicorn",
-    "sqlalchemy",
-    "alembic",
-    "pytest",
-    "argon2",
-    "jwt",
-    "prometheus_client",
-    "psycopg",
-    "redis",
-)
-INSTALL = "pip install 'subcli-watch[server]'"
 
-Database: TypeAlias = Annotated[
-    str | None,
+Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")]
+Port: TypeAlias = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+]
+DataDir: TypeAlias = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where to store submissions.")
+]
+Concurrency: TypeAlias = Annotated[
+    int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: 1.")
+]
+NoWorker: TypeAlias = Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")]
+Auth: TypeAlias = Annotated[bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")]
+AllowOrigin: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--allow-origin", metavar="ORIGIN", help="Allow web pages of this origin to use the server."),
+]
+AccessTokenSeconds: TypeAlias = Annotated[
+    int, typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for tests.")
+]
+TrustedProxy: TypeAlias = Annotated[
+    list[str] | None,
     typer.Option(
-        "--database",
-        metavar="URL",
-        envvar="SUBCLI_DATABASE",
-        show_envvar=True,
-        callback=lambda url: url or None,
-        help="Where submissions are kept, if not in a file in the data directory: postgresql+psycopg://USER@HOST/NAME.",
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        help="Trust a proxy at this address or network, besides those on this machine.",
     ),
 ]
-Problems: TypeAlias = Annotated[
-    Path | None, typer.Option("--problems", metavar="DIR", help="More problems, beside the bundled ones.")
-]
-RedisUrl: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--redis",
-        metavar="URL",
-        envvar="SUBCLI_REDIS",
-        show_envvar=True,
-        callback=lambda url: url or None,
-        help="Joins several servers and workers on one database: redis://HOST:PORT/0.",
-    ),
-]
-SandboxChoice: TypeAlias = Annotated[
-    Literal["auto", "bwrap", "none"],
-    typer.Option(
-        "--sandbox",
-        help="What solutions run in. auto: bubblewrap where others hand in code, else nothing.",
-    ),
-]
+StopWithStdin: TypeAlias = Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)]
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(app, "serve", codes=exits.LOCAL, example="subcli serve --port 8000")
     def serve(
         common: Common,
-        host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-        port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
-        data_dir: Annotated[
-            Path | None, typer.Option("--data-dir", metavar="DIR", help="Where submissions are kept.")
-        ] = None,
+        streams: Streams,
+        host: Host = "127.0.0.1",
+        port: Port = 8000,
+        data_dir: DataDir = None,
         problems: Problems = None,
-        concurrency: Annotated[
-            int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.  [default: 1]")
-        ] = None,
-        no_worker: Annotated[
-            bool, typer.Option("--no-worker", help="Judge nothing here: `subcli worker` does, elsewhere.")
-        ] = False,
+        concurrency: Concurrency = None,
+        no_worker: NoWorker = False,
         database: Database = None,
         redis: RedisUrl = None,
-        auth: Annotated[
-            bool, typer.Option("--auth", help="Ask for logins (`subcli user add`); allows any --host.")
-        ] = False,
-        allow_origin: Annotated[
-            list[str] | None,
-            typer.Option("--allow-origin", metavar="ORIGIN", help="Let web pages of this origin use the server too."),
-        ] = None,
-        access_token_seconds: Annotated[
-            int,
-            typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for trials."),
-        ] = 900,
-        trusted_proxy: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--trusted-proxy",
-                metavar="ADDRESS",
-                help="Believe what a proxy at this address or network says of its clients, beside one on this machine.",
-            ),
-        ] = None,
+        auth: Auth = False,
+        allow_origin: AllowOrigin = None,
+        access_token_seconds: AccessTokenSeconds = 900,
+        trusted_proxy: TrustedProxy = None,
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
         sandbox: SandboxChoice = "auto",
-        stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
+        stop_with_stdin: StopWithStdin = False,
     ) -> int:
-        """Run the server half on this machine."""
+        """Run a server on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import ServeError, ServerLimits, ServerSettings
-        from subcli.server.run.serve import run
+        from subcli.server import Limits, ServerSettings
 
-        start_logging(common, log_format, log_level)
-        forget_passwords()
+        start_logging(common, streams, log_format, log_level)
+        forget_passwords(streams)
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
             host=host,
@@ -127,20 +102,33 @@ def register(app: typer.Typer) -> None:
             redis=redis,
             problems_dir=problems,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=ServerLimits(access_token=access_token_seconds),
-            authentication=_authentication() if auth else None,
+            limits=Limits(access_token=access_token_seconds),
+            authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
             metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
             stop_with_stdin=stop_with_stdin,
         )
-        try:
-            gc.enable()
-            run(settings, on_ready=lambda ready: _say_ready(common, ready, logins=auth))
-        except ServeError as error:
-            raise UsageError(error.message, hint=error.hint) from None
-        return 0
+        return run(common, streams, settings)
+
+
+def run(common: Common, streams: Streams, settings: ServerSettings) -> int:
+    """Serve until a signal comes.
+
+    Raises:
+        UsageError: The server cannot start with these settings.
+    """
+    from subcli.server import ServeError
+    from subcli.server.run.serve import run as run_server
+
+    gc.enable()
+    logins = settings.authentication is not None
+    try:
+        run_server(settings, on_ready=lambda ready: _print_ready(common, streams, ready, logins=logins))
+    except ServeError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    return exits.OK
 
 
 def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> int:
@@ -150,33 +138,27 @@ def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> i
         raise UsageError("`--no-worker` and `--concurrency` exclude each other.", hint="Leave one of them out.")
     if redis is None:
         raise UsageError(
-            "With `--no-worker` and without `--redis` nothing would ever be judged.",
-            hint="Give --redis and --database, and the same to `subcli worker`.",
+            "With `--no-worker` and without `--redis`, nothing would ever be judged.",
+            hint="Give --redis and --database here and to `subcli worker`.",
         )
     return 0
 
 
-def forget_passwords() -> None:
-    """Take the URLs with their passwords out of the environment, for what is judged here inherits it."""
-    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
-        os.environ.pop(name, None)
-
-
-def _authentication() -> Authentication:
+def _authentication(streams: Streams) -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
 
-    # Out of the environment, for what is judged here inherits it.
-    key = os.environ.pop("SUBCLI_SECRET_KEY", "")
+    # Removed: solutions that are judged here inherit the environment.
+    key = streams.env.pop("SUBCLI_SECRET_KEY", "")
     return Authentication(Secret(key) if key else None)
 
 
 def _origin(text: str) -> str:
-    from subcli.server.edge.origins import normalize_origin
+    from subcli.server.edge.origins import normal_origin
 
-    origin = normalize_origin(text)
+    origin = normal_origin(text)
     if origin is None:
-        raise UsageError(f"{text!r} is no origin.", hint="An origin is such as https://judge.example:8443.")
+        raise UsageError(f"{text!r} is not a valid origin.", hint="Example: https://judge.example:8443.")
     return origin
 
 
@@ -187,17 +169,17 @@ def _network(text: str) -> str:
         return str(ipaddress.ip_network(text))
     except ValueError:
         raise UsageError(
-            f"{text!r} is no address and no network.", hint="Give one such as 10.0.0.7 or 172.30.74.0/24."
+            f"{text!r} is not a valid address or network.", hint="Examples: 10.0.0.7, 172.30.74.0/24."
         ) from None
 
 
-_DEMO = "demo mode: no login, this machine only"
-_LOGINS = "logins are asked for; put TLS in front"
+_DEMO = "demo mode: no logins, this machine only"
+_LOGINS = "logins are required; put TLS in front"
 
 
-def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
+def _print_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) -> None:
     if common.json:
-        print_json(
+        streams.print_json(
             {
                 "type": "ready",
                 "url": ready.url,
@@ -208,9 +190,9 @@ def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
         )
         return
     if common.quiet:
-        sys.stdout.write(f"{ready.url}\n")
+        streams.write(f"{ready.url}\n")
     else:
-        sys.stdout.write(
+        streams.write(
             f"Serving on {ready.url}\n"
             f"  data in   {ready.data_dir}\n"
             f"  API docs  {ready.url}/docs\n"
@@ -218,9 +200,8 @@ def _say_ready(common: Common, ready: Ready, *, logins: bool) -> None:
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
             f"\nNext, in another terminal:\n"
             f"{_next_steps(ready, logins=logins)}"
-            f"\nCtrl-C stops it; what is being judged then is judged again at the next start.\n"
+            f"\nCtrl-C stops it; unfinished submissions are judged again at the next start.\n"
         )
-    sys.stdout.flush()
 
 
 def _next_steps(ready: Ready, *, logins: bool) -> str:
@@ -230,22 +211,3 @@ def _next_steps(ready: Ready, *, logins: bool) -> str:
         return submit
     data_dir = "" if ready.data_dir == default_data_dir() else f" --data-dir {ready.data_dir}"
     return f"  subcli user add NAME{data_dir}\n  subcli auth login{server}\n{submit}"
-
-
-def require_server_extra() -> None:
-    """
-    Raises:
-        UsageError: the server half is not installed.
-    """
-    from importlib.util import find_spec
-
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"The server half is not installed ({', '.join(missing)}).", hint=INSTALL)
-
-
-def default_data_dir() -> Path:
-    """Where a server keeps its data unless told otherwise."""
-    from platformdirs import user_data_path
-
-    return user_data_path("subcli") / "server"

@@ -1,8 +1,7 @@
-"""``subcli user``: who may log in to a server that runs with ``serve --auth``."""
+"""``subcli user``: manage who may log in to a server that runs with ``serve --auth``."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,24 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.serve import Database, default_data_dir, require_server_extra
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.commands.server.options import Database, default_data_dir, require_server_extra
+from subcli.cli.common import Common, command
 from subcli.cli.common import group as make_group
+from subcli.cli.streams import Streams
 from subcli.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from subcli.server.accounts.accounts import Accounts, User
 
 DataDir: TypeAlias = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="The server's, as `serve --data-dir`.")
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server.")
 ]
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
 _LONGEST_LINE: Final = 8192
 
 
 def register(app: typer.Typer) -> None:
-    """Put the commands into the tree."""
-    summary = "Who may log in to the server in this data directory."
+    """Register the commands."""
+    summary = "Manage who may log in to a server."
     group = make_group(app, "user", summary=summary, example="subcli user list")
 
     @command(
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     )
     def add(
         common: Common,
+        streams: Streams,
         name: Name,
         password_stdin: Annotated[
             bool, typer.Option("--password-stdin", help="Read the password from stdin, one line.")
@@ -46,24 +47,28 @@ def register(app: typer.Typer) -> None:
         data_dir: DataDir = None,
         database: Database = None,
     ) -> int:
-        """Add a user; asks for the password."""
-        return run_add(common, name, data_dir, database, password_stdin=password_stdin)
+        """Add a user; prompts for the password."""
+        return run_add(common, streams, name, data_dir, database, password_stdin=password_stdin)
 
     @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
-    def list_users(common: Common, data_dir: DataDir = None, database: Database = None) -> int:
-        """List the users and how many sessions each has."""
+    def list_users(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
+        """List users and their number of sessions."""
         with _accounts(data_dir, database) as accounts:
             found = accounts.list_users()
-        _show(common, found)
+        _show(common, streams, found)
         return 0
 
     @command(group, "remove", codes=(*exits.LOCAL, 5), example="subcli user remove ada")
-    def remove(common: Common, name: Name, data_dir: DataDir = None, database: Database = None) -> int:
-        """Remove a user and end the user's sessions; submissions stay."""
-        return run_remove(common, name, data_dir, database)
+    def remove(
+        common: Common, streams: Streams, name: Name, data_dir: DataDir = None, database: Database = None
+    ) -> int:
+        """Remove a user and end their sessions; submissions stay."""
+        return run_remove(common, streams, name, data_dir, database)
 
 
-def run_add(common: Common, name: str, data_dir: Path | None, database: str | None, *, password_stdin: bool) -> int:
+def run_add(
+    common: Common, streams: Streams, name: str, data_dir: Path | None, database: str | None, *, password_stdin: bool
+) -> int:
     """Add a user.
 
     Raises:
@@ -76,25 +81,25 @@ def run_add(common: Common, name: str, data_dir: Path | None, database: str | No
 
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name[:64]!r} cannot be a user's name.",
+            f"{name[:64]!r} is not a valid user name.",
             hint="Up to 64 letters, digits and . _ @ + -, the first a letter or digit.",
         )
     with _accounts(data_dir, database) as accounts:
-        password = _read_password(name, common, from_stdin=password_stdin)
+        password = _read_password(name, common, streams, from_stdin=password_stdin)
         try:
             accounts.add_user(name, Passwords(PasswordCost()).hash(password))
         except PasswordError as error:
             raise UsageError(str(error), hint="Choose another one.") from None
         except UserExistsError:
-            raise UsageError(f"There is a user {name} already.", hint="`subcli user list` shows them.") from None
+            raise UsageError(f"User {name} already exists.", hint="`subcli user list` shows them.") from None
     if common.json:
-        print_json({"user": {"name": name}})
+        streams.print_json({"user": {"name": name}})
     elif not common.quiet:
-        sys.stdout.write(f"Added {name}. Next: subcli auth login --server URL\n")
+        streams.write(f"Added {name}. Next: subcli auth login --server URL\n")
     return 0
 
 
-def run_remove(common: Common, name: str, data_dir: Path | None, database: str | None) -> int:
+def run_remove(common: Common, streams: Streams, name: str, data_dir: Path | None, database: str | None) -> int:
     """Remove a user.
 
     Raises:
@@ -108,29 +113,29 @@ def run_remove(common: Common, name: str, data_dir: Path | None, database: str |
         except UnknownUserError:
             raise NotFoundError(f"There is no user {name[:64]}.", hint="`subcli user list` shows them.") from None
     if common.json:
-        print_json({"user": {"name": name}})
+        streams.print_json({"user": {"name": name}})
     elif not common.quiet:
-        sys.stdout.write(f"Removed {name}; sessions have ended, submissions stay.\n")
+        streams.write(f"Removed {name}; sessions have ended, submissions stay.\n")
     return 0
 
 
-def _show(common: Common, found: list[User]) -> None:
+def _show(common: Common, streams: Streams, found: list[User]) -> None:
     from subcli.shared.protocol import timestamp
 
     if common.json:
         rows = [
             {"name": user.name, "created_at": timestamp(user.created_at), "sessions": user.sessions} for user in found
         ]
-        print_json({"users": rows})
+        streams.print_json({"users": rows})
     elif common.quiet:
-        sys.stdout.write("".join(f"{user.name}\n" for user in found))
+        streams.write("".join(f"{user.name}\n" for user in found))
     elif not found:
-        sys.stdout.write("No users. Add one: subcli user add NAME\n")
+        streams.write("No users. Add one: subcli user add NAME\n")
     else:
         width = max(len(user.name) for user in found)
         for user in found:
             sessions = "1 session" if user.sessions == 1 else f"{user.sessions} sessions"
-            sys.stdout.write(f"{user.name:{width}}  since {timestamp(user.created_at)[:10]}  {sessions}\n")
+            streams.write(f"{user.name:{width}}  since {timestamp(user.created_at)[:10]}  {sessions}\n")
 
 
 @contextmanager
@@ -166,15 +171,15 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
         engine.dispose()
 
 
-def _read_password(name: str, common: Common, *, from_stdin: bool) -> str:
-    if from_stdin or not sys.stdin.isatty():
-        line = sys.stdin.buffer.readline(_LONGEST_LINE)
+def _read_password(name: str, common: Common, streams: Streams, *, from_stdin: bool) -> str:
+    if from_stdin or not streams.stdin_tty:
+        line = streams.stdin.buffer.readline(_LONGEST_LINE)
         try:
             return line.decode().rstrip("\r\n")
         except UnicodeDecodeError:
             raise UsageError("The password on stdin is not UTF-8.", hint="Give one line of text.") from None
     if common.no_input:
-        raise UsageError("`--no-input` forbids to ask for the password.", hint="Use --password-stdin.")
+        raise UsageError("`--no-input` does not allow prompting for the password.", hint="Use --password-stdin.")
     import getpass
 
     try:
@@ -183,5 +188,5 @@ def _read_password(name: str, common: Common, *, from_stdin: bool) -> str:
     except EOFError:
         raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.") from None
     if password != again:
-        raise UsageError("The two passwords are not the same.", hint="Try again.")
+        raise UsageError("The passwords do not match.", hint="Try again.")
     return password

@@ -1,25 +1,29 @@
-"""``subcli worker``: a process that judges what several servers on one database take in."""
+"""``subcli worker``: judge the submissions of servers that share a database."""
 
 from __future__ import annotations
 
 import gc
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import LogFormat, LogLevel, MetricsAddress, address, start_logging
-from subcli.cli.commands.server.serve import (
+from subcli.cli.commands.server.options import (
     Database,
+    LogFormat,
+    LogLevel,
+    MetricsAddress,
     Problems,
     RedisUrl,
     SandboxChoice,
+    address,
     forget_passwords,
     require_server_extra,
+    start_logging,
 )
-from subcli.cli.common import Common, command, print_json
+from subcli.cli.common import Common, command
+from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the command into the tree."""
+    """Register the command."""
 
     @command(
         app,
@@ -37,16 +41,19 @@ def register(app: typer.Typer) -> None:
     )
     def worker(
         common: Common,
+        streams: Streams,
         database: Database = None,
         redis: RedisUrl = None,
         problems: Problems = None,
-        concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Judged at once.")] = 1,
+        concurrency: Annotated[
+            int, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once.")
+        ] = 1,
         sandbox: SandboxChoice = "auto",
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
     ) -> int:
-        """Judge what the servers on this database take in."""
+        """Judge submissions for servers that share a database."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.server import ServeError, WorkerSettings
@@ -55,11 +62,11 @@ def register(app: typer.Typer) -> None:
         missing = [name for name, value in (("--database", database), ("--redis", redis)) if value is None]
         if database is None or redis is None:
             raise UsageError(
-                f"A worker needs to know where its work comes from: {' and '.join(missing)} missing.",
-                hint="Give what `subcli serve` was given; SUBCLI_DATABASE and SUBCLI_REDIS say the same.",
+                f"A worker needs {' and '.join(missing)}.",
+                hint="Use the same as for `subcli serve`, or set SUBCLI_DATABASE and SUBCLI_REDIS.",
             )
-        start_logging(common, log_format, log_level)
-        forget_passwords()
+        start_logging(common, streams, log_format, log_level)
+        forget_passwords(streams)
         settings = WorkerSettings(
             database=database,
             redis=redis,
@@ -70,15 +77,15 @@ def register(app: typer.Typer) -> None:
         )
         try:
             gc.enable()
-            run_worker(settings, on_ready=lambda ready: _say_ready(common, ready))
+            run_worker(settings, on_ready=lambda ready: _print_ready(common, streams, ready))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
 
 
-def _say_ready(common: Common, ready: WorkerReady) -> None:
+def _print_ready(common: Common, streams: Streams, ready: WorkerReady) -> None:
     if common.json:
-        print_json(
+        streams.print_json(
             {
                 "type": "working",
                 "database": ready.database,
@@ -89,9 +96,8 @@ def _say_ready(common: Common, ready: WorkerReady) -> None:
         )
     elif not common.quiet:
         many = "one submission" if ready.concurrency == 1 else f"{ready.concurrency} submissions"
-        sys.stdout.write(
-            f"Judging {many} at a time from {ready.database}, told over {ready.redis}; "
-            "Ctrl-C hands back what is not finished.\n"
+        streams.write(
+            f"Judging {many} at a time from {ready.database}, notified by {ready.redis}; "
+            "Ctrl-C returns unfinished submissions to the queue.\n"
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
         )
-    sys.stdout.flush()

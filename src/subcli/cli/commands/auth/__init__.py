@@ -1,0 +1,1 @@
+"""``subcli auth``: log in, log out, show the login, print the token."""

@@ -1,0 +1,113 @@
+"""``subcli auth status``: who you are to a server, and where that comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from subcli.cli.commands.auth.expiry import expires_at
+from subcli.cli.common import Common
+from subcli.cli.runtime import run
+from subcli.cli.streams import Streams
+from subcli.client.api import RequestFailed
+from subcli.client.auth import withheld_hint
+from subcli.client.client import connect
+from subcli.client.records import Credentials, Login
+from subcli.core.errors import AuthError, CredentialError, NetworkError
+from subcli.core.inputs import RestFailed
+from subcli.output.printable import one_line
+from subcli.settings.config import Settings
+from subcli.settings.files import user_directory
+from subcli.shared.secret import Secret
+
+
+def status(common: Common, streams: Streams) -> int:
+    """Print the login in force; 0 unless it is missing or refused, then 4."""
+    settings = common.settings(streams)
+    credentials = Credentials(user_directory())
+    login = credentials.login(settings.server)
+    token, source, problem = _present(settings, credentials, login)
+    valid: bool | None = None
+    user = login.user if login else None
+    if token is not None:
+        present = token
+        valid, user, token = run(lambda _: _validity(settings, present, user), streams)
+    shadowed = login is not None and settings.token is not None
+    fields: dict[str, Any] = {
+        "server": settings.server,
+        "user": user,
+        "source": source,
+        "valid": valid,
+        "expires_at": expires_at(token) if token else None,
+        "renewable": settings.token is None and login is not None,
+        "shadowed_login": shadowed,
+        "problem": problem,
+    }
+    if common.json:
+        streams.print_json({"auth": fields})
+    elif not common.quiet:
+        _print_status(streams, fields, token is not None, settings.token_withheld)
+    if valid or (valid is None and token is not None):
+        return 0
+    return 4
+
+
+def _present(
+    settings: Settings, credentials: Credentials, login: Login | None
+) -> tuple[Secret | None, str | None, str | None]:
+    """The token in force, where it is from, and why it could not be read."""
+    if settings.token is not None:
+        return settings.token, settings.token_origin, None
+    if login is None:
+        return None, None, None
+    try:
+        tokens = credentials.load(settings.server)
+    except CredentialError as error:
+        return None, login.place, f"{error.message} {error.hint}"
+    return (tokens.access if tokens else None), login.place, None
+
+
+async def _validity(settings: Settings, token: Secret, user: str | None) -> tuple[bool | None, str | None, Secret]:
+    """Whether the server accepts the token, its user, and the token after a renewal.
+
+    Validity is ``None`` if the server cannot tell.
+    """
+    async with connect(settings) as client:
+        try:
+            me = await client.api.insist_me()
+        except AuthError:
+            return False, user, token
+        except RequestFailed as failed:
+            status = failed.happened.status if isinstance(failed.happened, RestFailed) else None
+            if status in (401, 403):
+                return False, user, client.token() or token
+            if status in (404, 405):
+                return None, user, token
+            raise NetworkError(
+                failed.happened.reason, hint="Check that the server is running; `--server URL` names another."
+            ) from None
+        token = client.token() or token
+    return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
+
+
+def _print_status(streams: Streams, fields: dict[str, Any], has_token: bool, withheld: str) -> None:
+    lines = [("server", fields["server"])]
+    if has_token:
+        state = {True: "valid", False: "not accepted", None: "stored; this server cannot verify it"}[fields["valid"]]
+        lines.append(("user", fields["user"] or "unknown"))
+        lines.append(("token", f"{state}, from {_SOURCES.get(fields['source'], fields['source'])}"))
+        if fields["expires_at"]:
+            renewed = "; renewed automatically" if fields["renewable"] else ""
+            lines.append(("expires", f"{fields['expires_at']}{renewed}"))
+    else:
+        lines.append(("token", fields["problem"] or "none"))
+    if withheld:
+        lines.append(("note", withheld_hint(withheld, fields["server"])))
+    if fields["shadowed_login"]:
+        lines.append(("note", f"{fields['source']} takes precedence over the stored login"))
+    if not has_token or fields["valid"] is False:
+        lines.append(("next", f"subcli auth login --server {fields['server']}"))
+    for name, text in lines:
+        streams.write(f"{name:<8} {one_line(text)}\n")
+
+
+_SOURCES = {"keyring": "the keyring", "file": "the plaintext credentials file"}

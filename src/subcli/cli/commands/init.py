@@ -1,0 +1,103 @@
+"""``subcli init``: make a directory to solve a problem in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from subcli.cli import exits
+from subcli.cli.common import Common, command, slug_of
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
+from subcli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from subcli.client.client import Client
+
+
+def register(app: typer.Typer) -> None:
+    """Register the command."""
+
+    @command(app, "init", example="subcli init leader-election && cd leader-election && subcli submit")
+    def init(
+        common: Common,
+        streams: Streams,
+        problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="Id or slug.")],
+        directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the slug.")] = None,
+        language: Annotated[
+            str | None, typer.Option("--language", metavar="NAME", help="Default: python, else the problem's first.")
+        ] = None,
+    ) -> int:
+        """Make a directory to solve a problem in."""
+        return run(common, streams, problem, directory, language)
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server offers to start from.
+
+    Attributes:
+        problem: its slug.
+        files: texts by path.
+        submitted: the paths that `subcli submit` will submit.
+    """
+
+    problem: str
+    language: str
+    files: dict[str, str]
+    submitted: list[str]
+
+
+def run(
+    common: Common, streams: Streams, problem: str, directory: Path | None = None, language: str | None = None
+) -> int:
+    """Make the directory and print what is in it.
+
+    Raises:
+        UsageError: There is no template for the language, or the directory cannot be used.
+    """
+    from subcli.workspace.scaffold import make_workspace
+
+    template = request(common, streams, lambda client: _fetch(client, problem, language))
+    target = directory or Path(template.problem)
+    written = make_workspace(
+        target,
+        template.files,
+        problem=template.problem,
+        language=template.language,
+        submitted=template.submitted,
+    )
+    _report(common, streams, template, target, written)
+    return exits.OK
+
+
+async def _fetch(client: Client, problem: str, language: str | None) -> Template:
+    found = await client.problem(problem)
+    languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
+    chosen = language or ("python" if "python" in languages or not languages else languages[0])
+    return _as_template(slug_of(found) or problem, chosen, await client.template(problem, chosen))
+
+
+def _as_template(problem: str, language: str, answer: dict[str, Any]) -> Template:
+    """The server's answer, checked."""
+    files, submitted = answer.get("files"), answer.get("submit")
+    if not isinstance(files, dict) or not files or not all(isinstance(text, str) for text in files.values()):
+        raise UsageError(f"{problem} has no template for {language}.", hint="Start with an empty file.")
+    names = [name for name in submitted if name in files] if isinstance(submitted, list) else list(files)[:1]
+    return Template(problem=problem, language=language, files=files, submitted=names)
+
+
+def _report(common: Common, streams: Streams, template: Template, target: Path, written: list[Path]) -> None:
+    from subcli.output.printable import one_line
+
+    if common.json:
+        streams.print_json({"directory": str(target), "files": [str(path) for path in written]})
+    elif common.quiet:
+        streams.write(f"{target}\n")
+    else:
+        streams.write("".join(f"  {one_line(str(path))}\n" for path in written))
+        names = ", ".join(one_line(name) for name in template.submitted)
+        enter = f"cd {one_line(str(target))}"
+        streams.write_error(f"Edit {names}, then: {enter} && subcli submit{common.for_server()}\n")

@@ -1,0 +1,69 @@
+"""``subcli list``: the most recent submissions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from subcli.cli import exits
+from subcli.cli.common import Common, command
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
+from subcli.workspace.completion_cache import remember
+
+if TYPE_CHECKING:
+    from subcli.client.client import Client
+
+
+def register(app: typer.Typer) -> None:
+    """Register the command."""
+
+    @command(app, "list", example="subcli list --limit 5 --problem leader-election")
+    def list_(
+        common: Common,
+        streams: Streams,
+        limit: Annotated[
+            int, typer.Option("--limit", metavar="N", min=1, max=100, help="List at most this many.")
+        ] = 20,
+        problem: Annotated[
+            str | None, typer.Option("--problem", metavar="ID or SLUG", help="List only those for this problem.")
+        ] = None,
+    ) -> int:
+        """List your recent submissions, newest first."""
+        return run(common, streams, limit, problem)
+
+
+def run(common: Common, streams: Streams, limit: int, problem: str | None = None) -> int:
+    """Print the most recent submissions.
+
+    Args:
+        limit: at most so many.
+        problem: only those for this one, by id or slug.
+    """
+    rows = request(common, streams, lambda client: _recent(client, limit, problem))
+    if problem is None:
+        remember(common.settings(streams).server, ids=[row["submission_id"] for row in rows])
+    if common.json:
+        streams.print_json({"submissions": rows})
+    elif common.quiet:
+        streams.write("".join(f"{row['submission_id']}\n" for row in rows))
+    else:
+        from subcli.output.pages.tables import submissions_table
+
+        streams.console().print(submissions_table(rows, time.time()))
+    return exits.OK
+
+
+async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[str, Any]]:
+    """The rows of the server, each with its id and page under our names; rows without an id are dropped."""
+    from subcli.client.client import id_of
+
+    rows = []
+    for row in await client.submissions(limit=limit, problem=problem):
+        number = id_of(row) if isinstance(row, dict) else None
+        if number is not None:
+            ours = {"submission_id": number, "url": client.page_url(number, row)}
+            rows.append({"submission_id": number, **row, **ours})
+    return rows[:limit]

@@ -1,0 +1,76 @@
+"""``subcli status``: one snapshot over REST. The exit code says nothing about the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from subcli.cli import exits
+from subcli.cli.common import Common, command, submission_id
+from subcli.cli.request import request
+from subcli.cli.streams import Streams
+
+if TYPE_CHECKING:
+    from subcli.client.client import Client
+
+_FIELDS: Final = (
+    "submission_id",
+    "problem",
+    "language",
+    "status",
+    "final_status",
+    "summary",
+    "created_at",
+    "finished_at",
+    "url",
+    "build_log",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the command."""
+
+    @command(app, "status", example="subcli status 12 --json")
+    def status(
+        common: Common,
+        streams: Streams,
+        id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")],
+    ) -> int:
+        """Show the current state of a submission."""
+        return run(common, streams, submission_id(id))
+
+
+def run(common: Common, streams: Streams, number: int) -> int:
+    """Print one submission.
+
+    Raises:
+        SubcliError: It does not exist, or the request failed.
+    """
+
+    async def call(client: Client) -> tuple[dict[str, Any], list[Any]]:
+        snapshot = await client.api.insist_submission(number)
+        tests = await client.api.insist_tests(number)
+        page = {"url": client.page_url(number, snapshot)}
+        return {**snapshot, **page}, [test for test in tests if isinstance(test, dict)]
+
+    snapshot, tests = request(common, streams, call)
+    if common.json:
+        streams.print_json({**_status_object(snapshot, number), "tests": tests})
+    elif common.quiet:
+        from subcli.output.printable import one_line
+
+        streams.write(f"{one_line(str(snapshot.get('final_status') or snapshot.get('status')))}\n")
+    else:
+        from subcli.output.pages.tables import submission_page
+
+        streams.console().print(submission_page(_status_object(snapshot, number), tests), soft_wrap=True)
+    return exits.OK
+
+
+def _status_object(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
+    """The fields of the contract, section 4; those that a server does not have are null."""
+    fields = {name: snapshot.get(name) for name in _FIELDS}
+    fields["submission_id"] = number
+    fields["problem"] = snapshot.get("problem", snapshot.get("problem_id"))
+    return fields

@@ -1,0 +1,35 @@
+"""One call to the server, for the commands that make no more than one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, TypeVar
+
+from subcli.cli.common import Common
+from subcli.cli.streams import Streams
+
+if TYPE_CHECKING:
+    from subcli.client.client import Client
+
+T = TypeVar("T")
+
+
+def request(common: Common, streams: Streams, call: Callable[[Client], Coroutine[None, None, T]]) -> T:
+    """Connect, make one call, and return its answer.
+
+    Raises:
+        SubcliError: The call failed.
+    """
+    from subcli.cli.prompt import prompter_for
+    from subcli.cli.runtime import Interrupts, run
+    from subcli.cli.watching.notices import Countdown
+    from subcli.client.client import connect
+
+    settings = common.settings(streams)
+
+    async def main(_: Interrupts) -> T:
+        prompter = prompter_for(common, streams)
+        async with connect(settings, prompter=prompter, wait=Countdown(streams.stderr)) as client:
+            return await call(client)
+
+    return run(main, streams)

@@ -1,0 +1,78 @@
+"""The options that ``submit`` and ``watch`` share, as typer declares them and as the loop receives them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import msgspec
+import typer
+
+from subcli.core.errors import WatchTimeoutError
+
+Timeout: TypeAlias = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Stop waiting after this long.")
+]
+MaxAttempts: TypeAlias = Annotated[
+    int, typer.Option("--max-attempts", metavar="N", min=0, help="Reconnect at most this often in a row.")
+]
+Compact: TypeAlias = Annotated[bool, typer.Option("--compact", help="Show only failures and the verdict.")]
+Plain: TypeAlias = Annotated[bool, typer.Option("--plain", help="Print lines instead of the live screen.")]
+AfterSeq: TypeAlias = Annotated[
+    int | None, typer.Option("--after-seq", metavar="N", min=0, help="Start after this event.")
+]
+JunitXml: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--junit-xml", metavar="PATH", help="Write a JUnit XML report, whatever happens."),
+]
+Notify: TypeAlias = Annotated[
+    bool, typer.Option("--notify", help="Ring the bell and show a desktop notification at the end.")
+]
+FailFast: TypeAlias = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first verdict that is not passed.")]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``submit`` and ``watch`` share beyond the common options.
+
+    Attributes:
+        timeout: seconds for everything together; ``None``: none.
+        fail_fast: end at the first verdict that is not passed.
+        max_attempts: reconnects in a row without a new event.
+        compact, plain: how the view looks.
+        notify: tell the person when it is over.
+        after_seq: begin after this event.
+        for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
+        follow_up: the only command to suggest, because the server ends with this one (`subcli demo`); ``None``:
+            `subcli status ID` after a verdict, `subcli watch ID` after an interruption.
+        started: monotonic seconds at which the command began.
+    """
+
+    timeout: float | None = None
+    fail_fast: bool = False
+    max_attempts: int = 5
+    compact: bool = False
+    plain: bool = False
+    notify: bool = False
+    after_seq: int = 0
+    for_server: str = ""
+    follow_up: str | None = None
+    started: float = msgspec.field(default_factory=time.monotonic)
+
+    def command(self, name: str, submission_id: int) -> str:
+        """A command line that will reach the same submission."""
+        return f"subcli {name} {submission_id}{self.for_server}"
+
+    def resume_hint(self, submission_id: int) -> str:
+        """How to go on where there is no verdict yet."""
+        if self.follow_up is not None:
+            return f"Its server ends with this command; `{self.follow_up}` starts one that stays."
+        return f"Judging goes on; `{self.command('watch', submission_id)}` resumes watching."
+
+    def timed_out(self, hint: str = "") -> WatchTimeoutError:
+        """The error for ``--timeout``."""
+        return WatchTimeoutError(f"No verdict within {self.timeout:g} s.", hint=hint)
+
+    def left(self) -> float | None:
+        """Seconds left of ``timeout``."""
+        return None if self.timeout is None else max(0.0, self.started + self.timeout - time.monotonic())

@@ -1,0 +1,202 @@
+"""What ``watch``, ``submit`` and ``demo`` do once their options are parsed. Imported when it is time to connect."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from subcli.cli import exits
+from subcli.cli.common import Common, now
+from subcli.cli.prompt import prompter_for
+from subcli.cli.runtime import Interrupts
+from subcli.cli.runtime import run as run_async
+from subcli.cli.streams import Streams
+from subcli.cli.watching.loop import follow_all
+from subcli.cli.watching.notices import Countdown, StderrNotices
+from subcli.cli.watching.options import Options
+from subcli.cli.watching.views import make_view, same_name
+from subcli.client.client import Client, connect
+from subcli.client.session import Session
+from subcli.core.watch import Watch
+from subcli.output.view import View
+from subcli.settings.config import Settings
+from subcli.workspace.completion_cache import CompletionCache, cache_directory
+from subcli.workspace.history import History, state_file
+from subcli.workspace.source import Source
+
+RECORD_AFTER_S: Final = 0.1
+"""By then the first event has been shown; it does not have to wait for two files."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to submit."""
+
+    source: Source
+    problem: str
+    language: str
+
+
+def watch(
+    common: Common, streams: Streams, options: Options, settings: Settings, ids: list[int], beside: Sequence[View] = ()
+) -> int:
+    """Follow ``ids``, or the latest submission.
+
+    Args:
+        beside: views that are told everything too.
+
+    Returns:
+        The exit code.
+    """
+
+    async def main(interrupts: Interrupts) -> int:
+        desk = _Desk(common, streams, options, settings, interrupts, beside)
+        async with desk.connected() as client:
+            numbers = ids
+            if not numbers:
+                try:
+                    numbers = [await asyncio.wait_for(client.latest(), options.left())]
+                except TimeoutError:
+                    raise options.timed_out() from None
+            describe = bool(beside) or not (common.json or common.quiet)
+            watches = [Watch(number, after_seq=options.after_seq, url=settings.page_url(number)) for number in numbers]
+            sessions = [client.session(each, describe=describe) for each in watches]
+            with desk.view(several=len(numbers) > 1) as view:
+                return await desk.follow(sessions, view)
+
+    return run_async(main, streams)
+
+
+def submit(
+    common: Common,
+    streams: Streams,
+    options: Options,
+    settings: Settings,
+    job: Job,
+    *,
+    no_watch: bool = False,
+    beside: Sequence[View] = (),
+) -> int:
+    """Submit and, unless ``no_watch``, watch.
+
+    Args:
+        beside: views that are told everything too.
+
+    Returns:
+        The exit code.
+    """
+
+    async def main(interrupts: Interrupts) -> int:
+        desk = _Desk(common, streams, options, settings, interrupts, beside)
+        async with desk.connected() as client:
+            posting = client.submit(job.source, problem=job.problem, language=job.language)
+            try:
+                answer = await asyncio.wait_for(posting, options.left())
+            except TimeoutError:
+                raise options.timed_out(exits.MAYBE_SUBMITTED) from None
+            number = int(answer["submission_id"])
+            with _recorded(settings, job, number):
+                if no_watch:
+                    _print_submitted(common, streams, number, answer, options.command("watch", number))
+                    return exits.OK
+                url = str(answer["url"])
+                watched = Watch(
+                    number, after_seq=options.after_seq, problem=job.problem, language=job.language, url=url
+                )
+                with desk.view(several=False, origin=job.source.origin) as view:
+                    view.submitted(number, answer)
+                    view.flush()
+                    return await desk.follow([client.session(watched, own_submit=True)], view)
+
+    return run_async(main, streams, hint=exits.MAYBE_SUBMITTED)
+
+
+class _Desk:
+    """What both need: a connection, somebody to ask, a view, and the loop between them."""
+
+    def __init__(
+        self,
+        common: Common,
+        streams: Streams,
+        options: Options,
+        settings: Settings,
+        interrupts: Interrupts,
+        beside: Sequence[View],
+    ) -> None:
+        self._common = common
+        self._streams = streams
+        self._options = options
+        self._settings = settings
+        self._interrupts = interrupts
+        self._beside = beside
+        self._prompter = prompter_for(common, streams)
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[Client]:
+        """The server, with a countdown on stderr while a request has to wait."""
+        async with connect(
+            self._settings,
+            prompter=self._prompter,
+            max_attempts=self._options.max_attempts,
+            wait=Countdown(self._streams.stderr),
+        ) as client:
+            yield client
+
+    @contextlib.contextmanager
+    def view(self, *, several: bool, origin: Callable[[str], str | None] = same_name) -> Iterator[View]:
+        """The view, which leaves the terminal to a prompt and is closed at the end."""
+        view = make_view(
+            self._common, self._options, self._streams, several=several, beside=self._beside, origin=origin
+        )
+        if self._prompter is not None:
+            self._prompter.view = view
+        try:
+            yield view
+        finally:
+            view.close()
+
+    async def follow(self, sessions: Sequence[Session], view: View) -> int:
+        """Follow the sessions to their ends; the exit code."""
+        notices = StderrNotices(self._common, len(sessions) > 1, self._streams)
+        return await follow_all(sessions, view, notices, self._options, self._interrupts)
+
+
+@contextlib.contextmanager
+def _recorded(settings: Settings, job: Job, number: int) -> Iterator[None]:
+    """Add the submission to the history, but not while its first event is on its way, and however the watch ends."""
+    at = time.time()
+
+    @functools.cache
+    def record() -> None:
+        History(state_file()).note(settings.server, job.problem, job.language, job.source, number, at)
+        cache = CompletionCache(settings.server, cache_directory())
+        for kind, name in (("ids", number), ("problems", job.problem), ("languages", job.language)):
+            cache.add(kind, name)
+
+    soon = asyncio.get_running_loop().call_later(RECORD_AFTER_S, record)
+    try:
+        yield
+    finally:
+        soon.cancel()
+        record()
+
+
+def _print_submitted(common: Common, streams: Streams, number: int, answer: dict[str, Any], next_command: str) -> None:
+    if common.json:
+        from subcli.output.ndjson import NdjsonView
+
+        view = NdjsonView(streams.stdout, now)
+        view.submitted(number, answer)
+        view.close()
+    elif common.quiet:
+        streams.write(f"{number}\n")
+    else:
+        from subcli.output.printable import one_line
+
+        streams.write(f"Submitted #{number}  {one_line(str(answer['url']))}\n")
+        streams.write_error(f"Watch it with `{next_command}`.\n")

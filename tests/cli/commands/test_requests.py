@@ -1,0 +1,198 @@
+"""The commands that make one request: `status`, `list`, `cancel`, `open`, `problems`, `init`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from subcli.cli.commands import cancel, init, problems, status
+from subcli.cli.commands import list as list_command
+from subcli.cli.commands import open as open_command
+from subcli.cli.common import Common
+from subcli.cli.completion.candidates import candidates
+from subcli.core.errors import NetworkError, NotFoundError, UsageError
+from tests.cli.rest import Rest, rest
+from tests.cli.streams import captured
+
+HOSTILE = [
+    {"submission_id": "\x1b]0;pwned\x07\u009b31m", "id": 9, "status": "failed"},
+    {"status": "failed"},
+    "nothing",
+    {"id": "12", "status": "failed", "url": "javascript:alert(1)"},
+    {"submission_id": 11, "status": "failed"},
+]
+LRU = {"id": 2, "slug": "lru-cache", "title": "LRU cache", "languages": ["c", "python"], "description": "Forget."}
+ANSWERS = {
+    "GET /submissions": (200, HOSTILE),
+    "GET /submissions/12": (200, {"id": 12, "status": "completed", "final_status": "passed", "problem_id": 2}),
+    "GET /submissions/12/tests": (200, [{"test_name": "One", "status": "passed"}, "nothing"]),
+    "POST /submissions/12/cancel": (200, {"status": "cancelled", "final_status": "cancelled"}),
+    "POST /submissions/13/cancel": (409, {"detail": "It has its verdict."}),
+    "GET /problems": (200, [LRU, "nothing", {"id": 3, "slug": "../evil"}]),
+    "GET /problems/lru-cache": (200, LRU),
+    "GET /problems/lru-cache/template/python": (
+        200,
+        {"files": {"lru.py": "x = 1\n", "README.md": "Forget.\n"}, "submit": ["lru.py", "gone.py"]},
+    ),
+    "GET /problems/lru-cache/template/c": (200, {"files": {}}),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Rest]:
+    """A server with a few submissions and problems."""
+    with rest(ANSWERS) as running:
+        yield running
+
+
+def test_list_of_a_hostile_server(server: Rest, home: Path) -> None:
+    """A row without a number for an id is dropped: `subcli list -q | xargs` would hand it on as it is."""
+    here = captured(home)
+    assert list_command.run(Common(server=server.url, quiet=True), here.streams, 20) == 0
+    assert here.out.getvalue() == "12\n11\n"
+
+
+def test_list_as_json(server: Rest, home: Path) -> None:
+    """Ids and pages stand under our names; a page is never more than an address."""
+    here = captured(home)
+    assert list_command.run(Common(server=server.url, json=True), here.streams, 20) == 0
+    shown = [(row["submission_id"], row["url"]) for row in here.json["submissions"]]
+    assert shown == [(12, f"{server.url}/submissions/12"), (11, f"{server.url}/submissions/11")]
+    assert "\x1b" not in here.out.getvalue()
+    assert "\x9b" not in here.out.getvalue()
+
+
+def test_list_for_people(server: Rest, home: Path) -> None:
+    """A table, without the control characters of the server."""
+    here = captured(home)
+    assert list_command.run(Common(server=server.url), here.streams, 1) == 0
+    assert "12" in here.out.getvalue()
+    assert "11" not in here.out.getvalue()
+    assert "\x1b" not in here.out.getvalue()
+
+
+def test_list_fills_the_cache_of_tab(server: Rest, home: Path) -> None:
+    """But not where only a part was asked for."""
+    at = ["--server", server.url]
+    list_command.run(Common(server=server.url, quiet=True), captured(home).streams, 20, "lru-cache")
+    assert candidates("ids", at, {}, home) == []
+    list_command.run(Common(server=server.url, quiet=True), captured(home).streams, 20)
+    assert candidates("ids", at, {}, home) == ["12", "11"]
+
+
+def test_status(server: Rest, home: Path) -> None:
+    """The object of the contract; the word alone with `-q`."""
+    here = captured(home)
+    assert status.run(Common(server=server.url, json=True), here.streams, 12) == 0
+    shown = here.json
+    assert (shown["submission_id"], shown["problem"], shown["final_status"]) == (12, 2, "passed")
+    assert shown["tests"] == [{"test_name": "One", "status": "passed"}]
+    assert shown["build_log"] is None
+    quiet = captured(home)
+    assert status.run(Common(server=server.url, quiet=True), quiet.streams, 12) == 0
+    assert quiet.out.getvalue() == "passed\n"
+
+
+def test_status_of_nothing(server: Rest, home: Path) -> None:
+    """Exit 5."""
+    with pytest.raises(NotFoundError):
+        status.run(Common(server=server.url), captured(home).streams, 99)
+
+
+def test_nobody_there(home: Path) -> None:
+    """Exit 6."""
+    with pytest.raises(NetworkError):
+        status.run(Common(server="http://127.0.0.1:9"), captured(home).streams, 12)
+
+
+@pytest.mark.parametrize(
+    ("common", "out"), [(Common(), "#12 cancelled\n"), (Common(quiet=True), "cancelled\n")], ids=["human", "quiet"]
+)
+def test_cancel(server: Rest, home: Path, common: Common, out: str) -> None:
+    """The state that the submission has then."""
+    here = captured(home)
+    assert cancel.run(msgspec.structs.replace(common, server=server.url), here.streams, 12) == 0
+    assert here.out.getvalue() == out
+
+
+def test_cancel_too_late(server: Rest, home: Path) -> None:
+    """The hint reaches the same server."""
+    with pytest.raises(UsageError) as raised:
+        cancel.run(Common(server=server.url), captured(home).streams, 13)
+    assert raised.value.hint == f"`subcli status 13 --server {server.url}` shows it."
+
+
+def test_open(server: Rest, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is printed; with `-q` and `--json` nothing is opened; no browser is an error."""
+    opened: list[str] = []
+
+    def browse(streams: object, url: str) -> bool:
+        opened.append(url)
+        return False
+
+    monkeypatch.setattr(open_command, "_browse", browse)
+    page = f"{server.url}/submissions/12"
+    for common in (Common(server=server.url, quiet=True), Common(server=server.url, json=True)):
+        here = captured(home)
+        assert open_command.run(common, here.streams, 12) == 0
+        assert page in here.out.getvalue()
+    assert opened == []
+    with pytest.raises(UsageError, match="browser"):
+        open_command.run(Common(server=server.url), captured(home).streams, 12)
+    assert opened == [page]
+
+
+def test_problems(server: Rest, home: Path) -> None:
+    """Slugs that are safe to hand on; all rows in JSON; the cache of TAB is refreshed."""
+    here = captured(home)
+    assert problems.list_problems(Common(server=server.url, quiet=True), here.streams) == 0
+    assert here.out.getvalue() == "lru-cache\n"
+    at = ["--server", server.url]
+    assert candidates("problems", at, {}, home) == ["lru-cache"]
+    assert candidates("languages", at, {}, home) == ["c", "python"]
+    here = captured(home)
+    assert problems.list_problems(Common(server=server.url, json=True), here.streams) == 0
+    assert len(here.json["problems"]) == 2
+
+
+def test_show_problem(server: Rest, home: Path) -> None:
+    """Its description, for people and for machines."""
+    here = captured(home)
+    assert problems.show_problem(Common(server=server.url), here.streams, "lru-cache") == 0
+    assert "LRU cache" in here.out.getvalue()
+    here = captured(home)
+    assert problems.show_problem(Common(server=server.url, json=True), here.streams, "lru-cache") == 0
+    assert here.json["problem"]["slug"] == "lru-cache"
+
+
+def test_init(server: Rest, home: Path) -> None:
+    """The template, the settings that `subcli submit` needs, and what to do next."""
+    here = captured(home)
+    assert init.run(Common(server=server.url), here.streams, "lru-cache") == 0
+    assert (home / "lru-cache/lru.py").read_text() == "x = 1\n"
+    project = tomllib.loads((home / "lru-cache/.subcli.toml").read_text())
+    assert project == {"problem": "lru-cache", "language": "python", "files": ["lru.py"]}
+    assert here.err.getvalue() == (f"Edit lru.py, then: cd lru-cache && subcli submit --server {server.url}\n")
+
+
+@pytest.mark.parametrize("common", [Common(quiet=True), Common(json=True)], ids=["quiet", "json"])
+def test_init_for_scripts(server: Rest, home: Path, common: Common) -> None:
+    """The directory, and nothing on stderr."""
+    here = captured(home)
+    assert init.run(msgspec.structs.replace(common, server=server.url), here.streams, "lru-cache", Path("here")) == 0
+    assert here.err.getvalue() == ""
+    if common.json:
+        assert here.json["directory"] == "here"
+    else:
+        assert here.out.getvalue() == "here\n"
+
+
+def test_init_without_a_template(server: Rest, home: Path) -> None:
+    """Nothing is made."""
+    with pytest.raises(UsageError, match="lru-cache has no template for c"):
+        init.run(Common(server=server.url), captured(home).streams, "lru-cache", None, "c")
+    assert not (home / "lru-cache").exists()

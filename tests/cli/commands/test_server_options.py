@@ -1,0 +1,56 @@
+"""Options of `serve`, `worker` and `user` that are checked before anything starts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from subcli.cli.commands.server import options
+from subcli.cli.commands.server.options import address, require_server_extra
+from subcli.cli.main import run
+from subcli.core.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [(None, None), ("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:0", ("::1", 0)), ("host:65535", ("host", 65535))],
+)
+def test_address(text: str | None, found: tuple[str, int] | None) -> None:
+    """`HOST:PORT`; an IPv6 address stands in brackets."""
+    assert address(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "9464", ":9464", "host:", "host:65536", "host:-1", "host:²", "host:x"])
+def test_bad_address(text: str) -> None:
+    """The error shows two good ones."""
+    with pytest.raises(UsageError, match="is not a valid HOST:PORT") as raised:
+        address(text)
+    assert "[::1]:9464" in raised.value.hint
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing, and the command that installs it."""
+    monkeypatch.setattr(options, "_NEEDED", ("sys", "there_is_no_such_module"))
+    with pytest.raises(UsageError, match="there_is_no_such_module") as raised:
+        require_server_extra()
+    assert raised.value.hint == "pip install 'subcli-watch[server]'"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["serve", "--no-worker"], "With `--no-worker` and without `--redis`, nothing would ever be judged."),
+        (["serve", "--no-worker", "--concurrency", "2"], "`--no-worker` and `--concurrency` exclude each other."),
+        (["serve", "--allow-origin", "judge"], "'judge' is not a valid origin."),
+        (["serve", "--trusted-proxy", "10.0.0.0/99"], "'10.0.0.0/99' is not a valid address or network."),
+        (["serve", "--metrics-address", "9464"], "'9464' is not a valid HOST:PORT."),
+        (["worker"], "A worker needs --database and --redis."),
+        (["worker", "--redis", "redis://x"], "A worker needs --database."),
+        (["user", "add", "a b"], "'a b' is not a valid user name."),
+    ],
+)
+def test_usage_errors(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2 before anything starts."""
+    assert run([*words, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == message

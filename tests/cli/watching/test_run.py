@@ -1,0 +1,146 @@
+"""`submit` and `watch` as functions: with a client of the test's own, and no process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import types
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subcli.cli.common import Common
+from subcli.cli.watching import options as options_module
+from subcli.cli.watching import run
+from subcli.cli.watching.options import Options
+from subcli.client.session import Session
+from subcli.core.errors import WatchTimeoutError
+from subcli.core.watch import Watch
+from subcli.settings.config import Settings
+from subcli.workspace.source import read_source
+from tests.cli.sessions import complete
+from tests.cli.streams import captured
+
+SETTINGS = Settings(server="http://127.0.0.1:1")
+
+
+class Clock:
+    """The clock that `--timeout` reads. It stands still unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Client:
+    """A server that takes its time for the POST and then never judges."""
+
+    def __init__(self, clock: Clock, post_s: float) -> None:
+        self._clock = clock
+        self._post_s = post_s
+
+    async def submit(self, source: object, **given: object) -> dict[str, Any]:
+        self._clock.now += self._post_s
+        if self._post_s > 10:
+            await asyncio.Event().wait()
+        return {"submission_id": 5, "url": "http://127.0.0.1:1/submissions/5"}
+
+    async def latest(self) -> int:
+        return 5
+
+    def session(self, watch: Watch, **given: object) -> Session:
+        return Unjudged(watch)  # type: ignore[return-value]
+
+
+class Unjudged:
+    """A submission whose verdict comes only after everybody has lost patience."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    async def events(self) -> AsyncIterator[object]:
+        await asyncio.sleep(5)
+        for event in self.watch.receive(complete(self.watch.submission_id, "passed")).events:
+            yield event
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that the client moves."""
+    clock = Clock()
+    monkeypatch.setattr(options_module, "time", types.SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    """Connect to this client, whatever the settings are."""
+
+    @contextlib.asynccontextmanager
+    async def connect(*_: object, **__: object) -> AsyncIterator[Client]:
+        yield client
+
+    monkeypatch.setattr(run, "connect", connect)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> run.Job:
+    """Something to submit."""
+    (tmp_path / "a.py").write_text("x = 1\n")
+    return run.Job(source=read_source([str(tmp_path / "a.py")]), problem="p", language="python")
+
+
+def test_timeout_includes_the_submit(
+    clock: Clock, job: run.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten seconds the POST took almost all: the watch has the rest, and does not start a new ten."""
+    serve(monkeypatch, Client(clock, post_s=9.9))
+    here = captured(tmp_path)
+    options = Options(timeout=10.0, started=clock.now)
+    assert run.submit(Common(json=True), here.streams, options, SETTINGS, job) == 7
+    assert here.json["error"]["message"] == "No verdict within 10 s."
+    assert "`subcli watch 5`" in here.json["error"]["hint"]
+
+
+def test_timeout_during_the_submit(clock: Clock, job: run.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer to the POST in time: nobody knows whether it arrived."""
+    serve(monkeypatch, Client(clock, post_s=11.0))
+    options = Options(timeout=0.05, started=clock.now)
+    with pytest.raises(WatchTimeoutError) as raised:
+        run.submit(Common(json=True), captured(tmp_path).streams, options, SETTINGS, job)
+    assert raised.value.hint == "The submission may not have arrived; `subcli list` shows what did."
+
+
+@pytest.mark.parametrize(
+    ("common", "out"),
+    [
+        (Common(quiet=True), "5\n"),
+        (Common(), "Submitted #5  http://127.0.0.1:1/submissions/5\n"),
+    ],
+)
+def test_no_watch(
+    clock: Clock,
+    job: run.Job,
+    common: Common,
+    out: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The id is printed, the verdict is not waited for, and the command to watch it is named on stderr."""
+    serve(monkeypatch, Client(clock, post_s=0.0))
+    here = captured(tmp_path)
+    assert run.submit(common, here.streams, Options(), SETTINGS, job, no_watch=True) == 0
+    assert here.out.getvalue() == out
+    assert ("`subcli watch 5`" in here.err.getvalue()) is not common.quiet
+
+
+def test_watch_the_latest(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an id the latest submission is watched."""
+    serve(monkeypatch, Client(clock, post_s=0.0))
+    here = captured(tmp_path)
+    options = Options(timeout=0.01, started=clock.now)
+    assert run.watch(Common(json=True), here.streams, options, SETTINGS, []) == 7
+    assert here.json["submission_id"] == 5

@@ -1,0 +1,137 @@
+"""Ctrl-C within a second, in every output mode, measured without slack."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from .command import Commands
+from .scripted import Answer, Request, Rest, Wire, scripted, some, staying
+from .terminal import Terminal
+
+WITHIN_S = 1.0
+TRIES = 5
+"""A busy machine delays some of them; a program that takes its time delays all."""
+
+
+async def within_a_second(attempt: Callable[[], Awaitable[float]]) -> None:
+    """One of a few attempts keeps the promise of the contract, section 3.
+
+    Args:
+        attempt: returns how many seconds it took.
+    """
+    took: list[float] = []
+    while len(took) < TRIES:
+        took.append(await attempt())
+        if took[-1] < WITHIN_S:
+            return
+    raise AssertionError(f"never within {WITHIN_S} s: {took}")
+
+
+async def interrupted(command: Commands, *words: str, ready: asyncio.Event) -> tuple[float, int | None, str]:
+    """Press Ctrl-C once ``ready``; how many seconds the end took, the exit code, and stderr."""
+    process = await command.start(*words)
+    await asyncio.wait_for(ready.wait(), 30)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    took = time.monotonic() - sent
+    command.printed += [out.decode(), err.decode()]
+    return took, process.returncode, err.decode()
+
+
+async def never_closing(wire: Wire) -> None:
+    """A peer that does not answer a close, as one that is frozen does not."""
+    await wire.accept()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("mode", ["--json", "--plain", "-q"])
+@pytest.mark.parametrize("script", [some(3, staying), never_closing], ids=["open", "frozen"])
+async def test_watching(command: Commands, mode: str, script: Callable[[Wire], Awaitable[None]]) -> None:
+    """130, and the command that resumes it; whether the server answers the close or not."""
+
+    async def attempt() -> float:
+        async with scripted(script) as server:
+            words = ("watch", "1", mode, "--server", server.url)
+            took, code, err = await interrupted(command, *words, ready=server.connected)
+        assert code == 130, err
+        assert "`subcli watch 1 --server" in err
+        return took
+
+    await within_a_second(attempt)
+
+
+async def test_live(command: Commands) -> None:
+    """The same on the live screen."""
+
+    async def attempt() -> float:
+        async with scripted(some(3, staying)) as server, Terminal(command, "watch", "1", "--server", server.url) as tty:
+            await tty.until(lambda text: "One" in text)
+            sent = time.monotonic()
+            tty.press(b"\x03")
+            assert await tty.end() == 130, tty.text
+            return time.monotonic() - sent
+
+    await within_a_second(attempt)
+
+
+async def test_submitting(command: Commands) -> None:
+    """While the POST has no answer: nobody knows whether it arrived."""
+    (command.cwd / "a.py").write_text("x = 1\n")
+
+    async def attempt() -> float:
+        posted = asyncio.Event()
+
+        def hang(request: Request) -> Answer | None:
+            if request.method != "POST":
+                return None
+            posted.set()
+            return Answer(hang=True)
+
+        async with scripted(rest=Rest(first=hang)) as server:
+            words = ("submit", "a.py", "--problem", "1", "--plain", "--server", server.url)
+            took, code, err = await interrupted(command, *words, ready=posted)
+        assert code == 130, err
+        assert "The submission may not have arrived; `subcli list`" in err
+        return took
+
+    await within_a_second(attempt)
+
+
+async def test_one_request(command: Commands) -> None:
+    """A command that makes one request, while it waits for the answer."""
+
+    async def attempt() -> float:
+        asked = asyncio.Event()
+
+        def hang(request: Request) -> Answer:
+            asked.set()
+            return Answer(hang=True)
+
+        async with scripted(rest=Rest(first=hang)) as server:
+            took, code, err = await interrupted(command, "list", "--server", server.url, ready=asked)
+        assert code == 130, err
+        return took
+
+    await within_a_second(attempt)
+
+
+async def test_demo(command: Commands) -> None:
+    """Its server ends with it, so nothing suggests watching a submission there."""
+    process = await command.start("demo", "--plain")
+    assert process.stdout is not None
+    first = await asyncio.wait_for(process.stdout.readline(), 60)
+    assert b"#1" in first
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    command.printed += [out.decode(), err.decode()]
+    assert process.returncode == 130
+    shown = (first + out + err).decode()
+    assert "subcli watch" not in shown
+    assert "subcli status" not in shown
+    assert "subcli serve" in shown
