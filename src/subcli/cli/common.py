@@ -110,7 +110,7 @@ def command(
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
             if common.debug or streams.env.get("SUBCLI_DEBUG"):
                 from subcli.cli.debug import switch_on
-                from subcli.settings.config import secrets_in
+                from subcli.settings.token import secrets_in
 
                 switch_on(streams.env.get("SUBCLI_DEBUG", ""), streams.stderr, *secrets_in(streams.env))
             if context.invoked_subcommand is not None:

@@ -43,9 +43,9 @@ def run(arguments: Sequence[str]) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from subcli.output.workflow_commands import defuse_streams
+        from subcli.output.workflow_commands import protect_streams
 
-        defuse_streams(json="--json" in arguments)
+        protect_streams(json="--json" in arguments)
     return _Run(arguments, Streams.of_process()).exit_code()
 
 
@@ -112,7 +112,7 @@ class _Run:
         Args:
             json: on stdout, if ``--json`` was given.
         """
-        from subcli.settings.config import secrets_in
+        from subcli.settings.token import secrets_in
         from subcli.shared.secret import redact
 
         json = json and "--json" in self._arguments
@@ -138,7 +138,7 @@ class _Run:
         import traceback
 
         from subcli.output.printable import printable
-        from subcli.settings.config import secrets_in
+        from subcli.settings.token import secrets_in
         from subcli.shared.secret import redact
 
         secrets = secrets_in(self._streams.env)
@@ -161,7 +161,7 @@ def _usage(error: Exception) -> UsageError:
     hint = f"`{path} --help`"
     option = getattr(error, "option_name", None)
     if option is not None and getattr(error, "possibilities", None):
-        from subcli.settings.suggest import did_you_mean
+        from subcli.shared.suggest import did_you_mean
 
         hint = f"{did_you_mean(option, error.possibilities)} {hint} shows all.".lstrip()  # type: ignore[attr-defined]
         return UsageError(f"There is no option {option}.", hint=hint)

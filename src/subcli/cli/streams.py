@@ -71,10 +71,10 @@ class Streams:
 
     def print_json(self, fields: Mapping[str, Any]) -> None:
         """Print one object on stdout, with the schema's version."""
-        from subcli.output.ndjson import SCHEMA
+        from subcli.output.ndjson import SCHEMA_VERSION
         from subcli.shared.protocol import encode
 
-        self.write(encode({"schema": SCHEMA, **fields}) + "\n")
+        self.write(encode({"schema": SCHEMA_VERSION, **fields}) + "\n")
 
     def console(self) -> Console:
         """A Rich console on stdout."""

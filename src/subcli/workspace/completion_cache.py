@@ -7,6 +7,7 @@ end up on a command line: only what :func:`is_plain` accepts is stored and retur
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import zlib

@@ -15,7 +15,7 @@ from subcli.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from subcli.client.diagnose import Finding
+    from subcli.client.diagnose import Diagnosis
 
 
 def register(app: typer.Typer) -> None:
@@ -39,19 +39,19 @@ def run(common: Common, streams: Streams) -> int:
 
     show = _silent if common.json or common.quiet else _printer(streams)
 
-    async def main(_: Interrupts) -> list[Finding]:
+    async def main(_: Interrupts) -> list[Diagnosis]:
         from subcli import __version__
-        from subcli.client.diagnose import Finding, examine
+        from subcli.client.diagnose import Diagnosis, diagnose
 
         try:
             settings = common.settings(streams)
             settings.require_safe_for_secrets()
         except UsageError as error:
-            found = [Finding("settings", "failed", error.message, error.hint, error.kind)]
+            found = [Diagnosis("settings", "failed", error.message, error.hint, error.kind)]
             show(found[0])
             return found
         found = []
-        async for finding in examine(settings, __version__):
+        async for finding in diagnose(settings, __version__):
             show(finding)
             found.append(finding)
         return found
@@ -70,20 +70,20 @@ def run(common: Common, streams: Streams) -> int:
     return code
 
 
-def _fields(finding: Finding) -> dict[str, Any]:
+def _fields(finding: Diagnosis) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(finding).items() if name != "kind"}
 
 
-def _silent(finding: Finding) -> None:
+def _silent(finding: Diagnosis) -> None:
     """For `--json` and `-q`, which print only the conclusion."""
 
 
-def _printer(streams: Streams) -> Callable[[Finding], None]:
+def _printer(streams: Streams) -> Callable[[Diagnosis], None]:
     from subcli.output.pages.doctor import finding_lines
 
     console = streams.console()
 
-    def show(finding: Finding) -> None:
+    def show(finding: Diagnosis) -> None:
         console.print(finding_lines(finding.name, finding.state, finding.detail, finding.cure))
 
     return show

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from subcli.cli.streams import Streams
 from subcli.workspace.completion_cache import remember
 
 if TYPE_CHECKING:
-    from subcli.client.client import Client
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -42,28 +42,15 @@ def run(common: Common, streams: Streams, limit: int, problem: str | None = None
         limit: at most so many.
         problem: only those for this one, by id or slug.
     """
-    rows = request(common, streams, lambda client: _recent(client, limit, problem))
+    rows = request(common, streams, lambda client: client.submissions(limit=limit, problem=problem))
     if problem is None:
-        remember(common.settings(streams).server, ids=[row["submission_id"] for row in rows])
+        remember(common.settings(streams).server, ids=[row.submission_id for row in rows])
     if common.json:
-        streams.print_json({"submissions": rows})
+        streams.print_json({"submissions": [row.fields() for row in rows]})
     elif common.quiet:
-        streams.write("".join(f"{row['submission_id']}\n" for row in rows))
+        streams.write("".join(f"{row.submission_id}\n" for row in rows))
     else:
         from subcli.output.pages.tables import submissions_table
 
         streams.console().print(submissions_table(rows, time.time()))
     return exits.OK
-
-
-async def _recent(client: Client, limit: int, problem: str | None) -> list[dict[str, Any]]:
-    """The rows of the server, each with its id and page under our names; rows without an id are dropped."""
-    from subcli.client.client import id_of
-
-    rows = []
-    for row in await client.submissions(limit=limit, problem=problem):
-        number = id_of(row) if isinstance(row, dict) else None
-        if number is not None:
-            ours = {"submission_id": number, "url": client.page_url(number, row)}
-            rows.append({"submission_id": number, **row, **ours})
-    return rows[:limit]

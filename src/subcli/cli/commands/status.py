@@ -49,8 +49,8 @@ def run(common: Common, streams: Streams, number: int) -> int:
     """
 
     async def call(client: Client) -> tuple[dict[str, Any], list[Any]]:
-        snapshot = await client.api.insist_submission(number)
-        tests = await client.api.insist_tests(number)
+        snapshot = await client.api.submission_with_retry(number)
+        tests = await client.api.tests_with_retry(number)
         page = {"url": client.page_url(number, snapshot)}
         return {**snapshot, **page}, [test for test in tests if isinstance(test, dict)]
 

@@ -64,8 +64,6 @@ def _flags(words: Sequence[str]) -> dict[str, str]:
 
 
 def _profiles() -> list[str]:
-    from subcli.settings.files import read_table, user_file
+    from subcli.settings.files import UserFile, user_file
 
-    path = user_file()
-    profiles = read_table(path).get("profiles") if path is not None and path.is_file() else None
-    return list(profiles) if isinstance(profiles, dict) else []
+    return list(UserFile(user_file()).settings.profiles)

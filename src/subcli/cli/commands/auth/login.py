@@ -11,14 +11,14 @@ from subcli.cli.common import Common
 from subcli.cli.prompt import ask_login, in_daemon_thread, prompter_for
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
-from subcli.client.api import Api, RequestFailed
+from subcli.client.api import Api
 from subcli.client.auth import GivenToken, TokenRefusedError, password_grant, place_for
 from subcli.client.client import http_client
+from subcli.client.http import RequestFailed
 from subcli.client.keyring import LOGIN_TIMEOUT_S
-from subcli.client.network import unreached
+from subcli.client.network import describe_failure
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import AuthError, NetworkError, RateLimitedError, ServerError, UsageError
-from subcli.core.inputs import RestFailed
 from subcli.output.printable import one_line
 from subcli.settings.config import Settings
 from subcli.settings.files import add_profile, user_directory, user_file
@@ -118,7 +118,9 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
             ) from None
         raise ServerError(f"Not logged in: {refused.reason.rstrip('.')}.", hint="Try again later.") from None
     except httpx.HTTPError as error:
-        raise NetworkError(f"No server answers: {unreached(error, 'the server')}.", hint="`--server URL`") from None
+        raise NetworkError(
+            f"No server answers: {describe_failure(error, 'the server')}.", hint="`--server URL`"
+        ) from None
 
 
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
@@ -126,14 +128,11 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
     try:
         return await Api(http, settings.api_url, GivenToken(token)).me()
     except RequestFailed as failed:
-        happened = failed.happened
-        if isinstance(happened, RestFailed) and happened.status in (401, 403):
+        if failed.status in (401, 403):
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
-        if isinstance(happened, RestFailed) and happened.status in (404, 405):
+        if failed.status in (404, 405):
             return None
-        raise NetworkError(
-            f"The token could not be verified: {happened.reason}.", hint="Nothing was changed."
-        ) from None
+        raise NetworkError(f"The token could not be verified: {failed.reason}.", hint="Nothing was changed.") from None
 
 
 def _offer_profile(common: Common, streams: Streams, settings: Settings) -> None:

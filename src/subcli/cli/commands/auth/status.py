@@ -8,12 +8,11 @@ from subcli.cli.commands.auth.expiry import expires_at
 from subcli.cli.common import Common
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
-from subcli.client.api import RequestFailed
 from subcli.client.auth import withheld_hint
 from subcli.client.client import connect
+from subcli.client.http import RequestFailed
 from subcli.client.records import Credentials, Login
 from subcli.core.errors import AuthError, CredentialError, NetworkError
-from subcli.core.inputs import RestFailed
 from subcli.output.printable import one_line
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
@@ -73,18 +72,16 @@ async def _validity(settings: Settings, token: Secret, user: str | None) -> tupl
     """
     async with connect(settings) as client:
         try:
-            me = await client.api.insist_me()
+            me = await client.api.me_with_refresh()
         except AuthError:
             return False, user, token
         except RequestFailed as failed:
-            status = failed.happened.status if isinstance(failed.happened, RestFailed) else None
-            if status in (401, 403):
+            if failed.status in (401, 403):
                 return False, user, client.token() or token
-            if status in (404, 405):
+            if failed.status in (404, 405):
                 return None, user, token
-            raise NetworkError(
-                failed.happened.reason, hint="Check that the server is running; `--server URL` names another."
-            ) from None
+            hint = "Check that the server is running; `--server URL` names another."
+            raise NetworkError(failed.reason, hint=hint) from None
         token = client.token() or token
     return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 

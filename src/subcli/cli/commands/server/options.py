@@ -113,7 +113,7 @@ def start_logging(
     import logging
 
     from subcli.server.observe.logs import configure
-    from subcli.settings.config import secrets_in
+    from subcli.settings.token import secrets_in
 
     logging.getLogger().handlers.clear()
     configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(streams.env)))

@@ -90,7 +90,7 @@ def register(app: typer.Typer) -> None:
         """Run a server on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import Limits, ServerSettings
+        from subcli.server import ServerLimits, ServerSettings
 
         start_logging(common, streams, log_format, log_level)
         forget_passwords(streams)
@@ -102,7 +102,7 @@ def register(app: typer.Typer) -> None:
             redis=redis,
             problems_dir=problems,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=Limits(access_token=access_token_seconds),
+            limits=ServerLimits(access_token=access_token_seconds),
             authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
@@ -154,9 +154,9 @@ def _authentication(streams: Streams) -> Authentication:
 
 
 def _origin(text: str) -> str:
-    from subcli.server.edge.origins import normal_origin
+    from subcli.server.edge.origins import normalize_origin
 
-    origin = normal_origin(text)
+    origin = normalize_origin(text)
     if origin is None:
         raise UsageError(f"{text!r} is not a valid origin.", hint="Example: https://judge.example:8443.")
     return origin
