@@ -17,10 +17,13 @@ CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-$(VENV)/.runtime: pyproject.toml constraints.txt
+# Made once, by whichever PYTHON was given then: a venv made again over an old one mixes two interpreters.
+$(BIN)/python:
 	@echo "Setting up $(VENV) (once, about half a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --upgrade pip
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable '.[server]'
 	@touch $@
 
