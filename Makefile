@@ -37,7 +37,7 @@ demo: $(VENV)/.runtime  ## submit a bundled solution to a server of its own and 
 
 test: $(VENV)/.dev  ## the tests, the core's branch coverage first; SUBCLI_TEST_ALL=1: all of them
 	$(MAKE) --no-print-directory test-core
-	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS) --maxschedchunk 1
+	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS)
 
 # Without plug-ins and their settings: a thousand small tests, and their machinery would take most of the time.
 test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
