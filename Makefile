@@ -8,11 +8,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --con
 WORKERS ?= 5
 N       ?= 1000000
 FROM    ?= 10000
+AREA    ?= core
+SAMPLE  ?=
 FUZZ    ?= 20000
 ROUNDS  ?= 200
+COVERED := $(CURDIR)/$(VENV)/coverage
 CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core soak trials mutation bench lint format generate picture wheel clean
+.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +50,15 @@ test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
 
+coverage: $(VENV)/.dev  ## the tests once, with the branches that they and their processes take; gates by area
+	@rm -rf $(COVERED)
+	@mkdir -p $(COVERED)
+	COVERAGE_FILE=$(COVERED)/data \
+	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests -n $(WORKERS)
+	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
+	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
+	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
+
 soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
@@ -61,10 +73,8 @@ $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
 	@touch $@
 
-mutation: $(VENV)/.mutation  ## does a test notice when one thing in the core is changed?
-	rm -rf mutants
-	$(BIN)/mutmut run --max-children $(WORKERS)
-	$(BIN)/mutmut results
+mutation: $(VENV)/.mutation  ## does a test notice one change? make mutation AREA=output SAMPLE=200
+	$(BIN)/python -m tests.mutation $(AREA) --workers $(WORKERS) $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: $(VENV)/.dev  ## measure everything (ten minutes) and write docs/performance.md; make bench ONLY=startup
 	$(BIN)/python -m bench $(or $(ONLY),--write)
@@ -90,4 +100,4 @@ wheel: $(VENV)/.dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) mutants dist build .mypy_cache .ruff_cache .pytest_cache
