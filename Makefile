@@ -8,19 +8,25 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --con
 WORKERS ?= 5
 N       ?= 1000000
 FROM    ?= 10000
+AREA    ?= core
+SAMPLE  ?=
 FUZZ    ?= 20000
 ROUNDS  ?= 200
+COVERED := $(CURDIR)/$(VENV)/coverage
 CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core soak trials mutation bench lint format generate picture wheel clean
+.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-$(VENV)/.runtime: pyproject.toml constraints.txt
+# Made once, by whichever PYTHON was given then: a venv made again over an old one mixes two interpreters.
+$(BIN)/python:
 	@echo "Setting up $(VENV) (once, about half a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --upgrade pip
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable '.[server]'
 	@touch $@
 
@@ -34,7 +40,7 @@ demo: $(VENV)/.runtime  ## submit a bundled solution to a server of its own and 
 
 test: $(VENV)/.dev  ## the tests, the core's branch coverage first; SUBCLI_TEST_ALL=1: all of them
 	$(MAKE) --no-print-directory test-core
-	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS) --maxschedchunk 1
+	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS)
 
 # Without plug-ins and their settings: a thousand small tests, and their machinery would take most of the time.
 test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
@@ -43,6 +49,15 @@ test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 	  -m pytest tests/core tests/shared -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
+
+coverage: $(VENV)/.dev  ## the tests once, with the branches that they and their processes take; gates by area
+	@rm -rf $(COVERED)
+	@mkdir -p $(COVERED)
+	COVERAGE_FILE=$(COVERED)/data \
+	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests -n $(WORKERS)
+	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
+	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
+	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
 
 soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
@@ -58,10 +73,8 @@ $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
 	@touch $@
 
-mutation: $(VENV)/.mutation  ## does a test notice when one thing in the core is changed?
-	rm -rf mutants
-	$(BIN)/mutmut run --max-children $(WORKERS)
-	$(BIN)/mutmut results
+mutation: $(VENV)/.mutation  ## does a test notice one change? make mutation AREA=output SAMPLE=200
+	$(BIN)/python -m tests.mutation $(AREA) --workers $(WORKERS) $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: $(VENV)/.dev  ## measure everything (ten minutes) and write docs/performance.md; make bench ONLY=startup
 	$(BIN)/python -m bench $(or $(ONLY),--write)
@@ -87,4 +100,4 @@ wheel: $(VENV)/.dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) mutants dist build .mypy_cache .ruff_cache .pytest_cache

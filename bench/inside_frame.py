@@ -25,8 +25,10 @@ def filled(results: int) -> tuple[Watch, LiveView]:
     for seq in range(2, results + 2):
         watch.receive(frames.result(1, seq, seq).decode())
     clock = iter(float(at) for at in range(10**9))
-    consoles = [Console(file=io.StringIO(), force_terminal=True, width=ROOM, height=40, _environ={}) for _ in range(2)]
-    view = LiveView(*consoles, lambda: next(clock))
+    stdout, stderr = (
+        Console(file=io.StringIO(), force_terminal=True, width=ROOM, height=40, _environ={}) for _ in range(2)
+    )
+    view = LiveView(stdout, stderr, lambda: next(clock))
     view.begin(watch)
     view.event(1, Connection("open"))
     return watch, view

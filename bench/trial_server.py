@@ -44,7 +44,7 @@ async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 def main(database: str, concurrency: str, *words: str) -> None:
     """Serve."""
     limits = {name: float(value) for name, _, value in (word.partition("=") for word in words)}
-    whole = {name: int(value) if value.is_integer() else value for name, value in limits.items()}
+    whole: dict[str, Any] = {name: int(value) if value.is_integer() else value for name, value in limits.items()}
     with tempfile.TemporaryDirectory() as directory:
         settings = ServerSettings(
             data_dir=Path(directory) / "data",

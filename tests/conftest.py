@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from xdist.scheduler import Scheduling
+
     from tests.backends import Postgres, RedisServer
 
 # Where it is set, each of the hundreds of processes that the tests start would compile the whole program anew.
@@ -24,6 +26,16 @@ sys.dont_write_bytecode = False
 for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """With xdist, tests that run beside each other go to one process; all others one by one to whoever is free."""
+    if config.getvalue("dist") != "load":
+        return None
+    from tests.system.side_by_side import scheduler
+
+    return scheduler(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 async def main() -> None:
     async with connect(sys.argv[1]) as socket:
         async for frame in socket:
+            assert isinstance(frame, str)
             event = json.loads(frame)
             sys.stdout.write(frame + "\n")
             if event["type"] == "complete":

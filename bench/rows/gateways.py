@@ -19,7 +19,7 @@ from bench import peers
 from bench.measure import Contender, Failed, in_turns
 from bench.processes import Serving, cpu_s, environment, free_port, python_module, serving
 from bench.table import Table, Target, at_least, lines_of
-from tests.backends import Backend, Postgres, RedisServer
+from tests.backends import Postgres, RedisServer
 
 SUBMISSIONS, WATCHERS, EVENTS = 100, 1000, 150
 ROUNDS = 3
@@ -28,7 +28,7 @@ LIMIT_S = 30.0
 LEAST = 1.6
 CORES = 6
 """Two gateways, two processes of watchers, Redis, and the one that tells: with fewer they take each other's."""
-B = TypeVar("B", bound=Backend)
+B = TypeVar("B", Postgres, RedisServer)
 ONE, TWO = "one gateway", "two gateways"
 
 

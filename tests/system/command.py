@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .timing import GRACE_S, Sampler
+
 SUBCLI = [sys.executable, "-m", "subcli"]
 
 
@@ -23,13 +25,27 @@ class Done:
     Attributes:
         took: seconds, from its start.
         ended: monotonic seconds.
+        ran_s: seconds that it spent on a CPU.
+        late_s: seconds that it waited for a CPU, and that this process was late in looking.
     """
 
     code: int
     out: str
     err: str
-    took: float
+    took: float = 0.0
     ended: float = 0.0
+    ran_s: float = 0.0
+    late_s: float = 0.0
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds for which it neither computed nor waited for a CPU: what it waited for on purpose."""
+        return self.took - self.ran_s - self.late_s
+
+    @property
+    def allowance_s(self) -> float:
+        """How much later than promised something in its course may have happened, as measured."""
+        return GRACE_S + self.late_s
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -86,6 +102,7 @@ class Commands:
         """
         started = time.monotonic()
         process = await self.start(*arguments, env=env, **options)
+        sampler = Sampler(process.pid)
         helping = asyncio.ensure_future(during(process)) if during is not None else None
         try:
             async with asyncio.timeout(limit):
@@ -95,13 +112,18 @@ class Commands:
             out, err = await process.communicate()
             raise AssertionError(f"still running after {limit} s: {out!r} {err!r}") from None
         finally:
+            await sampler.stop()
             if helping is not None:
                 helping.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await helping
         took = time.monotonic() - started
         assert process.returncode is not None
-        done = Done(process.returncode, (out or b"").decode(), (err or b"").decode(), took, time.monotonic())
+        late_s = sampler.counters.queued_s + sampler.lag_s
+        done = Done(
+            *(process.returncode, (out or b"").decode(), (err or b"").decode()),
+            *(took, time.monotonic(), sampler.counters.ran_s, late_s),
+        )
         self.printed += [done.out, done.err]
         return done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import select
@@ -17,40 +18,27 @@ from typing import Any
 
 import pytest
 
+from . import side_by_side
+from .canaries import CANARIES as CANARIES
+from .canaries import check_no_canary, environment
 from .command import SUBCLI, Commands
 
 SOLUTIONS = Path(__file__).parents[2] / "src/subcli/judge/problems/leader-election/solutions"
 LRU = SOLUTIONS.parents[1] / "lru-cache/solutions/passing.py"
 """Judged in a tenth of the time: for tests that are not about judging."""
-CANARIES = {
-    "token": "canary-Tok3n.that+nobody/may-see",
-    "proxy user": "canary-proxy-user",
-    "proxy password": "canary-proxy-passw0rd",
-}
-"""Secrets planted in the environment of every process of this suite; none may turn up in what they write."""
-
 PRINTED: list[str] = []
 """What the processes of the present test have printed."""
 
-CONFUSING = ("CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "GITHUB_ACTIONS")
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait are run beside each other."""
+    side_by_side.prepare(items)
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """An environment with a home of its own and nothing that changes what the program does."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in CONFUSING and not name.startswith(("SUBCLI_", "XDG_", "PYTEST_")) and "proxy" not in name.lower()
-    }
-    home = tmp_path / "home"
-    home.mkdir()
-    planted = {
-        "SUBCLI_TOKEN": CANARIES["token"],
-        # Nothing listens there. This machine is reached without a proxy, so it is never asked.
-        "HTTP_PROXY": f"http://{CANARIES['proxy user']}:{CANARIES['proxy password']}@127.0.0.1:9",
-    }
-    return {**kept, **planted, "HOME": str(home), "TERM": "xterm-256color", "PYTHONUNBUFFERED": ""}
+    return environment(tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -58,10 +46,7 @@ def canary(tmp_path: Path) -> Iterator[None]:
     """After each test: no planted secret stands in anything that was printed, logged or written."""
     PRINTED.clear()
     yield
-    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "planted"}
-    for name, secret in CANARIES.items():
-        assert not [text for text in PRINTED if secret in text], f"the {name} was printed"
-        assert not [path for path, data in written.items() if secret.encode() in data], f"the {name} was written"
+    check_no_canary(PRINTED, tmp_path)
 
 
 @pytest.fixture
@@ -143,7 +128,7 @@ runner = "tap"
 tests = "tests"
 command = ["{{python}}", "-I", "-S", "run.py"]
 [limits]
-test_seconds = 10
+test_seconds = 100
 submission_seconds = 120
 [languages.python]
 source = "a.py"
@@ -152,23 +137,31 @@ run = ["{{python}}", "{{source}}"]
 """
 WAITING_TESTS = """
 import pathlib, time
+enough = pathlib.Path({enough!r})
 print('TAP version 14', '1..{tests}', sep='\\n', flush=True)
 for n in range(1, {tests} + 1):
-    if not pathlib.Path({enough!r}).exists():
-        time.sleep({each})
+    held = {hold_after} is not None and n > {hold_after}
+    until = time.monotonic() + (100 if held else {each})
+    while not enough.exists() and time.monotonic() < until:
+        time.sleep(0.02)
     print('not ok' if n == {failing} else 'ok', n, '- second', n, flush=True)
 """
 
 
-def waiting_problem(slug: str, where: Path, tests: int, each: float = 1, failing: int = 0) -> Path:
-    """A problem whose tests take their time and compute nothing, until there is a file `enough` in `where`.
+def waiting_problem(
+    slug: str, where: Path, tests: int, each: float = 1, failing: int = 0, hold_after: int | None = None
+) -> Path:
+    """A problem whose tests wait and compute nothing, until there is a file `enough` in `where`.
 
     Its submissions are any `a.py`, as the one in its directory.
 
     Args:
-        tests: how many, named "second 1", "second 2" …,
-        each: of so many seconds.
+        slug: its name.
+        where: the directory for `problems` and `enough`.
+        tests: how many, named "second 1", "second 2" …
+        each: how many seconds each takes.
         failing: the one that fails; 0 for none.
+        hold_after: the tests after this one wait for `enough`, however long that takes.
 
     Returns:
         the directory of all problems made in `where`.
@@ -179,16 +172,19 @@ def waiting_problem(slug: str, where: Path, tests: int, each: float = 1, failing
     (problem / "description.md").write_text("Wait.")
     (problem / "a.py").write_text("print(1)\n")
     enough = str(where / "enough")
-    text = WAITING_TESTS.format(tests=tests, each=each, failing=failing, enough=enough)
+    text = WAITING_TESTS.format(tests=tests, each=each, failing=failing, enough=enough, hold_after=hold_after)
     (problem / "tests" / "run.py").write_text(text)
     return problem.parent
 
 
 @pytest.fixture
-def unhurried(serve: Callable[..., Served], tmp_path: Path) -> Served:
-    """A server with the problem `unhurried`: four seconds, the fifth of twelve tests fails. Submit `a.py`."""
-    problems = waiting_problem("unhurried", tmp_path, 12, 0.3, failing=5)
-    shutil.copy(problems / "unhurried" / "a.py", tmp_path)
+def held(serve: Callable[..., Served], tmp_path: Path) -> Served:
+    """A server with the problem `held`: the fifth of twelve tests fails. Submit `a.py`.
+
+    The tests after the sixth wait until the test makes the file `enough`.
+    """
+    problems = waiting_problem("held", tmp_path, 12, 0.1, failing=5, hold_after=6)
+    shutil.copy(problems / "held" / "a.py", tmp_path)
     return serve("--problems", str(problems), "--sandbox", "none")
 
 
@@ -237,28 +233,38 @@ class Lines:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._unread = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.lines: list[dict[str, Any]] = []
         self.arrived: list[float] = []
 
     def until(self, wanted: Callable[[dict[str, Any]], bool], timeout: float = 60) -> dict[str, Any]:
         """Read until a line that is wanted."""
-        assert self.process.stdout is not None
         deadline = time.monotonic() + timeout
         while True:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"no such line within {timeout} s; so far: {self.lines}"
-            text = self.process.stdout.readline()
-            assert text, f"the command ended before such a line: {self.lines}"
-            self.lines.append(json.loads(text))
+            self.lines.append(json.loads(self._next(deadline)))
             self.arrived.append(time.monotonic())
             if wanted(self.lines[-1]):
                 return self.lines[-1]
 
+    def _next(self, deadline: float) -> str:
+        # Not through `stdout`: what its buffer holds, select() does not see.
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        while "\n" not in self._unread:
+            ready, _, _ = select.select([descriptor], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"no such line in time; so far: {self.lines}"
+            data = os.read(descriptor, 1 << 16)
+            assert data, f"the command ended before such a line: {self.lines}"
+            self._unread += self._decoder.decode(data)
+        line, _, self._unread = self._unread.partition("\n")
+        return line
+
     def end(self, timeout: float = 60) -> int:
         """Read what is left and give back the exit code."""
         out, self.errors = self.process.communicate(timeout=timeout)
-        PRINTED.extend([json.dumps(self.lines, ensure_ascii=False), out, self.errors])
-        self.lines.extend(json.loads(line) for line in out.splitlines())
+        PRINTED.extend([json.dumps(self.lines, ensure_ascii=False), self._unread + out, self.errors])
+        self.lines.extend(json.loads(line) for line in (self._unread + out).splitlines())
         return self.process.returncode
 
     def of(self, *types: str) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ class OtherPlatform:
 
     Attributes:
         failing: the second test fails.
+        judges: otherwise the status stays as it is.
         silent: accepts sockets and never sends anything.
         completes: sends ``complete`` at the end.
         token: the only one that it accepts.
@@ -65,6 +66,7 @@ class OtherPlatform:
     """
 
     failing: bool = False
+    judges: bool = True
     silent: bool = False
     completes: bool = False
     token: str | None = None
@@ -109,7 +111,7 @@ class OtherPlatform:
 
     def start(self) -> None:
         """Judge, once somebody looks."""
-        if self.judging is None:
+        if self.judges and self.judging is None:
             self.judging = asyncio.ensure_future(self.judge())
 
     async def judge(self) -> None:

@@ -88,7 +88,7 @@ class Rest:
 
     features: frozenset[str] | None = FULL
     log: list[dict[str, Any]] = field(default_factory=list)
-    snapshot: dict[str, Any] = field(default_factory=lambda: {"submission_id": 1, "status": "testing"})
+    snapshot: dict[str, Any] | None = field(default_factory=lambda: {"submission_id": 1, "status": "testing"})
     tests: list[dict[str, Any]] = field(default_factory=list)
     first: Callable[[Request], Answer | None] = lambda request: None
     api: str = "/api"
@@ -193,6 +193,12 @@ class Wire:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Gone from None
         return first & 0x0F, bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+    async def answered(self) -> None:
+        """Wait until the client has read everything so far: it answers a ``ping`` (contract, section 6)."""
+        await self.text("ping")
+        while await self.read() != (TEXT, b"pong"):
+            pass
 
     def reset(self) -> None:
         """End with RST instead of FIN."""
@@ -391,6 +397,20 @@ def refusing(status: int, **headers: str) -> Script:
         await wire.refuse(status, **headers)
 
     return refuse
+
+
+def seen(upto: int, gate: asyncio.Event, then: Script | None = None) -> Script:
+    """The events up to this ``seq``; once the client has read them the gate opens, and another script goes on.
+
+    Without another script nothing more is said until the client goes.
+    """
+
+    async def open_gate(wire: Wire) -> None:
+        await wire.answered()
+        gate.set()
+        await (then or staying)(wire)
+
+    return some(upto, open_gate)
 
 
 async def staying(wire: Wire) -> None:

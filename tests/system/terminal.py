@@ -121,7 +121,11 @@ class Terminal:
     async def end(self, seconds: float = 30) -> int:
         """Wait for the exit code, and read what is left."""
         code = await asyncio.wait_for(self.process.wait(), seconds)
-        await asyncio.sleep(0.1)
+        if not self._closed:
+            # What it wrote comes before what we write; a screen ignores NUL.
+            os.write(self._slave, b"\0")
+            await until(lambda: self.raw.endswith(b"\0"))
+            self.raw = self.raw[:-1]
         return code
 
     def signal(self, number: signal.Signals) -> None:

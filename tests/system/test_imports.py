@@ -65,7 +65,9 @@ def telling(command: Commands) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(AT_THE_END)
     path = f"{folder}:{command.env.get('PYTHONPATH', '')}"
-    return {**command.env, "PYTHONPATH": path, "PYTHONPROFILEIMPORTTIME": "1"}
+    # Empty: measured by coverage.py, a command would import that too.
+    unmeasured = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    return {**command.env, **unmeasured, "PYTHONPATH": path, "PYTHONPROFILEIMPORTTIME": "1"}
 
 
 def imported(errors: str) -> set[str]:

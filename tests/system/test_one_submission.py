@@ -1,9 +1,9 @@
-"""`cancel` and `open`; what is said before code is handed in; what a terminal is left with."""
+"""`cancel` and `open`; what is said before code is handed in; and that nothing else is left behind."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import functools
 import json
 import re
 import signal
@@ -19,17 +19,16 @@ from subcli.workspace.completion_cache import CompletionCache
 from .command import Commands
 from .conftest import Run, Served
 from .scripted import Answer, Request, Rest, finish, refusing, scripted, some, staying
-from .terminal import Terminal, until
-from .together import Batch, together
+from .terminal import until
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
 
 
-def test_cancel(unhurried: Served, run: Run) -> None:
-    """Judging stops and the verdict is `cancelled`; a second time, or after a verdict, there is nothing to stop."""
-    at = ("--server", unhurried.url)
+def test_cancel(held: Served, run: Run) -> None:
+    """`cancel` stops a submission that is judged or queued; one that has its verdict cannot be cancelled."""
+    at = ("--server", held.url)
     for _ in range(2):
-        run("submit", "a.py", "--problem", "unhurried", "--no-watch", "-q", *at)
+        run("submit", "a.py", "--problem", "held", "--no-watch", "-q", *at)
     told = run("cancel", "2", *at)
     assert (told.returncode, told.stdout) == (0, "#2 cancelled\n"), told
     done = run("cancel", "#1", "--json", *at)
@@ -40,8 +39,13 @@ def test_cancel(unhurried: Served, run: Run) -> None:
     assert run("watch", "2", "-q", *at).stdout == "cancelled\n"
     again = run("cancel", "1", *at)
     assert (again.returncode, "verdict already" in again.stderr) == (2, True)
-    assert f"`subcli status 1 --server {unhurried.url}`" in again.stderr
+    assert f"`subcli status 1 --server {held.url}`" in again.stderr
     assert run("cancel", "99", *at).returncode == 5
+
+
+def has_text(path: Path, text: str) -> bool:
+    """Whether a file says this by now."""
+    return path.read_text() == text
 
 
 async def test_open(command: Commands) -> None:
@@ -59,7 +63,7 @@ async def test_open(command: Commands) -> None:
             done = await command("open", "1", "--server", server.url, env=env)
             assert (done.code, done.out, done.err) == (0, f"{wanted}\n", "")
             await until(opened.exists)
-            await until(lambda wanted=wanted: opened.read_text() == wanted)  # type: ignore[misc]
+            await until(functools.partial(has_text, opened, wanted))
             opened.unlink()
             if said is not None:
                 continue
@@ -160,84 +164,6 @@ async def test_did_you_mean(command: Commands, words: str, code: int, meant: str
         done = await command(*words.split(), env={"SUBCLI_SERVER": server.url})
     assert done.code == code, done
     assert re.search(rf"Did you mean [`']{meant}[`']\?", done.err), done.err
-
-
-# -- what a terminal is left with -------------------------------------------------------------------
-
-SHOWN = b"\x1b]2;subcli #1 testing"
-UNDONE = b"\x1b]2;\x1b\\\x1b[23;2t\x1b]9;4;0\x1b\\"
-leaving = Batch()
-
-
-async def test_terminal_is_left_as_it_was(command: Commands) -> None:
-    """Title and progress are taken back, however a watch ends."""
-    shown = dataclasses.replace(command, env={**command.env, "WT_SESSION": "x"})
-    await together(leaving.scenarios, shown)
-
-
-async def shown_and_left(command: Commands, *options: str, number: int | None = None, keys: bytes = b"") -> bytes:
-    """Watch until the title is there, end it, and give what was written after the last title of ours."""
-    async with (
-        scripted(some(3, staying), rest=Rest()) as server,
-        Terminal(command, "watch", "1", "--server", server.url, *options) as terminal,
-    ):
-        await until(lambda: SHOWN in terminal.raw)
-        if keys:
-            terminal.press(keys)
-        if number is not None:
-            terminal.signal(signal.Signals(number))
-        await terminal.end()
-        assert terminal.raw.count(b"\x1b[22;2t") == terminal.raw.count(b"\x1b[23;2t")
-        return terminal.raw.rpartition(b"\x1b]2;subcli")[2]
-
-
-@leaving
-async def interrupted(command: Commands) -> None:
-    """Ctrl-C."""
-    assert UNDONE in await shown_and_left(command, keys=b"\x03")
-
-
-@leaving
-async def terminated(command: Commands) -> None:
-    """SIGTERM."""
-    assert UNDONE in await shown_and_left(command, number=signal.SIGTERM)
-
-
-@leaving
-async def timed_out(command: Commands) -> None:
-    """--timeout; the bell of --notify comes after all of it."""
-    rest = await shown_and_left(command, "--timeout", "4", "--notify")
-    assert UNDONE in rest
-    assert b"\a" in rest.partition(UNDONE)[2]
-
-
-@leaving
-async def stopped_and_resumed(command: Commands) -> None:
-    """Ctrl-Z takes it back for the shell; `fg` brings it again."""
-    async with (
-        scripted(some(3, staying), rest=Rest()) as server,
-        Terminal(command, "watch", "1", "--server", server.url) as terminal,
-    ):
-        await until(lambda: SHOWN in terminal.raw)
-        # Nobody could wake it: so it is not stopped, and goes on as after `fg`.
-        terminal.press(b"\x1a")
-        await until(lambda: UNDONE in terminal.raw)
-        await until(lambda: SHOWN in terminal.raw.rpartition(UNDONE)[2])
-        terminal.press(b"\x03")
-        await terminal.end()
-        assert terminal.raw.count(UNDONE) == 2
-
-
-@leaving
-async def not_where_it_is_not_understood(command: Commands) -> None:
-    """Nothing of it is sent where the terminal is none that understands it, or the view is plain."""
-    async with scripted(finish, rest=Rest()) as server:
-        for words, term in ((("--plain",), "xterm"), ((), "dumb"), ((), "linux")):
-            env = {**command.env, "TERM": term}
-            one = dataclasses.replace(command, env=env)
-            async with Terminal(one, "watch", "1", "--server", server.url, *words) as terminal:
-                assert await terminal.end() == 0
-                assert b"\x1b]" not in terminal.raw, terminal.raw
 
 
 def test_home_is_not_littered(run: Run, tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
-import pytest
 
 from .conftest import LRU, SOLUTIONS, Lines, Run, Served
 
@@ -77,18 +77,19 @@ def test_ndjson_of_submit(server: Served, run: Run) -> None:
     assert lines[-1]["summary"]["passed"] == len(results)
 
 
-@pytest.mark.long
-def test_late_watcher_sees_the_same(unhurried: Served, follow: Callable[..., Lines], tmp_path: Path) -> None:
+def test_late_watcher_sees_the_same(held: Served, follow: Callable[..., Lines], tmp_path: Path) -> None:
     """Two watchers of one submission, one of them late, see the same events with the same seq."""
     source = str(tmp_path / "a.py")
-    first = follow("submit", source, "--problem", "unhurried", "--json", "--server", unhurried.url)
+    first = follow("submit", source, "--problem", "held", "--json", "--server", held.url)
     number = str(first.until(lambda line: line["type"] == "submitted")["submission_id"])
     first.until(lambda line: line["type"] == "test_result")
-    late = follow("watch", number, "--json", "--server", unhurried.url)
+    late = follow("watch", number, "--json", "--server", held.url)
+    late.until(lambda line: line["type"] == "test_result")
+    (tmp_path / "enough").touch()
     assert first.end() == late.end() == 1
-    after = follow("watch", number, "--json", "--server", unhurried.url)
+    after = follow("watch", number, "--json", "--server", held.url)
     assert after.end() == 1
-    resumed = follow("watch", number, "--json", "--after-seq", "5", "--server", unhurried.url)
+    resumed = follow("watch", number, "--json", "--after-seq", "5", "--server", held.url)
     assert resumed.end() == 1
 
     def events(lines: Lines) -> list[dict[str, object]]:
@@ -98,24 +99,30 @@ def test_late_watcher_sees_the_same(unhurried: Served, follow: Callable[..., Lin
     assert events(resumed) == events(first)[5:]
 
 
-@pytest.mark.long
-def test_kill_and_restart(unhurried: Served, follow: Callable[..., Lines], env: dict[str, str], tmp_path: Path) -> None:
+def test_kill_and_restart(held: Served, follow: Callable[..., Lines], env: dict[str, str], tmp_path: Path) -> None:
     """`kill -9` of the server while it judges, then a restart: the watch goes on by itself, nothing comes twice."""
     source = str(tmp_path / "a.py")
-    watching = follow("submit", source, "--problem", "unhurried", "--json", "--server", unhurried.url)
+    watching = follow("submit", source, "--problem", "held", "--json", "--server", held.url)
     number = str(watching.until(lambda line: line["type"] == "submitted")["submission_id"])
-    plain = subprocess.Popen(
-        [sys.executable, "-m", "subcli", "watch", number, "--plain", "--server", unhurried.url],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    printed = tmp_path / "plain"
+    with printed.open("w") as out:
+        plain = subprocess.Popen(
+            [sys.executable, "-m", "subcli", "watch", number, "--plain", "--server", held.url],
+            env=env,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+        )
     for _ in range(3):
         watching.until(lambda line: line["type"] == "test_result")
-    unhurried.stop(signal.SIGKILL)
+    # A watcher that never reached the server would not wait for it.
+    deadline = time.monotonic() + 60
+    while "second 2" not in printed.read_text():
+        assert time.monotonic() < deadline, printed.read_text()
+        time.sleep(0.02)
+    held.stop(signal.SIGKILL)
     watching.until(lambda line: line["type"] == "connection" and line["state"] == "reconnecting")
-    unhurried.start()
+    held.start()
+    (tmp_path / "enough").touch()
     watching.until(lambda line: line["type"] == "result")
     assert watching.end() == 1
     check_is_valid(watching.lines)
@@ -123,10 +130,9 @@ def test_kill_and_restart(unhurried: Served, follow: Callable[..., Lines], env: 
         range(1, 1 + len([line for line in watching.lines if "seq" in line]))
     )
     assert max(line.get("attempt", 1) for line in watching.of("status_update")) == 2
-    out, _ = plain.communicate(timeout=60)
-    assert plain.returncode == 1
-    told = [line for line in out.splitlines() if re.search(r"second [12]\b", line)]
-    assert len(told) == 2, out
+    assert plain.wait(timeout=60) == 1
+    told = [line for line in printed.read_text().splitlines() if re.search(r"second [12]\b", line)]
+    assert len(told) == 2, told
 
 
 def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ The machine is a network namespace in which port 8000 is free, with an empty hom
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -73,6 +74,11 @@ def inside(tmp_path: Path) -> Iterator[list[str]]:
         machine.kill()
 
 
+def _ends_with(question: str, shell: Shell) -> bool:
+    """Whether the shell has printed a question and waits."""
+    return shell.line.endswith(question)
+
+
 class Terminal:
     """A bash that says in its prompt how many commands there were, and how the last one ended."""
 
@@ -100,7 +106,7 @@ class Terminal:
         """Type it, answer what it asks, and wait for its exit code."""
         self.begin(command)
         for question in ASKED.get(command, ()):
-            self.shell.until(lambda shell, question=question: shell.line.endswith(question))
+            self.shell.until(functools.partial(_ends_with, question))
             self.shell.press(f"{PASSWORD}\r")
         return self.end()
 

@@ -7,29 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .command import Commands
 from .conftest import CANARIES
-from .scripted import LOG, Answer, Rest, Wire, closing, finish, gone, refusing, scripted, some
-from .together import Batch, together
+from .scripted import LOG, Answer, Request, Rest, Wire, closing, finish, gone, refusing, scripted, some
 
-secret = Batch()
+pytestmark = pytest.mark.side_by_side
 TOKEN = CANARIES["token"]
 
 
-@pytest.mark.long
-@pytest.mark.timeout(170)
-@pytest.mark.parametrize("part", range(2))
-async def test_secrets(command: Commands, part: int) -> None:
-    """Every place that a secret can come from, and every way in which it could get out."""
-    await together(secret.part(part, 2), command)
-
-
-@secret
-async def debug_output_of_everything(command: Commands) -> None:
+async def test_debug_output_of_everything(command: Commands) -> None:
     """--debug shows the ready states, the frames, the requests and the decisions, and no token."""
     (command.cwd / "s.py").write_text("pass")
     echo = f"your token {TOKEN} ran out"
@@ -47,8 +39,7 @@ async def debug_output_of_everything(command: Commands) -> None:
     assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {TOKEN}"}
 
 
-@secret
-async def errors_that_repeat_the_token(command: Commands) -> None:
+async def test_errors_that_repeat_the_token(command: Commands) -> None:
     """A server that repeats the token in its refusals does not get it printed, in any mode."""
     detail = {"detail": f"the token {TOKEN} is not known"}
     rest = Rest(first=lambda request: Answer(401, detail))
@@ -59,8 +50,7 @@ async def errors_that_repeat_the_token(command: Commands) -> None:
         assert done.code in (4, 6), done
 
 
-@secret
-async def forced_crashes(command: Commands) -> None:
+async def test_forced_crashes(command: Commands) -> None:
     """An uncaught exception whose text and traceback hold the token: exit 3, reported without it."""
     patch = command.cwd / "crash"
     patch.mkdir()
@@ -92,8 +82,7 @@ async def forced_crashes(command: Commands) -> None:
         assert "***" in done.out + done.err
 
 
-@secret
-async def token_from_a_file(command: Commands) -> None:
+async def test_token_from_a_file(command: Commands) -> None:
     """SUBCLI_TOKEN_FILE is read, stripped and sent; what is in it is never printed, nor what is wrong with it."""
     planted = command.cwd / "planted"
     environment = {"SUBCLI_TOKEN": "", "SUBCLI_TOKEN_FILE": str(planted)}
@@ -121,8 +110,7 @@ def command_line(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-@secret
-async def not_in_the_process_list(command: Commands) -> None:
+async def test_not_in_the_process_list(command: Commands) -> None:
     """While it runs, nothing secret stands in its command line."""
     seen: list[bytes] = []
 
@@ -138,8 +126,7 @@ async def not_in_the_process_list(command: Commands) -> None:
     assert not any(TOKEN.encode() in line for line in seen)
 
 
-@secret
-async def a_project_from_strangers(command: Commands) -> None:
+async def test_a_project_from_strangers(command: Commands) -> None:
     """A `.subcli.toml` that names a server gets no request, let alone a token; `ws_url` is not its to say."""
     for directory, line in (("a", 'server = "{}"'), ("b", 'ws_url = "{}"'), ("c", 'server = "{}"\napi_path = "/x"')):
         (command.cwd / directory).mkdir()
@@ -153,8 +140,7 @@ async def a_project_from_strangers(command: Commands) -> None:
             assert server.requests == []
 
 
-@secret
-async def over_plain_http(command: Commands) -> None:
+async def test_over_plain_http(command: Commands) -> None:
     """A token over http to another machine only with --insecure-http, for the WebSocket's address as well."""
     here = "http://127.0.0.1:9"
     for variables in (
@@ -166,8 +152,7 @@ async def over_plain_http(command: Commands) -> None:
         assert "--insecure-http" in done.err
 
 
-@secret
-async def addresses_with_passwords(command: Commands) -> None:
+async def test_addresses_with_passwords(command: Commands) -> None:
     """A password in an address is not accepted, and not printed, however broken the address is."""
     word = CANARIES["proxy password"]
     for server in (f"http://me:{word}@h", f"http://me:{word}@[", f"me:{word}@h:x", f"http://me:p@{word}@h/"):
@@ -178,8 +163,12 @@ async def addresses_with_passwords(command: Commands) -> None:
     assert (await command("watch", "1", "--debug", env={"SUBCLI_WS_URL": server.replace("http", "ws")})).code == 2
 
 
-@secret
-async def proxies_that_fail(command: Commands) -> None:
+def always(answer: Answer, request: Request) -> Answer:
+    """The same answer to every request."""
+    return answer
+
+
+async def test_proxies_that_fail(command: Commands) -> None:
     """A proxy that is away, that resets, or that answers nonsense: its credentials are sent and not printed."""
     user, word = CANARIES["proxy user"], CANARIES["proxy password"]
     basic = base64.b64encode(f"{user}:{word}".encode()).decode()
@@ -195,16 +184,15 @@ async def proxies_that_fail(command: Commands) -> None:
 
     await proxied(f"http://{user}:{word}@127.0.0.1:9")
     for answer in (Answer(cut=True), Answer(503, {"detail": "no"}), Answer(200, b"hello")):
-        async with scripted(gone, rest=lambda request, answer=answer: answer) as proxy:
+        async with scripted(gone, rest=Rest(first=functools.partial(always, answer))) as proxy:
             await proxied(f"http://{user}:{word}@127.0.0.1:{proxy.port}")
         assert proxy.requests[0].headers["proxy-authorization"] == f"Basic {basic}"
 
 
-@secret
-async def hostile_text_in_every_mode(command: Commands) -> None:
+async def test_hostile_text_in_every_mode(command: Commands) -> None:
     """Close reasons, details, names, urls and statuses with escape sequences: visible in text, escaped in JSON."""
     evil = "\x1b]52;c;aGk=\x07\x9b2J\u202eevil\u200b[red]x[/x]"
-    log = [
+    log: list[dict[str, Any]] = [
         {"type": "status_update", "submission_id": 1, "seq": 1, "status": f"st{evil}", "detail": evil},
         {"type": "test_result", "submission_id": 1, "seq": 2, "test_name": evil, "status": "failed", "message": evil},
         {
@@ -248,8 +236,7 @@ async def hostile_text_in_every_mode(command: Commands) -> None:
     assert LOG
 
 
-@secret
-async def sockets_are_closed(command: Commands) -> None:
+async def test_sockets_are_closed(command: Commands) -> None:
     """With every warning of Python's switched on: nothing unclosed, nothing never awaited."""
     async with scripted(some(3), refusing(503), finish) as server:
         done = await command(

@@ -45,10 +45,10 @@ def test_wheel(tmp_path: Path) -> None:
     needs("man", shutil.which("man"))
     (environment / "bin").mkdir()
     path = f"{environment}/bin:/usr/bin:/bin"
-    found = subprocess.run(
+    manual = subprocess.run(
         ["man", "-w", "subcli"], env={**os.environ, "PATH": path, "MANPATH": ""}, capture_output=True, text=True
     )
-    assert found.stdout.strip() == str(environment / "share/man/man1/subcli.1"), found.stderr
+    assert manual.stdout.strip() == str(environment / "share/man/man1/subcli.1"), manual.stderr
 
 
 def test_completion_command() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .command import Commands, Done
 from .conftest import CANARIES
 from .scripted import (
@@ -10,10 +12,9 @@ from .scripted import (
     Rest,
     Server,
 )
-from .together import SLACK_S
 
 
-async def watch(command: Commands, server: Server, *options: str, **more: object) -> Done:
+async def watch(command: Commands, server: Server, *options: str, **more: Any) -> Done:
     """`subcli watch 1 --json`."""
     return await command("watch", "1", "--json", "--server", server.url, *options, **more)
 
@@ -43,10 +44,10 @@ def check_failed(done: Done, code: int, kind: str, *words: str) -> None:
         assert word in said, said
 
 
-def check_backoff(gap: float, attempt: int, at_least: float = 0.0) -> None:
-    """min(2ⁿ s, 30 s), ±20 %."""
+def check_backoff(done: Done, gap: float, attempt: int, at_least: float = 0.0) -> None:
+    """A gap between two connections is min(2ⁿ s, 30 s), ±20 %."""
     delay = min(2.0**attempt, 30.0)
-    assert max(delay * 0.8, at_least) - 0.05 <= gap <= max(delay * 1.2, at_least) + SLACK_S, gap
+    assert max(delay * 0.8, at_least) - 0.05 <= gap <= max(delay * 1.2, at_least) + done.allowance_s, (gap, done.late_s)
 
 
 def polled(final_status: str, after_connects: int) -> Rest:
