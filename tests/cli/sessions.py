@@ -10,7 +10,7 @@ from typing import Any, cast
 from subcli.client.session import Session
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
-from subcli.output.view import Shown
+from subcli.output.view import ViewEvent
 
 
 class ScriptedSession:
@@ -21,11 +21,11 @@ class ScriptedSession:
         script: verdicts (``passed``, ``failed``, …), events, or gates to wait at.
     """
 
-    def __init__(self, submission_id: int, *script: str | Shown | asyncio.Event) -> None:
+    def __init__(self, submission_id: int, *script: str | ViewEvent | asyncio.Event) -> None:
         self.watch = Watch(submission_id)
         self._script = script
 
-    async def events(self) -> AsyncGenerator[Shown, None]:
+    async def events(self) -> AsyncGenerator[ViewEvent, None]:
         """What was written down."""
         for step in self._script:
             if isinstance(step, asyncio.Event):
@@ -45,7 +45,7 @@ def complete(submission_id: int, final_status: str) -> str:
     )
 
 
-def scripted(submission_id: int, *script: str | Shown | asyncio.Event) -> Session:
+def scripted(submission_id: int, *script: str | ViewEvent | asyncio.Event) -> Session:
     """A session that yields what it was given (:class:`ScriptedSession`)."""
     return cast("Session", ScriptedSession(submission_id, *script))
 

@@ -6,10 +6,10 @@ import getpass
 from pathlib import Path
 
 import pytest
-from subcli.output.beside import NullView
 
 from subcli.cli.common import Common
 from subcli.cli.prompt import TerminalPrompter, ask_login, prompter_for
+from subcli.output.view import NullView
 from subcli.shared.secret import Secret
 from tests.cli.streams import captured
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from typer.main import get_command
+from typer.main import get_group
 
 from subcli.cli.app import app
 from subcli.cli.common import Common
@@ -48,7 +48,7 @@ def test_a_fault_inside_a_command_is_not_taken_for_a_misspelling(monkeypatch: py
     def fail(_app: object) -> None:
         raise KeyError("ours")
 
-    commands = get_command(app).commands
+    commands = get_group(app).commands
     monkeypatch.setattr("subcli.cli.commands.cancel.register", fail)
     with pytest.raises(KeyError, match="ours"):
         commands.get("cancel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from subcli.client import diagnose
 from tests.cli.streams import captured
 
 FINDINGS = [
-    diagnose.Finding("settings", "ok", "server http://a"),
-    diagnose.Finding("server", "failed", "nobody answers", "Start it.", "network"),
-    diagnose.Finding("login", "skipped", "no server"),
+    diagnose.Diagnosis("settings", "ok", "server http://a"),
+    diagnose.Diagnosis("server", "failed", "nobody answers", "Start it.", "network"),
+    diagnose.Diagnosis("login", "skipped", "no server"),
 ]
 
 
@@ -22,16 +23,16 @@ FINDINGS = [
 def findings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found, without looking."""
 
-    async def examine(*_: object):  # type: ignore[no-untyped-def]
+    async def found(*_: object) -> AsyncIterator[diagnose.Diagnosis]:
         for finding in FINDINGS:
             yield finding
 
-    monkeypatch.setattr(diagnose, "examine", examine)
+    monkeypatch.setattr(diagnose, "diagnose", found)
 
 
 @pytest.mark.parametrize(
     ("common", "out"),
-    [(Common(), "1 problem; fix in order."), (Common(quiet=True), "failed\n"), (Common(json=True), '"exit_code":6')],
+    [(Common(), "1 problem to fix."), (Common(quiet=True), "failed\n"), (Common(json=True), '"exit_code":6')],
 )
 def test_exit_code(common: Common, out: str, home: Path) -> None:
     """That of the worst finding, in every mode."""

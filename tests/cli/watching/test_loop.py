@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from subcli.output.beside import NullView
 
 from subcli.cli.common import Common
 from subcli.cli.runtime import Interrupts
@@ -16,7 +15,7 @@ from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.client.session import Session
-from subcli.output.view import Ending
+from subcli.output.view import Ending, NullView
 from tests.cli.sessions import polling, scripted
 from tests.cli.streams import captured
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from subcli.output.beside import CompositeView, NullView
 
 from subcli.cli.common import Common
 from subcli.cli.watching.options import Options
 from subcli.cli.watching.views import make_view
+from subcli.output.view import CompositeView, NullView
 from tests.cli.streams import captured
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from subcli.judge import Limits
+from subcli.judge import ResourceLimits
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.limits import left_behind, over_limit, over_limits
 from subcli.judge.process.processes import Process, descendants
 from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
 
 MB = 1024 * 1024
-LIMITS = Limits(memory_mb=100, total_memory_mb=300, processes=4, disk_mb=8, files=20)
+LIMITS = ResourceLimits(memory_mb=100, total_memory_mb=300, processes=4, disk_mb=8, files=20)
 WITHIN = Usage(processes=4, largest=100 * MB, memory=300 * MB, places=(Files(20, 8 * MB),), killed=0)
 ENOUGH = Files(1_000, 100 * MB)
 
