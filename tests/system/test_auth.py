@@ -74,8 +74,8 @@ async def log_in(command: Commands, judge: Served, user: str, *options: str) -> 
         await terminal.until(lambda text: "Password:" in text)
         terminal.press(f"{PASSWORD}\r".encode())
         # The last question, unless there is none.
-        await terminal.until(lambda text: "(empty: none)" in text or terminal.process.returncode is not None)
-        if "(empty: none)" in terminal.text:
+        await terminal.until(lambda text: "(empty: do not save)" in text or terminal.process.returncode is not None)
+        if "(empty: do not save)" in terminal.text:
             terminal.press(b"\r")
         assert await terminal.end() == 0, terminal.text
         return terminal.text

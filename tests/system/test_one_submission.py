@@ -38,7 +38,7 @@ def test_cancel(held: Served, run: Run) -> None:
     assert body["cancel"] == {"submission_id": 1, "status": "cancelled", "final_status": "cancelled"}
     assert run("watch", "2", "-q", *at).stdout == "cancelled\n"
     again = run("cancel", "1", *at)
-    assert (again.returncode, "verdict already" in again.stderr) == (2, True)
+    assert (again.returncode, "already has a verdict" in again.stderr) == (2, True)
     assert f"`subcli status 1 --server {held.url}`" in again.stderr
     assert run("cancel", "99", *at).returncode == 5
 
