@@ -130,10 +130,16 @@ def by_signal(evidence: Evidence, context: Context) -> Finding | None:
         number = signal.Signals(-evidence.exit_code)
     except ValueError:
         return None
+    limited = ""
+    if evidence.memory_mb and number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
+        limited = (
+            f" Its memory is limited to {evidence.memory_mb} MB: an allocation beyond that fails, and malloc() then "
+            "returns NULL."
+        )
     return Finding(
         category="crash",
         error=f"{evidence.node or 'the program'} was killed by {number.name}",
-        analysis=f"{evidence.message}. {number.name}: {_SIGNALS.get(number, 'the operating system ended it')}.",
+        analysis=f"{evidence.message}. {number.name}: {_SIGNALS.get(number, 'the system ended it')}.{limited}",
         suggestions=(
             "Run it yourself with the same input, in a debugger or with -fsanitize=address,undefined.",
             "Print its progress to stderr; the last lines are shown with the test.",
