@@ -18,7 +18,14 @@ CORPUS = Path(__file__).with_name("corpus")
 EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((CORPUS / "expected.toml").read_text(encoding="utf-8"))
 NEVER: list[str] = EXPECTED.pop("defaults")["never"]
 SUFFIXES = {"python": "py", "javascript": "js", "c": "c", "cpp": "cpp", "java": "java", "go": "go"}
-PROGRAMS = [(language, name) for language, cases in EXPECTED.items() for name in cases]
+QUICK = ("python", "c")
+"""The languages of a default run; the others take a compiler or a runtime that is slow to start."""
+LANGUAGES = [pytest.param(each, marks=() if each in QUICK else pytest.mark.thorough) for each in SUFFIXES]
+PROGRAMS = [
+    pytest.param(language, name, marks=() if language in QUICK else pytest.mark.thorough)
+    for language, cases in EXPECTED.items()
+    for name in cases
+]
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +58,7 @@ def explain(adder: Problem, starter: Starter) -> Callable[[str, str], Awaitable[
     return run
 
 
-@pytest.mark.parametrize("language", SUFFIXES)
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_correct_program_passes(explain: Callable[..., Awaitable[list[dict[str, Any]]]], language: str) -> None:
     """Otherwise a broken compiler or sandbox would look like a good explanation."""
     events = await explain(language, "correct")
