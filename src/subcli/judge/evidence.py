@@ -51,6 +51,10 @@ class Evidence:
     node: str = ""
     exit_code: int | None = None
     """As `subprocess` reports it: negative for a signal."""
+    peak_mb: int = 0
+    """The most memory that it used; 0: not measured."""
+    memory_mb: int = 0
+    """The limit at which its allocations fail; 0: there is none."""
     stderr: str = ""
     line: str = ""
     """The offending line of output."""

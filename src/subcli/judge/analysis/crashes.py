@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import signal
 
-from subcli.judge.analysis.finding import Context, Finding
+from subcli.judge.analysis.finding import Context, Finding, is_node
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
-from subcli.judge.process.text import shorten
+from subcli.judge.process.text import last_line, shorten
 
 _REFUSED = re.compile(r"Connection refused|ECONNREFUSED")
 _RECURSION = re.compile(r"RecursionError|Maximum call stack size exceeded|AddressSanitizer: stack-overflow")
 _SANITIZER = re.compile(r"AddressSanitizer: ([\w-]+)")
-_UNDEFINED = re.compile(r"^[^\n]*: runtime error: (.+)$", re.MULTILINE)
+# With the place before it: `panic: runtime error: …` is Go's.
+_UNDEFINED = re.compile(r"^[^\n:]+:\d+:\d+: runtime error: (.+)$", re.MULTILINE)
 # The messages of `confine` and, inside a sandbox, of prlimit(1).
 _NOT_FOUND = re.compile(
     r"^(?:(.+): command not found|prlimit: failed to execute (.+): No such file or directory)$", re.MULTILINE
@@ -129,10 +130,16 @@ def by_signal(evidence: Evidence, context: Context) -> Finding | None:
         number = signal.Signals(-evidence.exit_code)
     except ValueError:
         return None
+    limited = ""
+    if evidence.memory_mb and number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
+        limited = (
+            f" Its memory is limited to {evidence.memory_mb} MB: an allocation beyond that fails, and malloc() then "
+            "returns NULL."
+        )
     return Finding(
         category="crash",
         error=f"{evidence.node or 'the program'} was killed by {number.name}",
-        analysis=f"{evidence.message}. {number.name}: {_SIGNALS.get(number, 'the operating system ended it')}.",
+        analysis=f"{evidence.message}. {number.name}: {_SIGNALS.get(number, 'the system ended it')}.{limited}",
         suggestions=(
             "Run it yourself with the same input, in a debugger or with -fsanitize=address,undefined.",
             "Print its progress to stderr; the last lines are shown with the test.",
@@ -144,15 +151,23 @@ def early_exit(evidence: Evidence, context: Context) -> Finding | None:
     """It ended too early."""
     if evidence.kind != "exit":
         return None
-    as_if = ", as if it were done" if evidence.exit_code == 0 else ""
+    seen = last_line(evidence.stderr)
+    wrote = f" It last wrote to stderr: {seen}" if seen else " It wrote nothing to stderr."
+    if is_node(evidence):
+        as_if = ", as if it were done" if evidence.exit_code == 0 else ""
+        return Finding(
+            category="early_exit",
+            analysis="A node runs until the judge ends it or its input ends. This one ended earlier, with exit code "
+            f"{evidence.exit_code}{as_if}.{wrote}",
+            suggestions=(
+                "Read stdin until its end, in a loop.",
+                "Look for a return, an exit or a loop that ends too early.",
+            ),
+        )
     return Finding(
         category="early_exit",
-        analysis="A solution runs until the judge ends it or its input ends. This one ended earlier, with "
-        f"exit code {evidence.exit_code}{as_if}, and without a traceback.",
-        suggestions=(
-            "Read stdin until its end, in a loop.",
-            "Look for a return, an exit or a loop that ends too early.",
-        ),
+        analysis=f"The program ended with exit code {evidence.exit_code}.{wrote}",
+        suggestions=("Look for a return or an exit with this code.", "End with exit code 0 when the work is done."),
     )
 
 

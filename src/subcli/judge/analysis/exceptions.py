@@ -1,16 +1,14 @@
-"""Rules for uncaught exceptions in Python and JavaScript."""
+"""Rules for uncaught exceptions and panics, in every language whose runtime prints them."""
 
 from __future__ import annotations
 
 import re
 
 from subcli.judge.analysis.finding import Context, Finding
-from subcli.judge.analysis.places import place_in
-from subcli.judge.evidence import Evidence, Site
+from subcli.judge.analysis.places import place_in_trace
+from subcli.judge.analysis.traces import Trace, read_trace
+from subcli.judge.evidence import Evidence
 
-_PYTHON_START = "Traceback (most recent call last)"
-_PYTHON_END = re.compile(r"^([A-Za-z_][\w.<>]*)(?:: (.*))?$", re.MULTILINE)
-_JAVASCRIPT = re.compile(r"^(?:Uncaught )?([A-Z]\w*(?:Error|Exception))(?: \[\w+\])?: (.*)$", re.MULTILINE)
 _MODULE = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'|Cannot find module '([^']+)'", re.MULTILINE)
 _IMPORT = re.compile(r"^ImportError: (.+)$", re.MULTILINE)
 
@@ -18,7 +16,7 @@ _IMPORT = re.compile(r"^ImportError: (.+)$", re.MULTILINE)
 _MEANINGS: dict[str, tuple[str, str]] = {
     "KeyError": (
         "a dictionary does not have this key",
-        "Use .get(), or check that the other side really sends this field.",
+        "Use .get(), or check first that the key is there.",
     ),
     "IndexError": (
         "an index is beyond the end of a sequence",
@@ -51,6 +49,17 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "UnicodeDecodeError": ("bytes were decoded with the wrong encoding", "Read and write UTF-8."),
     "RuntimeError": ("the program itself, or a library, raised it", "The message says why."),
     "StopIteration": ("next() was called on an exhausted iterator", "Pass a default value to next()."),
+    "NullPointerException": (
+        "a method or field of null was used",
+        "Check where the value comes from, and whether it can be null.",
+    ),
+    "IndexOutOfBoundsException": ("an index is beyond the end of a list", "Check the bounds, and the empty list."),
+    "ArrayIndexOutOfBoundsException": ("an index is beyond the end of an array", "Check the bounds."),
+    "ArithmeticException": ("an integer was divided by zero", "Check the divisor first."),
+    "NumberFormatException": ("text that is not a number was parsed as one", "Print the text to stderr before it."),
+    "NoSuchElementException": ("there is no next element; often the input has ended", "Check hasNext() first."),
+    "std::out_of_range": ("an index or key is outside its container", "Check the bounds before at()."),
+    "std::invalid_argument": ("a value cannot be converted", "Print the value to stderr before it."),
 }
 
 
@@ -85,43 +94,49 @@ def import_error(evidence: Evidence, context: Context) -> Finding | None:
     )
 
 
-def python_exception(evidence: Evidence, context: Context) -> Finding | None:
-    """A traceback at the end of a Python program."""
-    if evidence.kind not in ("exit", "tap") or _PYTHON_START not in evidence.stderr:
+def uncaught(evidence: Evidence, context: Context) -> Finding | None:
+    """What a runtime printed when an exception, a panic or an assertion ended the program."""
+    if evidence.kind not in ("exit", "tap"):
         return None
-    after = evidence.stderr.rpartition(_PYTHON_START)[2]
-    found = [match for match in _PYTHON_END.findall(after) if not match[0].startswith("During")]
-    if not found:
+    trace = read_trace(evidence.stderr)
+    if trace is None or trace.at_load:
         return None
-    name, text = found[-1]
-    return _uncaught(name, text, after, evidence, context)
-
-
-def javascript_exception(evidence: Evidence, context: Context) -> Finding | None:
-    """An uncaught error as node prints it."""
-    found = _JAVASCRIPT.search(evidence.stderr) if evidence.kind in ("exit", "tap") else None
-    return _uncaught(found[1], found[2], evidence.stderr, evidence, context) if found else None
-
-
-def _uncaught(name: str, text: str, trace: str, evidence: Evidence, context: Context) -> Finding:
-    place = place_in(trace, context)
-    # `__main__.f.<locals>.Odd`: the class name is enough.
-    name = name.rpartition(".")[2]
-    meaning, advice = _MEANINGS.get(name, ("", ""))
-    means = f" {name}: {meaning}." if meaning else ""
+    place = place_in_trace(trace, context)
+    at = f" at {place.file}:{place.line}" if place else ""
+    meaning, advice = _MEANINGS.get(trace.name, ("", "")) if trace.name not in _WITHOUT_NAME else ("", "")
+    means = f" {trace.name}: {meaning}." if meaning else ""
     return Finding(
         category="exception",
-        error=f"{name}: {text}" if text else name,
-        analysis=f"{evidence.message}: an uncaught exception{_at(place)}.{means}",
-        suggestions=(advice, "The full traceback is in the test's output.")
+        error=_symptom(trace),
+        analysis=f"{evidence.message}. {_happened(trace)}{at}.{means}",
+        suggestions=(advice, "The program's stderr, shown with the test, has all of it.")
         if advice
-        else ("Read the traceback in the test's output from the end.",),
+        else ("Read the program's stderr, which is shown with the test.",),
         location=place,
     )
 
 
-def _at(place: Site | None) -> str:
-    return f", raised at {place.file}:{place.line}" if place else ""
+_WITHOUT_NAME = ("panic", "fatal error", "assert", "heap")
 
 
-RULES = (missing_module, import_error, python_exception, javascript_exception)
+def _symptom(trace: Trace) -> str:
+    if trace.name == "assert":
+        return f"Assertion failed: {trace.text}"
+    if trace.name == "heap":
+        return trace.text
+    return f"{trace.name}: {trace.text}" if trace.text else trace.name
+
+
+def _happened(trace: Trace) -> str:
+    match trace.name:
+        case "panic" | "fatal error":
+            return f"The program ended with a {trace.name}"
+        case "assert":
+            return "An assertion of the program does not hold; abort() ended it with SIGABRT,"
+        case "heap":
+            return "The C library noticed that the program had damaged its own memory, and ended it"
+        case _:
+            return "Nothing in the program caught this exception, raised"
+
+
+RULES = (missing_module, import_error, uncaught)

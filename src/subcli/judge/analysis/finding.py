@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from subcli.judge.evidence import Site
+from subcli.judge.evidence import Evidence, Site
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,12 @@ class Finding:
     """The symptom in one line. A rule may leave it empty: then it is the evidence's message."""
     location: Site | None = None
     """Where it happened. A rule may leave it out: then it is looked for in the evidence."""
+
+
+THE_PROGRAM = "the program"
+"""What a solution is called that is not one of several nodes."""
+
+
+def is_node(evidence: Evidence) -> bool:
+    """Whether it is about a node of the harness, which speaks the protocol of ticks; a TAP command runs programs."""
+    return evidence.node not in ("", THE_PROGRAM)

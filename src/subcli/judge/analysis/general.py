@@ -17,9 +17,9 @@ def general(evidence: Evidence, context: Context) -> Finding:
             suggestions=("Tell the operator of this server.",),
         )
     seen = last_line(evidence.stderr)
-    said = f" It last wrote to stderr: {seen}" if seen else " It wrote nothing to stderr."
+    said = f" Its stderr ends with: {seen}" if seen else " Nothing was written to stderr."
     return Finding(
         category="unknown",
         analysis="No rule of the judge recognises this failure; only the message of the test is known." + said,
-        suggestions=("Print the node's state to stderr; it is shown with the test.",),
+        suggestions=("Print the program's state to stderr; it is shown with the test.",),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import signal
 
-from subcli.judge.analysis.finding import Context, Finding
+from subcli.judge.analysis.finding import THE_PROGRAM, Context, Finding, is_node
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
 
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|JavaScript heap out of memory|Cannot allocate memory")
+_NEARLY = 0.85
 _FILE_TOO_LARGE = re.compile(r"File too large|EFBIG")
 
 
@@ -44,13 +45,14 @@ def silent(evidence: Evidence, context: Context) -> Finding | None:
             ),
             location=place,
         )
+    waited = f" ({evidence.actual})" if evidence.actual else ""
     return Finding(
         category="timeout",
-        analysis=f"{evidence.node} was running and did not print the expected answer ({evidence.actual}). "
+        analysis=f"{evidence.node or THE_PROGRAM} was running and did not print the expected answer{waited}. "
         "Either it is in an endless loop, or it did not print the answer, or the answer is still in a buffer.",
         suggestions=(
-            "Flush stdout after every line: print(..., flush=True).",
-            "Answer every tick with a tick_ok, even if there is nothing to do.",
+            "Flush stdout after every line, such as print(..., flush=True) in Python.",
+            *(("Answer every tick with a tick_ok, even if there is nothing to do.",) if is_node(evidence) else ()),
             "Look for a loop whose condition never becomes false.",
         ),
     )
@@ -59,13 +61,25 @@ def silent(evidence: Evidence, context: Context) -> Finding | None:
 def too_much_memory(evidence: Evidence, context: Context) -> Finding | None:
     """The memory limit was exceeded, or an allocation failed."""
     by_watchdog = evidence.kind == "limit" and evidence.limit == "memory"
-    if not by_watchdog and not (evidence.kind == "exit" and _OUT_OF_MEMORY.search(evidence.stderr)):
+    said = evidence.kind in ("exit", "tap") and _OUT_OF_MEMORY.search(evidence.stderr)
+    at_the_limit = (
+        evidence.kind == "exit" and evidence.exit_code != 0 and evidence.peak_mb > _NEARLY * evidence.memory_mb > 0
+    )
+    if not by_watchdog and not said and not at_the_limit:
         return None
+    if at_the_limit:
+        return Finding(
+            category="memory",
+            error=f"{evidence.node or THE_PROGRAM} used up its {evidence.memory_mb} MB of memory",
+            analysis=f"{evidence.message}, when it had used {evidence.peak_mb} MB of the {evidence.memory_mb} MB that "
+            "this problem allows. An allocation beyond that fails; malloc() then returns NULL.",
+            suggestions=("Bound what is kept.", "Check what malloc() returns."),
+        )
     return Finding(
         category="memory",
-        error=evidence.message if by_watchdog else f"{evidence.node} ran out of memory",
-        analysis="It needed more memory than this problem allows. Most often a list, a log or a cache grows with "
-        "every message and is never trimmed.",
+        error=evidence.message if by_watchdog else f"{evidence.node or THE_PROGRAM} ran out of memory",
+        analysis="It needed more memory than this problem allows. Most often a list, a log or a cache grows "
+        "and is never trimmed.",
         suggestions=("Limit how much is kept.", "Check that loops that append come to an end."),
     )
 

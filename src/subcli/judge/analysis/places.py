@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable
 
 from subcli.judge.analysis.finding import Context
+from subcli.judge.analysis.traces import Trace, is_same_file, read_trace
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.text import shorten
 
-_PYTHON = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)(?:,? in (?P<function>\S+))?')
+_PYTHON = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d{1,7})(?!\d)(?:,? in (?P<function>\S+))?')
 # compilers: `lru.c:12:5: error`     node: `at f (node.js:12:5)`     sanitizers: `#0 0x4f in f lru.c:12`
-_COLON = re.compile(r"(?:\bin (?P<function>\w+) |\()?(?<![\w./])(?P<file>[\w./+-]+\.\w+):(?P<line>\d+)(?::\d+)?")
+_COLON = re.compile(
+    r"(?:\bin (?P<function>\w+) |\()?(?<![\w./])(?P<file>[\w./+-]+\.\w+):(?P<line>\d{1,7})(?!\d)(?::\d+)?"
+)
 _FROM_STDERR = ("exit", "build", "silence", "tap")
 # The first line of a function in the languages of solutions. Good enough to choose what to show.
 _HEADER = re.compile(r"\s*(?:async\s+)?(?:def|function|class)\b|[^\s/*].*\)\s*\{\s*\Z|\s+\w+\(.*\)\s*\{\s*\Z")
@@ -30,8 +33,20 @@ def find_place(evidence: Evidence, context: Context) -> Site | None:
     return place_in(evidence.stderr, context) or sent
 
 
+def place_in_trace(trace: Trace, context: Context) -> Site | None:
+    """The innermost call that lies in a submitted file; only those are the user's own."""
+    for frame in trace.frames:
+        for name in context.files:
+            if is_same_file(frame.file, name):
+                return Site(name, frame.line, frame.function, context.line_text(name, frame.line))
+    return None
+
+
 def place_in(text: str, context: Context) -> Site | None:
     """The user's line in a traceback, a compiler's message or a sanitizer's report."""
+    trace = read_trace(text)
+    if trace is not None and trace.frames:
+        return place_in_trace(trace, context)
     found = _own(_PYTHON.finditer(text), context)
     if found:
         # The innermost call comes last in a traceback, and first in faulthandler's dump of a running program.

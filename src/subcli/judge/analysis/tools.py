@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 
 from subcli.judge.analysis.finding import Context, Finding
-from subcli.judge.analysis.places import place_in
+from subcli.judge.analysis.places import place_in, place_in_trace
+from subcli.judge.analysis.traces import read_trace
 from subcli.judge.evidence import Evidence
 from subcli.judge.process.text import last_line
 
-_SYNTAX = re.compile(r"^(?:\w+\.)?(SyntaxError|IndentationError|TabError): (.+)$", re.MULTILINE)
-_COMPILER = re.compile(r"^[^\n:]+:\d+:\d+: (?:fatal )?error: (.+)$", re.MULTILINE)
+# gcc and clang; javac; go, which says neither "error" nor what it is; rustc, whose place is in the line below.
+_COMPILER = re.compile(
+    r"^(?:[^\n:]+:\d+:\d+: (?:fatal )?error: (?P<c>.+)"
+    r"|[^\n:]+\.java:\d+: error: (?P<java>.+)"
+    r"|[^\n:]+\.go:\d+:\d+: (?P<go>.+)"
+    r"|error(?:\[E\d+\])?: (?P<rust>.+)\n +--> )",
+    re.MULTILINE,
+)
 
 
 def missing_tool(evidence: Evidence, context: Context) -> Finding | None:
@@ -30,14 +37,14 @@ def missing_tool(evidence: Evidence, context: Context) -> Finding | None:
 
 def syntax_error(evidence: Evidence, context: Context) -> Finding | None:
     """The interpreter cannot parse the file."""
-    found = _SYNTAX.search(evidence.stderr)
-    if found is None:
+    trace = read_trace(evidence.stderr) if evidence.kind in ("build", "exit", "tap") else None
+    if trace is None or not trace.at_load:
         return None
-    place = place_in(evidence.stderr, context)
+    place = place_in_trace(trace, context)
     where = f" at line {place.line} of {place.file}" if place else ""
     return Finding(
         category="syntax_error",
-        error=f"{found[1]}: {found[2]}",
+        error=f"{trace.name}: {trace.text}",
         analysis=f"{context.language.capitalize()} could not parse the program{where}, so none of it ran.",
         suggestions=(
             "Check that line and the one before it: brackets, quotes, colons, indentation.",
@@ -56,7 +63,7 @@ def compile_error(evidence: Evidence, context: Context) -> Finding | None:
     more = f" It reported {errors} errors; later ones often follow from the first." if errors > 1 else ""
     return Finding(
         category="compile_error",
-        error=found[1],
+        error=next(filter(None, found.groups())),
         analysis=f"The compiler rejected the program, so none of it ran.{more}",
         suggestions=("Fix the first error, then build again.",),
         location=place_in(evidence.stderr[found.start() :], context),

@@ -21,6 +21,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_BUSY = ("R", "D")
+
+
 @dataclass(frozen=True)
 class Process:
     """The fields of /proc/PID/stat that the judge needs."""
@@ -31,6 +35,19 @@ class Process:
     state: str
     resident_bytes: int
     name: str
+    cpu_s: float = 0.0
+    """Processor time, in seconds: its own, and that of the children that it has waited for."""
+    threads: int = 1
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs, waits for a processor, or waits for the disk: what delays it is the machine."""
+        if self.state in _BUSY:
+            return True
+        if self.threads == 1 or not self.is_alive:
+            return False
+        # The state is the main thread's; the others have their own.
+        return any(state in _BUSY for state in _thread_states(self.pid))
 
     @property
     def is_alive(self) -> bool:
@@ -200,4 +217,14 @@ def _parse(line: str) -> Process:
         state=fields[0],
         resident_bytes=int(fields[21]) * _PAGE,
         name=line[start + 1 : end],
+        cpu_s=sum(map(int, fields[11:15])) / _TICKS_PER_S,
+        threads=int(fields[17]),
     )
+
+
+def _thread_states(pid: int) -> Iterable[str]:
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+                line = file.read(4_096)
+                yield chr(line[line.rindex(b")") + 2])

@@ -60,12 +60,16 @@ def in_memory(sandbox: int, directories: Iterable[str]) -> Files:
     """
     used = Files()
     for directory in directories:
-        inside = f"/proc/{sandbox}/root{directory}"
         with suppress(OSError):
-            if os.stat(inside).st_dev == os.stat(directory).st_dev:
-                # The sandbox is still being made: this is the machine's own directory.
-                continue
-            there = os.statvfs(inside)
+            # One look at one thing: between two looks at a path the sandbox may move to its own root.
+            descriptor = os.open(f"/proc/{sandbox}/root{directory}", os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                if os.fstat(descriptor).st_dev == os.stat(directory).st_dev:
+                    # The sandbox is still being made: this is the machine's own directory.
+                    continue
+                there = os.fstatvfs(descriptor)
+            finally:
+                os.close(descriptor)
             used += Files(there.f_files - there.f_ffree, (there.f_blocks - there.f_bfree) * there.f_frsize)
     return used
 

@@ -27,6 +27,8 @@ _EXIT_GRACE_S = 0.5
 _KILL_TIMEOUT_S = 2.0
 _RETRY_KILL_S = 5.0
 """When a solution that outlives the time limit is killed again."""
+_MAX_STRETCH = 10.0
+"""However busy the machine is, a test ends after so many times its limit."""
 
 
 class Watchdog:
@@ -34,6 +36,9 @@ class Watchdog:
 
     The solution's processes are those in a session that is not one of the judge's: `spawn` starts each one in a new
     session, and no process can join an existing session.
+
+    Time is what the test would have taken on a machine of its own: the processor time of the solution, and the time
+    in which it waits. It does not wait while one of its threads, or the tests', is ready to run and has no processor.
 
     Args:
         limits: What the submission may use.
@@ -52,7 +57,7 @@ class Watchdog:
         self._own_sessions = {os.getsid(0)}
         self._own_children: set[int] = set()
         self._tests_pid: int | None = None
-        self._deadline: float | None = None
+        self._time = _Stopwatch(clock)
         self._started = clock()
         self.exceeded: Evidence | None = None
         """The first limit exceeded since `begin`."""
@@ -72,7 +77,7 @@ class Watchdog:
         """A test starts and may take this long."""
         self.exceeded = None
         self._killed = out_of_memory(self._plans.groups)
-        self._deadline = self._clock() + seconds
+        self._time.start(seconds)
 
     def begin_build(self, seconds: float) -> None:
         """A build starts and may take this long. Only a build may write to the submission's directory."""
@@ -84,7 +89,7 @@ class Watchdog:
         # What happened since the last sample: a disk that was filled, a process that the kernel killed.
         self.exceeded = self.exceeded or over_limits(self._limits, self._usage([]))
         self._building = False
-        self._deadline = None
+        self._time.stop()
 
     def solution_processes(self) -> list[Process]:
         """The submission's processes that are alive."""
@@ -127,9 +132,10 @@ class Watchdog:
         if now - self._started > self._limits.submission_seconds:
             self.submission_over.set()
         running = self._of_solution(below)
+        self._time.sample(running, is_busy=any(each.is_busy for each in below))
         if not running:
             return
-        found = self._over_limit(running, now)
+        found = self._over_limit(running)
         if found is not None:
             self.exceeded = self.exceeded or found
             kill_all(self.solution_processes, timeout_s=_KILL_TIMEOUT_S)
@@ -152,10 +158,10 @@ class Watchdog:
             killed=out_of_memory(plans.groups) - self._killed,
         )
 
-    def _over_limit(self, running: list[Process], now: float) -> Evidence | None:
+    def _over_limit(self, running: list[Process]) -> Evidence | None:
         found = over_limits(self._limits, self._usage(running))
-        if found is None and self._deadline is not None and now > self._deadline:
-            self._deadline = now + _RETRY_KILL_S
+        if found is None and self._time.is_up:
+            self._time.start(_RETRY_KILL_S)
             return Evidence(
                 kind="limit",
                 limit="time",
@@ -163,3 +169,45 @@ class Watchdog:
                 seconds=self._limits.test_seconds,
             )
         return found
+
+
+class _Stopwatch:
+    """How much of its time a test has used, whatever else the machine does."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._limit_s: float | None = None
+        self._used_s = 0.0
+        self._cpu_s = 0.0
+        self._started = 0.0
+        self._sampled = 0.0
+
+    def start(self, limit_s: float) -> None:
+        """From now on, at most this much."""
+        self._limit_s = limit_s
+        self._used_s = 0.0
+        self._started = self._sampled = self._clock()
+
+    def stop(self) -> None:
+        """Nothing is measured until the next start."""
+        self._limit_s = None
+
+    def sample(self, running: list[Process], *, is_busy: bool) -> None:
+        """Add what has passed since the last sample.
+
+        Args:
+            running: The solution's processes.
+            is_busy: Whether they, or the tests, are kept from running by the machine alone.
+        """
+        now, cpu_s = self._clock(), sum(each.cpu_s for each in running)
+        # Less than before where a process has ended that nobody in `running` waited for.
+        used_s = max(0.0, cpu_s - self._cpu_s)
+        self._used_s += used_s if is_busy else max(used_s, now - self._sampled)
+        self._cpu_s, self._sampled = cpu_s, now
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the limit has passed."""
+        if self._limit_s is None:
+            return False
+        return self._used_s > self._limit_s or self._sampled - self._started > _MAX_STRETCH * self._limit_s

@@ -21,6 +21,10 @@ _PACKAGE: Final = Path(__file__).parents[2]
 _MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Directories of their own, or symbolic links into /usr."""
 _LINKER: Final = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
+_RUNTIMES: Final = ("fpc.cfg", "fpc-*.cfg", "mono")
+"""In /etc: the configuration of language runtimes that read it there without a link."""
+_MAX_LINKS: Final = 2_000
+"""How many entries of an installation are searched for links that lead out of it."""
 _STORES: Final = ("/nix/store", "/gnu/store")
 _SYSTEM_PATH: Final = ("/usr/local/bin", "/usr/bin", "/bin")
 
@@ -80,7 +84,10 @@ def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) 
     directories: list[str] = []
     for program in _programs(language):
         directories.append(str(program.parent))
-        shown += _around(program.resolve())
+        around = _around(program.resolve())
+        shown += around
+        shown += _linked_configuration(around)
+    shown += [path for pattern in _RUNTIMES for path in sorted(Path("/etc").glob(pattern))]
     for path in _python():
         if path.is_symlink():
             links.append((str(path.resolve()), str(path)))
@@ -113,6 +120,26 @@ def _around(program: Path) -> list[Path]:
     if is_installation and not _is_personal(prefix):
         return [prefix]
     return [program]
+
+
+def _linked_configuration(installation: Iterable[Path]) -> Iterator[Path]:
+    """What an installation keeps in /etc behind links: Debian's OpenJDK has its `conf/` in /etc/java-17-openjdk.
+
+    A directory below /etc that bears the installation's name is its own, and is shown whole, because its files refer to
+    each other. Of any other, such as /etc/ssl, only the file that the link names is shown.
+    """
+    for directory in installation:
+        if directory == Path("/usr") or not directory.is_dir():
+            continue
+        looked_at = 0
+        for here, directories, files in os.walk(directory):
+            for name in (*directories, *files):
+                looked_at += 1
+                target = Path(os.path.realpath(os.path.join(here, name)))
+                if target.parts[:2] == ("/", "etc") and len(target.parts) > 3 and target.exists():
+                    yield Path(*target.parts[:3]) if directory.name.startswith(target.parts[2]) else target
+            if looked_at > _MAX_LINKS:
+                break
 
 
 def _is_personal(directory: Path) -> bool:

@@ -106,9 +106,10 @@ class Supervisor:
         problem, plan, watchdog, results = order.problem, order.plans.run, self._watchdog, self._results
         if self._started is not None:
             return await run_pytest(problem, plan, command, self._started, watchdog, results)
-        from subcli.judge.supervise.tap_runner import run_tap  # most problems do not print TAP
+        from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
 
-        return await run_tap(problem, plan, command, order.scratch, watchdog, results)
+        memory_mb = problem.limits.memory_mb if order.language.bounded_address_space else 0
+        return await TapRun(problem, order.scratch, watchdog, results, memory_mb).run(plan, command)
 
     async def _build(self, entry: str) -> BuildResult | None:
         order = self._order

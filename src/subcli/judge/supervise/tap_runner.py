@@ -16,8 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from subcli.judge.evidence import OUTPUT_BYTES, Evidence, Site
-from subcli.judge.problem import Problem
+from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import LAUNCH, StartPlan, own_environment
 from subcli.judge.process.text import cut
@@ -36,34 +38,42 @@ _FLUSH_FAILED_AFTER_S = 1.0
 """A failed test waits longer, because its diagnostics may follow."""
 
 
-async def run_tap(
-    problem: Problem,
-    plan: StartPlan,
-    command: tuple[str, ...],
-    scratch: Path,
-    watchdog: Watchdog,
-    results: Results,
-) -> str:
-    """Run the TAP command of `problem` on a solution that `command` starts. Returns the verdict."""
-    return await TapRun(problem, watchdog, results).run(plan, command, scratch)
-
-
 class TapRun:
-    """One run of a command that prints TAP."""
+    """One run of a command that prints TAP.
 
-    def __init__(self, problem: Problem, watchdog: Watchdog, results: Results) -> None:
+    Args:
+        problem: Whose command it is.
+        scratch: A directory of the judge's own.
+        watchdog: Watches the solution's processes.
+        results: Where each test goes.
+        memory_mb: The limit at which the solution's allocations fail; 0 if there is none.
+    """
+
+    def __init__(self, problem: Problem, scratch: Path, watchdog: Watchdog, results: Results, memory_mb: int) -> None:
         self._problem = problem
         self._watchdog = watchdog
         self._results = results
+        self._scratch = scratch
+        self._memory_mb = memory_mb
+        self._runs = scratch / "runs"
+        self._runs_read = 0
         self._parser = Parser()
         self._announced = False
         self._began = time.monotonic()
 
-    async def run(self, plan: StartPlan, command: tuple[str, ...], scratch: Path) -> str:
+    async def run(self, plan: StartPlan, command: tuple[str, ...]) -> str:
         """Run all tests on a solution that `command` starts. Returns the verdict: passed, failed or error."""
+        scratch = self._scratch
         pipe = await Pipe.open()
         try:
-            solution = _write_launcher(plan, command, scratch, results=os.fstat(pipe.writing).st_ino)
+            solution = _write_launcher(
+                plan,
+                command,
+                scratch,
+                limits=self._problem.limits,
+                runs=self._runs,
+                results=os.fstat(pipe.writing).st_ino,
+            )
             child = await Child.start(
                 self._command(),
                 directory=self._problem.root / self._problem.tests,
@@ -144,7 +154,7 @@ class TapRun:
             self._results.testing(total if total is not None else self._problem.total_tests)
 
     def _point(self, point: Point) -> None:
-        evidence = _evidence(point)
+        evidence = self._with_runs(_evidence(point))
         if self._watchdog.exceeded is not None:
             evidence = over_limit(self._watchdog.exceeded, evidence)
         elapsed_ms = (time.monotonic() - self._began) * 1000
@@ -160,6 +170,31 @@ class TapRun:
         )
         self._began = time.monotonic()
         self._watchdog.begin(self._problem.limits.test_seconds)
+
+    def _with_runs(self, found: Evidence | None) -> Evidence | None:
+        """Add what the launcher knows about the runs of the solution since the last test."""
+        runs = self._new_runs()
+        if found is None or not runs:
+            return found
+        limits = self._problem.limits
+        if any(run.exceeded == "output" for run in runs):
+            message = f"the program wrote more than {limits.output_kb} KB"
+            return replace(found, kind="flood", message=message, actual="")
+        needs_mb = max(run.needs_mb for run in runs)
+        if self._memory_mb and needs_mb > self._memory_mb and any(run.code < 0 for run in runs):
+            message = f"the program needs {needs_mb} MB before it starts, more than the limit of {self._memory_mb} MB"
+            return over_limit(Evidence(kind="limit", limit="memory", message=message), found)
+        return replace(found, peak_mb=max(run.peak_mb for run in runs), memory_mb=self._memory_mb)
+
+    def _new_runs(self) -> list[LaunchedRun]:
+        try:
+            with self._runs.open("rb") as file:
+                file.seek(self._runs_read)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        self._runs_read += len(data)
+        return [msgspec.json.decode(line, type=LaunchedRun) for line in data.splitlines()]
 
     async def _verdict(self, code: int, log: str) -> str:
         over = self._watchdog.submission_over.is_set()
@@ -181,9 +216,21 @@ class TapRun:
         return "failed" if failed else "passed"
 
 
-def _write_launcher(plan: StartPlan, command: tuple[str, ...], scratch: Path, *, results: int) -> Path:
+class LaunchedRun(msgspec.Struct, frozen=True):
+    """One run of the solution, as `process/launch.py` writes it down."""
+
+    code: int
+    exceeded: str
+    peak_mb: int
+    needs_mb: int
+
+
+def _write_launcher(
+    plan: StartPlan, command: tuple[str, ...], scratch: Path, *, limits: ResourceLimits, runs: Path, results: int
+) -> Path:
     described = scratch / "plan.json"
-    text = json.dumps({**plan.as_json(), "command": command, "results": results})
+    facts = {"command": command, "results": results, "runs": str(runs), "output_bytes": limits.output_kb * 1024}
+    text = json.dumps({**plan.as_json(), **facts})
     described.write_text(text, encoding="utf-8")
     launcher = scratch / "solution"
     words = [sys.executable, "-I", "-S", str(LAUNCH), str(described)]

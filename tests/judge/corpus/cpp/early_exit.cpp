@@ -1,0 +1,9 @@
+#include <cstdlib>
+#include <iostream>
+
+int main() {
+    int a, b;
+    std::cin >> a >> b;
+    std::cout << a + b << std::endl;
+    std::exit(7);
+}

@@ -1,0 +1,6 @@
+#include <iostream>
+
+int main() {
+    volatile long a = 0;
+    for (;;) a = a + 1;
+}

@@ -1,0 +1,8 @@
+package main
+
+func main() {
+	a := 0
+	for {
+		a++
+	}
+}

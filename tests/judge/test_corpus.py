@@ -1,0 +1,86 @@
+"""Failing programs in six languages: each gets the explanation that is true of it, with and without a sandbox."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subcli.judge import Job, LocalStarter, Problem, Starter, judge, load_problem
+from subcli.judge.sandbox.probe import probe
+
+CORPUS = Path(__file__).with_name("corpus")
+EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((CORPUS / "expected.toml").read_text(encoding="utf-8"))
+NEVER: list[str] = EXPECTED.pop("defaults")["never"]
+SUFFIXES = {"python": "py", "javascript": "js", "c": "c", "cpp": "cpp", "java": "java", "go": "go"}
+QUICK = ("python", "c")
+"""The languages of a default run; the others take a compiler or a runtime that is slow to start."""
+LANGUAGES = [pytest.param(each, marks=() if each in QUICK else pytest.mark.thorough) for each in SUFFIXES]
+PROGRAMS = [
+    pytest.param(language, name, marks=() if language in QUICK else pytest.mark.thorough)
+    for language, cases in EXPECTED.items()
+    for name in cases
+]
+
+
+@pytest.fixture(scope="session")
+def adder() -> Problem:
+    return load_problem(CORPUS / "problem")
+
+
+@pytest.fixture(params=["local", pytest.param("sandbox", marks=pytest.mark.thorough)])
+def starter(request: pytest.FixtureRequest) -> Starter:
+    if request.param == "local":
+        return LocalStarter()
+    found = probe(cpus=1.0)
+    if found.starter is None:
+        pytest.skip(f"no sandbox: {found.reason}")
+    return found.starter
+
+
+@pytest.fixture
+def explain(adder: Problem, starter: Starter) -> Callable[[str, str], Awaitable[list[dict[str, Any]]]]:
+    """Judges one program of the corpus; its events."""
+
+    async def run(language: str, name: str) -> list[dict[str, Any]]:
+        for tool in adder.languages[language].requires:
+            if shutil.which(tool) is None:
+                pytest.skip(f"{tool} is not installed")
+        file = CORPUS / language / f"{name}.{SUFFIXES[language]}"
+        job = Job(adder, language, {file.name: file.read_text(encoding="utf-8")})
+        return [dict(event) async for event in judge(job, starter=starter)]
+
+    return run
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_correct_program_passes(explain: Callable[..., Awaitable[list[dict[str, Any]]]], language: str) -> None:
+    """Otherwise a broken compiler or sandbox would look like a good explanation."""
+    events = await explain(language, "correct")
+    assert events[-1]["final_status"] == "passed", events
+
+
+@pytest.mark.parametrize(("language", "name"), PROGRAMS)
+async def test_failure_is_explained(
+    explain: Callable[..., Awaitable[list[dict[str, Any]]]], language: str, name: str
+) -> None:
+    """Category, place and words are those of the program's real fault."""
+    expected = EXPECTED[language][name]
+    events = await explain(language, name)
+    assert events[-1]["final_status"] == ("build_failed" if name == "compile_error" else "failed")
+    analysis = next(event for event in events if event["type"] == "error_analysis")
+    text = f"{analysis['error']}\n{analysis['analysis']}\n" + "\n".join(analysis["suggestions"])
+    assert re.fullmatch(expected["category"], analysis["category"]), text
+    place = analysis.get("location") or {}
+    assert place.get("line") == expected.get("line"), text
+    if place:
+        assert place["file"] == f"{name}.{SUFFIXES[language]}"
+    for pattern in expected["says"]:
+        assert re.search(pattern, text), f"{pattern!r} is not in:\n{text}"
+    for pattern in (*NEVER, *expected.get("never", ())):
+        assert not re.search(pattern, text), f"{pattern!r} is in:\n{text}"
