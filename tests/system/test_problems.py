@@ -53,7 +53,7 @@ def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
     before = {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
     again = run("init", "lru-cache", "--language", "python", *at)
     assert again.returncode == 2
-    assert "already there" in again.stderr
+    assert "already exists" in again.stderr
     assert before == {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
     elsewhere = run("init", "lru-cache", "other", "--language", "python", "--json", *at)
     SCHEMA.validate(json.loads(elsewhere.stdout))
