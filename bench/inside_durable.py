@@ -23,7 +23,7 @@ SECONDS = 0.6
 
 
 def event(number: int) -> dict[str, object]:
-    """As a judge yields it."""
+    """An event as the judge yields it."""
     return {
         "type": "test_result",
         "test_id": f"t{number:05d}",
@@ -34,7 +34,7 @@ def event(number: int) -> dict[str, object]:
 
 
 def rate(commit: Callable[[int], None], batch: int) -> float:
-    """Events a second, in batches of so many."""
+    """Events per second, in batches of the given size."""
     number, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         commit(number)
@@ -43,7 +43,7 @@ def rate(commit: Callable[[int], None], batch: int) -> float:
 
 
 def contenders(url: str, batch: int) -> dict[str, Callable[[int], None]]:
-    """Both on one database."""
+    """Both contenders on one database."""
     engine = open_database(url)
     store = Store(engine, time.time)
     ours, bare = (
@@ -75,11 +75,11 @@ def contenders(url: str, batch: int) -> dict[str, Callable[[int], None]]:
 
 
 def void(_: object) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def main() -> None:
-    """Measure on SQLite, and on PostgreSQL where its URL is given."""
+    """Measure on SQLite, and on PostgreSQL if its URL is given."""
     rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         urls = {"SQLite": f"sqlite:///{Path(folder) / 'bench.db'}"}

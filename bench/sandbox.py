@@ -22,7 +22,7 @@ COMMAND = (sys.executable, "-I", "-S", "-c", "pass")
 
 
 def started(plan: StartPlan) -> float:
-    """Milliseconds for one process."""
+    """Milliseconds to run one process."""
     began = time.perf_counter()
     process = spawn(plan, COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     code = process.wait()

@@ -21,7 +21,7 @@ from subcli.server.run.serve import run
 
 
 async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
-    """Say when each event was said."""
+    """Yield the events, each with the time at which it was sent."""
     orders = json.loads(next(iter(job.files.values())))
     filling = "x" * orders.get("bytes", 0)
     yield {"type": "status_update", "status": "testing", "total_tests": orders["events"]}
