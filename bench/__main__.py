@@ -1,6 +1,6 @@
 """``python -m bench [--write] [ROW …]``: measure all rows, or those named, and print the tables.
 
-Each row runs in a process of its own under a time limit: whatever hangs or breaks costs its row and nothing else.
+Each row runs in its own process with a time limit, so a hang or a crash affects only that row.
 """
 
 from __future__ import annotations

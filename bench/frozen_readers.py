@@ -1,9 +1,9 @@
-"""Do watchers that do not read slow those that do? `python -m bench.frozen_readers`
+"""Do watchers that stop reading slow down the others? `python -m bench.frozen_readers`
 
-Two servers at the same time, so that whatever else the machine does befalls both. Each has 500 watchers on 50
-submissions, ten each, which say an event of 16 KiB four times a second. At one server all of them read; at the other
-one of each ten, so 50, reads nothing from its handshake on. What is measured is the time from the judge's word to a
-reader, the commit included, of the same 450 at both.
+Two servers run at the same time, so that other load on the machine affects both. Each has 500 watchers on 50
+submissions, ten each, and each submission has an event of 16 KiB four times per second. At one server all watchers
+read; at the other one in ten, 50 in all, stops reading after its handshake. Measured is the time from the judge's
+event to the reader, including the commit, for the same 450 watchers at both.
 """
 
 from __future__ import annotations

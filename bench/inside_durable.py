@@ -1,7 +1,7 @@
-"""Run by the interpreter of the environment that is measured: events made durable, by us and by a bare loop.
+"""Run by the interpreter of the measured environment: committing events, with subcli and with a plain loop.
 
-Prints JSON: events a second by contender, the two in turns. The bare loop gives the same guarantee with as little as
-it takes: one transaction a batch, the events with their numbers, and the position in the submission's row.
+Prints JSON: events per second by contender, in turns. The plain loop gives the same guarantee with minimal work: one
+transaction per batch, numbered events, and the position in the submission's row.
 """
 
 from __future__ import annotations

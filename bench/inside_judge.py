@@ -1,4 +1,4 @@
-"""Run by the interpreter of the environment that is measured: judging, against running the same tests by hand.
+"""Run by the interpreter of the measured environment: judging, compared with running the same tests by hand.
 
 Prints JSON: seconds of each run, by contender, in turns.
 """

@@ -1,7 +1,7 @@
-"""A thousand watchers in one process: they shake hands, count what comes, and decode nothing.
+"""A thousand watchers in one process. They perform the handshake and count frames without decoding them.
 
-Run as a program it connects, waits until all are connected, makes the file that lets the server begin, counts until
-everything that is to come has come, and prints one JSON object.
+Run as a program, it connects all watchers, creates the file that makes the server start, counts until every event has
+arrived, and prints one JSON object.
 """
 
 from __future__ import annotations

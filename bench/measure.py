@@ -1,7 +1,7 @@
-"""Figures that can be compared on a machine whose speed drifts: contenders take turns; what is compared are medians.
+"""Comparable measurements on a machine whose speed varies: contenders take turns, and medians are compared.
 
-A contender is a function that gives one figure each time it is called. Round after round each is called once, in an
-order that turns by one each time, so that whatever slows the machine down hits all of them alike.
+A contender is a function that returns one sample per call. In each round every contender is called once, and the order
+rotates by one, so that a slow machine affects all of them alike.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What subcli is compared with, by name from PyPI, npm and Debian, installed into ``bench/.peers`` once.
+"""Installs the programs that subcli is compared with, from PyPI, npm and Debian, once, into ``bench/.peers``.
 
-A peer that cannot be had is named in the table; nothing else depends on it.
+If a peer cannot be installed, the table says so, and the other results are unaffected.
 """
 
 from __future__ import annotations

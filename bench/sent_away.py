@@ -1,9 +1,9 @@
-"""Ten thousand watchers are told to go by 1012: do they come back in one instant, and all? `python -m bench.sent_away`
+"""Do ten thousand watchers closed with 1012 all reconnect, and not all at once? `python -m bench.sent_away`
 
-Two gateways on one database. All watch at the first one, ten a submission; it gets SIGTERM; each watcher does what
-`subcli` does with 1012: waits as long as `subcli.core.backoff` says and connects again, here to the second gateway,
-after the last event that it saw. Then the verdicts come. What counts is how they are spread, and that each event came
-to each watcher once and in order.
+Two gateways share one database. All watchers connect to the first, ten per submission, and it gets SIGTERM. Each
+watcher does what `subcli` does after a 1012: it waits for the backoff of `subcli.core.backoff` and reconnects, here to
+the second gateway, after its last event. Then the verdicts arrive. Measured is how the reconnects are spread; each
+watcher must get each event once and in order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Servers that send the same events to the same watchers: ours, and those that one would write instead.
+"""Servers that send the same events to the same watchers: ours, and typical alternatives.
 
-Each prints ``{"port": N}`` when it is ready, takes watchers at ``/ws/submissions/ID`` and begins to send once the
-file ``--go`` is there: ``--events`` results of each submission, at ``--rate`` a second each or as fast as it goes.
+Each prints ``{"port": N}`` when it is ready, accepts watchers at ``/ws/submissions/ID`` and starts sending once the
+file ``--go`` exists: ``--events`` results of each submission, at ``--rate`` per second each, or at full speed.
 """
 
 from __future__ import annotations

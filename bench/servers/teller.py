@@ -1,8 +1,8 @@
-"""Stands in for the workers of a cluster: commits all events, then tells them on Redis as fast as it takes them.
+"""Stands in for the workers of a cluster: commits all events, then publishes them on Redis at full speed.
 
-So neither a judge nor the database has a part in how fast they are delivered. Prints ``{"port": 0, "first": ID}`` when
-its submissions are there; after the sign to begin everything is committed, and when that is done ``--began`` gets the
-monotonic seconds, and everything is told.
+So neither a judge nor the database affects the delivery rate. Prints ``{"port": 0, "first": ID}`` once its submissions
+exist. After the start signal it commits everything, writes the monotonic time in seconds to ``--began``, and publishes
+everything.
 """
 
 from __future__ import annotations

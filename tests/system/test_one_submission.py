@@ -79,7 +79,7 @@ async def test_open(command: Commands) -> None:
             assert (await command("open", "2", "--server", server.url, env=env)).code == 5
 
 
-# -- before code is handed in -----------------------------------------------------------------------
+# -- before the submit -------------------------------------------------------------------------------
 
 
 async def test_warnings(command: Commands) -> None:

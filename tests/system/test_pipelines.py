@@ -204,7 +204,7 @@ def judging(final_status: str) -> Script:
 
 
 def place_of(path: Path) -> Path:
-    """A directory with something to hand in."""
+    """A directory with code to submit."""
     path.mkdir()
     (path / "node.py").write_text("pass")
     return path
