@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-# For two cores: the tests wait more than they compute.
+# Chosen for two cores: the tests wait more than they compute.
 WORKERS ?= 5
 N       ?= 1000000
 FROM    ?= 10000
@@ -17,10 +17,10 @@ CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 
 .PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel clean
 
-help:  ## what can be made
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-# Made once, by whichever PYTHON was given then: a venv made again over an old one mixes two interpreters.
+# Created once, with the PYTHON given then: recreating a venv in place would mix two interpreters.
 $(BIN)/python:
 	@echo "Setting up $(VENV) (once, about half a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
@@ -35,22 +35,22 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@$(PIP) --group dev
 	@touch $@
 
-demo: $(VENV)/.runtime  ## submit a bundled solution to a server of its own and watch it
+demo: $(VENV)/.runtime  ## submit a bundled solution to a temporary server and watch it
 	@$(BIN)/subcli demo
 
-test: $(VENV)/.dev  ## the tests, the core's branch coverage first; SUBCLI_TEST_ALL=1: all of them
+test: $(VENV)/.dev  ## run the tests, the core first; SUBCLI_TEST_ALL=1 includes the slow ones
 	$(MAKE) --no-print-directory test-core
 	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS)
 
-# Without plug-ins and their settings: a thousand small tests, and their machinery would take most of the time.
-test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
+# Without plug-ins: loading them would take longer than these thousand small tests.
+test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 COVERAGE_FILE=$(VENV)/.coverage-core \
 	  $(BIN)/python -m coverage run --rcfile=pyproject.toml --source=subcli \
 	  -m pytest tests/core tests/shared -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
 
-coverage: $(VENV)/.dev  ## the tests once, with the branches that they and their processes take; gates by area
+coverage: $(VENV)/.dev  ## measure branch coverage, subprocesses included, and check the minimum of each area
 	@rm -rf $(COVERED)
 	@mkdir -p $(COVERED)
 	COVERAGE_FILE=$(COVERED)/data \
@@ -59,13 +59,13 @@ coverage: $(VENV)/.dev  ## the tests once, with the branches that they and their
 	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
 	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
 
-soak: $(VENV)/.dev  ## a night of faults: make soak N=1000000
+soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/output/test_hostile.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 
-trials: $(VENV)/.dev  ## frozen readers, and ten thousand watchers that are sent away
+trials: $(VENV)/.dev  ## test frozen readers, and the shutdown with ten thousand watchers
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 
@@ -73,13 +73,13 @@ $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
 	@touch $@
 
-mutation: $(VENV)/.mutation  ## does a test notice one change? make mutation AREA=output SAMPLE=200
+mutation: $(VENV)/.mutation  ## mutation testing: make mutation AREA=output SAMPLE=200
 	$(BIN)/python -m tests.mutation $(AREA) --workers $(WORKERS) $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: $(VENV)/.dev  ## measure everything (ten minutes) and write docs/performance.md; make bench ONLY=startup
+bench: $(VENV)/.dev  ## run all benchmarks (ten minutes) and write docs/performance.md; make bench ONLY=startup
 	$(BIN)/python -m bench $(or $(ONLY),--write)
 
-lint: $(VENV)/.dev  ## ruff, mypy --strict, the layers
+lint: $(VENV)/.dev  ## run ruff, mypy --strict and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -89,10 +89,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.dev  ## what is made from the program: completions, man pages, the JSON Schema, tables of the docs
+generate: $(VENV)/.dev  ## generate completions, man pages, the JSON Schema and tables of the docs
 	$(BIN)/python -m generate
 
-picture: $(VENV)/.dev  ## docs/live.svg, of a real run
+picture: $(VENV)/.dev  ## render docs/live.svg from a real run
 	$(BIN)/python -m generate.picture
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/

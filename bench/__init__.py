@@ -1,1 +1,1 @@
-"""Speed, measured against what people would use instead. ``make bench`` runs it and writes docs/performance.md."""
+"""Benchmarks against the alternatives. ``make bench`` runs them and writes docs/performance.md."""

@@ -1,6 +1,6 @@
 """``python -m bench [--write] [ROW …]``: measure all rows, or those named, and print the tables.
 
-Each row runs in a process of its own under a time limit: whatever hangs or breaks costs its row and nothing else.
+Each row runs in its own process with a time limit, so a hang or a crash affects only that row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROW_S: Final = 300.0
 
 
 def main() -> int:
-    """Measure and print; the exit code is 1 where a row could not be measured at all."""
+    """Run the benchmarks and print the tables. The exit code is 1 if a row could not be measured."""
     words = argparse.ArgumentParser(prog="make bench")
     words.add_argument("--write", action="store_true", help="write docs/performance.md")
     words.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def in_process(name: str) -> Table:
-    """One row; an empty table that says why, where it failed."""
+    """Run one row in its own process. If it fails, the table is empty and says why."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=_measure, args=(name, theirs))
     process.start()

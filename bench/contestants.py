@@ -1,4 +1,4 @@
-"""The servers that fan out, each as a command; what is done to one is done to all."""
+"""The servers compared in the fan-out rows, each as a command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COMMANDS: Final[dict[str, Callable[[], list[str]]]] = {
 
 @contextlib.contextmanager
 def server(name: str, *, submissions: int, events: int = 0, rate: float = 0) -> Iterator[tuple[Serving, Path]]:
-    """One of them, and the file that lets it begin; without events it never does."""
+    """Run a server. Yields it and the file that makes it start sending; without events it never does."""
     with tempfile.TemporaryDirectory() as folder:
         go = Path(folder) / "go"
         words = ["--data", folder, "--submissions", str(submissions), "--events", str(events), "--rate", str(rate)]

@@ -1,4 +1,4 @@
-"""Many watchers in one process: RFC 6455 as far as a client needs it, at a few microseconds a message."""
+"""Many watchers in one process, with a minimal RFC 6455 client: a few microseconds per message."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Watcher(asyncio.Protocol):
         return True
 
     def freeze(self) -> None:
-        """Read nothing any more."""
+        """Stop reading."""
         self._transport.pause_reading()
 
     def thaw(self) -> None:
@@ -128,7 +128,7 @@ async def watch(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait, however long, for what other tasks bring about."""
+    """Wait without a timeout until a condition holds."""
     loop = asyncio.get_running_loop()
     while not condition():
         ripe = loop.create_future()
@@ -137,7 +137,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def need_files(count: int) -> None:
-    """See that this process and those it starts may have so many files open. Raises SystemExit."""
+    """Raise the limit of open files for this process and its children. Raises SystemExit if it is too low."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         raise SystemExit(f"{count} open files are needed and {hard} allowed; raise it with `ulimit -n`.")
@@ -145,11 +145,11 @@ def need_files(count: int) -> None:
 
 
 def in_memory() -> str | None:
-    """A directory in memory, where there is one: a disk that others use says nothing about us."""
+    """Return a directory in memory if there is one, so that a shared disk does not affect the result."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def quantile(values: list[float], part: float) -> float:
-    """The value below which `part` of them lie."""
+    """The value at quantile `part`."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]

@@ -1,4 +1,4 @@
-"""The messages that every contender is sent: results as a judge sends them, about 200 bytes each."""
+"""The messages sent to every contender: typical test results of about 200 bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_FRAMES: Final = 300
 
 
 def frame(payload: bytes, first: int = TEXT) -> bytes:
-    """One frame as a server sends it: unmasked (RFC 6455 section 5.2)."""
+    """One unmasked frame, as a server sends it (RFC 6455 section 5.2)."""
     size = len(payload)
     if size < 126:
         return bytes([first, size]) + payload
@@ -40,7 +40,7 @@ def result(submission_id: int, seq: int, test: int, sent_ns: int = 0) -> bytes:
 
 
 def complete(submission_id: int, seq: int, total: int) -> bytes:
-    """The ``complete`` at the end."""
+    """The final ``complete``."""
     counts = {"total_tests": total, "passed": total, "failed": 0, "duration_ms": 1000}
     fields = {"type": "complete", "submission_id": submission_id, "final_status": "passed", "summary": counts}
     return json.dumps({**fields, "timestamp": _STAMP, "seq": seq}).encode()

@@ -1,9 +1,9 @@
-"""Do watchers that do not read slow those that do? `python -m bench.frozen_readers`
+"""Do watchers that stop reading slow down the others? `python -m bench.frozen_readers`
 
-Two servers at the same time, so that whatever else the machine does befalls both. Each has 500 watchers on 50
-submissions, ten each, which say an event of 16 KiB four times a second. At one server all of them read; at the other
-one of each ten, so 50, reads nothing from its handshake on. What is measured is the time from the judge's word to a
-reader, the commit included, of the same 450 at both.
+Two servers run at the same time, so that other load on the machine affects both. Each has 500 watchers on 50
+submissions, ten each, and each submission has an event of 16 KiB four times per second. At one server all watchers
+read; at the other one in ten, 50 in all, stops reading after its handshake. Measured is the time from the judge's
+event to the reader, including the commit, for the same 450 watchers at both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RATE: Final = 4
 
 @dataclass
 class Round:
-    """What one round has shown. Times in seconds."""
+    """The result of one round. Times in seconds."""
 
     lags: list[float] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
@@ -41,12 +41,12 @@ class Round:
 
     @property
     def p99(self) -> float:
-        """Of the lags."""
+        """The 99th percentile of the lags."""
         return quantile(self.lags, 0.99)
 
 
 async def play(submissions: int, seconds: float, setup: float, *, freeze: bool) -> Round:
-    """One round with a server of its own."""
+    """Run one round on a new server."""
     found = Round()
     with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
         database = f"sqlite:///{directory}/trial.db"
@@ -66,7 +66,7 @@ async def play(submissions: int, seconds: float, setup: float, *, freeze: bool) 
 
 
 async def watch_all(found: Round, port: int, submissions: int, seconds: float, setup: float, *, freeze: bool) -> None:
-    """Hand in, watch, and wait for every verdict."""
+    """Submit, watch, and wait for all verdicts."""
     start = time.time() + setup
 
     def read(text: bytes) -> None:
@@ -104,7 +104,7 @@ async def watch_all(found: Round, port: int, submissions: int, seconds: float, s
 
 
 async def main() -> None:
-    """Play the rounds, and say what came out."""
+    """Run the rounds and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20.0)

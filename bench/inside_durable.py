@@ -1,7 +1,7 @@
-"""Run by the interpreter of the environment that is measured: events made durable, by us and by a bare loop.
+"""Run by the interpreter of the measured environment: committing events, with subcli and with a plain loop.
 
-Prints JSON: events a second by contender, the two in turns. The bare loop gives the same guarantee with as little as
-it takes: one transaction a batch, the events with their numbers, and the position in the submission's row.
+Prints JSON: events per second by contender, in turns. The plain loop gives the same guarantee with minimal work: one
+transaction per batch, numbered events, and the position in the submission's row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECONDS = 0.6
 
 
 def event(number: int) -> dict[str, object]:
-    """As a judge yields it."""
+    """An event as the judge yields it."""
     return {
         "type": "test_result",
         "test_id": f"t{number:05d}",
@@ -34,7 +34,7 @@ def event(number: int) -> dict[str, object]:
 
 
 def rate(commit: Callable[[int], None], batch: int) -> float:
-    """Events a second, in batches of so many."""
+    """Events per second, in batches of the given size."""
     number, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         commit(number)
@@ -43,7 +43,7 @@ def rate(commit: Callable[[int], None], batch: int) -> float:
 
 
 def contenders(url: str, batch: int) -> dict[str, Callable[[int], None]]:
-    """Both on one database."""
+    """Both contenders on one database."""
     engine = open_database(url)
     store = Store(engine, time.time)
     ours, bare = (
@@ -75,11 +75,11 @@ def contenders(url: str, batch: int) -> dict[str, Callable[[int], None]]:
 
 
 def void(_: object) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def main() -> None:
-    """Measure on SQLite, and on PostgreSQL where its URL is given."""
+    """Measure on SQLite, and on PostgreSQL if its URL is given."""
     rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         urls = {"SQLite": f"sqlite:///{Path(folder) / 'bench.db'}"}

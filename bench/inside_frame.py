@@ -1,4 +1,4 @@
-"""Run by the interpreter of the environment that is measured: what one frame of the live view costs. Prints JSON."""
+"""Run by the interpreter of the measured environment: the cost of one frame of the live view. Prints JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOM = 120
 
 
 def filled(results: int) -> tuple[Watch, LiveView]:
-    """A submission that has so many results, and its screen."""
+    """A submission with this many results, and its screen."""
     watch = Watch(1)
     watch.receive(frames.status(1, 1, "testing", results).decode())
     for seq in range(2, results + 2):
@@ -35,7 +35,7 @@ def filled(results: int) -> tuple[Watch, LiveView]:
 
 
 def main() -> None:
-    """Milliseconds of each frame, by the number of results, taken in turns."""
+    """Measure milliseconds per frame for each number of results, in turns."""
     screens = {size: filled(size) for size in (100, 10_000, 100_000)}
     took: dict[int, list[float]] = {size: [] for size in screens}
     for number in range(FRAMES + 3):

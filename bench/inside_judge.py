@@ -1,4 +1,4 @@
-"""Run by the interpreter of the environment that is measured: judging, against running the same tests by hand.
+"""Run by the interpreter of the measured environment: judging, compared with running the same tests by hand.
 
 Prints JSON: seconds of each run, by contender, in turns.
 """
@@ -52,7 +52,7 @@ def test_nothing(number):
 
 
 def made(root: Path, total: int) -> Path:
-    """A problem with so many tests that do nothing."""
+    """A problem with this many empty tests."""
     (root / "tests").mkdir(parents=True)
     (root / "problem.toml").write_text(PROBLEM.format(total=total))
     (root / "description.md").write_text("Nothing.\n")
@@ -62,7 +62,7 @@ def made(root: Path, total: int) -> Path:
 
 
 def judged(root: Path) -> float:
-    """Seconds from handing a job over to its verdict."""
+    """Seconds from submitting a job to the judge to its verdict."""
     job = Job(load_problem(root), "python", {"node.py": "pass\n"})
 
     async def run() -> float:
@@ -89,7 +89,7 @@ def by_hand(root: Path) -> float:
 
 
 def main() -> None:
-    """One test and many, both ways."""
+    """Measure one test and many, judged and by hand."""
     took: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         problems = {total: made(Path(folder) / str(total), total) for total in (1, MANY + 1)}

@@ -1,7 +1,7 @@
-"""A thousand watchers in one process: they shake hands, count what comes, and decode nothing.
+"""A thousand watchers in one process. They perform the handshake and count frames without decoding them.
 
-Run as a program it connects, waits until all are connected, makes the file that lets the server begin, counts until
-everything that is to come has come, and prints one JSON object.
+Run as a program, it connects all watchers, creates the file that makes the server start, counts until every event has
+arrived, and prints one JSON object.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Count:
     all_came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def saw(self, data: bytes) -> None:
-        """Count the events in some bytes."""
+        """Count the events in a chunk of bytes."""
         frames = data.count(_MARK)
         if not frames:
             return
@@ -95,12 +95,12 @@ class Watcher(asyncio.Protocol):
             self.open.set_exception(ConnectionError("closed during the handshake"))
 
     def stop(self) -> None:
-        """Cut the connection."""
+        """Drop the connection."""
         self._transport.abort()
 
 
 async def connected(port: int, submissions: range, watchers: int, count: Count) -> list[Watcher]:
-    """All watchers, spread evenly."""
+    """Connect all watchers, spread evenly over the submissions."""
     loop = asyncio.get_running_loop()
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -116,7 +116,7 @@ async def connected(port: int, submissions: range, watchers: int, count: Count) 
 
 
 async def main() -> None:
-    """Connect, count, print."""
+    """Connect, count and print."""
     words = argparse.ArgumentParser()
     words.add_argument("--port", type=int, required=True)
     words.add_argument("--submissions", type=int, default=100)

@@ -1,7 +1,7 @@
-"""Figures that can be compared on a machine whose speed drifts: contenders take turns; what is compared are medians.
+"""Comparable measurements on a machine whose speed varies: contenders take turns, and medians are compared.
 
-A contender is a function that gives one figure each time it is called. Round after round each is called once, in an
-order that turns by one each time, so that whatever slows the machine down hits all of them alike.
+A contender is a function that returns one sample per call. In each round every contender is called once, and the order
+rotates by one, so that a slow machine affects all of them alike.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ BUDGET_S: Final = 60.0
 
 
 class Failed(Exception):
-    """A contender could not be measured. The text says why, for the table."""
+    """A contender could not be measured. The message says why, for the table."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What one contender came to, in the order of the rounds."""
+    """The samples of one contender, in the order of the rounds."""
 
     samples: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The figure to quote."""
+        """The figure to report."""
         return statistics.median(self.samples)
 
     @property
     def low(self) -> float:
-        """The lower quartile; the smallest of fewer than four."""
+        """The lower quartile, or the minimum of fewer than four samples."""
         return _quartiles(self.samples)[0]
 
     @property
     def high(self) -> float:
-        """The upper quartile; the largest of fewer than four."""
+        """The upper quartile, or the maximum of fewer than four samples."""
         return _quartiles(self.samples)[1]
 
     def over(self, other: Figure) -> Figure:
-        """This one divided by another, round by round."""
+        """The ratio to another figure, round by round."""
         return Figure(tuple(a / b for a, b in zip(self.samples, other.samples, strict=False) if b))
 
 
@@ -54,14 +54,14 @@ def _quartiles(samples: Sequence[float]) -> tuple[float, float]:
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """The smallest sample that ``percent`` of them do not exceed."""
+    """The smallest sample that at least ``percent`` percent do not exceed."""
     ordered = sorted(samples)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one contender: a figure, or why there is none."""
+    """The result of one contender: a figure, or the reason why there is none."""
 
     figure: Figure | None
     why_not: str = ""

@@ -1,6 +1,6 @@
-"""What subcli is compared with, by name from PyPI, npm and Debian, installed into ``bench/.peers`` once.
+"""Installs the programs that subcli is compared with, from PyPI, npm and Debian, once, into ``bench/.peers``.
 
-A peer that cannot be had is named in the table; nothing else depends on it.
+If a peer cannot be installed, the table says so, and the other results are unaffected.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NODE: Final = ("ws@8", "wscat@6")
 
 @functools.cache
 def subcli() -> Path:
-    """The environment that a user has: the wheel of this checkout with the server half, and nothing besides."""
+    """A user's environment: the wheel of this checkout with the extra [server], and nothing else."""
     where = FOLDER / "subcli"
     _venv(where)
     options = ["--constraint", str(CHECKOUT / "constraints.txt"), "--upgrade", "--force-reinstall"]
@@ -49,7 +49,7 @@ def subcli() -> Path:
 
 @functools.cache
 def floor() -> Path:
-    """An environment with httpx and websockets only: what a minimal script needs."""
+    """An environment with only httpx and websockets, as a minimal script needs."""
     return _python_environment("floor", FLOOR)
 
 
@@ -61,7 +61,7 @@ def peers() -> Path:
 
 @functools.cache
 def node() -> Path:
-    """The folder where npm put the peers."""
+    """The directory of the peers from npm."""
     npm = shutil.which("npm")
     if npm is None:
         raise Failed("npm is not installed")
@@ -76,7 +76,7 @@ def node() -> Path:
 
 @functools.cache
 def gh() -> Path:
-    """GitHub's command line, of Debian's package; unpacked, not installed, where the machine has none."""
+    """GitHub's command line. Unpacked from the Debian package if it is not installed."""
     found = shutil.which("gh")
     if found is not None:
         return Path(found)
@@ -92,7 +92,7 @@ def gh() -> Path:
 
 
 def versions(where: Path, *names: str) -> list[str]:
-    """``name version`` of what an environment has of these."""
+    """The ``name version`` of each of these packages in an environment."""
     script = (
         "import importlib.metadata as m, sys\n"
         "for n in sys.argv[1:]:\n"

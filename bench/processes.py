@@ -1,4 +1,4 @@
-"""Running contenders: nothing waits for ever, and nothing is left behind."""
+"""Runs contenders, with a time limit for everything and without leftovers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHUNK: Final = 1 << 18
 
 
 def environment() -> dict[str, str]:
-    """What every contender runs with: a home of its own, no proxy, no settings, no colours."""
+    """The environment of every contender: an empty home, no proxy, no settings, no colors."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
     return {**kept, "HOME": _home(), "TERM": "xterm-256color", "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -143,7 +143,7 @@ def read_all(
 
 @contextlib.contextmanager
 def spawned(command: Sequence[str], *, terminal: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A process, and the descriptor that its output is read from; killed at the end. Its stdin stays open."""
+    """Start a process and yield it with the descriptor of its output; kill it at the end. Its stdin stays open."""
     if terminal:
         output, inner = pty.openpty()
         ioctl(inner, TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
@@ -190,12 +190,12 @@ class Serving:
 
     @property
     def url(self) -> str:
-        """For ``--server``."""
+        """The URL for ``--server``."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def ws(self) -> str:
-        """Of the first submission's socket."""
+        """The WebSocket URL of the first submission."""
         return f"ws://127.0.0.1:{self.port}/ws/submissions/1"
 
 
@@ -246,14 +246,14 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], start_s: float) 
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def python_module(name: str, *arguments: str) -> list[str]:
-    """A module of this package as a command, run by the interpreter that runs us."""
+    """A module of this package as a command for the current interpreter."""
     return [sys.executable, "-m", f"bench.{name}", *arguments]
 
 
@@ -269,7 +269,7 @@ def resident_kib(pid: int) -> int:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds that a process and its children have used."""
+    """Processor seconds used by a process and its children."""
     total = 0.0
     for each in (pid, *_children(pid)):
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""What a sandbox costs each process that is started: `python bench/sandbox.py [ROUNDS]`.
+"""The cost of the sandbox for each process: `python bench/sandbox.py [ROUNDS]`.
 
-The same program, a Python that ends at once, is started under the starter without a sandbox and under bubblewrap, in
-turns, so that whatever else the machine does falls on both. Printed are medians and 90th percentiles in milliseconds,
-from before the start to after the end, and the difference of the medians. The goal is 50 ms.
+The same program, a Python that exits immediately, is started without a sandbox and with bubblewrap, in turns, so that
+other load affects both. Prints medians and 90th percentiles in milliseconds, from before the start to after the exit,
+and the difference of the medians. The target is at most 50 ms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMAND = (sys.executable, "-I", "-S", "-c", "pass")
 
 
 def started(plan: StartPlan) -> float:
-    """Milliseconds for one process."""
+    """Milliseconds to run one process."""
     began = time.perf_counter()
     process = spawn(plan, COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     code = process.wait()

@@ -1,9 +1,9 @@
-"""Ten thousand watchers are told to go by 1012: do they come back in one instant, and all? `python -m bench.sent_away`
+"""Do ten thousand watchers closed with 1012 all reconnect, and not all at once? `python -m bench.sent_away`
 
-Two gateways on one database. All watch at the first one, ten a submission; it gets SIGTERM; each watcher does what
-`subcli` does with 1012: waits as long as `subcli.core.backoff` says and connects again, here to the second gateway,
-after the last event that it saw. Then the verdicts come. What counts is how they are spread, and that each event came
-to each watcher once and in order.
+Two gateways share one database. All watchers connect to the first, ten per submission, and it gets SIGTERM. Each
+watcher does what `subcli` does after a 1012: it waits for the backoff of `subcli.core.backoff` and reconnects, here to
+the second gateway, after its last event. Then the verdicts arrive. Measured is how the reconnects are spread; each
+watcher must get each event once and in order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _JUDGES: Final = 4
 
 
 class Visitor:
-    """One watcher, from its first connect to its verdict."""
+    """One watcher, from its first connection to its verdict."""
 
     def __init__(self, submission_id: int, crowd: Crowd) -> None:
         self._id = submission_id
@@ -62,7 +62,7 @@ class Visitor:
         self._closed.set()
 
     async def stay(self) -> None:
-        """Until the verdict, coming back whenever the socket ends before it."""
+        """Watch until the verdict, reconnecting whenever the socket closes before it."""
         attempt = 0
         while True:
             await self._closed.wait()
@@ -83,7 +83,7 @@ class Visitor:
 
 
 class Crowd:
-    """All of them. `port` is where they come back to."""
+    """All watchers. `port` is where they reconnect."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -91,7 +91,7 @@ class Crowd:
         self.visitors: list[Visitor] = []
 
     async def gather(self, port: int, count: int) -> None:
-        """Let them connect for the first time."""
+        """Let the watchers connect for the first time."""
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
             orders = json.dumps({"events": 3})
             body = {"problem": "leader-election", "language": "python", "source_code": orders}
@@ -109,7 +109,7 @@ class Crowd:
 
 
 async def gateway(database: str, *words: str) -> tuple[asyncio.subprocess.Process, int]:
-    """A running one, and its port."""
+    """Start a gateway and return it with its port."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.trial_server", database, *words),
         stdin=asyncio.subprocess.PIPE,
@@ -120,7 +120,7 @@ async def gateway(database: str, *words: str) -> tuple[asyncio.subprocess.Proces
 
 
 def report(crowd: Crowd, begun: float, took: float) -> None:
-    """Say what came out."""
+    """Print the result."""
     visitors = crowd.visitors
     first = sorted(visitor.back[0] for visitor in visitors)
     away = sorted(visitor.sent_away for visitor in visitors)
@@ -143,7 +143,7 @@ def report(crowd: Crowd, begun: float, took: float) -> None:
 
 
 async def main() -> None:
-    """Play it."""
+    """Run the trial."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--watchers", type=int, default=10_000)
     count = parser.parse_args().watchers

@@ -1,4 +1,4 @@
-"""A server that sends as fast as sockets take it, or at a given rate: it is never what is measured.
+"""A server that sends as fast as the socket accepts, or at a given rate, so that it is never the bottleneck.
 
 Run as a program it prints ``{"port": N}`` and serves until it is killed. The REST half is as much as subcli asks for.
 """
@@ -39,12 +39,12 @@ class Stub:
     _pieces: list[bytes] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Make the frames beforehand, unless there are too many."""
+        """Encode the frames in advance, unless there are too many."""
         if not self.rate and self.events <= 300_000:
             self._pieces = list(frames.stream(1, self.events, self.tests))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._request(reader, writer):
                 pass

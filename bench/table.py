@@ -1,4 +1,4 @@
-"""What a measurement says: figures line by line, and each target with what came of it."""
+"""The result of a row: figures line by line, and its targets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Table:
 
 
 def lines_of(outcomes: Mapping[str, Outcome], notes: Mapping[str, str] | None = None) -> tuple[Line, ...]:
-    """Outcomes as lines."""
+    """Convert outcomes to lines."""
     notes = notes or {}
     return tuple(
         Line(name, outcome.figure, outcome.why_not or notes.get(name, "")) for name, outcome in outcomes.items()
@@ -65,12 +65,12 @@ def lines_of(outcomes: Mapping[str, Outcome], notes: Mapping[str, str] | None = 
 
 
 def at_most(what: str, mine: Outcome, other: Outcome, limit: float) -> Target:
-    """A target: so many times as much as another at most."""
+    """A target: at most this many times another figure."""
     return _compared(what, mine, other, limit, more=False)
 
 
 def at_least(what: str, mine: Outcome, other: Outcome, limit: float) -> Target:
-    """A target: so many times as much as another at least."""
+    """A target: at least this many times another figure."""
     return _compared(what, mine, other, limit, more=True)
 
 
@@ -85,5 +85,5 @@ def _compared(what: str, mine: Outcome, other: Outcome, limit: float, *, more: b
 
 
 def below(what: str, value: float, limit: float, unit: str, digits: int = 1) -> Target:
-    """A target: no more than so much."""
+    """A target: at most this value."""
     return Target(what, f"{value:.{digits}f} {unit}", f"≤ {limit:g} {unit}", value <= limit)

@@ -1,7 +1,7 @@
-"""A server for trials, in a process of its own, whose judge says as much and as often as is asked for.
+"""A server for trials, in its own process. Its judge yields as many events, as often, as the submission asks for.
 
-`python -m bench.trial_server DATABASE CONCURRENCY LIMIT=N …`; prints its port. What is handed in is the judge's orders:
-`{"events": 100, "every": 0.25, "bytes": 16384, "start": 1795500000.5}`, the last in Unix seconds.
+`python -m bench.trial_server DATABASE CONCURRENCY LIMIT=N …` prints its port. The submitted code configures the judge:
+`{"events": 100, "every": 0.25, "bytes": 16384, "start": 1795500000.5}`, with `start` in Unix seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from subcli.server.run.serve import run
 
 
 async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
-    """Say when each event was said."""
+    """Yield the events, each with the time at which it was sent."""
     orders = json.loads(next(iter(job.files.values())))
     filling = "x" * orders.get("bytes", 0)
     yield {"type": "status_update", "status": "testing", "total_tests": orders["events"]}

@@ -1,6 +1,6 @@
-"""What is made from the program: completions, man pages, the JSON Schema, the tables of the README.
+"""Generates files from the program: completions, man pages, the JSON Schema, and tables in the documentation.
 
-``python -m generate`` writes them; a test fails where what is committed is not what comes out.
+``python -m generate`` writes them; a test fails if the committed files are out of date.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def everything(root: Path) -> dict[str, str]:
-    """All texts, by their paths in the repository.
+    """Return the contents of all generated files, by path in the repository.
 
     Args:
-        root: of the repository, for the parts that are written by hand.
+        root: The root of the repository, to read the hand-written parts.
     """
     from generate import bash, fish, man, tables, tree, zsh
     from subcli.output import schema

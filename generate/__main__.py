@@ -1,4 +1,4 @@
-"""``python -m generate``: write what is made from the program."""
+"""``python -m generate``: write the files generated from the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manual pages: one for each command, from the command tree; section 7 from the documentation."""
+"""Generates the manual pages: section 1 from the command tree, section 7 from the documentation."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from subcli.cli.common import Common
 
 _SHARED: Final = frozenset(f"--{name.replace('_', '-')}" for name in Common.__struct_fields__)
 _ENVIRONMENT: Final = {
-    "SUBCLI_SERVER, SUBCLI_PROFILE": "As --server and --profile.",
-    "SUBCLI_PROBLEM, SUBCLI_LANGUAGE": "As --problem and --language.",
-    "SUBCLI_API_PATH, SUBCLI_WS_URL": "Where the REST and the WebSocket half are, if not at /api and /ws.",
-    "SUBCLI_TOKEN, SUBCLI_TOKEN_FILE": "The token to send, or the file that holds it. It goes before a login.",
-    "SUBCLI_INSECURE_HTTP": "As --insecure-http.",
-    "SUBCLI_DEBUG": "As --debug, for the channels named: socket:*, http, retry.",
-    "SSL_CERT_FILE": "Certificates to trust, for an authority of one's own.",
-    "NO_COLOR, FORCE_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM, COLUMNS, CI": "Whether and how the output is drawn.",
+    "SUBCLI_SERVER, SUBCLI_PROFILE": "Same as --server and --profile.",
+    "SUBCLI_PROBLEM, SUBCLI_LANGUAGE": "Same as --problem and --language.",
+    "SUBCLI_API_PATH, SUBCLI_WS_URL": "Where to find the REST API and the WebSocket, if not at /api and /ws.",
+    "SUBCLI_TOKEN, SUBCLI_TOKEN_FILE": "The access token, or a file that contains it. Takes precedence over a login.",
+    "SUBCLI_INSECURE_HTTP": "Same as --insecure-http.",
+    "SUBCLI_DEBUG": "Same as --debug, for the named channels only: socket:*, http, retry.",
+    "SSL_CERT_FILE": "CA certificates to trust, for a private certificate authority.",
+    "NO_COLOR, FORCE_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM, COLUMNS, CI": "Control colors, width and interactivity.",
 }
 _FILES: Final = {
-    ".subcli.toml": "Settings of a project, here or in a directory above: problem, language, files, server.",
-    "~/.config/subcli/config.toml": "Your settings, with [profiles.NAME] for several servers.",
+    ".subcli.toml": "Project settings, in the working directory or a parent: problem, language, files, server.",
+    "~/.config/subcli/config.toml": "User settings, with a [profiles.NAME] table for each further server.",
 }
 
 
 def pages(tree: Command, docs: Path) -> dict[str, str]:
-    """All manual pages, by their paths.
+    """Return all manual pages, by path.
 
     Args:
-        docs: the directory of the documentation.
+        docs: The documentation directory.
     """
     commands = [command for command in tree.walk() if command.path]
-    made = {f"man/man1/{_title(command)}.1": _command(command) for command in commands}
-    made["man/man1/subcli.1"] = _top(tree)
-    made["man/man7/subcli-exit-codes.7"] = _exit_codes()
-    made["man/man7/subcli-protocol.7"] = _protocol((docs / "protocol.md").read_text(encoding="utf-8"))
-    return made
+    pages = {f"man/man1/{_title(command)}.1": _command(command) for command in commands}
+    pages["man/man1/subcli.1"] = _top(tree)
+    pages["man/man7/subcli-exit-codes.7"] = _exit_codes()
+    pages["man/man7/subcli-protocol.7"] = _protocol((docs / "protocol.md").read_text(encoding="utf-8"))
+    return pages
 
 
 def _title(command: Command) -> str:
@@ -60,9 +60,9 @@ def _top(tree: Command) -> str:
     page.raw(f"{bold('subcli')} {italic('COMMAND')} [{italic('OPTION')}]...")
     page.section("DESCRIPTION")
     page.text(
-        "Hands code in to a judge for programming problems, shows every test result as it happens, says why a test "
-        "failed, and exits by the verdict alone. A lost connection is taken up again: every event is seen once and in "
-        "order."
+        "Submits code to a judge for programming problems, shows each test result as it arrives, explains why a test "
+        "failed, and exits with a code that depends only on the verdict. If the connection is lost, subcli reconnects "
+        "and resumes: every event is shown once and in order."
     )
     page.section("COMMANDS")
     for command in tree.walk():
@@ -94,7 +94,7 @@ def _command(command: Command) -> str:
     if any(argument.help for argument in command.arguments):
         page.section("ARGUMENTS")
         for argument in command.arguments:
-            page.item(_argument(argument), argument.help or "Needed.")
+            page.item(_argument(argument), argument.help or "Required.")
     _options(page, command)
     _shared(page, command)
     _rest(page, command, ["subcli", *(_title(under) for under in command.commands)])
@@ -110,15 +110,15 @@ def _options(page: Page, command: Command) -> None:
     page.section("OPTIONS")
     for option in command.options:
         if not _SHARED & set(option.names):
-            page.item(_option(option), _told(option))
+            page.item(_option(option), _description(option))
 
 
 def _shared(page: Page, command: Command) -> None:
     shared = [option for option in command.options if _SHARED & set(option.names)]
     if shared:
-        page.section("OPTIONS OF EVERY COMMAND")
+        page.section("COMMON OPTIONS")
         for option in shared:
-            page.item(_option(option), _told(option))
+            page.item(_option(option), _description(option))
 
 
 def _option(option: Option) -> str:
@@ -126,14 +126,14 @@ def _option(option: Option) -> str:
     return names if option.values is None else f"{names} {italic(option.values.label)}"
 
 
-def _told(option: Option) -> str:
+def _description(option: Option) -> str:
     choices = option.values.choices if option.values else ()
-    are_named = all(choice in option.help for choice in choices)
-    one_of = "" if are_named else f" One of: {', '.join(choices)}."
+    listed = all(choice in option.help for choice in choices)
+    one_of = "" if listed else f" One of: {', '.join(choices)}."
     return f"{option.help}{one_of}" + (f" Default: {option.default}." if option.default else "")
 
 
-def _rest(page: Page, command: Command, beside: list[str]) -> None:
+def _rest(page: Page, command: Command, see_also: list[str]) -> None:
     example, codes = _epilog(command.epilog)
     if codes:
         page.section("EXIT STATUS")
@@ -143,12 +143,12 @@ def _rest(page: Page, command: Command, beside: list[str]) -> None:
         page.section("EXAMPLES")
         page.code(example)
     page.section("SEE ALSO")
-    names = [f"{bold(name)}(1)" for name in beside]
+    names = [f"{bold(name)}(1)" for name in see_also]
     page.raw(",\n".join([*names, f"{bold('subcli-exit-codes')}(7)", f"{bold('subcli-protocol')}(7)"]))
 
 
 def _epilog(text: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """The examples and the exit codes in what the help says below its options."""
+    """Parse the examples and the exit codes from the epilog of a command's help."""
     example: list[str] = []
     codes: list[tuple[str, str]] = []
     for part in text.replace("\b\n", "").split("\n\n"):
@@ -163,11 +163,11 @@ def _epilog(text: str) -> tuple[list[str], list[tuple[str, str]]]:
 
 def _exit_codes() -> str:
     page = Page("subcli-exit-codes", 7)
-    _name(page, "subcli-exit-codes", "what the exit status of subcli says")
+    _name(page, "subcli-exit-codes", "exit codes of subcli")
     page.section("DESCRIPTION")
     page.text(
-        "The same in human and in JSON mode. A stream that ends without a verdict is never 0. Several submissions: the "
-        "highest code among them. The counts of a summary never override the verdict."
+        "The exit code is the same with and without --json. It is never 0 without a verdict. With several submissions, "
+        "it is the highest code among them. The counts in a summary never override the verdict."
     )
     for code, meaning in exits.meanings(exits.WATCHING):
         page.item(bold(str(code)), f"{meaning[:1].upper()}{meaning[1:]}.")
@@ -175,7 +175,7 @@ def _exit_codes() -> str:
     page.code(
         [
             "subcli submit node.py --problem leader-election -q",
-            'if [ "$?" = 1 ]; then echo "judged, and not passed"; fi',
+            'if [ "$?" = 1 ]; then echo "judged, but not passed"; fi',
         ]
     )
     page.section("SEE ALSO")
@@ -185,7 +185,7 @@ def _exit_codes() -> str:
 
 def _protocol(markdown: str) -> str:
     page = Page("subcli-protocol", 7)
-    _name(page, "subcli-protocol", "what subcli and a server say to each other")
+    _name(page, "subcli-protocol", "messages between subcli and a server")
     to_roff(markdown, page)
     page.section("SEE ALSO")
     page.raw(f"{bold('subcli')}(1)")

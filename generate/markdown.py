@@ -1,4 +1,4 @@
-"""Markdown as the documentation has it, as man(7): headings, paragraphs, tables, lists, code."""
+"""Converts Markdown to man(7): the subset that the documentation uses (headings, paragraphs, tables, lists, code)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from generate.roff import Page, bold, escaped
 
 
 def to_roff(markdown: str, page: Page) -> None:
-    """Write a document to the page; its title is left out, and what stands before the first heading describes it."""
+    """Write a document to the page. Its title is dropped; the text before the first heading is the DESCRIPTION."""
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
     page.section("DESCRIPTION")
     level = ""
@@ -40,15 +40,15 @@ def to_roff(markdown: str, page: Page) -> None:
 
 
 def _table(rows: list[list[str]], page: Page) -> None:
-    """Each row as an entry: its first cell, then the others under their headings."""
+    """Write each row as an entry: the first cell is the tag, the others follow with their headings."""
     heads, *body = rows
     for first, *others in body:
-        told = [
+        cells = [
             cell if len(others) == 1 or number == 0 else f"{head[:1].upper()}{head[1:]}: {cell}"
             for number, (head, cell) in enumerate(zip(heads[1:], others, strict=True))
             if cell
         ]
-        page.entry(first, ". ".join(text.rstrip(".") for text in told) + ".")
+        page.entry(first, ". ".join(text.rstrip(".") for text in cells) + ".")
 
 
 def _inline(token: Token) -> str:

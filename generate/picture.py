@@ -1,4 +1,4 @@
-"""``make picture``: the live view as an SVG, from a real run: a server, the bundled wrong solution, one frame."""
+"""``make picture``: renders one frame of the live view as SVG, from a real submission of a bundled wrong solution."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def main() -> None:
         assert server.stdout is not None
         console = asyncio.run(record(json.loads(server.stdout.readline())["url"]))
         server.stdin.close()
-    # Without the web fonts that the reader's browser would fetch from a third party.
+    # Remove the web fonts, which the browser would fetch from a third party.
     template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     title = "subcli submit node.py --problem leader-election"
     text = console.export_svg(title=title, code_format=template, unique_id="live")

@@ -1,4 +1,4 @@
-"""The command tree as the generators want it: frozen, without typer's classes."""
+"""Reads the command tree into frozen values without typer's classes, for the generators."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _BY_NAME: Final = {
     "profile": "profiles",
     "paths": FILES,
 }
-"""What a parameter's values are, by its name; paths are told by their type."""
+"""The kind of a parameter's values, by the parameter's name. Paths are recognised by their type."""
 
 
 @dataclass(frozen=True)
 class Values:
-    """What a parameter takes.
+    """The values that a parameter accepts.
 
     Attributes:
-        label: how the help calls it, such as ``SECONDS``.
-        kind: ``ids``, ``problems``, ``languages``, ``profiles``, ``files``, ``directories``; empty: anything.
-        choices: all there are, where they are known.
+        label: The placeholder in the help, such as ``SECONDS``.
+        kind: ``ids``, ``problems``, ``languages``, ``profiles``, ``files``, ``directories``; empty for any text.
+        choices: All valid values, if there is a fixed set.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument, or as many as are given."""
+    """One argument, possibly repeatable."""
 
     help: str
     values: Values
@@ -61,7 +61,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """One command and what stands under it. ``path`` is without the program's name."""
+    """One command and its subcommands. ``path`` does not include the program's name."""
 
     path: tuple[str, ...]
     help: str
@@ -72,26 +72,26 @@ class Command:
 
     @property
     def name(self) -> str:
-        """Its last word."""
+        """The last word of the path."""
         return self.path[-1] if self.path else "subcli"
 
     def walk(self) -> Iterator[Command]:
-        """This command, then all under it."""
+        """Yield this command and, recursively, its subcommands."""
         yield self
         for command in self.commands:
             yield from command.walk()
 
 
 def read() -> Command:
-    """The tree of the program, without what is hidden."""
+    """Return the command tree of the program, without hidden commands."""
     return _command(typer.main.get_command(app), ())
 
 
 def options_with_values(tree: Command) -> dict[str, Values]:
-    """All options that take a value, by their names.
+    """Return all options that take a value, by name.
 
     Raises:
-        ValueError: one name takes different things in different commands; the scripts count on that it does not.
+        ValueError: An option accepts different values in different commands; the scripts assume it does not.
     """
     found: dict[str, Values] = {}
     flags: set[str] = set()
@@ -101,9 +101,9 @@ def options_with_values(tree: Command) -> dict[str, Values]:
                 if option.values is None:
                     flags.add(name)
                 elif found.setdefault(name, option.values).kind != option.values.kind:
-                    raise ValueError(f"{name} of {command.path} takes something else than elsewhere")
+                    raise ValueError(f"{name} of {command.path} accepts other values than in another command")
     if both := flags & found.keys():
-        raise ValueError(f"with and without a value: {both}")
+        raise ValueError(f"options both with and without a value: {both}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What one would write with httpx and websockets: hand in, open the socket, print the first event."""
+"""A minimal script with httpx and websockets: submit, open the socket, print the first event."""
 
 import sys
 

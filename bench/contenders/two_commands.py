@@ -1,4 +1,4 @@
-"""The smallest program with typer that has commands at all."""
+"""The smallest typer program with two commands."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ app = typer.Typer()
 
 @app.command()
 def submit(path: str, problem: Annotated[str, typer.Option(help="What it solves.")], json: bool = False) -> None:
-    """Hand code in."""
+    """Submit code."""
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The smallest program with typer that has commands at all, without rich."""
+"""The smallest typer program with two commands, without rich."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def submit(path: str, problem: Annotated[str, typer.Option(help="What it solves.")], json: bool = False) -> None:
-    """Hand code in."""
+    """Submit code."""
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``--help`` and a completion request: what is asked for while somebody types."""
+"""``--help`` and a completion request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROUNDS = 15
 
 
 def measure() -> Table:
-    """Against a program of two commands with the same typer, in the same environment."""
+    """Compare with a two-command program with the same typer, in the same environment."""
     subcli = peers.subcli()
     python = str(subcli / "python")
     two, plain = (str(CONTENDERS / f"two_commands{which}.py") for which in ("", "_plain"))
@@ -31,9 +31,9 @@ def measure() -> Table:
         title="`--help` and completion",
         unit="ms",
         how=(
-            "Whole processes, wall time. The other is a program of two commands with the same typer, as one writes it, "
-            "and without rich's help pages. Commands and options are completed by the shell's own script without any "
-            "process; measured is a request for names that the script does not know."
+            "Wall time of whole processes. The baseline is a two-command program with the same typer, with and "
+            "without the help pages of rich. Commands and options are completed by the shell script without starting "
+            "a process; measured is a request for names that the script does not know."
         ),
         lines=lines_of(outcomes),
         targets=(

@@ -1,4 +1,4 @@
-"""From the server's stamp on an event, made just before it is committed, to the client's line."""
+"""Latency from the server's timestamp on an event, just before the commit, to the client's line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RATE = 20.0
 
 
 def measure() -> Table:
-    """The real server with its real queue, store and gateway; the judge is one that ticks."""
+    """The real server with its queue, store and gateway; only the judge is replaced."""
     with tempfile.TemporaryDirectory() as folder:
         go = Path(folder) / "go"
         words = ["--data", folder, "--go", str(go), "--events", str(EVENTS), "--rate", str(RATE), "--submissions", "1"]
@@ -47,9 +47,9 @@ def measure() -> Table:
         title="Commit to line",
         unit="ms",
         how=(
-            f"Through the real server, one submission with {RATE:g} events a second: from the `timestamp` that the "
-            "worker puts on an event before it is committed, in whole milliseconds, to the reader's `read`. "
-            "`gh run watch` asks every 3 s: 1,500 ms on average."
+            f"Through the real server, one submission with {RATE:g} events per second: from the `timestamp` that the "
+            "worker gives an event before the commit, in whole milliseconds, to the reader's `read`. "
+            "`gh run watch` polls every 3 s, which is 1,500 ms on average."
         ),
         lines=(Line("subcli serve → watch --json", Figure(tuple(delays))),),
         targets=(

@@ -1,4 +1,4 @@
-"""Events made durable a second."""
+"""Events committed per second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST = 0.5
 
 
 def measure() -> Table:
-    """In one process, so that nothing but the store is measured."""
+    """Runs in one process, so that only the store is measured."""
     with _postgresql() as url:
         command = [str(peers.subcli() / "python"), "-m", "bench.inside_durable", *([url] if url else [])]
         samples_of: dict[str, list[float]] = outcome_of(command, limit_s=LIMIT_S)
@@ -33,25 +33,26 @@ def measure() -> Table:
         title="Events made durable",
         unit="events/s",
         how=(
-            "`Store.append` against a loop of bare statements that gives the same guarantee: one transaction a batch, "
-            "the events with their numbers, the position in the submission's row; the same database and settings."
+            "`Store.append` compared with a loop of plain statements that gives the same guarantee: one transaction "
+            "per batch, numbered events, and the position in the submission's row, with the same database and "
+            "settings."
         ),
         lines=lines_of(outcomes),
         targets=tuple(targets),
         digits=0,
         remarks=(
-            "Ours reads and locks the submission's row for the fence and checks each event, through SQLAlchemy, "
-            "whose share of a transaction with one event is far more than SQLite's: the bare loop's 40 µs leave "
-            "no room for it: an empty transaction alone takes 46 µs with it, and 4 µs without. What a judge has "
-            "ready, and what other judgings append at that moment, is committed together, which is what counts "
-            "under load. With PostgreSQL the round trips decide."
+            "subcli also reads and locks the submission's row for the fence and validates each event. It uses "
+            "SQLAlchemy, whose overhead on a transaction with one event far exceeds the cost of SQLite: an empty "
+            "transaction takes 46 µs with it and 4 µs without, and the whole plain loop takes 40 µs. Events that are "
+            "ready at the same moment, of one judge or several, are committed together, which is what matters under "
+            "load. With PostgreSQL the round trips dominate."
         ),
     )
 
 
 @contextlib.contextmanager
 def _postgresql() -> Iterator[str | None]:
-    """A PostgreSQL of one's own, from a wheel; ``None`` where it cannot be started."""
+    """Start a PostgreSQL from a wheel; ``None`` if it cannot be started."""
     with tempfile.TemporaryDirectory(prefix="bench-pg-", dir="/tmp") as folder, contextlib.ExitStack() as stack:
         runtime = tempfile.mkdtemp(prefix="bench-run-", dir=folder)
         os.environ.setdefault("XDG_RUNTIME_DIR", runtime)

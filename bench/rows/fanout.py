@@ -1,4 +1,4 @@
-"""1,000 watchers on 100 submissions, as fast as it goes."""
+"""1,000 watchers on 100 submissions, at full speed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ ROUNDS = 3
 
 
 def measure() -> Table:
-    """Each round has a server of its own."""
+    """Each round starts a new server."""
     notes: dict[str, str] = {}
     outcomes = in_turns(
         {name: _frames_a_second(name, notes) for name in COMMANDS}, rounds=ROUNDS, warm_up=0, budget_s=90
     )
     mine = outcomes[OURS]
     return Table(
-        title=f"{WATCHERS:,} watchers on {SUBMISSIONS} submissions, as fast as it goes",
+        title=f"{WATCHERS:,} watchers on {SUBMISSIONS} submissions, at full speed",
         unit="frames/s",
         how=(
-            f"{EVENTS_OTHERWISE} events of each submission ({EVENTS[CHANNELS]} with Channels), from the sign to begin "
-            "to the last, seen by watchers that only count, in one process on the other core. Ours numbers the events, "
-            "commits them to SQLite and bounds what a slow reader costs; the others just send."
+            f"{EVENTS_OTHERWISE} events of each submission ({EVENTS[CHANNELS]} with Channels), from the start signal "
+            "to the last event, received by watchers that only count, in one process on the other core. subcli numbers "
+            "the events, commits them to SQLite and limits the memory of slow readers; the others only send."
         ),
         lines=lines_of(outcomes, notes),
         targets=(

@@ -1,4 +1,4 @@
-"""One frame of the live view, with more and more results behind it."""
+"""One frame of the live view, with an increasing number of results."""
 
 from __future__ import annotations
 
@@ -36,16 +36,19 @@ def measure() -> Table:
     return Table(
         title="One frame of the live view",
         unit="ms",
-        how="Processor time of one frame of 120 × 40, drawn for one result more than the last; in turns.",
+        how=(
+            "Processor time of one frame of 120 × 40; each frame shows one more result than the last. The sizes take "
+            "turns."
+        ),
         lines=tuple(Line(f"{size:,} results", figure) for size, figure in figures.items()),
         targets=(
             Target(
-                "a frame's cost, whatever the number of results",
+                "cost of a frame for any number of results",
                 f"within {spread:.0%}",
                 f"≤ {FLAT:.0%}",
                 spread <= FLAT,
             ),
-            below("the dearest of the medians", max(medians), MOST_MS, "ms", 2),
+            below("the highest median", max(medians), MOST_MS, "ms", 2),
         ),
         base="100 results",
         digits=2,

@@ -1,4 +1,4 @@
-"""One gateway, then two, with Redis between them: whether the second adds anything."""
+"""One gateway, then two, with Redis between them: does the second one help?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ONE, TWO = "one gateway", "two gateways"
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the rounds have in common."""
+    """What the rounds share."""
 
     database: str
     redis: str
@@ -42,7 +42,7 @@ class Cluster:
 
 
 def measure() -> Table:
-    """The same two gateways in every round; in turns the watchers are at the first, and at both."""
+    """The same two gateways in every round; the watchers connect to one or to both, in turns."""
     cores = len(os.sched_getaffinity(0))
     notes: dict[str, str] = {}
     with _cluster() as cluster:
@@ -63,26 +63,27 @@ def measure() -> Table:
         unit="frames/s",
         how=(
             f"`subcli serve --no-worker` with PostgreSQL and Redis; {WATCHERS:,} watchers on {SUBMISSIONS} "
-            f"submissions, in two processes, both at one gateway or one at each, so that half of each submission's "
-            f"watchers are at either; {EVENTS} events of each submission, committed beforehand and told on Redis as "
-            "fast as it takes them, from the first frame to the last. Judged where each has a core of its own: two "
-            f"gateways, two processes of watchers, Redis and the one that tells are {CORES}; here are {cores}."
+            f"submissions, in two processes that connect to one gateway or to one each, so that each gateway has half "
+            f"of the watchers of each submission; {EVENTS} events of each submission, committed in advance and "
+            "published on Redis at full speed, from the first frame to the last. The target is assessed only if each "
+            "process has its own core: two gateways, two processes of watchers, Redis and the publisher need "
+            f"{CORES}; this machine has {cores}."
         ),
         lines=lines_of(outcomes, notes),
         targets=(target,),
         base=ONE,
         digits=0,
         remarks=(
-            "What a second gateway cannot halve is its own share of every event: it comes from Redis and is made a "
-            "frame once at each gateway, however many watch there. Where the processor time of a frame is the same "
-            "with two, nothing else stands in the way of twice as many. On fewer cores the gateways, their watchers "
-            "and Redis take turns, and the rate says how they share."
+            "A second gateway cannot halve the fixed cost of each event: each gateway receives it from Redis and "
+            "encodes it once, however many watchers it has. If a frame costs the same processor time with two "
+            "gateways, nothing else limits the scaling. With fewer cores the gateways, the watchers and Redis "
+            "compete, and the rate shows how they share the cores."
         ),
     )
 
 
 def _frames_a_second(cluster: Cluster, gateways: Sequence[Serving], name: str, notes: dict[str, str]) -> Contender:
-    """New submissions for each round, half of the watchers of each at either of ``gateways``."""
+    """New submissions for each round; half of the watchers of each connect to each of ``gateways``."""
 
     def run() -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +120,7 @@ def _frames_a_second(cluster: Cluster, gateways: Sequence[Serving], name: str, n
 
 @contextlib.contextmanager
 def _watching(gateway: Serving, first: int, ready: Path) -> Iterator[subprocess.Popen[str]]:
-    """Half of the watchers, in a process of their own; they make the file when all are connected."""
+    """Start half of the watchers in their own process; they create the file when all are connected."""
     words = ["--port", str(gateway.port), "--first", str(first), "--submissions", str(SUBMISSIONS)]
     words += ["--watchers", str(WATCHERS // 2), "--events", str(EVENTS), "--go", str(ready), "--limit", str(LIMIT_S)]
     with subprocess.Popen(
@@ -157,7 +158,7 @@ def _told(crowd: subprocess.Popen[str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _cluster() -> Iterator[Cluster]:
-    """PostgreSQL, Redis and two gateways, as long as they are needed."""
+    """Run PostgreSQL, Redis and two gateways."""
     with contextlib.ExitStack() as stack:
         postgres, redis = _started(stack, Postgres), _started(stack, RedisServer)
         database, bus = postgres.url("postgres"), redis.url()

@@ -1,4 +1,4 @@
-"""10,000 watchers of submissions in which nothing happens: what each costs in memory."""
+"""Memory per watcher: 10,000 watchers of submissions in which nothing happens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPARE_FILES = 200
 
 
 def measure() -> Table:
-    """Resident memory of the server, its children included, before and with the watchers."""
+    """Resident memory of the server and its children, before and after the watchers connect."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     watchers = min(WATCHERS, (hard if hard > 0 else WATCHERS * 2) - SPARE_FILES)
@@ -32,7 +32,7 @@ def measure() -> Table:
     return Table(
         title=f"{watchers:,} idle watchers",
         unit="KB each",
-        how=f"Growth of the server's memory for each watcher, ten on each of {SUBMISSIONS:,} submissions.",
+        how=f"Growth of the server's memory per watcher, with ten watchers on each of {SUBMISSIONS:,} submissions.",
         lines=lines_of(outcomes),
         targets=(below("an idle watcher", mine.median, MOST_KB, "KB"),) if mine is not None else (),
         base=OURS,

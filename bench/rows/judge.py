@@ -1,4 +1,4 @@
-"""What judging adds to running the tests by hand."""
+"""The overhead of judging over running the tests by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def measure() -> Table:
     return Table(
         title="Judging, over pytest by hand",
         unit="ms",
-        how="Tests that do nothing: from handing the job over to its verdict, without a sandbox; and by `pytest -q`.",
+        how=(
+            "Empty tests: from submitting the job to the judge to its verdict, without a sandbox; and with `pytest -q`."
+        ),
         lines=tuple(
             Line(f"{names[total]}, {way}", figures[f"{total}, {way}"])
             for total in (one, more)
@@ -35,9 +37,9 @@ def measure() -> Table:
         ),
         digits=0,
         remarks=(
-            "After each test the judge looks for what the test left behind. Most often two lists of children in "
-            "`/proc`, pytest's and the supervisor's, say for certain that there is nothing; otherwise it looks "
-            "through all processes of the machine. To a submission it adds a supervisor of its own, which comes up "
-            "at the same time as pytest where there is a second core."
+            "After each test the judge looks for processes that the test left behind. Usually two lists of children "
+            "in `/proc`, of pytest and of the supervisor, prove that there are none; otherwise it scans all "
+            "processes of the machine. Each submission also needs its own supervisor, which starts in parallel with "
+            "pytest if there is a second core."
         ),
     )

@@ -1,4 +1,4 @@
-"""From a frame's arrival to the line that a pipe's reader can read."""
+"""Latency from the arrival of a frame to the line in the pipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SENT = re.compile(rb'"sent_ns":(\d+)')
 
 
 def measure() -> Table:
-    """Each event says when it was sent; both ends read the same clock."""
+    """Each event has the time at which it was sent; both ends use the same clock."""
     lines, targets = [], []
     for rate in RATES:
         delays = delays_ms(rate)
@@ -35,8 +35,8 @@ def measure() -> Table:
         title="Frame to line",
         unit="ms",
         how=(
-            "`watch --json` into a pipe on loopback; from just before the server's `write` to the reader's `read`, "
-            "so the server's and the kernel's part are in it."
+            "`watch --json` into a pipe on loopback, from just before `write` in the server to `read` in the reader, "
+            "so the time spent in the server and the kernel is included."
         ),
         lines=tuple(lines),
         targets=tuple(targets),
@@ -45,7 +45,7 @@ def measure() -> Table:
 
 
 def delays_ms(rate: int) -> list[float]:
-    """One for each event."""
+    """The delay of each event."""
     events = rate * SECONDS
     with serving(python_module("stub", "--events", str(events), "--rate", str(rate))) as server:
         command = [str(peers.subcli() / "subcli"), "watch", "1", "--json", "--server", server.url]

@@ -12,7 +12,7 @@ ROUNDS = 3
 
 
 def measure() -> Table:
-    """Whole commands, from start to end."""
+    """Time whole commands from start to end."""
     subcli = str(peers.subcli() / "subcli")
     with serving(python_module("stub", "--events", str(EVENTS))) as server:
         watch = [subcli, "watch", "1", "--server", server.url]
@@ -28,7 +28,7 @@ def measure() -> Table:
     return Table(
         title=f"{EVENTS:,} events into the live view",
         unit="s",
-        how="Whole commands; the terminal has 120 columns and 40 lines and is read as fast as it is written.",
+        how="Whole commands. The terminal has 120 columns and 40 lines and is read as fast as it is written.",
         lines=lines_of(outcomes),
         targets=(
             at_most(

@@ -17,7 +17,7 @@ MORE_MB = 5.0
 
 
 def measure() -> Table:
-    """The server falls silent after the last event; then the memory is read."""
+    """The server goes silent after the last event; then memory is read."""
     lines, targets = [], []
     for name, options in (("watch --json", ["--json"]), ("live view", [])):
         few, many = (after(events, options) for events in (FEW, MANY))
@@ -26,14 +26,14 @@ def measure() -> Table:
     return Table(
         title="Memory of a watch",
         unit="MB",
-        how=f"Resident memory of the process after so many events, results of {TESTS:,} tests over and over.",
+        how=f"Resident memory of the process after this many events, repeated results of {TESTS:,} tests.",
         lines=tuple(lines),
         targets=tuple(targets),
     )
 
 
 def after(events: int, options: list[str]) -> float:
-    """Megabytes once so many events have been read."""
+    """Memory in megabytes after reading this many events."""
     words = ("--events", str(events), "--tests", str(TESTS), "--hold")
     with serving(python_module("stub", *words)) as server:
         command = [str(peers.subcli() / "subcli"), "watch", "1", *options, "--server", server.url]
@@ -61,7 +61,7 @@ def after(events: int, options: list[str]) -> float:
 
 
 def _idle(pid: int) -> bool:
-    """Whether the process has nothing to do but to draw its screen."""
+    """Whether the process does nothing but refresh its screen."""
     from bench.processes import cpu_s
 
     before = cpu_s(pid)

@@ -1,4 +1,4 @@
-"""1,000 watchers, each of whom is to see ten events a second."""
+"""1,000 watchers, each receiving ten events per second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORES = 1.0
 
 
 def measure() -> Table:
-    """Events carry the time at which they were made, before they are committed."""
+    """Each event has the time at which it was created, before the commit."""
     lines: list[Line] = []
     targets: list[Target] = []
     for name in (BARE, OURS, FASTAPI):
@@ -36,7 +36,7 @@ def measure() -> Table:
     return Table(
         title=f"{WATCHERS:,} watchers × {RATE} events/s",
         unit="ms, p50",
-        how="From the moment the judge has an event to the watcher's read: batch, commit and fan-out are in it.",
+        how="From the judge's event to the watcher's read, including batching, commit and fan-out.",
         lines=tuple(lines),
         targets=tuple(targets),
         base=BARE,

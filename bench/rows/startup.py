@@ -1,4 +1,4 @@
-"""``--version``: how long a command takes that does nothing."""
+"""``--version``: the time of a command that does nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUNDS = 25
 
 
 def measure() -> Table:
-    """Whole processes, from start to end."""
+    """Time whole processes from start to end."""
     subcli = peers.subcli()
     outcomes = in_turns(
         {
@@ -30,7 +30,7 @@ def measure() -> Table:
     return Table(
         title="`--version`",
         unit="ms",
-        how="Whole processes, wall time. The bare Python is that of the same environment.",
+        how="Wall time of whole processes. Bare Python is the interpreter of the same environment.",
         lines=lines_of(outcomes),
         targets=(
             at_most("`--version` over bare Python", mine, outcomes["python -c pass"], 1.8),
@@ -42,21 +42,20 @@ def measure() -> Table:
         ),
         base="python -c pass",
         remarks=(
-            "Found with `-X importtime`: httpx imports a command line of its own (rich, click, pygments) "
-            "wherever it can, the interpreter's end looks through everything for cycles, and `typing` alone "
-            "doubles an empty Python. None of the three is paid any more; a test in `make test` keeps what each "
-            "command may import."
+            "According to `-X importtime`, httpx imports its own command line (rich, click, pygments) if it is "
+            "installed, the interpreter runs a full garbage collection at exit, and `typing` alone doubles the "
+            "start-up time of Python. subcli avoids all three; a test limits what each command may import."
         ),
     )
 
 
 def milliseconds(command: list[str]) -> Contender:
-    """A command's wall time."""
+    """Measure the wall time of a command."""
     return lambda: wall(command) * 1000
 
 
 def milliseconds_of(program: Callable[[], Path], *words: str) -> Contender:
-    """The same of a program that may have to be installed first."""
+    """Measure a program that may have to be installed first."""
     try:
         return milliseconds([str(program()), *words])
     except Failed as error:

@@ -1,4 +1,4 @@
-"""``submit --json``: from the start of the process to the first event's line."""
+"""``submit --json``: from the start of the process to the line of the first event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT_S = 20.0
 
 
 def measure() -> Table:
-    """Against a script that does the same two calls."""
+    """Compare with a script that makes the same two calls."""
     subcli, floor = peers.subcli(), peers.floor()
     with serving(python_module("stub", "--events", "10")) as server, tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "node.py"
@@ -36,8 +36,8 @@ def measure() -> Table:
         title="`submit --json` to the first event",
         unit="ms",
         how=(
-            "From the start of the process until the first event's line can be read, on loopback, against a server "
-            "that answers at once. The script runs in an environment with nothing but httpx and websockets."
+            "From the start of the process until the line of the first event can be read, on loopback, from a server "
+            "that answers immediately. The script runs in an environment with only httpx and websockets."
         ),
         lines=lines_of(outcomes),
         targets=(
@@ -50,17 +50,18 @@ def measure() -> Table:
         ),
         base="script with httpx and websockets",
         remarks=(
-            "Most of both is importing. What ours imports and does more: a command line (typer, a quarter of it), an "
-            "event loop (asyncio, and anyio for httpx's requests), its settings, the question what the server can do, "
-            "the look whether the same code was handed in before. What it leaves out: certificates, which the script's "
-            "httpx loads for `http` too; other commands than the one called; the search for garbage until events "
-            "come. What was handed in is noted for later, and for TAB, a tenth of a second after it was."
+            "Both spend most of the time on imports. subcli additionally imports or does: a command line (typer, a "
+            "quarter of it), an event loop (asyncio, and anyio for the requests of httpx), settings, asking the "
+            "server for its features, and checking whether the same code was submitted before. It avoids loading "
+            "certificates, which the script's httpx does even for `http`, importing other commands, and garbage "
+            "collection before the first event. It records the submission for the history and for TAB a tenth of a "
+            "second later."
         ),
     )
 
 
 def until(command: list[str], wanted: bytes) -> Contender:
-    """Milliseconds until these bytes come out of a command."""
+    """Milliseconds until these bytes appear in the output of a command."""
 
     def run() -> float:
         began = time.perf_counter()

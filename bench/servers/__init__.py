@@ -1,7 +1,7 @@
-"""Servers that send the same events to the same watchers: ours, and those that one would write instead.
+"""Servers that send the same events to the same watchers: ours, and typical alternatives.
 
-Each prints ``{"port": N}`` when it is ready, takes watchers at ``/ws/submissions/ID`` and begins to send once the
-file ``--go`` is there: ``--events`` results of each submission, at ``--rate`` a second each or as fast as it goes.
+Each prints ``{"port": N}`` when it is ready, accepts watchers at ``/ws/submissions/ID`` and starts sending once the
+file ``--go`` exists: ``--events`` results of each submission, at ``--rate`` per second each, or at full speed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Work:
     data: str
 
     async def begin(self) -> float:
-        """Wait for the sign; monotonic seconds of then."""
+        """Wait for the signal to start; return its monotonic time in seconds."""
         # A file, since not every contender can be told in another way.
         while not os.path.exists(self.go):  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.02)
@@ -53,7 +53,7 @@ class Work:
 
 
 def work() -> Work:
-    """What the command line asks for."""
+    """Parse the command line."""
     words = argparse.ArgumentParser()
     words.add_argument("--submissions", type=int, default=100)
     words.add_argument("--events", type=int, default=100)
@@ -64,22 +64,22 @@ def work() -> Work:
 
 
 def text(submission_id: int, number: int) -> str:
-    """One event, stamped."""
+    """One event with a timestamp."""
     return frames.result(submission_id, number, number, time.monotonic_ns()).decode()
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listener() -> socket.socket:
-    """A socket that listens on a free port."""
+    """A socket listening on a free port."""
     return socket.create_server(("127.0.0.1", 0), backlog=2048)
 
 
 def say_ready(port: int) -> None:
-    """Tell whoever started us."""
+    """Tell the parent process that the server is ready."""
     print(json.dumps({"port": port}), flush=True)

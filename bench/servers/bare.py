@@ -1,4 +1,4 @@
-"""The floor: websockets' own server and its `broadcast`. No log, no seq, no bound on what a slow reader costs."""
+"""The baseline: the server of websockets with its `broadcast`. No log, no seq, no limit on slow readers."""
 
 from __future__ import annotations
 

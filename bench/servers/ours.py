@@ -1,4 +1,4 @@
-"""Our server with all that it has: REST, accounts, store, queue, workers, gateway; only the judge ticks."""
+"""Our complete server: REST, accounts, store, queue, workers, gateway. Only the judge is replaced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from subcli.server.settings import ServerLimits, ServerSettings
 
 
 def judge_of(todo: Work) -> Any:
-    """A judge that yields as many results as it is told, at the pace it is told."""
+    """A judge that yields the given number of results at the given rate."""
 
     async def judge(job: Job) -> AsyncIterator[dict[str, object]]:
         yield {"type": "status_update", "status": "testing", "total_tests": todo.events}

@@ -1,8 +1,8 @@
-"""Stands in for the workers of a cluster: commits all events, then tells them on Redis as fast as it takes them.
+"""Stands in for the workers of a cluster: commits all events, then publishes them on Redis at full speed.
 
-So neither a judge nor the database has a part in how fast they are delivered. Prints ``{"port": 0, "first": ID}`` when
-its submissions are there; after the sign to begin everything is committed, and when that is done ``--began`` gets the
-monotonic seconds, and everything is told.
+So neither a judge nor the database affects the delivery rate. Prints ``{"port": 0, "first": ID}`` once its submissions
+exist. After the start signal it commits everything, writes the monotonic time in seconds to ``--began``, and publishes
+everything.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SETTLED_S = 1.0
 
 
 def log_of(submission_id: int, events: int) -> list[Record]:
-    """What a judge would have said, as it lies in the log. The first position is taken by what came with handing in."""
+    """The log of one submission. Its first position is taken by the event of the submit."""
     return [record(seq, frames.result(submission_id, seq, seq).decode(), last=False) for seq in range(2, events + 2)]
 
 
 def commit(engine: Engine, logs: dict[int, list[Record]]) -> None:
-    """All at once, and quickly: what is committed and not yet told is read from the log by whoever looks there."""
+    """Commit everything at once; a reader of the log sees events that were not published yet."""
     connection = engine.raw_connection()
     cursor: Any = connection.cursor()
     with cursor.copy("COPY events (submission_id, seq, type, payload) FROM STDIN") as copy:
@@ -50,7 +50,7 @@ def commit(engine: Engine, logs: dict[int, list[Record]]) -> None:
 
 
 async def tell(url: str, logs: dict[int, list[Record]], events: int) -> None:
-    """Every submission's events in turn."""
+    """Publish the events of all submissions in turn."""
     redis = connect(url, timeout_s=10)
     channels = f"{namespace(redis)}events:"
     for start in range(0, events, TOGETHER):
@@ -63,7 +63,7 @@ async def tell(url: str, logs: dict[int, list[Record]], events: int) -> None:
 
 
 def main() -> None:
-    """Prepare, wait for the sign, commit, tell."""
+    """Prepare, wait for the signal, commit, publish."""
     words = argparse.ArgumentParser()
     words.add_argument("--database", required=True)
     words.add_argument("--redis", required=True)

@@ -110,7 +110,7 @@ async def test_logged_out_meanwhile(credentials: Credentials) -> None:
 
 
 async def test_no_refresh_token(credentials: Credentials) -> None:
-    """A token that was handed in with --with-token cannot be renewed."""
+    """A token given with --with-token cannot be renewed."""
     credentials.save(SERVER, None, Tokens(Secret("given")), "file")
     server = Server()
     assert not (await login(credentials, server).refresh()).ok

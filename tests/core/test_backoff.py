@@ -1,4 +1,4 @@
-"""Delays: the specification's backoff, what servers ask for, and no storm whatever happens."""
+"""Delays: the backoff of the specification, waits that servers ask for, and the limit on connects."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from subcli.core.backoff import (
 @pytest.mark.parametrize(
     ("attempt", "middle"), [(1, 2.0), (2, 4.0), (3, 8.0), (4, 16.0), (5, 30.0), (6, 30.0), (10, 30.0), (10_000, 30.0)]
 )
-def test_the_delay_is_the_specifications_with_jitter(attempt: int, middle: float) -> None:
-    """min(2ⁿ s, 30 s), ±20 %: the bounds are reached at both ends of the random number, the delay at its middle."""
+def test_backoff_follows_specification_with_jitter(attempt: int, middle: float) -> None:
+    """min(2ⁿ s, 30 s) ±20 %, at the bounds and the middle of the random number."""
     assert backoff(attempt, 0.0) == pytest.approx(middle * 0.8)
     assert backoff(attempt, 0.5) == pytest.approx(middle)
     assert backoff(attempt, 1.0) == pytest.approx(middle * 1.2)
@@ -40,13 +40,13 @@ def test_the_delay_is_the_specifications_with_jitter(attempt: int, middle: float
         (float("nan"), 8.0),
     ],
 )
-def test_a_server_can_make_us_wait_longer_but_not_for_ever(retry_after_s: float | None, waited: float) -> None:
-    """The longer of backoff and what it says, at most 5 minutes; nonsense counts for nothing."""
+def test_server_can_extend_the_wait_up_to_a_limit(retry_after_s: float | None, waited: float) -> None:
+    """The longer of the backoff and `Retry-After`, at most 5 minutes; invalid values are ignored."""
     assert MAX_RETRY_AFTER_S == 300.0
     assert wait(3, 0.5, retry_after_s) == waited
 
 
-def test_the_constants_are_those_of_the_contract() -> None:
+def test_constants_match_contract() -> None:
     """Five attempts; five connects in ten seconds."""
     assert (MAX_ATTEMPTS, MAX_CONNECTS, CONNECTS_WINDOW_S) == (5, 5, 10.0)
 
@@ -63,6 +63,6 @@ def test_the_constants_are_those_of_the_contract() -> None:
         pytest.param([80.0, 95.0, 96.0, 97.0, 98.0, 99.0], 0.0, 5.0, id="only the last five count"),
     ],
 )
-def test_never_more_than_five_connects_in_ten_seconds(connects: list[float], delay_s: float, expected: float) -> None:
-    """Whatever the reason to connect."""
+def test_at_most_five_connects_in_ten_seconds(connects: list[float], delay_s: float, expected: float) -> None:
+    """The limit holds whatever the reason to connect."""
     assert throttle_connects(delay_s, connects, 100.0) == pytest.approx(expected)

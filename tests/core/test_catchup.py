@@ -1,4 +1,4 @@
-"""A REST snapshot and its results as the events that would have told them (contract, section 6)."""
+"""A REST snapshot and its results become the equivalent events (contract, section 6)."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def events(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None = N
     ],
 )
 def test_completed_is_passed_only_with_results_and_without_failures(tests: list[Any], expected: str | None) -> None:
-    """The rule for servers that give no verdict of their own; what cannot be read is no reason to say passed."""
+    """`completed` without `final_status` means passed only if every result is readable and none failed."""
     assert verdict({"status": "completed"}, tests) == expected
 
 
 @pytest.mark.parametrize("status", sorted(TERMINAL_STATUSES - {"completed"}))
 @pytest.mark.parametrize("tests", [[], [A], [A, B]])
-def test_any_other_terminal_status_is_failed(status: str, tests: list[Any]) -> None:
+def test_other_terminal_status_means_failed(status: str, tests: list[Any]) -> None:
     """Whatever the results say."""
     assert verdict({"status": status}, tests) == "failed"
 
@@ -59,21 +59,21 @@ def test_any_other_terminal_status_is_failed(status: str, tests: list[Any]) -> N
     "status", ["pending", "queued", "submitted", "building", "built", "deploying", "testing", "running"]
 )
 @pytest.mark.parametrize("final_status", [None, "passed", "failed"])
-def test_there_is_no_verdict_on_the_way(status: str, final_status: str | None) -> None:
-    """Not even where one is left over from an attempt that was judged before."""
+def test_no_verdict_while_judging(status: str, final_status: str | None) -> None:
+    """Even if one remains from an earlier attempt."""
     assert verdict({"status": status, "final_status": final_status}, [A]) is None
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "judged", None, 5, []])
 @pytest.mark.parametrize("final_status", ["passed", "failed", "error", "something"])
-def test_the_servers_own_verdict_decides(status: Any, final_status: str) -> None:
+def test_final_status_of_server_decides(status: Any, final_status: str) -> None:
     """Results and counts do not override it, and an unknown status does not hide it."""
     assert verdict({"status": status, "final_status": final_status}, [B]) == final_status
 
 
 @pytest.mark.parametrize("final_status", ["", None, 0, True, ["passed"]])
-def test_a_final_status_that_is_no_word_is_none(final_status: Any) -> None:
-    """Then the rule for servers without one holds."""
+def test_invalid_final_status_is_ignored(final_status: Any) -> None:
+    """The verdict is then derived from the results."""
     assert verdict({"status": "completed", "final_status": final_status}, [B]) == "failed"
     assert verdict({"status": "unheard of", "final_status": final_status}, [A]) is None
 
@@ -82,8 +82,8 @@ def test_a_final_status_that_is_no_word_is_none(final_status: Any) -> None:
     ("status", "over"),
     [*((status, True) for status in sorted(TERMINAL_STATUSES)), ("testing", False), (None, False), ([], False)],
 )
-def test_a_terminal_status_is_the_end(status: Any, over: bool) -> None:
-    """Verdict or not."""
+def test_terminal_status_means_over(status: Any, over: bool) -> None:
+    """With or without a verdict."""
     assert is_over({"status": status}) is over
     assert is_over({}) is False
 
@@ -91,8 +91,8 @@ def test_a_terminal_status_is_the_end(status: Any, over: bool) -> None:
 # -- events from a snapshot ---------------------------------------------------------------------------
 
 
-def test_a_snapshot_on_the_way_tells_its_status_and_then_its_results() -> None:
-    """As they would have come."""
+def test_snapshot_while_judging_gives_status_then_results() -> None:
+    """In the order in which the socket would have sent them."""
     told = events({"status": "testing", "total_tests": 3, "progress": 50, "detail": "d", "attempt": 1}, [A, B])
     assert told == [
         {
@@ -109,8 +109,8 @@ def test_a_snapshot_on_the_way_tells_its_status_and_then_its_results() -> None:
     ]
 
 
-def test_a_terminal_snapshot_tells_results_then_status_then_verdict() -> None:
-    """With counts of its own where the server gives none."""
+def test_terminal_snapshot_gives_results_then_status_then_verdict() -> None:
+    """The summary is computed if the server sends none."""
     told = events({"status": "completed"}, [A, B, SKIPPED])
     assert [event["type"] for event in told] == ["test_result"] * 3 + ["status_update", "complete"]
     assert told[-1] == {
@@ -121,8 +121,8 @@ def test_a_terminal_snapshot_tells_results_then_status_then_verdict() -> None:
     }
 
 
-def test_the_servers_summary_goes_first() -> None:
-    """Ours only stands in for it."""
+def test_summary_of_server_takes_precedence() -> None:
+    """The computed summary is only a fallback."""
     told = events({"status": "completed", "final_status": "passed", "summary": {"total_tests": 9}}, [A])
     assert told[-1]["summary"] == {"total_tests": 9}
 
@@ -167,8 +167,8 @@ def test_the_servers_summary_goes_first() -> None:
         ),
     ],
 )
-def test_a_row_becomes_a_result(row: dict[str, Any], read_as: dict[str, Any]) -> None:
-    """By whichever names the server gives; a row's own id may be another than the test's, and is left out."""
+def test_row_becomes_result(row: dict[str, Any], read_as: dict[str, Any]) -> None:
+    """Different field names are accepted; the row's own id may differ from the test's and is dropped."""
     assert events({}, [row]) == [{"type": "test_result", "submission_id": 7, **read_as}]
 
 
@@ -186,19 +186,19 @@ def test_a_row_becomes_a_result(row: dict[str, Any], read_as: dict[str, Any]) ->
         ["A", "passed"],
     ],
 )
-def test_a_row_that_is_no_result_tells_nothing(row: Any) -> None:
-    """Tests that have not ended, and what cannot be read."""
+def test_row_without_result_is_skipped(row: Any) -> None:
+    """Tests that have not ended, and unreadable rows."""
     assert events({}, [row]) == []
 
 
-def test_a_row_that_is_no_result_does_not_hide_the_next() -> None:
-    """Each row for itself."""
+def test_skipped_row_does_not_hide_the_next() -> None:
+    """Each row is read on its own."""
     told = events({}, [{"name": "A", "status": "pending"}, "x", {"name": "B"}, {"name": "C", "status": "passed"}])
     assert [event["test_name"] for event in told] == ["C"]
 
 
-def test_a_rows_own_id_tells_tests_of_one_name_apart() -> None:
-    """Where the name does not."""
+def test_row_id_distinguishes_tests_with_the_same_name() -> None:
+    """The row's id is kept if the name is ambiguous."""
     told = events({}, [{"name": "A", "status": "passed", "id": 1}, {"name": "A", "status": "failed", "id": 2}])
     assert [event.get("test_id") for event in told] == [1, 2]
     given = events({}, [{**A, "id": 1, "test_id": "x"}, {**A, "id": 2, "test_id": "y"}, A])
@@ -206,27 +206,27 @@ def test_a_rows_own_id_tells_tests_of_one_name_apart() -> None:
 
 
 @pytest.mark.parametrize("status", [None, "", 5, ["testing"], {}])
-def test_a_snapshot_without_a_readable_status_tells_its_results(status: Any) -> None:
-    """And nothing else."""
+def test_snapshot_without_readable_status_gives_only_results(status: Any) -> None:
+    """Without a status event."""
     assert [event["type"] for event in events({"status": status}, [A])] == ["test_result"]
 
 
 @pytest.mark.parametrize("snapshot", [{"submission_id": 7, "id": 3}, {"id": 7}])
-def test_the_id_stands_under_either_name(snapshot: dict[str, Any]) -> None:
-    """``submission_id`` goes first."""
+def test_id_is_read_from_either_field(snapshot: dict[str, Any]) -> None:
+    """`submission_id` takes precedence over `id`."""
     assert [event.submission_id for event in missed({**snapshot, "status": "testing"}, [A], None)] == [7, 7]
 
 
-def test_a_snapshot_of_another_submission_tells_a_watch_nothing() -> None:
-    """Whatever the server mixed up."""
+def test_snapshot_of_another_submission_is_ignored() -> None:
+    """A watch skips events about other submissions."""
     watch = Watch(8)
     received = watch.fill(missed({"id": 7, "status": "completed"}, [A], None))
     assert received.events == ()
     assert watch.verdict is None
 
 
-def test_socket_and_snapshot_meet() -> None:
-    """What came over the socket is not told again by the snapshot, although the two name tests differently."""
+def test_snapshot_does_not_repeat_events_of_the_socket() -> None:
+    """Even if the two identify tests differently."""
     watch = Watch(7)
     for raw in (
         {"type": "status_update", "status": "testing", "detail": "1 of 2", "progress": 50},
@@ -243,21 +243,21 @@ def test_socket_and_snapshot_meet() -> None:
 # -- events from a log --------------------------------------------------------------------------------
 
 
-def test_a_log_is_read_and_what_is_no_event_is_passed_over() -> None:
+def test_invalid_log_entries_are_skipped() -> None:
     """One bad entry does not cost the others."""
     log = [{"type": "status_update", "status": "testing", "seq": 1}, None, {"seq": 2}, {"type": "complete"}]
     assert [type(event) for event in events_from_log(log)] == [StatusUpdate]
 
 
-def test_where_there_is_a_log_it_alone_tells_what_happened() -> None:
-    """The snapshot's own status and results are not told a second time, without their numbers."""
+def test_log_takes_precedence_over_snapshot() -> None:
+    """Status and results of the snapshot are not repeated without their numbers."""
     log = [{"type": "test_result", "submission_id": 7, **A, "seq": 4}]
     assert events({"status": "testing"}, [A, B], log) == log
     assert events({"status": "testing"}, [A, B], []) == []
 
 
-def test_a_verdict_that_the_log_lacks_is_taken_from_the_snapshot() -> None:
-    """After ``--after-seq`` beyond the end, or where the log was lost."""
+def test_verdict_missing_from_log_is_taken_from_snapshot() -> None:
+    """After `--after-seq` beyond the end, or if the log was lost."""
     (complete,) = missed({"id": 7, "status": "completed", "final_status": "passed"}, [], [])
     assert isinstance(complete, Complete)
     assert (complete.final_status, complete.seq) == ("passed", None)
@@ -266,12 +266,12 @@ def test_a_verdict_that_the_log_lacks_is_taken_from_the_snapshot() -> None:
     assert complete.final_status == "failed"
 
 
-def test_the_verdict_of_the_log_goes_first() -> None:
-    """It has its number, and there is only one."""
+def test_verdict_of_log_takes_precedence() -> None:
+    """It has a number, and there is only one verdict."""
     log = [{"type": "complete", "final_status": "failed", "seq": 9}]
     assert events({"status": "completed", "final_status": "passed"}, [], log) == log
 
 
-def test_results_are_results() -> None:
-    """Rows become the same class as messages."""
+def test_rows_become_test_result_messages() -> None:
+    """The same class as messages of the socket."""
     assert isinstance(missed({"id": 7}, [A], None)[0], TestResult)

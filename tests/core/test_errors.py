@@ -1,4 +1,4 @@
-"""The tree of what can go wrong."""
+"""The error tree, and the sentences of each error."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("cls", "kind"), KINDS.items())
-def test_each_error_has_its_kind_its_sentence_and_its_hint(cls: type[SubcliError], kind: str) -> None:
-    """``kind`` is what ``--json`` prints; printed as text it is its sentence."""
+def test_error_has_kind_message_and_hint(cls: type[SubcliError], kind: str) -> None:
+    """`kind` is what `--json` prints; `str()` is the message."""
     error = cls("What happened.", hint="What to do.")
     assert error.args == ("What happened.",)
     assert (error.kind, error.message, error.hint, str(error)) == (
@@ -36,14 +36,14 @@ def test_each_error_has_its_kind_its_sentence_and_its_hint(cls: type[SubcliError
     assert cls("What happened.").hint == ""
 
 
-def test_there_are_no_other_errors() -> None:
-    """The tree is flat, and the contract's list of kinds is complete."""
+def test_error_kinds_are_complete() -> None:
+    """The tree is flat and has every kind of the contract."""
     assert set(SubcliError.__subclasses__()) == set(KINDS)
 
 
 @pytest.mark.parametrize("number", [2, 15])
-def test_an_interruption_knows_its_signal(number: int) -> None:
-    """Its exit code is 128 more."""
+def test_interruption_has_signal_number(number: int) -> None:
+    """Its exit code is 128 plus the signal."""
     assert InterruptedByUser("Interrupted.", signal_number=number).signal_number == number
     assert InterruptedByUser("Interrupted.").signal_number == 2
 
@@ -116,15 +116,13 @@ NO_CURE = "Trying again will not help; `--debug` shows the messages before it."
         ),
     ],
 )
-def test_each_sentence_says_what_happened_and_what_to_do(
-    make: Callable[[], SubcliError], kind: str, message: str, hint: str
-) -> None:
-    """To the letter."""
+def test_messages_and_hints(make: Callable[[], SubcliError], kind: str, message: str, hint: str) -> None:
+    """Each message and hint, verbatim."""
     error = make()
     assert (error.kind, error.message, error.hint) == (kind, message, hint)
 
 
-def test_a_hint_of_its_own_goes_first() -> None:
-    """Where the authenticator knows better."""
+def test_explicit_hint_takes_precedence() -> None:
+    """The authenticator may know a better command."""
     assert errors.unauthorized("", "Set SUBCLI_TOKEN.").hint == "Set SUBCLI_TOKEN."
     assert errors.unauthorized("").hint == "Log in: `subcli auth login`."

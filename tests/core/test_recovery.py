@@ -1,6 +1,6 @@
-"""Recovery as a table: every row of the contract's section 7 that is about a watch, and of recovery's own table.
+"""The recovery machine: every row of its table, and of section 7 of the contract that concerns a watch.
 
-Scripts are lists of what happens, played against the machine with a clock that moves as far as it asks for.
+A script is a list of inputs. It is played against the machine, with a clock that advances by the delays it asks for.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FATAL = {1002, 1003, 1007, 1008, 1010}
 
 
 class Machine:
-    """The machine with a clock: delays that it asks for pass, nothing else takes time."""
+    """The machine with a clock: time advances only by the delays it asks for."""
 
     def __init__(self, *, max_attempts: int = 5, random: float = 0.5) -> None:
         self.state = State(max_attempts=max_attempts)
@@ -72,14 +72,14 @@ class Machine:
 
 
 def live(**settings: Any) -> Machine:
-    """A watch with an open socket over which an event has come."""
+    """A watch with an open socket that has received an event."""
     machine = Machine(**settings)
     machine(Started(), LIVE, Progressed())
     return machine
 
 
 def delays(machine: Machine, script: Sequence[Input], times: int) -> list[float]:
-    """The delays of the reconnects that a script leads to, again and again."""
+    """The reconnect delays when a script is repeated."""
     found = []
     for _ in range(times):
         for input in script:
@@ -89,61 +89,61 @@ def delays(machine: Machine, script: Sequence[Input], times: int) -> list[float]
     return found
 
 
-# -- the way without faults ---------------------------------------------------------------------------
+# -- without faults ----------------------------------------------------------------------------------
 
 
-def test_a_watch_begins_by_connecting_at_once() -> None:
+def test_watch_starts_by_connecting_immediately() -> None:
     """Without delay, code or reason."""
     assert Machine()(Started()) == Connect(0.0, 0, None, "")
 
 
-def test_an_open_socket_is_read() -> None:
+def test_open_socket_is_read() -> None:
     """The server replays what was missed."""
     assert Machine()(Started(), LIVE) == Read()
 
 
-def test_a_server_that_does_not_replay_is_asked_over_rest_first() -> None:
-    """Snapshot and results at every connect, then the socket."""
+def test_catches_up_over_rest_if_server_does_not_replay() -> None:
+    """At every connect, before reading the socket."""
     machine = Machine()
     assert machine(Started(), Opened(needs_catch_up=True)) == CatchUp()
     assert machine(CaughtUp()) == Read()
 
 
 @pytest.mark.parametrize("vain", [RestFailed(None), RestFailed(403), RestFailed(500), RestFailed(429)])
-def test_a_look_in_vain_does_not_cost_an_open_socket(vain: RestFailed) -> None:
-    """However often: what comes over the socket is enough."""
+def test_failed_catch_up_keeps_open_socket(vain: RestFailed) -> None:
+    """However often it fails: the events of the socket suffice."""
     again: list[Input] = [Quiet(), vain]
     assert Machine()(Started(), Opened(needs_catch_up=True), vain, *again * 10) == Read()
 
 
-def test_a_submission_that_only_the_socket_knows_is_there() -> None:
-    """A platform may lack the call: its 404 means nothing where events have come."""
+def test_rest_404_is_ignored_if_socket_sent_events() -> None:
+    """A platform may lack the endpoint."""
     assert live()(Quiet(), RestFailed(404)) == Read()
 
 
 @pytest.mark.parametrize("before", [[], [CaughtUp(), Quiet()], [CaughtUp(), Progressed(), Quiet()]])
-def test_a_submission_that_rest_does_not_know_is_not_there(before: list[Input]) -> None:
-    """Where nothing ever came over the open socket, or REST knew it once: some servers accept any socket."""
+def test_rest_404_means_not_found_without_events(before: list[Input]) -> None:
+    """If the socket sent no event, or REST knew it before: some servers accept any socket."""
     machine = Machine()
     machine(Started(), Opened(needs_catch_up=True), *before, RestFailed(404))
     assert machine.stopped_with is NotFoundError
 
 
-def test_silence_from_a_server_without_resume_makes_us_look() -> None:
-    """It may never send anything over the socket."""
+def test_quiet_socket_triggers_catch_up() -> None:
+    """Without `resume` the server may never send anything over the socket."""
     machine = live()
     assert machine(Quiet()) == CatchUp()
     assert machine(CaughtUp(news=True)) == Read()
 
 
-def test_progress_is_read_on() -> None:
-    """A new event."""
+def test_keeps_reading_after_progress() -> None:
+    """After a new event."""
     assert live().action == Read()
 
 
 @pytest.mark.parametrize("before", [[], [LIVE], [LIVE, Closed(1006)], [LIVE, TooManyBadFrames()]])
-def test_the_verdict_finishes_whatever_was_going_on(before: list[Input]) -> None:
-    """Over the socket, after a look, or while polling."""
+def test_verdict_finishes_any_state(before: list[Input]) -> None:
+    """Over the socket, after a catch-up, or while polling."""
     assert Machine()(Started(), *before, Ended()) == Finish()
 
 
@@ -163,7 +163,7 @@ CURES = {
 
 
 @pytest.mark.parametrize(("code", "cure"), CURES.items())
-def test_each_close_code_has_its_row(code: int, cure: str) -> None:
+def test_close_codes(code: int, cure: str) -> None:
     """Contract, section 7."""
     machine = live()
     action = machine(Closed(code, "because"))
@@ -182,8 +182,8 @@ def test_each_close_code_has_its_row(code: int, cure: str) -> None:
         assert action == Connect(2.0, 1, code, "because")
 
 
-def test_a_code_without_a_reason_is_said_alone() -> None:
-    """No colon with nothing behind it."""
+def test_message_without_close_reason_has_no_colon() -> None:
+    """The code is printed alone."""
     action = live()(Closed(1008))
     assert isinstance(action, Stop)
     assert action.error.message == "The server closed the connection with code 1008."
@@ -205,8 +205,8 @@ def test_a_code_without_a_reason_is_said_alone() -> None:
         Silent(),
     ],
 )
-def test_a_retry_looks_first_and_ends_in_polling(gone: Input) -> None:
-    """The verdict may be there already; five attempts with the specification's delays; then the socket is given up."""
+def test_retry_catches_up_first_and_ends_in_polling(gone: Input) -> None:
+    """Five attempts with the specification's delays, then the socket is given up."""
     machine = live()
     for delay_s in (2.0, 4.0, 8.0, 16.0, 30.0):
         assert machine(gone) == CatchUp()
@@ -218,14 +218,14 @@ def test_a_retry_looks_first_and_ends_in_polling(gone: Input) -> None:
 
 
 @pytest.mark.parametrize("random", [0.0, 0.25, 0.999])
-def test_delays_have_jitter(random: float) -> None:
+def test_retry_delays_have_jitter(random: float) -> None:
     """±20 %."""
     found = delays(live(random=random), [Closed(1006), RestFailed(None), LIVE], 5)
     assert found == pytest.approx([delay * (0.8 + 0.4 * random) for delay in (2, 4, 8, 16, 30)])
 
 
-def test_a_retry_says_why() -> None:
-    """Attempt, code and reason of the trouble it answers."""
+def test_retry_reports_its_cause() -> None:
+    """Attempt, code and reason."""
     machine = live()
     machine(Closed(1011, "the server failed"))
     assert machine(RestFailed(500, "later")) == Connect(2.0, 1, 1011, "the server failed")
@@ -234,26 +234,26 @@ def test_a_retry_says_why() -> None:
 
 
 @pytest.mark.parametrize("max_attempts", [0, 1, 2, 7])
-def test_the_number_of_attempts_can_be_set(max_attempts: int) -> None:
-    """``--max-attempts``."""
+def test_max_attempts_can_be_set(max_attempts: int) -> None:
+    """`--max-attempts`."""
     machine = live(max_attempts=max_attempts)
     assert len(delays(machine, [Closed(1006), CaughtUp(), LIVE], max_attempts)) == max_attempts
     assert isinstance(machine(Closed(1006), CaughtUp()), Poll)
 
 
-# -- what starts the attempts again -------------------------------------------------------------------
+# -- resetting the attempts --------------------------------------------------------------------------
 
 
-def test_a_server_that_accepts_and_closes_does_not_start_the_attempts_again() -> None:
-    """A mere connection is no progress, nor is what REST tells meanwhile."""
+def test_connection_without_events_does_not_reset_attempts() -> None:
+    """Neither opening a socket nor news from REST counts as progress."""
     machine = live()
     found = delays(machine, [Closed(1006), CaughtUp(news=True), Opened(needs_catch_up=True), CaughtUp(news=True)], 5)
     assert found == [2.0, 4.0, 8.0, 16.0, 30.0]
     assert isinstance(machine(Closed(1006), CaughtUp()), Poll)
 
 
-def test_a_new_event_starts_the_attempts_again() -> None:
-    """Then the delays begin anew."""
+def test_new_event_resets_attempts() -> None:
+    """The delays start over."""
     machine = live()
     delays(machine, [Closed(1006), CaughtUp(), LIVE], 4)
     machine(Progressed())
@@ -261,16 +261,16 @@ def test_a_new_event_starts_the_attempts_again() -> None:
 
 
 @pytest.mark.parametrize(("held_s", "expected"), [(29.9, 4.0), (30.0, 2.0), (600.0, 2.0)])
-def test_thirty_seconds_of_a_stable_connection_start_the_attempts_again(held_s: float, expected: float) -> None:
-    """Without any event; a shorter connection does not."""
+def test_thirty_stable_seconds_reset_attempts(held_s: float, expected: float) -> None:
+    """Even without an event; a shorter connection does not."""
     machine = live()
     machine(Closed(1006), CaughtUp(), LIVE)
     machine.now += held_s
     assert delays(machine, [Closed(1006), CaughtUp()], 1) == [expected]
 
 
-def test_a_stable_connection_counts_however_it_ended() -> None:
-    """Also where REST refused us and the socket was left for that."""
+def test_stable_connection_resets_attempts_however_it_ended() -> None:
+    """Also if REST refused authentication and the socket was closed for that."""
     machine = live()
     delays(machine, [Closed(1006), CaughtUp(), Opened(needs_catch_up=True), CaughtUp()], 3)
     machine.now += 30.0
@@ -278,8 +278,8 @@ def test_a_stable_connection_counts_however_it_ended() -> None:
     assert delays(machine, [Closed(1006), CaughtUp()], 1) == [2.0]
 
 
-def test_the_time_between_connections_is_not_stable() -> None:
-    """Only an open socket counts, however long the waits."""
+def test_waiting_does_not_count_as_stable() -> None:
+    """Only the time with an open socket counts."""
     machine = live()
     found = delays(machine, [Closed(1006), CaughtUp()], 1)
     for _ in range(2):
@@ -289,8 +289,8 @@ def test_the_time_between_connections_is_not_stable() -> None:
 
 
 @pytest.mark.parametrize("reason", ["progress at each connect", "sleep", "refreshes", "not visible yet"])
-def test_nothing_makes_a_storm(reason: str) -> None:
-    """Never more than 5 connects in 10 s, even where each of them has a good reason."""
+def test_connects_are_throttled(reason: str) -> None:
+    """At most 5 connects in 10 s, even if each one brings events."""
     machine = live()
     for _ in range(30):
         if reason == "sleep":
@@ -307,8 +307,8 @@ def test_nothing_makes_a_storm(reason: str) -> None:
     assert all(later - earlier >= 10.0 for earlier, later in zip(times, times[5:], strict=False))
 
 
-def test_the_storm_is_counted_from_when_connects_were_through() -> None:
-    """A slow handshake must not bring the next ones closer together."""
+def test_throttle_counts_from_end_of_handshake() -> None:
+    """Slow handshakes do not bring the next ones closer together."""
     machine = live()
     for _ in range(3):
         machine(Slept(), LIVE)
@@ -321,8 +321,8 @@ def test_the_storm_is_counted_from_when_connects_were_through() -> None:
 # -- first contact ------------------------------------------------------------------------------------
 
 
-def test_where_nothing_ever_answered_there_is_one_more_try() -> None:
-    """After 1 s; then the address, and what to do."""
+def test_unreachable_server_is_tried_once_more() -> None:
+    """After 1 s; then the error names the address and what to do."""
     machine = Machine()
     machine(Started())
     assert machine(Lost("h:1 refused the connection")) == Connect(1.0, 1, None, "h:1 refused the connection")
@@ -336,8 +336,8 @@ def test_where_nothing_ever_answered_there_is_one_more_try() -> None:
 
 
 @pytest.mark.parametrize("answer", [CaughtUp(), RestFailed(500), RestFailed(403)])
-def test_where_rest_answers_the_server_is_there(answer: Input) -> None:
-    """A proxy may block WebSockets alone: then there is patience, and polling at its end."""
+def test_server_is_reachable_if_rest_answers(answer: Input) -> None:
+    """A proxy may block only WebSockets: retry, then poll."""
     machine = Machine()
     machine(Started(), Lost("refused"), Lost("refused"))
     found = [machine(answer), *(machine(Lost("refused"), answer) for _ in range(3))]
@@ -354,30 +354,30 @@ def test_where_rest_answers_the_server_is_there(answer: Input) -> None:
         [Lost("cut in the handshake", reached=True)],
     ],
 )
-def test_a_server_that_was_there_gets_patience(contact: list[Input]) -> None:
-    """From then on every loss is retried."""
+def test_loss_is_retried_once_server_has_answered(contact: list[Input]) -> None:
+    """Every later loss is retried."""
     machine = Machine()
     machine(Started(), *contact)
     assert machine(Lost("refused")) == CatchUp()
     assert isinstance(machine(RestFailed(None)), Connect)
 
 
-def test_a_rest_that_was_there_stays_so() -> None:
-    """Although it does not answer any more."""
+def test_server_stays_reachable_after_rest_answered_once() -> None:
+    """Even if REST stops answering."""
     machine = Machine()
     machine(Started(), Lost("refused"), Lost("refused"), CaughtUp(), Lost("refused"))
     assert isinstance(machine(RestFailed(None)), Connect)
 
 
-def test_a_rest_that_refuses_us_is_there_too() -> None:
-    """Its 401 is an answer: the next loss is retried."""
+def test_rest_401_means_server_is_reachable() -> None:
+    """The next loss is retried."""
     machine = Machine()
     machine(Started(), Lost("refused"), Lost("refused"), RestFailed(401), Refreshed(ok=True), Lost("refused"))
     assert isinstance(machine(RestFailed(None)), Connect)
 
 
-def test_after_our_own_submit_the_server_was_there() -> None:
-    """It took the code."""
+def test_server_is_reachable_after_own_submit() -> None:
+    """It accepted the code."""
     machine = Machine()
     machine(Started(own_submit=True))
     assert machine(Lost("refused")) == CatchUp()
@@ -395,8 +395,8 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_is_answered_by_one_refresh(refusal: list[Input]) -> None:
-    """Then the watch resumes at once; a second refusal in a row stops it."""
+def test_refusal_refreshes_once(refusal: list[Input]) -> None:
+    """Then the watch resumes immediately; a second refusal in a row stops it."""
     machine = live()
     assert machine(*refusal) == Refresh()
     code = 4003 if refusal[0] == Closed(4003, "expired") else 401
@@ -408,8 +408,8 @@ def test_a_refusal_is_answered_by_one_refresh(refusal: list[Input]) -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refresh_in_vain_stops_and_says_what_to_do(refusal: list[Input]) -> None:
-    """The authenticator knows the command; else there is a general one."""
+def test_failed_refresh_stops_with_hint(refusal: list[Input]) -> None:
+    """The hint comes from the authenticator; otherwise it is a general one."""
     machine = live()
     action = machine(*refusal, Refreshed(ok=False, hint="Type this."))
     assert isinstance(action, Stop)
@@ -424,16 +424,16 @@ def test_a_refresh_in_vain_stops_and_says_what_to_do(refusal: list[Input]) -> No
 @pytest.mark.parametrize(
     "between", [[LIVE, CaughtUp()], [Opened(needs_catch_up=True), CaughtUp(news=True)], [Refused(503), CaughtUp()]]
 )
-def test_refusals_are_in_a_row_until_there_is_progress(between: list[Input]) -> None:
-    """Neither a mere connection nor REST's answers come between them."""
+def test_only_progress_resets_refusals(between: list[Input]) -> None:
+    """Neither opening a socket nor an answer of REST does."""
     machine = live()
     machine(Closed(4003), Refreshed(ok=True), *between, Closed(4003))
     assert machine.stopped_with is AuthError
 
 
 @pytest.mark.parametrize("progress", ["event", "stable"])
-def test_after_progress_a_refusal_is_the_first_again(progress: str) -> None:
-    """A token lives 15 minutes, a watch may live longer."""
+def test_refusal_after_progress_refreshes_again(progress: str) -> None:
+    """A token lives 15 minutes; a watch may live longer."""
     machine = live()
     machine(Closed(4003), Refreshed(ok=True), LIVE)
     if progress == "event":
@@ -443,8 +443,8 @@ def test_after_progress_a_refusal_is_the_first_again(progress: str) -> None:
     assert machine(Closed(4003)) == Refresh()
 
 
-def test_a_refusal_while_polling_goes_on_polling() -> None:
-    """And the next one, a token's life later, is the first again, since REST took the token in between."""
+def test_polling_continues_after_refresh() -> None:
+    """And a later refusal is again the first, since REST accepted the token in between."""
     machine = live()
     machine(TooManyBadFrames())
     for _ in range(3):
@@ -467,15 +467,15 @@ ABSENT = [
 
 
 @pytest.mark.parametrize("absent", ABSENT)
-def test_an_unknown_submission_stops(absent: list[Input]) -> None:
-    """Absent and foreign alike."""
+def test_unknown_submission_stops(absent: list[Input]) -> None:
+    """Absent and foreign submissions look the same."""
     machine = live()
     machine(*absent)
     assert machine.stopped_with is NotFoundError
 
 
-def test_right_after_our_own_submit_not_found_may_be_not_yet() -> None:
-    """Asked again at 1, 2, 4 and at last 5 s; then it is an answer."""
+def test_not_found_is_retried_after_own_submit() -> None:
+    """After 1, 2, 4 and finally 5 s; then it is final."""
     machine = Machine()
     began = machine.now
     machine(Started(own_submit=True))
@@ -487,8 +487,8 @@ def test_right_after_our_own_submit_not_found_may_be_not_yet() -> None:
     assert machine.stopped_with is NotFoundError
 
 
-def test_the_grace_holds_for_rest_as_well() -> None:
-    """Its 404 is no other than the socket's; and the socket, if there was one, is gone."""
+def test_grace_applies_to_rest() -> None:
+    """A 404 from REST counts like one from the socket, which is then given up."""
     machine = Machine()
     machine(Started(own_submit=True), LIVE, Closed(1006))
     assert machine(RestFailed(404)) == Connect(1.0, 0, 404, "not visible yet")
@@ -500,8 +500,8 @@ def test_the_grace_holds_for_rest_as_well() -> None:
     assert len(machine.state.connects) == 2
 
 
-def test_the_grace_is_over_after_five_seconds() -> None:
-    """It counts from the submit, not from the first refusal."""
+def test_grace_ends_after_five_seconds() -> None:
+    """It is measured from the submit, not from the first refusal."""
     machine = Machine()
     machine(Started(own_submit=True), LIVE, Closed(1006), CaughtUp(), LIVE, Closed(1006), CaughtUp())
     assert machine.connects[-1] == machine.connects[0] + 6.0
@@ -518,8 +518,8 @@ def test_the_grace_is_over_after_five_seconds() -> None:
         [Opened(needs_catch_up=True), Closed(4004)],
     ],
 )
-def test_an_answer_that_comes_late_is_about_when_it_was_asked_for(late: list[Input]) -> None:
-    """Asked within the grace and answered after it: asked once more."""
+def test_late_answer_counts_from_its_request(late: list[Input]) -> None:
+    """Requested within the grace and answered after it: asked once more."""
     machine = Machine()
     machine(Started(own_submit=True), *late[:-1])
     machine.now += 8.0
@@ -530,8 +530,8 @@ def test_an_answer_that_comes_late_is_about_when_it_was_asked_for(late: list[Inp
     assert machine.stopped_with is NotFoundError
 
 
-def test_the_grace_holds_for_polling_as_well() -> None:
-    """A socket given up at once after the submit."""
+def test_grace_applies_to_polling() -> None:
+    """If the socket is given up right after the submit."""
     machine = Machine()
     machine(Started(own_submit=True), LIVE)
     assert machine(TooManyBadFrames(), RestFailed(404)) == Poll(1.0, "the server sends no messages of this protocol")
@@ -542,16 +542,16 @@ def test_the_grace_holds_for_polling_as_well() -> None:
 
 @pytest.mark.parametrize("make", [lambda told: Closed(4029, "slow", told), lambda told: Refused(429, "slow", told)])
 @pytest.mark.parametrize(("retry_after_s", "waited"), [(None, 2.0), (1.0, 2.0), (60.0, 60.0), (3600.0, 300.0)])
-def test_a_rate_limit_is_waited_for(make: Any, retry_after_s: float | None, waited: float) -> None:
-    """The longest of what was told and the backoff, at most 5 min; shown with its reason."""
+def test_rate_limit_is_waited_for(make: Any, retry_after_s: float | None, waited: float) -> None:
+    """The longer of `Retry-After` and the backoff, at most 5 min; shown with its reason."""
     action = live()(make(retry_after_s))
     assert isinstance(action, Connect)
     assert (action.delay_s, action.attempt, action.reason) == (waited, 1, "slow")
 
 
 @pytest.mark.parametrize("limited", [Closed(4029), Refused(429)])
-def test_a_rate_limit_beyond_the_attempts_stops(limited: Input) -> None:
-    """Exit 8, not polling: REST belongs to the same server."""
+def test_rate_limit_beyond_attempts_stops(limited: Input) -> None:
+    """Exit 8 instead of polling: REST belongs to the same server."""
     machine = live()
     for delay_s in (2.0, 4.0, 8.0, 16.0, 30.0):
         action = machine(limited)
@@ -563,8 +563,8 @@ def test_a_rate_limit_beyond_the_attempts_stops(limited: Input) -> None:
     assert machine.stopped_with is RateLimitedError
 
 
-def test_a_server_that_is_busy_may_name_its_wait_too() -> None:
-    """503 with ``Retry-After``, 1013 with ``retry_after=``: also at most 5 min."""
+def test_busy_server_can_ask_for_a_wait() -> None:
+    """503 with `Retry-After`, 1013 with `retry_after=`: at most 5 min as well."""
     machine = live()
     machine(Refused(503, "busy", 40.0))
     assert machine(CaughtUp()) == Connect(40.0, 1, 503, "busy")
@@ -572,8 +572,8 @@ def test_a_server_that_is_busy_may_name_its_wait_too() -> None:
     assert machine(CaughtUp()) == Connect(300.0, 2, 1013, "slow")
 
 
-def test_rest_is_not_asked_before_it_wants_to_be() -> None:
-    """A 429 with ``Retry-After`` holds for every look; the socket goes on, and reconnects no sooner either."""
+def test_rest_is_not_asked_before_retry_after() -> None:
+    """This holds for every catch-up and delays reconnecting; the open socket continues."""
     machine = live()
     assert machine(Quiet(), RestFailed(429, "slow", 60.0)) == Read()
     machine.now += 10.0
@@ -582,8 +582,8 @@ def test_rest_is_not_asked_before_it_wants_to_be() -> None:
     assert machine(LIVE, Quiet()) == CatchUp()
 
 
-def test_a_rest_that_names_no_wait_can_be_asked_again_at_once() -> None:
-    """The machine paces its looks itself."""
+def test_rest_without_retry_after_can_be_asked_immediately() -> None:
+    """The machine paces its catch-ups itself."""
     machine = live()
     machine(Quiet(), RestFailed(500))
     assert machine(Closed(1006)) == CatchUp()
@@ -593,8 +593,8 @@ def test_a_rest_that_names_no_wait_can_be_asked_again_at_once() -> None:
     "gone", [Closed(1006), Closed(4100), Closed(1009), Refused(400), Refused(503), Lost("reset"), Silent()]
 )
 @pytest.mark.parametrize("random", [0.0, 1.0])
-def test_while_rest_does_not_want_to_be_asked_a_retry_does_without(gone: Input, random: float) -> None:
-    """It waits as long as REST wants, or the backoff where that is longer."""
+def test_retry_skips_catch_up_until_retry_after(gone: Input, random: float) -> None:
+    """It waits for `Retry-After` or the backoff, whichever is longer."""
     machine = live(random=random)
     machine(Quiet(), RestFailed(429, "slow", 60.0))
     action = machine(gone)
@@ -611,15 +611,15 @@ def test_while_rest_does_not_want_to_be_asked_a_retry_does_without(gone: Input, 
     assert action.delay_s == pytest.approx(8 * (0.8 + 0.4 * random))
 
 
-def test_while_rest_does_not_want_to_be_asked_a_socket_is_read_without() -> None:
-    """Although the server does not replay."""
+def test_socket_is_read_without_catch_up_until_retry_after() -> None:
+    """Even if the server does not replay."""
     machine = live()
     machine(Quiet(), RestFailed(429, "slow", 60.0), Slept())
     assert machine(Opened(needs_catch_up=True)) == Read()
 
 
-def test_a_rest_that_wants_hours_waits_five_minutes() -> None:
-    """As everywhere."""
+def test_retry_after_of_rest_is_capped() -> None:
+    """At 5 minutes, as everywhere."""
     machine = live()
     machine(Quiet(), RestFailed(429, "slow", 1e9))
     machine.now += 299.0
@@ -628,11 +628,11 @@ def test_a_rest_that_wants_hours_waits_five_minutes() -> None:
     assert machine(Quiet()) == CatchUp()
 
 
-# -- what no retry cures ------------------------------------------------------------------------------
+# -- incurable failures -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 204, 299, 300, 301, 302, 303, 307, 308, 399, 400, 405, 426])
-def test_an_answer_that_no_retry_cures_gives_the_socket_up_the_second_time(status: int) -> None:
+def test_second_incurable_answer_gives_up_socket(status: int) -> None:
     """A web page, a redirect to another origin, a server without WebSockets."""
     machine = Machine()
     machine(Started())
@@ -641,23 +641,23 @@ def test_an_answer_that_no_retry_cures_gives_the_socket_up_the_second_time(statu
     assert machine(Refused(status, "a page")) == Poll(0.0, "a page")
 
 
-def test_a_handshake_that_succeeds_in_between_forgives() -> None:
-    """Only troubles in a row count."""
+def test_successful_handshake_resets_incurable_answers() -> None:
+    """Only failures in a row count."""
     machine = Machine()
     machine(Started(), Refused(400), CaughtUp(), LIVE, Closed(1006), CaughtUp())
     assert machine(Refused(400)) == CatchUp()
 
 
 @pytest.mark.parametrize("status", [199, 402, 406, 408, 410, 451, 499, 500, 599])
-def test_any_other_status_is_retried(status: int) -> None:
-    """Boundedly."""
+def test_other_status_is_retried(status: int) -> None:
+    """A limited number of times."""
     machine = Machine()
     assert machine(Started(), Refused(status)) == CatchUp()
     assert isinstance(machine(CaughtUp()), Connect)
 
 
-def test_a_frame_too_big_twice_at_the_same_place_gives_the_socket_up() -> None:
-    """The first time it may have been a passing fault."""
+def test_second_oversize_frame_at_same_place_gives_up_socket() -> None:
+    """The first one may have been a passing fault."""
     machine = live()
     assert machine(Closed(1009, "too big")) == CatchUp()
     assert machine(CaughtUp()) == Connect(2.0, 1, 1009, "too big")
@@ -665,8 +665,8 @@ def test_a_frame_too_big_twice_at_the_same_place_gives_the_socket_up() -> None:
 
 
 @pytest.mark.parametrize("between", [[LIVE, Progressed()], [CaughtUp(news=True), LIVE]])
-def test_a_frame_too_big_elsewhere_is_another_one(between: list[Input]) -> None:
-    """A new event, over the socket or over REST, is another place."""
+def test_progress_resets_oversize_frames(between: list[Input]) -> None:
+    """After a new event, over the socket or REST, the count starts over."""
     machine = live()
     machine(Closed(1009))
     if between[0] == LIVE:
@@ -675,14 +675,14 @@ def test_a_frame_too_big_elsewhere_is_another_one(between: list[Input]) -> None:
     assert machine(Closed(1009)) == CatchUp()
 
 
-def test_babble_gives_the_socket_up() -> None:
-    """Twenty bad frames in a row."""
+def test_twenty_bad_frames_give_up_socket() -> None:
+    """Twenty in a row."""
     assert live()(TooManyBadFrames()) == Poll(0.0, "the server sends no messages of this protocol")
 
 
 @pytest.mark.parametrize("before", [[], [LIVE], [LIVE, Closed(1006)]])
-def test_what_blocks_the_way_stops_at_once(before: list[Input]) -> None:
-    """An invalid certificate, a proxy that wants credentials: from the socket or from REST."""
+def test_blocked_stops_immediately(before: list[Input]) -> None:
+    """An invalid certificate or a proxy that requires credentials, from the socket or from REST."""
     machine = Machine()
     action = machine(Started(), *before, Blocked("The certificate is not trusted.", "Do this."))
     assert isinstance(action, Stop)
@@ -691,8 +691,8 @@ def test_what_blocks_the_way_stops_at_once(before: list[Input]) -> None:
 
 
 @pytest.mark.parametrize("proxy", [[Refused(407)], [LIVE, Closed(1006), RestFailed(407)]])
-def test_a_proxy_that_wants_credentials_stops_at_once(proxy: list[Input]) -> None:
-    """Where its answer comes as the server's."""
+def test_proxy_credentials_stop_immediately(proxy: list[Input]) -> None:
+    """If the 407 arrives as the server's answer."""
     machine = Machine()
     action = machine(Started(), *proxy)
     assert isinstance(action, Stop)
@@ -700,7 +700,7 @@ def test_a_proxy_that_wants_credentials_stops_at_once(proxy: list[Input]) -> Non
     assert "407" in action.error.message
 
 
-def test_silence_is_named() -> None:
+def test_silence_is_reported() -> None:
     """Ten seconds after a ping."""
     machine = live()
     machine(Silent())
@@ -708,17 +708,17 @@ def test_silence_is_named() -> None:
     assert machine(CaughtUp()) == Connect(2.0, 1, None, "no answer to a ping")
 
 
-def test_a_machine_that_slept_connects_at_once() -> None:
-    """Without a look and without a delay."""
+def test_reconnects_immediately_after_sleep() -> None:
+    """Without a catch-up and without a delay."""
     assert live()(Slept()) == Connect(0.0, 0, None, "this machine slept")
 
 
-# -- looks that end it --------------------------------------------------------------------------------
+# -- end without verdict -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("before", [[Quiet()], [Closed(1000)], [TooManyBadFrames()]])
-def test_an_end_without_a_verdict_stops(before: list[Input]) -> None:
-    """``completed`` with no result at all is no verdict."""
+def test_end_without_verdict_stops(before: list[Input]) -> None:
+    """`completed` without results is not a verdict."""
     machine = live()
     machine(*before, CaughtUp(ended=True))
     assert machine.stopped_with is ServerError
@@ -733,7 +733,7 @@ def polling(**settings: Any) -> Machine:
     return machine
 
 
-def test_polling_begins_at_once_and_slows_down() -> None:
+def test_polling_starts_immediately_and_slows_down() -> None:
     """Every 2 to 10 s, for as long as REST answers."""
     machine = polling()
     found = [machine(CaughtUp()) for _ in range(50)]
@@ -743,8 +743,8 @@ def test_polling_begins_at_once_and_slows_down() -> None:
     assert len(intervals) == 50
 
 
-def test_polling_says_why() -> None:
-    """The trouble for which the socket was given up: its reason, else its code, else that it was lost."""
+def test_polling_reports_its_cause() -> None:
+    """The reason for giving up the socket, else its code, else "lost"."""
     for gone, why in ((Closed(1006, "cut"), "cut"), (Closed(1006), "code 1006"), (Lost(""), "lost")):
         machine = live(max_attempts=0)
         assert machine(gone, CaughtUp()) == Poll(0.0, why)
@@ -752,8 +752,8 @@ def test_polling_says_why() -> None:
 
 
 @pytest.mark.parametrize("vain", [RestFailed(None, "gone"), RestFailed(500, "later"), RestFailed(403, "no")])
-def test_polls_in_vain_have_attempts_of_their_own(vain: RestFailed) -> None:
-    """With the backoff; then there is no way left, and both are named."""
+def test_failed_polls_have_their_own_attempts(vain: RestFailed) -> None:
+    """With the backoff; when they are used up, the error names both failures."""
     machine = polling()
     found = [machine(vain) for _ in range(5)]
     assert [action.delay_s for action in found if isinstance(action, Poll)] == [2.0, 4.0, 8.0, 16.0, 30.0]
@@ -764,8 +764,8 @@ def test_polls_in_vain_have_attempts_of_their_own(vain: RestFailed) -> None:
     assert vain.reason in action.error.message
 
 
-def test_an_answer_starts_the_polls_attempts_again() -> None:
-    """The count is of polls in a row."""
+def test_successful_poll_resets_poll_attempts() -> None:
+    """Only failures in a row count."""
     machine = polling()
     for _ in range(3):
         for _ in range(5):
@@ -773,7 +773,7 @@ def test_an_answer_starts_the_polls_attempts_again() -> None:
         assert isinstance(machine(CaughtUp()), Poll)
 
 
-def test_polls_that_are_rate_limited_wait_as_told_and_end_as_such() -> None:
+def test_rate_limited_polls_wait_and_end_as_rate_limited() -> None:
     """Exit 8 in the end."""
     machine = polling()
     waits = [machine(RestFailed(429, "slow", told)) for told in (None, 20.0, 1e9, 1.0, None)]
@@ -782,8 +782,8 @@ def test_polls_that_are_rate_limited_wait_as_told_and_end_as_such() -> None:
     assert machine.stopped_with is RateLimitedError
 
 
-def test_when_both_ways_are_gone_it_is_over() -> None:
-    """Looks in vain between the reconnects count: nothing is asked a seventh time."""
+def test_stops_when_socket_and_rest_are_both_gone() -> None:
+    """Failed catch-ups between reconnects count: nothing is asked a seventh time."""
     machine = live()
     for _ in range(5):
         assert isinstance(machine(Lost("refused"), RestFailed(None, "refused")), Connect)
@@ -791,15 +791,15 @@ def test_when_both_ways_are_gone_it_is_over() -> None:
     assert machine.stopped_with is NetworkError
 
 
-def test_a_look_in_vain_at_the_last_is_not_the_end() -> None:
-    """REST answered before: it gets its attempts."""
+def test_failed_catch_up_after_last_attempt_starts_polling() -> None:
+    """REST answered before, so it gets its own attempts."""
     machine = live()
     delays(machine, [Lost("refused"), CaughtUp()], 5)
     assert machine(Lost("refused"), RestFailed(500)) == Poll(2.0, "refused")
 
 
-def test_a_socket_given_up_waits_with_rest() -> None:
-    """For as long as the server asked."""
+def test_polling_respects_retry_after() -> None:
+    """When the socket is given up while REST asked us to wait."""
     machine = live()
     machine(Quiet(), RestFailed(429, "slow", 60.0))
     machine.now += 20.0

@@ -1,4 +1,4 @@
-"""The picture of a submission that leaves the core."""
+"""The snapshot of a submission that views draw."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 from subcli.core.submission import Connection, Counts, Stage, Submission
 
 
-def test_counts_add_up() -> None:
-    """Everything that has a result is done; an erred test is not passed either."""
+def test_counts() -> None:
+    """Every test with a result is done; an errored test did not pass."""
     counts = Counts(passed=4, failed=3, errored=2, skipped=1)
     assert counts.done == 10
     assert counts.not_passed == 5
 
 
-def test_the_status_is_the_stage_reached_last() -> None:
-    """And none before the first."""
+def test_status_is_latest_stage() -> None:
+    """`None` before the first stage."""
     assert Submission(id=1).status is None
     assert Submission(id=1, stages=(Stage("building"), Stage("testing"))).status == "testing"
 
@@ -31,14 +31,14 @@ def test_the_status_is_the_stage_reached_last() -> None:
         ),
     ],
 )
-def test_a_connection_gives_the_fields_that_apply(connection: Connection, fields: dict[str, object]) -> None:
-    """A delay of zero applies; what is not known does not."""
+def test_connection_fields(connection: Connection, fields: dict[str, object]) -> None:
+    """A delay of zero is included; unknown fields are not."""
     assert connection.fields() == fields
 
 
 @pytest.mark.parametrize("value", [Submission(id=1), Counts(), Stage("testing"), Connection("open")])
-def test_a_picture_cannot_be_changed(value: msgspec.Struct) -> None:
-    """What is handed on is frozen."""
+def test_snapshot_is_frozen(value: msgspec.Struct) -> None:
+    """It cannot be changed."""
     name = value.__struct_fields__[0]
     with pytest.raises(AttributeError):
         setattr(value, name, None)

@@ -1,4 +1,4 @@
-"""The last result of each test, counted, whatever the server identifies a test by."""
+"""The last result of each test, counted, however the server identifies tests."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def tally(*results: TestResult) -> Tally:
         ("flaky", Counts(failed=1)),
     ],
 )
-def test_each_status_has_its_count(status: str, counts: Counts) -> None:
-    """An unknown word counts as failed."""
+def test_counts_by_status(status: str, counts: Counts) -> None:
+    """An unknown status counts as failed."""
     assert tally(result("A", status)).counts == counts
 
 
 @pytest.mark.parametrize("first", ["passed", "failed", "error", "skipped", "flaky"])
 @pytest.mark.parametrize("last", ["passed", "failed", "error", "skipped", "flaky"])
-def test_the_last_result_of_a_test_counts(first: str, last: str) -> None:
-    """A test that is run again has one count, one row, and a place among the failures only if it failed last."""
+def test_last_result_of_a_test_counts(first: str, last: str) -> None:
+    """A repeated test is counted once, and is a failure only if its last result is."""
     again = result("A", last)
     one = tally(result("A", first), again)
     assert one.counts == tally(again).counts
@@ -66,13 +66,13 @@ def test_the_last_result_of_a_test_counts(first: str, last: str) -> None:
         pytest.param([("", None), ("", 7)], 1, id="an empty name"),
     ],
 )
-def test_a_test_is_known_by_its_id_or_else_by_its_name(results: list[tuple[str, int | str | None]], tests: int) -> None:
-    """The socket may give the id and REST only the name, or the other way round."""
+def test_test_is_identified_by_id_or_name(results: list[tuple[str, int | str | None]], tests: int) -> None:
+    """The socket may send the id and REST only the name, or the other way round."""
     assert tally(*(result(name, test_id=test_id) for name, test_id in results)).counts.done == tests
 
 
-def test_a_name_alone_means_the_first_test_of_that_name() -> None:
-    """With two ids of one name, a result without an id is the first one's."""
+def test_name_alone_means_first_test_with_that_name() -> None:
+    """If two ids share the name."""
     one = tally(result("A", "passed", 1), result("A", "failed", 2))
     assert one.status_of(result("A")) == "passed"
     assert one.status_of(result("A", test_id=2)) == "failed"
@@ -80,8 +80,8 @@ def test_a_name_alone_means_the_first_test_of_that_name() -> None:
     assert one.status_of(result("B")) is None
 
 
-def test_what_leaves_is_bounded_and_the_counts_go_on() -> None:
-    """Thousands of results are counted; a picture carries the latest, and the first of the failures."""
+def test_results_are_bounded_but_counts_are_complete() -> None:
+    """The latest results and the first failures are kept."""
     one = Tally()
     for number in range(5_000):
         one.put(result(f"t{number}", "failed" if number % 2 else "passed"))
@@ -90,14 +90,14 @@ def test_what_leaves_is_bounded_and_the_counts_go_on() -> None:
     assert [each.test_name for each in one.failures] == [f"t{n}" for n in range(1, 2 * FAILURES_KEPT, 2)]
 
 
-def test_a_test_run_again_becomes_the_most_recent() -> None:
-    """The rows are in the order of the last results."""
+def test_repeated_test_becomes_most_recent() -> None:
+    """Rows are ordered by their last result."""
     one = tally(result("A"), result("B"), result("A"))
     assert [each.test_name for each in one.recent] == ["B", "A"]
 
 
-def test_a_test_that_fell_out_of_the_recent_ones_can_be_run_again() -> None:
-    """Its old row is gone; its count is not taken twice."""
+def test_test_no_longer_in_recent_can_be_repeated() -> None:
+    """It is not counted twice."""
     one = tally(*(result(f"t{number}") for number in range(RECENT_KEPT + 1)), result("t0", "failed"))
     assert one.counts == Counts(passed=RECENT_KEPT, failed=1)
     assert one.recent[-1].test_name == "t0"

@@ -1,4 +1,4 @@
-"""Frames in, news out: what was seen is dropped, what comes too early is held, the rest is applied."""
+"""Frames in, events out: seen ones are dropped, early ones held, the rest applied."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ LOG = [
 # -- frames -------------------------------------------------------------------------------------------
 
 
-def test_a_frame_becomes_an_event() -> None:
-    """The event of a frame is shown, counted as progress, and in the picture."""
+def test_frame_becomes_event() -> None:
+    """The event is shown, counts as progress, and is in the snapshot."""
     one = Watch(ID)
     frame = json.dumps({"type": "test_result", "submission_id": ID, "test_name": "A", "status": "passed", "seq": 1})
     received = one.receive(frame)
@@ -69,7 +69,7 @@ def test_a_frame_becomes_an_event() -> None:
     assert one.snapshot().counts == Counts(passed=1)
 
 
-def test_a_pong_is_nothing_and_a_ping_wants_a_pong() -> None:
+def test_ping_is_answered_and_pong_ignored() -> None:
     """Bare texts are neither events nor faults."""
     one = Watch(ID)
     assert one.receive("pong") == Received()
@@ -89,8 +89,8 @@ def test_a_pong_is_nothing_and_a_ping_wants_a_pong() -> None:
         '{"type":"something_new","submission_id":8}',
     ],
 )
-def test_what_is_no_message_for_us_is_counted_and_passed_over(frame: str | bytes) -> None:
-    """Bad frames and messages about another submission change nothing but their count."""
+def test_invalid_and_foreign_messages_are_counted_and_skipped(frame: str | bytes) -> None:
+    """They change nothing but the count."""
     one = Watch(ID)
     received = one.receive(frame)
     assert received.fault
@@ -104,18 +104,18 @@ def test_what_is_no_message_for_us_is_counted_and_passed_over(frame: str | bytes
 
 
 @pytest.mark.parametrize("submission_id", [7, "7", None])
-def test_an_id_may_be_a_number_a_text_or_absent(submission_id: int | str | None) -> None:
-    """As servers write it."""
+def test_id_may_be_number_text_or_absent(submission_id: int | str | None) -> None:
+    """Servers differ in this."""
     one = Watch(ID)
     one.take(from_mapping({"type": "complete", "final_status": "passed", "submission_id": submission_id}))
     assert one.verdict is not None
 
 
-# -- numbered events ----------------------------------------------------------------------------------
+# -- events with seq ----------------------------------------------------------------------------------
 
 
-def test_a_log_is_shown_once_and_in_order() -> None:
-    """Read twice, the second time tells nothing."""
+def test_log_is_shown_once_and_in_order() -> None:
+    """Reading it a second time gives nothing."""
     one = Watch(ID)
     first = [shown for each in LOG for shown in one.take(each).events]
     second = [shown for each in LOG for shown in one.take(each).events]
@@ -125,8 +125,8 @@ def test_a_log_is_shown_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(5))))
-def test_any_order_gives_the_order_of_the_log(order: tuple[int, ...]) -> None:
-    """Early events are held until those before them are there; late ones are dropped."""
+def test_events_in_any_order_are_shown_in_log_order(order: tuple[int, ...]) -> None:
+    """Early events are held until the ones before arrive; late ones are dropped."""
     one = Watch(ID)
     shown = [new for index in order for new in one.take(LOG[index]).events]
     assert shown == LOG[:5]
@@ -134,16 +134,16 @@ def test_any_order_gives_the_order_of_the_log(order: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("after_seq", range(9))
-def test_events_up_to_after_seq_are_taken_as_seen(after_seq: int) -> None:
-    """``--after-seq``: what comes after it is shown; the verdict always is."""
+def test_events_up_to_after_seq_count_as_seen(after_seq: int) -> None:
+    """`--after-seq`; the verdict is always shown."""
     one = Watch(ID, after_seq=after_seq)
     shown = [new for each in LOG for new in one.take(each).events]
     assert shown == (LOG[after_seq:] or LOG[-1:])
     assert one.verdict is LOG[-1]
 
 
-def test_a_verdict_is_never_late() -> None:
-    """A log that was begun anew may give it a number that was seen: there is only one verdict."""
+def test_verdict_is_never_dropped() -> None:
+    """A restarted log may give it a seen number, but there is only one verdict."""
     one = watch(*LOG[:7])
     received = one.take(complete("passed", 3))
     assert [shown.type for shown in received.events] == ["complete"]
@@ -151,8 +151,8 @@ def test_a_verdict_is_never_late() -> None:
     assert one.last_seq == 7
 
 
-def test_a_hole_is_named() -> None:
-    """What is missing, exclusive on both sides; until it is closed nothing is applied."""
+def test_hole_names_missing_events() -> None:
+    """Exclusive on both sides; nothing is applied until it is filled."""
     one = watch(LOG[0])
     assert one.hole is None
     assert one.take(LOG[3]) == Received()
@@ -164,8 +164,8 @@ def test_a_hole_is_named() -> None:
     assert one.hole == Hole(after=4, before=6)
 
 
-def test_a_hole_is_filled_from_the_log() -> None:
-    """With the events that were held in their places."""
+def test_hole_is_filled_from_log() -> None:
+    """Held events follow in their places."""
     one = watch(LOG[0], LOG[3])
     assert one.fill(LOG[1:6]) == Received(tuple(LOG[1:6]), progress=True)
     assert one.hole is None
@@ -181,30 +181,30 @@ def test_a_hole_is_filled_from_the_log() -> None:
         pytest.param([2, 3], [1], [1, 2, 3], id="a hole that closes"),
     ],
 )
-def test_what_the_log_lacks_does_not_exist(held: list[int], log: list[int], shown: list[int]) -> None:
-    """After a look at the log nothing is waited for any more."""
+def test_events_missing_from_log_are_skipped(held: list[int], log: list[int], shown: list[int]) -> None:
+    """After reading the log, the watch stops waiting for them."""
     one = watch(LOG[0], *(LOG[number] for number in held))
     assert one.fill([LOG[number] for number in log]).events == tuple(LOG[number] for number in shown)
     assert one.hole is None
 
 
-def test_dropped_events_come_again_in_a_replay() -> None:
-    """Where the log cannot be read, what came too early is forgotten, and the next connection brings it in order."""
+def test_dropped_events_arrive_again_by_replay() -> None:
+    """If the log is unreadable, early events are dropped, and the next connection sends them in order."""
     one = watch(LOG[0], LOG[3])
     one.drop_held()
     assert one.hole is None
     assert [new for each in LOG[1:5] for new in one.take(each).events] == LOG[1:5]
 
 
-def test_a_verdict_from_a_snapshot_comes_after_what_was_held() -> None:
-    """Once it is applied, nothing more is shown."""
+def test_verdict_from_snapshot_comes_after_held_events() -> None:
+    """Nothing is shown after a verdict."""
     one = watch(LOG[0], LOG[2])
     verdict = complete("failed")
     assert one.fill([verdict]).events == (LOG[2], verdict)
 
 
-def test_nothing_is_held_without_bound() -> None:
-    """Beyond the bound early events are forgotten, and come from the log; the next one is never refused."""
+def test_held_events_are_bounded() -> None:
+    """Beyond the limit they are dropped and come from the log; the next event is always accepted."""
     early = [result(f"t{seq}", seq=seq) for seq in range(2, HELD_MAX + 3)]
     one = watch(*early)
     first = result("t1", seq=1)
@@ -214,8 +214,8 @@ def test_nothing_is_held_without_bound() -> None:
     assert one.take(early[HELD_MAX]).events == (early[HELD_MAX],)
 
 
-def test_nothing_comes_after_the_verdict() -> None:
-    """Neither what follows nor what was held."""
+def test_nothing_is_shown_after_the_verdict() -> None:
+    """Neither later events nor held ones."""
     one = watch(complete("failed"), complete("passed"), status("testing"), result("A"))
     assert isinstance(one.verdict, Complete)
     assert one.verdict.final_status == "failed"
@@ -225,22 +225,22 @@ def test_nothing_comes_after_the_verdict() -> None:
     assert one.snapshot().counts.done == 0
 
 
-def test_numbered_events_are_applied_as_they_come() -> None:
-    """The server's order is the truth, even where a status goes back: a worker died, and another begins."""
+def test_numbered_events_are_applied_in_server_order() -> None:
+    """Even if the status goes back: a worker died, and another started."""
     one = watch(status("testing", 1, attempt=1), status("pending", 2, attempt=2), status("pending", 3))
     assert one.snapshot().status == "pending"
     assert one.last_seq == 3
 
 
-def test_a_numbered_event_is_shown_although_it_tells_nothing_new() -> None:
-    """A test that passed twice passed twice."""
+def test_numbered_event_is_shown_even_if_not_news() -> None:
+    """A test that passed twice is shown twice."""
     one = Watch(ID)
     twice = [result("A", seq=1), result("A", seq=2), status("testing", 3), status("testing", 4)]
     assert [shown for each in twice for shown in one.take(each).events] == twice
 
 
-def test_a_server_that_numbers_but_does_not_replay_shows_nothing_twice() -> None:
-    """What a snapshot told already counts as seen when its number comes; what is new is shown."""
+def test_numbered_event_known_from_snapshot_is_not_repeated() -> None:
+    """If the server does not replay; new events are shown."""
     one = watch(status("testing"), result("A"))
     assert one.take(status("building", 1)) == Received()
     assert one.take(result("A", seq=2)) == Received()
@@ -249,7 +249,7 @@ def test_a_server_that_numbers_but_does_not_replay_shows_nothing_twice() -> None
     assert one.last_seq == 3
 
 
-# -- events without a number --------------------------------------------------------------------------
+# -- events without seq ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -302,24 +302,22 @@ def test_a_server_that_numbers_but_does_not_replay_shows_nothing_twice() -> None
         pytest.param([], complete(), True, id="the verdict"),
     ],
 )
-def test_an_event_without_a_number_is_shown_if_it_tells_something(
-    before: list[Message], after: Message, new: bool
-) -> None:
-    """Otherwise it was told before, over the socket or over REST; a status never moves backward."""
+def test_unnumbered_event_is_shown_only_if_news(before: list[Message], after: Message, new: bool) -> None:
+    """Otherwise it was shown before; a status never moves backward."""
     one = watch(*before)
     assert one.take(after) == (Received((after,), progress=True) if new else Received())
 
 
-def test_an_unknown_type_is_shown_but_tells_nothing() -> None:
-    """A server that greets at every connect and closes must not look like one that works."""
+def test_unknown_type_is_shown_but_is_not_progress() -> None:
+    """A greeting at every connect must not look like progress."""
     one = Watch(ID)
     greeting = event("connected")
     assert one.take(greeting) == Received((greeting,))
     assert one.take(greeting) == Received((greeting,))
 
 
-def test_after_an_attempt_raised_the_way_begins_anew() -> None:
-    """Statuses reached in the first attempt are reached again, progress starts again, results stay."""
+def test_new_attempt_starts_over() -> None:
+    """Statuses are reached again, progress restarts, results stay."""
     one = watch(
         status("building", attempt=1),
         status("testing", attempt=1, progress=80, total_tests=3),
@@ -337,8 +335,8 @@ def test_after_an_attempt_raised_the_way_begins_anew() -> None:
     assert picture.counts == Counts(passed=1)
 
 
-def test_a_status_keeps_what_an_update_leaves_out() -> None:
-    """Within a stage detail and queue position hold; the next stage begins without them; the total holds."""
+def test_omitted_fields_of_update_are_kept() -> None:
+    """Detail and queue position within a stage; the total for good."""
     one = watch(status("queued", detail="d", queue_position=3, total_tests=9, progress=1))
     one.take(status("queued", progress=2))
     picture = one.snapshot()
@@ -348,10 +346,10 @@ def test_a_status_keeps_what_an_update_leaves_out() -> None:
     assert (picture.detail, picture.queue_position, picture.progress, picture.total_tests) == (None, None, 2, 9)
 
 
-# -- the picture --------------------------------------------------------------------------------------
+# -- the snapshot -------------------------------------------------------------------------------------
 
 
-def test_the_picture_shows_what_is_known() -> None:
+def test_snapshot_has_everything_known() -> None:
     """Everything that a view draws."""
     one = Watch(ID, problem="leader-election", language="python", url="http://h/7")
     one.fill(LOG)
@@ -373,22 +371,22 @@ def test_the_picture_shows_what_is_known() -> None:
     assert picture.connection.state == "connecting"
 
 
-def test_the_first_picture_is_empty() -> None:
-    """Nothing is known, and nothing is made up."""
+def test_first_snapshot_is_empty() -> None:
+    """Nothing is made up."""
     picture = Watch(ID).snapshot()
     assert (picture.status, picture.total_tests, picture.verdict, picture.attempt) == (None,) * 4
     assert (picture.stages, picture.recent, picture.failures, picture.analyses) == ((),) * 4
 
 
-def test_the_picture_shows_the_connection() -> None:
-    """As the session noted it."""
+def test_snapshot_has_connection() -> None:
+    """As set by the session."""
     one = Watch(ID)
     one.connection = Connection("polling", reason="because")
     assert one.snapshot().connection == Connection("polling", reason="because")
 
 
-def test_a_picture_does_not_change_afterwards() -> None:
-    """What leaves the watch is frozen, although the watch goes on."""
+def test_snapshot_does_not_change() -> None:
+    """It is frozen while the watch continues."""
     one = watch(*LOG[:5])
     before = one.snapshot()
     copy = one.snapshot()
@@ -397,8 +395,8 @@ def test_a_picture_does_not_change_afterwards() -> None:
     assert before != one.snapshot()
 
 
-def test_a_picture_is_bounded_whatever_the_number_of_events() -> None:
-    """Thousands of results, a thousand analyses, a hundred stages: counts go on, the picture stays small."""
+def test_snapshot_is_bounded() -> None:
+    """After thousands of results, a thousand analyses and a hundred stages; the counts are complete."""
     one = Watch(ID)
     for number in range(2_000):
         one.take(result(f"t{number}", "failed" if number % 2 else "passed"))
@@ -413,8 +411,8 @@ def test_a_picture_is_bounded_whatever_the_number_of_events() -> None:
     assert [stage.attempt for stage in picture.stages] == list(range(100 - STAGES_KEPT, 100))
 
 
-def test_an_analysis_beyond_the_bound_is_still_known() -> None:
-    """It is not in the picture any more, and not shown twice either."""
+def test_analysis_beyond_limit_is_not_repeated() -> None:
+    """It is not in the snapshot, but counts as seen."""
     one = watch(*(analysis(f"why {number}") for number in range(FAILURES_KEPT + 1)))
     assert one.take(analysis(f"why {FAILURES_KEPT}")) == Received()
 
@@ -427,17 +425,17 @@ def test_an_analysis_beyond_the_bound_is_still_known() -> None:
         ({}, ("known", None, None)),
     ],
 )
-def test_a_snapshot_tells_problem_language_and_page(
+def test_rest_snapshot_gives_problem_language_and_page(
     snapshot: dict[str, Any], described: tuple[str | None, ...]
 ) -> None:
-    """Where they are texts; what was known stays otherwise."""
+    """Only texts are taken; otherwise the known values stay."""
     one = Watch(ID, problem="known")
     one.describe(snapshot)
     assert (one.problem, one.language, one.url) == described
 
 
-def test_the_present_status_is_that_of_the_last_update() -> None:
-    """A timestamp belongs to the stage it began."""
+def test_current_status_is_from_last_update() -> None:
+    """The timestamp belongs to the stage that it started."""
     one = watch(status("testing", timestamp="t1"), status("testing", timestamp="t2", detail="d"))
     assert one.snapshot().stages == (Stage("testing", "t1"),)
     assert isinstance(LOG[0], StatusUpdate)

@@ -91,7 +91,7 @@ messages = st.fixed_dictionaries(
 
 
 def written(value: Any) -> str:
-    """As a careless server writes it: NaN, lone surrogates and all."""
+    """Encode as a careless server would: with NaN, lone surrogates and all."""
     return json.dumps(value)
 
 
@@ -112,8 +112,8 @@ frames = (
 
 @fuzz
 @given(frames)
-def test_a_frame_is_a_message_or_malformed(frame: str | bytes) -> None:
-    """There is no third way, and what was read can be written again without anything invisible in it."""
+def test_frame_is_message_or_malformed(frame: str | bytes) -> None:
+    """Nothing else is raised, and a message can be encoded without invisible characters."""
     try:
         message = decode(frame)
     except MalformedMessageError:
@@ -132,8 +132,8 @@ def test_a_frame_is_a_message_or_malformed(frame: str | bytes) -> None:
 
 @fuzz
 @given(values)
-def test_what_is_encoded_is_the_same_when_decoded(value: Any) -> None:
-    """JSON keeps the data, only its looks change: nothing invisible is in it."""
+def test_encoding_round_trips(value: Any) -> None:
+    """Encoding keeps the data and escapes invisible characters."""
     assume(not any(word in json.dumps(value) for word in ("NaN", "Infinity", "\\ud")))
     line = encode({"value": value})
     assert not re.search(f"[{INVISIBLE}]", line)
@@ -145,8 +145,8 @@ def test_what_is_encoded_is_the_same_when_decoded(value: Any) -> None:
 
 @fuzz
 @given(st.lists(frames | messages.map(written), max_size=40))
-def test_a_watch_takes_whatever_comes(sequence: list[str | bytes]) -> None:
-    """It never raises, shows nothing after the verdict, no number twice, and its picture stays bounded."""
+def test_watch_accepts_any_input(sequence: list[str | bytes]) -> None:
+    """It never raises, shows nothing after the verdict and no number twice; its snapshot stays bounded."""
     watch = Watch(ID)
     shown: list[int] = []
     last_seq = faults = 0
@@ -177,7 +177,7 @@ def test_a_watch_takes_whatever_comes(sequence: list[str | bytes]) -> None:
 @fuzz
 @given(st.integers(1, 12), st.data())
 def test_any_delivery_of_a_log_shows_the_log(length: int, data: st.DataObject) -> None:
-    """Out of order, doubled and with holes: what is shown is the beginning of the log, and a look gives the rest."""
+    """Out of order, duplicated, with holes: a prefix of the log is shown, and a catch-up gives the rest."""
     log = [
         from_mapping(
             {"type": "test_result", "test_name": f"t{seq}", "status": "passed", "seq": seq, "submission_id": ID}
@@ -208,8 +208,8 @@ snapshots = st.fixed_dictionaries(
 
 @fuzz
 @given(snapshots, st.lists(rows | values, max_size=6), st.none() | st.lists(messages | values, max_size=6))
-def test_any_snapshot_can_be_read(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None) -> None:
-    """Whatever REST answers, it is events or nothing; and passed is only what the contract's rule says."""
+def test_any_snapshot_is_read(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None) -> None:
+    """The result is events or nothing; passed only by the rule of the contract."""
     events = missed(snapshot, tests, log)
     watch = Watch(ID)
     watch.fill(events)
@@ -248,7 +248,7 @@ inputs = st.one_of(
 
 
 def follows(action: Action, input: Input) -> bool:
-    """Whether ``input`` can come of ``action``."""
+    """Whether `input` can follow `action`."""
     match action:
         case Read():
             return isinstance(input, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Ended)
@@ -264,10 +264,10 @@ def follows(action: Action, input: Input) -> bool:
 
 @fuzz
 @given(st.lists(st.tuples(inputs, st.floats(0, 100)), max_size=60), st.booleans(), st.integers(0, 8), st.floats(0, 1))
-def test_any_course_of_events_is_answered(
+def test_any_sequence_of_inputs_is_handled(
     course: list[tuple[Input, float]], own_submit: bool, max_attempts: int, random: float
 ) -> None:
-    """With one action, waits within bounds, and never more than five connects in ten seconds."""
+    """With one action each, bounded waits, and at most five connects in ten seconds."""
     now = 1_000.0
     connects: list[float] = []
     state, action = step(State(max_attempts=max_attempts), Started(own_submit), now, random)
@@ -296,8 +296,8 @@ def test_any_course_of_events_is_answered(
 
 @fuzz
 @given(any_text, any_text, st.text(st.characters(categories=("L", "N"), max_codepoint=127), min_size=12))
-def test_a_known_secret_never_gets_through(before: str, after: str, value: str) -> None:
-    """Wherever it stands."""
+def test_known_secret_is_always_redacted(before: str, after: str, value: str) -> None:
+    """Anywhere in a text."""
     assert value not in redact(f"{before}{value}{after}", Secret(value)).replace(MASK, "")
 
 
@@ -307,8 +307,8 @@ def test_a_known_secret_never_gets_through(before: str, after: str, value: str) 
     st.sampled_from(("?token={}", '"password": "{}"', "Authorization: Bearer {}", "http://u:{}@h/", "api_key={}")),
     st.text(st.characters(categories=("L", "N"), max_codepoint=127), min_size=12),
 )
-def test_a_secret_never_gets_through_in_its_usual_shapes(before: str, shape: str, value: str) -> None:
-    """Whatever stands before it; and what is masked once stays as it is."""
+def test_secret_of_known_shape_is_always_redacted(before: str, shape: str, value: str) -> None:
+    """Whatever precedes it; redacting twice changes nothing."""
     assume(value not in before and value not in shape)
     shown = redact(f"{before} {shape.format(value)} end")
     assert value not in shown

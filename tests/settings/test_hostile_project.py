@@ -51,7 +51,7 @@ def test_project_files_stay_inside(tmp_path: Path, name: str) -> None:
     root.mkdir()
     (root / "link").symlink_to(tmp_path / "secret")
     (root / "linked-directory").symlink_to(tmp_path)
-    with pytest.raises(UsageError, match="not below"):
+    with pytest.raises(UsageError, match="is outside"):
         read_source([name.format(outside=tmp_path / "secret")], root=root)
 
 

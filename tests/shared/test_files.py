@@ -1,4 +1,4 @@
-"""Writing files as a whole."""
+"""Writing files atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def umask() -> Iterator[None]:
 
 @pytest.mark.usefixtures("umask")
 def test_mode(tmp_path: Path) -> None:
-    """A new file has the usual mode, a replaced one keeps its own, and an explicit mode comes before both."""
+    """A new file gets the usual mode, a replaced one keeps its own; an explicit mode overrides both."""
     path = tmp_path / "file"
     write_atomically(path, b"1")
     assert mode_of(path) == 0o644
@@ -39,7 +39,7 @@ def test_mode(tmp_path: Path) -> None:
 
 
 def test_secret_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The temporary file has its final mode when it is created, before anything is in it."""
+    """The temporary file is created with its final mode, before anything is written."""
     modes: list[int] = []
     real_open = os.open
 
@@ -55,8 +55,8 @@ def test_secret_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.
     assert modes == [0o600, 0o600]
 
 
-def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the disk is full or the rename fails, the old content is there and the temporary file is gone."""
+def test_failure_keeps_old_file_and_removes_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk is full or the rename fails."""
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -73,7 +73,7 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, mo
 
 
 def test_reader_keeps_the_content_it_opened(tmp_path: Path) -> None:
-    """The file is replaced, not written over: whoever has it open reads the old content to its end."""
+    """The file is replaced, not overwritten: an open reader sees the old content to its end."""
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with path.open("rb") as file:
@@ -83,7 +83,7 @@ def test_reader_keeps_the_content_it_opened(tmp_path: Path) -> None:
 
 
 def test_link_is_followed(tmp_path: Path) -> None:
-    """A link stays a link, and the file that it leads to is replaced."""
+    """The link stays, and its target is replaced."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere/file")
     write_atomically(tmp_path / "link", b"x")
@@ -93,7 +93,7 @@ def test_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_existing_file_is_kept_if_asked(tmp_path: Path) -> None:
-    """With `replace=False` the first writer wins, and the second leaves nothing behind."""
+    """With `replace=False` the first writer wins; the second leaves no temporary file."""
     path = tmp_path / "file"
     write_atomically(path, b"first", replace=False)
     with pytest.raises(FileExistsError):
@@ -103,7 +103,7 @@ def test_existing_file_is_kept_if_asked(tmp_path: Path) -> None:
 
 
 def test_durable_write_syncs_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both the content and the rename reach the disk before the function returns; otherwise neither is waited for."""
+    """Content and rename reach the disk before the function returns; without `durable` nothing is synced."""
     synced: list[bool] = []
     real_sync = os.fsync
 
@@ -119,20 +119,20 @@ def test_durable_write_syncs_file_and_directory(tmp_path: Path, monkeypatch: pyt
 
 
 def test_long_name(tmp_path: Path) -> None:
-    """A name of the greatest length there is has room for the temporary file's."""
+    """A name of the maximum length leaves room for the name of the temporary file."""
     path = tmp_path / ("é" * 127)
     write_atomically(path, b"x")
     assert path.read_bytes() == b"x"
 
 
 def test_missing_directory(tmp_path: Path) -> None:
-    """It is not created here."""
+    """It is not created."""
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "file", b"x")
 
 
 def test_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a directory that others may write to, a link under the name of the temporary file leads nowhere."""
+    """In a shared directory, a link with the name of the temporary file is not followed."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     monkeypatch.setattr(os, "urandom", bytes)

@@ -1,4 +1,4 @@
-"""Messages from text to value and back (specification, "Message Protocol"; contract, section 6)."""
+"""Decoding and encoding messages (specification, "Message Protocol"; contract, section 6)."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def read(**fields: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
-def test_the_specifications_examples_are_read_whole(kind: str) -> None:
-    """Each example of the specification becomes an event of its class, with every field."""
+def test_examples_of_specification_are_decoded(kind: str) -> None:
+    """Each example becomes an event of its class, with every field."""
     raw = SPECIFIED[kind]
     event = decode(json.dumps(raw))
     assert type(event) is CLASSES[kind]
@@ -87,8 +87,8 @@ def test_the_specifications_examples_are_read_whole(kind: str) -> None:
     assert event.seq is None
 
 
-def test_a_status_update_has_what_our_server_and_the_other_platform_add() -> None:
-    """``total_tests``, ``queue_position``, ``attempt``, ``detail`` and ``progress`` are fields of their own."""
+def test_additional_fields_of_status_update() -> None:
+    """`total_tests`, `queue_position`, `attempt`, `detail` and `progress`."""
     event = read(
         type="status_update",
         status="testing",
@@ -103,8 +103,8 @@ def test_a_status_update_has_what_our_server_and_the_other_platform_add() -> Non
     assert (event.attempt, event.detail, event.progress) == (1, "warming up", 41.5)
 
 
-def test_a_result_has_what_our_server_and_the_other_platform_add() -> None:
-    """A result's further fields are read; ``expected`` and ``actual`` may be anything."""
+def test_additional_fields_of_result() -> None:
+    """`expected` and `actual` may have any type."""
     event = read(
         type="test_result",
         test_name="A",
@@ -123,7 +123,7 @@ def test_a_result_has_what_our_server_and_the_other_platform_add() -> None:
     assert read(type="test_result", test_name="A", status="passed").key == "A"
 
 
-def test_the_summary_is_read_and_never_overrides_the_verdict() -> None:
+def test_summary_does_not_override_verdict() -> None:
     """The specification's own example: passed, with two failed tests."""
     event = read(**SPECIFIED["complete"])
     assert event.final_status == "passed"
@@ -132,14 +132,14 @@ def test_the_summary_is_read_and_never_overrides_the_verdict() -> None:
 
 @pytest.mark.parametrize("extra", [{"next": [1, {"a": None}]}, {"type2": "x"}, {"raw": 1, "seq2": 9}])
 def test_unknown_fields_are_kept(extra: dict[str, Any]) -> None:
-    """What is unknown today comes out again."""
+    """They are encoded again unchanged."""
     raw = {**SPECIFIED["test_result"], **extra}
     event = read(**raw)
     assert event.raw == raw
 
 
-def test_an_unknown_type_is_kept_with_its_fields() -> None:
-    """``connected``, and whatever else there will be, is an event of its own."""
+def test_unknown_type_is_kept_with_its_fields() -> None:
+    """`connected`, and any future type, is an `Unknown` event."""
     event = read(type="connected", submission_id=5, seq=1, message="hello")
     assert type(event) is Unknown
     assert (event.type, event.submission_id, event.seq) == ("connected", 5, 1)
@@ -148,7 +148,7 @@ def test_an_unknown_type_is_kept_with_its_fields() -> None:
 
 @pytest.mark.parametrize(("text", "reply"), [(PONG, None), (PING, PONG)])
 def test_bare_texts_are_controls(text: str, reply: str | None) -> None:
-    """``pong`` answers our ping; a bare ``ping`` wants a ``pong``."""
+    """`pong` answers our ping; a bare `ping` requires a `pong`."""
     assert decode(text) == Control(text, reply)
 
 
@@ -181,8 +181,8 @@ def test_bare_texts_are_controls(text: str, reply: str | None) -> None:
         pytest.param('{"type":"connected","s":"\\ud800","n":' + "[" * 9_999 + "]" * 9_999 + "}", id="both"),
     ],
 )
-def test_what_is_no_message_is_refused(frame: str | bytes) -> None:
-    """Bad JSON, binary frames, absurd nesting and objects without a type: one exception for all of them."""
+def test_invalid_message_raises(frame: str | bytes) -> None:
+    """Bad JSON, binary frames, deep nesting and objects without a type raise the same exception."""
     with pytest.raises(MalformedMessageError):
         decode(frame)
 
@@ -190,7 +190,7 @@ def test_what_is_no_message_is_refused(frame: str | bytes) -> None:
 @pytest.mark.parametrize(("depth", "fits"), [(2, True), (MAX_DEPTH, True), (MAX_DEPTH + 1, False), (400, False)])
 @pytest.mark.parametrize("pair", ["[]", "{}"])
 def test_nesting_is_bounded(depth: int, fits: bool, pair: str) -> None:
-    """What can be decoded can be encoded again, from anywhere: nesting ends well before the interpreter's limit."""
+    """The limit is far below the interpreter's, so everything decoded can be encoded again."""
     inner: Any = 0
     for _ in range(depth - 1):
         inner = [inner] if pair == "[]" else {"a": inner}
@@ -220,28 +220,28 @@ def test_nesting_is_bounded(depth: int, fits: bool, pair: str) -> None:
         ('{"type":"news","submission_id":[]}', "a submission_id that is neither number nor text"),
     ],
 )
-def test_a_fault_says_in_what_respect(frame: str | bytes, fault: str) -> None:
-    """``--debug`` shows it."""
+def test_error_says_what_is_invalid(frame: str | bytes, fault: str) -> None:
+    """`--debug` shows it."""
     with pytest.raises(MalformedMessageError) as caught:
         decode(frame)
     assert str(caught.value).startswith(fault)
 
 
-def test_many_brackets_are_not_deep() -> None:
-    """A flat message with many objects in it is an ordinary message."""
+def test_many_brackets_are_not_deep_nesting() -> None:
+    """A flat message with many objects is valid."""
     many = [{"n": [number], "text": '[{"'} for number in range(MAX_DEPTH)]
     assert read(type="connected", many=many).raw["many"] == many
 
 
 @pytest.mark.parametrize("text", ["[" * 1000, '"[' * 1000, "\\[" * 1000, '\\"{' * 1000, '["' * 1000])
-def test_brackets_in_a_text_are_not_deep(text: str) -> None:
-    """A traceback, a diff, another program's JSON: a text is a text."""
+def test_brackets_in_text_are_not_nesting(text: str) -> None:
+    """A traceback, a diff, another program's JSON."""
     assert read(type="connected", text=text).raw["text"] == text
 
 
 @pytest.mark.parametrize("frame", ['"' + "[" * 1000, "]" * 1000 + "[" * 500, '{"a":"' + "{" * 1000])
-def test_what_never_ends_is_not_json(frame: str) -> None:
-    """Neither a text without its end nor brackets that close what was not opened."""
+def test_unterminated_json_is_invalid(frame: str) -> None:
+    """A text without its closing quote, or brackets that do not match."""
     with pytest.raises(MalformedMessageError, match="not JSON"):
         decode(frame)
 
@@ -263,8 +263,8 @@ def test_what_never_ends_is_not_json(frame: str) -> None:
         ({"type": "complete", "final_status": {"status": "passed"}}, "final_status"),
     ],
 )
-def test_what_a_type_needs_is_checked(raw: dict[str, Any], missing: str) -> None:
-    """A message that lacks what its type needs is no message, and the fault names the field."""
+def test_required_fields_are_checked(raw: dict[str, Any], missing: str) -> None:
+    """The error names the missing field."""
     with pytest.raises(MalformedMessageError, match=f"{raw['type']} without a usable {missing}"):
         from_mapping(raw)
 
@@ -292,8 +292,8 @@ def test_what_a_type_needs_is_checked(raw: dict[str, Any], missing: str) -> None
         ("complete", "timestamp", {}),
     ],
 )
-def test_an_optional_field_of_another_type_counts_as_absent(kind: str, field: str, value: Any) -> None:
-    """A number where text was hoped for costs nobody an event; the mapping keeps it as it came."""
+def test_optional_field_of_wrong_type_counts_as_absent(kind: str, field: str, value: Any) -> None:
+    """The event is not lost, and the raw mapping keeps the value."""
     raw = {**SPECIFIED[kind], field: value}
     event = read(**raw)
     assert type(event) is CLASSES[kind]
@@ -302,28 +302,28 @@ def test_an_optional_field_of_another_type_counts_as_absent(kind: str, field: st
 
 
 @pytest.mark.parametrize("seq", [0, -1, 1.0, 1.5, "1", True, None, [], 2**53, 10**30])
-def test_a_seq_that_cannot_be_one_counts_as_absent(seq: Any) -> None:
-    """``seq`` goes from 1 up, and no server counts beyond 2⁵³: one bad number must not hide all that follow."""
+def test_invalid_seq_counts_as_absent(seq: Any) -> None:
+    """`seq` is between 1 and 2⁵³; one bad number must not hide all later events."""
     assert read(type="test_result", test_name="A", status="passed", seq=seq).seq is None
 
 
 @pytest.mark.parametrize("seq", [1, 2, 2**53 - 1])
-def test_a_seq_is_read(seq: int) -> None:
-    """The numbers that a log can have."""
+def test_valid_seq(seq: int) -> None:
+    """The smallest and the largest number."""
     assert read(type="connected", seq=seq).seq == seq
 
 
 @pytest.mark.parametrize("value", [True, 1.5, [123], {"id": 123}])
 @pytest.mark.parametrize("kind", [*EVENT_TYPES, "connected"])
-def test_a_submission_id_that_cannot_be_read_is_not_ours(kind: str, value: Any) -> None:
-    """A verdict must not be taken from a message that may be about anything."""
+def test_unreadable_submission_id_is_foreign(kind: str, value: Any) -> None:
+    """A verdict must not be taken from a message that may concern another submission."""
     with pytest.raises(MalformedMessageError, match="submission_id"):
         read(**{**SPECIFIED.get(kind, {"type": kind}), "submission_id": value})
 
 
 @pytest.mark.parametrize("value", [None, 123, "123"])
-def test_a_submission_id_is_a_number_a_text_or_absent(value: Any) -> None:
-    """Some servers write ids as text; some leave them out."""
+def test_submission_id_may_be_number_text_or_absent(value: Any) -> None:
+    """Servers differ in this."""
     assert read(type="complete", final_status="passed", submission_id=value).submission_id == value
 
 
@@ -339,14 +339,14 @@ def test_a_submission_id_is_a_number_a_text_or_absent(value: Any) -> None:
         ([1, 2], Summary()),
     ],
 )
-def test_those_counts_are_read_that_can_be(summary: Any, read_as: Summary) -> None:
-    """A summary with one bad count keeps the others, and one that is none costs no verdict."""
+def test_valid_counts_of_summary_are_read(summary: Any, read_as: Summary) -> None:
+    """An invalid count does not cost the others, nor an invalid summary the verdict."""
     event = read(type="complete", final_status="passed", summary=summary)
     assert event.summary == read_as
 
 
-def test_the_other_platforms_analysis_object_is_flattened() -> None:
-    """``{category, confidence, explanation, suggestions}`` gives text, suggestions and category; raw keeps it all."""
+def test_analysis_object_is_flattened() -> None:
+    """`{category, confidence, explanation, suggestions}` of the other platform; `raw` keeps it all."""
     inner = {"category": "network", "confidence": 0.8, "explanation": "No route", "suggestions": ["Bind to 0.0.0.0"]}
     event = read(type="error_analysis", error="refused", analysis=inner)
     assert (event.error, event.analysis) == ("refused", "No route")
@@ -354,8 +354,8 @@ def test_the_other_platforms_analysis_object_is_flattened() -> None:
     assert event.raw["analysis"] == inner
 
 
-def test_what_stands_outside_the_analysis_object_goes_first() -> None:
-    """Suggestions and category of the message itself win over those of the object in it."""
+def test_fields_of_message_override_analysis_object() -> None:
+    """Suggestions and category."""
     inner = {"category": "network", "suggestions": ["inner"]}
     event = read(type="error_analysis", analysis=inner, suggestions=["outer"], category="crash")
     assert (event.analysis, event.suggestions, event.category) == ("", ("outer",), "crash")
@@ -371,8 +371,8 @@ def test_what_stands_outside_the_analysis_object_goes_first() -> None:
         (None, ()),
     ],
 )
-def test_suggestions_are_read_one_by_one(suggestions: Any, read_as: tuple[str, ...]) -> None:
-    """One bad suggestion does not cost the others."""
+def test_invalid_suggestion_does_not_cost_the_others(suggestions: Any, read_as: tuple[str, ...]) -> None:
+    """Suggestions are read one by one."""
     assert read(type="error_analysis", suggestions=suggestions).suggestions == read_as
 
 
@@ -384,13 +384,13 @@ def test_suggestions_are_read_one_by_one(suggestions: Any, read_as: tuple[str, .
         ({"file": "a.py", "column": 3}, Location("a.py")),
     ],
 )
-def test_a_location_is_at_least_a_file(location: dict[str, Any], read_as: Location) -> None:
-    """A line that is no number leaves the file; the bad field beside it makes both lenient."""
+def test_location_keeps_file_if_line_is_invalid(location: dict[str, Any], read_as: Location) -> None:
+    """Even when another field is invalid too."""
     assert read(type="error_analysis", location=location, error="e", category=5).location == read_as
 
 
-def test_the_last_of_two_equal_keys_counts() -> None:
-    """As everywhere else in JSON: one reading, the same in state and output."""
+def test_last_duplicate_key_wins() -> None:
+    """The same in state and output, and as usual in JSON."""
     event = decode('{"type":"complete","final_status":"failed","final_status":"passed"}')
     assert isinstance(event, Complete)
     assert event.final_status == event.raw["final_status"] == "passed"
@@ -407,23 +407,23 @@ def test_the_last_of_two_equal_keys_counts() -> None:
         (r"\" \/ \n \u00e9 \ud83d", '" / \n é \ufffd'),
     ],
 )
-def test_half_a_character_costs_no_event(text: str, read_as: str) -> None:
-    """A server that cuts a long text between two surrogates leaves an escape that no strict reader takes."""
+def test_lone_surrogate_is_accepted(text: str, read_as: str) -> None:
+    """A server that truncates a long text between two surrogates sends such an escape."""
     event = decode(f'{{"type":"test_result","test_name":"A","status":"failed","message":"{text}"}}')
     assert isinstance(event, TestResult)
     assert event.message == read_as
 
 
-def test_huge_integers_come_out_as_they_went_in() -> None:
-    """Beyond 64 bits as well."""
+def test_huge_integers_round_trip() -> None:
+    """Beyond 64 bits."""
     text = '{"type":"connected","n":123456789012345678901234567890}'
     event = decode(text)
     assert isinstance(event, Unknown)
     assert encode(event.raw) == text
 
 
-def test_what_a_type_needs_can_be_asked_for() -> None:
-    """The JSON Schema is built from it."""
+def test_required_fields_can_be_listed() -> None:
+    """The JSON Schema is built from them."""
     needed, optional = required_fields("test_result")
     assert needed == {"test_name", "status"}
     assert "seq" in optional
@@ -432,8 +432,8 @@ def test_what_a_type_needs_can_be_asked_for() -> None:
     assert not {"submission_id", "timestamp"} & set(optional)
 
 
-def test_the_terminal_statuses_are_those_of_the_contract() -> None:
-    """Section 6 names six; each is further on the way than any other status."""
+def test_terminal_statuses_match_contract() -> None:
+    """Section 6 names six; each ranks above any other status."""
     assert {
         "completed",
         "failed",
@@ -460,13 +460,13 @@ def test_the_terminal_statuses_are_those_of_the_contract() -> None:
         ("running", "completed"),
     ],
 )
-def test_statuses_have_an_order(earlier: str, later: str) -> None:
-    """The way of a submission, on our server and on the other platform."""
+def test_statuses_are_ordered(earlier: str, later: str) -> None:
+    """As a submission goes through them, on our server and on the other platform."""
     assert STATUS_RANKS[earlier] < STATUS_RANKS[later]
 
 
-def test_the_close_codes_are_those_of_rfc_6455_and_of_the_specification() -> None:
-    """Each code that the contract treats by name has one."""
+def test_close_codes_match_rfc_6455_and_specification() -> None:
+    """Each code in the contract has a name."""
     assert [int(code) for code in CloseCode] == [
         *(1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013),
         *(4003, 4004, 4029),
@@ -488,27 +488,27 @@ def test_the_close_codes_are_those_of_rfc_6455_and_of_the_specification() -> Non
         ("\U000e0041", r'"\udb40\udc41"'),
     ],
 )
-def test_json_shows_what_is_invisible(text: str, encoded: str) -> None:
-    """Control, bidi and zero-width characters leave as ``\\uXXXX``, in keys and values; and nothing is lost."""
+def test_json_escapes_invisible_characters(text: str, encoded: str) -> None:
+    """Control, bidi and zero-width characters become `\\uXXXX`, in keys and values; nothing is lost."""
     assert encode({"a": text}) == f'{{"a":{encoded}}}'
     assert encode({text: 1}) == f"{{{encoded}:1}}"
     assert json.loads(encode({"a": text})) == {"a": text}
 
 
-def test_a_value_without_a_json_form_is_refused() -> None:
-    """Nothing is printed that is no JSON."""
+def test_value_without_json_form_raises() -> None:
+    """The output is always valid JSON."""
     with pytest.raises(TypeError):
         encode({"a": object()})
 
 
 def test_timestamps_are_rfc_3339_in_utc() -> None:
-    """With milliseconds and a ``Z``; cut, so that no stamp lies ahead of its time."""
+    """With milliseconds and `Z`; truncated, so that no timestamp is in the future."""
     assert timestamp(1705315080.0) == "2024-01-15T10:38:00.000Z"
     assert timestamp(1705315080.1236) == "2024-01-15T10:38:00.123Z"
 
 
-def test_an_event_cannot_be_changed() -> None:
-    """What is handed on is frozen."""
+def test_event_is_frozen() -> None:
+    """It cannot be changed."""
     event = read(**SPECIFIED["complete"])
     with pytest.raises(AttributeError):
         event.final_status = "failed"

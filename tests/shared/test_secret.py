@@ -1,4 +1,4 @@
-"""Values that must not be seen, and text from which they are taken out."""
+"""Values that must not be shown, and redacting them from text."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl"
         lambda secret: repr(Exception(secret)),
     ],
 )
-def test_a_secret_prints_as_a_mask(show: Callable[[Secret], str]) -> None:
-    """Whichever way it is printed."""
+def test_secret_prints_as_mask(show: Callable[[Secret], str]) -> None:
+    """However it is formatted."""
     shown = show(Secret(CANARY))
     assert CANARY not in shown
     assert MASK in shown
 
 
-def test_a_mask_can_be_aligned() -> None:
-    """As any text in a table."""
+def test_mask_can_be_aligned() -> None:
+    """Format specifications apply to the mask."""
     assert f"{Secret(CANARY):>5}" == "  ***"
 
 
-def test_a_secret_gives_itself_only_when_asked() -> None:
-    """``reveal()`` is the one way."""
+def test_secret_is_revealed_only_on_request() -> None:
+    """`reveal()` is the only way."""
     assert Secret(CANARY).reveal() == CANARY
     assert not hasattr(Secret(CANARY), "__dict__")
 
 
 @pytest.mark.parametrize("copier", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_secret_is_neither_pickled_nor_copied(copier: Callable[[Secret], object]) -> None:
-    """No second one comes into being where nobody looks."""
+def test_secret_cannot_be_pickled_or_copied(copier: Callable[[Secret], object]) -> None:
+    """So that no second copy appears unnoticed."""
     with pytest.raises(TypeError, match=r"^a secret must not be pickled$"):
         copier(Secret(CANARY))
 
 
-def test_secrets_compare_by_what_they_hide() -> None:
-    """And never to a text."""
+def test_secrets_compare_by_value() -> None:
+    """And are never equal to a text."""
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
 
 
-def test_an_empty_secret_is_none() -> None:
-    """An empty ``SUBCLI_TOKEN`` is no token."""
+def test_empty_secret_is_false() -> None:
+    """An empty `SUBCLI_TOKEN` is not a token."""
     assert not Secret("")
     assert Secret("a")
 
@@ -83,8 +83,8 @@ def test_an_empty_secret_is_none() -> None:
         ("\u202eabc", False),
     ],
 )
-def test_a_token_is_what_can_stand_in_a_header(text: str, sendable: bool) -> None:
-    """Printable ASCII without spaces: anything else would end the header, or be something else on the way."""
+def test_token_must_be_valid_in_a_header(text: str, sendable: bool) -> None:
+    """Printable ASCII without spaces: anything else could end the header or be altered on the way."""
     assert is_token(text) is sendable
 
 
@@ -127,8 +127,8 @@ def test_a_token_is_what_can_stand_in_a_header(text: str, sendable: bool) -> Non
         "socks5h://user:{}@[::1]:1080",
     ],
 )
-def test_a_secret_is_known_by_its_shape(text: str) -> None:
-    """In URLs, headers, JSON and their representations, without knowing its value; and again is the same."""
+def test_secrets_are_recognised_by_shape(text: str) -> None:
+    """In URLs, headers, JSON and their `repr`, without knowing the value; redacting twice changes nothing."""
     shown = redact(text.format(CANARY))
     assert CANARY not in shown
     assert MASK in shown
@@ -148,8 +148,8 @@ def test_a_secret_is_known_by_its_shape(text: str) -> None:
         ("eyJhbGciOi.eyJzdWIi", "***"),
     ],
 )
-def test_the_rest_of_the_text_stays(text: str, shown: str) -> None:
-    """What is not secret is still worth reading."""
+def test_rest_of_text_is_kept(text: str, shown: str) -> None:
+    """Only the secret is redacted."""
     assert redact(text) == shown
 
 
@@ -170,28 +170,28 @@ def test_the_rest_of_the_text_stays(text: str, shown: str) -> None:
         "",
     ],
 )
-def test_what_is_no_secret_is_left_alone(text: str) -> None:
-    """Words about secrets are none."""
+def test_text_without_secrets_is_unchanged(text: str) -> None:
+    """Words about secrets are not secrets."""
     assert redact(text) == text
 
 
 @pytest.mark.parametrize("value", ["hunter2", "with space", "a/b+c=", "é&?"])
-def test_a_known_secret_is_taken_out_wherever_it_stands(value: str) -> None:
-    """Literally, and as it stands in a URL."""
+def test_known_secret_is_redacted_anywhere(value: str) -> None:
+    """Literally, and URL-encoded."""
     from urllib.parse import quote
 
     text = f"before {value} after {quote(value, safe='')} end"
     assert redact(text, Secret(value)) == "before *** after *** end"
 
 
-def test_a_secret_within_another_leaves_no_rest() -> None:
-    """The longest goes first."""
+def test_longest_secret_is_redacted_first() -> None:
+    """If one contains another, nothing remains."""
     assert redact("x abcdef y abc z", Secret("abc"), Secret("abcdef")) == "x *** y *** z"
     assert redact("azza", Secret("zz"), Secret("azza")) == "***"
 
 
-def test_an_empty_secret_takes_nothing_out() -> None:
-    """It would be between all letters."""
+def test_empty_secret_redacts_nothing() -> None:
+    """It would match between all characters."""
     assert redact("abc", Secret("")) == "abc"
 
 
@@ -207,8 +207,8 @@ def test_an_empty_secret_takes_nothing_out() -> None:
         "eyJaaaaa." * 7_000,
     ],
 )
-def test_a_hostile_text_costs_no_more_than_another(text: str) -> None:
-    """No pattern goes back over a long text again and again: this ends at once or, with such a pattern, never."""
+def test_redacting_hostile_text_takes_linear_time(text: str) -> None:
+    """No pattern backtracks over a long text: with such a pattern this test would not end."""
     assert redact(text) is not None
 
 
@@ -250,41 +250,41 @@ def fail(logger: logging.Logger) -> None:
         fail,
     ],
 )
-def test_no_record_passes_with_a_secret(emit: Callable[[logging.Logger], None]) -> None:
-    """Neither in its text, nor in its arguments, nor in its traceback; and no record is lost."""
+def test_log_records_are_redacted(emit: Callable[[logging.Logger], None]) -> None:
+    """In the message, the arguments and the traceback; no record is lost."""
     shown = logged(emit)
     assert shown
     assert CANARY not in shown
     assert MASK in shown
 
 
-def test_a_traceback_is_still_one() -> None:
-    """Only the secret is gone."""
+def test_redacted_traceback_is_kept() -> None:
+    """Only the secret is removed."""
     shown = logged(fail)
     assert "while connecting" in shown
     assert "Traceback" in shown
     assert "ValueError: token=***" in shown
 
 
-def test_a_stack_is_cleaned_too() -> None:
-    """Source lines with a literal secret would show it."""
+def test_stack_is_redacted() -> None:
+    """Source lines may contain a literal secret."""
     shown = logged(lambda logger: logger.warning("here", stack_info=True), Secret("stack_info=True"))
     assert "Stack (most recent call last)" in shown
     assert "stack_info=True" not in shown
 
 
-def test_known_secrets_are_taken_out_of_records() -> None:
+def test_known_secrets_are_redacted_from_records() -> None:
     """Whatever their shape."""
     assert logged(lambda logger: logger.warning("say %s", "hunter2"), Secret("hunter2")) == "say ***"
 
 
-def test_known_secrets_are_taken_out_of_tracebacks() -> None:
-    """Where nothing else would tell that they are some."""
+def test_known_secrets_are_redacted_from_tracebacks() -> None:
+    """Even if their shape reveals nothing."""
     assert "ValueError" not in logged(fail, Secret("ValueError"))
 
 
-def test_a_record_may_pass_twice() -> None:
-    """Two handlers with a filter each: a traceback formatted by the first is clean for the second."""
+def test_record_may_be_filtered_twice() -> None:
+    """With two handlers, a traceback formatted by the first is redacted for the second."""
     record = logging.LogRecord("test", logging.ERROR, "", 0, "a", None, None)
     record.exc_text = f"token={CANARY}"
     assert RedactingFilter().filter(record)

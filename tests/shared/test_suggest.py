@@ -1,4 +1,4 @@
-"""What is suggested: a name that was meant, a command to type next."""
+"""Suggestions: the name that was probably meant, and the next command to type."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ NAMES = ["leader-election", "lru-cache", "Python"]
     ],
 )
 def test_near_names(typed: str, meant: str | None) -> None:
-    """A typing error and a beginning are understood; what is far from everything is not guessed."""
+    """Typos and prefixes give a suggestion; a distant name does not."""
     assert did_you_mean(typed, NAMES) == (f"Did you mean `{meant}`?" if meant else "")
 
 
-def test_long_words_cost_little() -> None:
-    """A word without end is compared by its beginning."""
+def test_long_word_is_compared_by_its_prefix() -> None:
+    """An endless word costs little."""
     assert did_you_mean("x" * 10**6, NAMES) == ""
 
 
-def test_a_suggested_command_reaches_the_same_server() -> None:
-    """As this one named it, by URL, profile or a pasted link; nothing where files and variables decide."""
+def test_suggested_command_uses_the_same_server() -> None:
+    """By URL, profile or pasted link; nothing is added if files and variables decide."""
     assert Common().for_server() == ""
     assert Common(profile="at work").for_server() == " --profile 'at work'"
     assert Common(server="http://a", profile="b").for_server() == " --server http://a --profile b"
     assert Common(profile="b").for_server("http://pasted") == " --server http://pasted"
 
 
-def test_a_fault_inside_a_command_is_not_taken_for_a_misspelling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command is imported when it is called; what goes wrong then is ours, and not "No such command"."""
+def test_error_inside_a_command_is_not_reported_as_unknown_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import error in a command is a bug of ours, not "No such command"."""
 
     def fail(_app: object) -> None:
         raise KeyError("ours")

@@ -83,14 +83,14 @@ def test_error_names_file_line_and_key(text: str, message: str) -> None:
 
 
 def test_hints() -> None:
-    """An unknown key brings a suggestion and the known keys; a wrong value brings an example."""
+    """An unknown key gets a suggestion and the known keys; an invalid value gets an example."""
     assert failure("port = 1\nprot = 1").hint == "Did you mean `port`? Known: port, nested, rules, named."
     assert failure("port = 1\n[nested]\nzzz = 1").hint == "Known: port."
     assert failure("port = 'x'").hint == "For example: `port = 8000`."
 
 
-def test_table_whose_name_is_data() -> None:
-    """An error inside it names the table, which msgspec alone would not do."""
+def test_error_names_table_with_arbitrary_name() -> None:
+    """msgspec alone would not name it."""
     with pytest.raises(TomlError, match=r"^x\.toml:2: `named\.b\.name` must be a string$"):
         parse("[named.b]\nname = 3").convert(Rule, ("named", "b"))
 
@@ -105,8 +105,8 @@ def test_table_whose_name_is_data() -> None:
         (b"#" * (MAX_BYTES + 1), "larger than 64 KiB"),
     ],
 )
-def test_file_that_is_not_toml(tmp_path: Path, content: bytes, message: str) -> None:
-    """Each is an error about the file."""
+def test_invalid_toml(tmp_path: Path, content: bytes, message: str) -> None:
+    """The error names the file."""
     path = tmp_path / "x.toml"
     path.write_bytes(content)
     with pytest.raises(TomlError, match=message) as caught:
@@ -114,7 +114,7 @@ def test_file_that_is_not_toml(tmp_path: Path, content: bytes, message: str) -> 
     assert str(caught.value).startswith(str(path))
 
 
-def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_file(tmp_path: Path) -> None:
     """A missing file and a directory are named."""
     with pytest.raises(TomlError, match="no such file"):
         TomlFile.read(tmp_path / "x.toml")
@@ -122,8 +122,8 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
         TomlFile.read(tmp_path)
 
 
-def test_windows_line_ends(tmp_path: Path) -> None:
-    """They are accepted, and lines are counted as in an editor."""
+def test_windows_line_endings(tmp_path: Path) -> None:
+    """They are accepted, and lines are numbered as in an editor."""
     path = tmp_path / "x.toml"
     path.write_bytes(b"port = 1\r\n\r\nprot = 2\r\n")
     with pytest.raises(TomlError, match=r"x\.toml:3"):

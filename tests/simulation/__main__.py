@@ -21,7 +21,7 @@ CHUNK = 500
 
 
 def broken_in(first: int, count: int, over: type[Server]) -> list[str]:
-    """What was broken in the schedules of so many seeds."""
+    """Run these seeds and return the failures."""
     found = []
     for seed in range(first, first + count):
         try:

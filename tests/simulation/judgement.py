@@ -1,4 +1,4 @@
-"""One schedule played and judged: what must hold whatever befell the watch."""
+"""Plays one schedule and checks the promises that must always hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FREEZE_S = 30.0 + 10.0
 
 
 class BrokenPromise(AssertionError):
-    """A schedule showed something that must never happen."""
+    """A schedule broke a promise."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ async def _read(world: World, server: Server, session: Session, course: Course) 
 
 
 def _tells_something(event: Message, server: Server) -> bool:
-    """Whether an event is progress of the socket: it brought it, and it is no mere greeting."""
+    """Whether an event is progress of the socket: new, and not just a greeting."""
     if isinstance(event, Unknown) and event.seq is None:
         return False
     return event.raw.get("uid") in server.witness.delivered and not server.witness.sockets[-1].gone
@@ -116,7 +116,7 @@ def _tells_something(event: Message, server: Server) -> bool:
 
 
 def judge(world: World, server: Server, course: Course) -> None:
-    """Every promise. Raises AssertionError with the first that is broken."""
+    """Check every promise. Raises AssertionError with the first one broken."""
     _no_storm(server)
     _nothing_left_open(server)
     _silence_was_noticed(world, server)
@@ -138,7 +138,7 @@ def judge(world: World, server: Server, course: Course) -> None:
 
 
 def _it_ended_well(world: World, server: Server, course: Course) -> None:
-    """With a verdict of the server's, or with an error for which there was a reason."""
+    """The watch ended with a verdict of the server, or with an error for a good reason."""
     verdict, error, seen = course.watch.verdict, course.error, server.witness
     if verdict is not None:
         assert error is None, f"an error in spite of a verdict: {error}"
@@ -161,7 +161,7 @@ def _it_ended_well(world: World, server: Server, course: Course) -> None:
 
 
 def _no_results(world: World) -> bool:
-    """The snapshot of a submission that is completed without any result."""
+    """The snapshot of a submission that completed without results."""
     return world.kind is not Kind.RESUMING and not any(event["type"] == "test_result" for event in world.events)
 
 
@@ -188,7 +188,7 @@ def _silence_was_noticed(world: World, server: Server) -> None:
 
 
 def _each_event_once_and_in_order(world: World, course: Course) -> None:
-    """What was shown is the log from where the watch began, to the end where there is a verdict."""
+    """The events shown are the log from the start of the watch, up to its end if there is a verdict."""
     log = [event["seq"] for event in world.events]
     shown = [event.seq for event in course.shown if event.raw.get("uid") is not None]
     expected = log[world.after_seq :]
@@ -200,7 +200,7 @@ def _each_event_once_and_in_order(world: World, course: Course) -> None:
 
 
 def _announcements_are_true(server: Server, course: Course) -> None:
-    """Every connect is announced with its delay, every poll with its reason, and the end last."""
+    """Each connect is announced with its delay, each poll with its reason, and the end last."""
     dials = iter(server.witness.dials)
     for at, state in course.states:
         if state.state in ("connecting", "reconnecting"):

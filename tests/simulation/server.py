@@ -43,7 +43,7 @@ def now() -> float:
 
 
 class Witness:
-    """What the server side saw, for the judgement at the end."""
+    """What the server saw, for the final checks."""
 
     def __init__(self) -> None:
         self.dials: list[float] = []
@@ -61,12 +61,12 @@ class Witness:
         self.idle_closes = 0
 
     def trouble(self, kind: str) -> None:
-        """A socket is gone, or did not come to be."""
+        """A socket was lost, or could not be opened."""
         self.troubles.append((now(), kind))
 
 
 class Login:
-    """Tokens that expire, and one that renews them."""
+    """Expiring tokens, and one that renews them."""
 
     def __init__(self, world: World, witness: Witness) -> None:
         self._world = world
@@ -91,7 +91,7 @@ class Login:
 
 
 class Server:
-    """Everything behind the wire, for one client."""
+    """Everything behind the connection, for one client."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -104,7 +104,7 @@ class Server:
         return self.world.ailing(now()) and self.rng.random() < probability
 
     def hidden(self) -> bool:
-        """Whether nobody finds the submission; for good, unless it was handed in by the client just now."""
+        """Whether the submission is not found: for good, unless the client submitted it just now."""
         lost = now() >= self.world.lost_at
         self.witness.not_found += lost
         return lost or now() < self.world.visible_at
@@ -206,7 +206,7 @@ class Server:
         return snapshot
 
     async def _request(self, *, absent: bool = True) -> None:
-        """What every request goes through: the way there, outages, faults, the login."""
+        """What applies to every request: the network, outages, faults, the login."""
         world, rng = self.world, self.rng
         await asyncio.sleep(world.latency_s)
         if world.away(now()):
@@ -239,7 +239,7 @@ class Server:
 
 
 class ModelSocket:
-    """One open socket: what it will say and how it will end is drawn when it opens."""
+    """One open socket. What it will send and how it will end is drawn when it opens."""
 
     def __init__(self, server: Server, after_seq: int) -> None:
         self._server = server
@@ -323,7 +323,7 @@ class ModelSocket:
     # -- what befalls it --------------------------------------------------------------------------
 
     def cut(self) -> tuple[float, int]:
-        """When and how the server ends this socket, whatever it was about to say; of a frozen one nobody hears."""
+        """When and how the server ends this socket, whatever it was sending; a frozen socket is silent."""
         if self.frozen_at <= now():
             return NEVER, 1006
         cuts = [(began, code) for began, _, code in self._world.outages if began >= self._opened_at]
@@ -336,7 +336,7 @@ class ModelSocket:
         return Disconnected(Closed(code, "", self.account(code)))
 
     def account(self, code: int) -> float | None:
-        """Note how this socket ended, and draw how long the client is told to wait."""
+        """Note how this socket ended, and draw how long the client is asked to wait."""
         witness, rng = self._witness, self._server.rng
         if now() >= self.said_at + IDLE_S:
             witness.idle_closes += 1
@@ -359,7 +359,7 @@ class ModelSocket:
         return told
 
     def _frames(self) -> Iterator[tuple[float, Any]]:
-        """(when it is due, what it is): an event, a text or bytes, or the code of a close."""
+        """Pairs of due time and content: an event, a text, bytes, or the code of a close."""
         world, server, rng = self._world, self._server, self._server.rng
         if server.hidden():
             yield now(), 4004
@@ -380,7 +380,7 @@ class ModelSocket:
         yield NEVER, 1006
 
     def _told(self) -> Iterator[tuple[float, dict[str, Any]]]:
-        """The events of this connection, with duplicates, and out of order and with holes where there is seq."""
+        """The events of this connection, with duplicates; with seq also out of order and with holes."""
         world, rng = self._world, self._server.rng
         if world.kind is Kind.MUTE:
             return
@@ -414,7 +414,7 @@ class ModelSocket:
                 yield now(), rng.choice(HARMLESS)
 
     def _draw_ending(self) -> tuple[int, str | int] | None:
-        """After how many events this connection ends, and how."""
+        """Draw after how many events this connection ends, and how."""
         world, rng = self._world, self._server.rng
         if not self._server.faulty(world.p_socket):
             return None

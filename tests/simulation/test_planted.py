@@ -175,7 +175,7 @@ PLANTS: tuple[Plant, ...] = (
 
 
 def first_found() -> tuple[int, str] | None:
-    """The first seed whose schedule breaks a promise, and how."""
+    """The first seed whose schedule breaks a promise, and the failure."""
     for seed in range(SEEDS):
         try:
             play(seed)
@@ -185,8 +185,8 @@ def first_found() -> tuple[int, str] | None:
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[plant.__name__ for plant in PLANTS])
-def test_a_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the failure names the command that plays its schedule again."""
+def test_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure names the command that replays its schedule."""
     plant(monkeypatch)
     found = first_found()
     assert found is not None, f"{plant.__name__} was not found in {SEEDS} schedules"
@@ -194,8 +194,8 @@ def test_a_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch)
     assert f"python -m tests.simulation --seed {seed}" in said
 
 
-def test_a_seed_plays_the_same_schedule_again() -> None:
-    """To the last event and the last microsecond."""
+def test_same_seed_replays_the_same_schedule() -> None:
+    """To the last event and microsecond."""
     for seed in range(20):
         first, second = play(seed), play(seed)
         assert first.states == second.states

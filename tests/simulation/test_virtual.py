@@ -1,4 +1,4 @@
-"""Time that passes only when everybody waits."""
+"""Virtual time, which advances only when every task waits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from subcli.shared.protocol import TestResult
 from tests.simulation.virtual import StuckError, run
 
 
-def test_a_year_passes_at_once() -> None:
-    """And in the right order."""
+def test_sleeps_take_no_real_time() -> None:
+    """They end in the right order."""
 
     async def main() -> list[str]:
         order: list[str] = []
@@ -29,7 +29,7 @@ def test_a_year_passes_at_once() -> None:
     assert run(main(), began=100.0) == ["day", "year"]
 
 
-def test_waiting_for_nothing_is_noticed() -> None:
+def test_deadlock_is_detected() -> None:
     """Instead of hanging."""
 
     async def main() -> None:
@@ -39,8 +39,8 @@ def test_waiting_for_nothing_is_noticed() -> None:
         run(main())
 
 
-def test_running_in_circles_is_noticed() -> None:
-    """A loop without any wait would never let time pass."""
+def test_busy_loop_is_detected() -> None:
+    """Without a wait, time would never advance."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -55,8 +55,8 @@ def test_running_in_circles_is_noticed() -> None:
         run(main())
 
 
-def test_a_hundred_thousand_results_make_a_small_picture() -> None:
-    """What leaves a watch is as large as after a few hundred; the counts are complete."""
+def test_snapshot_of_many_results_is_small() -> None:
+    """After 100,000 results it is as large as after a few hundred; the counts are complete."""
     watch = Watch(7)
     for number in range(100_000):
         watch.take(TestResult(test_name=f"t{number}", status="failed" if number % 4 == 0 else "passed", seq=number + 1))

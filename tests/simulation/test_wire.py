@@ -1,4 +1,4 @@
-"""Schedules over real frames: the wire breaks after any byte, in the handshake, in a frame, in a close."""
+"""Schedules over real frames: the connection breaks after any byte, in the handshake, a frame or a close."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK = 100
 
 
 @pytest.mark.parametrize("first", list(range(0, SCHEDULES, CHUNK)))
-def test_every_promise_holds_over_every_wire(first: int) -> None:
-    """With the real transport and the bytes of RFC 6455 between it and the server."""
+def test_promises_hold_over_every_wire(first: int) -> None:
+    """With the real transport and the bytes of RFC 6455."""
     for seed in range(first, first + CHUNK):
         play(seed, over=WireServer)

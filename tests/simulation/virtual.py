@@ -11,7 +11,7 @@ ITERATIONS_MAX = 200_000
 
 
 class StuckError(AssertionError):
-    """Nobody waits for time to pass, or nobody waits at all: it would never end."""
+    """No task waits for time to pass, or no task waits at all: the run would never end."""
 
 
 Connector: TypeAlias = Callable[[Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]]

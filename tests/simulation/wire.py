@@ -38,7 +38,7 @@ ODD_ANSWERS = (
 
 
 class Wire(asyncio.Transport):
-    """The client's end of a connection, and the way of the bytes to it."""
+    """The client's end of a connection, and the path of the bytes to it."""
 
     def __init__(self, server: WireServer, protocol: asyncio.Protocol) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Wire(asyncio.Transport):
         self.closed = False
 
     def _draw_length(self) -> float:
-        """After how many bytes this wire breaks."""
+        """Draw after how many bytes this wire breaks."""
         if not self._server.faulty(self._server.world.p_socket):
             return NEVER
         return self._rng.choice((self._rng.randrange(0, 250), self._rng.randrange(100, 3000)))
@@ -92,7 +92,7 @@ class Wire(asyncio.Transport):
     # -- what the server sends --------------------------------------------------------------------
 
     def deliver(self, data: bytes) -> None:
-        """Bytes on their way to the client, in pieces, as far as the wire holds."""
+        """Deliver bytes to the client in pieces, until the wire breaks."""
         if self._left <= 0:
             return
         data, self._left = data[: int(min(self._left, len(data)))], self._left - len(data)
@@ -104,7 +104,7 @@ class Wire(asyncio.Transport):
             self._break()
 
     def hang_up(self) -> None:
-        """The server closes its end."""
+        """Close the server's end."""
         if self._left > 0:
             self._arrive(self._end, None)
 
@@ -117,7 +117,7 @@ class Wire(asyncio.Transport):
             self._arrive(self._end, ConnectionResetError("reset") if way == "reset" else None)
 
     def cut(self) -> None:
-        """Both ends lose the connection, without a word."""
+        """Disconnect both ends without a close."""
         self._left = 0
         self._arrive(self._end, ConnectionResetError("reset"))
 
@@ -140,7 +140,7 @@ class Wire(asyncio.Transport):
 
 
 class FarEnd:
-    """The server's end: the handshake, then what a model socket has to say, as frames."""
+    """The server's end: the handshake, then the messages of a model socket as frames."""
 
     def __init__(self, server: WireServer, wire: Wire) -> None:
         self._server = server
@@ -185,7 +185,7 @@ class FarEnd:
         asyncio.get_running_loop().call_soon(self._speak)
 
     def _speak(self) -> None:
-        """Say what is due, and wait for what is not."""
+        """Send what is due, and wait for what is not."""
         socket, loop = self._socket, asyncio.get_running_loop()
         assert socket is not None
         if self._over or socket.gone or self._rfc.state is not State.OPEN:
@@ -249,7 +249,7 @@ class FarEnd:
 
 
 class WireServer(Server):
-    """A server that is reached over wires."""
+    """A server reached over wires."""
 
     async def dial(self, submission_id: int, after_seq: int) -> Socket:
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ BEGAN = 10_000.0
 
 
 class Kind(Enum):
-    """The servers that there are."""
+    """The kinds of servers."""
 
     RESUMING = "seq, replay and a log: ours"
     NUMBERED = "seq, but neither replay nor log"
@@ -84,12 +84,12 @@ class World:
 
     @property
     def ends_at(self) -> float:
-        """When the server has told everything."""
+        """When the server has sent everything."""
         return self.times[-1]
 
     @property
     def deadline(self) -> float:
-        """When a watch must have ended: the longest wait that a server can ask for, and a poll."""
+        """When a watch must have ended: the longest wait that a server can ask for, plus a poll."""
         return max(self.healed_at, self.ends_at) + 400.0 + self.reader_s * (len(self.events) + 200)
 
     def happened_by(self, now: float) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ class World:
         return [event for event, at in zip(self.events, self.times, strict=True) if at <= now]
 
     def wall(self, now: float) -> float:
-        """What the wall clock shows."""
+        """The time on the wall clock."""
         return 1.7e9 + now * self.clock_rate + sum(slept for at, slept in self.naps if at <= now)
 
     def away(self, now: float) -> bool:
@@ -105,12 +105,12 @@ class World:
         return any(began <= now < ended for began, ended, _ in self.outages)
 
     def ailing(self, now: float) -> bool:
-        """Whether faults are still to be had."""
+        """Whether faults can still occur."""
         return now < self.healed_at
 
 
 def make(seed: int) -> World:
-    """The world of a seed."""
+    """Create the world of a seed."""
     rng = random.Random(seed)
     kind = rng.choices(list(Kind), weights=(5, 1, 2, 2, 1))[0]
     events, verdicts = _judging(rng, kind)
@@ -135,7 +135,7 @@ def make(seed: int) -> World:
 
 
 def _surroundings(world: World, rng: random.Random) -> None:
-    """What befalls server and client as wholes, each in some of the worlds."""
+    """Faults of the server and the client as a whole, each in some of the worlds."""
     end = world.healed_at - BEGAN
     duration = max(world.ends_at - BEGAN, 1.0)
 
@@ -184,7 +184,7 @@ def _times(rng: random.Random, count: int) -> list[float]:
 
 
 def _judging(rng: random.Random, kind: Kind) -> tuple[list[dict[str, Any]], frozenset[str]]:
-    """The events of a submission, and the verdicts that follow from them."""
+    """The events of a submission, and the verdicts they allow."""
     events: list[dict[str, Any]] = []
 
     def tell(kind_of: str, **fields: Any) -> None:

@@ -1,4 +1,4 @@
-"""Who you are, over the installed program: a server with accounts, a keyring, a terminal that asks."""
+"""Authentication with the installed program: a server with accounts, a keyring, a terminal with prompts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def log_in(command: Commands, judge: Served, user: str, *options: str) -> 
 
 
 async def test_login_status_logout(command: Commands, judge: Served, tmp_path: Path) -> None:
-    """A person logs in, sees who they are, hands the token on, and logs out; the password is never shown."""
+    """A user logs in, checks the status, prints the token and logs out; the password is never shown."""
     at = ("--server", judge.url)
     before = await command("auth", "status", *at)
     assert before.code == 4
@@ -110,8 +110,8 @@ async def test_login_status_logout(command: Commands, judge: Served, tmp_path: P
 
 
 @pytest.mark.long
-async def test_watch_outlives_its_token(command: Commands, judge: Served, problems: Path) -> None:
-    """With tokens of five seconds a watch of many ends with the verdict, every event once, and no prompt."""
+async def test_watch_renews_expiring_token(command: Commands, judge: Served, problems: Path) -> None:
+    """With tokens that live five seconds, each event is shown once up to the verdict, without a prompt."""
     await log_in(command, judge, "ada")
     source = str(problems / "slow" / "a.py")
     done = await command("submit", source, "--problem", "slow", "--json", "--server", judge.url)
@@ -125,8 +125,8 @@ async def test_watch_outlives_its_token(command: Commands, judge: Served, proble
 
 
 @pytest.mark.thorough
-async def test_ten_processes_at_once(command: Commands, judge: Served) -> None:
-    """Ten processes whose access token has expired at the same moment all go on, and so does the next one."""
+async def test_ten_processes_renew_token_at_once(command: Commands, judge: Served) -> None:
+    """All ten continue after the access token expires, and so does the next process."""
     await log_in(command, judge, "ada")
     await asyncio.sleep(6)
     at = ("--server", judge.url)
@@ -135,8 +135,8 @@ async def test_ten_processes_at_once(command: Commands, judge: Served) -> None:
     assert (await command("auth", "status", *at)).code == 0
 
 
-async def test_foreign_is_absent(command: Commands, judge: Served, run: Run) -> None:
-    """B sees of A's submission exactly what is seen of one that does not exist."""
+async def test_foreign_submission_looks_absent(command: Commands, judge: Served, run: Run) -> None:
+    """User B gets the same answer for A's submission as for one that does not exist."""
     at = ("--server", judge.url)
     await log_in(command, judge, "ada")
     mine = await command("submit", str(SOLUTIONS / "broken.py"), "--problem", "leader-election", "-q", *at)
@@ -151,7 +151,7 @@ async def test_foreign_is_absent(command: Commands, judge: Served, run: Run) -> 
 
 
 async def test_wrong_password(command: Commands, judge: Served, tmp_path: Path) -> None:
-    """A wrong password is exit 4 and leaves nothing behind."""
+    """Exit 4, and nothing is stored."""
     async with Terminal(command, "auth", "login", "--server", judge.url, "--user", "ada") as terminal:
         await terminal.until(lambda text: "Password:" in text)
         terminal.press(b"wrong\r")
@@ -161,8 +161,8 @@ async def test_wrong_password(command: Commands, judge: Served, tmp_path: Path) 
     assert not (tmp_path / "home/.config/subcli/logins.json").exists()
 
 
-async def test_ctrl_c_at_the_password(command: Commands, judge: Served) -> None:
-    """Ctrl-C at the password ends at once, and the terminal echoes again."""
+async def test_ctrl_c_at_password_prompt(command: Commands, judge: Served) -> None:
+    """The command ends immediately, and the terminal echoes again."""
     async with Terminal(command, "auth", "login", "--server", judge.url, "--user", "ada") as terminal:
         await terminal.until(lambda text: "Password:" in text)
         began = time.monotonic()
@@ -179,10 +179,8 @@ def latest_second(text: str) -> int:
 
 
 @pytest.mark.long
-async def test_prompt_in_the_middle_of_a_watch(
-    command: Commands, judge: Served, problems: Path, tmp_path: Path
-) -> None:
-    """A login that was ended elsewhere is asked for once; the screen steps aside, the watch goes on."""
+async def test_prompt_during_watch(command: Commands, judge: Served, problems: Path, tmp_path: Path) -> None:
+    """If the login was ended elsewhere, the screen pauses for one prompt and the watch continues."""
     await log_in(command, judge, "ada")
     source = str(problems / "long" / "a.py")
     async with Terminal(command, "submit", source, "--problem", "long", "--server", judge.url) as terminal:
@@ -208,8 +206,8 @@ async def test_prompt_in_the_middle_of_a_watch(
     assert PASSWORD not in terminal.raw.decode(errors="replace")
 
 
-async def test_nobody_to_ask(command: Commands, judge: Served) -> None:
-    """Without a terminal, or with --no-input, the end is exit 4 and the command to type."""
+async def test_no_prompt_without_terminal(command: Commands, judge: Served) -> None:
+    """Without a terminal, or with --no-input: exit 4 and the command to type."""
     refused = await command("watch", "1", "--server", judge.url, "--json")
     assert refused.code == 4
     assert f"subcli auth login --server {judge.url}" in refused.last["error"]["hint"]
@@ -253,8 +251,8 @@ def test_user_commands(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "backend", ["keyrings.HangingKeyring", "keyring.backends.fail.Keyring", "keyring.backends.null.Keyring"]
 )
-async def test_keyring_of_no_use(command: Commands, backend: str) -> None:
-    """A keyring that cannot be used is found out before anything is asked, with its cure, in bounded time."""
+async def test_unusable_keyring(command: Commands, backend: str) -> None:
+    """It is detected before any prompt, with a hint, in bounded time."""
     done = await command(
         "auth", "login", "--server", "http://127.0.0.1:9", env={"PYTHON_KEYRING_BACKEND": backend}, limit=50
     )
@@ -264,8 +262,8 @@ async def test_keyring_of_no_use(command: Commands, backend: str) -> None:
     assert done.took < 45
 
 
-def test_no_token_in_the_process_list(judge: Served, run: Run, env: dict[str, str]) -> None:
-    """No command takes a token or a password as an argument, so none can stand in the process list."""
+def test_no_secret_in_process_list(judge: Served, run: Run, env: dict[str, str]) -> None:
+    """No command accepts a token or a password as an argument."""
     for words in (["auth", "login"], ["submit"], ["watch"], ["user", "add"], ["serve"]):
         text = run(*words, "--help").stdout
         assert "--password " not in text

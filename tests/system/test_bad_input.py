@@ -1,4 +1,4 @@
-"""Bad input: one clear sentence with a hint, the right exit code, and nothing half-done."""
+"""Invalid input: one clear sentence with a hint, the right exit code, and no partial effect."""
 
 from __future__ import annotations
 
@@ -60,25 +60,25 @@ def bad_files(tmp_path: Path) -> Path:
         (["fits.py", "-", *PROBLEM], ["stdin"]),
     ],
 )
-def test_before_anything_is_sent(run: Run, bad_files: Path, arguments: list[str], words: list[str]) -> None:
-    """What can be seen here is told before any server is asked: exit 2 although none is there."""
+def test_local_errors_need_no_server(run: Run, bad_files: Path, arguments: list[str], words: list[str]) -> None:
+    """Errors that can be detected locally exit 2 even if no server is running."""
     check_told(run("submit", *arguments, "--server", "http://127.0.0.1:9", cwd=bad_files), 2, *words)
 
 
 def test_empty_stdin(run: Run) -> None:
-    """An empty stdin is an empty submission."""
+    """Empty stdin is an empty submission."""
     check_told(run("submit", "-", *PROBLEM, "--language", "python", "--server", "http://127.0.0.1:9"), 2, "empty")
 
 
 @pytest.mark.parametrize("words", [["watch", "twelve"], ["watch", "1.5"], ["status", "-x1"], ["watch", "http://h/x/1"]])
-def test_id_that_is_no_number(run: Run, words: list[str]) -> None:
+def test_invalid_id(run: Run, words: list[str]) -> None:
     """An id that is not a number is a usage error."""
     done = run(*words)
     check_told(done, 2)
 
 
-def test_no_server(run: Run) -> None:
-    """Nobody there: one more try, then exit 6 with the address and what to do."""
+def test_unreachable_server(run: Run) -> None:
+    """One more try, then exit 6 with the address and a hint."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -92,8 +92,8 @@ def test_no_server(run: Run) -> None:
     assert [line["type"] for line in lines].count("error") == 1
 
 
-def test_what_the_server_refuses(server: Served, run: Run, bad_files: Path) -> None:
-    """Unknown problem, language and id: a sentence from the server's answer, and no submission left behind."""
+def test_rejected_submission(server: Served, run: Run, bad_files: Path) -> None:
+    """Unknown problem, language or id: the server's sentence, and no submission is created."""
     at = ("--server", server.url)
     check_told(run("submit", GOOD, "--problem", "leader-erection", *at), 5, "leader-erection", "leader-election")
     check_told(run("submit", GOOD, "--problem", "999", *at), 5, "999")
@@ -106,15 +106,15 @@ def test_what_the_server_refuses(server: Served, run: Run, bad_files: Path) -> N
 
 
 def test_wrong_kind_of_server(run: Run, server: Served) -> None:
-    """A server that is not ours, or another path: a sentence, not a traceback."""
+    """Another server or path gives a sentence, not a traceback."""
     check_told(run("list", "--server", f"{server.url}/nothing-here"), 5)
     check_told(run("list", "--server", "ftp://example.org"), 2, "ftp://example.org")
     check_told(run("list", "--server", "http://user:hunter2@127.0.0.1"), 2)
     assert "hunter2" not in run("list", "--server", "http://user:hunter2@127.0.0.1").stderr
 
 
-def test_options_that_exclude_each_other(run: Run) -> None:
-    """`-q --json` is a usage error, told in JSON as JSON was asked for."""
+def test_conflicting_options(run: Run) -> None:
+    """`-q --json` is a usage error, reported as JSON."""
     done = run("watch", "1", "-q", "--json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["kind"] == "usage"
@@ -122,8 +122,8 @@ def test_options_that_exclude_each_other(run: Run) -> None:
     check_told(run("wach"), 2, "watch")
 
 
-def test_server_that_cannot_start(run: Run, server: Served, tmp_path: Path) -> None:
-    """`serve` on a port in use, on another address, or on unusable data says so and exits 2."""
+def test_serve_cannot_start(run: Run, server: Served, tmp_path: Path) -> None:
+    """On a port in use, an invalid address or unusable data, `serve` says so and exits 2."""
     port = str(server.port)
     check_told(run("serve", "--port", port, "--data-dir", str(tmp_path / "d")), 2, port)
     check_told(run("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "d")), 2, "127.0.0.1")
@@ -133,7 +133,7 @@ def test_server_that_cannot_start(run: Run, server: Served, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("module", ["subcli.cli.main", "typer", "subcli.output.terminal.report"])
 def test_broken_installation(run: Run, env: dict[str, str], tmp_path: Path, module: str) -> None:
-    """A module that cannot be imported is a fault of ours: 3, never a verdict's 1."""
+    """An import error is an internal error: exit 3, never 1."""
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
     done = run("submit", "missing.py", env={**env, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 3, done

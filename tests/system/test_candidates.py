@@ -1,4 +1,4 @@
-"""`subcli __complete`, which a shell runs at TAB: from the cache at once, never a request, and never an error."""
+"""`subcli __complete`, run by the shell at TAB: answers from the cache, without requests or errors."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_commands_fill_the_cache(server: Served, run: Run, env: dict[str, str], 
     assert complete(env, "ids", "watch", *at).stdout == "1\n"
 
 
-def test_nothing_is_sent(env: dict[str, str], tmp_path: Path) -> None:
-    """Neither to a server that was never seen, nor in the directory of a project that names one."""
+def test_no_request_is_sent(env: dict[str, str], tmp_path: Path) -> None:
+    """Neither for a server never used, nor in a directory whose project file names one."""
     remembered = CompletionCache("http://127.0.0.1:8000", Path(env["HOME"]) / ".cache/subcli/names")
     remembered.keep("ids", [5])
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -54,8 +54,8 @@ def test_nothing_is_sent(env: dict[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ids", "profiles", "nonsense", ""])
-def test_never_an_error(env: dict[str, str], tmp_path: Path, kind: str) -> None:
-    """No home, files that are not TOML, a stranger's project: nothing is offered, and nothing is printed."""
+def test_completion_never_fails(env: dict[str, str], tmp_path: Path, kind: str) -> None:
+    """No home, invalid TOML, an untrusted project: no candidates and no output."""
     here = tmp_path / "here"
     here.mkdir()
     (here / ".subcli.toml").write_text("server = [")
@@ -68,8 +68,8 @@ def test_never_an_error(env: dict[str, str], tmp_path: Path, kind: str) -> None:
     assert complete(env).returncode == 0
 
 
-def test_nothing_heavy_is_imported(env: dict[str, str]) -> None:
-    """Names are offered without what talks, draws or parses a command line."""
+def test_no_heavy_imports(env: dict[str, str]) -> None:
+    """Neither network, screen nor command-line libraries are imported."""
     cache = CompletionCache("http://127.0.0.1:8000", Path(env["HOME"]) / ".cache/subcli/names")
     cache.keep("ids", [5])
     done = subprocess.run(
@@ -85,8 +85,8 @@ def test_nothing_heavy_is_imported(env: dict[str, str]) -> None:
     assert "json" in imported
 
 
-def test_no_home_is_made(env: dict[str, str], tmp_path: Path) -> None:
-    """A home that does not exist stays so, whatever is asked for."""
+def test_home_is_not_created(env: dict[str, str], tmp_path: Path) -> None:
+    """A missing home directory is not created."""
     home = tmp_path / "nobody"
     done = complete({"PATH": env["PATH"], "HOME": str(home)}, "ids", "watch")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

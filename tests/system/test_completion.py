@@ -1,4 +1,4 @@
-"""The completions, loaded from where the wheel puts them by a real bash, zsh and fish."""
+"""Completion in real shells (bash, zsh, fish), with the scripts installed by the wheel."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def fish(env: dict[str, str], share: Path, cwd: Path) -> Shell:
 
 @pytest.mark.parametrize("start", [bash, zsh, fish])
 def test_tab(start: object, person: dict[str, str], share: Path, tmp_path: Path) -> None:
-    """Commands, options and names are completed from the first TAB on, and a hostile name is neither shown nor run."""
+    """The first TAB completes commands, options and names; a hostile name is neither shown nor executed."""
     cwd = tmp_path / "here"
     cwd.mkdir()
     assert callable(start)

@@ -1,4 +1,4 @@
-"""`subcli doctor`: each thing in the way is found, named and given its cure."""
+"""`subcli doctor` finds each problem, names it and says how to fix it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def info(body: object = DEMO, **headers: str) -> Rest:
     return Rest(first=lambda request: Answer(200, body, headers) if request.path == "/api/info" else None)
 
 
-async def test_all_is_well(tmp_path: Path) -> None:
-    """A server in demo mode: nothing in the way, and a socket really opened."""
+async def test_no_problems(tmp_path: Path) -> None:
+    """A server in demo mode; a socket is really opened."""
     async with scripted(finish, rest=info()) as server:
         found = await findings(server.url)
     assert {name for name, finding in found.items() if finding.state != "ok"} == {"clock", "keyring"}
@@ -65,8 +65,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
     assert len(server.connects) == 1
 
 
-async def test_nobody_there() -> None:
-    """Nobody there: what comes after is left out, and said to be."""
+async def test_unreachable_server() -> None:
+    """The later checks are skipped and reported as skipped."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -89,8 +89,10 @@ async def test_nobody_there() -> None:
         (staying, "failed", "no answer to the handshake", "Upgrade"),
     ],
 )
-async def test_websockets(monkeypatch: pytest.MonkeyPatch, script: Script, state: str, words: str, cure: str) -> None:
-    """A proxy that drops the upgrade or the frames, a wrong path, a server that refuses in its own way."""
+async def test_websocket_problems(
+    monkeypatch: pytest.MonkeyPatch, script: Script, state: str, words: str, cure: str
+) -> None:
+    """A proxy that drops the upgrade or the frames, a wrong path, a refusing server."""
     if script is staying:
         monkeypatch.setattr(transport, "OPEN_TIMEOUT_S", 0.3)
     async with scripted(script, rest=info()) as server:
@@ -101,7 +103,7 @@ async def test_websockets(monkeypatch: pytest.MonkeyPatch, script: Script, state
 
 
 async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are proxies that let the handshake pass and no frame after it."""
+    """Some proxies pass the handshake but no frame."""
     monkeypatch.setattr("subcli.client.diagnose.RESPONSE_TIMEOUT_S", 0.2)
 
     async def mute(wire: Wire) -> None:
@@ -123,8 +125,8 @@ async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None
         (-86400, "warning", "24 hours ahead"),
     ],
 )
-async def test_clocks(off: float, state: str, words: str) -> None:
-    """The clock is compared with the server's."""
+async def test_clock(off: float, state: str, words: str) -> None:
+    """The local clock is compared with the server's."""
     async with scripted(finish, rest=info(Date=formatdate(time.time() + off, usegmt=True))) as server:
         found = await findings(server.url)
     assert found["clock"].state == state
@@ -148,8 +150,8 @@ def with_accounts(me: Answer) -> Rest:
         (Answer(401, {"detail": "no"}), "", "failed", "none for this server"),
     ],
 )
-async def test_tokens(me: Answer, token: str, state: str, words: str) -> None:
-    """A token is tried on the server; none where one is needed is a failure with the command to type."""
+async def test_token(me: Answer, token: str, state: str, words: str) -> None:
+    """A token is tested on the server; if a required one is missing, the command to type is shown."""
     async with scripted(finish, rest=with_accounts(me)) as server:
         found = await findings(server.url, SUBCLI_TOKEN=token, SUBCLI_SERVER=server.url)
     assert found["token"].state == state
@@ -161,8 +163,8 @@ async def test_tokens(me: Answer, token: str, state: str, words: str) -> None:
         assert (found["keyring"].state, found["keyring"].kind) == ("warning", "auth")
 
 
-async def test_not_a_judge() -> None:
-    """A server that is something else: the path is named."""
+async def test_other_server() -> None:
+    """The path is named if the server is not a judge."""
     endless = Answer(200, b"[" + b" " * MAX_RESPONSE_BYTES + b"]")
     for answer in (
         endless,
@@ -179,8 +181,8 @@ async def test_not_a_judge() -> None:
         assert found["websocket"].state == "skipped"
 
 
-async def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy on the way is shown without its password; one of a kind that cannot be used is a failure."""
+async def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy is shown without its password; an unsupported kind is a failure."""
     monkeypatch.setenv("HTTP_PROXY", "socks5://user:hunter2@127.0.0.1:9")
     found = await findings("http://judge.invalid")
     assert found["proxy"].state == "failed"
@@ -198,8 +200,8 @@ async def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "none" in (await findings("http://judge.invalid"))["proxy"].detail
 
 
-async def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for fails; named in SSL_CERT_FILE it is trusted, and its end is told."""
+async def test_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An untrusted certificate fails; with SSL_CERT_FILE it is trusted, and its expiry is shown."""
     needs("openssl", shutil.which("openssl"))
     key, file = tmp_path / "key.pem", tmp_path / "cert.pem"
     words = "req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=judge -addext subjectAltName=IP:127.0.0.1"
@@ -229,7 +231,7 @@ async def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_other_platform() -> None:
-    """The other platform, whose bad token fails the handshake: no features is a warning, and it is there."""
+    """Its bad token fails the handshake; missing features are a warning, and it counts as reachable."""
     platform = OtherPlatform()
     async with scripted(platform.socket, rest=platform) as server:
         settings = load({"server": server.url}, {"SUBCLI_API_PATH": API}, Path("/"), None)
@@ -241,8 +243,8 @@ async def test_other_platform() -> None:
 # -- the command ------------------------------------------------------------------------------------
 
 
-def test_command(server: Served, run: Run) -> None:
-    """A line for each thing, aligned; JSON by the schema; the exit code of the worst."""
+def test_output(server: Served, run: Run) -> None:
+    """One aligned line per check; JSON that matches the schema; the exit code of the worst check."""
     done = run("doctor", "--server", server.url, env={"SUBCLI_TOKEN": ""})
     assert done.returncode == 0, done
     lines = done.stdout.splitlines()

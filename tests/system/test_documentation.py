@@ -1,4 +1,4 @@
-"""The documentation holds together: links lead somewhere, pages are listed, commands exist."""
+"""The documentation is consistent: links resolve, pages are listed, commands exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_links() -> None:
-    """Every link within the repository leads to a file, and to a heading of it where it names one."""
+    """Each link within the repository resolves to a file, and to a heading if it names one."""
     seen = 0
     for page in PAGES:
         for target in LINK.findall(CODE.sub("", page.read_text())):
@@ -40,14 +40,14 @@ def test_links() -> None:
 
 
 def test_every_page_is_listed() -> None:
-    """docs/index.md leads to every page of docs/."""
+    """docs/index.md links to every page of docs/."""
     listed = {(ROOT / "docs" / target).resolve() for target in LINK.findall((ROOT / "docs/index.md").read_text())}
     missing = {page for page in (ROOT / "docs").rglob("*.md") if page.name != "index.md"} - listed
     assert not missing
 
 
 def test_commands_in_prose_exist() -> None:
-    """Whatever the pages call `subcli something` is a command."""
+    """Each `subcli something` in the pages is a command."""
     known = {" ".join(("subcli", *command.path)) for command in tree.read().walk()}
     for page in PAGES:
         if page.name == "CHANGELOG.md":
@@ -57,7 +57,7 @@ def test_commands_in_prose_exist() -> None:
 
 
 def test_make_targets_in_prose_exist() -> None:
-    """Whatever the pages call `make something` can be made."""
+    """Each `make something` in the pages is a target."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         for target in re.findall(r"(?:`|\$ |^)make ([a-z-]+)", page.read_text(), re.MULTILINE):
@@ -65,7 +65,7 @@ def test_make_targets_in_prose_exist() -> None:
 
 
 def test_paths_in_contributing_exist() -> None:
-    """The files that the ten steps name are there, and the test that is run as an example can be found."""
+    """The files named by the ten steps exist, and so does the example test."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     assert len(re.findall(r"^\d+\. ", text, re.MULTILINE)) == 10
     for path in re.findall(r"(?:tests|docs|src)/[\w/.]*\w", text):
@@ -75,7 +75,7 @@ def test_paths_in_contributing_exist() -> None:
 
 
 def test_architecture_names_every_module() -> None:
-    """Whoever reads how it is built finds each module of the package."""
+    """Every module of the package is named in docs/architecture.md."""
     text = (ROOT / "docs/architecture.md").read_text()
     parts = [path.name if path.is_file() else f"{path.name}/" for path in (ROOT / "src/subcli").iterdir()]
     named = [part for part in parts if not part.startswith("__") and part.endswith((".py", "/"))]

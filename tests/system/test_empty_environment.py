@@ -1,4 +1,4 @@
-"""Every command where there is nothing: no HOME, TERM, PATH, locale, stdout. It works, or says why in one line."""
+"""Every command without HOME, TERM, PATH, locale or stdout: it works, or says why in one line."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def rest() -> Rest:
     return Rest(log=LOG, first=first)
 
 
-def test_every_command_is_tried() -> None:
-    """A new command needs a line in the table above."""
+def test_table_has_every_command() -> None:
+    """A new command needs a row in the table above."""
     assert {" ".join(path) for path, _ in leaves(get_command(app))} - AWAY == set(ARGUMENTS)
 
 
@@ -117,7 +117,7 @@ def test_every_command_is_tried() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_every_command(command: Commands, kind: str, env: dict[str, str]) -> None:
-    """No fault of ours, no traceback; an end other than success is told in a sentence and a hint."""
+    """No internal error and no traceback; any failure has a message and a hint."""
     gate = asyncio.Semaphore(4)
     nowhere = command.cwd / "no" / "home"
     env = {name: value.replace("/nowhere", str(nowhere)) for name, value in env.items()}
@@ -164,8 +164,8 @@ async def test_every_command(command: Commands, kind: str, env: dict[str, str]) 
 
 
 @pytest.mark.thorough
-async def test_demo_in_an_empty_environment(command: Commands) -> None:
-    """The whole path, server and judge included."""
+async def test_demo_in_empty_environment(command: Commands) -> None:
+    """The whole path, including server and judge."""
     process = await asyncio.create_subprocess_exec(
         *SUBCLI, "demo", "-q", env={}, cwd=command.cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""What is committed is what the program makes."""
+"""The committed generated files are up to date."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_generated_files() -> None:
-    """`make generate` would change nothing, and nothing lies beside what it makes."""
+    """`make generate` would change nothing, and there are no leftover files."""
     made = everything(ROOT)
     on_disk = {name: (ROOT / name).read_text() for name in made if (ROOT / name).is_file()}
     assert on_disk == made, "run `make generate`"

@@ -1,4 +1,4 @@
-"""What a command loads: nothing that it does not need. Most of a short command's time is importing."""
+"""A command imports only what it needs, since imports take most of a short command's time."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ async def profiled(command: Commands, *arguments: str) -> tuple[Done, set[str]]:
     return done, imported(done.err)
 
 
-async def test_version_loads_nothing(command: Commands) -> None:
-    """`--version` is answered by the interpreter, this package and nothing else."""
+async def test_version_imports_nothing_else(command: Commands) -> None:
+    """`--version` needs only the interpreter and this package."""
     done, modules = await profiled(command, "--version")
     assert done.out.startswith("subcli ")
     # What `-m` brings; the installed script has no need of it.
@@ -98,8 +98,8 @@ async def test_version_loads_nothing(command: Commands) -> None:
     assert modules - imported(errors.decode()) == {"__future__", "subcli"}
 
 
-async def test_help_talks_to_nobody(command: Commands) -> None:
-    """`--help` needs no network, no screen and no command; that of a command needs this one."""
+async def test_help_imports_no_network(command: Commands) -> None:
+    """`--help` imports no network, screen or command; a command's help imports that command only."""
     _, modules = await profiled(command, "--help")
     assert "subcli.cli.app" in modules
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING | COMMANDS | {"msgspec", "subcli.cli.common"})
@@ -108,8 +108,8 @@ async def test_help_talks_to_nobody(command: Commands) -> None:
     assert not modules & (NEVER | NEVER_OURS | TALKING | DRAWING)
 
 
-def test_every_command_is_in_the_tree() -> None:
-    """What the tree says of each command without importing it is what the command itself says."""
+def test_command_tree_matches_commands() -> None:
+    """The tree describes each command, without importing it, as the command itself does."""
     found: dict[str, str] = {}
     for name in COMMANDS:
         part = typer.Typer()
@@ -131,8 +131,8 @@ def help_of(tree: typer.core.TyperGroup) -> str:
     return formatter.getvalue()
 
 
-async def test_completion_loads_less_than_help(command: Commands) -> None:
-    """Names at TAB come without the command tree, and without anything that talks or draws."""
+async def test_completion_imports_less_than_help(command: Commands) -> None:
+    """Neither the command tree nor network or screen libraries."""
     done, modules = await profiled(command, "__complete", "profiles", "subcli", "watch", "--profile")
     assert done.code == 0
     assert "subcli.cli.completion.candidates" in modules
@@ -156,8 +156,8 @@ async def test_json_draws_nothing(command: Commands) -> None:
         assert not modules & (NEVER | NEVER_OURS | DRAWING | {"tomllib"})
 
 
-async def test_garbage_is_looked_for_while_events_come(command: Commands) -> None:
-    """The collector is off while a command starts, and on in what may go on for days."""
+async def test_garbage_collector_runs_while_watching(command: Commands) -> None:
+    """It is off during start-up and on while a command may run for days."""
     env = telling(command)
     assert "collecting False" in (await command("--help", env=env)).err
     async with scripted(finish) as server:

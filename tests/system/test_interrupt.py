@@ -1,4 +1,4 @@
-"""Ctrl-C within a second, in every output mode, measured without slack."""
+"""Ctrl-C ends any command within a second, in every output mode, measured without slack."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ async def never_closing(wire: Wire) -> None:
 
 @pytest.mark.parametrize("mode", ["--json", "--plain", "-q"])
 @pytest.mark.parametrize("script", [some(3, staying), never_closing], ids=["open", "frozen"])
-async def test_watching(command: Commands, mode: str, script: Callable[[Wire], Awaitable[None]]) -> None:
-    """130, and the command that resumes it; whether the server answers the close or not."""
+async def test_while_watching(command: Commands, mode: str, script: Callable[[Wire], Awaitable[None]]) -> None:
+    """Exit 130 and the command to resume, whether or not the server answers the close."""
 
     async def attempt() -> float:
         async with scripted(script) as server:
@@ -66,7 +66,7 @@ async def test_watching(command: Commands, mode: str, script: Callable[[Wire], A
     await within_a_second(attempt)
 
 
-async def test_live(command: Commands) -> None:
+async def test_on_live_screen(command: Commands) -> None:
     """The same on the live screen."""
 
     async def attempt() -> float:
@@ -80,8 +80,8 @@ async def test_live(command: Commands) -> None:
     await within_a_second(attempt)
 
 
-async def test_submitting(command: Commands) -> None:
-    """While the POST has no answer: nobody knows whether it arrived."""
+async def test_while_submitting(command: Commands) -> None:
+    """Before the POST is answered, nobody knows whether it arrived."""
     (command.cwd / "a.py").write_text("x = 1\n")
 
     async def attempt() -> float:
@@ -103,8 +103,8 @@ async def test_submitting(command: Commands) -> None:
     await within_a_second(attempt)
 
 
-async def test_one_request(command: Commands) -> None:
-    """A command that makes one request, while it waits for the answer."""
+async def test_during_single_request(command: Commands) -> None:
+    """A command that waits for the answer to one request."""
 
     async def attempt() -> float:
         asked = asyncio.Event()
@@ -121,8 +121,8 @@ async def test_one_request(command: Commands) -> None:
     await within_a_second(attempt)
 
 
-async def test_demo(command: Commands) -> None:
-    """Its server ends with it, so nothing suggests watching a submission there."""
+async def test_during_demo(command: Commands) -> None:
+    """Its server ends with it, so no command to resume is suggested."""
     process = await command.start("demo", "--plain")
     assert process.stdout is not None
     first = await asyncio.wait_for(process.stdout.readline(), 60)

@@ -1,4 +1,4 @@
-"""The specification's own JavaScript client against our server."""
+"""The JavaScript client of the specification with our server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def messages(process: subprocess.Popen[str]) -> list[dict[str, object]]:
 
 
 def test_submission_watcher(server: Served, run: Run) -> None:
-    """It receives every event and `complete`, both live and when it connects after the end."""
+    """It receives every event and `complete`, live and if it connects after the end."""
     needs("node", shutil.which("node"))
     needs("the npm package ws in tests/system/js", (JS / "node_modules/ws").is_dir())
     at = ("--server", server.url)

@@ -1,4 +1,4 @@
-"""The manual pages, read by the programs that show them."""
+"""The manual pages in the programs that display them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def pages() -> list[str]:
     return found
 
 
-def test_mandoc_finds_nothing() -> None:
-    """`mandoc -T lint` has nothing to say."""
+def test_mandoc_lint() -> None:
+    """`mandoc -T lint` reports nothing."""
     needs("mandoc", shutil.which("mandoc"))
     done = subprocess.run(["mandoc", "-T", "lint", *pages()], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_man_shows_them() -> None:
-    """`man -l` shows every page, with all of groff's warnings and none of them raised."""
+def test_man_renders_every_page() -> None:
+    """`man -l` shows every page, with all groff warnings enabled and none raised."""
     needs("man", shutil.which("man"))
     words = ["man", "--warnings=w", "--encoding=UTF-8", "-P", "cat", "-l", *pages()]
     env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MAN_KEEP_FORMATTING": ""}

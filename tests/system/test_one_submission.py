@@ -1,4 +1,4 @@
-"""`cancel` and `open`; what is said before code is handed in; and that nothing else is left behind."""
+"""`cancel`, `open`, the warnings before a submit, and the files that a command leaves behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("sc
 
 
 def test_cancel(held: Served, run: Run) -> None:
-    """`cancel` stops a submission that is judged or queued; one that has its verdict cannot be cancelled."""
+    """`cancel` stops a queued or running submission; one with a verdict cannot be cancelled."""
     at = ("--server", held.url)
     for _ in range(2):
         run("submit", "a.py", "--problem", "held", "--no-watch", "-q", *at)
@@ -49,7 +49,7 @@ def has_text(path: Path, text: str) -> bool:
 
 
 async def test_open(command: Commands) -> None:
-    """The page opens in the browser that there is; its address is printed, and alone with -q and --json."""
+    """The page opens in the browser; its URL is printed, and nothing else with -q and --json."""
     browser = command.cwd / "browser"
     browser.write_text(f'#!/bin/sh\necho noise\nprintf "%s" "$1" > {command.cwd}/opened\n')
     browser.chmod(stat.S_IRWXU)
@@ -79,11 +79,11 @@ async def test_open(command: Commands) -> None:
             assert (await command("open", "2", "--server", server.url, env=env)).code == 5
 
 
-# -- before code is handed in -----------------------------------------------------------------------
+# -- before the submit -------------------------------------------------------------------------------
 
 
 async def test_warnings(command: Commands) -> None:
-    """The same code again, and little room, are told on stderr; the submission goes on, and stdout is as ever."""
+    """Repeated code and a size near the limit give warnings on stderr; stdout and the submission are unaffected."""
     (command.cwd / "a.py").write_text("x = 1\n")
     (command.cwd / "b.py").write_text("#" * 240_000)
     async with scripted(finish, rest=Rest()) as server:
@@ -100,8 +100,8 @@ async def test_warnings(command: Commands) -> None:
     assert (large.code, "234 KiB" in large.err) == (0, True)
 
 
-async def test_what_was_handed_in_is_noted_however_it_ends(command: Commands) -> None:
-    """Ctrl-C at once, a refusal, a reader that goes away: the id is offered at TAB, and the same code is noticed."""
+async def test_submission_is_recorded_however_it_ends(command: Commands) -> None:
+    """After Ctrl-C, a refusal or a closed pipe, TAB offers the id, and repeated code is noticed."""
     (command.cwd / "a.py").write_text("x = 1\n")
     again = ("submit", "a.py", "--problem", "7", "--no-watch", "-q")
 
@@ -158,7 +158,7 @@ def known(request: Request) -> Answer | None:
     ],
 )
 async def test_did_you_mean(command: Commands, words: str, code: int, meant: str) -> None:
-    """A mistyped command, option, problem or language is answered with what was meant."""
+    """A mistyped command, option, problem or language gets a suggestion."""
     (command.cwd / "a.py").write_text("x = 1\n")
     async with scripted(finish, rest=Rest(first=known)) as server:
         done = await command(*words.split(), env={"SUBCLI_SERVER": server.url})
@@ -166,7 +166,7 @@ async def test_did_you_mean(command: Commands, words: str, code: int, meant: str
     assert re.search(rf"Did you mean [`']{meant}[`']\?", done.err), done.err
 
 
-def test_home_is_not_littered(run: Run, tmp_path: Path) -> None:
-    """A command that fails before anything was handed in remembers nothing."""
+def test_failed_command_writes_nothing_to_home(run: Run, tmp_path: Path) -> None:
+    """If it fails before anything was submitted."""
     run("submit", "nope.py", "--problem", "x", "--server", "http://127.0.0.1:9")
     assert not (tmp_path / "home" / ".local").exists()

@@ -1,4 +1,4 @@
-"""The server half as an operator runs it: logs, metrics, addresses; by the installed program."""
+"""Operating the server: logs, metrics and addresses, with the installed program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def free_port() -> int:
 
 
 def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
-    """JSON lines with what happened to each request and socket, and the metrics at their own address."""
+    """JSON log lines for requests and sockets, and metrics at their own address."""
     port = free_port()
     served = serve("--log-format", "json", "--log-level", "info", "--metrics-address", f"127.0.0.1:{port}")
     done = run("submit", str(LRU), "--problem", "lru-cache", "-q", "--server", served.url)
@@ -53,16 +53,16 @@ def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
         (("--log-format", "xml"), "xml"),
     ],
 )
-def test_what_cannot_be_meant(run: Run, words: tuple[str, str], named: str) -> None:
-    """Exit 2, one sentence that repeats it, and what would be right."""
+def test_invalid_settings(run: Run, words: tuple[str, str], named: str) -> None:
+    """Exit 2 with one sentence that repeats the value and says what is valid."""
     done = run("serve", "--port", "0", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert named in done.stderr
     assert len(done.stderr.splitlines()) <= 3
 
 
-def test_a_variable_chooses_the_format(serve: Callable[..., Served], env: dict[str, str]) -> None:
-    """`SUBCLI_LOG_FORMAT` and `SUBCLI_LOG_LEVEL` do what the flags do; without them only trouble is told."""
+def test_variables_set_log_format_and_level(serve: Callable[..., Served], env: dict[str, str]) -> None:
+    """`SUBCLI_LOG_FORMAT` and `SUBCLI_LOG_LEVEL` work like the flags; by default only warnings are logged."""
     quiet = serve()
     env |= {"SUBCLI_LOG_FORMAT": "json", "SUBCLI_LOG_LEVEL": "info"}
     told = serve()

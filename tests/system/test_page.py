@@ -1,4 +1,4 @@
-"""The page of a submission, and the specification's React hook, in a real Chromium against our server."""
+"""The page of a submission, and the React hook of the specification, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def submit(run: Run, server: Served, path: Path, problem: str, **options: object
 
 @pytest.mark.thorough
 @pytest.mark.long
-async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) -> None:
-    """It shows stages and results as they come, goes on by itself after the server was killed, and ends with all."""
+async def test_page_survives_server_restart(page: Page, server: Served, run: Run) -> None:
+    """It shows stages and results live, reconnects after the server was killed, and shows everything."""
     submit(run, server, SOLUTIONS / "failing.py", "leader-election")
     await page.open(f"{server.url}/submissions/1")
     await page.until("document.querySelectorAll('#tests tr').length >= 2")
@@ -83,8 +83,8 @@ async def test_live_and_through_a_restart(page: Page, server: Served, run: Run) 
 
 
 @pytest.mark.thorough
-async def test_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
-    """It asks for a login where the server wants one, keeps it nowhere, and puts no long-lived token into a URL."""
+async def test_page_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
+    """It asks for a login if required, stores it nowhere, and puts no long-lived token into a URL."""
     server = serve("--auth", "--sandbox", "none")
     for user in ("ada", "eve"):
         add = ("user", "add", user, "--password-stdin", "--data-dir", str(server.data_dir))
@@ -216,8 +216,8 @@ PATIENCE = """
 
 
 @pytest.mark.thorough
-async def test_hostile_text_and_the_rules(page: Page, server: Served) -> None:
-    """Foreign text is text, whatever it holds; what is no message changes nothing; the delays are the contract's."""
+async def test_page_resists_hostile_messages(page: Page, server: Served) -> None:
+    """Text is never markup, invalid messages change nothing, and the delays are those of the contract."""
     await page.open(f"{server.url}/submissions/1")
     await page.until("document.body?.innerText.includes('or it is not yours')")
     seen = await page.run(HOSTILE)
@@ -274,7 +274,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.mark.thorough
 async def test_react_hook(page: Page, server: Served, run: Run, built_hook: str) -> None:
-    """The hook of the specification, unchanged, gets every event up to `complete`."""
+    """The unchanged hook of the specification gets every event up to `complete`."""
     submit(run, server, QUICK, "lru-cache")
     await page.open(built_hook)
     await page.until("document.getElementById('status')?.innerText === 'connected'")

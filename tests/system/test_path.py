@@ -1,4 +1,4 @@
-"""From code to verdict, over the installed program: submit, judge, socket, output, exit code."""
+"""The whole path with the installed program: submit, judge, socket, output, exit code."""
 
 from __future__ import annotations
 
@@ -99,8 +99,10 @@ def test_late_watcher_sees_the_same(held: Served, follow: Callable[..., Lines], 
     assert events(resumed) == events(first)[5:]
 
 
-def test_kill_and_restart(held: Served, follow: Callable[..., Lines], env: dict[str, str], tmp_path: Path) -> None:
-    """`kill -9` of the server while it judges, then a restart: the watch goes on by itself, nothing comes twice."""
+def test_watch_survives_server_restart(
+    held: Served, follow: Callable[..., Lines], env: dict[str, str], tmp_path: Path
+) -> None:
+    """After `kill -9` during judging and a restart, the watch resumes and shows nothing twice."""
     source = str(tmp_path / "a.py")
     watching = follow("submit", source, "--problem", "held", "--json", "--server", held.url)
     number = str(watching.until(lambda line: line["type"] == "submitted")["submission_id"])
@@ -155,8 +157,8 @@ def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str
     assert done.stdout.splitlines()[-1].endswith("passed")
 
 
-def test_schema_is_what_the_program_makes(run: Run) -> None:
-    """`subcli schema` prints what `make generate` writes."""
+def test_schema_command(run: Run) -> None:
+    """`subcli schema` prints the schema that `make generate` writes."""
     from subcli.output.schema import build
 
     done = run("schema")
@@ -186,7 +188,7 @@ def test_status_and_list(server: Served, run: Run, tmp_path: Path) -> None:
 
 
 def test_no_watch(server: Served, run: Run) -> None:
-    """--no-watch ends after handing in: `submitted` is the last line, -q prints the id and nothing else."""
+    """--no-watch ends after the submit: `submitted` is the last line, and -q prints only the id."""
     arguments = ("submit", str(LRU), "--problem", "lru-cache", "--no-watch")
     at = ("--server", server.url)
     done = run(*arguments, "--json", *at)
@@ -197,8 +199,8 @@ def test_no_watch(server: Served, run: Run) -> None:
     assert f"`subcli watch 3 --server {server.url}`" in human.stderr
 
 
-def test_several_at_once(server: Served, run: Run, tmp_path: Path) -> None:
-    """Several ids: each ends with one last line, the exit code is the highest, -q names the ids."""
+def test_several_submissions(server: Served, run: Run, tmp_path: Path) -> None:
+    """Each id gets one last line, the exit code is the highest, and -q names the ids."""
     at = ("--server", server.url)
     (tmp_path / "wrong.py").write_text("print(1)\n")
     for source in (str(LRU), "wrong.py"):

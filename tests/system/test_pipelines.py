@@ -1,4 +1,4 @@
-"""What a pipeline needs: a simulated job of GitHub Actions, JUnit XML whatever happens, and docs/ci.md as printed."""
+"""CI pipelines: a simulated GitHub Actions job, JUnit XML in every case, and the examples of docs/ci.md."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_github_job(server: Served, run: Run, tmp_path: Path) -> None:
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("10", "2", "0")
 
 
-async def test_github_job_with_a_hostile_server(command: Commands, tmp_path: Path) -> None:
-    """Errors, log and warnings of a server that tries to give commands: none of them is one."""
+async def test_github_job_with_hostile_server(command: Commands, tmp_path: Path) -> None:
+    """Workflow commands in errors, log and warnings of the server are not executed."""
     evil = "::error::pwned ##[error]pwned"
     github = {"GITHUB_ACTIONS": "true", "CI": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
     refusal = Rest(first=lambda request: Answer(404, {"detail": evil}) if "submissions" in request.path else None)
@@ -109,8 +109,8 @@ async def test_github_job_with_a_hostile_server(command: Commands, tmp_path: Pat
 # -- JUnit XML, whatever happens --------------------------------------------------------------------
 
 
-async def test_junit_without_a_verdict(command: Commands) -> None:
-    """A timeout, a refusal, nobody there, wrong words, Ctrl-C: the file says so, and the exit code is as ever."""
+async def test_junit_without_verdict(command: Commands) -> None:
+    """Timeout, refusal, no server, usage error, Ctrl-C: the file says so; the exit code is unchanged."""
     (command.cwd / "node.py").write_text("pass")
     submit = ("submit", "node.py", "--problem", "7", "--junit-xml", "deep/r.xml", "-q")
 
@@ -135,7 +135,7 @@ async def test_junit_without_a_verdict(command: Commands) -> None:
 
 
 async def test_junit_when_interrupted(command: Commands) -> None:
-    """Ctrl-C and SIGTERM in the middle: results so far, and the error."""
+    """Ctrl-C and SIGTERM during judging: the results so far, and the error."""
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         async with scripted(some(3, staying), rest=Rest()) as server:
             process = await command.start("watch", "1", "--junit-xml", "r.xml", "--server", server.url)
@@ -152,8 +152,8 @@ async def test_junit_when_interrupted(command: Commands) -> None:
         assert root.get("errors") == "1"
 
 
-async def test_junit_that_cannot_be_written(command: Commands) -> None:
-    """Seen before anything is handed in; and not asked for where there will be no results."""
+async def test_unwritable_junit_file(command: Commands) -> None:
+    """Detected before anything is submitted, and not checked if there will be no results."""
     (command.cwd / "node.py").write_text("pass")
     words = ("submit", "node.py", "--problem", "7")
     async with scripted(finish, rest=Rest()) as server:
@@ -165,7 +165,7 @@ async def test_junit_that_cannot_be_written(command: Commands) -> None:
 
 
 async def test_json_and_junit_together(command: Commands) -> None:
-    """NDJSON on stdout is as without the file."""
+    """The NDJSON on stdout is the same as without the file."""
     async with scripted(finish, rest=Rest()) as server:
         done = await command("watch", "1", "--json", "--junit-xml", "r.xml", "--server", server.url)
     assert (done.code, done.seqs) == (0, [1, 2, 3, 4, 5, 6])
@@ -176,7 +176,7 @@ async def test_json_and_junit_together(command: Commands) -> None:
 
 
 def test_yaml_examples() -> None:
-    """Both are YAML, with the keys that the two systems want; the secrets stand in no command."""
+    """Both are valid YAML with the keys of their system; secrets appear in no command."""
     github, gitlab = (yaml.safe_load(block) for block in blocks("yaml"))
     # YAML 1.1 reads `on` as true.
     assert {"name", True, "jobs"} == set(github)
@@ -204,7 +204,7 @@ def judging(final_status: str) -> Script:
 
 
 def place_of(path: Path) -> Path:
-    """A directory with something to hand in."""
+    """A directory with code to submit."""
     path.mkdir()
     (path / "node.py").write_text("pass")
     return path
@@ -263,16 +263,16 @@ async def test_every_shell_part_runs(command: Commands, tmp_path: Path) -> None:
                 assert out.splitlines() == ["passed One", f"{final_status} Two"]
 
 
-def test_exit_codes_of_the_page() -> None:
-    """The table names the codes that the program has."""
+def test_exit_codes_in_documentation() -> None:
+    """The table has the exit codes of the program."""
     from subcli.cli import exits
 
     told = {int(code) for cell in re.findall(r"^\| ([0-9, ]+) \|", DOCS, re.M) for code in cell.split(",")}
     assert told == {*exits.WATCHING, 143}
 
 
-def test_examples_name_nothing_that_is_not_there(run: Run) -> None:
-    """Every option in the page is one of the program's."""
+def test_options_in_documentation_exist(run: Run) -> None:
+    """Each option in docs/ci.md is one of the program's."""
     helped = "".join(run(*words, "--help").stdout for words in (["submit"], ["watch"], ["doctor"]))
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", "".join(scripts())))
     assert options <= set(re.findall(r"--[a-z-]+", helped))

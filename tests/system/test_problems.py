@@ -15,7 +15,7 @@ SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("sc
 
 
 def test_list_and_show(server: Served, run: Run) -> None:
-    """The list names every problem with its languages; one can be read by slug or by id."""
+    """The list names every problem with its languages; `show` accepts a slug or an id."""
     at = ("--server", server.url)
     listed = run("problems", *at)
     assert listed.returncode == 0
@@ -34,8 +34,8 @@ def test_list_and_show(server: Served, run: Run) -> None:
     assert run("problems", "show", "nope", *at).returncode == 5
 
 
-def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
-    """`init` makes a directory in which plain `submit` works, also from below; it never overwrites."""
+def test_init_then_submit(server: Served, run: Run, tmp_path: Path) -> None:
+    """Plain `submit` works in the directory of `init` and below it; `init` never overwrites a file."""
     at = ("--server", server.url)
     made = run("init", "lru-cache", "--language", "python", *at)
     assert made.returncode == 0, made.stderr
@@ -53,7 +53,7 @@ def test_short_way_in(server: Served, run: Run, tmp_path: Path) -> None:
     before = {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
     again = run("init", "lru-cache", "--language", "python", *at)
     assert again.returncode == 2
-    assert "already there" in again.stderr
+    assert "already exists" in again.stderr
     assert before == {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
     elsewhere = run("init", "lru-cache", "other", "--language", "python", "--json", *at)
     SCHEMA.validate(json.loads(elsewhere.stdout))

@@ -132,7 +132,7 @@ def start(env: dict[str, str], inside: list[str], tmp_path: Path) -> Iterator[ob
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_readme(start: object, tmp_path: Path) -> None:
-    """Every command works as printed, or ends as the text says."""
+    """Each command works as printed, or ends as the text says."""
     needs("jq", shutil.which("jq"))
     found = probe(cpus=1.0)
     needs(f"a sandbox that works ({found.reason})", found.starter)
@@ -170,8 +170,8 @@ def test_readme(start: object, tmp_path: Path) -> None:
         assert terminal.end() == 0, terminal.shell.text
 
 
-def test_what_is_installed() -> None:
-    """The install command names this distribution, and an extra that it has."""
+def test_install_command() -> None:
+    """It names this distribution and an existing extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (installing,) = NOT_RUN
     assert installing in commands()
@@ -180,8 +180,8 @@ def test_what_is_installed() -> None:
     assert extra in project["optional-dependencies"]
 
 
-def test_order() -> None:
-    """It answers in this order: what is it, see it, install, submit, watch, CI, your own server."""
+def test_order_of_sections() -> None:
+    """What it is, a demo, install, submit, watch, CI, running a server."""
     headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
     assert headings[:6] == ["See it", "Install", "Submit", "Watch", "CI", "Your own server"]
     assert README.index("docs/live.svg") < README.index("## Install")

@@ -1,4 +1,4 @@
-"""The real Secret Service: gnome-keyring on a session bus of its own."""
+"""The real Secret Service: gnome-keyring on its own session bus."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ echo "ended $?"
 """
 
 
-def test_login_in_the_secret_service(server: Served, env: dict[str, str], tmp_path: Path) -> None:
-    """A login is kept in, read from and removed from a real Secret Service, each within the bounds."""
+def test_login_in_secret_service(server: Served, env: dict[str, str], tmp_path: Path) -> None:
+    """A login is stored in, read from and removed from it within the time limits."""
     for program in ("dbus-run-session", "gnome-keyring-daemon"):
         needs(program, shutil.which(program))
     (tmp_path / "run").mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""The wheel brings man pages and completions to where man and the shells look."""
+"""The wheel installs man pages and completions where man and the shells look for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARE = (
 
 
 def test_wheel(tmp_path: Path) -> None:
-    """Installed, `man subcli` finds its page beside the program, and `subcli completion` prints each script."""
+    """After installation, `man subcli` finds its page, and `subcli completion` prints each script."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").iterdir()
@@ -52,7 +52,7 @@ def test_wheel(tmp_path: Path) -> None:
 
 
 def test_completion_command() -> None:
-    """Each script is printed as it is committed; another shell is refused."""
+    """Each script is printed as committed; an unsupported shell is rejected."""
     for shell, name in (("bash", "subcli.bash"), ("zsh", "_subcli"), ("fish", "subcli.fish")):
         done = subprocess.run([sys.executable, "-m", "subcli", "completion", shell], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

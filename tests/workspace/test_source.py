@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from subcli.core.errors import UsageError
-from subcli.workspace.history import KEPT, History, digest
+from subcli.workspace.history import MAX_ENTRIES, History, digest
 from subcli.workspace.source import Source, read_source
 from tests.system.conftest import needs
 
@@ -109,7 +109,7 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_text(name)
-    with pytest.raises(UsageError, match=r"Two of the files would be called a\.py"):
+    with pytest.raises(UsageError, match=r"Two files would both be named a\.py"):
         read_source([str(tmp_path / "one"), str(tmp_path / "two")])
 
 
@@ -138,7 +138,7 @@ def test_warnings(tmp_path: Path) -> None:
     assert "256 KiB" in warning
 
 
-# -- what was handed in last ------------------------------------------------------------------------
+# -- the latest submission ----------------------------------------------------------------------------
 
 CODE = Source({"node.py": "x = 1"}, single=True)
 
@@ -146,16 +146,16 @@ CODE = Source({"node.py": "x = 1"}, single=True)
 def test_same_code_is_noticed(tmp_path: Path) -> None:
     """The same code to the same problem of the same server, in the same language."""
     history = History(tmp_path / "state" / "submitted.json")
-    assert history.same("http://a", "p", "python", CODE) is None
-    history.note("http://a", "p", "python", CODE, 12, 1000.0)
-    entry = history.same("http://a", "p", "python", CODE)
+    assert history.find_same("http://a", "p", "python", CODE) is None
+    history.add("http://a", "p", "python", CODE, 12, 1000.0)
+    entry = history.find_same("http://a", "p", "python", CODE)
     assert entry is not None
     assert (entry.submission_id, entry.at) == (12, 1000.0)
-    assert history.same("http://a", "p", "python", Source({"other.py": "x = 1"}, single=True)) is not None
-    assert history.same("http://a", "p", "python", Source({"node.py": "x = 2"}, single=True)) is None
-    assert history.same("http://a", "p", "c", CODE) is None
-    assert history.same("http://a", "q", "python", CODE) is None
-    assert history.same("http://b", "p", "python", CODE) is None
+    assert history.find_same("http://a", "p", "python", Source({"other.py": "x = 1"}, single=True)) is not None
+    assert history.find_same("http://a", "p", "python", Source({"node.py": "x = 2"}, single=True)) is None
+    assert history.find_same("http://a", "p", "c", CODE) is None
+    assert history.find_same("http://a", "q", "python", CODE) is None
+    assert history.find_same("http://b", "p", "python", CODE) is None
     assert "x = 1" not in (tmp_path / "state" / "submitted.json").read_text()
 
 
@@ -172,13 +172,13 @@ def test_history_is_bounded_and_bears_everything(tmp_path: Path) -> None:
     path = tmp_path / "submitted.json"
     path.write_text("{broken")
     history = History(path)
-    for number in range(KEPT + 5):
-        history.note("s", f"p{number}", "c", CODE, number, 0.0)
-    assert history.same("s", "p4", "c", CODE) is None
-    assert history.same("s", "p5", "c", CODE) is not None
-    History(None).note("s", "p", "c", CODE, 1, 0.0)
-    assert History(None).same("s", "p", "c", CODE) is None
-    History(tmp_path / "submitted.json" / "below").note("s", "p", "c", CODE, 1, 0.0)
+    for number in range(MAX_ENTRIES + 5):
+        history.add("s", f"p{number}", "c", CODE, number, 0.0)
+    assert history.find_same("s", "p4", "c", CODE) is None
+    assert history.find_same("s", "p5", "c", CODE) is not None
+    History(None).add("s", "p", "c", CODE, 1, 0.0)
+    assert History(None).find_same("s", "p", "c", CODE) is None
+    History(tmp_path / "submitted.json" / "below").add("s", "p", "c", CODE, 1, 0.0)
     assert [entry.name for entry in tmp_path.iterdir()] == ["submitted.json"]
 
 
@@ -187,7 +187,7 @@ def test_history_follows_no_planted_link(tmp_path: Path) -> None:
     victim, path = tmp_path / "victim", tmp_path / "submitted.json"
     victim.write_text("precious")
     (tmp_path / f".submitted.json.{os.getpid()}").symlink_to(victim)
-    History(path).note("s", "p", "c", CODE, 1, 0.0)
+    History(path).add("s", "p", "c", CODE, 1, 0.0)
     assert victim.read_text() == "precious"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert History(path).same("s", "p", "c", CODE) is not None
+    assert History(path).find_same("s", "p", "c", CODE) is not None

@@ -1,4 +1,4 @@
-"""Requests to one server over an httpx client handed in: sending one, and retrying (contract, sections 6 and 7).
+"""Requests to one server over a given httpx client: sending and retrying (contract, sections 6 and 7).
 
 :meth:`Requester.request` sends one request and raises :class:`RequestFailed`, which carries what the recovery machine
 needs to know. :meth:`Requester.request_with_retry` repeats it as :func:`subcli.core.rest_retry.repeat_request` decides.

@@ -1,4 +1,4 @@
-"""Turning a REST snapshot and its results into the events that would have said the same. Pure.
+"""Converts a REST snapshot and its results into the equivalent events. Pure.
 
 On servers without an event log (contract, section 6) the snapshot stands in for the socket: after a reconnect, after
 silence, and while polling. Its content becomes events of the same types and goes through
@@ -40,13 +40,13 @@ _GOOD: Final = ("passed", "skipped")
 
 
 def missed(snapshot: Raw, tests: Sequence[object], log: Sequence[object] | None) -> list[Message]:
-    """What may have been missed, in order.
+    """Return the events that may have been missed, in order.
 
     Args:
-        snapshot: of the submission; fetched before the other two, so that they contain all that it knows of.
-        tests: its results.
-        log: its events after the last one seen; ``None`` from a server without a log. If there
-            is one, it alone says what happened; only a verdict that it lacks is taken from the snapshot.
+        snapshot: The submission, fetched before the other two so that they are at least as recent.
+        tests: Its results.
+        log: Its events after the last one seen; ``None`` from a server without a log. A log takes precedence; only
+            a verdict missing from it is taken from the snapshot.
     """
     if log is None:
         return _events_from_snapshot(snapshot, tests)
@@ -62,7 +62,7 @@ def events_from_log(log: Iterable[object]) -> list[Message]:
 
 
 def _events_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
-    """A terminal status comes after the results it follows from, any other before them."""
+    """A terminal status comes after the results, any other status before them."""
     results, status = _results_from(snapshot, tests), _status_from(snapshot)
     first, then = (results, status) if is_over(snapshot) else (status, results)
     return [*first, *then, *_verdict_from_snapshot(snapshot, tests)]
@@ -108,9 +108,9 @@ def _verdict_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Messa
 
 
 def verdict(snapshot: Raw, tests: Sequence[object]) -> str | None:
-    """The verdict that follows from a snapshot, if any (contract, section 6).
+    """Return the verdict implied by a snapshot, if any (contract, section 6).
 
-    While judging goes on there is none, whatever remains from an earlier attempt. After that ``final_status`` decides
+    During judging there is none, even if one remains from an earlier attempt. After that ``final_status`` decides
     if the server sends it, else a terminal status: ``completed`` means ``passed`` if there are results and none failed
     or erred, and no verdict without results or with unreadable ones; any other terminal status means ``failed``.
     """

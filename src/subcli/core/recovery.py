@@ -1,4 +1,4 @@
-"""What to do next, whatever happens: one pure machine.
+"""Decides what a watch does next: a pure state machine.
 
 :func:`step` takes the state, an input, the monotonic clock and a random number, and returns the next state and one
 action. :mod:`subcli.client.session` carries out the actions and decides nothing.
@@ -126,7 +126,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         answered: the server responded at least once.
         known_to: which half of the server knows the submission. If only the socket does, REST may lack the call.
         attempts: reconnects since the last new event or stable connection.
-        connects: monotonic seconds at which the latest connects had succeeded or failed.
+        connects: monotonic seconds at which the latest connection attempts succeeded or failed.
         opened_at: monotonic seconds at which the socket opened, if there is one.
         began_at: monotonic seconds of the last connect or catch-up.
         trouble: why there is no socket.
@@ -227,7 +227,7 @@ def _socket_gone(state: State, input: SocketGone, now: float, random: float) -> 
             assert_never(input)
 
 
-# -- handlers: what to do about a socket that is gone -------------------------------------------------
+# -- handlers of a lost socket ------------------------------------------------------------------------
 
 
 def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -302,12 +302,12 @@ _REFUSALS: Final[Mapping[int, Handler]] = {
 
 
 def handler_for_close(code: int) -> Handler:
-    """What is done about a close code: the table, then the ranges."""
+    """Return the handler of a close code: from the table, else by range."""
     return _CLOSES.get(code) or (_stop if 4500 <= code <= 4999 else _retry)
 
 
 def handler_for_refusal(status: int) -> Handler:
-    """What is done about a handshake's HTTP status: the table, then the ranges."""
+    """Return the handler of a handshake's HTTP status: from the table, else by range."""
     return _REFUSALS.get(status) or (_incurable if 200 <= status < 400 else _retry)
 
 
@@ -333,7 +333,7 @@ def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
 
 
 def _catch_up(state: State, purpose: Purpose, now: float, random: float) -> Step:
-    """Ask REST, or go on without it while it must not be failed."""
+    """Ask REST, unless it asked us to wait (``Retry-After``)."""
     state = _with(state, purpose=purpose, began_at=now)
     return (state, CatchUp()) if now >= state.rest_at else _go_on(state, now, random)
 

@@ -27,10 +27,10 @@ class Connection(msgspec.Struct, frozen=True):
     """The state of the connection. Yielded among the events, since closing is an event like any other.
 
     Attributes:
-        attempt: number of this attempt to reconnect, from 1.
+        attempt: number of this reconnect attempt, from 1.
         delay_s: seconds until the next attempt or poll.
         code: close code or HTTP status that caused it.
-        reason: what the server said, or what we found.
+        reason: the reason from the server, or our own.
     """
 
     state: ConnectionState
@@ -76,7 +76,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         total_tests: how many tests there will be, if the server said so.
-        progress: 0 to 100, from servers that say that instead.
+        progress: 0 to 100, from servers that send it instead.
         recent: the latest results, oldest first; the last result of a test counts.
         failures: failed and errored tests, oldest first, at most ``FAILURES_KEPT``.
         analyses: at most ``FAILURES_KEPT``, oldest first.
@@ -112,8 +112,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 class SubmissionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One submission as the server lists it (``GET /submissions``).
 
-    Servers differ in what they name and how. What is only shown is text here, whatever type it came as; ``raw`` keeps
-    every field as it came, for ``--json``.
+    Servers use different fields and types. Fields that are only displayed are converted to text; ``raw`` keeps every
+    field unchanged, for ``--json``.
     """
 
     submission_id: int
@@ -127,18 +127,18 @@ class SubmissionRow(msgspec.Struct, frozen=True, kw_only=True):
     raw: Raw
 
     def fields(self) -> dict[str, Any]:
-        """All fields of the server, with the id and the page under our names."""
+        """All fields of the server, with the id and the page URL under our names."""
         ours = {"submission_id": self.submission_id, "url": self.url}
         return {"submission_id": self.submission_id, **self.raw, **ours}
 
 
 def read_row(raw: Raw, *, submission_id: int, url: str | None) -> SubmissionRow:
-    """The row that a JSON object stands for.
+    """Parse a row.
 
     Args:
-        raw: as the server sent it.
-        submission_id: found in it, under whichever name.
-        url: of the submission's page.
+        raw: The JSON object that the server sent.
+        submission_id: The id found in it.
+        url: The URL of the submission's page.
     """
     return SubmissionRow(
         submission_id=submission_id,

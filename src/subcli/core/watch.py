@@ -14,7 +14,7 @@ absent                 applied if it is news
 =====================  =====================================================================
 
 There are two exceptions. The verdict is never dropped, since there is only one. And if a server numbers its events but
-does not replay them, an event that a snapshot told before counts as seen.
+does not replay them, an event already known from a snapshot counts as seen.
 
 An event without ``seq`` is news if it is
 
@@ -113,7 +113,7 @@ class Watch:
         self.malformed = 0
         self._id_text = str(submission_id)
         self._held: dict[int, Message] = {}
-        self._told_without_seq = False
+        self._has_events_without_seq = False
         self._tally = Tally()
         self._stages: list[Stage] = []
         self._reached: set[str] = set()
@@ -187,7 +187,7 @@ class Watch:
         """Apply the event that follows in the log."""
         assert event.seq is not None
         self.last_seq = event.seq
-        if self._told_without_seq and not self._is_news(event):
+        if self._has_events_without_seq and not self._is_news(event):
             return _NOTHING
         self._apply(event)
         return Received((event,), progress=True)
@@ -197,7 +197,7 @@ class Watch:
             return Received((event,))
         if not self._is_news(event):
             return _NOTHING
-        self._told_without_seq = True
+        self._has_events_without_seq = True
         self._apply(event)
         return Received((event,), progress=True)
 

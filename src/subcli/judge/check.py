@@ -1,7 +1,7 @@
-"""Whether a problem does what its author says: for `subcli problems check DIR`.
+"""Checks that a problem behaves as declared, for `subcli problems check DIR`.
 
-Every statement of `problem.toml` is tried for real: templates are judged, and so is each solution that ships with the
-problem, against the verdict and the failing tests that are declared for it.
+Everything that `problem.toml` declares is verified by running it: the templates are judged, and so are the solutions
+that ship with the problem. A solution must get its declared verdict and fail its declared tests.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from subcli.judge.supervise.engine import judge
 _NOT_STARTED = frozenset(
     ("exception", "early_exit", "crash", "import_error", "syntax_error", "not_startable", "memory_error", "recursion")
 )
-"""Categories of analyses that mean that a program ended by itself."""
+"""Categories of analyses that mean that the program exited on its own."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `skipped`: it could not be tried here, which is nobody's fault."""
+    """The result of one check. `skipped`: it could not run on this machine."""
 
     what: str
     ok: bool
@@ -38,7 +38,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was looked at."""
+    """The results of all checks."""
 
     directory: Path
     checks: tuple[Check, ...]
@@ -66,9 +66,9 @@ class _Outcome:
 
 
 def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
-    """Look at all of the problem in `directory`, which takes as long as judging each of its solutions.
+    """Check the whole problem in `directory`. This takes as long as judging each of its solutions.
 
-    Runs an event loop of its own; inside of one, iterate over `checks`.
+    Runs its own event loop; inside one, iterate over `checks` instead.
     """
 
     async def collect() -> tuple[Check, ...]:
@@ -78,7 +78,7 @@ def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
 
 
 async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncIterator[Check]:
-    """Look at all of the problem in `directory`, and yield each check when it is done."""
+    """Check the whole problem in `directory`, and yield each result as soon as it is known."""
     try:
         problem = load_problem(directory)
     except ProblemError as error:
@@ -97,7 +97,7 @@ def _has_reference(problem: Problem) -> Check:
     if references:
         return Check("reference solution", True, ", ".join(each.file.name for each in references))
     return Check(
-        "reference solution", False, 'no [[solutions]] with expect = "passed": nothing shows that it can be solved'
+        "reference solution", False, 'no [[solutions]] with expect = "passed", so nothing proves it can be solved'
     )
 
 
@@ -107,15 +107,15 @@ async def _template(problem: Problem, language: Language, starter: Starter | Non
         return Check(name, True, "none")
     missing = _missing(language)
     if missing:
-        return Check(name, True, f"not tried: {missing} is not installed here", skipped=True)
+        return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
     outcome = await _judge(problem, language, language.template, starter)
     if outcome.verdict in ("error", "build_failed"):
         return Check(name, False, f"{outcome.verdict}: {outcome.first_error}")
     ended = next((each for each in outcome.analyses if each["category"] in _NOT_STARTED), None)
     if ended is not None:
-        return Check(name, False, f"it does not stay up: {ended['error']}")
+        return Check(name, False, f"it exits early: {ended['error']}")
     if outcome.verdict == "passed":
-        return Check(name, False, "it passes every test: nothing is left to do")
+        return Check(name, False, "it already passes every test")
     return Check(name, True, f"starts, and fails {len(outcome.failed)} of {outcome.total}")
 
 
@@ -124,15 +124,15 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
     language = problem.languages[solution.language]
     missing = _missing(language)
     if missing:
-        return Check(name, True, f"not tried: {missing} is not installed here", skipped=True)
+        return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
     outcome = await _judge(problem, language, solution.file, starter)
     if outcome.verdict != solution.expect:
         return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.first_error}".strip())
     if solution.failed and set(solution.failed) != set(outcome.failed):
-        said = ", ".join(solution.failed)
-        return Check(name, False, f"fails {', '.join(outcome.failed)}; declared was {said}")
+        declared = ", ".join(solution.failed)
+        return Check(name, False, f"fails {', '.join(outcome.failed)}, but declares {declared}")
     if problem.total_tests is not None and outcome.total not in (0, problem.total_tests):
-        return Check(name, False, f"{outcome.total} tests ran; total_tests says {problem.total_tests}")
+        return Check(name, False, f"{outcome.total} tests ran, but total_tests is {problem.total_tests}")
     return Check(name, True, solution.expect + (f": {', '.join(outcome.failed)}" if outcome.failed else ""))
 
 

@@ -11,7 +11,7 @@ from subcli.judge.problem import Problem
 
 @dataclass(frozen=True)
 class Job:
-    """One submission: `files` maps paths inside the submission to their texts."""
+    """One submission. `files` maps each path within the submission to its text."""
 
     problem: Problem
     language: str
@@ -20,21 +20,21 @@ class Job:
 
 
 class UnsafePath(ValueError):
-    """A file of a submission would lie outside of it. Carries `path`."""
+    """A file's path is not valid inside a submission. Has `path`."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
 
     def __str__(self) -> str:
-        return f"{self.path!r} is not a path inside the submission"
+        return f"{self.path!r} is not a valid path inside the submission"
 
 
 def check_path(path: str) -> PurePosixPath:
-    """The path, if it is relative, stays inside the submission and can be a file's.
+    """Return the path if it is relative, stays inside the submission and is a valid file name.
 
     Raises:
-        UnsafePath: it is not.
+        UnsafePath: It is not such a path.
     """
     pure = PurePosixPath(path)
     unsafe = (
@@ -55,7 +55,7 @@ def write_files(files: Mapping[str, str], directory: Path) -> None:
     """Write a submission's files below `directory`.
 
     Raises:
-        UnsafePath: a path leads out of it, or names both a file and a directory. Nothing is written then.
+        UnsafePath: A path points outside it, or names both a file and a directory. Nothing is written.
     """
     paths = {name: check_path(name) for name in files}
     parents = {parent for path in paths.values() for parent in path.parents}

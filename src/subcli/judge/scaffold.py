@@ -1,4 +1,4 @@
-"""What `subcli init` puts into a new directory for a problem."""
+"""The files that `subcli init` creates for a problem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subcli.judge.problem import Problem
 
 @dataclass(frozen=True)
 class Scaffold:
-    """The files to begin with, by path inside the new directory."""
+    """The initial files, by path inside the new directory."""
 
     problem: str
     language: str
@@ -18,11 +18,11 @@ class Scaffold:
     """The file to edit and to submit."""
     files: Mapping[str, str]
     local_tests: tuple[str, ...] = ()
-    """Those of `files` that are tests; they are not part of a submission."""
+    """The tests among `files`; they are not submitted."""
 
 
 class UnknownLanguage(ValueError):
-    """The problem does not offer this language. Carries `language` and `offered`."""
+    """The problem does not offer this language. Has `language` and `offered`."""
 
     def __init__(self, language: str, offered: tuple[str, ...]) -> None:
         super().__init__(language, offered)
@@ -30,14 +30,14 @@ class UnknownLanguage(ValueError):
         self.offered = offered
 
     def __str__(self) -> str:
-        return f"no {self.language!r} here; this problem offers {', '.join(self.offered)}"
+        return f"this problem does not offer {self.language!r}; it offers {', '.join(self.offered)}"
 
 
 def scaffold(problem: Problem, language: str) -> Scaffold:
-    """The template of `language`, and the tests that may be run locally.
+    """Return the template of `language` and the tests to run locally.
 
     Raises:
-        UnknownLanguage: the problem does not offer it.
+        UnknownLanguage: The problem does not offer it.
     """
     chosen = problem.languages.get(language)
     if chosen is None:

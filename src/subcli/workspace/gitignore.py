@@ -1,7 +1,7 @@
-"""Tells which files the ``.gitignore`` files exclude, as git does (gitignore(5)).
+"""Decides which files ``.gitignore`` files exclude, as git does (gitignore(5)).
 
-Those of the directories above count as well, up to the one that holds ``.git``: `subcli submit src/` leaves out what
-git would. Where there is no such file the library that reads them is not even imported.
+The files in parent directories apply too, up to the directory that contains ``.git``, so `subcli submit src/` skips
+what git would skip. pathspec is imported only if there is a ``.gitignore``.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 NAME: Final = ".gitignore"
-_FILE_MAX: Final = 64 * 1024
+_MAX_BYTES: Final = 64 * 1024
 
 
-class Ignored:
-    """The ``.gitignore`` files that count for what is below one directory.
+class GitignoreMatcher:
+    """The ``.gitignore`` rules that apply below one directory.
 
     Args:
-        directory: where the walk begins.
+        directory: Where the walk starts.
     """
 
     def __init__(self, directory: Path) -> None:
         self._specs: dict[Path, GitIgnoreSpec] = {}
         top = directory.resolve()
-        above = [top, *top.parents]
-        root = next((index for index, parent in enumerate(above) if (parent / ".git").exists()), None)
-        for parent in above[: root + 1] if root is not None else [top]:
+        candidates = [top, *top.parents]
+        root = next((index for index, parent in enumerate(candidates) if (parent / ".git").exists()), None)
+        for parent in candidates[: root + 1] if root is not None else [top]:
             self.enter(parent)
 
     def enter(self, directory: Path) -> None:
-        """Read the file of one more directory, if it has one."""
+        """Read the ``.gitignore`` of another directory, if it has one."""
         directory = directory.resolve()
         if directory in self._specs or not (directory / NAME).is_file():
             return
         try:
             with (directory / NAME).open(encoding="utf-8", errors="replace") as file:
-                lines = file.read(_FILE_MAX).splitlines()
+                lines = file.read(_MAX_BYTES).splitlines()
         except OSError:
             return
         from pathspec import GitIgnoreSpec
@@ -46,7 +46,7 @@ class Ignored:
         self._specs[directory] = GitIgnoreSpec.from_lines(lines)
 
     def __call__(self, path: Path, *, is_dir: bool) -> bool:
-        """Whether ``path`` is left out. The file nearest to it decides; within a file the last pattern that fits."""
+        """Whether ``path`` is excluded. The nearest ``.gitignore`` decides, and in it the last matching pattern."""
         if not self._specs:
             return False
         whole = path.parent.resolve() / path.name

@@ -1,7 +1,7 @@
-"""Remembers the latest submission to each problem, so that submitting the same code again is noticed.
+"""Remembers the latest submission to each problem, to warn when the same code is submitted again.
 
-A small file in the user's state directory holds, for each server and problem, a digest of the code, the submission and
-its time. It holds no code and no secrets. If it cannot be read or written, repeats are not noticed.
+A small file in the user's state directory maps each server and problem to a digest of the code, the submission id and
+the time. It contains no code and no secrets. If it cannot be read or written, there is no warning.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from subcli.settings.directories import own_directory
 from subcli.shared.files import write_atomically
 from subcli.workspace.source import Source
 
-KEPT: Final = 200
-"""How many entries are kept; the oldest are dropped first."""
+MAX_ENTRIES: Final = 200
+"""The oldest entries are dropped first."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -36,28 +36,28 @@ def state_file() -> Path | None:
 
 
 class History:
-    """The last submissions of one user.
+    """The latest submissions of one user.
 
     Args:
-        path: the file; ``None`` keeps nothing.
+        path: The file; ``None`` to remember nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def same(self, server: str, problem: str, language: str, source: Source) -> Entry | None:
-        """The latest submission to this problem, if its code was the same."""
+    def find_same(self, server: str, problem: str, language: str, source: Source) -> Entry | None:
+        """Return the latest submission to this problem if its code was the same."""
         entry = self._read().get(_key(server, problem))
         return entry if entry is not None and entry.digest == digest(language, source) else None
 
-    def note(self, server: str, problem: str, language: str, source: Source, submission_id: int, at: float) -> None:
+    def add(self, server: str, problem: str, language: str, source: Source, submission_id: int, at: float) -> None:
         """Remember a submission."""
         if self._path is None:
             return
         entries = self._read()
         entries.pop(_key(server, problem), None)
         entries[_key(server, problem)] = Entry(digest(language, source), submission_id, at)
-        kept = dict(list(entries.items())[-KEPT:])
+        kept = dict(list(entries.items())[-MAX_ENTRIES:])
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._path, msgspec.json.encode(kept), mode=0o600)
@@ -72,7 +72,7 @@ class History:
 
 
 def digest(language: str, source: Source) -> str:
-    """A digest that is the same for the same code in the same language."""
+    """Return a digest that identifies the code and its language."""
     from hashlib import sha256
 
     files: Mapping[str, str] = source.files

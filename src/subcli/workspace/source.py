@@ -1,4 +1,4 @@
-"""Reads the code to submit from files, a directory or stdin, and checks it before anything is sent."""
+"""Reads the code to submit from files, a directory or stdin, and validates it before sending anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 from subcli.core.errors import UsageError
 from subcli.shared.protocol import MAX_SOURCE_BYTES
-from subcli.workspace.gitignore import Ignored
+from subcli.workspace.gitignore import GitignoreMatcher
 
 LANGUAGES: Final = {
     ".py": "python",
@@ -29,22 +29,21 @@ LANGUAGES: Final = {
     ".rb": "ruby",
     ".sh": "shell",
 }
-"""The language for each file extension, unless ``--language`` says otherwise."""
-
+"""The language of each file extension, unless ``--language`` overrides it."""
 
 NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
-"""A larger submission gets a warning."""
+"""Above this size a submission gets a warning."""
 
-_EMPTY: Final = "Nothing was handed in."
+_EMPTY: Final = "Nothing was submitted."
 
 
 class Source(msgspec.Struct, frozen=True):
     """The code of one submission.
 
     Attributes:
-        files: path within the submission to text.
-        single: sent as one text without a name, for the server to name.
-        origins: path within the submission to the path that it was read from; empty for stdin.
+        files: maps each path within the submission to its text.
+        single: whether the code is sent as one text without a file name; the server chooses the name.
+        origins: maps each path within the submission to the local path it was read from; empty for stdin.
     """
 
     files: Mapping[str, str]
@@ -52,41 +51,41 @@ class Source(msgspec.Struct, frozen=True):
     origins: Mapping[str, str] = {}
 
     def warnings(self) -> list[str]:
-        """Sentences about what may be a mistake: an empty file among others, or a size near the limit."""
-        told = [f"{name} is empty." for name in self.files if self._is_oddly_empty(name)]
+        """Warnings about likely mistakes: an empty file among others, or a size near the limit."""
+        warnings = [f"{name} is empty." for name in self.files if self._is_unexpectedly_empty(name)]
         size = sum(len(text.encode("utf-8", "surrogatepass")) for text in self.files.values())
         if size > NEAR_LIMIT_BYTES:
             limit = MAX_SOURCE_BYTES // 1024
-            told.append(f"The submission has {size / 1024:.0f} KiB, and no more than {limit} KiB are taken.")
-        return told
+            warnings.append(f"The submission is {size / 1024:.0f} KiB; the limit is {limit} KiB.")
+        return warnings
 
-    def _is_oddly_empty(self, name: str) -> bool:
+    def _is_unexpectedly_empty(self, name: str) -> bool:
         return not self.files[name].strip() and Path(name).name != "__init__.py"
 
     def origin(self, name: str) -> str | None:
-        """The path of what the server calls ``name``; ``None`` where that is no file here."""
+        """The local path of the file that the server calls ``name``; ``None`` if there is none."""
         if self.single:
-            # The server may call it what it likes.
+            # The server chose the name.
             return next(iter(self.origins.values()), None)
         return self.origins.get(name)
 
     def body(self) -> dict[str, Any]:
-        """The part of the request that carries the code."""
+        """The fields of the request that contain the code."""
         return {"source_code": next(iter(self.files.values()))} if self.single else {"files": dict(self.files)}
 
     def language(self) -> str:
-        """The language that the file extensions imply.
+        """The language implied by the file extensions.
 
         Raises:
-            UsageError: they imply none, or several.
+            UsageError: The extensions imply no language, or several.
         """
         found = {LANGUAGES[ending] for name in self.files if (ending := Path(name).suffix.lower()) in LANGUAGES}
         if len(found) == 1:
             return found.pop()
         names = ", ".join(self.files)
         raise UsageError(
-            f"The language of {names} cannot be told from the ending{'s' if len(self.files) > 1 else ''}.",
-            hint="Say it with `--language`.",
+            f"The language of {names} cannot be inferred from the file extension{'s' if len(self.files) > 1 else ''}.",
+            hint="Set it with `--language`.",
         )
 
 
@@ -94,12 +93,12 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     """Read the code of one submission.
 
     Args:
-        paths: files and directories; ``-`` alone is stdin.
-        root: where the project file that names them lies: it comes from strangers, so nothing outside of
-            there is read. Default: the user named them, relative to where we are.
+        paths: Files and directories; ``-`` alone is stdin.
+        root: The directory of the project file that lists the paths. Project files are not trusted, so nothing
+            outside this directory is read. By default the paths come from the user, relative to the working directory.
 
     Raises:
-        UsageError: there is no such file, or one that is empty, binary, too large or outside.
+        UsageError: A file does not exist, is empty, binary or too large, or is outside ``root``.
     """
     if list(paths) == ["-"]:
         return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, {}, single=True)
@@ -110,25 +109,25 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     origins: dict[str, str] = {}
     for name, path in _named(paths, base, root):
         if name in files:
-            raise UsageError(f"Two of the files would be called {name}.", hint="Submit the directory that holds them.")
+            raise UsageError(f"Two files would both be named {name}.", hint="Submit the directory that contains them.")
         files[name], origins[name] = _read(path), path.as_posix()
         if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
             raise _too_large()
     if not files:
-        left_out = "Hidden files and what `.gitignore` names are left out; name a file to hand it in all the same."
-        raise UsageError(f"There is no file in {', '.join(paths)}.", hint=left_out)
+        hint = "Hidden files and files in `.gitignore` are skipped; name a file explicitly to submit it."
+        raise UsageError(f"There is no file to submit in {', '.join(paths)}.", hint=hint)
     return _checked(files, origins, single=len(files) == 1 and not Path(paths[0]).is_dir())
 
 
 def _named(paths: Sequence[str], base: Path, root: Path | None) -> Iterator[tuple[str, Path]]:
-    """Each file, with its name in the submission."""
+    """Yield each file with its name in the submission."""
     for text in paths:
         if "\0" in text:
             raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
         path = Path(text) if root is None else root / text
         resolved = path.resolve()
         if root is not None and not resolved.is_relative_to(base):
-            raise UsageError(f"{path} is not below {root}.", hint="If it is meant, name it: `subcli submit PATH`.")
+            raise UsageError(f"{path} is outside {root}.", hint="To submit it anyway, name it: `subcli submit PATH`.")
         if path.is_dir():
             for file in _files_below(path):
                 yield file.relative_to(path).as_posix(), file
@@ -137,13 +136,13 @@ def _named(paths: Sequence[str], base: Path, root: Path | None) -> Iterator[tupl
 
 
 def _files_below(directory: Path) -> Iterator[Path]:
-    """The files to hand in from a directory, in order, and none that is not below it.
+    """Yield the files to submit from a directory, sorted by name.
 
     Raises:
-        UsageError: a link leads out of the directory: whoever put it there would get what is not the user's code.
+        UsageError: A symbolic link points outside the directory. Following it could leak other files of the user.
     """
     inside = directory.resolve()
-    ignored = Ignored(directory)
+    ignored = GitignoreMatcher(directory)
     for text, names, files in os.walk(directory):
         here = Path(text)
         ignored.enter(here)
@@ -155,14 +154,14 @@ def _files_below(directory: Path) -> Iterator[Path]:
             if name.startswith(".") or not file.is_file() or ignored(file, is_dir=False):
                 continue
             if not file.resolve().is_relative_to(inside):
-                raise UsageError(f"{file} is a link that leads out of {directory}.", hint="Put a copy in its place.")
+                raise UsageError(f"{file} is a link to a file outside {directory}.", hint="Replace it with a copy.")
             yield file
 
 
 def _too_large() -> UsageError:
     return UsageError(
         f"The submission is larger than {MAX_SOURCE_BYTES // 1024} KiB.",
-        hint="Leave out what is not source code.",
+        hint="Submit source code only.",
     )
 
 
@@ -184,12 +183,12 @@ def _checked(files: Mapping[str, bytes], origins: Mapping[str, str], *, single: 
         if b"\0" in data:
             raise UsageError(
                 f"{name} is a binary file.",
-                hint="Only source code is handed in; name in `.gitignore` what was built from it.",
+                hint="Submit source code only; list build output in `.gitignore`.",
             )
         try:
             texts[name] = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            # A cut at the limit may split a character; then the size is the message.
+            # Truncation at the limit may split a character; the error is then the size.
             if len(data) <= MAX_SOURCE_BYTES:
                 raise UsageError(f"{name} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8.") from None
             texts[name] = ""

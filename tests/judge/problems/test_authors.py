@@ -106,9 +106,9 @@ def test_mistakes_of_an_author_are_found(author: Author) -> None:
     )
     wrong = {check.what: check.detail for check in check_problem(root).checks if not check.ok}
     assert wrong == {
-        "template sh": "it passes every test: nothing is left to do",
-        "solution right.sh": "2 tests ran; total_tests says 3",
-        "solution wrong.sh": "fails says yes; declared was says something",
+        "template sh": "it already passes every test",
+        "solution right.sh": "2 tests ran, but total_tests is 3",
+        "solution wrong.sh": "fails says yes, but declares says something",
     }
 
 
@@ -120,7 +120,7 @@ def test_problem_that_nobody_can_solve(author: Author) -> None:
     )
     report = check_problem(root)
     wrong = {check.what: check.detail for check in report.checks if not check.ok}
-    assert "nothing shows that it can be solved" in wrong["reference solution"]
+    assert "nothing proves it can be solved" in wrong["reference solution"]
     assert wrong["solution right.sh"] == "passed instead of failed."
     assert wrong["template sh"].startswith("build_failed")
     assert not report.ok
@@ -165,7 +165,7 @@ def test_scaffold() -> None:
     assert made.local_tests == ("tests/run.py",)
     assert "fgets" in made.files["lru.c"]
     assert set(scaffold(problems["leader-election"], "python").files) == {"node.py"}
-    with pytest.raises(UnknownLanguage, match=r"no 'cobol' here; this problem offers c, python"):
+    with pytest.raises(UnknownLanguage, match=r"this problem does not offer 'cobol'; it offers c, python"):
         scaffold(problems["lru-cache"], "cobol")
 
 

@@ -124,7 +124,7 @@ def warn(streams: Streams, settings: Settings, job: Job) -> None:
 
     for text in job.source.warnings():
         report.warn(text, streams.stderr, streams.env)
-    before = History(state_file()).same(settings.server, job.problem, job.language, job.source)
+    before = History(state_file()).find_same(settings.server, job.problem, job.language, job.source)
     if before is not None:
         text = f"This is the same code as #{before.submission_id}, submitted {ago(time.time() - before.at)}."
         report.warn(text, streams.stderr, streams.env)

@@ -173,7 +173,7 @@ def _recorded(settings: Settings, job: Job, number: int) -> Iterator[None]:
 
     @functools.cache
     def record() -> None:
-        History(state_file()).note(settings.server, job.problem, job.language, job.source, number, at)
+        History(state_file()).add(settings.server, job.problem, job.language, job.source, number, at)
         cache = CompletionCache(settings.server, cache_directory())
         for kind, name in (("ids", number), ("problems", job.problem), ("languages", job.language)):
             cache.add(kind, name)
