@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from subcli.judge import ProblemError, load_problem, load_problems
+from subcli.judge.problem_file import load_valid_problems
 
 GOOD = """
 id = 7
@@ -159,6 +160,25 @@ def test_operator_directory_adds_to_the_bundled_problems(write: Write) -> None:
     write(GOOD.replace("id = 7", "id = 700").replace('"sum"', '"other"'), "other")
     with pytest.raises(ProblemError, match="has the id or the slug"):
         load_problems(root.parent)
+
+
+def test_broken_problems_are_left_out_and_named(write: Write) -> None:
+    """Whatever is wrong with one, the others are there; of two with the same id, the first stays."""
+    good = GOOD.replace("id = 7", "id = 700")
+    root = write(good)
+    write("id = [", "broken")
+    write(good.replace('"sum"', '"twin"'), "twin")
+    write(good.replace('"sum"', '"leader-election"').replace("700", "701"), "bundled")
+    write(
+        good.replace('"sum"', '"long"').replace("700", "702").replace("[limits]", f'tests = "{"x" * 300}"\n[limits]'),
+        "long",
+    )
+    problems, broken = load_valid_problems(root.parent)
+    assert set(problems) == {*load_problems(), "sum"}
+    assert problems["sum"].root == root
+    assert [error.path.parent.name for error in broken] == ["broken", "bundled", "long", "twin"]
+    with pytest.raises(ProblemError, match="no such directory"):
+        load_valid_problems(root / "none")
 
 
 def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write: Write) -> None:
