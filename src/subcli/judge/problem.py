@@ -29,7 +29,9 @@ class ResourceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     submission_seconds: Seconds = 120.0
     build_seconds: Seconds = 60.0
     memory_mb: AtLeast16 = 256
-    """For each process."""
+    """For each process of a program that runs."""
+    build_memory_mb: AtLeast16 = 1024
+    """For each process of a build: a compiler needs more than what it compiles."""
     total_memory_mb: AtLeast16 = 1024
     """For all processes of the submission together."""
     processes: AtLeast1 = 32
@@ -40,6 +42,15 @@ class ResourceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     files: AtLeast16 = 4096
     """Files and directories in the same places."""
     output_kb: AtLeast1 = 1024
+
+    def for_build(self) -> ResourceLimits:
+        """The limits while a solution is built."""
+        return msgspec.structs.replace(
+            self,
+            memory_mb=self.build_memory_mb,
+            total_memory_mb=max(self.build_memory_mb, self.total_memory_mb),
+            test_seconds=self.build_seconds,
+        )
 
 
 class ProblemError(ValueError):
