@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -150,3 +150,21 @@ class Problem:
     solutions: tuple[Solution, ...] = ()
     local_files: tuple[Path, ...] = field(default=())
     """Files that `subcli init` copies, to run tests locally."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain data, for the process that judges: it must not read a file that changes meanwhile."""
+        values: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
+        return values
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Problem:
+        """The problem that `as_json` described."""
+        return msgspec.convert(values, Problem, dec_hook=_from_plain)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _from_plain(kind: type, value: Any) -> object:
+    return kind(value)

@@ -58,7 +58,8 @@ async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[d
                         yield event
         except OSError as error:
             # Out of processes, descriptors or disk space. Nothing of the submission has run.
-            for event in _judge_error(f"the judge could not start: {error.strerror}", str(error)):
+            _log.warning("the judge could not start: %s", error)
+            for event in _judge_error(f"the judge could not start: {os.strerror(error.errno or 0)}"):
                 yield event
     finally:
         remove_tree(base)
@@ -114,8 +115,8 @@ class _SupervisorProcess:
             yield event
             if event["type"] == "complete":
                 return
-        assert self._child is not None
-        for event in _judge_error("the judge's own process ended early", self._child.log):
+        # Why, `stop` logs: tracebacks and paths of this machine are not for those who submit.
+        for event in _judge_error("the judge's own process ended early"):
             yield event
 
     async def stop(self) -> None:
@@ -143,8 +144,8 @@ class _SupervisorProcess:
             _log.warning("the supervisor printed: %s", child.log)
 
 
-def _judge_error(message: str, log: str) -> list[events.Event]:
-    finding = general(Evidence(kind="judge", message=message, stderr=log), Context(files={}, language=""))
+def _judge_error(message: str) -> list[events.Event]:
+    finding = general(Evidence(kind="judge", message=message), Context(files={}, language=""))
     return [
         events.status_update("failed"),
         events.error_analysis(replace(finding, error=message)),
@@ -182,7 +183,7 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
 def _order(job: Job, base: Path, plans: Plans) -> bytes:
     problem = job.problem
     order = {
-        "problem": os.fspath(problem.root),
+        "problem": problem.as_json(),
         "tests": os.fspath(problem.root / problem.tests) if problem.runner == "pytest" else None,
         "language": job.language,
         "files": sorted(job.files),

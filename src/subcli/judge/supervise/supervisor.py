@@ -14,7 +14,6 @@ from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem, ResourceLimits
-from subcli.judge.problem_file import load_problem
 from subcli.judge.process.limits import over_limit
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import strip_workdir
@@ -39,7 +38,7 @@ class Order:
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
         """The order that `engine` wrote."""
-        problem = load_problem(Path(value["problem"]))
+        problem = Problem.from_json(value["problem"])
         plans = Plans.from_json(value["plans"])
         workspace = Path(plans.run.directory)
         files = {name: (workspace / name).read_text("utf-8", "surrogatepass") for name in value["files"]}
