@@ -229,6 +229,7 @@ complete -c subcli -n "__subcli_at ' problems show'" -l insecure-http -d 'Allow 
 complete -c subcli -n "__subcli_at ' problems show'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' problems show'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' problems show' 0" -k -f -a '(__subcli_names problems)'
+complete -c subcli -n "__subcli_at ' problems check'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
 complete -c subcli -n "__subcli_at ' problems check'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' problems check'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' problems check'" -l server -r -f -d 'Server to use'

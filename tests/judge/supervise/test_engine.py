@@ -240,7 +240,8 @@ def _alive(pids: list[int]) -> list[int]:
     [
         "id = [",
         'id = 900\nslug = "tiny"\ntitle = "Tiny"\n[languages.php]\nsource = "a.php"\nrun = ["php", "{source}"]\n',
-        'id = 900\nslug = "tiny"\ntitle = "Tiny"\nrunner = "tap"\ncommand = ["false"]\n[languages.python]\nsource = "b.py"\n'
+        'id = 900\nslug = "tiny"\ntitle = "Tiny"\nrunner = "tap"\ncommand = ["false"]\n'
+        '[languages.python]\nsource = "b.py"\n'
         'run = ["false"]\n[limits]\nmemory_mb = 16\nanswer_seconds = 0.001\n',
     ],
     ids=["syntax error", "language removed", "other limits and commands"],
