@@ -52,7 +52,7 @@ complete -c subcli -n "__subcli_at '' 0" -a problems -d 'List the problems; show
 complete -c subcli -n "__subcli_at '' 0" -a auth -d 'Log in and out of servers'
 complete -c subcli -n "__subcli_at '' 0" -a user -d 'Manage who may log in to a server'
 complete -c subcli -n "__subcli_at ' submit'" -l problem -r -k -f -a '(__subcli_names problems)' -d 'Problem to solve'
-complete -c subcli -n "__subcli_at ' submit'" -l language -r -k -f -a '(__subcli_names languages)' -d 'Default: from the file extension'
+complete -c subcli -n "__subcli_at ' submit'" -l language -r -k -f -a '(__subcli_names languages)' -d 'Default: from the file extension, or the problem'
 complete -c subcli -n "__subcli_at ' submit'" -l no-watch -d 'Do not wait for the verdict'
 complete -c subcli -n "__subcli_at ' submit'" -l after-seq -r -f -d 'Start after this event'
 complete -c subcli -n "__subcli_at ' submit'" -l timeout -r -f -d 'Stop waiting after this long'
