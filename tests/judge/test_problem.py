@@ -191,6 +191,21 @@ def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write:
     assert expanded == ("cc", "-o", "x", "a.py", "b.py")
 
 
+def test_file_name_is_never_an_option(write: Write) -> None:
+    """A name that a compiler would take for an option, or for a file of options, is given as `./NAME`."""
+    language = load_problem(write(GOOD)).languages["python"]
+    files = {"-c.py": "", "@opts.py": "", "a.py": "", "b/-d.py": ""}
+    expanded = language.expand(("cc", "{sources}", "-I{source}", "{source}"), files, "-c.py")
+    assert expanded == ("cc", "./-c.py", "./@opts.py", "a.py", "b/-d.py", "-I./-c.py", "./-c.py")
+
+
+def test_file_name_is_no_placeholder(write: Write) -> None:
+    """A name with braces stays what it is."""
+    language = load_problem(write(GOOD)).languages["python"]
+    name = "{python}{shims}{sources}.py"
+    assert language.expand(("{source}", "{sources}"), {name: ""}, name) == (name, name)
+
+
 def test_importing_the_judge_is_light() -> None:
     """The server and the process of pytest import it: nothing heavy comes along."""
     code = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 SHIMS = Path(__file__).with_name("shims")
+_PLACEHOLDER = re.compile(r"\{(?:source|python|shims)\}")
 
 Seconds: TypeAlias = Annotated[
     float, Meta(gt=0, lt=86_400, description="a number of seconds, more than 0 and less than a day")
@@ -106,17 +108,23 @@ class Language:
         return sorted(name for name in files if Path(name).suffix == suffix)
 
     def expand(self, command: tuple[str, ...], files: Mapping[str, str], entry: str) -> tuple[str, ...]:
-        """The command with its placeholders replaced, for a submission of these files."""
-        known = {"{source}": entry, "{python}": sys.executable, "{shims}": str(SHIMS)}
+        """The command with its placeholders replaced, for a submission of these files.
+
+        A name such as `-o.c` or `@opts.c` becomes `./-o.c`: no program takes it for an option or a file of options.
+        """
+        known = {"{source}": _operand(entry), "{python}": sys.executable, "{shims}": str(SHIMS)}
         words: list[str] = []
         for word in command:
             if word == "{sources}":
-                words += self._alike(files)
-                continue
-            for name, value in known.items():
-                word = word.replace(name, value)
-            words.append(word)
+                words += map(_operand, self._alike(files))
+            else:
+                # In one pass: a file may be called like a placeholder.
+                words.append(_PLACEHOLDER.sub(lambda found: known[found[0]], word))
         return tuple(words)
+
+
+def _operand(name: str) -> str:
+    return f"./{name}" if name.startswith(("-", "@")) else name
 
 
 @dataclass(frozen=True)
