@@ -67,7 +67,7 @@ _subcli() {
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' problems check') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth') offered='--help -h' ;;
                     ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth logout') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

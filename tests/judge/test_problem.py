@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from subcli.judge import ProblemError, load_problem, load_problems
+from subcli.judge.problem_file import load_valid_problems
 
 GOOD = """
 id = 7
@@ -161,6 +162,25 @@ def test_operator_directory_adds_to_the_bundled_problems(write: Write) -> None:
         load_problems(root.parent)
 
 
+def test_broken_problems_are_left_out_and_named(write: Write) -> None:
+    """Whatever is wrong with one, the others are there; of two with the same id, the first stays."""
+    good = GOOD.replace("id = 7", "id = 700")
+    root = write(good)
+    write("id = [", "broken")
+    write(good.replace('"sum"', '"twin"'), "twin")
+    write(good.replace('"sum"', '"leader-election"').replace("700", "701"), "bundled")
+    write(
+        good.replace('"sum"', '"long"').replace("700", "702").replace("[limits]", f'tests = "{"x" * 300}"\n[limits]'),
+        "long",
+    )
+    problems, broken = load_valid_problems(root.parent)
+    assert set(problems) == {*load_problems(), "sum"}
+    assert problems["sum"].root == root
+    assert [error.path.parent.name for error in broken] == ["broken", "bundled", "long", "twin"]
+    with pytest.raises(ProblemError, match="no such directory"):
+        load_valid_problems(root / "none")
+
+
 def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write: Write) -> None:
     """A single file of any name is started; among several, the declared name decides."""
     language = load_problem(write(GOOD)).languages["python"]
@@ -169,6 +189,21 @@ def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write:
     assert language.entry({"a.py": "", "b.py": ""}) is None
     expanded = language.expand(("cc", "-o", "x", "{sources}"), {"b.py": "", "a.py": ""}, "a.py")
     assert expanded == ("cc", "-o", "x", "a.py", "b.py")
+
+
+def test_file_name_is_never_an_option(write: Write) -> None:
+    """A name that a compiler would take for an option, or for a file of options, is given as `./NAME`."""
+    language = load_problem(write(GOOD)).languages["python"]
+    files = {"-c.py": "", "@opts.py": "", "a.py": "", "b/-d.py": ""}
+    expanded = language.expand(("cc", "{sources}", "-I{source}", "{source}"), files, "-c.py")
+    assert expanded == ("cc", "./-c.py", "./@opts.py", "a.py", "b/-d.py", "-I./-c.py", "./-c.py")
+
+
+def test_file_name_is_no_placeholder(write: Write) -> None:
+    """A name with braces stays what it is."""
+    language = load_problem(write(GOOD)).languages["python"]
+    name = "{python}{shims}{sources}.py"
+    assert language.expand(("{source}", "{sources}"), {name: ""}, name) == (name, name)
 
 
 def test_importing_the_judge_is_light() -> None:

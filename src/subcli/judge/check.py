@@ -7,6 +7,7 @@ that ship with the problem. A solution must get its declared verdict and fail it
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -18,12 +19,16 @@ from subcli.judge.job import Job
 from subcli.judge.problem import Language, Problem, ProblemError, Solution
 from subcli.judge.problem_file import load_problem
 from subcli.judge.process.starter import Starter
+from subcli.judge.process.text import cut
 from subcli.judge.supervise.engine import judge
 
 _NOT_STARTED = frozenset(
     ("exception", "early_exit", "crash", "import_error", "syntax_error", "not_startable", "memory_error", "recursion")
 )
 """Categories of analyses that mean that the program exited on its own."""
+_UNFINISHED = re.compile(r"NotImplemented|not (?:yet )?implemented|UnsupportedOperation", re.IGNORECASE)
+"""What languages call a part that is still to be written."""
+_SHOWN_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,14 @@ class _Outcome:
     failed: tuple[str, ...]
     total: int
     analyses: tuple[Event, ...]
+    printed: tuple[str, ...]
+    """What the build printed if it failed, what tests raised that could not be carried out, and the judge's own log."""
 
     @property
-    def first_error(self) -> str:
-        return str(self.analyses[0]["error"]) if self.analyses else ""
+    def why(self) -> str:
+        """The first analysis, then what was printed."""
+        first = str(self.analyses[0]["error"]) if self.analyses else ""
+        return "\n".join((first, *(text for text in self.printed if text != first))).strip()
 
 
 def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
@@ -108,15 +117,19 @@ async def _template(problem: Problem, language: Language, starter: Starter | Non
     missing = _missing(language)
     if missing:
         return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
-    outcome = await _judge(problem, language, language.template, starter)
+    outcome = await _judge(problem, language, language.template, language.source, starter)
     if outcome.verdict in ("error", "build_failed"):
-        return Check(name, False, f"{outcome.verdict}: {outcome.first_error}")
-    ended = next((each for each in outcome.analyses if each["category"] in _NOT_STARTED), None)
+        return Check(name, False, f"{outcome.verdict}: {outcome.why}")
+    ended = next((each for each in outcome.analyses if _has_ended(each)), None)
     if ended is not None:
         return Check(name, False, f"it exits early: {ended['error']}")
     if outcome.verdict == "passed":
         return Check(name, False, "it already passes every test")
     return Check(name, True, f"starts, and fails {len(outcome.failed)} of {outcome.total}")
+
+
+def _has_ended(analysis: Event) -> bool:
+    return analysis["category"] in _NOT_STARTED and _UNFINISHED.search(str(analysis["error"])) is None
 
 
 async def _solution(problem: Problem, solution: Solution, starter: Starter | None) -> Check:
@@ -125,9 +138,9 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
     missing = _missing(language)
     if missing:
         return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
-    outcome = await _judge(problem, language, solution.file, starter)
+    outcome = await _judge(problem, language, solution.file, solution.file.name, starter)
     if outcome.verdict != solution.expect:
-        return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.first_error}".strip())
+        return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.why}".strip())
     if solution.failed and set(solution.failed) != set(outcome.failed):
         declared = ", ".join(solution.failed)
         return Check(name, False, f"fails {', '.join(outcome.failed)}, but declares {declared}")
@@ -140,15 +153,20 @@ def _missing(language: Language) -> str:
     return ", ".join(program for program in language.requires if shutil.which(program) is None)
 
 
-async def _judge(problem: Problem, language: Language, file: Path, starter: Starter | None) -> _Outcome:
+async def _judge(problem: Problem, language: Language, file: Path, name: str, starter: Starter | None) -> _Outcome:
+    """Judge `file` as a submission that calls it `name`."""
     source = await asyncio.to_thread(file.read_text, encoding="utf-8")
-    job = Job(problem, language.name, {language.source: source})
-    async with aclosing(judge(job, starter=starter)) as judging:
+    job = Job(problem, language.name, {name: source})
+    faults: list[str] = []
+    async with aclosing(judge(job, starter=starter, on_fault=faults.append)) as judging:
         events = [event async for event in judging]
     results = [event for event in events if event["type"] == "test_result"]
+    builds = [str(event.get("detail", "")) for event in events if event.get("status") == "build_failed"]
+    broken = [f"{event['test_name']}: {event['message']}" for event in results if event["status"] == "error"]
     return _Outcome(
         verdict=str(events[-1]["final_status"]),
         failed=tuple(str(event["test_name"]) for event in results if event["status"] in ("failed", "error")),
         total=len(results),
         analyses=tuple(event for event in events if event["type"] == "error_analysis"),
+        printed=tuple(cut(text.strip(), _SHOWN_BYTES) for text in (*builds, *broken, *faults)),
     )

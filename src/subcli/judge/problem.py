@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 SHIMS = Path(__file__).with_name("shims")
+_PLACEHOLDER = re.compile(r"\{(?:source|python|shims)\}")
 
 Seconds: TypeAlias = Annotated[
     float, Meta(gt=0, lt=86_400, description="a number of seconds, more than 0 and less than a day")
@@ -29,7 +31,9 @@ class ResourceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     submission_seconds: Seconds = 120.0
     build_seconds: Seconds = 60.0
     memory_mb: AtLeast16 = 256
-    """For each process."""
+    """For each process of a program that runs."""
+    build_memory_mb: AtLeast16 = 1024
+    """For each process of a build: a compiler needs more than what it compiles."""
     total_memory_mb: AtLeast16 = 1024
     """For all processes of the submission together."""
     processes: AtLeast1 = 32
@@ -40,6 +44,15 @@ class ResourceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     files: AtLeast16 = 4096
     """Files and directories in the same places."""
     output_kb: AtLeast1 = 1024
+
+    def for_build(self) -> ResourceLimits:
+        """The limits while a solution is built."""
+        return msgspec.structs.replace(
+            self,
+            memory_mb=self.build_memory_mb,
+            total_memory_mb=max(self.build_memory_mb, self.total_memory_mb),
+            test_seconds=self.build_seconds,
+        )
 
 
 class ProblemError(ValueError):
@@ -95,17 +108,23 @@ class Language:
         return sorted(name for name in files if Path(name).suffix == suffix)
 
     def expand(self, command: tuple[str, ...], files: Mapping[str, str], entry: str) -> tuple[str, ...]:
-        """The command with its placeholders replaced, for a submission of these files."""
-        known = {"{source}": entry, "{python}": sys.executable, "{shims}": str(SHIMS)}
+        """The command with its placeholders replaced, for a submission of these files.
+
+        A name such as `-o.c` or `@opts.c` becomes `./-o.c`: no program takes it for an option or a file of options.
+        """
+        known = {"{source}": _operand(entry), "{python}": sys.executable, "{shims}": str(SHIMS)}
         words: list[str] = []
         for word in command:
             if word == "{sources}":
-                words += self._alike(files)
-                continue
-            for name, value in known.items():
-                word = word.replace(name, value)
-            words.append(word)
+                words += map(_operand, self._alike(files))
+            else:
+                # In one pass: a file may be called like a placeholder.
+                words.append(_PLACEHOLDER.sub(lambda found: known[found[0]], word))
         return tuple(words)
+
+
+def _operand(name: str) -> str:
+    return f"./{name}" if name.startswith(("-", "@")) else name
 
 
 @dataclass(frozen=True)
@@ -139,3 +158,21 @@ class Problem:
     solutions: tuple[Solution, ...] = ()
     local_files: tuple[Path, ...] = field(default=())
     """Files that `subcli init` copies, to run tests locally."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain data, for the process that judges: it must not read a file that changes meanwhile."""
+        values: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
+        return values
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Problem:
+        """The problem that `as_json` described."""
+        return msgspec.convert(values, Problem, dec_hook=_from_plain)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _from_plain(kind: type, value: Any) -> object:
+    return kind(value)

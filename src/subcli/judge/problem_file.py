@@ -94,6 +94,8 @@ def load_problem(root: Path) -> Problem:
     except TomlError as error:
         hint = f". {error.hint}" if error.hint else ""
         raise ProblemError(error.path, error.problem + hint, error.line) from None
+    except OSError as error:
+        raise ProblemError(root / "problem.toml", f"names what cannot be read: {error}") from None
 
 
 def load_problems(directory: Path | None = None) -> dict[str, Problem]:
@@ -102,17 +104,37 @@ def load_problems(directory: Path | None = None) -> dict[str, Problem]:
     Raises:
         ProblemError: a problem is not valid, or two of them share a slug or an id.
     """
+    problems, broken = load_valid_problems(directory)
+    if broken:
+        raise broken[0]
+    return problems
+
+
+def load_valid_problems(directory: Path | None = None) -> tuple[dict[str, Problem], tuple[ProblemError, ...]]:
+    """Load problems as `load_problems` does, and leave out those that are not valid.
+
+    Returns:
+        The others by slug, and one error for each problem that was left out.
+
+    Raises:
+        ProblemError: there is no such directory.
+    """
     problems: dict[str, Problem] = {}
+    broken: list[ProblemError] = []
     for parent in (_BUNDLED, directory):
         if parent is None:
             continue
         if not parent.is_dir():
             raise ProblemError(parent, "no such directory")
         for root in sorted(path.parent for path in parent.glob("*/problem.toml")):
-            problem = load_problem(root)
-            _check_unique(problem, problems)
-            problems[problem.slug] = problem
-    return problems
+            try:
+                problem = load_problem(root)
+                _check_unique(problem, problems)
+            except ProblemError as error:
+                broken.append(error)
+            else:
+                problems[problem.slug] = problem
+    return problems, tuple(broken)
 
 
 def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:

@@ -89,6 +89,24 @@ class Source(msgspec.Struct, frozen=True):
         )
 
 
+def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str | None:
+    """The language of ``source`` by what the server tells about the problem.
+
+    Args:
+        source: the code.
+        problem: the answer to ``GET /problems/…``; ``sources`` in it is our server's.
+
+    Returns:
+        The only language of the problem, else the only one whose source has the extension of one of the files.
+    """
+    languages, sources = problem.get("languages"), problem.get("sources")
+    names = [name for name in languages if isinstance(name, str)] if isinstance(languages, list) else []
+    if len(names) > 1 and isinstance(sources, Mapping):
+        endings = {Path(file).suffix.lower() for file in source.files} - {""}
+        names = [name for name in names if Path(str(sources.get(name, ""))).suffix.lower() in endings]
+    return names[0] if len(names) == 1 else None
+
+
 def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     """Read the code of one submission.
 

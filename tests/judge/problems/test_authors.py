@@ -13,6 +13,7 @@ import pytest
 
 from subcli.judge import load_problems
 from subcli.judge.check import check_problem, checks
+from subcli.judge.sandbox.probe import probe
 from subcli.judge.scaffold import UnknownLanguage, scaffold
 
 GOOD = """
@@ -146,6 +147,91 @@ async def test_check_that_cannot_run_here_is_skipped(author: Author) -> None:
         "solution broken.sh",
     ]
     assert "no-such-tool is not installed" in found[-1].detail
+
+
+def why(root: Path, what: str) -> str:
+    """What a check that failed says."""
+    [check] = [check for check in check_problem(root).checks if check.what == what]
+    assert not check.ok, check
+    return check.detail
+
+
+def test_words_of_the_compiler_are_shown(author: Author) -> None:
+    """A reference solution that does not build: all that the build printed, not the last line alone."""
+    detail = why(author(('build = ["sh", "-n", "{source}"]', BUILD)), "solution right.sh")
+    assert detail.startswith("build_failed instead of passed.")
+    assert "a.sh:1: the first error\nnote: and a note" in detail
+
+
+BUILD = """build = ["sh", "-c", "echo a.sh:1: the first error; echo note: and a note; exit 1"]"""
+
+
+def test_error_of_the_test_module_is_shown(author: Author) -> None:
+    """A module that the tests import and that is not there is named, with the line that imports it."""
+    root = author(('runner = "tap"\ncommand = ["sh", "run.sh"]', ""))
+    (root / "tests" / "test_it.py").write_text("import no_such_module\n")
+    detail = why(root, "solution right.sh")
+    assert detail.startswith("error instead of passed.")
+    assert "test_it.py:1" in detail
+    assert "No module named 'no_such_module'" in detail
+
+
+def test_error_of_a_single_test_is_shown(author: Author) -> None:
+    """The test raises something that is no assertion: it is named, with what it raised."""
+    root = author(('runner = "tap"\ncommand = ["sh", "run.sh"]', ""))
+    (root / "tests" / "test_it.py").write_text("def test_it():\n    {}['key']\n\ndef test_two():\n    pass\n")
+    assert "It: KeyError: 'key'" in why(root, "solution right.sh")
+
+
+def test_stderr_of_the_test_command_is_shown(author: Author) -> None:
+    """All of it: the cause is rarely in the last line."""
+    root = author()
+    (root / "tests" / "run.sh").write_text("echo 'unrecognized arguments: -q' >&2\necho 'rootdir: /x' >&2\nexit 4\n")
+    detail = why(root, "solution right.sh")
+    assert "the test command exited with code 4, and it reported no test" in detail
+    assert "unrecognized arguments: -q\nrootdir: /x" in detail
+
+
+def test_solution_keeps_its_name(author: Author) -> None:
+    """It is judged under the name of its file, which some languages depend on."""
+    root = author()
+    (root / "right.sh").write_text('[ "${0##*/}" = right.sh ] && echo yes\n')
+    assert check_problem(root).ok
+
+
+PYTHON = (
+    ('source = "a.sh"', 'source = "a.py"'),
+    ('build = ["sh", "-n", "{source}"]\nrun = ["sh", "{source}"]', 'run = ["{python}", "{source}"]'),
+    ("template.sh", "template.py"),
+)
+
+
+def test_template_may_raise_not_implemented(author: Author, tmp_path: Path) -> None:
+    """That is what a template is for. Any other exception means that it does not run."""
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / "template.py").touch()
+    root = author(*PYTHON, ('runner = "tap"\ncommand = ["sh", "run.sh"]', ""))
+    (root / "tests" / "test_it.py").write_text("def test_one(make_cluster):\n    make_cluster(1).run(10)\n")
+    unfinished = "def f():\n    raise NotImplementedError('write f')\n\nf()\n"
+    for text, ok in ((unfinished, True), ("raise KeyError('x')\n", False)):
+        (root / "template.py").write_text(text)
+        [check] = [check for check in check_problem(root).checks if check.what == "template sh"]
+        assert check.ok is ok, check
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_sandbox_is_chosen_as_for_a_server(author: Author) -> None:
+    """With `--sandbox bwrap` the solutions run in it; without, as the author."""
+    if probe(cpus=1.0).starter is None:
+        pytest.skip("needs a bubblewrap that works")
+    root = author()
+    (root / "right.sh").write_text('[ "$(uname -n)" = sandbox ] && echo yes\n')
+    codes = {}
+    for sandbox in ("bwrap", "none"):
+        words = [sys.executable, "-m", "subcli", "problems", "check", str(root), "--sandbox", sandbox]
+        done = subprocess.run(words, capture_output=True, text=True)
+        codes[sandbox] = done.returncode
+    assert codes == {"bwrap": 0, "none": 2}
 
 
 @pytest.mark.thorough

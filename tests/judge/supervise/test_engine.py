@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -232,3 +233,38 @@ def test_tail_is_bounded() -> None:
 
 def _alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "id = [",
+        'id = 900\nslug = "tiny"\ntitle = "Tiny"\n[languages.php]\nsource = "a.php"\nrun = ["php", "{source}"]\n',
+        'id = 900\nslug = "tiny"\ntitle = "Tiny"\nrunner = "tap"\ncommand = ["false"]\n'
+        '[languages.python]\nsource = "b.py"\n'
+        'run = ["false"]\n[limits]\nmemory_mb = 16\nanswer_seconds = 0.001\n',
+    ],
+    ids=["syntax error", "language removed", "other limits and commands"],
+)
+async def test_problem_is_judged_as_it_was_loaded(run: Run, tiny: MakeProblem, node: MakeNode, changed: str) -> None:
+    """A `problem.toml` that changes while the server runs changes nothing until the server reads it again."""
+    problem = tiny()
+    (problem.root / "problem.toml").write_text(changed, encoding="utf-8")
+    judged = await run(problem, node())
+    assert judged.verdict == "passed", judged.events
+
+
+async def test_judges_own_failures_show_no_path(tiny: MakeProblem, node: MakeNode) -> None:
+    """Paths of the server are for its log, not for those who submit: here a sandbox that cannot be made."""
+
+    class Unreachable(LocalStarter):
+        @contextmanager
+        def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
+            raise PermissionError(errno.EACCES, f"{problem.root} is readable by root only")
+            yield
+
+    problem = tiny()
+    async with aclosing(judge(Job(problem, "python", {"node.py": node()}), starter=Unreachable())) as judging:
+        seen = [event async for event in judging]
+    assert seen[-1]["final_status"] == "error"
+    assert str(problem.root) not in str(seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from contextlib import aclosing
 from pathlib import Path
 
@@ -449,3 +450,29 @@ async def test_slow_reader_loses_no_results(tiny: MakeProblem) -> None:
             count += event["type"] == "test_result"
     assert count == 3000
     assert event["final_status"] == "passed"
+
+
+C = """
+[languages.c]
+source = "main.c"
+build = ["cc", "-o", "main", "{sources}"]
+run = ["./main"]
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+async def test_names_of_files_never_reach_the_compiler_as_options(run: Run, tiny: MakeProblem) -> None:
+    """They are compiled like all others: `-o.c` would be an output file, `@opts.c` a file of options."""
+    tests = """
+import os, subprocess
+said = subprocess.run([os.environ["SUBCLI_SOLUTION"]], capture_output=True, text=True).stdout
+print("1..1", "ok 1" if said == "yes" else "not ok 1 - " + repr(said), sep="\\n")
+"""
+    files = {
+        "main.c": "#include <stdio.h>\nint one(void); int two(void);\n"
+        'int main() { if (one() + two() == 3) printf("yes"); }\n',
+        "-o.c": "int one(void) { return 1; }\n",
+        "@opts.c": "int two(void) { return 2; }\n",
+    }
+    judged = await run(tiny(tests, language=C, runner=RUNNER), files, "c")
+    assert judged.verdict == "passed", judged.events

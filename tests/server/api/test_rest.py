@@ -43,6 +43,7 @@ async def test_problems(live: Any) -> None:
     by_id, by_slug = [(await live.http.get(f"/api/problems/{p}")).json() for p in ("7", "echo")]
     assert by_id == by_slug
     assert by_id["description"] == "Say it again."
+    assert by_id["sources"] == {"python": "solution.py", "javascript": "solution.js"}
     template = (await live.http.get("/api/problems/echo/template/python")).json()
     assert list(template["files"]) == ["solution.py"]
     for path in ("nope", "8", "echo/template/cobol"):

@@ -200,13 +200,28 @@ def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -
     store.close()
 
 
-def test_invalid_problems(tmp_path: Path) -> None:
-    """The operator's problem directory is missing, or a problem is not valid."""
-    refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "none"))
+def test_missing_directory_of_problems(tmp_path: Path) -> None:
+    """It is refused: a typing error must not hide all of an operator's problems."""
+    error = refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "none"))
+    assert "no such directory" in error.message
+
+
+def test_broken_problem_does_not_stop_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is left out and named in the log, with the file, the line and the reason."""
     (tmp_path / "mine" / "bad").mkdir(parents=True)
     (tmp_path / "mine" / "bad" / "problem.toml").write_text("id = [")
-    error = refused(ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "mine"))
-    assert "problem.toml" in error.message
+    settings = ServerSettings(tmp_path / "data", port=0, problems_dir=tmp_path / "mine", concurrency=0)
+    started: list[Ready] = []
+
+    def stop(ready: Ready) -> None:
+        started.append(ready)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    run(settings, on_ready=stop, judge=FakeJudge())
+    assert started
+    [told] = [record for record in caplog.records if record.name == "subcli.server.run.startup"]
+    assert told.levelno == logging.WARNING
+    assert f"{tmp_path}/mine/bad/problem.toml: not valid TOML" in told.getMessage()
 
 
 def test_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from subcli.cli import exits
+from subcli.cli.commands.server.options import SandboxChoice, require_server_extra
 from subcli.cli.common import Common, command, slug_of
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
+from subcli.core.errors import UsageError
 from subcli.workspace.completion_cache import names_of_problems, remember
 
 
@@ -39,9 +41,10 @@ def register(app: typer.Typer) -> None:
         common: Common,
         streams: Streams,
         directory: Annotated[Path, typer.Argument(metavar="DIR", help="The problem's directory.")],
+        sandbox: SandboxChoice = "auto",
     ) -> int:
         """Check a problem that you are writing."""
-        return check_problem(common, streams, directory)
+        return check_problem(common, streams, directory, sandbox)
 
 
 def list_problems(common: Common, streams: Streams) -> int:
@@ -71,26 +74,35 @@ def show_problem(common: Common, streams: Streams, problem: str) -> int:
     return exits.OK
 
 
-def check_problem(common: Common, streams: Streams, directory: Path) -> int:
+def check_problem(common: Common, streams: Streams, directory: Path, sandbox: str) -> int:
     """Print each check as it ends.
+
+    Args:
+        sandbox: what the solutions run in, as for a server.
 
     Returns:
         0 if nothing failed, else 2: the problem cannot be used as it is.
     """
     import gc
 
-    from subcli.cli.commands.server.options import require_server_extra
     from subcli.cli.runtime import Interrupts, run
 
     require_server_extra()
     gc.enable()
     from subcli.judge.check import Check, Report, checks
+    from subcli.judge.sandbox import Sandbox
+    from subcli.judge.sandbox.choice import SandboxError, choose
+
+    try:
+        starter = choose(Sandbox(sandbox), for_others=False).starter
+    except SandboxError as error:
+        raise UsageError(error.message, hint=error.hint) from None
 
     show = _ignore if common.json or common.quiet else _printer(streams)
 
     async def main(_: Interrupts) -> list[Check]:
         done = []
-        async for check in checks(directory):
+        async for check in checks(directory, starter=starter):
             show(check.what, None if check.skipped else check.ok, check.detail)
             done.append(check)
         return done

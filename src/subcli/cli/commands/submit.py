@@ -20,7 +20,7 @@ from subcli.cli.watching.options import (
     Plain,
     Timeout,
 )
-from subcli.core.errors import UsageError
+from subcli.core.errors import NetworkError, UsageError
 
 if TYPE_CHECKING:
     from subcli.cli.watching.run import Job
@@ -49,7 +49,8 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--problem", metavar="ID or SLUG", help="Problem to solve.")
         ] = None,
         language: Annotated[
-            str | None, typer.Option("--language", metavar="NAME", help="Default: from the file extension.")
+            str | None,
+            typer.Option("--language", metavar="NAME", help="Default: from the file extension, or the problem."),
         ] = None,
         no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not wait for the verdict.")] = False,
         after_seq: AfterSeq = None,
@@ -82,12 +83,12 @@ def register(app: typer.Typer) -> None:
 
         with junit_report(junit_xml, streams) as beside:
             settings = common.settings(streams, problem=problem, language=language)
-            job = make_job(paths or [], settings)
+            job = make_job(common, streams, paths or [], settings)
             warn(streams, settings, job)
             return run.submit(common, streams, options, settings, job, no_watch=no_watch, beside=beside)
 
 
-def make_job(paths: list[str], settings: Settings) -> Job:
+def make_job(common: Common, streams: Streams, paths: list[str], settings: Settings) -> Job:
     """Read what to submit, and for which problem.
 
     Args:
@@ -95,13 +96,33 @@ def make_job(paths: list[str], settings: Settings) -> Job:
 
     Raises:
         UsageError: Something is missing or cannot be read.
+        SubcliError: The server was asked for the languages of the problem, and refused to tell.
     """
     from subcli.cli.watching.run import Job
 
     source = _source(paths, settings)
     if settings.problem is None:
         raise UsageError("No problem given.", hint="Name it with `--problem`; `subcli problems` lists them.")
-    return Job(source=source, problem=settings.problem, language=settings.language or source.language())
+    language = settings.language or _language(common, streams, source, settings.problem)
+    return Job(source=source, problem=settings.problem, language=language)
+
+
+def _language(common: Common, streams: Streams, source: Source, problem: str) -> str:
+    """What the file extensions imply; if they imply nothing, what the problem leaves."""
+    try:
+        return source.language()
+    except UsageError as unknown:
+        from subcli.cli.request import request
+        from subcli.workspace.source import language_of_problem
+
+        try:
+            found = language_of_problem(source, request(common, streams, lambda client: client.problem(problem)))
+        except NetworkError:
+            # Nobody can be asked, and the option needs nobody.
+            raise unknown from None
+        if found is None:
+            raise
+        return found
 
 
 def _source(paths: list[str], settings: Settings) -> Source:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from subcli.judge.problem import Language, Problem
+    from subcli.judge.problem import Language, Problem, ResourceLimits
 
 CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -87,17 +87,18 @@ class LocalStarter:
 
     @contextmanager
     def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
-        plan = StartPlan(
-            prefix=(*confining(problem, language), "--"),
-            environment=clean_environment(workspace),
-            directory=str(workspace),
-        )
-        yield Plans(build=plan, run=plan)
+        def plan(limits: ResourceLimits) -> StartPlan:
+            return StartPlan(
+                prefix=(*confining(limits, language), "--"),
+                environment=clean_environment(workspace),
+                directory=str(workspace),
+            )
+
+        yield Plans(build=plan(problem.limits.for_build()), run=plan(problem.limits))
 
 
-def confining(problem: Problem, language: Language) -> tuple[str, ...]:
-    """The start of a command line that applies the problem's resource limits. More options may follow, then `--`."""
-    limits = problem.limits
+def confining(limits: ResourceLimits, language: Language) -> tuple[str, ...]:
+    """The start of a command line that applies these resource limits. More options may follow, then `--`."""
     words = [sys.executable, "-I", "-S", str(CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
     if language.bounded_address_space:
         words.append(f"--address-space={limits.memory_mb * _MEGABYTE}")

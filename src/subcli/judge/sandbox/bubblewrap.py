@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from subcli.judge.problem import Language, Problem
+from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user
@@ -76,11 +76,9 @@ class BubblewrapStarter:
                 )
             _hand_over(workspace, user)
         facts = _write_facts(base / "facts", limits.total_memory_mb)
-        memory = (limits.total_memory_mb * 5 // 4 + 64) * _MEGABYTE
-        groups = self.groups.make(Allowance(memory, tasks, self.cpus))
+        groups: list[str] = []
         try:
-            outer = [*confining(problem, language), f"--open-files={OPEN_FILES}", "--locked-memory=65536"]
-            outer += [f"--group={group}" for group in groups]
+            outer = [f"--open-files={OPEN_FILES}", "--locked-memory=65536"]
             if user is not None:
                 outer += [f"--tasks={tasks}", f"--user={user}"]
             program = [self.program]
@@ -92,14 +90,19 @@ class BubblewrapStarter:
             tail = ["--remount-ro", "/", "--chdir", str(workspace), "--", *_inside(tasks)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
 
-            def plan(bind: str) -> StartPlan:
-                words = (*head, bind, str(workspace), str(workspace), *tail)
-                return StartPlan(words, environment, str(workspace), LAYERS)
+            def plan(limits: ResourceLimits, bind: str) -> StartPlan:
+                memory = (limits.total_memory_mb * 5 // 4 + 64) * _MEGABYTE
+                joined = self.groups.make(Allowance(memory, tasks, self.cpus))
+                groups.extend(joined)
+                words = [*confining(limits, language), *(f"--group={group}" for group in joined), *head]
+                words += [bind, str(workspace), str(workspace), *tail]
+                return StartPlan(tuple(words), environment, str(workspace), LAYERS)
 
             # A build writes its results to the workspace, where the runs find them. A run cannot write there, so that
             # the nodes of a submission cannot exchange files.
-            build, run = plan("--bind"), plan("--ro-bind")
-            yield Plans(build, run, groups, SCRATCH)
+            run = plan(limits, "--ro-bind")
+            build = plan(limits.for_build(), "--bind") if language.build else run
+            yield Plans(build, run, tuple(groups), SCRATCH)
         finally:
             remove_groups(groups)
 

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,14 @@ _EXTRA_TIME_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[dict[str, object], None]:
+def _log_fault(text: str) -> None:
+    # A failed test command, or an analyzer that failed: the operator needs to know.
+    _log.warning("the supervisor printed: %s", text)
+
+
+async def judge(
+    job: Job, *, starter: Starter | None = None, on_fault: Callable[[str], None] = _log_fault
+) -> AsyncGenerator[dict[str, object], None]:
     """Judge a submission and yield its events as they happen, `complete` last.
 
     Closing the iterator, or cancelling the task that reads it, kills every process of the submission. The server adds
@@ -42,6 +49,7 @@ async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[d
     Args:
         job: What to judge.
         starter: What the solution's processes run under. Default: `LocalStarter`.
+        on_fault: Called with what is wrong with the judge or the problem, in full. Default: it is logged.
     """
     base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
     try:
@@ -53,20 +61,23 @@ async def judge(job: Job, *, starter: Starter | None = None) -> AsyncGenerator[d
         language = job.problem.languages[job.language]
         try:
             with (starter or LocalStarter()).open(base / "work", job.problem, language) as plans:
-                async with aclosing(_run(job, base, plans)) as events_of_run:
+                async with aclosing(_run(job, base, plans, on_fault)) as events_of_run:
                     async for event in events_of_run:
                         yield event
         except OSError as error:
             # Out of processes, descriptors or disk space. Nothing of the submission has run.
-            for event in _judge_error(f"the judge could not start: {error.strerror}", str(error)):
+            on_fault(f"the judge could not start: {error}")
+            for event in _judge_error(f"the judge could not start: {os.strerror(error.errno or 0)}"):
                 yield event
     finally:
         remove_tree(base)
 
 
-async def _run(job: Job, base: Path, plans: Plans) -> AsyncGenerator[events.Event, None]:
+async def _run(
+    job: Job, base: Path, plans: Plans, on_fault: Callable[[str], None]
+) -> AsyncGenerator[events.Event, None]:
     """Start a supervisor for the job and yield its events."""
-    supervisor = _SupervisorProcess(base)
+    supervisor = _SupervisorProcess(base, on_fault)
     try:
         await supervisor.start(_order(job, base, plans))
         async with aclosing(supervisor.read(_timeout_s(job))) as events_of_run:
@@ -79,8 +90,9 @@ async def _run(job: Job, base: Path, plans: Plans) -> AsyncGenerator[events.Even
 class _SupervisorProcess:
     """The supervisor, as the server sees it."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, on_fault: Callable[[str], None]) -> None:
         self._base = base
+        self._on_fault = on_fault
         self._child: Child | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -114,8 +126,8 @@ class _SupervisorProcess:
             yield event
             if event["type"] == "complete":
                 return
-        assert self._child is not None
-        for event in _judge_error("the judge's own process ended early", self._child.log):
+        # Why, `stop` logs: tracebacks and paths of this machine are not for those who submit.
+        for event in _judge_error("the judge's own process ended early"):
             yield event
 
     async def stop(self) -> None:
@@ -139,12 +151,11 @@ class _SupervisorProcess:
             child.close()
         await child.wait()
         if child.log:
-            # Most often an analyzer that failed: the operator needs to know.
-            _log.warning("the supervisor printed: %s", child.log)
+            self._on_fault(child.log)
 
 
-def _judge_error(message: str, log: str) -> list[events.Event]:
-    finding = general(Evidence(kind="judge", message=message, stderr=log), Context(files={}, language=""))
+def _judge_error(message: str) -> list[events.Event]:
+    finding = general(Evidence(kind="judge", message=message), Context(files={}, language=""))
     return [
         events.status_update("failed"),
         events.error_analysis(replace(finding, error=message)),
@@ -182,7 +193,7 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
 def _order(job: Job, base: Path, plans: Plans) -> bytes:
     problem = job.problem
     order = {
-        "problem": os.fspath(problem.root),
+        "problem": problem.as_json(),
         "tests": os.fspath(problem.root / problem.tests) if problem.runner == "pytest" else None,
         "language": job.language,
         "files": sorted(job.files),

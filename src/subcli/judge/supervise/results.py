@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 from subcli.judge import events
@@ -96,7 +97,12 @@ class Results:
             self._emit(events.error_analysis(finding, test_id=test_id, test_name=name))
 
     def remark(self, evidence: Evidence) -> None:
-        """Emit an analysis that belongs to no single test."""
+        """Emit an analysis that belongs to no single test.
+
+        Where the judge or the author is at fault, the whole of the evidence goes to stderr, which `judge` hands on.
+        """
+        if evidence.kind == "judge":
+            print(f"{evidence.message}\n{evidence.stderr}".strip(), file=sys.stderr)
         finding = self._analyst.analyse(evidence.without_workdir(self._workdir))
         self._emit(events.error_analysis(finding))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ from typing import Any
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
-from subcli.judge.problem import Language, Problem
-from subcli.judge.problem_file import load_problem
+from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.limits import over_limit
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import strip_workdir
@@ -39,7 +38,7 @@ class Order:
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
         """The order that `engine` wrote."""
-        problem = load_problem(Path(value["problem"]))
+        problem = Problem.from_json(value["problem"])
         plans = Plans.from_json(value["plans"])
         workspace = Path(plans.run.directory)
         files = {name: (workspace / name).read_text("utf-8", "surrogatepass") for name in value["files"]}
@@ -65,12 +64,16 @@ class Supervisor:
         self._order = order
         self._started = started
         self._channel = channel
-        self._watchdog = Watchdog(order.problem.limits, order.plans)
-        if started is not None:
-            self._watchdog.trust(started.process.pid)
+        self._watchdog = self._make_watchdog(order.problem.limits)
         analyst = Analyst(order.files, order.language.name)
         self._results = Results(self._emit, channel.drain, analyst, workdir=order.plans.run.directory)
         self._ended_with_build = False
+
+    def _make_watchdog(self, limits: ResourceLimits) -> Watchdog:
+        watchdog = Watchdog(limits, self._order.plans)
+        if self._started is not None:
+            watchdog.trust(self._started.process.pid)
+        return watchdog
 
     def _emit(self, event: events.Event) -> None:
         self._channel.write(events.encode(event))
@@ -78,13 +81,7 @@ class Supervisor:
     async def run(self) -> None:
         """Emit every event up to `complete`."""
         started = time.monotonic()
-        watching = asyncio.create_task(self._watchdog.run())
-        try:
-            verdict = await self._judge()
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+        verdict = await self._judge()
         if not self._ended_with_build:
             self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
         elapsed = round((time.monotonic() - started) * 1000)
@@ -102,31 +99,38 @@ class Supervisor:
         outcome = await self._build(entry)
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
-        command = order.language.expand(order.language.run, order.files, entry)
-        problem, plan, watchdog, results = order.problem, order.plans.run, self._watchdog, self._results
+        async with _running(self._watchdog):
+            return await self._test(order.language.expand(order.language.run, order.files, entry))
+
+    async def _test(self, command: tuple[str, ...]) -> str:
+        order, watchdog, results = self._order, self._watchdog, self._results
         if self._started is not None:
-            return await run_pytest(problem, plan, command, self._started, watchdog, results)
+            return await run_pytest(order.problem, order.plans.run, command, self._started, watchdog, results)
         from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
 
-        memory_mb = problem.limits.memory_mb if order.language.bounded_address_space else 0
-        return await TapRun(problem, order.scratch, watchdog, results, memory_mb).run(plan, command)
+        memory_mb = order.problem.limits.memory_mb if order.language.bounded_address_space else 0
+        return await TapRun(order.problem, order.scratch, watchdog, results, memory_mb).run(order.plans.run, command)
 
     async def _build(self, entry: str) -> BuildResult | None:
         order = self._order
         missing = missing_program(order.language.requires, order.language.name)
         if missing is not None or not order.language.build:
             return missing
-        seconds = order.problem.limits.build_seconds
+        limits = order.problem.limits.for_build()
+        seconds = limits.build_seconds
         command = order.language.expand(order.language.build, order.files, entry)
-        self._watchdog.begin_build(seconds)
-        try:
-            started = self._watchdog.exempt_from_reaping
-            result = await build(order.plans.build, command, order.language.name, seconds, started)
-        finally:
-            self._watchdog.end()
-            await self._watchdog.clear()
-        if self._watchdog.exceeded is not None:
-            return BuildResult(over_limit(self._watchdog.exceeded, result.evidence), result.log)
+        # The limits of a build are others than those of the tests.
+        watchdog = self._make_watchdog(limits)
+        async with _running(watchdog):
+            watchdog.begin_build(seconds)
+            try:
+                started = watchdog.exempt_from_reaping
+                result = await build(order.plans.build, command, order.language.name, seconds, started)
+            finally:
+                watchdog.end()
+                await watchdog.clear()
+        if watchdog.exceeded is not None:
+            return BuildResult(over_limit(watchdog.exceeded, result.evidence), result.log)
         return result
 
     def _build_failed(self, outcome: BuildResult) -> str:
@@ -136,6 +140,17 @@ class Supervisor:
         self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=log))
         self._results.remark(outcome.evidence)
         return "error" if outcome.is_ours else "build_failed"
+
+
+@asynccontextmanager
+async def _running(watchdog: Watchdog) -> AsyncIterator[None]:
+    watching = asyncio.create_task(watchdog.run())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 def _no_entry(order: Order) -> BuildResult:

@@ -32,6 +32,7 @@ class ProblemResponse(ProblemSummaryBody):
     """A problem with its description."""
 
     description: str = Field(description="Markdown.")
+    sources: dict[str, str] = Field(description="The name of the file to submit, by language.")
     limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit given by the name.")
 
 

@@ -73,7 +73,10 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         """Get a problem by its id or slug."""
         found = _find_problem(services, problem)
         limits = {name: float(value) for name, value in msgspec.structs.asdict(found.limits).items()}
-        return models.ProblemResponse(**_problem_fields(found), description=found.description, limits=limits)
+        sources = {name: language.source for name, language in found.languages.items()}
+        return models.ProblemResponse(
+            **_problem_fields(found), description=found.description, sources=sources, limits=limits
+        )
 
     @router.get("/problems/{problem}/template/{language}", responses=error_responses(404))
     def template(problem: str, language: str) -> models.TemplateResponse:

@@ -5,6 +5,7 @@ Every failure is a `ServeError`: a sentence and a hint.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import stat
@@ -13,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from subcli.judge import Problem, ProblemError, load_problems
+from subcli.judge import Problem, ProblemError
+from subcli.judge.problem_file import load_valid_problems
 from subcli.server.settings import ServeError
 from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from subcli.server.observe.metrics import Metrics
 
+_log: Final = logging.getLogger(__name__)
 MIN_KEY_BYTES: Final = 32
 """A key shorter than the hash weakens HS256 (RFC 7518, section 3.2)."""
 _KEY_FILE: Final = "signing.key"
@@ -92,13 +95,18 @@ def _checked(key: bytes, source: str) -> bytes:
 def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
     """Load the bundled problems and those in `directory`. Returns them by slug.
 
+    One author's mistake does not stop the server: a problem that is not valid is left out and named in the log.
+
     Raises:
-        ServeError: a problem is not valid.
+        ServeError: there is no such directory.
     """
     try:
-        return load_problems(directory)
+        problems, broken = load_valid_problems(directory)
     except ProblemError as error:
-        raise ServeError(f"A problem is not valid: {error}.", "Fix it, then start again.") from error
+        raise ServeError(f"Cannot load the problems: {error}.", "Check the directory given to --problems.") from error
+    for complaint in broken:
+        _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
+    return problems
 
 
 def connect_redis(url: str | None) -> Redis | None:
