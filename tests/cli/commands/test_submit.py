@@ -56,7 +56,7 @@ def test_only_language_with_that_extension(server: Rest, home: Path) -> None:
 @pytest.mark.parametrize(("name", "problem"), [("a.sql", "many"), ("a.xyz", "many"), ("a.sql", "other-platform")])
 def test_language_that_stays_unknown(server: Rest, home: Path, name: str, problem: str) -> None:
     """Two languages with that extension, none, or a server that does not tell: the option is named."""
-    with pytest.raises(UsageError, match="cannot be told") as caught:
+    with pytest.raises(UsageError, match="cannot be inferred") as caught:
         language(server, home, name, problem)
     assert "--language" in caught.value.hint
 
