@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -172,13 +173,20 @@ class Login:
 class Trial:
     """One session over scripted sockets and REST, with what it yielded and when."""
 
-    def __init__(self, rest: ScriptedRest, *, wall: Callable[[], float] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        rest: ScriptedRest,
+        *,
+        wall: Callable[[], float] | None = None,
+        random: Callable[[], float] = lambda: 0.5,
+        **options: Any,
+    ) -> None:
         self.rest = rest
         self.login = Login()
         self.sockets: list[ScriptedSocket] = []
         self.make: Callable[[], ScriptedSocket] = lambda: ScriptedSocket([])
         self.shown: list[tuple[float, Message | Connection]] = []
-        self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=lambda: 0.5, **options)
+        self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=random, **options)
 
     async def _dial(self, submission_id: int, after_seq: int) -> ScriptedSocket:
         assert submission_id == ID
@@ -688,3 +696,80 @@ def test_leaving_early_aborts_the_socket() -> None:
         assert it.sockets[0].ended == "aborted"
 
     play(trial)
+
+
+# -- what is said --------------------------------------------------------------------------------------
+
+
+def test_each_connection_says_what_it_is() -> None:
+    """A reconnect names its number, delay, code and reason, a poll its delay and reason; the end names code 1000."""
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME), max_attempts=1, random=lambda: 0.123)
+        it.make = lambda: ScriptedSocket([(0.1, Closed(1012, "restart"))])
+        await it.run(15)
+        said = [shown for _, shown in it.shown if isinstance(shown, Connection)]
+        assert said[:6] == [
+            Connection("connecting"),
+            Connection("open"),
+            Connection("reconnecting", attempt=1, delay_s=1.7, code=1012, reason="restart"),
+            Connection("open"),
+            Connection("polling", delay_s=0.0, reason="restart"),
+            Connection("polling", delay_s=2.0, reason="restart"),
+        ]
+
+        it = Trial(ScriptedRest(RESUME))
+        it.make = lambda: ScriptedSocket([(1.0, event("complete", final_status="passed", seq=1))])
+        await it.run(5)
+        assert it.shown[-1][1] == Connection("closed", code=1000)
+
+    play(trial)
+
+
+def test_debug_log_names_each_ready_state(caplog: pytest.LogCaptureFixture) -> None:
+    """``--debug`` shows the ready states 0 to 3 with their names, and each frame (contract, section 2)."""
+    caplog.set_level(logging.DEBUG, "subcli")
+    verdict = event("complete", final_status="passed", seq=2)
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME))
+        scripts = iter([[(0.1, result("a", seq=1)), (0.2, Closed(1012))], [(0.1, verdict)]])
+        it.make = lambda: ScriptedSocket(next(scripts))
+        await it.run(10)
+
+    play(trial)
+    said = [record.getMessage() for record in caplog.records if record.name == "subcli.socket.state"]
+    assert said == [
+        "#7 0 CONNECTING after seq 0",
+        "#7 1 OPEN",
+        f"#7 3 CLOSED {Closed(1012)!r}",
+        "#7 3 CLOSED by us",
+        "#7 0 CONNECTING after seq 1",
+        "#7 1 OPEN",
+        "#7 2 CLOSING",
+        "#7 3 CLOSED",
+    ]
+    frames = [record.getMessage() for record in caplog.records if record.name == "subcli.socket.frame"]
+    assert frames == [f"#7 < {result('a', seq=1)}", f"#7 < {verdict}"]
+    retries = [record.getMessage() for record in caplog.records if record.name == "subcli.retry"]
+    assert retries[0] == "#7 Started(own_submit=False) -> Connect(delay_s=0.0, attempt=0, code=None, reason='')"
+
+
+def test_refused_connection_is_logged_as_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """A socket that never opened is closed in the log as well."""
+    caplog.set_level(logging.DEBUG, "subcli.socket.state")
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME))
+
+        def refuse() -> ScriptedSocket:
+            raise Disconnected(Closed(1012))
+
+        it.make = refuse
+        await it.run(0.5)
+
+    play(trial)
+    assert [record.getMessage() for record in caplog.records] == [
+        "#7 0 CONNECTING after seq 0",
+        f"#7 3 CLOSED {Closed(1012)!r}",
+    ]
