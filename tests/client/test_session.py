@@ -850,3 +850,19 @@ def test_pong_must_come_after_the_ping() -> None:
     assert heartbeat.due(ping_at, ping_at, 0.0, resumes=True) == "ping"
     assert heartbeat.due(dead_at - 0.5, dead_at - 0.5, ping_at, resumes=True) is None
     assert heartbeat.due(dead_at, dead_at, ping_at, resumes=True) == Silent()
+
+
+def test_socket_is_woken_for_whatever_is_due_first() -> None:
+    """The clocks every five seconds, a ping, the end of the wait for its answer, and the silence."""
+    heartbeat = Heartbeat(0.0, 1000.0)
+    assert heartbeat.wake_at(resumes=True) == 5
+    assert heartbeat.due(27.0, 1027.0, 0.0, resumes=True) is None
+    assert heartbeat.wake_at(resumes=True) == PING_INTERVAL_S == 30
+    assert heartbeat.due(30.0, 1030.0, 0.0, resumes=True) == "ping"
+    assert heartbeat.due(37.0, 1037.0, 0.0, resumes=True) is None
+    assert heartbeat.wake_at(resumes=True) == PING_INTERVAL_S + PONG_TIMEOUT_S == 40
+    assert Heartbeat(0.0, 1000.0).wake_at(resumes=False) == 5
+    quiet = Heartbeat(0.0, 1000.0)
+    assert quiet.due(8.0, 1008.0, 0.0, resumes=False) is None
+    assert quiet.wake_at(resumes=False) == QUIET_S == 10
+    assert quiet.wake_at(resumes=True) == 13
