@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import os
 import random
 import re
@@ -22,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "mutants"
 """A copy of the tree, in which mutmut works."""
 SEED = 13
-KILLED = (1, 3, -11, -24, 24, 35, 36, 152, 255)
+TIMED_OUT = (-24, 24, 36, 152, 255)
+KILLED = (1, 3, -11, 35, *TIMED_OUT)
 """Exit codes of mutmut's tests for a mutant that was noticed, by a failure, a crash or a timeout."""
 
 
@@ -36,7 +38,7 @@ class Area:
 
 AREAS = {
     "core": Area(("core", "shared/protocol.py", "shared/secret.py"), ("tests/core", "tests/shared")),
-    "session": Area(("client/session",), ("tests/client", "tests/simulation/test_schedules.py")),
+    "session": Area(("client/session", "client/heartbeat", "client/missed"), ("tests/client/test_session.py",)),
     "output": Area(("output",), ("tests/output",)),
     "log": Area(("server/log",), ("tests/server/log",)),
     "accounts": Area(("server/accounts",), ("tests/server/accounts",)),
@@ -73,10 +75,14 @@ def prepare(area: Area) -> None:
         file.write("\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
 
 
-def mutmut(*words: str) -> int:
+def mutmut(*words: str, quiet: bool = False) -> int:
     """Run mutmut in the copy."""
     program = str(Path(sys.executable).with_name("mutmut"))
-    return subprocess.run([program, "run", *words], cwd=PLACE, env={**os.environ, "PYTHONPATH": ""}).returncode
+    output = subprocess.DEVNULL if quiet else None
+    command = [program, "run", *words]
+    return subprocess.run(
+        command, cwd=PLACE, env={**os.environ, "PYTHONPATH": ""}, stdout=output, stderr=output
+    ).returncode
 
 
 def outcomes() -> dict[str, int | None]:
@@ -85,6 +91,14 @@ def outcomes() -> dict[str, int | None]:
     for path in sorted(PLACE.rglob("*.meta")):
         found |= json.loads(path.read_text())["exit_code_by_key"]
     return found
+
+
+def interval(killed: int, ran: int) -> tuple[float, float]:
+    """The 95 % interval of a share, in percent (Wilson's: it also holds near 100 %)."""
+    z = 1.96
+    share, spread = killed / ran, z * math.sqrt(killed * (ran - killed) / ran + z * z / 4) / (ran + z * z)
+    middle = (share + z * z / (2 * ran)) / (1 + z * z / ran)
+    return 100 * (middle - spread), 100 * (middle + spread)
 
 
 def main() -> int:
@@ -98,14 +112,21 @@ def main() -> int:
     prepare(AREAS[given.area])
     names: list[str] = []
     if given.sample:
-        mutmut("--max-children", given.workers, "no.such.mutant")  # makes the mutants, and runs none
+        mutmut("--max-children", given.workers, "no.such.mutant", quiet=True)  # makes the mutants, and runs none
         made = sorted(outcomes())
         names = random.Random(given.seed).sample(made, min(given.sample, len(made)))
         print(f"{len(names)} of {len(made)} mutants, seed {given.seed}", flush=True)
     mutmut("--max-children", given.workers, *names)
     ran = {name: code for name, code in outcomes().items() if code is not None and (not names or name in set(names))}
     killed = [name for name, code in ran.items() if code in KILLED]
-    print(f"\n{given.area}: {len(killed)} of {len(ran)} mutants killed ({100 * len(killed) / max(len(ran), 1):.1f} %)")
+    if not ran:
+        print(f"{given.area}: no mutant was run", file=sys.stderr)
+        return 1
+    timed_out = sum(ran[name] in TIMED_OUT for name in killed)
+    print(f"\n{given.area}: {len(killed)} of {len(ran)} mutants killed ({100 * len(killed) / len(ran):.1f} %)")
+    print(f"  {timed_out} of them did not come to an end")
+    if names:
+        print("  the whole area, with 95 % confidence: {:.0f} to {:.0f} %".format(*interval(len(killed), len(ran))))
     for name in sorted(set(ran) - set(killed)):
         print(f"  {'not reached by any test' if ran[name] in (5, 33) else 'survived'}: {name}")
     modules = collections.Counter(re.sub(r"\.[^.]*$", "", name) for name in set(ran) - set(killed))

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+import logging
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from subcli.client.api import ServerInfo
-from subcli.client.heartbeat import PING_INTERVAL_S, PONG_TIMEOUT_S, QUIET_S, QUIET_WITH_RESUME_S
+from subcli.client.heartbeat import (
+    MAX_CLOCK_GAP_S,
+    PING_INTERVAL_S,
+    PONG_TIMEOUT_S,
+    QUIET_S,
+    QUIET_WITH_RESUME_S,
+    Heartbeat,
+)
 from subcli.client.http import RequestFailed
-from subcli.client.missed import CATCH_UP_TIMEOUT_S
+from subcli.client.missed import CATCH_UP_TIMEOUT_S, fetch_hole, fetch_missed
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected
 from subcli.core.errors import ServerError
-from subcli.core.inputs import Closed, Refreshed, RestFailed
+from subcli.core.inputs import Closed, Refreshed, RestFailed, Silent, Slept
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.shared.protocol import Complete, Message
@@ -142,15 +150,19 @@ class ScriptedRest:
         return self.server_info
 
     async def submission(self, submission_id: int) -> dict[str, Any]:
+        assert submission_id == ID
         await self._request("submission")
         return self.snapshot
 
     async def tests(self, submission_id: int) -> list[Any]:
+        assert submission_id == ID
         await self._request("tests")
         return self.results
 
     async def events(self, submission_id: int, after_seq: int) -> list[Any]:
+        assert submission_id == ID
         await self._request("events")
+        assert after_seq >= 0
         return [entry for entry in self.log if entry["seq"] > after_seq]
 
 
@@ -172,13 +184,20 @@ class Login:
 class Trial:
     """One session over scripted sockets and REST, with what it yielded and when."""
 
-    def __init__(self, rest: ScriptedRest, *, wall: Callable[[], float] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        rest: ScriptedRest,
+        *,
+        wall: Callable[[], float] | None = None,
+        random: Callable[[], float] = lambda: 0.5,
+        **options: Any,
+    ) -> None:
         self.rest = rest
         self.login = Login()
         self.sockets: list[ScriptedSocket] = []
         self.make: Callable[[], ScriptedSocket] = lambda: ScriptedSocket([])
         self.shown: list[tuple[float, Message | Connection]] = []
-        self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=lambda: 0.5, **options)
+        self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=random, **options)
 
     async def _dial(self, submission_id: int, after_seq: int) -> ScriptedSocket:
         assert submission_id == ID
@@ -688,3 +707,162 @@ def test_leaving_early_aborts_the_socket() -> None:
         assert it.sockets[0].ended == "aborted"
 
     play(trial)
+
+
+# -- what is said --------------------------------------------------------------------------------------
+
+
+def test_each_connection_says_what_it_is() -> None:
+    """A reconnect names its number, delay, code and reason, a poll its delay and reason; the end names code 1000."""
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME), max_attempts=1, random=lambda: 0.123)
+        it.make = lambda: ScriptedSocket([(0.1, Closed(1012, "restart"))])
+        await it.run(15)
+        said = [shown for _, shown in it.shown if isinstance(shown, Connection)]
+        assert said[:6] == [
+            Connection("connecting"),
+            Connection("open"),
+            Connection("reconnecting", attempt=1, delay_s=1.7, code=1012, reason="restart"),
+            Connection("open"),
+            Connection("polling", delay_s=0.0, reason="restart"),
+            Connection("polling", delay_s=2.0, reason="restart"),
+        ]
+
+        it = Trial(ScriptedRest(RESUME))
+        it.make = lambda: ScriptedSocket([(1.0, event("complete", final_status="passed", seq=1))])
+        await it.run(5)
+        assert it.shown[-1][1] == Connection("closed", code=1000)
+
+    play(trial)
+
+
+def test_debug_log_names_each_ready_state(caplog: pytest.LogCaptureFixture) -> None:
+    """``--debug`` shows the ready states 0 to 3 with their names, and each frame (contract, section 2)."""
+    caplog.set_level(logging.DEBUG, "subcli")
+    verdict = event("complete", final_status="passed", seq=2)
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME))
+        scripts: Iterator[Script] = iter([[(0.1, result("a", seq=1)), (0.2, Closed(1012))], [(0.1, verdict)]])
+        it.make = lambda: ScriptedSocket(next(scripts))
+        await it.run(10)
+
+    play(trial)
+    said = [record.getMessage() for record in caplog.records if record.name == "subcli.socket.state"]
+    assert said == [
+        "#7 0 CONNECTING after seq 0",
+        "#7 1 OPEN",
+        f"#7 3 CLOSED {Closed(1012)!r}",
+        "#7 3 CLOSED by us",
+        "#7 0 CONNECTING after seq 1",
+        "#7 1 OPEN",
+        "#7 2 CLOSING",
+        "#7 3 CLOSED",
+    ]
+    frames = [record.getMessage() for record in caplog.records if record.name == "subcli.socket.frame"]
+    assert frames == [f"#7 < {result('a', seq=1)}", f"#7 < {verdict}"]
+    retries = [record.getMessage() for record in caplog.records if record.name == "subcli.retry"]
+    assert retries[0] == "#7 Started(own_submit=False) -> Connect(delay_s=0.0, attempt=0, code=None, reason='')"
+
+
+def test_refused_connection_is_logged_as_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """A socket that never opened is closed in the log as well."""
+    caplog.set_level(logging.DEBUG, "subcli.socket.state")
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME))
+
+        def refuse() -> ScriptedSocket:
+            raise Disconnected(Closed(1012))
+
+        it.make = refuse
+        await it.run(0.5)
+
+    play(trial)
+    assert [record.getMessage() for record in caplog.records] == [
+        "#7 0 CONNECTING after seq 0",
+        f"#7 3 CLOSED {Closed(1012)!r}",
+    ]
+
+
+def test_hole_that_cannot_be_read_says_so() -> None:
+    """The reconnect has a reason, and counts as one to a server that was there."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.fail = failing(1, "events")
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(0.1, result("c", seq=3))])
+        await it.run(5)
+        again = [shown for _, shown in it.shown if isinstance(shown, Connection)][2]
+        assert again == Connection(
+            "reconnecting", attempt=1, delay_s=2.0, reason="events are missing, and the log cannot be read"
+        )
+
+    play(trial)
+
+
+# -- the parts, without a socket -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tests", "test_results"])
+def test_results_inside_the_snapshot_have_two_names(name: str) -> None:
+    """Either is enough; the results are not asked for."""
+
+    async def trial() -> None:
+        rest = ScriptedRest()
+        rest.snapshot[name] = [{"name": "a", "status": "passed"}]
+        fetched = await fetch_missed(rest, ID, 0)
+        assert fetched.tests == rest.snapshot[name]
+        assert not rest.times("tests")
+
+    play(trial)
+
+
+@pytest.mark.parametrize("fetch", [fetch_missed, fetch_hole])
+def test_request_without_an_answer_says_how_long_it_took(fetch: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    """It has no status: nothing was answered."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.hanging = {"events"}
+        with pytest.raises(RequestFailed) as caught:
+            await fetch(rest, ID, 0)
+        assert now() == CATCH_UP_TIMEOUT_S
+        assert caught.value.input == RestFailed(None, "no answer within 15 s")
+
+    play(trial)
+
+
+def test_clocks_may_disagree_up_to_the_limit() -> None:
+    """In either direction; beyond it the machine slept."""
+    for sign in (1, -1):
+        at_limit, beyond = sign * MAX_CLOCK_GAP_S, sign * (MAX_CLOCK_GAP_S + 0.5)
+        assert Heartbeat(0.0, 100.0).due(1.0, 101.0 + at_limit, 0.0, resumes=True) is None
+        assert Heartbeat(0.0, 100.0).due(1.0, 101.0 + beyond, 0.0, resumes=True) == Slept()
+
+
+def test_pong_must_come_after_the_ping() -> None:
+    """A byte of the same moment may have been sent before it; the last moment for the answer is already too late."""
+    heartbeat = Heartbeat(0.0, 0.0)
+    ping_at, dead_at = PING_INTERVAL_S, PING_INTERVAL_S + PONG_TIMEOUT_S
+    assert heartbeat.due(ping_at, ping_at, 0.0, resumes=True) == "ping"
+    assert heartbeat.due(dead_at - 0.5, dead_at - 0.5, ping_at, resumes=True) is None
+    assert heartbeat.due(dead_at, dead_at, ping_at, resumes=True) == Silent()
+
+
+def test_socket_is_woken_for_whatever_is_due_first() -> None:
+    """The clocks every five seconds, a ping, the end of the wait for its answer, and the silence."""
+    heartbeat = Heartbeat(0.0, 1000.0)
+    assert heartbeat.wake_at(resumes=True) == 5
+    assert heartbeat.due(27.0, 1027.0, 0.0, resumes=True) is None
+    assert heartbeat.wake_at(resumes=True) == PING_INTERVAL_S == 30
+    assert heartbeat.due(30.0, 1030.0, 0.0, resumes=True) == "ping"
+    assert heartbeat.due(37.0, 1037.0, 0.0, resumes=True) is None
+    assert heartbeat.wake_at(resumes=True) == PING_INTERVAL_S + PONG_TIMEOUT_S == 40
+    assert Heartbeat(0.0, 1000.0).wake_at(resumes=False) == 5
+    quiet = Heartbeat(0.0, 1000.0)
+    assert quiet.due(8.0, 1008.0, 0.0, resumes=False) is None
+    assert quiet.wake_at(resumes=False) == QUIET_S == 10
+    assert quiet.wake_at(resumes=True) == 13
