@@ -52,7 +52,7 @@ test-core: $(VENV)/.dev  ## the pure core, 100 % of its branches
 
 coverage: $(VENV)/.dev  ## the tests once, with the branches that they and their processes take; gates by area
 	@rm -rf $(COVERED)
-	@mkdir -p $(COVERED)
+	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
 	COVERAGE_FILE=$(COVERED)/data \
 	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests -n $(WORKERS)
 	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
