@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from subcli.judge import ProblemError, load_problem, load_problems
+from tests.unmeasured import UNMEASURED
 
 GOOD = """
 id = 7
@@ -183,5 +185,6 @@ assert set(subcli.judge.__all__) <= set(dir(subcli.judge))
 assert all(hasattr(subcli.judge, name) for name in subcli.judge.__all__)
 assert not hasattr(subcli.judge, "nothing")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = {**os.environ, **UNMEASURED}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "[]"]
