@@ -52,7 +52,7 @@ test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 
 coverage: $(VENV)/.dev  ## measure branch coverage, subprocesses included, and check the minimum of each area
 	@rm -rf $(COVERED)
-	@mkdir -p $(COVERED)
+	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
 	COVERAGE_FILE=$(COVERED)/data \
 	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests -n $(WORKERS)
 	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml

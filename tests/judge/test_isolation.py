@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from subcli.judge import Job, UnsafePath, judge
+from subcli.judge import Job, Problem, UnsafePath, judge
 from subcli.judge.job import write_files
-from tests.judge.judging import Below, MakeNode, MakeProblem, Run
+from tests.judge.judging import Below, Event, MakeNode, MakeProblem, Run
 
 
 def alive(marker: str) -> list[str]:
@@ -141,38 +141,59 @@ async def test_exception_in_another_file_is_located_there(run: Run, node: MakeNo
     assert judged.analysis["location"] == {"file": "helper.py", "line": 2}
 
 
-async def test_closing_the_iterator_kills_every_process(node: MakeNode, tiny: MakeProblem, below: Below) -> None:
+def holding(tiny: MakeProblem, ready: Path) -> Problem:
+    """A problem whose only test starts a node, creates `ready`, and does not end. Its limits outlast any load."""
+    tests = f"""
+import time
+from pathlib import Path
+def test_long(make_cluster):
+    make_cluster(1)
+    Path({str(ready)!r}).touch()
+    time.sleep(600)
+"""
+    return tiny(tests, limits="test_seconds = 600\nsubmission_seconds = 600\nanswer_seconds = 60\n")
+
+
+async def created(path: Path, judging: asyncio.Task[list[Event]] | None = None) -> None:
+    """Wait for a file that the tests of a problem create; should judging end before, say how."""
+    for _ in range(3000):
+        if await asyncio.to_thread(path.exists):
+            return
+        assert judging is None or not judging.done(), judging and judging.result()
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{path} was not created")
+
+
+async def test_closing_the_iterator_kills_every_process(
+    node: MakeNode, tiny: MakeProblem, below: Below, tmp_path: Path
+) -> None:
     """Including a child of a node that called setsid."""
-    fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n"
-    problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
-    async with aclosing(judge(Job(problem, "python", {"node.py": node(fork)}))) as events:
+    fork = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n"
+    ready = tmp_path / "ready"
+    async with aclosing(judge(Job(holding(tiny, ready), "python", {"node.py": node(fork)}))) as events:
         async for event in events:
             if event.get("status") == "testing":
                 break
-        for _ in range(200):
-            running = [line for line in alive("subcli-judge-") if "node.py" in line]
-            if len(below()) >= 4:
-                break
-            await asyncio.sleep(0.02)
-        assert len(below()) >= 4, running
+        await created(ready)
+        # The supervisor, pytest, the node and its child.
+        assert len(below()) >= 4
     assert below() == []
-    assert alive("python_node.py") == [] or all("xdist" not in line for line in alive("python_node.py"))
+    assert all("xdist" not in line for line in alive("python_node.py"))
 
 
-async def test_cancelling_the_reader_kills_every_process(node: MakeNode, tiny: MakeProblem, below: Below) -> None:
+async def test_cancelling_the_reader_kills_every_process(
+    node: MakeNode, tiny: MakeProblem, below: Below, tmp_path: Path
+) -> None:
     """A server does this when a submission is cancelled."""
-    problem = tiny("import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n")
+    ready = tmp_path / "ready"
 
-    async def read() -> None:
-        async with aclosing(judge(Job(problem, "python", {"node.py": node()}))) as events:
-            async for _ in events:
-                pass
+    async def read() -> list[Event]:
+        async with aclosing(judge(Job(holding(tiny, ready), "python", {"node.py": node()}))) as events:
+            return [event async for event in events]
 
     task = asyncio.create_task(read())
-    for _ in range(1500):
-        if len(below()) >= 3:
-            break
-        await asyncio.sleep(0.02)
+    await created(ready, task)
+    # The supervisor, pytest and the node.
     assert len(below()) >= 3
     task.cancel()
     with suppress(asyncio.CancelledError):

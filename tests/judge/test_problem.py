@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from subcli.judge import ProblemError, load_problem, load_problems
 from subcli.judge.problem_file import load_valid_problems
+from tests.unmeasured import UNMEASURED
 
 GOOD = """
 id = 7
@@ -218,5 +220,6 @@ assert set(subcli.judge.__all__) <= set(dir(subcli.judge))
 assert all(hasattr(subcli.judge, name) for name in subcli.judge.__all__)
 assert not hasattr(subcli.judge, "nothing")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = {**os.environ, **UNMEASURED}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "[]"]

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subcli.server import limits
@@ -44,6 +44,7 @@ async def test_burst_then_one_per_interval(limiter: MemoryLimiter, clock: Clock)
     assert (await limiter.take(rate, "ada")).remaining == 2
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 20), st.floats(0.5, 600), st.lists(st.floats(0, 30), max_size=80))
 def test_rate_is_never_exceeded(quota: int, window: float, pauses: list[float]) -> None:
     """In any period at most the quota plus one per interval; a client that waits as told is allowed."""

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.unmeasured import UNMEASURED
+
 from .canaries import check_no_canary, environment
 from .command import Commands
 
@@ -97,7 +99,7 @@ class Group:
         async def one(row: Row) -> None:
             async with gate:
                 directory = Path(tempfile.mkdtemp(prefix="row-", dir=command.cwd.parent))
-                own = Commands(environment(directory / "home"), directory)
+                own = Commands({**environment(directory / "home"), **UNMEASURED}, directory)
                 self.outcomes[row.item.name] = await row.run(own)
 
         await asyncio.gather(*map(one, rows))

@@ -191,19 +191,21 @@ async def test_unknown_type_and_verdict(command: Commands) -> None:
 async def test_timeout_includes_submitting(command: Commands) -> None:
     """--timeout ends a watch, a submit, and a submit whose POST hangs, within half a second: exit 7."""
     (command.cwd / "b.py").write_text("pass")
+    timeout_s = 5  # enough to start and submit on a busy machine
     async with scripted(some(1, staying)) as server:
-        at = ("--json", "--timeout", "2", "--server", server.url)
+        at = ("--json", "--timeout", str(timeout_s), "--server", server.url)
         watched = await command("watch", "1", *at)
         submitted = await command("submit", "b.py", "--problem", "1", *at)
     check_failed(watched, 7, "timeout", "subcli watch 1")
     check_failed(submitted, 7, "timeout", "subcli watch 1")
     hanging = Rest(first=lambda request: Answer(hang=True) if request.method == "POST" else None)
     async with scripted(rest=hanging) as server:
-        hung = await command("submit", "b.py", "--problem", "1", "--json", "--timeout", "2", "--server", server.url)
+        at = ("--json", "--timeout", str(timeout_s), "--server", server.url)
+        hung = await command("submit", "b.py", "--problem", "1", *at)
     check_failed(hung, 7, "timeout", "subcli list")
     for done in (watched, submitted, hung):
-        assert done.took >= 2
-        assert done.idle_s <= 2 + GRACE_S
+        assert done.took >= timeout_s
+        assert done.idle_s <= timeout_s + GRACE_S
 
 
 async def test_ten_thousand_events_at_once(command: Commands) -> None:

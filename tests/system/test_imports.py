@@ -11,6 +11,7 @@ import typer
 
 from subcli import cli
 from subcli.cli.app import app
+from tests.unmeasured import UNMEASURED
 
 from .command import Commands, Done
 from .scripted import finish, scripted
@@ -65,9 +66,7 @@ def telling(command: Commands) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(AT_THE_END)
     path = f"{folder}:{command.env.get('PYTHONPATH', '')}"
-    # Empty: measured by coverage.py, a command would import that too.
-    unmeasured = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-    return {**command.env, **unmeasured, "PYTHONPATH": path, "PYTHONPROFILEIMPORTTIME": "1"}
+    return {**command.env, **UNMEASURED, "PYTHONPATH": path, "PYTHONPROFILEIMPORTTIME": "1"}
 
 
 def imported(errors: str) -> set[str]:

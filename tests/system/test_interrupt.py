@@ -6,8 +6,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
+
+from tests.unmeasured import UNMEASURED
 
 from .command import Commands
 from .scripted import Answer, Request, Rest, Wire, scripted, some, staying
@@ -16,6 +19,12 @@ from .terminal import Terminal
 WITHIN_S = 1.0
 TRIES = 5
 """A busy machine delays some of them; a program that takes its time delays all."""
+
+
+@pytest.fixture
+def command(command: Commands) -> Commands:
+    """The usual one, at its usual speed."""
+    return replace(command, env={**command.env, **UNMEASURED})
 
 
 async def within_a_second(attempt: Callable[[], Awaitable[float]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import ssl
 import subprocess
 import time
@@ -110,9 +112,18 @@ async def test_rate_limited_beyond_the_attempts(command: Commands) -> None:
     check_failed(done, 8, "rate_limited")
     assert len(server.connects) == 2
     async with scripted(closing(4029, "retry_after=999999")) as server:
-        done = await watch(command, server, "--timeout", "3")
-    assert done.code == 7
-    assert max(line.get("delay_s", 0) for line in done.of("connection")) == 300
+        process = await command.start("watch", "1", "--json", "--server", server.url)
+        assert process.stdout is not None
+        delay_s = None
+        while delay_s is None:
+            line = await process.stdout.readline()
+            command.printed.append(line.decode())
+            delay_s = json.loads(line).get("delay_s")
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+        command.printed += [out.decode(), err.decode()]
+    assert delay_s == 300
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1010, 4500, 4999])

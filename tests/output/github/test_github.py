@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subcli.core.errors import NetworkError
@@ -230,6 +230,7 @@ def test_server_cannot_inject_commands(job: Job, evil: str) -> None:
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60), st.lists(st.integers(1, 7), max_size=8))
 def test_no_split_of_a_text_makes_a_command(text: str, cuts: list[int]) -> None:
     """However writes and flushes split a text, no line becomes a command; harmless text is unchanged."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
@@ -65,7 +65,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(more=st.dictionaries(st.text(max_size=20), JSON, max_size=20))
 def test_any_event_fits_a_small_limit(more: dict[str, Any]) -> None:
     """Whatever the other fields are, the encoded event keeps to the limit and keeps the required fields."""

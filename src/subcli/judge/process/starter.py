@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from subcli.judge.problem import Language, Problem, ResourceLimits
 
+_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_CONFIG")
+"""What the judge's own processes keep of its environment besides PATH. The second measures them where we are measured;
+see docs/testing.md."""
 CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
 _MEGABYTE = 1024 * 1024
@@ -118,7 +121,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 def own_environment(home: Path) -> dict[str, str]:
     """The environment of the judge's own processes: they import from where this process imports."""
     entries = [entry for entry in sys.path if entry and not entry.startswith(sys.base_prefix + "/lib")]
-    settings = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
+    settings = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**_bare_environment(home), **settings, "PYTHONPATH": os.pathsep.join(entries)}
 
 
