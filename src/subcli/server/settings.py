@@ -36,10 +36,10 @@ class ServerLimits:
     """and how many bytes of them."""
     compare: float = 30.0
     """How often the position of a silent stream is compared with the log."""
-    lease: float = 15.0
+    lease: float = 12.0
     """How long a worker owns a submission without renewing the lease."""
     attempts: int = 10
-    """How often a submission is judged before its verdict is `error`."""
+    """How many workers may vanish while they judge a submission before its verdict is `error`."""
     closing: float = 6.0
     """Maximum time for closing all sockets gradually after SIGTERM."""
     closing_rate: float = 500.0

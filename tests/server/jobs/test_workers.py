@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
@@ -197,6 +198,75 @@ async def test_a_submission_is_judged_again_after_its_worker_stopped(workbench: 
     assert "again" in events[2]["detail"]
 
 
+async def test_an_interrupted_submission_is_judged_before_those_that_wait(workbench: Bench) -> None:
+    """Its watchers are told at once that it waits again; the next worker takes it first."""
+    judged: list[int] = []
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        judged.append(job.attempt)
+        async for event in passes(job):
+            yield event
+
+    ids = [workbench.submit() for _ in range(3)]
+    first = workbench.work(hangs, concurrency=1)
+    await workbench.until(lambda: workbench.events(ids[0])[-1]["status"] == "testing")
+    first.cancel()
+    await asyncio.wait([first])
+    told = workbench.events(ids[0])[-1]
+    assert (told["status"], told["attempt"]) == ("pending", 2)
+    assert "stopped" in told["detail"]
+    workbench.work(judge, concurrency=1)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    assert judged == [2, 1, 1]
+
+
+async def test_a_gateway_tells_that_all_workers_are_gone(workbench: Bench) -> None:
+    """It takes back what a dead worker had, although it judges nothing itself."""
+    submission_id = workbench.submit()
+    assert workbench.store.leases.claim(submission_id, "dies", 0.5) is not None
+    workbench.work(passes, concurrency=0)
+    await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
+    assert "went away" in workbench.events(submission_id)[-1]["detail"]
+
+
+async def test_ten_restarts_during_one_judging(workbench: Bench) -> None:
+    """A graceful restart is not an attempt that failed."""
+    submission_id = workbench.submit()
+    for number in range(10):
+        worker = workbench.work(hangs, concurrency=1)
+        await workbench.until(lambda: workbench.events(submission_id)[-1]["status"] == "testing")
+        worker.cancel()
+        await asyncio.wait([worker])
+        assert workbench.events(submission_id)[-1]["attempt"] == number + 2
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) is not None)
+    assert workbench.verdict(submission_id) == "passed"
+
+
+async def test_a_claim_that_was_under_way_is_handed_back(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is stopped between claiming a submission and judging it: nobody waits for its lease."""
+    submission_id = workbench.submit()
+    limits = ServerLimits(lease=3600)
+    worker = workbench.work(passes, limits, concurrency=1)
+    [store] = workbench.stores
+    claim_next, go = store.leases.claim_next, threading.Event()
+    has_claimed = threading.Event()
+
+    def slow(*args: Any) -> Any:
+        claim = claim_next(*args)
+        has_claimed.set()
+        go.wait(30)
+        return claim
+
+    monkeypatch.setattr(store.leases, "claim_next", slow)
+    await workbench.until(has_claimed.is_set)
+    worker.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait([worker])
+    assert workbench.store.leases.claimable(10) == [submission_id]
+
+
 async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
     """A judging that takes longer than a lease stays with its worker."""
 
@@ -228,11 +298,11 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
     submission_id = workbench.submit()
     workbench.work(judge, ServerLimits(lease=0.6))
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
-    workbench.store.leases.release_all()
+    workbench.store.take_back(10, running=True)
     assert workbench.store.leases.claim(submission_id, "another", 60) is not None
     async with asyncio.timeout(30):
         await closed.wait()
-    assert len(workbench.events(submission_id)) == 2
+    assert [event.get("status") for event in workbench.events(submission_id)] == ["pending", "testing", "pending"]
 
 
 def away(times: int, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -252,7 +322,7 @@ async def test_events_outlast_a_database_that_is_away(workbench: Bench, monkeypa
     submission_id = workbench.submit()
     workbench.work(passes, ServerLimits(lease=3600))
     [store] = workbench.stores
-    monkeypatch.setattr(store.leases, "claim", away(2, store.leases.claim))
+    monkeypatch.setattr(store.leases, "claim_next", away(2, store.leases.claim_next))
     monkeypatch.setattr(store, "append_all", away(2, store.append_all))
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert [event.get("attempt") for event in workbench.events(submission_id)] == [1, 1, None]
@@ -307,6 +377,7 @@ async def test_the_last_attempt_is_made(workbench: Bench) -> None:
     submission_id = workbench.submit()
     for _ in range(2):
         assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+        workbench.store.take_back(3)
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) is not None)
     assert workbench.verdict(submission_id) == "passed"
@@ -316,6 +387,7 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     """After the limit of attempts, so that one submission cannot keep a server busy for ever."""
     submission_id = workbench.submit()
     for _ in range(3):
+        workbench.store.take_back(3)
         assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
@@ -357,7 +429,7 @@ async def test_positions_are_updated_less_often_than_submissions_are_claimed(
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     ids = [workbench.submit() for _ in range(60)]
-    workbench.work(judge, concurrency=50)
+    workbench.work(judge, ServerLimits(lease=60), concurrency=50)
     [store] = workbench.stores
     moves, update_queue_positions = 0, store.update_queue_positions
 

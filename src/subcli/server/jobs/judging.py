@@ -33,7 +33,6 @@ _BUFFER_EVENTS: Final = 256
 _JUDGE_EXIT_TIMEOUT_S: Final = 10.0
 """How long a judge may take to end after its verdict."""
 _RETRY_DELAY_S: Final = 0.2
-_JUDGED_AGAIN: Final = "Judged again from the start: the worker that had this submission went away."
 
 
 class LostClaimError(Exception):
@@ -72,14 +71,9 @@ class Judging:
         claim = self._claim
         renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
         try:
-            if claim.attempt > 1:
-                pending = {"type": "status_update", "status": "pending", "detail": _JUDGED_AGAIN}
-                await self._append([_stamped(pending, claim)])
             problem = self._problem
             if problem is None or claim.language not in problem.languages:
                 await self._give_up(f"{claim.problem} in {claim.language} is no longer on this server.")
-            elif claim.attempt > self._limits.attempts:
-                await self._give_up(f"Judging was started {claim.attempt - 1} times and never finished.")
             else:
                 await self._run_judge(problem, renewing)
         except LostClaimError:

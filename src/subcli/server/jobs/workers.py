@@ -1,7 +1,7 @@
 """The workers of a process: find waiting submissions, claim them, have them judged.
 
-A worker may die at any moment. When its lease has expired, another takes over: the submission is judged again, in the
-same log, with `attempt` raised. So nothing here needs to be undone.
+A worker may die at any moment. When its lease has expired, any other process puts the submission back at the head of
+the queue: it is judged again, in the same log, with `attempt` raised. So nothing here needs to be undone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from subcli.judge import Problem
 from subcli.server.jobs.judging import Judge, Judging, JudgingContext
 from subcli.server.jobs.queue import JobQueue
 from subcli.server.log.feed import Journal
-from subcli.server.log.records import Claim
+from subcli.server.log.records import Claim, EndedError, StaleFenceError
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.settings import ServerLimits
@@ -34,6 +34,8 @@ _POSITIONS: Final = 10
 _POSITIONS_INTERVAL_S: Final = 0.2
 """Where many submissions are claimed at once, not every step is published."""
 _RETRY_DELAY_S: Final = 0.2
+_SWEEP_INTERVAL_S: Final = 2.0
+_STOPPED: Final = "Judged again from the start: the worker that had this submission was stopped."
 
 
 class Workers:
@@ -64,49 +66,80 @@ class Workers:
         self._concurrency = concurrency
         self._on_judged = on_judged
         self._lease_s = limits.lease
+        self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._queue_moved = asyncio.Event()
 
     async def run(self) -> None:
         """Judge until cancelled; then stop what is running and hand it back to be judged again."""
-        if not self._concurrency:
-            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
+            if not self._concurrency:
+                return
             group.create_task(self._update_positions())
             for _ in range(self._concurrency):
                 group.create_task(self._claim_and_judge())
 
     async def _sweep(self) -> None:
-        """Enqueue what the store has and the queue lacks: after a restart, or a worker's death."""
+        """Take back what dead workers had, and enqueue what the store has and the queue lacks."""
         while True:
             with _log_and_continue("looking for waiting submissions"):
-                for submission_id in await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT):
+                for submission_id in await self._journal.take_back(self._attempts):
+                    _log.warning("submission %s: its worker has vanished", submission_id)
                     self._queue.put(submission_id)
-            await self._queue.pause(self._lease_s / 3)
+                if self._concurrency:
+                    await self._enqueue_waiting()
+            await self._queue.pause(min(self._lease_s / 3, _SWEEP_INTERVAL_S))
+
+    async def _enqueue_waiting(self) -> None:
+        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT)
+        for submission_id in waiting:
+            self._queue.put(submission_id)
+        for submission_id in waiting[: self._concurrency]:
+            self._queue.put_here(submission_id)
 
     async def _claim_and_judge(self) -> None:
         while True:
             with _log_and_continue("taking a submission from the queue"):
                 ticket = await self._queue.get()
-                claim = await self._claim(ticket.submission_id)
+                claim = await self._claim()
                 self._queue.settle(ticket)
                 if claim is not None:
+                    if claim.submission_id != ticket.submission_id:
+                        # Its turn is later.
+                        self._queue.put(ticket.submission_id)
                     await self._run_claim(claim)
                 continue
             # The queue hands out again what was not claimed, or a sweep finds it.
             await asyncio.sleep(_RETRY_DELAY_S)
 
-    async def _claim(self, submission_id: int) -> Claim | None:
-        """Claim a submission; retry while the database is away, as taking the next one would not help."""
+    async def _claim(self) -> Claim | None:
+        """Claim the next submission; retry while the database is away, as taking the next one would not help."""
         deadline = time.monotonic() + self._lease_s
         while True:
             try:
-                return await self._store.run(self._store.leases.claim, submission_id, self._name, self._lease_s)
+                return await self._claim_next()
             except DBAPIError:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_RETRY_DELAY_S)
+
+    async def _claim_next(self) -> Claim | None:
+        claiming = asyncio.ensure_future(self._store.run(self._store.leases.claim_next, self._name, self._lease_s))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The process is stopping, and the claim may be committed.
+            await asyncio.wait([claiming])
+            if claiming.exception() is None and (claim := claiming.result()) is not None:
+                await self._hand_back(claim)
+            raise
+
+    async def _hand_back(self, claim: Claim) -> None:
+        """The process is stopping: the submission is judged next, by another one."""
+        with suppress(SQLAlchemyError, StaleFenceError, EndedError):
+            await self._journal.hand_back(claim, _STOPPED)
+            self._queue.put(claim.submission_id)
 
     async def _run_claim(self, claim: Claim) -> None:
         """Judge in a separate task, which can be cancelled alone."""
@@ -122,9 +155,7 @@ class Workers:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-                with suppress(SQLAlchemyError):
-                    await self._store.run(self._store.leases.release, claim)
-                self._queue.put(claim.submission_id)
+                await self._hand_back(claim)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
 

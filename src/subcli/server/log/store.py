@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import (
@@ -38,6 +39,7 @@ from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, results_of, snapshot_of
 from subcli.server.log.records import (
     Append,
+    Claim,
     EndedError,
     KeyReusedError,
     NewSubmission,
@@ -47,6 +49,7 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
     record,
 )
+from subcli.server.log.requeue import IN_ORDER, LOST, NEXT, WAITING, pending
 from subcli.server.log.results import summary_of
 from subcli.server.log.tables import events, submissions
 
@@ -136,9 +139,7 @@ class Store:
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
         # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
-        ahead = connection.execute(
-            select(func.count()).where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
-        ).scalar_one()
+        ahead = connection.execute(select(func.count()).select_from(submissions).where(*WAITING)).scalar_one()
         created = connection.execute(
             insert(submissions)
             .values(
@@ -155,7 +156,7 @@ class Store:
             )
             .returning(submissions)
         ).one()
-        self._append(connection, created, [_pending(ahead + 1)])
+        self._append(connection, created, [pending(1, queue_position=ahead + 1)])
         return snapshot_of(connection, created.id)
 
     # -- appending -----------------------------------------------------------------------------------
@@ -242,6 +243,80 @@ class Store:
             )
         return self._committed(records)
 
+    def hand_back(self, claim: Claim, detail: str) -> Records:
+        """Put a submission back at the head of the queue before its verdict, through no fault of anybody's.
+
+        Args:
+            detail: tells its watchers why.
+
+        Raises:
+            StaleFenceError: it is another worker's now, or back already.
+            EndedError: it has its verdict.
+        """
+        with self._write.begin() as connection:
+            row = _locked(connection, claim.submission_id)
+            if row.fence != claim.fence:
+                raise StaleFenceError
+            if row.final_status is not None:
+                raise EndedError
+            records = self._requeue(connection, row, detail, {})
+        return self._committed(records)
+
+    def take_back(self, attempts: int, *, running: bool = False) -> dict[int, Records]:
+        """Put the submissions whose worker has vanished back at the head of the queue.
+
+        Args:
+            attempts: a submission that has lost so many workers gets the verdict `error`.
+            running: take those as well whose lease still runs. Only for a process that knows that it is the only
+                one on this database.
+
+        Returns:
+            what was appended, by submission.
+        """
+        lease = submissions.c.lease_until
+        lost = lease.is_not(None) if running else lease < self._clock()
+        appended: dict[int, Records] = {}
+        with self._write.begin() as connection:
+            rows = connection.execute(
+                select(*STATE)
+                .where(submissions.c.final_status.is_(None), lost)
+                .order_by(submissions.c.id)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in rows:
+                if row.losses + 1 >= attempts:
+                    detail = f"Judging was started {row.losses + 1} times and never finished."
+                    appended[row.id] = self._end(connection, row, detail)
+                else:
+                    appended[row.id] = self._requeue(connection, row, LOST, {"losses": row.losses + 1})
+        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
+
+    def _requeue(self, connection: Connection, row: Row[Any], detail: str, columns: Mapping[str, Any]) -> Records:
+        ahead = connection.execute(
+            select(func.count())
+            .select_from(submissions)
+            .where(*WAITING, submissions.c.turn == NEXT, submissions.c.id < row.id)
+        ).scalar_one()
+        attempt = row.attempt + 1
+        event = pending(attempt, queue_position=ahead + 1, detail=detail)
+        back = {"attempt": attempt, "turn": NEXT, "fence": row.fence + 1, "lease_until": None, **columns}
+        return self._append(connection, row, [event], back)
+
+    def _end(self, connection: Connection, row: Row[Any], detail: str) -> Records:
+        """Append the verdict `error`, which is not the fault of the submitted code."""
+        return self._append(
+            connection,
+            row,
+            [
+                {"type": "status_update", "status": "failed", "attempt": row.attempt, "detail": detail},
+                {
+                    "type": "complete",
+                    "final_status": "error",
+                    "summary": self._summary_so_far(connection, row),
+                },
+            ],
+        )
+
     def update_queue_positions(self, limit: int) -> dict[int, Records]:
         """Append their position to the first `limit` waiting submissions for which it has changed.
 
@@ -253,7 +328,9 @@ class Store:
             lock_queue(connection)
             for position, row in enumerate(_waiting(connection, limit), 1):
                 if row.payload is None or json.loads(row.payload).get("queue_position") != position:
-                    appended[row.id] = self._append(connection, row, [_pending(position)])
+                    appended[row.id] = self._append(
+                        connection, row, [pending(max(1, row.attempt), queue_position=position)]
+                    )
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
     def summary_so_far(self, submission_id: int) -> dict[str, int]:
@@ -266,8 +343,16 @@ class Store:
         started = row.started_at or self._clock()
         return summary_of(results_of(connection, row.id), row.total_tests, self._clock() - started)
 
-    def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> Records:
+    def _append(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        batch: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Records:
+        """Append to a locked row, and set more columns of it."""
         change = number_events(row, batch, self._clock())
+        change = replace(change, submission={**change.submission, **columns})
         write_changes(connection, [change])
         return change.records
 
@@ -286,18 +371,14 @@ def _locked(connection: Connection, submission_id: int, *conditions: ColumnEleme
 
 
 def _waiting(connection: Connection, limit: int) -> Result[Any]:
-    """Lock the submissions that no worker has claimed yet, oldest first; each comes with its latest event."""
+    """Lock the submissions that wait, in the order of their turns; each comes with its latest event."""
     latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
     return connection.execute(
         select(*STATE, events.c.payload)
         .outerjoin(events, latest)
-        .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
-        .order_by(submissions.c.id)
+        .where(*WAITING)
+        .order_by(*IN_ORDER)
         .limit(limit)
-        # A submission that is being claimed at this moment is left out; its worker updates the positions.
+        # A submission that is being cancelled at this moment is left out.
         .with_for_update(of=submissions, skip_locked=True)
     )
-
-
-def _pending(position: int) -> dict[str, Any]:
-    return {"type": "status_update", "status": "pending", "queue_position": position, "attempt": 1}

@@ -1,0 +1,23 @@
+"""The order in which submissions wait, and how one comes back into it.
+
+A submission waits if it has neither a verdict nor a lease. Those that wait are judged by `turn`, then by id. A
+submission that was interrupted gets the turn `NEXT`, so it is judged before everything that was never begun. The event
+that tells its watchers so is committed in the same transaction as the return itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from subcli.server.log.tables import submissions
+
+NEXT: Final = -1
+"""The turn of what was interrupted."""
+WAITING: Final = (submissions.c.final_status.is_(None), submissions.c.lease_until.is_(None))
+IN_ORDER: Final = (submissions.c.turn, submissions.c.id)
+LOST: Final = "Judged again from the start: the worker that had this submission went away."
+
+
+def pending(attempt: int, **fields: Any) -> dict[str, Any]:
+    """The event that says that a submission waits for this attempt."""
+    return {"type": "status_update", "status": "pending", "attempt": attempt, **fields}
