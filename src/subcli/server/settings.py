@@ -40,6 +40,10 @@ class ServerLimits:
     """How long a worker owns a submission without renewing the lease."""
     attempts: int = 10
     """How many workers may vanish while they judge a submission before its verdict is `error`."""
+    tries: int = 3
+    """How often a submission is tried before a failure of the judge becomes its verdict `error`."""
+    retry: float = 5.0
+    """How long the worker whose judge failed leaves a submission to others; twice as long after the second failure."""
     closing: float = 6.0
     """Maximum time for closing all sockets gradually after SIGTERM."""
     closing_rate: float = 500.0

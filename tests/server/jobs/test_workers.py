@@ -30,25 +30,74 @@ async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
     return list(page["events"])
 
 
-@pytest.mark.parametrize("last", [RuntimeError("broken"), None], ids=["raises", "stops"])
-async def test_a_failing_judge_gives_the_verdict_error(live: Any, last: object) -> None:
-    """A judge that raises, or stops without a verdict: `error`, with the counts so far and a reason."""
-    submission_id = await live.submit("wait")
-    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
-    await live.judge.events.put(last)
-    snapshot = await live.ended(submission_id)
+JUDGE_ERROR = (
+    {"type": "status_update", "status": "failed"},
+    {"type": "error_analysis", "error": "the disk is full", "analysis": "…", "suggestions": []},
+    {"type": "complete", "final_status": "error", "summary": {"total_tests": 0, "passed": 0, "failed": 0}},
+)
+UNENCODABLE = {"type": "test_result", "test_name": "Two", "status": "passed", "output": object()}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [(RuntimeError("broken"),), (None,), JUDGE_ERROR, (UNENCODABLE,)],
+    ids=["raises", "stops", "error", "unencodable"],
+)
+async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
+    start: Callable[..., Any], last: Sequence[Any]
+) -> None:
+    """A judge that raises, stops without a verdict, says `error` or something that cannot be encoded.
+
+    Before the last try, the submission goes back, and its watchers are told why.
+    """
+    async with start(retry=0.01) as live:
+        submission_id = await live.submit("wait")
+        for number in range(3):
+            await live.until(lambda: len(live.judge.jobs) == number + 1)  # noqa: B023
+            await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
+            for each in last:
+                await live.judge.events.put(each)
+        snapshot = await live.ended(submission_id)
+        events = await events_of(live, submission_id)
     assert snapshot["final_status"] == "error"
-    assert snapshot["summary"]["passed"] == 1
-    events = await events_of(live, submission_id)
-    assert "judge" in events[-2]["detail"]
+    assert [job.attempt for job in live.judge.jobs] == [1, 2, 3]
+    pending = [event for event in events if event.get("status") == "pending"]
+    assert [event["attempt"] for event in pending] == [1, 2, 3]
+    assert ["try 2 of 3" in pending[1]["detail"], "try 3 of 3" in pending[2]["detail"]] == [True, True]
+    assert "judge" in pending[1]["detail"]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [event.get("status") for event in events].count("failed") == 1
     assert "broken" not in json.dumps(events)
+    if last is JUDGE_ERROR:
+        assert [event["type"] for event in events[-3:]] == ["status_update", "error_analysis", "complete"]
+        assert "the disk is full" in pending[1]["detail"]
+        assert sum(event["type"] == "error_analysis" for event in events) == 1
+    else:
+        assert snapshot["summary"]["passed"] == 1 or UNENCODABLE in last
+        assert "judge" in events[-2]["detail"]
 
 
-async def test_an_event_that_cannot_be_encoded_gives_the_verdict_error(live: Any) -> None:
-    """An event that JSON cannot represent does not leave the submission hanging."""
-    submission_id = await live.submit("wait")
-    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed", "output": object()})
-    assert (await live.ended(submission_id))["final_status"] == "error"
+async def test_a_failure_of_one_worker_is_not_a_verdict(workbench: Bench) -> None:
+    """Another worker judges the submission, and the one that failed goes on with what else waits."""
+    sick: list[str] = []
+
+    async def fails(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        sick.append(next(iter(job.files.values())))
+        yield {"type": "status_update", "status": "testing"}
+        raise OSError("full")
+
+    submission_id = workbench.submit()
+    worker = workbench.work(fails, ServerLimits(retry=3600), concurrency=1)
+    await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
+    told = workbench.events(submission_id)[-1]
+    assert (told["status"], "OSError" in told["detail"]) == ("pending", True)
+    other = workbench.submit()
+    await workbench.until(lambda: workbench.events(other)[-1].get("attempt") == 2)
+    assert len(sick) == 2
+    workbench.work(passes)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in (submission_id, other)))
+    assert [workbench.verdict(each) for each in (submission_id, other)] == ["passed", "passed"]
+    assert not worker.done()
 
 
 async def test_events_after_the_verdict_are_dropped(live: Any) -> None:

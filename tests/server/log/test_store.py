@@ -15,6 +15,7 @@ from subcli.server.log.records import (
     Append,
     Claim,
     EndedError,
+    Failure,
     KeyReusedError,
     NewSubmission,
     StaleFenceError,
@@ -321,6 +322,30 @@ def test_restarts_are_no_failures(store: Store) -> None:
     assert [each.last for each in records] == [False, True]
     assert "3 times" in records[0].text
     assert store.lookup.snapshot(submission_id, DEMO_USER).final_status == "error"
+
+
+def test_a_failure_leaves_a_submission_to_other_workers(engine: Engine) -> None:
+    """For a while, which is longer after the second failure; after the third the verdict is `error`."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id, later = store.create(new())[0].id, store.create(new())[0].id
+    for number, wait_s in enumerate((5, 10), 1):
+        claim = store.leases.claim_next("sick", 60)
+        assert claim is not None
+        assert claim.submission_id == submission_id
+        [told] = store.fail(claim, Failure("Full."), 3, 5)
+        assert f"Full. Judged again from the start, try {number + 1} of 3." in told.text
+        assert store.leases.claimable(10, "sick") == [later]
+        assert store.leases.claimable(10, "healthy") == [submission_id, later]
+        now.append(now[-1] + wait_s)
+        assert store.leases.claimable(10, "sick") == [submission_id, later]
+    records = store.fail(claimed(store, submission_id), Failure("Full."), 3, 5)
+    assert [each.last for each in records] == [False, True]
+    assert last_event(store, submission_id)["final_status"] == "error"
+    assert claim is not None
+    with pytest.raises(EndedError):
+        store.fail(claim, Failure("Late."), 3, 5)
+    store.close()
 
 
 def test_cancelling_summarises_the_results_so_far(store: Store) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from subcli.judge import Problem
 from subcli.server.jobs.judging import Judge, Judging, JudgingContext
 from subcli.server.jobs.queue import JobQueue
 from subcli.server.log.feed import Journal
-from subcli.server.log.records import Claim, EndedError, StaleFenceError
+from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.settings import ServerLimits
@@ -67,7 +68,7 @@ class Workers:
         self._on_judged = on_judged
         self._lease_s = limits.lease
         self._attempts = limits.attempts
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._queue_moved = asyncio.Event()
 
     async def run(self) -> None:
@@ -92,7 +93,7 @@ class Workers:
             await self._queue.pause(min(self._lease_s / 3, _SWEEP_INTERVAL_S))
 
     async def _enqueue_waiting(self) -> None:
-        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT)
+        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT, self._name)
         for submission_id in waiting:
             self._queue.put(submission_id)
         for submission_id in waiting[: self._concurrency]:
@@ -156,8 +157,26 @@ class Workers:
                 task.cancel()
                 await asyncio.wait([task])
                 await self._hand_back(claim)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
+        elif (failure := task.result()) is not None:
+            await self._fail(claim, failure)
+
+    async def _fail(self, claim: Claim, failure: Failure) -> None:
+        """The judge failed: the submission is tried again, or ends if that was the last try."""
+        _log.warning("submission %s: %s", claim.submission_id, failure.detail)
+        limits = self._context.limits
+        failing = asyncio.create_task(self._journal.fail(claim, failure, limits.tries, limits.retry))
+        try:
+            with suppress(StaleFenceError, EndedError):
+                await asyncio.shield(failing)
+        except asyncio.CancelledError:
+            await asyncio.wait([failing])
+            raise
+        finally:
+            self._queue.put(claim.submission_id)
 
     async def _update_positions(self) -> None:
         """Publish new queue positions whenever submissions have been claimed."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from subcli.server.log.bus import Bus, Subscription
 from subcli.server.log.commits import GroupCommit
-from subcli.server.log.records import Append, Claim, EventPage, Record
+from subcli.server.log.records import Append, Claim, EventPage, Failure, Record
 from subcli.server.log.store import Records, Store
 
 _log: Final = logging.getLogger(__name__)
@@ -55,6 +55,11 @@ class Journal:
     async def hand_back(self, claim: Claim, detail: str) -> None:
         """Put a submission back at the head of the queue and publish why. Raises what `Store.hand_back` does."""
         records = await self._store.run(self._store.hand_back, claim, detail)
+        self._bus.publish(claim.submission_id, records)
+
+    async def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> None:
+        """Put a submission back, or end it, because the judge failed. See `Store.fail`."""
+        records = await self._store.run(self._store.fail, claim, failure, tries, retry_s)
         self._bus.publish(claim.submission_id, records)
 
     async def take_back(self, attempts: int) -> Collection[int]:

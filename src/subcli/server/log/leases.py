@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, case, func, or_, selec
 
 from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.records import Claim
-from subcli.server.log.requeue import IN_ORDER, WAITING
+from subcli.server.log.requeue import IN_ORDER, WAITING, waits_for
 from subcli.server.log.tables import submissions
 
 
@@ -37,13 +37,12 @@ class Leases:
             return self._claim(connection, submission_id, owner, lease_s)
 
     def claim_next(self, owner: str, lease_s: float) -> Claim | None:
-        """Claim the submission whose turn it is. None if nothing waits."""
+        """Claim the submission whose turn it is. None if nothing waits for this worker."""
         with self._write.begin() as connection:
             # With this lock, rows that are locked nevertheless are about to end.
             lock_queue(connection)
-            found = connection.execute(
-                select(submissions.c.id).where(*WAITING).order_by(*IN_ORDER).limit(1).with_for_update(skip_locked=True)
-            ).scalar_one_or_none()
+            query = select(submissions.c.id).where(*waits_for(owner, self._clock())).order_by(*IN_ORDER).limit(1)
+            found = connection.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
             return None if found is None else self._claim(connection, found, owner, lease_s)
 
     def _claim(self, connection: Connection, submission_id: int, owner: str, lease_s: float) -> Claim | None:
@@ -56,6 +55,7 @@ class Leases:
                 attempt=case((submissions.c.attempt == 0, 1), else_=submissions.c.attempt),
                 lease_owner=owner,
                 lease_until=now + lease_s,
+                retry_at=None,
                 started_at=func.coalesce(submissions.c.started_at, now),
             )
             .returning(submissions)
@@ -82,9 +82,9 @@ class Leases:
             )
             return result.rowcount == 1
 
-    def claimable(self, limit: int) -> list[int]:
-        """Return the ids of submissions that wait, in the order of their turns."""
-        query = select(submissions.c.id).where(*WAITING).order_by(*IN_ORDER).limit(limit)
+    def claimable(self, limit: int, owner: str = "") -> list[int]:
+        """Return the ids of submissions that wait for this worker, in the order of their turns."""
+        query = select(submissions.c.id).where(*waits_for(owner, self._clock())).order_by(*IN_ORDER).limit(limit)
         with self._read.begin() as connection:
             return list(connection.execute(query).scalars())
 

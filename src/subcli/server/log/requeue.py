@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sqlalchemy import ColumnElement, or_
+
 from subcli.server.log.tables import submissions
 
 NEXT: Final = -1
@@ -16,6 +18,12 @@ NEXT: Final = -1
 WAITING: Final = (submissions.c.final_status.is_(None), submissions.c.lease_until.is_(None))
 IN_ORDER: Final = (submissions.c.turn, submissions.c.id)
 LOST: Final = "Judged again from the start: the worker that had this submission went away."
+
+
+def waits_for(worker: str, now: float) -> tuple[ColumnElement[bool], ...]:
+    """What this worker may claim: all that wait, except for a while those on which it failed itself."""
+    retry_at = submissions.c.retry_at
+    return *WAITING, or_(retry_at.is_(None), retry_at <= now, submissions.c.lease_owner != worker)
 
 
 def pending(attempt: int, **fields: Any) -> dict[str, Any]:

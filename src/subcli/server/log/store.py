@@ -41,6 +41,7 @@ from subcli.server.log.records import (
     Append,
     Claim,
     EndedError,
+    Failure,
     KeyReusedError,
     NewSubmission,
     Record,
@@ -254,12 +255,29 @@ class Store:
             EndedError: it has its verdict.
         """
         with self._write.begin() as connection:
-            row = _locked(connection, claim.submission_id)
-            if row.fence != claim.fence:
-                raise StaleFenceError
-            if row.final_status is not None:
-                raise EndedError
-            records = self._requeue(connection, row, detail, {})
+            records = self._requeue(connection, _held(connection, claim), detail, {})
+        return self._committed(records)
+
+    def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> Records:
+        """Put a submission back because the judge failed; end it with `error` if it did so for the last time.
+
+        Args:
+            tries: how often a submission is tried.
+            retry_s: seconds in which the worker of the claim gets other submissions; longer with each failure.
+
+        Raises what `hand_back` does.
+        """
+        with self._write.begin() as connection:
+            row = _held(connection, claim)
+            failures = row.failures + 1
+            if failures < tries:
+                detail = f"{failure.detail} Judged again from the start, try {failures + 1} of {tries}."
+                columns = {"failures": failures, "retry_at": self._clock() + retry_s * failures}
+                records = self._requeue(connection, row, detail, columns)
+            elif failure.ending:
+                records = self._append(connection, row, failure.ending)
+            else:
+                records = self._end(connection, row, failure.detail)
         return self._committed(records)
 
     def take_back(self, attempts: int, *, running: bool = False) -> dict[int, Records]:
@@ -367,6 +385,16 @@ def _locked(connection: Connection, submission_id: int, *conditions: ColumnEleme
     row = connection.execute(statement, {"submission": submission_id}).one_or_none()
     if row is None:
         raise UnknownSubmissionError
+    return row
+
+
+def _held(connection: Connection, claim: Claim) -> Row[Any]:
+    """Lock the row of a submission that is still held with this claim."""
+    row = _locked(connection, claim.submission_id)
+    if row.final_status is not None:
+        raise EndedError
+    if row.fence != claim.fence:
+        raise StaleFenceError
     return row
 
 

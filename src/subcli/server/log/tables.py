@@ -105,6 +105,9 @@ submissions: Final = Table(
     Column("attempt", Integer, nullable=False),
     # How often a worker vanished while it judged this submission.
     Column("losses", Integer, nullable=False, server_default="0"),
+    # How often the judge itself failed, and from when the worker of the last failure may try again; others may at once.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Double),
     # Who is judging it. Each claim and each return to the queue raises the fence; a worker with an older one can no
     # longer append.
     Column("fence", BIG, nullable=False),
