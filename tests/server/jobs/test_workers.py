@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from subcli.server.redis.connection import connect
 from subcli.server.settings import ServerLimits
 
 pytestmark = pytest.mark.every_backend
+ABLE = {"echo": ("python",)}
 
 
 async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
@@ -186,14 +188,20 @@ class Bench:
         redis = None if self.redis is None else connect(self.redis)
         return Backbone(open_database(self.database), limits or self.limits, redis)
 
-    def work(self, judge: Any, limits: ServerLimits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
+    def work(
+        self,
+        judge: Any,
+        limits: ServerLimits | None = None,
+        concurrency: int = 2,
+        problems: Mapping[str, Problem] | None = None,
+    ) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
         self.stores.append(backbone.store)
         workers = Workers(
             backbone.store,
             backbone.journal,
             backbone.queue,
-            {"echo": self.problem},
+            problems or {"echo": self.problem},
             judge,
             concurrency,
             limits or self.limits,
@@ -238,7 +246,7 @@ async def test_a_submission_is_judged_again_after_its_worker_stopped(workbench: 
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.leases.claimable(10) == [submission_id]
+    assert workbench.store.leases.claimable(10, "", ABLE) == [submission_id]
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     events = workbench.events(submission_id)
@@ -313,7 +321,7 @@ async def test_a_claim_that_was_under_way_is_handed_back(workbench: Bench, monke
     await asyncio.sleep(0)
     go.set()
     await asyncio.wait([worker])
-    assert workbench.store.leases.claimable(10) == [submission_id]
+    assert workbench.store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
 async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
@@ -413,12 +421,21 @@ async def test_a_sweep_that_fails_does_not_end_the_workers(
     assert "looking for waiting submissions failed" in caplog.text
 
 
-async def test_a_language_that_was_removed(workbench: Bench) -> None:
-    """A submission in a language that the problem no longer has gets the verdict `error`."""
-    new = NewSubmission(DEMO_USER, "echo", "cobol", {"a.cob": "1"})
-    submission_id = workbench.store.create(new)[0].id
+@pytest.mark.parametrize(("slug", "language"), [("echo", "cobol"), ("new", "python")])
+async def test_what_this_worker_does_not_know_waits(workbench: Bench, slug: str, language: str) -> None:
+    """Its watchers are told why, once; the rest is judged, and it as well as soon as a worker knows it."""
+    submission_id = workbench.store.create(NewSubmission(DEMO_USER, slug, language, {"a": "1"}))[0].id
+    known = [workbench.submit() for _ in range(2)]
     workbench.work(passes)
-    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+    await workbench.until(lambda: all(workbench.verdict(each) for each in known))
+    await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
+    told = workbench.events(submission_id)[-1]
+    assert (told["status"], told["attempt"]) == ("pending", 1)
+    assert told["detail"] == f"Waits for a worker that can judge {slug} in {language}."
+    assert workbench.store.tell_unable(ABLE, 10) == {}
+    languages = {**workbench.problem.languages, language: next(iter(workbench.problem.languages.values()))}
+    workbench.work(passes, problems={slug: replace(workbench.problem, languages=languages)})
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
 async def test_the_last_attempt_is_made(workbench: Bench) -> None:
@@ -441,13 +458,6 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
-
-
-async def test_a_problem_that_was_removed(workbench: Bench) -> None:
-    """A submission for a problem that the server no longer has gets the verdict `error`."""
-    submission_id = int(workbench.store.create(NewSubmission(DEMO_USER, "gone", "python", {"a.py": "1"}))[0].id)
-    workbench.work(passes)
-    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
 
 
 async def test_many_submissions_and_several_workers(workbench: Bench) -> None:

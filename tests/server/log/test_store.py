@@ -26,6 +26,7 @@ from subcli.server.log.store import Records, Store
 from subcli.server.log.tables import DEMO_USER
 
 pytestmark = pytest.mark.every_backend
+ABLE = {"echo": ("python",)}
 
 
 def new(key: str | None = None, source: str = "print()") -> NewSubmission:
@@ -216,9 +217,9 @@ def test_one_claim_at_a_time(store: Store) -> None:
     claim = claimed(store, submission_id)
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
     assert store.leases.claim(submission_id, "other", 60) is None
-    assert store.leases.claimable(10) == []
+    assert store.leases.claimable(10, "", ABLE) == []
     store.hand_back(claim, "stopped")
-    assert store.leases.claimable(10) == [submission_id]
+    assert store.leases.claimable(10, "", ABLE) == [submission_id]
     assert claimed(store, submission_id).attempt == 2
 
 
@@ -243,7 +244,7 @@ def test_the_only_process_takes_every_lease_back(store: Store) -> None:
     claimed(store, submission_id)
     assert not store.take_back(10)
     assert list(store.take_back(10, running=True)) == [submission_id]
-    assert store.leases.claimable(10) == [submission_id]
+    assert store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
 def test_a_renewal_does_not_undo_a_hand_back(store: Store) -> None:
@@ -253,7 +254,7 @@ def test_a_renewal_does_not_undo_a_hand_back(store: Store) -> None:
     assert store.leases.renew(claim, 60)
     store.hand_back(claim, "stopped")
     assert not store.leases.renew(claim, 60)
-    assert store.leases.claimable(10) == [submission_id]
+    assert store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
 def last_event(store: Store, submission_id: int) -> dict[str, Any]:
@@ -263,15 +264,15 @@ def last_event(store: Store, submission_id: int) -> dict[str, Any]:
 def test_what_was_interrupted_is_next(store: Store) -> None:
     """Before everything that was never begun, and among itself the oldest first."""
     ids = [store.create(new())[0].id for _ in range(4)]
-    first, second, third = (store.leases.claim_next("worker", lease) for lease in (60, -1, 60))
+    first, second, third = (store.leases.claim_next("worker", ABLE, lease) for lease in (60, -1, 60))
     assert first is not None
     assert second is not None
     assert third is not None
     assert [claim.submission_id for claim in (first, second, third)] == ids[:3]
     store.hand_back(third, "stopped")
     assert list(store.take_back(10)) == [second.submission_id]
-    assert store.leases.claimable(10) == [ids[1], ids[2], ids[3]]
-    again = store.leases.claim_next("another", 60)
+    assert store.leases.claimable(10, "", ABLE) == [ids[1], ids[2], ids[3]]
+    again = store.leases.claim_next("another", ABLE, 60)
     assert again is not None
     assert (again.submission_id, again.attempt) == (ids[1], 2)
 
@@ -330,15 +331,15 @@ def test_a_failure_leaves_a_submission_to_other_workers(engine: Engine) -> None:
     store = Store(engine, lambda: now[-1])
     submission_id, later = store.create(new())[0].id, store.create(new())[0].id
     for number, wait_s in enumerate((5, 10), 1):
-        claim = store.leases.claim_next("sick", 60)
+        claim = store.leases.claim_next("sick", ABLE, 60)
         assert claim is not None
         assert claim.submission_id == submission_id
         [told] = store.fail(claim, Failure("Full."), 3, 5)
         assert f"Full. Judged again from the start, try {number + 1} of 3." in told.text
-        assert store.leases.claimable(10, "sick") == [later]
-        assert store.leases.claimable(10, "healthy") == [submission_id, later]
+        assert store.leases.claimable(10, "sick", ABLE) == [later]
+        assert store.leases.claimable(10, "healthy", ABLE) == [submission_id, later]
         now.append(now[-1] + wait_s)
-        assert store.leases.claimable(10, "sick") == [submission_id, later]
+        assert store.leases.claimable(10, "sick", ABLE) == [submission_id, later]
     records = store.fail(claimed(store, submission_id), Failure("Full."), 3, 5)
     assert [each.last for each in records] == [False, True]
     assert last_event(store, submission_id)["final_status"] == "error"

@@ -57,7 +57,7 @@ class Judging:
         self._store = context.store
         self._journal = context.journal
         self._limits = context.limits
-        self._problem = context.problems.get(claim.problem)
+        self._problem = context.problems[claim.problem]
         self._judge = context.judge
         self._claim = claim
         self._position = claim.last_seq
@@ -74,11 +74,7 @@ class Judging:
         claim = self._claim
         renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
         try:
-            problem = self._problem
-            if problem is None or claim.language not in problem.languages:
-                await self._give_up(f"{claim.problem} in {claim.language} is no longer on this server.")
-            else:
-                return await self._run_judge(problem, renewing)
+            return await self._run_judge(renewing)
         except LostClaimError:
             _log.info("submission %s was taken from this worker", claim.submission_id)
         finally:
@@ -86,9 +82,9 @@ class Judging:
             await asyncio.wait([renewing])
         return None
 
-    async def _run_judge(self, problem: Problem, renewing: asyncio.Task[None]) -> Failure | None:
+    async def _run_judge(self, renewing: asyncio.Task[None]) -> Failure | None:
         claim = self._claim
-        job = Job(problem=problem, language=claim.language, files=claim.files, attempt=claim.attempt)
+        job = Job(problem=self._problem, language=claim.language, files=claim.files, attempt=claim.attempt)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:
@@ -154,13 +150,6 @@ class Judging:
                 return Failure(f"The judge failed: {type(event).__name__}.")
             if event is None:
                 return Failure("The judge stopped without a verdict.")
-
-    async def _give_up(self, detail: str) -> None:
-        """Append the verdict `error`: it is not the fault of the submitted code."""
-        summary = await self._store.run(self._store.summary_so_far, self._claim.submission_id)
-        failed = {"type": "status_update", "status": "failed", "detail": detail}
-        complete = {"type": "complete", "final_status": "error", "summary": summary}
-        await self._append([_stamped(failed, self._claim), _stamped(complete, self._claim)])
 
     async def _append(self, batch: list[Event]) -> None:
         """Append events; retry while the database is away, for as long as the lease may still be held."""

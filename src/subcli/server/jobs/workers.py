@@ -61,6 +61,7 @@ class Workers:
         on_judged: Callable[[float], object],
     ) -> None:
         self._context = JudgingContext(store, journal, problems, judge, limits)
+        self._able = {slug: tuple(problem.languages) for slug, problem in problems.items()}
         self._store = store
         self._journal = journal
         self._queue = queue
@@ -93,11 +94,12 @@ class Workers:
             await self._queue.pause(min(self._lease_s / 3, _SWEEP_INTERVAL_S))
 
     async def _enqueue_waiting(self) -> None:
-        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT, self._name)
+        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT, self._name, self._able)
         for submission_id in waiting:
             self._queue.put(submission_id)
         for submission_id in waiting[: self._concurrency]:
             self._queue.put_here(submission_id)
+        await self._journal.tell_unable(self._able, _SWEEP_LIMIT)
 
     async def _claim_and_judge(self) -> None:
         while True:
@@ -126,7 +128,9 @@ class Workers:
                 await asyncio.sleep(_RETRY_DELAY_S)
 
     async def _claim_next(self) -> Claim | None:
-        claiming = asyncio.ensure_future(self._store.run(self._store.leases.claim_next, self._name, self._lease_s))
+        claiming = asyncio.ensure_future(
+            self._store.run(self._store.leases.claim_next, self._name, self._able, self._lease_s)
+        )
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:

@@ -19,7 +19,7 @@ STATE: Final = [
     submissions.c[name]
     for name in (
         *("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at"),
-        *("attempt", "losses", "failures"),
+        *("attempt", "losses", "failures", "problem", "language"),
     )
 ]
 # Built once: building a statement costs about as much as executing it.

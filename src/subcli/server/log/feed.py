@@ -17,6 +17,7 @@ from typing import Final
 from subcli.server.log.bus import Bus, Subscription
 from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, Claim, EventPage, Failure, Record
+from subcli.server.log.requeue import Able
 from subcli.server.log.store import Records, Store
 
 _log: Final = logging.getLogger(__name__)
@@ -75,6 +76,16 @@ class Journal:
         for submission_id, records in appended.items():
             self._bus.publish(submission_id, records)
         return appended.keys()
+
+    async def tell_unable(self, able: Able, limit: int) -> None:
+        """Publish what `Store.tell_unable` appends.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
+        appended = await self._store.run(self._store.tell_unable, able, limit)
+        for submission_id, records in appended.items():
+            self._bus.publish(submission_id, records)
 
     async def update_queue_positions(self, limit: int) -> None:
         """Publish the positions of the first `limit` waiting submissions where they have changed.

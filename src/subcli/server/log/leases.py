@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, case, func, or_, selec
 
 from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.records import Claim
-from subcli.server.log.requeue import IN_ORDER, WAITING, waits_for
+from subcli.server.log.requeue import IN_ORDER, WAITING, Able, waits_for
 from subcli.server.log.tables import submissions
 
 
@@ -36,12 +36,12 @@ class Leases:
         with self._write.begin() as connection:
             return self._claim(connection, submission_id, owner, lease_s)
 
-    def claim_next(self, owner: str, lease_s: float) -> Claim | None:
+    def claim_next(self, owner: str, able: Able, lease_s: float) -> Claim | None:
         """Claim the submission whose turn it is. None if nothing waits for this worker."""
         with self._write.begin() as connection:
             # With this lock, rows that are locked nevertheless are about to end.
             lock_queue(connection)
-            query = select(submissions.c.id).where(*waits_for(owner, self._clock())).order_by(*IN_ORDER).limit(1)
+            query = select(submissions.c.id).where(*waits_for(owner, able, self._clock())).order_by(*IN_ORDER).limit(1)
             found = connection.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
             return None if found is None else self._claim(connection, found, owner, lease_s)
 
@@ -56,6 +56,7 @@ class Leases:
                 lease_owner=owner,
                 lease_until=now + lease_s,
                 retry_at=None,
+                told=False,
                 started_at=func.coalesce(submissions.c.started_at, now),
             )
             .returning(submissions)
@@ -82,9 +83,9 @@ class Leases:
             )
             return result.rowcount == 1
 
-    def claimable(self, limit: int, owner: str = "") -> list[int]:
+    def claimable(self, limit: int, owner: str, able: Able) -> list[int]:
         """Return the ids of submissions that wait for this worker, in the order of their turns."""
-        query = select(submissions.c.id).where(*waits_for(owner, self._clock())).order_by(*IN_ORDER).limit(limit)
+        query = select(submissions.c.id).where(*waits_for(owner, able, self._clock())).order_by(*IN_ORDER).limit(limit)
         with self._read.begin() as connection:
             return list(connection.execute(query).scalars())
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    not_,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -50,7 +51,7 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
     record,
 )
-from subcli.server.log.requeue import IN_ORDER, LOST, NEXT, WAITING, pending
+from subcli.server.log.requeue import IN_LINE, IN_ORDER, LOST, NEXT, WAITING, Able, can_judge, pending
 from subcli.server.log.results import summary_of
 from subcli.server.log.tables import events, submissions
 
@@ -140,7 +141,7 @@ class Store:
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
         # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
-        ahead = connection.execute(select(func.count()).select_from(submissions).where(*WAITING)).scalar_one()
+        ahead = connection.execute(select(func.count()).select_from(submissions).where(*IN_LINE)).scalar_one()
         created = connection.execute(
             insert(submissions)
             .values(
@@ -309,6 +310,32 @@ class Store:
                     appended[row.id] = self._requeue(connection, row, LOST, {"losses": row.losses + 1})
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
+    def tell_unable(self, able: Able, limit: int) -> dict[int, Records]:
+        """Tell the watchers of what a worker cannot judge that it waits for another, once.
+
+        Args:
+            able: what the worker can judge.
+            limit: tell those of at most so many submissions.
+
+        Returns:
+            what was appended, by submission.
+        """
+        appended: dict[int, Records] = {}
+        with self._write.begin() as connection:
+            lock_queue(connection)
+            rows = connection.execute(
+                select(*STATE)
+                .where(*IN_LINE, not_(can_judge(able)))
+                .order_by(submissions.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in rows:
+                detail = f"Waits for a worker that can judge {row.problem} in {row.language}."
+                event = pending(max(1, row.attempt), detail=detail)
+                appended[row.id] = self._append(connection, row, [event], {"told": True})
+        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
+
     def _requeue(self, connection: Connection, row: Row[Any], detail: str, columns: Mapping[str, Any]) -> Records:
         ahead = connection.execute(
             select(func.count())
@@ -404,7 +431,7 @@ def _waiting(connection: Connection, limit: int) -> Result[Any]:
     return connection.execute(
         select(*STATE, events.c.payload)
         .outerjoin(events, latest)
-        .where(*WAITING)
+        .where(*IN_LINE)
         .order_by(*IN_ORDER)
         .limit(limit)
         # A submission that is being cancelled at this moment is left out.

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 # SQLite assigns ids only in a column declared INTEGER.
@@ -108,6 +110,8 @@ submissions: Final = Table(
     # How often the judge itself failed, and from when the worker of the last failure may try again; others may at once.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_at", Double),
+    # Whether its watchers were told that it waits for a worker that can judge it. It has no place in the queue then.
+    Column("told", Boolean, nullable=False, server_default=false()),
     # Who is judging it. Each claim and each return to the queue raises the fence; a worker with an older one can no
     # longer append.
     Column("fence", BIG, nullable=False),

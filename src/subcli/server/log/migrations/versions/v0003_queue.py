@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("submissions", sa.Column("losses", sa.Integer, nullable=False, server_default="0"))
     op.add_column("submissions", sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
     op.add_column("submissions", sa.Column("retry_at", sa.Double))
+    op.add_column("submissions", sa.Column("told", sa.Boolean, nullable=False, server_default=sa.false()))
     # The column said how many attempts were begun; now it says which attempt is under way or comes next. The ones
     # that were handed back come first.
     op.execute(
@@ -31,6 +32,7 @@ def downgrade() -> None:
         "UPDATE submissions SET attempt = attempt - 1"
         " WHERE attempt > 1 AND final_status IS NULL AND lease_until IS NULL"
     )
+    op.drop_column("submissions", "told")
     op.drop_column("submissions", "retry_at")
     op.drop_column("submissions", "failures")
     op.drop_column("submissions", "losses")
