@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from subcli.server.log.records import (
     Append,
@@ -123,7 +123,10 @@ def test_the_first_start_counts_for_the_duration(engine: Engine) -> None:
     store.take_back(10)
     claimed(store, submission_id)
     now.append(1025.0)
-    assert store.summary_so_far(submission_id)["duration_ms"] == 25_000
+    store.cancel(submission_id, DEMO_USER)
+    summary = store.lookup.snapshot(submission_id, DEMO_USER).summary
+    assert summary is not None
+    assert summary["duration_ms"] == 25_000
     store.close()
 
 
@@ -275,6 +278,27 @@ def test_what_was_interrupted_is_next(store: Store) -> None:
     again = store.leases.claim_next("another", ABLE, 60)
     assert again is not None
     assert (again.submission_id, again.attempt) == (ids[1], 2)
+
+
+def test_users_are_served_in_turn(store: Store, engine: Engine) -> None:
+    """The k-th waiting submission of each before the (k+1)-th of anyone; the position says so."""
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO users (id, name, created_at) VALUES (2, 'ada', 0), (3, 'bob', 0)"))
+    owners = (1, 1, 1, 2, 3, 2)
+    ids = [store.create(NewSubmission(each, "echo", "python", {"a": "1"}))[0].id for each in owners]
+    told = [last_event(store, each)["queue_position"] for each in ids]
+    assert told == [1, 2, 3, 2, 3, 5]
+    in_order = [ids[n] for n in (0, 3, 4, 1, 5, 2)]
+    assert store.leases.claimable(10, "", ABLE) == in_order
+    store.update_queue_positions(10)
+    assert [last_event(store, each)["queue_position"] for each in in_order] == [1, 2, 3, 4, 5, 6]
+    for each in in_order[:4]:
+        claim = store.leases.claim_next("worker", ABLE, 60)
+        assert claim is not None
+        assert claim.submission_id == each
+    # Who comes later is served with those of the turn that is being served, not before them.
+    late = store.create(NewSubmission(3, "echo", "python", {"a": "1"}))[0].id
+    assert store.leases.claimable(10, "", ABLE) == [ids[5], late, ids[2]]
 
 
 @pytest.mark.parametrize("is_lost", [True, False])

@@ -1,6 +1,8 @@
 """The order in which submissions wait, and how one comes back into it.
 
-A submission waits if it has neither a verdict nor a lease. Those that wait are judged by `turn`, then by id. A
+A submission waits if it has neither a verdict nor a lease. Those that wait are judged by `turn`, then by id. A new
+submission gets the turn after its owner's last one that waits, but none that has passed: so users are served in turn,
+and who hands in many does not delay the others (P. Goyal et al., "Start-time Fair Queuing", 1996). A
 submission that was interrupted gets the turn `NEXT`, so it is judged before everything that was never begun. The event
 that tells its watchers so is committed in the same transaction as the return itself.
 """

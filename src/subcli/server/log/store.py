@@ -141,7 +141,10 @@ class Store:
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
         # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
-        ahead = connection.execute(select(func.count()).select_from(submissions).where(*IN_LINE)).scalar_one()
+        turn = _next_turn(connection, new.owner_id)
+        ahead = connection.execute(
+            select(func.count()).select_from(submissions).where(*IN_LINE, submissions.c.turn <= turn)
+        ).scalar_one()
         created = connection.execute(
             insert(submissions)
             .values(
@@ -152,6 +155,7 @@ class Store:
                 idempotency_key=new.idempotency_key,
                 created_at=self._clock(),
                 status="pending",
+                turn=turn,
                 last_seq=0,
                 attempt=0,
                 fence=0,
@@ -378,12 +382,6 @@ class Store:
                     )
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
-    def summary_so_far(self, submission_id: int) -> dict[str, int]:
-        """Return the counts of the results so far, for a judging that ends without a summary of its own."""
-        with self._read.begin() as connection:
-            row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).one()
-            return self._summary_so_far(connection, row)
-
     def _summary_so_far(self, connection: Connection, row: Row[Any]) -> dict[str, int]:
         started = row.started_at or self._clock()
         return summary_of(results_of(connection, row.id), row.total_tests, self._clock() - started)
@@ -413,6 +411,16 @@ def _locked(connection: Connection, submission_id: int, *conditions: ColumnEleme
     if row is None:
         raise UnknownSubmissionError
     return row
+
+
+def _next_turn(connection: Connection, owner_id: int) -> int:
+    """The turn after this owner's last one, but not before those that are being served."""
+    turn, never_begun = submissions.c.turn, submissions.c.turn > NEXT
+    served = connection.execute(select(func.min(turn)).where(*IN_LINE, never_begun)).scalar_one()
+    last = connection.execute(
+        select(func.max(turn)).where(*WAITING, never_begun, submissions.c.owner_id == owner_id)
+    ).scalar_one()
+    return max(served or 0, 0 if last is None else int(last) + 1)
 
 
 def _held(connection: Connection, claim: Claim) -> Row[Any]:
