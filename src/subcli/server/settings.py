@@ -36,10 +36,14 @@ class ServerLimits:
     """and how many bytes of them."""
     compare: float = 30.0
     """How often the position of a silent stream is compared with the log."""
-    lease: float = 15.0
+    lease: float = 12.0
     """How long a worker owns a submission without renewing the lease."""
     attempts: int = 10
-    """How often a submission is judged before its verdict is `error`."""
+    """How many workers may vanish while they judge a submission before its verdict is `error`."""
+    tries: int = 3
+    """How often a submission is tried before a failure of the judge becomes its verdict `error`."""
+    retry: float = 5.0
+    """How long the worker whose judge failed leaves a submission to others; twice as long after the second failure."""
     closing: float = 6.0
     """Maximum time for closing all sockets gradually after SIGTERM."""
     closing_rate: float = 500.0

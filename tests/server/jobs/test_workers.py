@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from subcli.server.redis.connection import connect
 from subcli.server.settings import ServerLimits
 
 pytestmark = pytest.mark.every_backend
+ABLE = {"echo": ("python",)}
 
 
 async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
@@ -29,25 +32,74 @@ async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
     return list(page["events"])
 
 
-@pytest.mark.parametrize("last", [RuntimeError("broken"), None], ids=["raises", "stops"])
-async def test_a_failing_judge_gives_the_verdict_error(live: Any, last: object) -> None:
-    """A judge that raises, or stops without a verdict: `error`, with the counts so far and a reason."""
-    submission_id = await live.submit("wait")
-    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
-    await live.judge.events.put(last)
-    snapshot = await live.ended(submission_id)
+JUDGE_ERROR = (
+    {"type": "status_update", "status": "failed"},
+    {"type": "error_analysis", "error": "the disk is full", "analysis": "…", "suggestions": []},
+    {"type": "complete", "final_status": "error", "summary": {"total_tests": 0, "passed": 0, "failed": 0}},
+)
+UNENCODABLE = {"type": "test_result", "test_name": "Two", "status": "passed", "output": object()}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [(RuntimeError("broken"),), (None,), JUDGE_ERROR, (UNENCODABLE,)],
+    ids=["raises", "stops", "error", "unencodable"],
+)
+async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
+    start: Callable[..., Any], last: Sequence[Any]
+) -> None:
+    """A judge that raises, stops without a verdict, says `error` or something that cannot be encoded.
+
+    Before the last try, the submission goes back, and its watchers are told why.
+    """
+    async with start(retry=0.01) as live:
+        submission_id = await live.submit("wait")
+        for number in range(3):
+            await live.until(lambda: len(live.judge.jobs) == number + 1)  # noqa: B023
+            await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed"})
+            for each in last:
+                await live.judge.events.put(each)
+        snapshot = await live.ended(submission_id)
+        events = await events_of(live, submission_id)
     assert snapshot["final_status"] == "error"
-    assert snapshot["summary"]["passed"] == 1
-    events = await events_of(live, submission_id)
-    assert "judge" in events[-2]["detail"]
+    assert [job.attempt for job in live.judge.jobs] == [1, 2, 3]
+    pending = [event for event in events if event.get("status") == "pending"]
+    assert [event["attempt"] for event in pending] == [1, 2, 3]
+    assert ["try 2 of 3" in pending[1]["detail"], "try 3 of 3" in pending[2]["detail"]] == [True, True]
+    assert "judge" in pending[1]["detail"]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [event.get("status") for event in events].count("failed") == 1
     assert "broken" not in json.dumps(events)
+    if last is JUDGE_ERROR:
+        assert [event["type"] for event in events[-3:]] == ["status_update", "error_analysis", "complete"]
+        assert "the disk is full" in pending[1]["detail"]
+        assert sum(event["type"] == "error_analysis" for event in events) == 1
+    else:
+        assert snapshot["summary"]["passed"] == 1 or UNENCODABLE in last
+        assert "judge" in events[-2]["detail"]
 
 
-async def test_an_event_that_cannot_be_encoded_gives_the_verdict_error(live: Any) -> None:
-    """An event that JSON cannot represent does not leave the submission hanging."""
-    submission_id = await live.submit("wait")
-    await live.judge.events.put({"type": "test_result", "test_name": "One", "status": "passed", "output": object()})
-    assert (await live.ended(submission_id))["final_status"] == "error"
+async def test_a_failure_of_one_worker_is_not_a_verdict(workbench: Bench) -> None:
+    """Another worker judges the submission, and the one that failed goes on with what else waits."""
+    sick: list[str] = []
+
+    async def fails(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        sick.append(next(iter(job.files.values())))
+        yield {"type": "status_update", "status": "testing"}
+        raise OSError("full")
+
+    submission_id = workbench.submit()
+    worker = workbench.work(fails, ServerLimits(retry=3600), concurrency=1)
+    await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
+    told = workbench.events(submission_id)[-1]
+    assert (told["status"], "OSError" in told["detail"]) == ("pending", True)
+    other = workbench.submit()
+    await workbench.until(lambda: workbench.events(other)[-1].get("attempt") == 2)
+    assert len(sick) == 2
+    workbench.work(passes)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in (submission_id, other)))
+    assert [workbench.verdict(each) for each in (submission_id, other)] == ["passed", "passed"]
+    assert not worker.done()
 
 
 async def test_events_after_the_verdict_are_dropped(live: Any) -> None:
@@ -137,14 +189,20 @@ class Bench:
         redis = None if self.redis is None else connect(self.redis)
         return Backbone(open_database(self.database), limits or self.limits, redis)
 
-    def work(self, judge: Any, limits: ServerLimits | None = None, concurrency: int = 2) -> asyncio.Task[None]:
+    def work(
+        self,
+        judge: Any,
+        limits: ServerLimits | None = None,
+        concurrency: int = 2,
+        problems: Mapping[str, Problem] | None = None,
+    ) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
         self.stores.append(backbone.store)
         workers = Workers(
             backbone.store,
             backbone.journal,
             backbone.queue,
-            {"echo": self.problem},
+            problems or {"echo": self.problem},
             judge,
             concurrency,
             limits or self.limits,
@@ -191,13 +249,82 @@ async def test_a_submission_is_judged_again_after_its_worker_stopped(workbench: 
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.leases.claimable(10) == [submission_id]
+    assert workbench.store.leases.claimable(10, "", ABLE) == [submission_id]
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     events = workbench.events(submission_id)
     assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
     assert [event.get("attempt") for event in events] == [1, 1, 2, 2, None]
     assert "again" in events[2]["detail"]
+
+
+async def test_an_interrupted_submission_is_judged_before_those_that_wait(workbench: Bench) -> None:
+    """Its watchers are told at once that it waits again; the next worker takes it first."""
+    judged: list[int] = []
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        judged.append(job.attempt)
+        async for event in passes(job):
+            yield event
+
+    ids = [workbench.submit() for _ in range(3)]
+    first = workbench.work(hangs, concurrency=1)
+    await workbench.until(lambda: workbench.events(ids[0])[-1]["status"] == "testing")
+    first.cancel()
+    await asyncio.wait([first])
+    told = workbench.events(ids[0])[-1]
+    assert (told["status"], told["attempt"]) == ("pending", 2)
+    assert "stopped" in told["detail"]
+    workbench.work(judge, concurrency=1)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    assert judged == [2, 1, 1]
+
+
+async def test_a_gateway_tells_that_all_workers_are_gone(workbench: Bench) -> None:
+    """It takes back what a dead worker had, although it judges nothing itself."""
+    submission_id = workbench.submit()
+    assert workbench.store.leases.claim(submission_id, "dies", 0.5) is not None
+    workbench.work(passes, concurrency=0)
+    await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
+    assert "went away" in workbench.events(submission_id)[-1]["detail"]
+
+
+async def test_ten_restarts_during_one_judging(workbench: Bench) -> None:
+    """A graceful restart is not an attempt that failed."""
+    submission_id = workbench.submit()
+    for number in range(10):
+        worker = workbench.work(hangs, concurrency=1)
+        await workbench.until(lambda: workbench.events(submission_id)[-1]["status"] == "testing")
+        worker.cancel()
+        await asyncio.wait([worker])
+        assert workbench.events(submission_id)[-1]["attempt"] == number + 2
+    workbench.work(passes)
+    await workbench.until(lambda: workbench.verdict(submission_id) is not None)
+    assert workbench.verdict(submission_id) == "passed"
+
+
+async def test_a_claim_that_was_under_way_is_handed_back(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is stopped between claiming a submission and judging it: nobody waits for its lease."""
+    submission_id = workbench.submit()
+    limits = ServerLimits(lease=3600)
+    worker = workbench.work(passes, limits, concurrency=1)
+    [store] = workbench.stores
+    claim_next, go = store.leases.claim_next, threading.Event()
+    has_claimed = threading.Event()
+
+    def slow(*args: Any) -> Any:
+        claim = claim_next(*args)
+        has_claimed.set()
+        go.wait(30)
+        return claim
+
+    monkeypatch.setattr(store.leases, "claim_next", slow)
+    await workbench.until(has_claimed.is_set)
+    worker.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait([worker])
+    assert workbench.store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
 async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
@@ -233,11 +360,11 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
     submission_id = workbench.submit()
     workbench.work(judge, ServerLimits(lease=0.6))
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
-    workbench.store.leases.release_all()
+    workbench.store.take_back(10, running=True)
     assert workbench.store.leases.claim(submission_id, "another", 60) is not None
     async with asyncio.timeout(30):
         await closed.wait()
-    assert len(workbench.events(submission_id)) == 2
+    assert [event.get("status") for event in workbench.events(submission_id)] == ["pending", "testing", "pending"]
 
 
 def away(times: int, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,7 +384,7 @@ async def test_events_outlast_a_database_that_is_away(workbench: Bench, monkeypa
     submission_id = workbench.submit()
     workbench.work(passes, ServerLimits(lease=3600))
     [store] = workbench.stores
-    monkeypatch.setattr(store.leases, "claim", away(2, store.leases.claim))
+    monkeypatch.setattr(store.leases, "claim_next", away(2, store.leases.claim_next))
     monkeypatch.setattr(store, "append_all", away(2, store.append_all))
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
     assert [event.get("attempt") for event in workbench.events(submission_id)] == [1, 1, None]
@@ -299,12 +426,21 @@ async def test_a_sweep_that_fails_does_not_end_the_workers(
     assert "looking for waiting submissions failed" in caplog.text
 
 
-async def test_a_language_that_was_removed(workbench: Bench) -> None:
-    """A submission in a language that the problem no longer has gets the verdict `error`."""
-    new = NewSubmission(DEMO_USER, "echo", "cobol", {"a.cob": "1"})
-    submission_id = workbench.store.create(new)[0].id
+@pytest.mark.parametrize(("slug", "language"), [("echo", "cobol"), ("new", "python")])
+async def test_what_this_worker_does_not_know_waits(workbench: Bench, slug: str, language: str) -> None:
+    """Its watchers are told why, once; the rest is judged, and it as well as soon as a worker knows it."""
+    submission_id = workbench.store.create(NewSubmission(DEMO_USER, slug, language, {"a": "1"}))[0].id
+    known = [workbench.submit() for _ in range(2)]
     workbench.work(passes)
-    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+    await workbench.until(lambda: all(workbench.verdict(each) for each in known))
+    await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
+    told = workbench.events(submission_id)[-1]
+    assert (told["status"], told["attempt"]) == ("pending", 1)
+    assert told["detail"] == f"Waits for a worker that can judge {slug} in {language}."
+    assert workbench.store.tell_unable(ABLE, 10) == {}
+    languages = {**workbench.problem.languages, language: next(iter(workbench.problem.languages.values()))}
+    workbench.work(passes, problems={slug: replace(workbench.problem, languages=languages)})
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
 async def test_the_last_attempt_is_made(workbench: Bench) -> None:
@@ -312,6 +448,7 @@ async def test_the_last_attempt_is_made(workbench: Bench) -> None:
     submission_id = workbench.submit()
     for _ in range(2):
         assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+        workbench.store.take_back(3)
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) is not None)
     assert workbench.verdict(submission_id) == "passed"
@@ -321,17 +458,11 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     """After the limit of attempts, so that one submission cannot keep a server busy for ever."""
     submission_id = workbench.submit()
     for _ in range(3):
+        workbench.store.take_back(3)
         assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
-
-
-async def test_a_problem_that_was_removed(workbench: Bench) -> None:
-    """A submission for a problem that the server no longer has gets the verdict `error`."""
-    submission_id = int(workbench.store.create(NewSubmission(DEMO_USER, "gone", "python", {"a.py": "1"}))[0].id)
-    workbench.work(passes)
-    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
 
 
 async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
@@ -362,7 +493,7 @@ async def test_positions_are_updated_less_often_than_submissions_are_claimed(
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     ids = [workbench.submit() for _ in range(60)]
-    workbench.work(judge, concurrency=50)
+    workbench.work(judge, ServerLimits(lease=60), concurrency=50)
     [store] = workbench.stores
     moves, update_queue_positions = 0, store.update_queue_positions
 

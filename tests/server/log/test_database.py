@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from subcli.server.log import migrations
 from subcli.server.log.database import open_database, reading
 from subcli.server.log.tables import REVISION, metadata
 from subcli.server.settings import ServeError
@@ -108,6 +111,31 @@ def test_processes_that_migrate_at_once(new_database: str) -> None:
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
         assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 1
     engine.dispose()
+
+
+@pytest.mark.every_backend
+def test_the_queue_of_an_older_version_is_kept(engine: Engine, database: str) -> None:
+    """What it had handed back is next, with its attempt raised; what ended or is being judged is as it was."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    rows = {1: "1, NULL, NULL", 2: "0, NULL, NULL", 3: "2, NULL, 5", 4: "1, 'passed', NULL"}
+    columns = "owner_id, problem, language, files, created_at, status, last_seq, fence"
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        for number, more in rows.items():
+            connection.execute(
+                text(
+                    f"INSERT INTO submissions (id, {columns}, attempt, final_status, lease_until)"
+                    f" VALUES ({number}, 1, 'echo', 'python', '{{}}', 0, 'pending', 0, 0, {more})"
+                )
+            )
+    open_database(database).dispose()
+    query = text("SELECT id, attempt, turn, losses FROM submissions ORDER BY id")
+    with engine.begin() as connection:
+        assert [tuple(row) for row in connection.execute(query)] == [
+            *((1, 2, -1, 0), (2, 0, 0, 0), (3, 2, 0, 0), (4, 1, 0, 0))
+        ]
 
 
 @pytest.mark.every_backend

@@ -9,21 +9,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from subcli.server.log.records import (
     Append,
     Claim,
     EndedError,
+    Failure,
     KeyReusedError,
     NewSubmission,
     StaleFenceError,
     UnknownSubmissionError,
 )
+from subcli.server.log.requeue import LOST
 from subcli.server.log.store import Records, Store
 from subcli.server.log.tables import DEMO_USER
 
 pytestmark = pytest.mark.every_backend
+ABLE = {"echo": ("python",)}
 
 
 def new(key: str | None = None, source: str = "print()") -> NewSubmission:
@@ -117,9 +120,13 @@ def test_the_first_start_counts_for_the_duration(engine: Engine) -> None:
     submission_id = store.create(new())[0].id
     claimed(store, submission_id, lease=-1)
     now.append(1010.0)
+    store.take_back(10)
     claimed(store, submission_id)
     now.append(1025.0)
-    assert store.summary_so_far(submission_id)["duration_ms"] == 25_000
+    store.cancel(submission_id, DEMO_USER)
+    summary = store.lookup.snapshot(submission_id, DEMO_USER).summary
+    assert summary is not None
+    assert summary["duration_ms"] == 25_000
     store.close()
 
 
@@ -208,14 +215,14 @@ def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Store) -> None:
 
 
 def test_one_claim_at_a_time(store: Store) -> None:
-    """While a lease runs, nobody else can claim the submission; after a release, `attempt` is raised."""
+    """While a lease runs, nobody else can claim the submission; after it was handed back, `attempt` is raised."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
     assert store.leases.claim(submission_id, "other", 60) is None
-    assert store.leases.claimable(10) == []
-    assert store.leases.release(claim)
-    assert store.leases.claimable(10) == [submission_id]
+    assert store.leases.claimable(10, "", ABLE) == []
+    store.hand_back(claim, "stopped")
+    assert store.leases.claimable(10, "", ABLE) == [submission_id]
     assert claimed(store, submission_id).attempt == 2
 
 
@@ -223,31 +230,147 @@ def test_a_late_worker_is_fenced_off(store: Store) -> None:
     """When a lease has expired and another worker has claimed the submission, the first one's events are refused."""
     submission_id = store.create(new())[0].id
     dead = claimed(store, submission_id, lease=-1)
+    store.take_back(10)
     living = claimed(store, submission_id)
     with pytest.raises(StaleFenceError):
         append(store, submission_id, [result("late")], dead.fence)
     assert not store.leases.renew(dead, 60)
-    assert not store.leases.release(dead)
+    with pytest.raises(StaleFenceError):
+        store.hand_back(dead, "late")
     assert store.leases.renew(living, 60)
     append(store, submission_id, [result("good")], living.fence)
 
 
-def test_release_all_ends_every_lease(store: Store) -> None:
+def test_the_only_process_takes_every_lease_back(store: Store) -> None:
     """The only process on a database does so when it starts."""
     submission_id = store.create(new())[0].id
     claimed(store, submission_id)
-    store.leases.release_all()
-    assert store.leases.claimable(10) == [submission_id]
+    assert not store.take_back(10)
+    assert list(store.take_back(10, running=True)) == [submission_id]
+    assert store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
-def test_a_renewal_does_not_undo_a_release(store: Store) -> None:
+def test_a_renewal_does_not_undo_a_hand_back(store: Store) -> None:
     """It was under way when the worker was told to stop."""
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert store.leases.renew(claim, 60)
-    assert store.leases.release(claim)
+    store.hand_back(claim, "stopped")
     assert not store.leases.renew(claim, 60)
-    assert store.leases.claimable(10) == [submission_id]
+    assert store.leases.claimable(10, "", ABLE) == [submission_id]
+
+
+def last_event(store: Store, submission_id: int) -> dict[str, Any]:
+    return dict(json.loads(store.lookup.page(submission_id, 0, 1000).records[-1].text))
+
+
+def test_what_was_interrupted_is_next(store: Store) -> None:
+    """Before everything that was never begun, and among itself the oldest first."""
+    ids = [store.create(new())[0].id for _ in range(4)]
+    first, second, third = (store.leases.claim_next("worker", ABLE, lease) for lease in (60, -1, 60))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert [claim.submission_id for claim in (first, second, third)] == ids[:3]
+    store.hand_back(third, "stopped")
+    assert list(store.take_back(10)) == [second.submission_id]
+    assert store.leases.claimable(10, "", ABLE) == [ids[1], ids[2], ids[3]]
+    again = store.leases.claim_next("another", ABLE, 60)
+    assert again is not None
+    assert (again.submission_id, again.attempt) == (ids[1], 2)
+
+
+def test_users_are_served_in_turn(store: Store, engine: Engine) -> None:
+    """The k-th waiting submission of each before the (k+1)-th of anyone; the position says so."""
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO users (id, name, created_at) VALUES (2, 'ada', 0), (3, 'bob', 0)"))
+    owners = (1, 1, 1, 2, 3, 2)
+    ids = [store.create(NewSubmission(each, "echo", "python", {"a": "1"}))[0].id for each in owners]
+    told = [last_event(store, each)["queue_position"] for each in ids]
+    assert told == [1, 2, 3, 2, 3, 5]
+    in_order = [ids[n] for n in (0, 3, 4, 1, 5, 2)]
+    assert store.leases.claimable(10, "", ABLE) == in_order
+    store.update_queue_positions(10)
+    assert [last_event(store, each)["queue_position"] for each in in_order] == [1, 2, 3, 4, 5, 6]
+    for each in in_order[:4]:
+        claim = store.leases.claim_next("worker", ABLE, 60)
+        assert claim is not None
+        assert claim.submission_id == each
+    # Who comes later is served with those of the turn that is being served, not before them.
+    late = store.create(NewSubmission(3, "echo", "python", {"a": "1"}))[0].id
+    assert store.leases.claimable(10, "", ABLE) == [ids[5], late, ids[2]]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_watchers_learn_of_an_interruption_at_once(store: Store, is_lost: bool) -> None:
+    """With the return itself: pending, the next attempt, and why; the snapshot agrees."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id, -1 if is_lost else 60)
+    append(store, submission_id, [{"type": "status_update", "status": "testing"}], claim.fence)
+    if is_lost:
+        [records] = store.take_back(10).values()
+    else:
+        records = store.hand_back(claim, "It was stopped.")
+    assert [each.seq for each in records] == [3]
+    assert records[0].committed is not None
+    told = last_event(store, submission_id)
+    assert (told["status"], told["attempt"], told["queue_position"]) == ("pending", 2, 1)
+    assert told["detail"] == (LOST if is_lost else "It was stopped.")
+    snapshot = store.lookup.snapshot(submission_id, DEMO_USER)
+    assert (snapshot.status, snapshot.attempt, snapshot.last_seq) == ("pending", 2, 3)
+    with pytest.raises(StaleFenceError):
+        append(store, submission_id, [result("late")], claim.fence)
+    assert claimed(store, submission_id).last_seq == 3
+
+
+def test_what_has_ended_is_not_handed_back(store: Store) -> None:
+    """Its log is complete."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    store.cancel(submission_id, DEMO_USER)
+    with pytest.raises(EndedError):
+        store.hand_back(claim, "stopped")
+    assert store.take_back(10, running=True) == {}
+
+
+def test_restarts_are_no_failures(store: Store) -> None:
+    """Handing a submission back any number of times never ends it; workers that vanish do, at the limit."""
+    submission_id = store.create(new())[0].id
+    for _ in range(10):
+        store.hand_back(claimed(store, submission_id), "stopped")
+    for _ in range(2):
+        claimed(store, submission_id, lease=-1)
+        store.take_back(3)
+    assert store.lookup.snapshot(submission_id, DEMO_USER).final_status is None
+    assert claimed(store, submission_id, lease=-1).attempt == 13
+    [records] = store.take_back(3).values()
+    assert [each.last for each in records] == [False, True]
+    assert "3 times" in records[0].text
+    assert store.lookup.snapshot(submission_id, DEMO_USER).final_status == "error"
+
+
+def test_a_failure_leaves_a_submission_to_other_workers(engine: Engine) -> None:
+    """For a while, which is longer after the second failure; after the third the verdict is `error`."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id, later = store.create(new())[0].id, store.create(new())[0].id
+    for number, wait_s in enumerate((5, 10), 1):
+        claim = store.leases.claim_next("sick", ABLE, 60)
+        assert claim is not None
+        assert claim.submission_id == submission_id
+        [told] = store.fail(claim, Failure("Full."), 3, 5)
+        assert f"Full. Judged again from the start, try {number + 1} of 3." in told.text
+        assert store.leases.claimable(10, "sick", ABLE) == [later]
+        assert store.leases.claimable(10, "healthy", ABLE) == [submission_id, later]
+        now.append(now[-1] + wait_s)
+        assert store.leases.claimable(10, "sick", ABLE) == [submission_id, later]
+    records = store.fail(claimed(store, submission_id), Failure("Full."), 3, 5)
+    assert [each.last for each in records] == [False, True]
+    assert last_event(store, submission_id)["final_status"] == "error"
+    assert claim is not None
+    with pytest.raises(EndedError):
+        store.fail(claim, Failure("Late."), 3, 5)
+    store.close()
 
 
 def test_cancelling_summarises_the_results_so_far(store: Store) -> None:

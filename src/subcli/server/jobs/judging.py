@@ -1,7 +1,7 @@
 """One attempt at judging one submission: run the judge, append its events, keep the lease.
 
-A judge that raises, or stops without a verdict, gets the verdict `error` (contract, section 1), so no submission is
-left waiting.
+A judge that raises, stops without a verdict, or gives the verdict `error` has failed: that says nothing about the
+submitted code (contract, section 1), and the submission is tried again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from subcli.judge import Job, Problem
 from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
-from subcli.server.log.records import Append, Claim, EndedError, StaleFenceError
+from subcli.server.log.records import Append, Claim, EndedError, Failure, StaleFenceError
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
@@ -33,7 +33,6 @@ _BUFFER_EVENTS: Final = 256
 _JUDGE_EXIT_TIMEOUT_S: Final = 10.0
 """How long a judge may take to end after its verdict."""
 _RETRY_DELAY_S: Final = 0.2
-_JUDGED_AGAIN: Final = "Judged again from the start: the worker that had this submission went away."
 
 
 class LostClaimError(Exception):
@@ -58,13 +57,16 @@ class Judging:
         self._store = context.store
         self._journal = context.journal
         self._limits = context.limits
-        self._problem = context.problems.get(claim.problem)
+        self._problem = context.problems[claim.problem]
         self._judge = context.judge
         self._claim = claim
         self._position = claim.last_seq
 
-    async def run(self) -> None:
+    async def run(self) -> Failure | None:
         """Judge until the verdict, or until the claim is lost.
+
+        Returns:
+            how the judge failed; the claim is still held then.
 
         Raises:
             SQLAlchemyError: the database was away for longer than the lease.
@@ -72,42 +74,34 @@ class Judging:
         claim = self._claim
         renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
         try:
-            if claim.attempt > 1:
-                pending = {"type": "status_update", "status": "pending", "detail": _JUDGED_AGAIN}
-                await self._append([_stamped(pending, claim)])
-            problem = self._problem
-            if problem is None or claim.language not in problem.languages:
-                await self._give_up(f"{claim.problem} in {claim.language} is no longer on this server.")
-            elif claim.attempt > self._limits.attempts:
-                await self._give_up(f"Judging was started {claim.attempt - 1} times and never finished.")
-            else:
-                await self._run_judge(problem, renewing)
+            return await self._run_judge(renewing)
         except LostClaimError:
             _log.info("submission %s was taken from this worker", claim.submission_id)
         finally:
             renewing.cancel()
             await asyncio.wait([renewing])
+        return None
 
-    async def _run_judge(self, problem: Problem, renewing: asyncio.Task[None]) -> None:
+    async def _run_judge(self, renewing: asyncio.Task[None]) -> Failure | None:
         claim = self._claim
-        job = Job(problem=problem, language=claim.language, files=claim.files, attempt=claim.attempt)
+        job = Job(problem=self._problem, language=claim.language, files=claim.files, attempt=claim.attempt)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:
-            fault = await self._append_all(events)
-            # The judge has sent its last event and may still be cleaning up; the lease is not needed any more.
-            renewing.cancel()
+            failure = await self._append_all(events)
+            # The judge has sent its last event and may still be cleaning up; after a verdict no lease is needed.
+            if failure is None:
+                renewing.cancel()
             await asyncio.wait([reading], timeout=_JUDGE_EXIT_TIMEOUT_S)
         except (LostClaimError, SQLAlchemyError):
             raise
         except Exception as error:
             _log.exception("submission %s: an event could not be stored", claim.submission_id)
-            fault = f"The judge failed: {type(error).__name__}."
+            failure = Failure(f"The judge failed: {type(error).__name__}.")
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-        if fault is not None:
-            await self._give_up(fault)
+        return failure
 
     async def _read_judge(self, job: Job, queue: asyncio.Queue[Event | Exception | None]) -> None:
         """Put the judge's events into the queue as they come, followed by the exception that it raised or None."""
@@ -126,11 +120,11 @@ class Judging:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
-    async def _append_all(self, queue: asyncio.Queue[Event | Exception | None]) -> str | None:
+    async def _append_all(self, queue: asyncio.Queue[Event | Exception | None]) -> Failure | None:
         """Append the judge's events; those that are ready at once share a transaction.
 
         Returns:
-            what went wrong with the judge, a sentence; None after its verdict.
+            what went wrong with the judge; None after its verdict.
         """
         batch: list[Event] = []
         while True:
@@ -141,24 +135,21 @@ class Judging:
                     break
                 event = queue.get_nowait()
             # A terminal status without its verdict would look like the end on another platform: commit both together.
-            held_back = batch[-1:] if batch and _is_terminal(batch[-1]) else []
-            ready = batch[: len(batch) - len(held_back)]
-            if ready:
-                await self._append(ready)
-                if ready[-1]["type"] == "complete":
-                    return None
-            batch = held_back
+            end = next((at for at, each in enumerate(batch) if _is_terminal(each)), len(batch))
+            verdict = batch[-1]["final_status"] if batch and batch[-1]["type"] == "complete" else None
+            if verdict == "error":
+                end = min(end, len(batch) - 1)
+            elif verdict is not None:
+                end = len(batch)
+            if end:
+                await self._append(batch[:end])
+            batch = batch[end:]
+            if verdict is not None:
+                return Failure(_reason(batch), batch) if batch else None
             if isinstance(event, Exception):
-                return f"The judge failed: {type(event).__name__}."
+                return Failure(f"The judge failed: {type(event).__name__}.")
             if event is None:
-                return "The judge stopped without a verdict."
-
-    async def _give_up(self, detail: str) -> None:
-        """Append the verdict `error`: it is not the fault of the submitted code."""
-        summary = await self._store.run(self._store.summary_so_far, self._claim.submission_id)
-        failed = {"type": "status_update", "status": "failed", "detail": detail}
-        complete = {"type": "complete", "final_status": "error", "summary": summary}
-        await self._append([_stamped(failed, self._claim), _stamped(complete, self._claim)])
+                return Failure("The judge stopped without a verdict.")
 
     async def _append(self, batch: list[Event]) -> None:
         """Append events; retry while the database is away, for as long as the lease may still be held."""
@@ -209,6 +200,12 @@ def _stamped(event: Event, claim: Claim) -> Event:
     if event["type"] == "status_update":
         stamped["attempt"] = claim.attempt
     return stamped
+
+
+def _reason(ending: list[Event]) -> str:
+    """Why the judge gave the verdict `error`, a sentence; what it says at length is for its last try."""
+    said = next((str(event["error"]) for event in ending if event["type"] == "error_analysis"), "")
+    return f"The judge failed: {said.rstrip('.')}." if said else "The judge failed."
 
 
 def _is_terminal(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""Which submissions are waiting for a worker. Only a hint: the right to judge one is claimed in the store."""
+"""That submissions are waiting for a worker. Only a hint: which one is next is decided, and claimed, in the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A submission for a worker to claim.
+    """A submission that waits, so that there is something to claim.
 
     Attributes:
         receipt: identifies the entry to a queue that keeps it until it is settled.
@@ -24,6 +24,9 @@ class JobQueue(Protocol):
 
     def put(self, submission_id: int) -> None:
         """Enqueue a submission, unless it is in the queue already."""
+
+    def put_here(self, submission_id: int) -> None:
+        """Enqueue a submission that this very process could judge, without other processes."""
 
     async def get(self) -> Ticket:
         """Wait for the next submission and take it."""
@@ -49,6 +52,9 @@ class MemoryQueue:
         if submission_id not in self._waiting:
             self._waiting.add(submission_id)
             self._queue.put_nowait(submission_id)
+
+    def put_here(self, submission_id: int) -> None:
+        self.put(submission_id)
 
     async def get(self) -> Ticket:
         submission_id = await self._queue.get()

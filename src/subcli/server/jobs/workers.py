@@ -1,7 +1,7 @@
 """The workers of a process: find waiting submissions, claim them, have them judged.
 
-A worker may die at any moment. When its lease has expired, another takes over: the submission is judged again, in the
-same log, with `attempt` raised. So nothing here needs to be undone.
+A worker may die at any moment. When its lease has expired, any other process puts the submission back at the head of
+the queue: it is judged again, in the same log, with `attempt` raised. So nothing here needs to be undone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from subcli.judge import Problem
 from subcli.server.jobs.judging import Judge, Judging, JudgingContext
 from subcli.server.jobs.queue import JobQueue
 from subcli.server.log.feed import Journal
-from subcli.server.log.records import Claim
+from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.settings import ServerLimits
@@ -34,6 +35,8 @@ _POSITIONS: Final = 10
 _POSITIONS_INTERVAL_S: Final = 0.2
 """Where many submissions are claimed at once, not every step is published."""
 _RETRY_DELAY_S: Final = 0.2
+_SWEEP_INTERVAL_S: Final = 2.0
+_STOPPED: Final = "Judged again from the start: the worker that had this submission was stopped."
 
 
 class Workers:
@@ -58,55 +61,90 @@ class Workers:
         on_judged: Callable[[float], object],
     ) -> None:
         self._context = JudgingContext(store, journal, problems, judge, limits)
+        self._able = {slug: tuple(problem.languages) for slug, problem in problems.items()}
         self._store = store
         self._journal = journal
         self._queue = queue
         self._concurrency = concurrency
         self._on_judged = on_judged
         self._lease_s = limits.lease
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._attempts = limits.attempts
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._queue_moved = asyncio.Event()
 
     async def run(self) -> None:
         """Judge until cancelled; then stop what is running and hand it back to be judged again."""
-        if not self._concurrency:
-            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
+            if not self._concurrency:
+                return
             group.create_task(self._update_positions())
             for _ in range(self._concurrency):
                 group.create_task(self._claim_and_judge())
 
     async def _sweep(self) -> None:
-        """Enqueue what the store has and the queue lacks: after a restart, or a worker's death."""
+        """Take back what dead workers had, and enqueue what the store has and the queue lacks."""
         while True:
             with _log_and_continue("looking for waiting submissions"):
-                for submission_id in await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT):
+                for submission_id in await self._journal.take_back(self._attempts):
+                    _log.warning("submission %s: its worker has vanished", submission_id)
                     self._queue.put(submission_id)
-            await self._queue.pause(self._lease_s / 3)
+                if self._concurrency:
+                    await self._enqueue_waiting()
+            await self._queue.pause(min(self._lease_s / 3, _SWEEP_INTERVAL_S))
+
+    async def _enqueue_waiting(self) -> None:
+        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT, self._name, self._able)
+        for submission_id in waiting:
+            self._queue.put(submission_id)
+        for submission_id in waiting[: self._concurrency]:
+            self._queue.put_here(submission_id)
+        await self._journal.tell_unable(self._able, _SWEEP_LIMIT)
 
     async def _claim_and_judge(self) -> None:
         while True:
             with _log_and_continue("taking a submission from the queue"):
                 ticket = await self._queue.get()
-                claim = await self._claim(ticket.submission_id)
+                claim = await self._claim()
                 self._queue.settle(ticket)
                 if claim is not None:
+                    if claim.submission_id != ticket.submission_id:
+                        # Its turn is later.
+                        self._queue.put(ticket.submission_id)
                     await self._run_claim(claim)
                 continue
             # The queue hands out again what was not claimed, or a sweep finds it.
             await asyncio.sleep(_RETRY_DELAY_S)
 
-    async def _claim(self, submission_id: int) -> Claim | None:
-        """Claim a submission; retry while the database is away, as taking the next one would not help."""
+    async def _claim(self) -> Claim | None:
+        """Claim the next submission; retry while the database is away, as taking the next one would not help."""
         deadline = time.monotonic() + self._lease_s
         while True:
             try:
-                return await self._store.run(self._store.leases.claim, submission_id, self._name, self._lease_s)
+                return await self._claim_next()
             except DBAPIError:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_RETRY_DELAY_S)
+
+    async def _claim_next(self) -> Claim | None:
+        claiming = asyncio.ensure_future(
+            self._store.run(self._store.leases.claim_next, self._name, self._able, self._lease_s)
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The process is stopping, and the claim may be committed.
+            await asyncio.wait([claiming])
+            if claiming.exception() is None and (claim := claiming.result()) is not None:
+                await self._hand_back(claim)
+            raise
+
+    async def _hand_back(self, claim: Claim) -> None:
+        """The process is stopping: the submission is judged next, by another one."""
+        with suppress(SQLAlchemyError, StaleFenceError, EndedError):
+            await self._journal.hand_back(claim, _STOPPED)
+            self._queue.put(claim.submission_id)
 
     async def _run_claim(self, claim: Claim) -> None:
         """Judge in a separate task, which can be cancelled alone."""
@@ -122,11 +160,27 @@ class Workers:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-                with suppress(SQLAlchemyError):
-                    await self._store.run(self._store.leases.release, claim)
-                self._queue.put(claim.submission_id)
-        if not task.cancelled() and (error := task.exception()) is not None:
+                await self._hand_back(claim)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
+        elif (failure := task.result()) is not None:
+            await self._fail(claim, failure)
+
+    async def _fail(self, claim: Claim, failure: Failure) -> None:
+        """The judge failed: the submission is tried again, or ends if that was the last try."""
+        _log.warning("submission %s: %s", claim.submission_id, failure.detail)
+        limits = self._context.limits
+        failing = asyncio.create_task(self._journal.fail(claim, failure, limits.tries, limits.retry))
+        try:
+            with suppress(StaleFenceError, EndedError):
+                await asyncio.shield(failing)
+        except asyncio.CancelledError:
+            await asyncio.wait([failing])
+            raise
+        finally:
+            self._queue.put(claim.submission_id)
 
     async def _update_positions(self) -> None:
         """Publish new queue positions whenever submissions have been claimed."""

@@ -16,7 +16,11 @@ from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
 _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
 # The columns that number_events reads. Without the files, which would be read and decoded for each event.
 STATE: Final = [
-    submissions.c[name] for name in ("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at")
+    submissions.c[name]
+    for name in (
+        *("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at"),
+        *("attempt", "losses", "failures", "problem", "language"),
+    )
 ]
 # Built once: building a statement costs about as much as executing it.
 _UPDATE: Final = update(submissions).where(submissions.c.id == bindparam("submission"))

@@ -16,7 +16,8 @@ from typing import Final
 
 from subcli.server.log.bus import Bus, Subscription
 from subcli.server.log.commits import GroupCommit
-from subcli.server.log.records import Append, EventPage, Record
+from subcli.server.log.records import Append, Claim, EventPage, Failure, Record
+from subcli.server.log.requeue import Able
 from subcli.server.log.store import Records, Store
 
 _log: Final = logging.getLogger(__name__)
@@ -51,6 +52,40 @@ class Journal:
         """Commit the verdict `cancelled` and publish it. Raises what `Store.cancel` does."""
         records = await self._store.run(self._store.cancel, submission_id, owner_id)
         self._bus.publish(submission_id, records)
+
+    async def hand_back(self, claim: Claim, detail: str) -> None:
+        """Put a submission back at the head of the queue and publish why. Raises what `Store.hand_back` does."""
+        records = await self._store.run(self._store.hand_back, claim, detail)
+        self._bus.publish(claim.submission_id, records)
+
+    async def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> None:
+        """Put a submission back, or end it, because the judge failed. See `Store.fail`."""
+        records = await self._store.run(self._store.fail, claim, failure, tries, retry_s)
+        self._bus.publish(claim.submission_id, records)
+
+    async def take_back(self, attempts: int) -> Collection[int]:
+        """Put the submissions whose worker has vanished back into the queue and publish that.
+
+        Returns:
+            the submissions; some of them may have ended now. See `Store.take_back`.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
+        appended = await self._store.run(self._store.take_back, attempts)
+        for submission_id, records in appended.items():
+            self._bus.publish(submission_id, records)
+        return appended.keys()
+
+    async def tell_unable(self, able: Able, limit: int) -> None:
+        """Publish what `Store.tell_unable` appends.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
+        appended = await self._store.run(self._store.tell_unable, able, limit)
+        for submission_id, records in appended.items():
+            self._bus.publish(submission_id, records)
 
     async def update_queue_positions(self, limit: int) -> None:
         """Publish the positions of the first `limit` waiting submissions where they have changed.

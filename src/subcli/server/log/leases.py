@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Engine, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, case, func, or_, select, update
 
-from subcli.server.log.database import reading
+from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.records import Claim
+from subcli.server.log.requeue import IN_ORDER, WAITING, Able, waits_for
 from subcli.server.log.tables import submissions
 
 
@@ -31,21 +32,35 @@ class Leases:
         self._clock = clock
 
     def claim(self, submission_id: int, owner: str, lease_s: float) -> Claim | None:
-        """Claim a submission for `lease_s` seconds. None if it has ended or another worker holds it."""
-        now = self._clock()
+        """Claim this submission for `lease_s` seconds. None if it does not wait."""
         with self._write.begin() as connection:
-            row = connection.execute(
-                update(submissions)
-                .where(submissions.c.id == submission_id, *self._is_claimable())
-                .values(
-                    fence=submissions.c.fence + 1,
-                    attempt=submissions.c.attempt + 1,
-                    lease_owner=owner,
-                    lease_until=now + lease_s,
-                    started_at=func.coalesce(submissions.c.started_at, now),
-                )
-                .returning(submissions)
-            ).one_or_none()
+            return self._claim(connection, submission_id, owner, lease_s)
+
+    def claim_next(self, owner: str, able: Able, lease_s: float) -> Claim | None:
+        """Claim the submission whose turn it is. None if nothing waits for this worker."""
+        with self._write.begin() as connection:
+            # With this lock, rows that are locked nevertheless are about to end.
+            lock_queue(connection)
+            query = select(submissions.c.id).where(*waits_for(owner, able, self._clock())).order_by(*IN_ORDER).limit(1)
+            found = connection.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
+            return None if found is None else self._claim(connection, found, owner, lease_s)
+
+    def _claim(self, connection: Connection, submission_id: int, owner: str, lease_s: float) -> Claim | None:
+        now = self._clock()
+        row = connection.execute(
+            update(submissions)
+            .where(submissions.c.id == submission_id, *WAITING)
+            .values(
+                fence=submissions.c.fence + 1,
+                attempt=case((submissions.c.attempt == 0, 1), else_=submissions.c.attempt),
+                lease_owner=owner,
+                lease_until=now + lease_s,
+                retry_at=None,
+                told=False,
+                started_at=func.coalesce(submissions.c.started_at, now),
+            )
+            .returning(submissions)
+        ).one_or_none()
         if row is None:
             return None
         return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
@@ -54,16 +69,8 @@ class Leases:
         """Hold a claim for another `lease_s` seconds.
 
         Returns:
-            False if the submission has ended, was released, or is another worker's now.
+            False if the submission has ended, went back to the queue, or is another worker's now.
         """
-        # A renewal that was under way during the release must not undo it.
-        return self._set_lease(claim, self._clock() + lease_s, submissions.c.lease_until.is_not(None))
-
-    def release(self, claim: Claim) -> bool:
-        """Give up a claim before the verdict, so that the submission is judged again. False if it is not held."""
-        return self._set_lease(claim, None)
-
-    def _set_lease(self, claim: Claim, until: float | None, *conditions: ColumnElement[bool]) -> bool:
         with self._write.begin() as connection:
             result = connection.execute(
                 update(submissions)
@@ -71,29 +78,23 @@ class Leases:
                     submissions.c.id == claim.submission_id,
                     submissions.c.fence == claim.fence,
                     submissions.c.final_status.is_(None),
-                    *conditions,
                 )
-                .values(lease_until=until)
+                .values(lease_until=self._clock() + lease_s)
             )
             return result.rowcount == 1
 
-    def release_all(self) -> None:
-        """End every lease. Only for a process that knows that it is the only one on this database."""
-        with self._write.begin() as connection:
-            connection.execute(update(submissions).where(submissions.c.final_status.is_(None)).values(lease_until=None))
-
-    def claimable(self, limit: int) -> list[int]:
-        """Return the ids of submissions that have neither a verdict nor a worker, oldest first."""
-        query = select(submissions.c.id).where(*self._is_claimable()).order_by(submissions.c.id).limit(limit)
+    def claimable(self, limit: int, owner: str, able: Able) -> list[int]:
+        """Return the ids of submissions that wait for this worker, in the order of their turns."""
+        query = select(submissions.c.id).where(*waits_for(owner, able, self._clock())).order_by(*IN_ORDER).limit(limit)
         with self._read.begin() as connection:
             return list(connection.execute(query).scalars())
 
     def queue_length(self) -> int:
         """Return the number of submissions that have neither a verdict nor a worker."""
-        query = select(func.count()).select_from(submissions).where(*self._is_claimable())
+        query = select(func.count()).select_from(submissions).where(*self._has_no_worker())
         with self._read.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _is_claimable(self) -> tuple[ColumnElement[bool], ...]:
+    def _has_no_worker(self) -> tuple[ColumnElement[bool], ...]:
         lease = submissions.c.lease_until
         return submissions.c.final_status.is_(None), or_(lease.is_(None), lease < self._clock())

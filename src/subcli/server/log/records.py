@@ -102,6 +102,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A judging that ended without a verdict about the submitted code.
+
+    Attributes:
+        detail: why, a sentence for the watchers.
+        ending: the judge's own last events, with the verdict `error`; none if it gave no verdict.
+    """
+
+    detail: str
+    ending: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """Events for a submission's log, to be committed together.
 

@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import (
@@ -28,6 +29,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    not_,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -38,7 +40,9 @@ from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, results_of, snapshot_of
 from subcli.server.log.records import (
     Append,
+    Claim,
     EndedError,
+    Failure,
     KeyReusedError,
     NewSubmission,
     Record,
@@ -47,6 +51,7 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
     record,
 )
+from subcli.server.log.requeue import IN_LINE, IN_ORDER, LOST, NEXT, WAITING, Able, can_judge, pending
 from subcli.server.log.results import summary_of
 from subcli.server.log.tables import events, submissions
 
@@ -136,8 +141,9 @@ class Store:
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
         # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
+        turn = _next_turn(connection, new.owner_id)
         ahead = connection.execute(
-            select(func.count()).where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
+            select(func.count()).select_from(submissions).where(*IN_LINE, submissions.c.turn <= turn)
         ).scalar_one()
         created = connection.execute(
             insert(submissions)
@@ -149,13 +155,14 @@ class Store:
                 idempotency_key=new.idempotency_key,
                 created_at=self._clock(),
                 status="pending",
+                turn=turn,
                 last_seq=0,
                 attempt=0,
                 fence=0,
             )
             .returning(submissions)
         ).one()
-        self._append(connection, created, [_pending(ahead + 1)])
+        self._append(connection, created, [pending(1, queue_position=ahead + 1)])
         return snapshot_of(connection, created.id)
 
     # -- appending -----------------------------------------------------------------------------------
@@ -242,6 +249,123 @@ class Store:
             )
         return self._committed(records)
 
+    def hand_back(self, claim: Claim, detail: str) -> Records:
+        """Put a submission back at the head of the queue before its verdict, through no fault of anybody's.
+
+        Args:
+            detail: tells its watchers why.
+
+        Raises:
+            StaleFenceError: it is another worker's now, or back already.
+            EndedError: it has its verdict.
+        """
+        with self._write.begin() as connection:
+            records = self._requeue(connection, _held(connection, claim), detail, {})
+        return self._committed(records)
+
+    def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> Records:
+        """Put a submission back because the judge failed; end it with `error` if it did so for the last time.
+
+        Args:
+            tries: how often a submission is tried.
+            retry_s: seconds in which the worker of the claim gets other submissions; longer with each failure.
+
+        Raises what `hand_back` does.
+        """
+        with self._write.begin() as connection:
+            row = _held(connection, claim)
+            failures = row.failures + 1
+            if failures < tries:
+                detail = f"{failure.detail} Judged again from the start, try {failures + 1} of {tries}."
+                columns = {"failures": failures, "retry_at": self._clock() + retry_s * failures}
+                records = self._requeue(connection, row, detail, columns)
+            elif failure.ending:
+                records = self._append(connection, row, failure.ending)
+            else:
+                records = self._end(connection, row, failure.detail)
+        return self._committed(records)
+
+    def take_back(self, attempts: int, *, running: bool = False) -> dict[int, Records]:
+        """Put the submissions whose worker has vanished back at the head of the queue.
+
+        Args:
+            attempts: a submission that has lost so many workers gets the verdict `error`.
+            running: take those as well whose lease still runs. Only for a process that knows that it is the only
+                one on this database.
+
+        Returns:
+            what was appended, by submission.
+        """
+        lease = submissions.c.lease_until
+        lost = lease.is_not(None) if running else lease < self._clock()
+        appended: dict[int, Records] = {}
+        with self._write.begin() as connection:
+            rows = connection.execute(
+                select(*STATE)
+                .where(submissions.c.final_status.is_(None), lost)
+                .order_by(submissions.c.id)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in rows:
+                if row.losses + 1 >= attempts:
+                    detail = f"Judging was started {row.losses + 1} times and never finished."
+                    appended[row.id] = self._end(connection, row, detail)
+                else:
+                    appended[row.id] = self._requeue(connection, row, LOST, {"losses": row.losses + 1})
+        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
+
+    def tell_unable(self, able: Able, limit: int) -> dict[int, Records]:
+        """Tell the watchers of what a worker cannot judge that it waits for another, once.
+
+        Args:
+            able: what the worker can judge.
+            limit: tell those of at most so many submissions.
+
+        Returns:
+            what was appended, by submission.
+        """
+        appended: dict[int, Records] = {}
+        with self._write.begin() as connection:
+            lock_queue(connection)
+            rows = connection.execute(
+                select(*STATE)
+                .where(*IN_LINE, not_(can_judge(able)))
+                .order_by(submissions.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in rows:
+                detail = f"Waits for a worker that can judge {row.problem} in {row.language}."
+                event = pending(max(1, row.attempt), detail=detail)
+                appended[row.id] = self._append(connection, row, [event], {"told": True})
+        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
+
+    def _requeue(self, connection: Connection, row: Row[Any], detail: str, columns: Mapping[str, Any]) -> Records:
+        ahead = connection.execute(
+            select(func.count())
+            .select_from(submissions)
+            .where(*WAITING, submissions.c.turn == NEXT, submissions.c.id < row.id)
+        ).scalar_one()
+        attempt = row.attempt + 1
+        event = pending(attempt, queue_position=ahead + 1, detail=detail)
+        back = {"attempt": attempt, "turn": NEXT, "fence": row.fence + 1, "lease_until": None, **columns}
+        return self._append(connection, row, [event], back)
+
+    def _end(self, connection: Connection, row: Row[Any], detail: str) -> Records:
+        """Append the verdict `error`, which is not the fault of the submitted code."""
+        return self._append(
+            connection,
+            row,
+            [
+                {"type": "status_update", "status": "failed", "attempt": row.attempt, "detail": detail},
+                {
+                    "type": "complete",
+                    "final_status": "error",
+                    "summary": self._summary_so_far(connection, row),
+                },
+            ],
+        )
+
     def update_queue_positions(self, limit: int) -> dict[int, Records]:
         """Append their position to the first `limit` waiting submissions for which it has changed.
 
@@ -253,21 +377,25 @@ class Store:
             lock_queue(connection)
             for position, row in enumerate(_waiting(connection, limit), 1):
                 if row.payload is None or json.loads(row.payload).get("queue_position") != position:
-                    appended[row.id] = self._append(connection, row, [_pending(position)])
+                    appended[row.id] = self._append(
+                        connection, row, [pending(max(1, row.attempt), queue_position=position)]
+                    )
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
-
-    def summary_so_far(self, submission_id: int) -> dict[str, int]:
-        """Return the counts of the results so far, for a judging that ends without a summary of its own."""
-        with self._read.begin() as connection:
-            row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).one()
-            return self._summary_so_far(connection, row)
 
     def _summary_so_far(self, connection: Connection, row: Row[Any]) -> dict[str, int]:
         started = row.started_at or self._clock()
         return summary_of(results_of(connection, row.id), row.total_tests, self._clock() - started)
 
-    def _append(self, connection: Connection, row: Row[Any], batch: Sequence[Mapping[str, Any]]) -> Records:
+    def _append(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        batch: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Records:
+        """Append to a locked row, and set more columns of it."""
         change = number_events(row, batch, self._clock())
+        change = replace(change, submission={**change.submission, **columns})
         write_changes(connection, [change])
         return change.records
 
@@ -285,19 +413,35 @@ def _locked(connection: Connection, submission_id: int, *conditions: ColumnEleme
     return row
 
 
+def _next_turn(connection: Connection, owner_id: int) -> int:
+    """The turn after this owner's last one, but not before those that are being served."""
+    turn, never_begun = submissions.c.turn, submissions.c.turn > NEXT
+    served = connection.execute(select(func.min(turn)).where(*IN_LINE, never_begun)).scalar_one()
+    last = connection.execute(
+        select(func.max(turn)).where(*WAITING, never_begun, submissions.c.owner_id == owner_id)
+    ).scalar_one()
+    return max(served or 0, 0 if last is None else int(last) + 1)
+
+
+def _held(connection: Connection, claim: Claim) -> Row[Any]:
+    """Lock the row of a submission that is still held with this claim."""
+    row = _locked(connection, claim.submission_id)
+    if row.final_status is not None:
+        raise EndedError
+    if row.fence != claim.fence:
+        raise StaleFenceError
+    return row
+
+
 def _waiting(connection: Connection, limit: int) -> Result[Any]:
-    """Lock the submissions that no worker has claimed yet, oldest first; each comes with its latest event."""
+    """Lock the submissions that wait, in the order of their turns; each comes with its latest event."""
     latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
     return connection.execute(
         select(*STATE, events.c.payload)
         .outerjoin(events, latest)
-        .where(submissions.c.final_status.is_(None), submissions.c.attempt == 0)
-        .order_by(submissions.c.id)
+        .where(*IN_LINE)
+        .order_by(*IN_ORDER)
         .limit(limit)
-        # A submission that is being claimed at this moment is left out; its worker updates the positions.
+        # A submission that is being cancelled at this moment is left out.
         .with_for_update(of=submissions, skip_locked=True)
     )
-
-
-def _pending(position: int) -> dict[str, Any]:
-    return {"type": "status_update", "status": "pending", "queue_position": position, "attempt": 1}

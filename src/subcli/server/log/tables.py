@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -20,11 +21,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -99,8 +101,19 @@ submissions: Final = Table(
     Column("build_log", Text),
     Column("total_tests", Integer),
     Column("last_seq", BIG, nullable=False),
-    # Who is judging it. Each claim raises the fence; a worker with an older one can no longer append.
+    # Its place among those that wait: first by turn, then by id. See subcli.server.log.requeue.
+    Column("turn", BIG, nullable=False, server_default="0"),
+    # The attempt that is under way or comes next; 0 before the first one.
     Column("attempt", Integer, nullable=False),
+    # How often a worker vanished while it judged this submission.
+    Column("losses", Integer, nullable=False, server_default="0"),
+    # How often the judge itself failed, and from when the worker of the last failure may try again; others may at once.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Double),
+    # Whether its watchers were told that it waits for a worker that can judge it. It has no place in the queue then.
+    Column("told", Boolean, nullable=False, server_default=false()),
+    # Who is judging it. Each claim and each return to the queue raises the fence; a worker with an older one can no
+    # longer append.
     Column("fence", BIG, nullable=False),
     Column("lease_owner", String(128)),
     Column("lease_until", Double),

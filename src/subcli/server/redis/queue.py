@@ -1,10 +1,10 @@
 """The job queue between processes: a stream in Redis with one consumer group for all workers.
 
-One worker receives an entry (XREADGROUP), claims the submission in the store and then settles the entry (XACK); from
-then on the lease in the store protects it. If a worker dies between the two, another takes the pending entry over
-(XAUTOCLAIM). If it dies while judging, its lease expires, and a sweep finds the submission in the store and enqueues it
-again. So the stream holds only what is waiting, and losing it loses nothing but time. While Redis is away, the workers
-judge what the sweeps find.
+One worker receives an entry (XREADGROUP), claims the submission whose turn it is in the store and then settles the
+entry (XACK); from then on the lease in the store protects it. If a worker dies between the two, another takes the
+pending entry over (XAUTOCLAIM). If it dies while judging, its lease expires, and a sweep takes the submission back in
+the store and enqueues it again. So the stream holds only what is waiting, and losing it loses nothing but time. While
+Redis is away, the workers judge what the sweeps find.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class RedisQueue:
         self._settled: deque[tuple[bytes, int]] = deque()
         self._filled = asyncio.Event()
         self.availability = Availability("jobs are looked for in the store meanwhile", "jobs come over Redis")
-        # What the sweeps find while Redis is away. Only in a process that takes jobs.
+        # What this process found by itself, and what it could not send. Only in a process that takes jobs.
         self._local: MemoryQueue | None = None
         self._next_takeover = 0.0
 
@@ -83,6 +83,10 @@ class RedisQueue:
     def put(self, submission_id: int) -> None:
         self._outgoing[submission_id] = None
         self._filled.set()
+
+    def put_here(self, submission_id: int) -> None:
+        if self._local is not None:
+            self._local.put(submission_id)
 
     def settle(self, ticket: Ticket) -> None:
         if ticket.receipt is not None:

@@ -90,12 +90,12 @@ def _open_database(settings: ServerSettings, *, release_leases: bool) -> Engine:
 
     Args:
         settings: name the database.
-        release_leases: release all leases, because this is the only process on the database and their holders are
-            dead. On a shared database the leases of dead processes expire instead.
+        release_leases: take back what was being judged, because this is the only process on the database and the
+            holders of its leases are dead. On a shared database the leases of dead processes expire instead.
     """
     engine = open_database(settings.database_url)
     if release_leases:
-        Store(engine, time.time).leases.release_all()
+        Store(engine, time.time).take_back(settings.limits.attempts, running=True)
     return engine
 
 
