@@ -87,14 +87,14 @@ def serve(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> run.Job:
+def job(tmp_path: Path) -> run.CodeToSubmit:
     """Something to submit."""
     (tmp_path / "a.py").write_text("x = 1\n")
-    return run.Job(source=read_source([str(tmp_path / "a.py")]), problem="p", language="python")
+    return run.CodeToSubmit(source=read_source([str(tmp_path / "a.py")]), problem="p", language="python")
 
 
 def test_timeout_includes_the_submit(
-    clock: Clock, job: run.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, job: run.CodeToSubmit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of ten seconds the POST took almost all: the watch has the rest, and does not start a new ten."""
     serve(monkeypatch, Client(clock, post_s=9.9))
@@ -105,7 +105,9 @@ def test_timeout_includes_the_submit(
     assert "`subcli watch 5`" in here.json["error"]["hint"]
 
 
-def test_timeout_during_the_submit(clock: Clock, job: run.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_during_the_submit(
+    clock: Clock, job: run.CodeToSubmit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No answer to the POST in time: nobody knows whether it arrived."""
     serve(monkeypatch, Client(clock, post_s=11.0))
     options = Options(timeout=0.05, started=clock.now)
@@ -123,7 +125,7 @@ def test_timeout_during_the_submit(clock: Clock, job: run.Job, tmp_path: Path, m
 )
 def test_no_watch(
     clock: Clock,
-    job: run.Job,
+    job: run.CodeToSubmit,
     common: Common,
     out: str,
     tmp_path: Path,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.judge.analysis.traces import Frame, Trace, is_same_file, read_trace
+from subcli.judge.analysis.traces import Call, Trace, is_same_file, read_trace
 
 PYTHON = """\
 before
@@ -147,20 +147,20 @@ STACK = "*** stack smashing detected ***: terminated\n"
 PRINTED = {
     "python": (
         PYTHON,
-        Trace("KeyError", "'b'", (Frame("/tmp/w/node.py", 6, "add"), Frame("/tmp/w/node.py", 10, "<module>"))),
+        Trace("KeyError", "'b'", (Call("/tmp/w/node.py", 6, "add"), Call("/tmp/w/node.py", 10, "<module>"))),
     ),
-    "python chain": (PYTHON_CHAIN, Trace("Odd", "", (Frame("/tmp/w/a.py", 4, "<module>"),))),
+    "python chain": (PYTHON_CHAIN, Trace("Odd", "", (Call("/tmp/w/a.py", 4, "<module>"),))),
     "python group": (
         PYTHON_GROUP,
-        Trace("ExceptionGroup", "two (1 sub-exception)", (Frame("/tmp/w/a.py", 3, "<module>"),)),
+        Trace("ExceptionGroup", "two (1 sub-exception)", (Call("/tmp/w/a.py", 3, "<module>"),)),
     ),
-    "python syntax": (PYTHON_SYNTAX, Trace("SyntaxError", "expected ':'", (Frame("/tmp/w/a.py", 3),), at_load=True)),
+    "python syntax": (PYTHON_SYNTAX, Trace("SyntaxError", "expected ':'", (Call("/tmp/w/a.py", 3),), at_load=True)),
     "java": (
         JAVA,
         Trace(
             "IndexOutOfBoundsException",
             "Index 2 out of bounds for length 2",
-            (Frame("Main.java", 7, "add"), Frame("Main.java", 16, "main")),
+            (Call("Main.java", 7, "add"), Call("Main.java", 16, "main")),
         ),
     ),
     "java cause": (
@@ -168,32 +168,32 @@ PRINTED = {
         Trace(
             "ArithmeticException",
             "/ by zero",
-            (Frame("app/calc/Sum.java", 9, "of"), Frame("app/Main.java", 3, "main"), Frame("app/Main.java", 5, "main")),
+            (Call("app/calc/Sum.java", 9, "of"), Call("app/Main.java", 3, "main"), Call("app/Main.java", 5, "main")),
         ),
     ),
-    "java launcher": (JAVA_LAUNCHER, Trace("NullPointerException", "", (Frame("Main.java", 4, "main"),))),
+    "java launcher": (JAVA_LAUNCHER, Trace("NullPointerException", "", (Call("Main.java", 4, "main"),))),
     "node": (
         NODE,
         Trace(
             "SyntaxError",
             "Unexpected non-whitespace character after JSON at position 2",
-            (Frame("/tmp/w/exception.js", 3, "add"), Frame("/tmp/w/exception.js", 6, "Object.<anonymous>")),
+            (Call("/tmp/w/exception.js", 3, "add"), Call("/tmp/w/exception.js", 6, "Object.<anonymous>")),
         ),
     ),
     "node load": (
         NODE_LOAD,
-        Trace("SyntaxError", "missing ) after argument list", (Frame("/tmp/w/compile_error.js", 3),), at_load=True),
+        Trace("SyntaxError", "missing ) after argument list", (Call("/tmp/w/compile_error.js", 3),), at_load=True),
     ),
     "node required": (
         NODE_REQUIRED,
-        Trace("SyntaxError", "Unexpected token ';'", (Frame("/tmp/w/lib.js", 2),), at_load=True),
+        Trace("SyntaxError", "Unexpected token ';'", (Call("/tmp/w/lib.js", 2),), at_load=True),
     ),
     "node type": (
         NODE_TYPE,
         Trace(
             "TypeError",
             'The "path" argument must be of type string. Received undefined',
-            (Frame("/tmp/w/a.mjs", 5, "main"),),
+            (Call("/tmp/w/a.mjs", 5, "main"),),
         ),
     ),
     "go": (
@@ -201,29 +201,29 @@ PRINTED = {
         Trace(
             "panic",
             "runtime error: index out of range [2] with length 2",
-            (Frame("/tmp/w/adder.go", 6, "main.add"), Frame("/tmp/w/adder.go", 15, "main.main")),
+            (Call("/tmp/w/adder.go", 6, "main.add"), Call("/tmp/w/adder.go", 15, "main.main")),
         ),
     ),
     "go deadlock": (
         GO_DEADLOCK,
-        Trace("fatal error", "all goroutines are asleep - deadlock!", (Frame("/tmp/w/adder.go", 8, "main.main"),)),
+        Trace("fatal error", "all goroutines are asleep - deadlock!", (Call("/tmp/w/adder.go", 8, "main.main"),)),
     ),
-    "rust": (RUST_OLD, Trace("panic", "index out of bounds: the len is 2 but the index is 2", (Frame("e.rs", 1),))),
+    "rust": (RUST_OLD, Trace("panic", "index out of bounds: the len is 2 but the index is 2", (Call("e.rs", 1),))),
     "rust with backtrace": (
         RUST_NEW,
         Trace(
             "panic",
             "index out of bounds: the len is 2 but the index is 2",
             (
-                Frame("src/main.rs", 1),
-                Frame("/rustc/59807616/library/std/src/panicking.rs", 689, "__rustc::rust_begin_unwind"),
-                Frame("./src/main.rs", 1, "e::add"),
+                Call("src/main.rs", 1),
+                Call("/rustc/59807616/library/std/src/panicking.rs", 689, "__rustc::rust_begin_unwind"),
+                Call("./src/main.rs", 1, "e::add"),
             ),
         ),
     ),
     "c++": (CPP, Trace("std::out_of_range", "vector::_M_range_check: __n (which is 3) >= this->size() (which is 0)")),
     "c++ without words": (CPP_BARE, Trace("int", "")),
-    "assert": (ASSERTION, Trace("assert", "a > b", (Frame("c/exception.c", 7, "main"),))),
+    "assert": (ASSERTION, Trace("assert", "a > b", (Call("c/exception.c", 7, "main"),))),
     "heap": (HEAP, Trace("heap", "free(): double free detected in tcache 2")),
     "stack": (STACK, Trace("heap", "stack smashing detected")),
 }

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
         path = load_problems()[PROBLEM].root / "solutions" / solution
         with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
             settings = msgspec.structs.replace(common, server=url).settings(streams)
-            job = run.Job(source=read_source([str(path)]), problem=PROBLEM, language="python")
+            job = run.CodeToSubmit(source=read_source([str(path)]), problem=PROBLEM, language="python")
             options = Options(plain=plain, follow_up="subcli serve")
             return run.submit(common, streams, options, settings, job)
 

@@ -23,7 +23,7 @@ from subcli.cli.watching.options import (
 from subcli.core.errors import NetworkError, UsageError
 
 if TYPE_CHECKING:
-    from subcli.cli.watching.run import Job
+    from subcli.cli.watching.run import CodeToSubmit
     from subcli.settings.config import Settings
     from subcli.workspace.source import Source
 
@@ -88,7 +88,7 @@ def register(app: typer.Typer) -> None:
             return run.submit(common, streams, options, settings, job, no_watch=no_watch, beside=beside)
 
 
-def make_job(common: Common, streams: Streams, paths: list[str], settings: Settings) -> Job:
+def make_job(common: Common, streams: Streams, paths: list[str], settings: Settings) -> CodeToSubmit:
     """Read what to submit, and for which problem.
 
     Args:
@@ -98,13 +98,13 @@ def make_job(common: Common, streams: Streams, paths: list[str], settings: Setti
         UsageError: Something is missing or cannot be read.
         SubcliError: The server was asked for the languages of the problem, and refused to tell.
     """
-    from subcli.cli.watching.run import Job
+    from subcli.cli.watching.run import CodeToSubmit
 
     source = _source(paths, settings)
     if settings.problem is None:
         raise UsageError("No problem given.", hint="Name it with `--problem`; `subcli problems` lists them.")
     language = settings.language or _language(common, streams, source, settings.problem)
-    return Job(source=source, problem=settings.problem, language=language)
+    return CodeToSubmit(source=source, problem=settings.problem, language=language)
 
 
 def _language(common: Common, streams: Streams, source: Source, problem: str) -> str:
@@ -135,7 +135,7 @@ def _source(paths: list[str], settings: Settings) -> Source:
     raise UsageError("Nothing to submit.", hint="Name a file or a directory; `-` reads stdin.")
 
 
-def warn(streams: Streams, settings: Settings, job: Job) -> None:
+def warn(streams: Streams, settings: Settings, job: CodeToSubmit) -> None:
     """Warn on stderr about what may be a mistake, before it is submitted."""
     import time
 

@@ -34,7 +34,7 @@ RECORD_AFTER_S: Final = 0.1
 """By then the first event has been shown; it does not have to wait for two files."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class CodeToSubmit(msgspec.Struct, frozen=True, kw_only=True):
     """What to submit."""
 
     source: Source
@@ -77,7 +77,7 @@ def submit(
     streams: Streams,
     options: Options,
     settings: Settings,
-    job: Job,
+    job: CodeToSubmit,
     *,
     no_watch: bool = False,
     beside: Sequence[View] = (),
@@ -167,7 +167,7 @@ class _Desk:
 
 
 @contextlib.contextmanager
-def _recorded(settings: Settings, job: Job, number: int) -> Iterator[None]:
+def _recorded(settings: Settings, job: CodeToSubmit, number: int) -> Iterator[None]:
     """Add the submission to the history, but not while its first event is on its way, and however the watch ends."""
     at = time.time()
 

@@ -24,7 +24,7 @@ _LINE: Final = r"(?P<line>\d{1,7})(?!\d)"
 
 
 @dataclass(frozen=True)
-class Frame:
+class Call:
     """One call. ``file`` is as the runtime printed it."""
 
     file: str
@@ -46,7 +46,7 @@ class Trace:
 
     name: str
     text: str
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[Call, ...] = ()
     at_load: bool = False
 
 
@@ -153,12 +153,12 @@ def _java(text: str) -> Trace | None:
     return Trace(cause["name"].rpartition(".")[2], cause["text"] or "", own[:_MAX_FRAMES])
 
 
-def _java_frame(found: re.Match[str]) -> Frame | None:
+def _java_frame(found: re.Match[str]) -> Call | None:
     # `java.base/java.util.ArrayList.get`: a named module is the JDK's, or a library's.
     if "/" in found["function"] or found["function"].startswith(_JDK):
         return None
     package = found["function"].split(".")[:-2]
-    return Frame("/".join((*package, found["file"])), int(found["line"]), found["function"].rpartition(".")[2])
+    return Call("/".join((*package, found["file"])), int(found["line"]), found["function"].rpartition(".")[2])
 
 
 # -- Go ---------------------------------------------------------------------------------------------
@@ -200,10 +200,10 @@ def _rust(text: str) -> Trace | None:
     if found is None:
         return None
     if found["old_file"]:
-        first = Frame(found["old_file"], int(found["old_line"]))
+        first = Call(found["old_file"], int(found["old_line"]))
         message = found["old"]
     else:
-        first = Frame(found["file"], int(found["line"]))
+        first = Call(found["file"], int(found["line"]))
         message = found["text"]
     return Trace("panic", message, (first, *_frames(_RUST_FRAME.finditer(text, found.end()))))
 
@@ -258,11 +258,11 @@ _PARSERS: Final[tuple[Callable[[str], Trace | None], ...]] = (
 """Those whose first line nothing else prints come first."""
 
 
-def _frames(found: Iterator[re.Match[str]] | list[re.Match[str]]) -> tuple[Frame, ...]:
-    frames: list[Frame] = []
+def _frames(found: Iterator[re.Match[str]] | list[re.Match[str]]) -> tuple[Call, ...]:
+    frames: list[Call] = []
     for match in found:
         groups = match.groupdict()
-        frames.append(Frame(groups["file"], int(groups["line"]), (groups.get("function") or "").strip()))
+        frames.append(Call(groups["file"], int(groups["line"]), (groups.get("function") or "").strip()))
         if len(frames) == _MAX_FRAMES:
             break
     return tuple(frames)
