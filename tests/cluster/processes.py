@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from subcli.server.log.database import open_database
 from tests.backends import Postgres, RedisServer
+from tests.unmeasured import UNMEASURED
 
 NODE = Path(__file__).with_name("node.py")
 
@@ -27,7 +29,11 @@ class Node:
     def start(self) -> None:
         with self.log.open("a") as errors:
             process = subprocess.Popen(
-                [sys.executable, str(NODE), *self._arguments], stdout=subprocess.PIPE, stderr=errors, text=True
+                [sys.executable, str(NODE), *self._arguments],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **UNMEASURED},
             )
         self._process = process
         assert process.stdout is not None

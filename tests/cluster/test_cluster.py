@@ -14,7 +14,7 @@ from .trial import KINDS, Trial
 if TYPE_CHECKING:
     from tests.backends import Postgres, RedisServer
 
-ROUNDS = 20
+ROUNDS = 12
 
 
 @pytest.mark.thorough

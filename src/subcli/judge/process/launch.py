@@ -46,15 +46,15 @@ class _Pump:
         self.busy = False
 
     def run(self) -> None:
-        """Run until the solution closes the stream, or nobody reads it any more."""
+        """Run until the solution closes the stream or writes too much, or nobody reads it any more."""
         try:
             while self._pass_on():
                 continue
         except OSError:
             # The test command closed the pipe: the solution gets SIGPIPE, as it would without a launcher.
-            self.done = True
+            os.close(self._source)
+        # Otherwise it stays open: what is being killed for writing too much is not to fail for anything else.
         self.done = True
-        os.close(self._source)
 
     def _pass_on(self) -> bool:
         self.busy = False

@@ -1,11 +1,11 @@
-"""The adder's tests: two inputs, compared line by line, as TAP."""
+"""The adder's test: an input, compared line by line, as TAP."""
 
 import json
 import os
 import subprocess
 import sys
 
-CASES = (("two sums", "1 2\n30 40\n"), ("ten sums", "".join(f"{n} {n * n}\n" for n in range(10))))
+CASES = (("two sums", "1 2\n30 40\n"),)
 
 
 def expected(text):
@@ -23,7 +23,7 @@ def report(number, name, problems):
 
 
 def main():
-    print("TAP version 14\n1..2", flush=True)
+    print("TAP version 14\n1..1", flush=True)
     for number, (name, text) in enumerate(CASES, 1):
         done = subprocess.run([os.environ["SUBCLI_SOLUTION"]], input=text.encode(), capture_output=True)
         out = done.stdout.decode("utf-8", "replace")[:4000]
