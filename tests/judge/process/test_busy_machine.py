@@ -31,7 +31,14 @@ def busy_loops() -> Iterator[None]:
         loop.wait()
 
 
-@pytest.mark.long
+async def test_start_of_the_tests_is_not_the_solutions_time(run: Run, tiny: MakeProblem) -> None:
+    """Test programs that compute for longer than the limit before they start the solution."""
+    slow = f"import time\nwhile time.process_time() < 1.5: pass\n{TESTS}"
+    judged = await run(tiny(slow, runner=RUNNER, limits="test_seconds = 1\nanswer_seconds = 1\n"), "pass\n")
+    assert judged.verdict == "passed", judged.events
+
+
+@pytest.mark.thorough
 @pytest.mark.usefixtures("busy_loops")
 @pytest.mark.parametrize("source", [COMPUTES.format(1.2), WAITS.format(1.2)], ids=["computes", "waits"])
 async def test_sixty_percent_of_the_limit_passes(run: Run, tiny: MakeProblem, source: str) -> None:
@@ -40,7 +47,7 @@ async def test_sixty_percent_of_the_limit_passes(run: Run, tiny: MakeProblem, so
     assert judged.verdict == "passed", judged.events
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.usefixtures("busy_loops")
 @pytest.mark.parametrize("source", ["while True: pass\n", WAITS.format(60)], ids=["computes", "waits"])
 async def test_endless_solution_fails(run: Run, tiny: MakeProblem, source: str) -> None:

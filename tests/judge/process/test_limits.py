@@ -54,7 +54,7 @@ import pytest
 def test_n(make_cluster, n):
     make_cluster(1).run(20)
 """
-    judged = await run(tiny(tests, limits="submission_seconds = 8"), node("import time\n", tick="time.sleep(1)"))
+    judged = await run(tiny(tests, limits="submission_seconds = 4"), node("import time\n", tick="time.sleep(1)"))
     assert judged.verdict == "failed"
     assert judged.analysis["category"] == "timeout"
     summary = judged.events[-1]["summary"]

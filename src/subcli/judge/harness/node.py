@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from subcli.judge.evidence import Site
-from subcli.judge.process.processes import process_below
+from subcli.judge.process.processes import delay_s, descendants, process_below
 from subcli.judge.process.starter import StartPlan, spawn
 from subcli.judge.process.text import Tail
 
@@ -126,6 +126,11 @@ class Node:
         return data != b""
 
     # -- its state
+
+    def delay_s(self) -> float:
+        """How long its processes have waited for a processor so far, in seconds."""
+        below = descendants(self.process.pid)
+        return delay_s(self.process.pid) + sum(delay_s(each.pid, each.threads) for each in below)
 
     @property
     def flooding(self) -> bool:

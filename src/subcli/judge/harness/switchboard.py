@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from subcli.judge.harness.node import Node
+from subcli.judge.process.stopwatch import MAX_STRETCH
 
 # Called when a descriptor is ready. Returns False at the end of the stream.
 _Handler = Callable[[], bool]
@@ -38,9 +39,11 @@ class Switchboard:
         """Write and read until every node is done or has closed its stdout.
 
         Returns:
-            The nodes that were not done after `seconds` of real time.
+            The nodes that were not done after `seconds`, not counting the time in which they had to wait for a
+            processor.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = began + seconds
         open_nodes = list(nodes)
         for node in open_nodes:
             node.write_some()
@@ -52,7 +55,12 @@ class Switchboard:
                 return []
             left = deadline - time.monotonic()
             if left <= 0:
-                return open_nodes
+                # Measured only now, and since the nodes' start: before every exchange, it would take longer than that.
+                delay_s = max(node.delay_s() for node in open_nodes)
+                deadline = began + min(seconds + delay_s, seconds * MAX_STRETCH)
+                if deadline <= time.monotonic():
+                    return open_nodes
+                continue
             for key, _ in self._selector.select(left):
                 handler: _Handler = key.data
                 if not handler():

@@ -123,6 +123,22 @@ def _children(pid: int) -> list[bytes]:
         os.close(descriptor)
 
 
+def delay_s(pid: int, threads: int = 1) -> float:
+    """How long a process has been ready to run without a processor, in seconds; 0 if it has ended.
+
+    The second number of /proc/PID/schedstat (the kernel's Documentation/scheduler/sched-stats.rst), of all threads.
+    """
+    names = [str(pid)]
+    if threads > 1:
+        with suppress(OSError):
+            names = os.listdir(f"/proc/{pid}/task")
+    total_ns = 0
+    for name in names:
+        with suppress(OSError, IndexError), open(f"/proc/{pid}/task/{name}/schedstat", "rb") as file:
+            total_ns += int(file.read(100).split()[1])
+    return total_ns / 1e9
+
+
 def process_below(pid: int, layers: int) -> int | None:
     """The process `layers` generations below `pid`, following first children; None if it does not exist (yet)."""
     for _ in range(layers):
@@ -192,18 +208,23 @@ def reap_adopted(below: Iterable[Process], own: Collection[int]) -> None:
 def _all_processes() -> Iterable[Process]:
     # Called 20 times a second while a solution runs; `Path` would take three times as long.
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                descriptor = os.open(f"/proc/{entry}/stat", os.O_RDONLY)
-            except OSError:
-                continue
-            try:
-                line = os.read(descriptor, 4_096)
-            except OSError:
-                continue
-            finally:
-                os.close(descriptor)
-            yield _parse(line.decode("utf-8", "replace"))
+        if entry.isdigit() and (process := look_at(int(entry))) is not None:
+            yield process
+
+
+def look_at(pid: int) -> Process | None:
+    """What one process does now; None if there is no such process."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        line = os.read(descriptor, 4_096)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return _parse(line.decode("utf-8", "replace"))
 
 
 def _parse(line: str) -> Process:

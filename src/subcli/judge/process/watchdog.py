@@ -15,8 +15,9 @@ from pathlib import Path
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limits
-from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, reap_adopted
+from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, look_at, reap_adopted
 from subcli.judge.process.starter import Plans
+from subcli.judge.process.stopwatch import Stopwatch, Timer
 from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
 from subcli.judge.sandbox.groups import out_of_memory
 
@@ -27,8 +28,6 @@ _EXIT_GRACE_S = 0.5
 _KILL_TIMEOUT_S = 2.0
 _RETRY_KILL_S = 5.0
 """When a solution that outlives the time limit is killed again."""
-_MAX_STRETCH = 10.0
-"""However busy the machine is, a test ends after so many times its limit."""
 
 
 class Watchdog:
@@ -36,9 +35,6 @@ class Watchdog:
 
     The solution's processes are those in a session that is not one of the judge's: `spawn` starts each one in a new
     session, and no process can join an existing session.
-
-    Time is what the test would have taken on a machine of its own: the processor time of the solution, and the time
-    in which it waits. It does not wait while one of its threads, or the tests', is ready to run and has no processor.
 
     Args:
         limits: What the submission may use.
@@ -57,8 +53,10 @@ class Watchdog:
         self._own_sessions = {os.getsid(0)}
         self._own_children: set[int] = set()
         self._tests_pid: int | None = None
-        self._time = _Stopwatch(clock)
-        self._started = clock()
+        self._stopwatch = Stopwatch(clock)
+        self._whole = Timer(self._stopwatch, limits.submission_seconds)
+        self._time: Timer | None = None
+        """Of the test or build that runs."""
         self.exceeded: Evidence | None = None
         """The first limit exceeded since `begin`."""
         self.submission_over = asyncio.Event()
@@ -77,7 +75,7 @@ class Watchdog:
         """A test starts and may take this long."""
         self.exceeded = None
         self._killed = out_of_memory(self._plans.groups)
-        self._time.start(seconds)
+        self._time = Timer(self._stopwatch, seconds)
 
     def begin_build(self, seconds: float) -> None:
         """A build starts and may take this long. Only a build may write to the submission's directory."""
@@ -89,16 +87,17 @@ class Watchdog:
         # What happened since the last sample: a disk that was filled, a process that the kernel killed.
         self.exceeded = self.exceeded or over_limits(self._limits, self._usage([]))
         self._building = False
-        self._time.stop()
+        self._time = None
 
     def solution_processes(self) -> list[Process]:
         """The submission's processes that are alive."""
         return self._of_solution(self._below())
 
     def _below(self) -> list[Process]:
-        """Every process below this one; none if only the tests' own is there, as it is between most tests."""
+        """Every process below this one. Between most tests only the tests' own is there."""
         if self._tests_pid is not None and is_all_below(self._tests_pid):
-            return []
+            tests = look_at(self._tests_pid)
+            return [] if tests is None else [tests]
         return descendants(os.getpid())
 
     def _of_solution(self, below: list[Process]) -> list[Process]:
@@ -126,13 +125,12 @@ class Watchdog:
         return count
 
     def _sample(self) -> None:
-        now = self._clock()
         below = self._below()
         reap_adopted(below, self._own_children)
-        if now - self._started > self._limits.submission_seconds:
-            self.submission_over.set()
         running = self._of_solution(below)
-        self._time.sample(running, is_busy=any(each.is_busy for each in below))
+        self._stopwatch.sample(running, below)
+        if self._whole.is_up:
+            self.submission_over.set()
         if not running:
             return
         found = self._over_limit(running)
@@ -160,54 +158,9 @@ class Watchdog:
 
     def _over_limit(self, running: list[Process]) -> Evidence | None:
         found = over_limits(self._limits, self._usage(running))
-        if found is None and self._time.is_up:
-            self._time.start(_RETRY_KILL_S)
-            return Evidence(
-                kind="limit",
-                limit="time",
-                message="the time limit passed",
-                seconds=self._limits.test_seconds,
-            )
+        if found is None and self._time is not None and self._time.is_up:
+            self._time = Timer(self._stopwatch, _RETRY_KILL_S)
+            seconds = self._limits.test_seconds
+            message = f"the build took longer than {seconds:g} s" if self._building else "the time limit passed"
+            return Evidence(kind="limit", limit="time", message=message, seconds=seconds)
         return found
-
-
-class _Stopwatch:
-    """How much of its time a test has used, whatever else the machine does."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._limit_s: float | None = None
-        self._used_s = 0.0
-        self._cpu_s = 0.0
-        self._started = 0.0
-        self._sampled = 0.0
-
-    def start(self, limit_s: float) -> None:
-        """From now on, at most this much."""
-        self._limit_s = limit_s
-        self._used_s = 0.0
-        self._started = self._sampled = self._clock()
-
-    def stop(self) -> None:
-        """Nothing is measured until the next start."""
-        self._limit_s = None
-
-    def sample(self, running: list[Process], *, is_busy: bool) -> None:
-        """Add what has passed since the last sample.
-
-        Args:
-            running: The solution's processes.
-            is_busy: Whether they, or the tests, are kept from running by the machine alone.
-        """
-        now, cpu_s = self._clock(), sum(each.cpu_s for each in running)
-        # Less than before where a process has ended that nobody in `running` waited for.
-        used_s = max(0.0, cpu_s - self._cpu_s)
-        self._used_s += used_s if is_busy else max(used_s, now - self._sampled)
-        self._cpu_s, self._sampled = cpu_s, now
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the limit has passed."""
-        if self._limit_s is None:
-            return False
-        return self._used_s > self._limit_s or self._sampled - self._started > _MAX_STRETCH * self._limit_s

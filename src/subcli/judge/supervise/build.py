@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from subcli.judge.evidence import Evidence
 from subcli.judge.process.starter import StartPlan, spawn
+from subcli.judge.process.stopwatch import MAX_STRETCH
 from subcli.judge.process.text import Tail
 
 _LOG_BYTES = 24_576
@@ -57,7 +58,8 @@ async def build(
     log = Tail(_LOG_BYTES)
     began = time.monotonic()
     try:
-        async with asyncio.timeout(seconds):
+        # The watchdog knows better how much of its time it has used.
+        async with asyncio.timeout(seconds * MAX_STRETCH):
             code = await _follow(process, log)
         timed_out = False
     except TimeoutError:

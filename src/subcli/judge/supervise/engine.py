@@ -22,13 +22,14 @@ from subcli.judge.job import Job, UnsafePath, write_files
 from subcli.judge.process.processes import kill_all, kill_descendants, started_from
 from subcli.judge.process.removal import remove_tree
 from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_environment
+from subcli.judge.process.stopwatch import MAX_STRETCH
 from subcli.judge.supervise.child import Child
 
 _LINE_LIMIT = 1024 * 1024
 _STOP_TIMEOUT_S = 5.0
 """How long a supervisor may take to end everything below it."""
 _EXTRA_TIME_S = 30.0
-"""What a supervisor may take beyond the limits of the submission."""
+"""What a supervisor may take beyond the limits of the submission, stretched as far as a busy machine may."""
 
 _log = logging.getLogger(__name__)
 
@@ -205,4 +206,4 @@ def _order(job: Job, base: Path, plans: Plans) -> bytes:
 
 def _timeout_s(job: Job) -> float:
     limits = job.problem.limits
-    return limits.build_seconds + limits.submission_seconds + _EXTRA_TIME_S
+    return MAX_STRETCH * (limits.build_seconds + limits.submission_seconds) + _EXTRA_TIME_S
