@@ -143,6 +143,11 @@ class Postgres(Backend):
         ) as connection:
             connection.execute(statement.encode())
 
+    def rows(self, query: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """What a query finds."""
+        with psycopg.connect(host=str(self.directory), user="postgres", dbname=database) as connection:
+            return connection.execute(query.encode()).fetchall()
+
 
 class RedisServer(Backend):
     """Redis (Valkey) on a loopback port, without persistence."""
