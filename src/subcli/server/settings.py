@@ -44,6 +44,10 @@ class ServerLimits:
     """How often a submission is tried before a failure of the judge becomes its verdict `error`."""
     retry: float = 5.0
     """How long the worker whose judge failed leaves a submission to others; twice as long after the second failure."""
+    self_test: float = 1.0
+    """How long a worker whose judge failed twice in a row waits before its first self-test; then twice as long, …"""
+    standstill: float = 30.0
+    """How long the same submission is first in the queue before a worker out of service tells all that they wait."""
     closing: float = 6.0
     """Maximum time for closing all sockets gradually after SIGTERM."""
     closing_rate: float = 500.0

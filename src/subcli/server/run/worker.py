@@ -11,8 +11,10 @@ from functools import partial
 from sqlalchemy import Engine
 
 from subcli.judge import Problem
+from subcli.server.jobs.ability import Ability, try_out
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
+from subcli.server.jobs.service import IN_SERVICE, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.observe.metrics import Metrics
@@ -43,11 +45,16 @@ def run_worker(
         sandbox: tuple[str, ...] = ()
         if judge is None:
             judge, sandbox = _sandboxed_judge(settings)
+            ability = Ability(problems, partial(try_out, judge))
+        else:
+            ability = Ability(problems)
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(metrics, *settings.metrics_address))
         started = partial(on_ready, _ready(settings, engine, sandbox))
-        asyncio.run(_work(settings, Backbone(engine, settings.limits, redis), problems, judge, metrics, started))
+        asyncio.run(
+            _work(settings, Backbone(engine, settings.limits, redis), problems, judge, ability, metrics, started)
+        )
 
 
 async def _work(
@@ -55,13 +62,16 @@ async def _work(
     backbone: Backbone,
     problems: Mapping[str, Problem],
     judge: Judge,
+    ability: Ability,
     metrics: Metrics,
     on_started: Callable[[], None],
 ) -> None:
     limits = settings.limits
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
     metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
-    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged)
+    service = service_of(judge, ability, limits)
+    metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else settings.concurrency)
+    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged, service)
     with _stop_on_signals(limits.deadline) as stopping:
         async with backbone.running(workers.run()):
             on_started()
