@@ -116,6 +116,7 @@ class ServerSettings:
         metrics_address: host and port that serve `/metrics` without authentication; None to serve them only to this
             machine, on `port`.
         sandbox: how solutions are isolated. With `AUTO`, a server with logins refuses to start without a sandbox.
+        sandbox_read: files and directories that solutions in a sandbox may read besides what their languages need.
         stop_with_stdin: stop when standard input ends, so that the server does not outlive the process that
             started it.
     """
@@ -133,6 +134,7 @@ class ServerSettings:
     trusted_proxies: tuple[str, ...] = ()
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
+    sandbox_read: tuple[Path, ...] = ()
     stop_with_stdin: bool = False
 
     @property
@@ -153,6 +155,7 @@ class WorkerSettings:
         limits: limits and timeouts.
         metrics_address: host and port that serve `/metrics` without authentication; None for nowhere.
         sandbox: how solutions are isolated. With `AUTO`, the worker refuses to start without a sandbox.
+        sandbox_read: as for a server.
     """
 
     database: str
@@ -162,6 +165,7 @@ class WorkerSettings:
     limits: ServerLimits = field(default_factory=ServerLimits)
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
+    sandbox_read: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

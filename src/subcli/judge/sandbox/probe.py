@@ -56,12 +56,13 @@ class Probe:
     reason: str = ""
 
 
-def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
+def probe(*, cpus: float, hidden: tuple[Path, ...] = (), readable: tuple[Path, ...] = ()) -> Probe:
     """Run a program in a sandbox and check what it sees.
 
     Args:
         cpus: Processors for each submission.
         hidden: Directories that no solution may see.
+        readable: Files and directories that solutions may read as well.
     """
     program = shutil.which("bwrap")
     if program is None:
@@ -71,7 +72,7 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
     except FilterError as error:
         rules, filtered = b"", f"system calls not filtered: {error}"
     groups = find_groups()
-    starter = BubblewrapStarter(program, rules, groups, cpus, hidden)
+    starter = BubblewrapStarter(program, rules, groups, cpus, hidden, readable)
     try:
         seen = _run(starter)
     except OSError as error:

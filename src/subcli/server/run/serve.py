@@ -90,6 +90,7 @@ def _sandboxed_judge(settings: ServerSettings) -> tuple[Judge, Choice]:
         concurrency=settings.concurrency,
         data_dir=settings.data_dir,
         problems_dir=settings.problems_dir,
+        readable=settings.sandbox_read,
     )
 
 

@@ -86,6 +86,7 @@ def _sandboxed_judge(settings: WorkerSettings) -> tuple[Judge, tuple[str, ...]]:
         concurrency=settings.concurrency,
         data_dir=None,
         problems_dir=settings.problems_dir,
+        readable=settings.sandbox_read,
     )
     return judge, tuple(finding.text for finding in choice.findings)
 
