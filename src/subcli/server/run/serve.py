@@ -23,7 +23,14 @@ from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
-from subcli.server.run.startup import connect_redis, load_all_problems, make_data_dir, serve_metrics, signing_key
+from subcli.server.run.startup import (
+    clear_temporary_directory,
+    connect_redis,
+    load_all_problems,
+    make_data_dir,
+    serve_metrics,
+    signing_key,
+)
 from subcli.server.settings import Ready, ServeError, ServerSettings
 
 
@@ -52,6 +59,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         sandbox: tuple[str, ...] = ()
         ability = None
         if judge is None:
+            clear_temporary_directory()
             judge, choice = _sandboxed_judge(settings)
             sandbox = tuple(finding.text for finding in choice.findings)
             if choice.name is Sandbox.BWRAP or settings.authentication is not None:

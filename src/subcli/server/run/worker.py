@@ -21,7 +21,7 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import load_all_problems, serve_metrics
+from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -44,6 +44,7 @@ def run_worker(
         engine = open_database(settings.database)
         sandbox: tuple[str, ...] = ()
         if judge is None:
+            clear_temporary_directory()
             judge, sandbox = _sandboxed_judge(settings)
             ability = Ability(problems, partial(try_out, judge))
         else:
