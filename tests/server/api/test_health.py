@@ -59,7 +59,7 @@ async def test_a_worker_out_of_service(start: Callable[..., Any]) -> None:
     async with start(self_test=3600) as live:
         assert (await scraped(live))["subcli_workers_in_service"] == 1
         for _ in range(2):
-            live.services.service.failed("The judge failed: OSError.")
+            live.services.service.failed("echo", "The judge failed: OSError.")
         response = await live.http.get("/readyz")
         assert (response.status_code, response.json()["ready"]) == (200, True)
         assert response.json()["judging"].startswith("out of service: the judge failed 2 times in a row")

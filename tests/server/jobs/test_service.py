@@ -26,9 +26,9 @@ class Bench:
         self.pauses.append(seconds)
         await self.slept.get()
 
-    def fail_twice(self) -> None:
-        self.service.failed("The judge failed: OSError.")
-        self.service.failed("The judge failed: OSError.")
+    def fail_twice(self, other: str = "sum") -> None:
+        for problem in ("echo", other):
+            self.service.failed(problem, "The judge failed: OSError.")
 
     async def self_test(self, result: str) -> None:
         """Let a pause end, and a self-test with this result; wait for what it changes."""
@@ -53,12 +53,12 @@ async def test_two_failures_in_a_row_end_the_service(problem: Problem, caplog: p
     """One does not, and a verdict between two starts the count again."""
     async with running(problem) as bench:
         service = bench.service
-        service.failed("The judge failed: OSError.")
+        service.failed("echo", "The judge failed: OSError.")
         service.succeeded()
-        service.failed("The judge failed: OSError.")
+        service.failed("echo", "The judge failed: OSError.")
         assert service.reason == ""
         assert service.able() == {"echo": ("python", "javascript")}
-        service.failed("The judge failed: OSError.")
+        service.failed("echo", "The judge failed: OSError.")
         assert "2 times in a row" in service.reason
         assert "OSError" in service.reason
         assert service.able() == {}
@@ -93,6 +93,18 @@ async def test_returns_that_do_not_last_make_the_pauses_longer(problem: Problem)
         bench.fail_twice()
         await bench.self_test("")
         assert bench.pauses[-1] == 1
+
+
+async def test_a_broken_problem_does_not_keep_others_waiting(
+    problem: Problem, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the self-test passes and one problem alone fails, the pauses stay short, and the log names it."""
+    async with running(problem) as bench:
+        for _ in range(4):
+            bench.fail_twice(other="echo")
+            await bench.self_test("")
+        assert bench.pauses == [1, 1, 1, 1]
+        assert "failed on echo only" in caplog.text
 
 
 def test_a_standstill() -> None:

@@ -115,9 +115,8 @@ def view_for(
 
 def _programs(language: Language) -> Iterator[Path]:
     """The programs that the language's commands name, if they are installed."""
-    for name in dict.fromkeys((*language.requires, *language.build[:1], *language.run[:1])):
-        found = shutil.which(name) if "{" not in name and not name.startswith(".") else None
-        if found:
+    for name in language.programs:
+        if found := shutil.which(name):
             yield Path(found)
 
 

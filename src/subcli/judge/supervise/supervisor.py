@@ -118,7 +118,7 @@ class Supervisor:
 
     async def _build(self, entry: str) -> BuildResult | None:
         order = self._order
-        missing = missing_program(order.language.requires, order.language.name)
+        missing = missing_program(order.language.programs, order.language.name)
         if missing is not None or not order.language.build:
             return missing
         limits = order.problem.limits.for_build()

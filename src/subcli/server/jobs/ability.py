@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from subcli.judge import Job, Language, Problem
+from subcli.judge import Job, Problem
+from subcli.judge.problem import is_installed_program
 from subcli.judge.process.space import Space
 from subcli.judge.trial import hello, reference
 from subcli.server.jobs.judging import Judge
@@ -36,12 +37,18 @@ _RETRY_S: Final = 60.0
 _LOOK_S: Final = 1.0
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """How the last trial of a language went. `complaint` is empty if the hello-world worked."""
+@dataclass(eq=False)
+class _Trial:
+    """A language as some problems use it, and how its last trial went.
 
-    complaint: str
-    at: float
+    Attributes:
+        complaint: None before the first trial; empty if the hello-world worked.
+        at: when it was tried.
+    """
+
+    job: Job
+    complaint: str | None = None
+    at: float = 0.0
 
 
 def space_in_temporary_directory() -> Space:
@@ -83,13 +90,15 @@ class Ability:
         self._try_out = try_out
         self._space_now = space
         self._clock = clock
-        self._jobs = {
-            (slug, name): hello(language, problem.limits) if try_out else None
+        self._trials: list[_Trial] = []
+        self._trial_of = {
+            (slug, name): self._trial_for(hello(language, problem.limits)) if try_out else None
             for slug, problem in problems.items()
             for name, language in problem.languages.items()
         }
-        self._tried: list[tuple[Job, _Tried]] = []
         self._lacking: Mapping[tuple[str, str], str] = {}
+        self._found: dict[str, bool] = {}
+        """Which programs were found in this look."""
         self._space = ""
         self.everything: Able = {slug: tuple(problem.languages) for slug, problem in problems.items()}
         self.lasting: Able = {}
@@ -101,20 +110,30 @@ class Ability:
         """Why this worker can judge nothing at all for the moment; empty if it can."""
         return self._space if self.lasting and not self.now else ""
 
+    def _trial_for(self, job: Job | None) -> _Trial | None:
+        """The trial of this job, shared by all languages that are tried alike."""
+        if job is None:
+            return None
+        known = next((trial for trial in self._trials if trial.job == job), None)
+        if known is None:
+            known = _Trial(job)
+            self._trials.append(known)
+        return known
+
     @property
     def is_settled(self) -> bool:
         """Whether every language that can be tried has been."""
-        return all(
-            job is None or self._outcome(job) is not None or key in self._lacking for key, job in self._jobs.items()
-        )
+        return not any(_is_untried(trial) and key not in self._lacking for key, trial in self._trial_of.items())
 
     def look(self) -> Able:
         """Find out what can be judged now. Takes about a millisecond for a hundred problems."""
-        lacking = {key: complaint for key in self._jobs if (complaint := self._complaint(*key))}
+        self._found.clear()
+        lacking = {key: complaint for key in self._trial_of if (complaint := self._complaint(*key))}
         self._tell_changes(lacking)
         self._lacking = lacking
         self.lasting = {slug: found for slug in self._problems if (found := tuple(self._languages(slug)))}
-        short = {slug: complaint for slug in self.lasting if (complaint := self._short_of_space(self._problems[slug]))}
+        space = self._measure()
+        short = {slug: complaint for slug in self.lasting if (complaint := _shortage(space, self._problems[slug]))}
         self._tell_space(next(iter(short.values()), ""))
         self.now = {slug: languages for slug, languages in self.lasting.items() if slug not in short}
         return self.now
@@ -133,67 +152,64 @@ class Ability:
             else:
                 await self._try(due)
 
-    async def _try(self, job: Job) -> None:
+    def _due(self) -> Iterator[_Trial]:
+        space = self._measure()
+        for (slug, name), trial in self._trial_of.items():
+            if trial is None or self._missing(slug, name) or _shortage(space, trial.job.problem):
+                continue
+            if _is_untried(trial) or (trial.complaint and self._clock() - trial.at >= _RETRY_S):
+                yield trial
+
+    async def _try(self, trial: _Trial) -> None:
         assert self._try_out is not None
-        complaint = await self._try_out(job)
-        if complaint and self._short_of_space(job.problem):
+        complaint = await self._try_out(trial.job)
+        if complaint and _shortage(self._measure(), trial.job.problem):
             # That says nothing about the language.
             return
-        is_first = self._outcome(job) is None
-        self._tried = [(each, tried) for each, tried in self._tried if each != job]
-        self._tried.append((job, _Tried(complaint, self._clock())))
+        if complaint and _is_untried(trial):
+            await self._try_references(trial)
+        trial.complaint, trial.at = complaint, self._clock()
         if not complaint:
-            _log.info("%s works here", job.language)
-        elif is_first:
-            await self._try_references(job)
+            _log.info("%s works here", trial.job.language)
 
-    async def _try_references(self, failed: Job) -> None:
+    async def _try_references(self, failed: _Trial) -> None:
         """A hello-world need not fit an author's commands: where one fails, the author's own solution decides."""
         assert self._try_out is not None
-        for (slug, name), job in self._jobs.items():
-            own = _reference(self._problems[slug], name) if job == failed else None
+        for (slug, name), trial in self._trial_of.items():
+            own = _reference(self._problems[slug], name) if trial is failed else None
             if own is not None and not await self._try_out(own):
                 _log.info("%s works here for %s", name, slug)
-                self._jobs[slug, name] = None
-
-    def _due(self) -> Iterator[Job]:
-        for (slug, name), job in self._jobs.items():
-            if job is None or self._missing(slug, name) or self._short_of_space(job.problem):
-                continue
-            tried = self._outcome(job)
-            if tried is None or (tried.complaint and self._clock() - tried.at >= _RETRY_S):
-                yield job
-
-    def _outcome(self, job: Job) -> _Tried | None:
-        return next((tried for each, tried in self._tried if each == job), None)
+                self._trial_of[slug, name] = None
 
     def _languages(self, slug: str) -> Iterator[str]:
         for name in self._problems[slug].languages:
-            job = self._jobs[slug, name]
-            if (slug, name) not in self._lacking and (job is None or self._outcome(job) is not None):
+            if (slug, name) not in self._lacking and not _is_untried(self._trial_of[slug, name]):
                 yield name
 
     def _complaint(self, slug: str, name: str) -> str:
         """What this worker lacks for a language of a problem; empty if nothing, or if it is still to be tried."""
-        missing = self._missing(slug, name)
-        job = self._jobs[slug, name]
-        tried = self._outcome(job) if job is not None else None
-        return missing or (tried.complaint if tried else "")
+        trial = self._trial_of[slug, name]
+        return self._missing(slug, name) or (trial.complaint if trial else None) or ""
 
     def _missing(self, slug: str, name: str) -> str:
         problem = self._problems[slug]
         if not os.path.isdir(problem.root / problem.tests):
             return "its tests are no longer there"
-        programs = (*problem.languages[name].requires, *_programs(problem, problem.languages[name]))
-        absent = [program for program in dict.fromkeys(programs) if shutil.which(program) is None]
+        programs = (*problem.languages[name].programs, *filter(is_installed_program, problem.command[:1]))
+        absent = [program for program in dict.fromkeys(programs) if not self._is_installed(program)]
         return f"{', '.join(absent)}: not installed" if absent else ""
 
-    def _short_of_space(self, problem: Problem) -> str:
+    def _is_installed(self, program: str) -> bool:
+        if program not in self._found:
+            self._found[program] = shutil.which(program) is not None
+        return self._found[program]
+
+    def _measure(self) -> Space | str:
+        """The space there is, or why there is none."""
         try:
-            shortage = self._space_now().lacks(problem.limits, more_mb=_OWN_MB)
+            return self._space_now()
         except OSError as error:
-            shortage = str(error.strerror)
-        return f"its temporary directory: {shortage}" if shortage else ""
+            return error.strerror or type(error).__name__
 
     def _tell_changes(self, lacking: Mapping[tuple[str, str], str]) -> None:
         for (slug, name), complaint in lacking.items():
@@ -208,19 +224,21 @@ class Ability:
         self._space = complaint
 
 
+def _is_untried(trial: _Trial | None) -> bool:
+    return trial is not None and trial.complaint is None
+
+
+def _shortage(space: Space | str, problem: Problem) -> str:
+    """Why there is too little space for a problem; empty if there is enough."""
+    lack = space if isinstance(space, str) else space.lacks(problem.limits, more_mb=_OWN_MB)
+    return f"its temporary directory: {lack}" if lack else ""
+
+
 def _reference(problem: Problem, language: str) -> Job | None:
     try:
         return reference(problem, language)
     except OSError:
         return None
-
-
-def _programs(problem: Problem, language: Language) -> Iterator[str]:
-    """The programs that the commands of a language and of the tests start, as far as they are known by name."""
-    for command in (language.build, language.run, problem.command):
-        # A word with a placeholder is made later; a relative path leads into the submission or the tests.
-        if command and "{" not in command[0] and (command[0].startswith("/") or "/" not in command[0]):
-            yield command[0]
 
 
 async def try_out(judge: Judge, job: Job) -> str:

@@ -3,7 +3,7 @@
 A worker whose judge fails twice in a row, without the solutions being at fault, would empty the queue into verdicts
 `error`. It takes itself out of service, tests itself after a pause, and comes back when the test passes. The pauses
 grow with each failed test and with each return that did not last, so that a worker that passes its test and fails
-nevertheless spoils little.
+nevertheless spoils little; unless it fails on one problem only, which is then what is broken.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class Service:
         self._pause_s = pause_s
         self._sleep = sleep
         self._in_a_row = 0
+        self._failing: set[str] = set()
+        """The problems on which the judge has failed since the last verdict."""
         self._setbacks = 0
         """Failed self-tests, and returns that did not last."""
         self._out = ""
@@ -97,10 +99,12 @@ class Service:
     def succeeded(self) -> None:
         """A submission got its verdict."""
         self._in_a_row = self._setbacks = 0
+        self._failing.clear()
 
-    def failed(self, why: str) -> None:
-        """The judge failed on a submission, which was not the submission's fault."""
+    def failed(self, problem: str, why: str) -> None:
+        """The judge failed on a submission to this problem, which was not the submission's fault."""
         self._in_a_row += 1
+        self._failing.add(problem)
         if self._in_a_row >= _FAILURES and not self._out:
             self._out = f"the judge failed {self._in_a_row} times in a row; the last time: {why}"
             _log.error("this worker is out of service: %s", self._out)
@@ -123,6 +127,10 @@ class Service:
                 _log.error("this worker stays out of service: its self-test failed: %s", complaint)
                 continue
             _log.warning("this worker is in service again: its self-test passed")
+            if len(self._failing) == 1:
+                # The problem is at fault, and submissions to others must not wait for it.
+                _log.warning("the judge failed on %s only; try `subcli problems check`", *self._failing)
+                self._setbacks = 0
             self._out, self._in_a_row = "", 0
             self._has_left.clear()
             self._has_returned.set()

@@ -194,7 +194,7 @@ class Workers:
             _log.warning("submission %s: %s; handed back", claim.submission_id, failure.detail)
             await self._hand_back(claim, _UNABLE)
         else:
-            self._service.failed(failure.detail)
+            self._service.failed(claim.problem, failure.detail)
             await self._fail(claim, failure)
 
     async def _fail(self, claim: Claim, failure: Failure) -> None:

@@ -113,7 +113,7 @@ def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
 def clear_temporary_directory() -> None:
     """Remove what judges that were killed together with their supervisors have left."""
     if removed := remove_leftovers():
-        _log.warning("removed %d directories of judges that were killed", removed)
+        _log.warning("directories of killed judges removed from the temporary directory: %d", removed)
 
 
 def connect_redis(url: str | None) -> Redis | None:
