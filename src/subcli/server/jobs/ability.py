@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from subcli.judge import Job, Problem
+from subcli.judge import Job, Language, Problem
 from subcli.judge.problem import is_installed_program
 from subcli.judge.process.space import Space
 from subcli.judge.trial import hello, reference
@@ -35,6 +35,14 @@ _OWN_MB: Final = 16
 _RETRY_S: Final = 60.0
 """When a language whose hello-world failed is tried again."""
 _LOOK_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a language of a problem needs: the directory of the tests, and programs."""
+
+    tests: str
+    programs: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -90,6 +98,11 @@ class Ability:
         self._try_out = try_out
         self._space_now = space
         self._clock = clock
+        self._needs = {
+            (slug, name): _Needs(os.path.join(problem.root, problem.tests), _programs(problem, language))
+            for slug, problem in problems.items()
+            for name, language in problem.languages.items()
+        }
         self._trials: list[_Trial] = []
         self._trial_of = {
             (slug, name): self._trial_for(hello(language, problem.limits)) if try_out else None
@@ -126,7 +139,7 @@ class Ability:
         return not any(_is_untried(trial) and key not in self._lacking for key, trial in self._trial_of.items())
 
     def look(self) -> Able:
-        """Find out what can be judged now. Takes about a millisecond for a hundred problems."""
+        """Find out what can be judged now. Takes a few milliseconds for a hundred problems."""
         self._found.clear()
         lacking = {key: complaint for key in self._trial_of if (complaint := self._complaint(*key))}
         self._tell_changes(lacking)
@@ -192,11 +205,10 @@ class Ability:
         return self._missing(slug, name) or (trial.complaint if trial else None) or ""
 
     def _missing(self, slug: str, name: str) -> str:
-        problem = self._problems[slug]
-        if not os.path.isdir(problem.root / problem.tests):
+        needs = self._needs[slug, name]
+        if not os.path.isdir(needs.tests):
             return "its tests are no longer there"
-        programs = (*problem.languages[name].programs, *filter(is_installed_program, problem.command[:1]))
-        absent = [program for program in dict.fromkeys(programs) if not self._is_installed(program)]
+        absent = [program for program in needs.programs if not self._is_installed(program)]
         return f"{', '.join(absent)}: not installed" if absent else ""
 
     def _is_installed(self, program: str) -> bool:
@@ -222,6 +234,11 @@ class Ability:
         if bool(complaint) != bool(self._space):
             _log.warning("this worker %s", f"waits: {complaint}" if complaint else "has space again")
         self._space = complaint
+
+
+def _programs(problem: Problem, language: Language) -> tuple[str, ...]:
+    """The programs that a language needs, and the one that runs the tests."""
+    return tuple(dict.fromkeys((*language.programs, *filter(is_installed_program, problem.command[:1]))))
 
 
 def _is_untried(trial: _Trial | None) -> bool:
