@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --sandbox --server --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --sandbox --sandbox-read --server --timeout --trusted-proxy --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -159,6 +159,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Serve 
 complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Format of the log: text or json'
 complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d 'debug, info, warning or error. info logs every request and socket'
 complete -c subcli -n "__subcli_at ' serve'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
+complete -c subcli -n "__subcli_at ' serve'" -l sandbox-read -r -F -d 'Let solutions in the sandbox read this file or directory as well'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' serve'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' serve'" -l server -r -f -d 'Server to use'
@@ -172,6 +173,7 @@ complete -c subcli -n "__subcli_at ' worker'" -l redis -r -f -d 'Connect several
 complete -c subcli -n "__subcli_at ' worker'" -l problems -r -f -a '(__fish_complete_directories)' -d 'Directory with more problems'
 complete -c subcli -n "__subcli_at ' worker'" -l concurrency -r -f -d 'Judge this many at once'
 complete -c subcli -n "__subcli_at ' worker'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
+complete -c subcli -n "__subcli_at ' worker'" -l sandbox-read -r -F -d 'Let solutions in the sandbox read this file or directory as well'
 complete -c subcli -n "__subcli_at ' worker'" -l metrics-address -r -f -d 'Serve Prometheus metrics here (unauthenticated; do not expose publicly)'
 complete -c subcli -n "__subcli_at ' worker'" -l log-format -r -f -a 'text json' -d 'Format of the log: text or json'
 complete -c subcli -n "__subcli_at ' worker'" -l log-level -r -f -a 'debug info warning error' -d 'debug, info, warning or error. info logs every request and socket'

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from subcli.judge.job import Job
 from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.trial import self_test
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.app import AuthConfig, create_app
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tests.backends import Postgres
 
 Event = Mapping[str, Any]
+SELF_TEST = self_test().problem.slug
 KEY = b"a signing key of tests, long enough"
 CHEAP = PasswordCost(passes=1, memory_kib=8, lanes=1)
 PASSWORD = "correct horse"
@@ -73,6 +75,10 @@ class FakeJudge:
         self.ends_itself = True
 
     async def __call__(self, job: Job) -> AsyncIterator[Event]:
+        if job.problem.slug == SELF_TEST:
+            for each in SHORT:
+                yield each
+            return
         self.jobs.append(job)
         self.running += 1
         try:

@@ -92,6 +92,12 @@ class Language:
     bounded_address_space: bool = True
     """Whether memory may be limited by RLIMIT_AS; V8 and the JVM reserve far more than they use."""
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The programs that must be installed: those that it requires, and those that its commands start by name."""
+        started = (command[0] for command in (self.build, self.run) if command)
+        return tuple(dict.fromkeys((*self.requires, *filter(is_installed_program, started))))
+
     def template_text(self) -> str:
         """The text of the template; empty if the problem has none."""
         return self.template.read_text(encoding="utf-8") if self.template else ""
@@ -121,6 +127,11 @@ class Language:
                 # In one pass: a file may be called like a placeholder.
                 words.append(_PLACEHOLDER.sub(lambda found: known[found[0]], word))
         return tuple(words)
+
+
+def is_installed_program(word: str) -> bool:
+    """Whether a command's first word names a program of the machine, not a placeholder or a file beside the command."""
+    return "{" not in word and (word.startswith("/") or "/" not in word)
 
 
 def _operand(name: str) -> str:

@@ -30,7 +30,9 @@ from subcli.server.edge.access import AccessLogMiddleware
 from subcli.server.edge.guard import GuardMiddleware
 from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
 from subcli.server.gateway.gateway import Gateway
+from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.service import IN_SERVICE, Service, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
@@ -66,6 +68,7 @@ def create_app(
     auth: AuthConfig | None = None,
     allowed_origins: Collection[str] = (),
     redis: Redis | None = None,
+    ability: Ability | None = None,
 ) -> FastAPI:
     """Create the ASGI application of a server.
 
@@ -79,12 +82,16 @@ def create_app(
         allowed_origins: origins that may use the server in addition to its own, as returned by `normalize_origin`.
         redis: connects the server to other gateways and workers on the same database; the application closes it
             when it ends. None for a single process.
+        ability: what this process can judge; None to try no language beforehand.
     """
     limits = limits or ServerLimits()
     backbone = Backbone(engine, limits, redis)
-    services = _make_services(engine, backbone, problems, limits, auth, redis)
+    service = service_of(judge, ability or Ability(problems), limits) if concurrency else None
+    services = _make_services(engine, backbone, problems, limits, auth, redis, service)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics.judged)
+    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics.judged, service)
+    if service is not None:
+        services.metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else concurrency)
     app = FastAPI(
         title="subcli",
         version=version("subcli-watch"),
@@ -111,6 +118,7 @@ def _make_services(
     limits: ServerLimits,
     auth: AuthConfig | None,
     redis: Redis | None,
+    service: Service | None,
 ) -> Services:
     limiter = _make_limiter(limits, redis)
     identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth)
@@ -128,6 +136,7 @@ def _make_services(
         redis=redis,
         metrics=metrics,
         lifecycle=Lifecycle(),
+        service=service,
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from subcli.server.accounts.identity import Identities
     from subcli.server.accounts.logins import Logins
     from subcli.server.accounts.tokens import TokenIssuer
+    from subcli.server.jobs.service import Service
     from subcli.server.limits import Limiter, Rate
     from subcli.server.observe.metrics import Metrics
     from subcli.server.run.shutdown import Lifecycle
@@ -103,7 +104,10 @@ class AuthServices:
 
 @dataclass(frozen=True)
 class Services:
-    """The services of one gateway. `auth` is None in demo mode; `submits` is how often one user may submit."""
+    """The services of one gateway.
+
+    `auth` is None in demo mode; `submits` is how often one user may submit; `service` is None if other processes judge.
+    """
 
     store: Store
     journal: Journal
@@ -116,3 +120,4 @@ class Services:
     redis: Redis | None
     metrics: Metrics
     lifecycle: Lifecycle
+    service: Service | None

@@ -44,6 +44,10 @@ class ServerLimits:
     """How often a submission is tried before a failure of the judge becomes its verdict `error`."""
     retry: float = 5.0
     """How long the worker whose judge failed leaves a submission to others; twice as long after the second failure."""
+    self_test: float = 1.0
+    """How long a worker whose judge failed twice in a row waits before its first self-test; then twice as long, …"""
+    standstill: float = 30.0
+    """How long the same submission is first in the queue before a worker out of service tells all that they wait."""
     closing: float = 6.0
     """Maximum time for closing all sockets gradually after SIGTERM."""
     closing_rate: float = 500.0
@@ -112,6 +116,7 @@ class ServerSettings:
         metrics_address: host and port that serve `/metrics` without authentication; None to serve them only to this
             machine, on `port`.
         sandbox: how solutions are isolated. With `AUTO`, a server with logins refuses to start without a sandbox.
+        sandbox_read: files and directories that solutions in a sandbox may read besides what their languages need.
         stop_with_stdin: stop when standard input ends, so that the server does not outlive the process that
             started it.
     """
@@ -129,6 +134,7 @@ class ServerSettings:
     trusted_proxies: tuple[str, ...] = ()
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
+    sandbox_read: tuple[Path, ...] = ()
     stop_with_stdin: bool = False
 
     @property
@@ -149,6 +155,7 @@ class WorkerSettings:
         limits: limits and timeouts.
         metrics_address: host and port that serve `/metrics` without authentication; None for nowhere.
         sandbox: how solutions are isolated. With `AUTO`, the worker refuses to start without a sandbox.
+        sandbox_read: as for a server.
     """
 
     database: str
@@ -158,6 +165,7 @@ class WorkerSettings:
     limits: ServerLimits = field(default_factory=ServerLimits)
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
+    sandbox_read: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

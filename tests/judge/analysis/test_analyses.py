@@ -174,9 +174,18 @@ for line in sys.stdin:
     assert judged.analysis["location"] == {"file": "node.py", "line": 5}
 
 
-async def test_missing_build_tool_is_not_the_users_fault(run: Run, tiny: MakeProblem) -> None:
-    """The verdict is error: the submission was never judged."""
-    language = '[languages.zig]\nsource = "a.zig"\nrequires = ["no-such-compiler"]\nrun = ["./a"]\n'
+@pytest.mark.parametrize(
+    "needed",
+    [
+        'requires = ["no-such-compiler"]\nrun = ["./a"]',
+        'build = ["no-such-compiler", "{source}"]\nrun = ["./a"]',
+        'run = ["no-such-compiler", "{source}"]',
+        'build = ["{python}", "-c", "1"]\nrun = ["/opt/no-such-compiler", "{source}"]',
+    ],
+)
+async def test_missing_tool_is_not_the_users_fault(needed: str, run: Run, tiny: MakeProblem) -> None:
+    """Whether the problem lists it or only names it in a command. The verdict is error: nothing was judged."""
+    language = f'[languages.zig]\nsource = "a.zig"\n{needed}\n'
     judged = await run(tiny(language=language), "x", "zig")
     assert judged.verdict == "error"
     assert judged.analysis["category"] == "missing_build_tool"

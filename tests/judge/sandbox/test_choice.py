@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from subcli.judge.sandbox.choice import SandboxError, choose
 from subcli.judge.sandbox.groups import Allowance, Groups
 from subcli.judge.sandbox.probe import probe
 from subcli.judge.sandbox.view import view_for
+from subcli.judge.trial import hello
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.settings import ServeError
 
@@ -141,6 +143,68 @@ def test_secrets_inside_visible_directories_are_hidden(tmp_path: Path) -> None:
     assert str(prefix) in view.shown
     assert {str(prefix / "data"), str(prefix / "lib")} <= set(view.hidden)
     assert not any(Path(name) in (Path.home(), *Path.home().parents) for name in view.shown)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users can enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_what_operators_let_solutions_read(tmp_path: Path) -> None:
+    """Under its own name and under that of a link; what must be hidden inside it stays hidden under both."""
+    corpora = tmp_path / "corpora"
+    (corpora / "data").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(corpora)
+    language = Language(name="x", source="a.x", run=("./a",))
+    problem = Problem(1, "x", "X", "", {"x": language}, ResourceLimits(), tmp_path / "x")
+    view = view_for(problem, language, hidden=[corpora / "data"], readable=[tmp_path / "link"])
+    assert str(corpora) in view.shown
+    assert str(tmp_path / "link") not in view.shown
+    assert (str(corpora), str(tmp_path / "link")) in view.links
+    assert str(corpora / "data") in view.hidden
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/", "has its own"),
+        ("/proc", "has its own"),
+        ("/proc/self", "kernel"),
+        ("/dev/shm", "kernel"),
+        ("/tmp", "has its own"),
+        ("/no/such/file", "There is no"),
+        ("DATA", "hidden"),
+        ("DATA/inside", "hidden"),
+    ],
+)
+def test_what_solutions_cannot_be_let_to_read(path: str, complaint: str, tmp_path: Path) -> None:
+    """With or without a sandbox: the operator has made a mistake."""
+    (tmp_path / "data" / "inside").mkdir(parents=True)
+    readable = Path(path.replace("DATA", str(tmp_path / "data")))
+    for wanted in (Sandbox.BWRAP, Sandbox.NONE):
+        with pytest.raises(SandboxError, match=complaint):
+            choose(wanted, for_others=True, hidden=(tmp_path / "data",), readable=(readable,))
+
+
+@needs_bwrap
+async def test_a_solution_reads_what_it_is_let_to_read(open_directory: Path) -> None:
+    """A file in one directory, and not the one in the directory beside it."""
+    for name in ("shown", "other"):
+        (open_directory / name).mkdir()
+        (open_directory / name / "words").write_text("hello")
+    found = probe(cpus=1.0, readable=(open_directory / "shown",))
+    if found.starter is None:
+        pytest.skip(f"needs a bubblewrap that works: {found.reason}")
+    job = hello(Language(name="python", source="a.py", run=("{python}", "{source}")), ResourceLimits())
+    assert job is not None
+    for name, verdict in (("shown", "passed"), ("other", "failed")):
+        source = f"print(open({str(open_directory / name / 'words')!r}).read())"
+        files = dict.fromkeys(job.files, source)
+        judging = [event async for event in judge(replace(job, files=files), starter=found.starter)]
+        assert judging[-1]["final_status"] == verdict, judging
 
 
 @needs_bwrap

@@ -45,7 +45,25 @@ async def test_healthy_server(live: Any) -> None:
     assert (response.status_code, response.text) == (200, "alive\n")
     response = await live.http.get("/readyz")
     assert response.status_code == 200
-    assert response.json() == {"ready": True, "stopping": False, "database": "up", "redis": "none"}
+    assert response.json() == {
+        "ready": True,
+        "stopping": False,
+        "database": "up",
+        "redis": "none",
+        "judging": "in service",
+    }
+
+
+async def test_a_worker_out_of_service(start: Callable[..., Any]) -> None:
+    """`/readyz` and a metric tell it; the server stays ready, because it still accepts and shows submissions."""
+    async with start(self_test=3600) as live:
+        assert (await scraped(live))["subcli_workers_in_service"] == 1
+        for _ in range(2):
+            live.services.service.failed("echo", "The judge failed: OSError.")
+        response = await live.http.get("/readyz")
+        assert (response.status_code, response.json()["ready"]) == (200, True)
+        assert response.json()["judging"].startswith("out of service: the judge failed 2 times in a row")
+        assert (await scraped(live))["subcli_workers_in_service"] == 0
 
 
 async def test_not_ready_if_the_database_fails(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +94,7 @@ async def test_stays_ready_without_redis(start: Callable[..., Any]) -> None:
     async with start(redis="redis://127.0.0.1:1/0") as live:
         response = await live.http.get("/readyz")
         assert response.status_code == 200
-        assert response.json() == {"ready": True, "stopping": False, "database": "up", "redis": "down"}
+        assert (response.json()["ready"], response.json()["redis"]) == (True, "down")
         assert (await scraped(live))["subcli_redis_up"] == 0
 
 

@@ -14,6 +14,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from subcli.judge import Job, Problem
+from subcli.judge.process.space import Space
+from subcli.server.jobs.ability import Ability
+from subcli.server.jobs.service import Service, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.log.records import Append, NewSubmission
@@ -22,9 +25,11 @@ from subcli.server.log.tables import DEMO_USER
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect
 from subcli.server.settings import ServerLimits
+from tests.server.conftest import SELF_TEST
 
 pytestmark = pytest.mark.every_backend
 ABLE = {"echo": ("python",)}
+PLENTY = Space(1000, 1_000_000)
 
 
 async def events_of(live: Any, submission_id: int) -> list[dict[str, Any]]:
@@ -52,7 +57,7 @@ async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
 
     Before the last try, the submission goes back, and its watchers are told why.
     """
-    async with start(retry=0.01) as live:
+    async with start(retry=0.01, self_test=0.01) as live:
         submission_id = await live.submit("wait")
         for number in range(3):
             await live.until(lambda: len(live.judge.jobs) == number + 1)  # noqa: B023
@@ -84,7 +89,8 @@ async def test_a_failure_of_one_worker_is_not_a_verdict(workbench: Bench) -> Non
     sick: list[str] = []
 
     async def fails(job: Job) -> AsyncIterator[Mapping[str, Any]]:
-        sick.append(next(iter(job.files.values())))
+        if job.problem.slug != SELF_TEST:
+            sick.append(next(iter(job.files.values())))
         yield {"type": "status_update", "status": "testing"}
         raise OSError("full")
 
@@ -181,6 +187,7 @@ class Bench:
         self.tasks: list[asyncio.Task[None]] = []
         self.stores: list[Store] = []
         self.seconds: list[float] = []
+        self.services: list[Service] = []
 
     def submit(self) -> int:
         return int(self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"a.py": "1"}))[0].id)
@@ -195,18 +202,22 @@ class Bench:
         limits: ServerLimits | None = None,
         concurrency: int = 2,
         problems: Mapping[str, Problem] | None = None,
+        space: Callable[[], Space] = lambda: PLENTY,
     ) -> asyncio.Task[None]:
         backbone = self.backbone(limits)
         self.stores.append(backbone.store)
+        problems = problems or {"echo": self.problem}
+        self.services.append(service_of(judge, Ability(problems, space=space), limits or self.limits))
         workers = Workers(
             backbone.store,
             backbone.journal,
             backbone.queue,
-            problems or {"echo": self.problem},
+            problems,
             judge,
             concurrency,
             limits or self.limits,
             self.seconds.append,
+            self.services[-1],
         )
 
         async def run() -> None:
@@ -440,6 +451,75 @@ async def test_what_this_worker_does_not_know_waits(workbench: Bench, slug: str,
     assert workbench.store.tell_unable(ABLE, 10) == {}
     languages = {**workbench.problem.languages, language: next(iter(workbench.problem.languages.values()))}
     workbench.work(passes, problems={slug: replace(workbench.problem, languages=languages)})
+    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+
+
+async def test_a_sick_worker_does_not_empty_the_queue(workbench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Its judge fails always, as on a full disk: it takes two of thirty submissions and no more.
+
+    A worker that is well gives all thirty their verdict, and the sick one comes back when its judge works again.
+    """
+    is_sick = True
+    tries = tests = 0
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        nonlocal tries, tests
+        tests += job.problem.slug == SELF_TEST
+        tries += job.problem.slug != SELF_TEST
+        if is_sick:
+            raise OSError("No space left on device")
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    ids = [workbench.submit() for _ in range(30)]
+    workbench.work(judge, ServerLimits(lease=3600, retry=0, self_test=0.01), concurrency=1)
+    [service] = workbench.services
+    await workbench.until(lambda: tests >= 3)
+    assert tries == 2
+    assert sum(events[-1].get("attempt") == 1 for events in map(workbench.events, ids)) >= 28
+    assert "OSError" in service.reason
+    assert "out of service" in caplog.text
+    workbench.work(passes)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    assert {workbench.verdict(each) for each in ids} == {"passed"}
+    is_sick = False
+    await workbench.until(lambda: not service.reason)
+
+
+async def test_a_worker_without_space_claims_nothing(workbench: Bench) -> None:
+    """What nobody else takes waits, and its watchers are told why. With space it is judged."""
+    space = Space(3, 1_000_000)
+    ids = [workbench.submit() for _ in range(3)]
+    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), space=lambda: space)
+    await workbench.until(lambda: all(len(workbench.events(each)) == 2 for each in ids))
+    assert [workbench.events(each)[-1]["detail"] for each in ids] == [
+        "Waits for a worker that can judge echo in python."
+    ] * 3
+    assert "3 MB" in workbench.services[0].reason
+    space = PLENTY
+    await workbench.until(lambda: all(workbench.verdict(each) for each in ids))
+    assert {workbench.verdict(each) for each in ids} == {"passed"}
+    assert [len(workbench.events(each)) for each in ids] == [4] * 3
+
+
+async def test_what_vanishes_while_it_is_needed_is_no_try(workbench: Bench) -> None:
+    """However often: the submission goes back, and waits for a worker that has what it needs."""
+    space = PLENTY
+    started = 0
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        nonlocal space, started
+        started += 1
+        if started <= 4:
+            space = Space(0, 0)
+            raise OSError("No space left on device")
+        yield {"type": "complete", "final_status": "passed", "summary": {}}
+
+    submission_id = workbench.submit()
+    workbench.work(judge, ServerLimits(lease=3600, retry=3600), concurrency=1, space=lambda: space)
+    for number in range(1, 5):
+        await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == number + 1)  # noqa: B023
+        assert "lacks something" in workbench.events(submission_id)[-1]["detail"]
+        space = PLENTY
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 

@@ -22,7 +22,7 @@ def remove_tree(directory: Path) -> None:
     A submission may create directories that cannot be entered, or that are nested deeper than Python's stack. Then
     `chmod` and `rm` remove them, which have no such limit.
     """
-    if (mounted := _mounted_below(directory)) is not None:
+    if (mounted := mounted_below(directory)) is not None:
         _log.error("not removing %s: %s is a mount point", directory, mounted)
         return
     with suppress(OSError, RecursionError):
@@ -35,7 +35,7 @@ def remove_tree(directory: Path) -> None:
         _log.warning("cannot remove %s", directory)
 
 
-def _mounted_below(directory: Path) -> str | None:
+def mounted_below(directory: Path) -> str | None:
     """A mount point at or below `directory` in this process's mount namespace, or None."""
     inside = f"{directory.resolve()}/"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():

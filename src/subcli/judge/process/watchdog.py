@@ -16,6 +16,7 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limits
 from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, look_at, reap_adopted
+from subcli.judge.process.space import SpaceWatch
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
 from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
@@ -60,6 +61,7 @@ class Watchdog:
         self.exceeded: Evidence | None = None
         """The first limit exceeded since `begin`."""
         self.submission_over = asyncio.Event()
+        self.space = SpaceWatch(Path(plans.build.directory), limits)
 
     def trust(self, pid: int) -> None:
         """Never kill this process: it runs the tests and leads a session of the judge's."""
@@ -74,6 +76,7 @@ class Watchdog:
     def begin(self, seconds: float) -> None:
         """A test starts and may take this long."""
         self.exceeded = None
+        self.space.look()
         self._killed = out_of_memory(self._plans.groups)
         self._time = Timer(self._stopwatch, seconds)
 
@@ -84,6 +87,7 @@ class Watchdog:
 
     def end(self) -> None:
         """The test or the build is over."""
+        self.space.look()
         # What happened since the last sample: a disk that was filled, a process that the kernel killed.
         self.exceeded = self.exceeded or over_limits(self._limits, self._usage([]))
         self._building = False
@@ -125,6 +129,7 @@ class Watchdog:
         return count
 
     def _sample(self) -> None:
+        self.space.look()
         below = self._below()
         reap_adopted(below, self._own_children)
         running = self._of_solution(below)

@@ -53,6 +53,7 @@ class BubblewrapStarter:
         groups: where control groups can be created.
         cpus: processors for each submission; needs a control group.
         hidden: more directories that no solution may see.
+        readable: more files and directories that solutions may read.
     """
 
     program: str
@@ -60,12 +61,13 @@ class BubblewrapStarter:
     groups: Groups
     cpus: float
     hidden: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
 
     @contextmanager
     def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
         limits = problem.limits
         tasks = limits.processes * _TASKS_PER_PROCESS
-        view = view_for(problem, language, self.hidden)
+        view = view_for(problem, language, self.hidden, self.readable)
         user = next_user()
         base = workspace.parent
         if user is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from subcli.judge.process.starter import LocalStarter, Starter
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.probe import ProbeResult, probe
 
+_OF_THE_SANDBOX: Final = ("/proc", "/dev", "/tmp")
 MANUAL: Final = "docs/judging.md"
 
 
@@ -35,7 +37,14 @@ class SandboxError(Exception):
         return f"{self.message} {self.hint}"
 
 
-def choose(wanted: Sandbox, *, for_others: bool, concurrency: int = 1, hidden: tuple[Path, ...] = ()) -> Choice:
+def choose(
+    wanted: Sandbox,
+    *,
+    for_others: bool,
+    concurrency: int = 1,
+    hidden: tuple[Path, ...] = (),
+    readable: tuple[Path, ...] = (),
+) -> Choice:
     """Choose the starter for a judge. A sandbox is tried out before it is chosen.
 
     Args:
@@ -43,10 +52,13 @@ def choose(wanted: Sandbox, *, for_others: bool, concurrency: int = 1, hidden: t
         for_others: Whether people other than the operator submit code.
         concurrency: How many submissions are judged at once; they share the machine's processors.
         hidden: Directories that no solution may see, such as the server's data.
+        readable: Files and directories that solutions may read besides what their languages need.
 
     Raises:
-        SandboxError: A sandbox is needed and does not work here.
+        SandboxError: A sandbox is needed and does not work here, or it cannot show what is `readable`.
     """
+    for path in readable:
+        _check_readable(path, hidden)
     if wanted is Sandbox.NONE:
         who = "other people's code runs" if for_others else "solutions run"
         return Choice(LocalStarter(), wanted, (ProbeResult(False, f"no sandbox, as requested: {who} as this user"),))
@@ -54,10 +66,29 @@ def choose(wanted: Sandbox, *, for_others: bool, concurrency: int = 1, hidden: t
         text = "no sandbox: your own code runs as you (use --sandbox bwrap for one)"
         return Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(False, text),))
     cpus = max(1.0, len(os.sched_getaffinity(0)) / concurrency)
-    found = probe(cpus=cpus, hidden=hidden)
+    found = probe(cpus=cpus, hidden=hidden, readable=readable)
     if found.starter is None:
         raise SandboxError(f"The sandbox does not work here: {found.reason}.", _hint(found.reason))
     return Choice(found.starter, Sandbox.BWRAP, found.findings)
+
+
+def _check_readable(path: Path, hidden: Iterable[Path]) -> None:
+    """
+    Raises:
+        SandboxError: The sandbox has something else at this path, or must hide it.
+    """
+    real = path.resolve()
+    if not real.exists():
+        raise SandboxError(f"There is no {path} for solutions to read.", "Check --sandbox-read.")
+    for own in _OF_THE_SANDBOX:
+        if Path(own).is_relative_to(real) or Path(own).is_relative_to(path):
+            raise SandboxError(f"Solutions cannot read {path}: the sandbox has its own {own}.", "Name what they need.")
+    for directory in hidden:
+        # Only a check of what the operator wrote: what is hidden inside a readable directory stays hidden.
+        if real.is_relative_to(directory.resolve()):
+            raise SandboxError(f"Solutions must not read {path}: {directory} is hidden.", "Keep it elsewhere.")
+    if any(real.is_relative_to(own) for own in ("/proc", "/dev", "/sys")):
+        raise SandboxError(f"Solutions cannot read {path}: it belongs to the kernel.", "Name files on a disk.")
 
 
 def _hint(reason: str) -> str:

@@ -8,7 +8,6 @@ import re
 import select
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any, Final
 
 from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.processes import process_below
-from subcli.judge.process.removal import remove_tree
 from subcli.judge.process.starter import spawn
+from subcli.judge.process.workplace import workplace
 from subcli.judge.sandbox.bubblewrap import BubblewrapStarter
 from subcli.judge.sandbox.groups import Groups, find_groups
 from subcli.judge.sandbox.syscalls import FilterError, compiled
@@ -56,12 +55,13 @@ class Probe:
     reason: str = ""
 
 
-def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
+def probe(*, cpus: float, hidden: tuple[Path, ...] = (), readable: tuple[Path, ...] = ()) -> Probe:
     """Run a program in a sandbox and check what it sees.
 
     Args:
         cpus: Processors for each submission.
         hidden: Directories that no solution may see.
+        readable: Files and directories that solutions may read as well.
     """
     program = shutil.which("bwrap")
     if program is None:
@@ -71,7 +71,7 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = ()) -> Probe:
     except FilterError as error:
         rules, filtered = b"", f"system calls not filtered: {error}"
     groups = find_groups()
-    starter = BubblewrapStarter(program, rules, groups, cpus, hidden)
+    starter = BubblewrapStarter(program, rules, groups, cpus, hidden, readable)
     try:
         seen = _run(starter)
     except OSError as error:
@@ -103,8 +103,8 @@ def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:
         OSError: It cannot be started.
         ValueError: It did not report; says what it or bubblewrap printed instead.
     """
-    base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
-    try:
+    with workplace() as place:
+        base = place.path
         workspace = base / "work"
         workspace.mkdir()
         (base / "canary").write_text("")
@@ -117,8 +117,6 @@ def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:
             spawn(plans.run, command, stdin=subprocess.PIPE) as process,
         ):
             return _report(process, plans.run.layers)
-    finally:
-        remove_tree(base)
 
 
 def _report(process: subprocess.Popen[bytes], layers: int) -> Mapping[str, Any]:

@@ -64,13 +64,16 @@ def enterable(path: Path) -> bool:
         return False
 
 
-def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) -> SandboxView:
+def view_for(
+    problem: Problem, language: Language, hidden: Iterable[Path] = (), readable: Iterable[Path] = ()
+) -> SandboxView:
     """What a solution of `problem` in `language` sees, apart from the submission itself.
 
     Args:
         problem: Its directory is hidden.
         language: Its programs are shown.
         hidden: More directories to hide, such as the server's data.
+        readable: More files and directories to show, where they are not hidden.
     """
     shown = [Path("/usr")]
     links: list[tuple[str, str]] = []
@@ -88,6 +91,11 @@ def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) 
         shown += around
         shown += _linked_configuration(around)
     shown += [path for pattern in _RUNTIMES for path in sorted(Path("/etc").glob(pattern))]
+    for path in readable:
+        # Never mounted under another name, where what must be hidden in it would not be covered.
+        shown.append(path.resolve())
+        if path != path.resolve():
+            links.append((str(path.resolve()), str(path)))
     for path in _python():
         if path.is_symlink():
             links.append((str(path.resolve()), str(path)))
@@ -107,9 +115,8 @@ def view_for(problem: Problem, language: Language, hidden: Iterable[Path] = ()) 
 
 def _programs(language: Language) -> Iterator[Path]:
     """The programs that the language's commands name, if they are installed."""
-    for name in dict.fromkeys((*language.requires, *language.build[:1], *language.run[:1])):
-        found = shutil.which(name) if "{" not in name and not name.startswith(".") else None
-        if found:
+    for name in language.programs:
+        if found := shutil.which(name):
             yield Path(found)
 
 

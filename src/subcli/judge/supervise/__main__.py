@@ -59,7 +59,7 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
     """
     import asyncio
 
-    from subcli.judge.process.removal import remove_tree
+    from subcli.judge.process.workplace import remove_workplace
     from subcli.judge.sandbox.groups import remove_groups
     from subcli.judge.supervise.supervisor import Order, Supervisor
 
@@ -86,7 +86,7 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
             judging.exception()
         kill_descendants(os.getpid())
         remove_groups(order.plans.groups)
-        remove_tree(order.scratch.parent)
+        remove_workplace(order.scratch.parent)
         writer.close()
         with suppress(ConnectionError, TimeoutError):
             # Send what is still unsent, as long as the server reads it.

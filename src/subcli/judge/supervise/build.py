@@ -28,7 +28,7 @@ class BuildResult:
     evidence: Evidence | None
     log: str
     is_ours: bool = False
-    """Whether the judge is at fault, because a tool is not installed."""
+    """Whether the judge is at fault, because a tool is not installed, or its disk was full."""
 
 
 def missing_program(programs: tuple[str, ...], language: str) -> BuildResult | None:

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -20,9 +19,9 @@ from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
 from subcli.judge.process.processes import kill_all, kill_descendants, started_from
-from subcli.judge.process.removal import remove_tree
 from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_environment
 from subcli.judge.process.stopwatch import MAX_STRETCH
+from subcli.judge.process.workplace import Workplace, workplace
 from subcli.judge.supervise.child import Child
 
 _LINE_LIMIT = 1024 * 1024
@@ -52,17 +51,16 @@ async def judge(
         starter: What the solution's processes run under. Default: `LocalStarter`.
         on_fault: Called with what is wrong with the judge or the problem, in full. Default: it is logged.
     """
-    base = Path(tempfile.mkdtemp(prefix="subcli-judge-"))
-    try:
-        refusal = _prepare(job, base)
+    with workplace() as place:
+        refusal = _prepare(job, place.path)
         if refusal is not None:
             for event in refusal:
                 yield event
             return
         language = job.problem.languages[job.language]
         try:
-            with (starter or LocalStarter()).open(base / "work", job.problem, language) as plans:
-                async with aclosing(_run(job, base, plans, on_fault)) as events_of_run:
+            with (starter or LocalStarter()).open(place.path / "work", job.problem, language) as plans:
+                async with aclosing(_run(job, place, plans, on_fault)) as events_of_run:
                     async for event in events_of_run:
                         yield event
         except OSError as error:
@@ -70,17 +68,15 @@ async def judge(
             on_fault(f"the judge could not start: {error}")
             for event in _judge_error(f"the judge could not start: {os.strerror(error.errno or 0)}"):
                 yield event
-    finally:
-        remove_tree(base)
 
 
 async def _run(
-    job: Job, base: Path, plans: Plans, on_fault: Callable[[str], None]
+    job: Job, place: Workplace, plans: Plans, on_fault: Callable[[str], None]
 ) -> AsyncGenerator[events.Event, None]:
     """Start a supervisor for the job and yield its events."""
-    supervisor = _SupervisorProcess(base, on_fault)
+    supervisor = _SupervisorProcess(place, on_fault)
     try:
-        await supervisor.start(_order(job, base, plans))
+        await supervisor.start(_order(job, place.path, plans))
         async with aclosing(supervisor.read(_timeout_s(job))) as events_of_run:
             async for event in events_of_run:
                 yield event
@@ -91,8 +87,9 @@ async def _run(
 class _SupervisorProcess:
     """The supervisor, as the server sees it."""
 
-    def __init__(self, base: Path, on_fault: Callable[[str], None]) -> None:
-        self._base = base
+    def __init__(self, place: Workplace, on_fault: Callable[[str], None]) -> None:
+        self._base = place.path
+        self._lock = place.lock
         self._on_fault = on_fault
         self._child: Child | None = None
         self._reader: asyncio.StreamReader | None = None
@@ -106,7 +103,8 @@ class _SupervisorProcess:
                 [sys.executable, "-P", "-m", "subcli.judge.supervise", str(theirs.fileno())],
                 directory=self._base,
                 environment=own_environment(self._base),
-                pass_fds=(theirs.fileno(),),
+                # The lock: if we are killed, the supervisor still removes the directory, and nobody else may.
+                pass_fds=(theirs.fileno(), self._lock),
             )
         self._writer.write(order)
 

@@ -100,7 +100,12 @@ class Supervisor:
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
         async with _running(self._watchdog):
-            return await self._test(order.language.expand(order.language.run, order.files, entry))
+            verdict = await self._test(order.language.expand(order.language.run, order.files, entry))
+        if verdict == "failed" and order.plans.run.layers == 0 and self._watchdog.space.was_exhausted:
+            # Without a sandbox, solutions write to the judge's own disk.
+            self._results.remark(Evidence(kind="judge", message="the judge's disk was full during the tests"))
+            return "error"
+        return verdict
 
     async def _test(self, command: tuple[str, ...]) -> str:
         order, watchdog, results = self._order, self._watchdog, self._results
@@ -113,7 +118,7 @@ class Supervisor:
 
     async def _build(self, entry: str) -> BuildResult | None:
         order = self._order
-        missing = missing_program(order.language.requires, order.language.name)
+        missing = missing_program(order.language.programs, order.language.name)
         if missing is not None or not order.language.build:
             return missing
         limits = order.problem.limits.for_build()
@@ -131,6 +136,9 @@ class Supervisor:
                 await watchdog.clear()
         if watchdog.exceeded is not None:
             return BuildResult(over_limit(watchdog.exceeded, result.evidence), result.log)
+        if result.evidence is not None and (shortage := watchdog.space.explains(result.log)):
+            message = f"the judge's disk was full during the build: {shortage}"
+            return BuildResult(Evidence(kind="judge", message=message, stderr=result.log), result.log, is_ours=True)
         return result
 
     def _build_failed(self, outcome: BuildResult) -> str:

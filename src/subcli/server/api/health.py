@@ -21,6 +21,8 @@ from subcli.server.parts import Services
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from subcli.server.jobs.service import Service
+
 _log: Final = logging.getLogger(__name__)
 _CHECK_TIMEOUT_S: Final = 2.0
 """How long the database and Redis may take to answer."""
@@ -56,7 +58,15 @@ async def _state(services: Services) -> dict[str, Any]:
         "stopping": stopping,
         "database": "up" if database else "down",
         "redis": "none" if services.redis is None else "up" if await _is_redis_up(services.redis) else "down",
+        "judging": _judging(services.service),
     }
+
+
+def _judging(service: Service | None) -> str:
+    """Whether this process judges. It does not decide whether the process is ready: a gateway still serves watchers."""
+    if service is None:
+        return "elsewhere"
+    return f"out of service: {service.reason}" if service.reason else "in service"
 
 
 async def _is_redis_up(redis: Redis) -> bool:

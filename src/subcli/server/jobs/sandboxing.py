@@ -19,7 +19,13 @@ _log: Final = logging.getLogger(__name__)
 
 
 def sandboxed_judge(
-    wanted: Sandbox, *, for_others: bool, concurrency: int, data_dir: Path | None, problems_dir: Path | None
+    wanted: Sandbox,
+    *,
+    for_others: bool,
+    concurrency: int,
+    data_dir: Path | None,
+    problems_dir: Path | None,
+    readable: tuple[Path, ...] = (),
 ) -> tuple[Judge, Choice]:
     """Choose a sandbox, log what it guarantees, and return the judge that uses it.
 
@@ -28,19 +34,26 @@ def sandboxed_judge(
         concurrency: how many submissions are judged at the same time; 0 if this process does not judge.
         data_dir: hidden from solutions.
         problems_dir: hidden from solutions.
+        readable: solutions may read it besides what their languages need.
 
     Returns:
         the judge, and the choice with its findings.
 
     Raises:
-        ServeError: a sandbox is required and does not work here.
+        ServeError: a sandbox is required and does not work here, or cannot show what is `readable`.
     """
     if concurrency == 0:
         # Other processes judge, each in its own sandbox.
         return judge, Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(True, "judged by workers elsewhere"),))
     hidden = tuple(path.absolute() for path in (data_dir, problems_dir) if path is not None)
     try:
-        choice = choose(wanted, for_others=for_others, concurrency=concurrency, hidden=hidden)
+        choice = choose(
+            wanted,
+            for_others=for_others,
+            concurrency=concurrency,
+            hidden=hidden,
+            readable=tuple(path.absolute() for path in readable),
+        )
     except SandboxError as error:
         raise ServeError(error.message, error.hint) from error
     for finding in choice.findings:

@@ -12,17 +12,20 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from subcli.judge import Problem
+from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.judging import Judge, Judging, JudgingContext
 from subcli.server.jobs.queue import JobQueue
+from subcli.server.jobs.service import Service, Standstill, service_of
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
+from subcli.server.log.requeue import Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.settings import ServerLimits
@@ -37,6 +40,7 @@ _POSITIONS_INTERVAL_S: Final = 0.2
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
 _STOPPED: Final = "Judged again from the start: the worker that had this submission was stopped."
+_UNABLE: Final = "Judged again from the start: the worker that had this submission lacks something to judge it."
 
 
 class Workers:
@@ -47,6 +51,7 @@ class Workers:
         judge: yields the events of one judging, the last one `complete`; closing it ends its processes.
         concurrency: how many submissions are judged at the same time.
         on_judged: called with the seconds that each judging took.
+        service: whether it takes submissions, and which; None to take all of `problems` as long as the judge works.
     """
 
     def __init__(
@@ -59,9 +64,11 @@ class Workers:
         concurrency: int,
         limits: ServerLimits,
         on_judged: Callable[[float], object],
+        service: Service | None = None,
     ) -> None:
         self._context = JudgingContext(store, journal, problems, judge, limits)
-        self._able = {slug: tuple(problem.languages) for slug, problem in problems.items()}
+        self._service = service or service_of(judge, Ability(problems), limits)
+        self._standstill = Standstill(limits.standstill)
         self._store = store
         self._journal = journal
         self._queue = queue
@@ -78,6 +85,7 @@ class Workers:
             group.create_task(self._sweep())
             if not self._concurrency:
                 return
+            group.create_task(self._service.run())
             group.create_task(self._update_positions())
             for _ in range(self._concurrency):
                 group.create_task(self._claim_and_judge())
@@ -94,19 +102,33 @@ class Workers:
             await self._queue.pause(min(self._lease_s / 3, _SWEEP_INTERVAL_S))
 
     async def _enqueue_waiting(self) -> None:
-        waiting = await self._store.run(self._store.leases.claimable, _SWEEP_LIMIT, self._name, self._able)
+        waiting = await self._claimable(self._service.able())
         for submission_id in waiting:
             self._queue.put(submission_id)
         for submission_id in waiting[: self._concurrency]:
             self._queue.put_here(submission_id)
-        await self._journal.tell_unable(self._able, _SWEEP_LIMIT)
+        lasting = self._service.lasting
+        if lasting is not None:
+            await self._journal.tell_unable(lasting, _SWEEP_LIMIT)
+        # Others may still take what a worker out of service does not, unless nobody has for a while.
+        first = await self._claimable(self._service.everything, limit=1) if self._service.reason else ()
+        if self._standstill.lasts(next(iter(first), None)):
+            await self._journal.tell_unable({}, _SWEEP_LIMIT)
+
+    async def _claimable(self, able: Able, limit: int = _SWEEP_LIMIT) -> Sequence[int]:
+        return await self._store.run(self._store.leases.claimable, limit, self._name, able) if able else ()
 
     async def _claim_and_judge(self) -> None:
         while True:
             with _log_and_continue("taking a submission from the queue"):
+                await self._service.wait_until_able()
                 ticket = await self._queue.get()
-                claim = await self._claim()
+                able = self._service.able()
+                claim = await self._claim(able) if able else None
                 self._queue.settle(ticket)
+                if not able:
+                    # Out of service meanwhile: another worker may take it.
+                    self._queue.put(ticket.submission_id)
                 if claim is not None:
                     if claim.submission_id != ticket.submission_id:
                         # Its turn is later.
@@ -116,20 +138,20 @@ class Workers:
             # The queue hands out again what was not claimed, or a sweep finds it.
             await asyncio.sleep(_RETRY_DELAY_S)
 
-    async def _claim(self) -> Claim | None:
+    async def _claim(self, able: Able) -> Claim | None:
         """Claim the next submission; retry while the database is away, as taking the next one would not help."""
         deadline = time.monotonic() + self._lease_s
         while True:
             try:
-                return await self._claim_next()
+                return await self._claim_next(able)
             except DBAPIError:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_RETRY_DELAY_S)
 
-    async def _claim_next(self) -> Claim | None:
+    async def _claim_next(self, able: Able) -> Claim | None:
         claiming = asyncio.ensure_future(
-            self._store.run(self._store.leases.claim_next, self._name, self._able, self._lease_s)
+            self._store.run(self._store.leases.claim_next, self._name, able, self._lease_s)
         )
         try:
             return await asyncio.shield(claiming)
@@ -137,13 +159,13 @@ class Workers:
             # The process is stopping, and the claim may be committed.
             await asyncio.wait([claiming])
             if claiming.exception() is None and (claim := claiming.result()) is not None:
-                await self._hand_back(claim)
+                await self._hand_back(claim, _STOPPED)
             raise
 
-    async def _hand_back(self, claim: Claim) -> None:
-        """The process is stopping: the submission is judged next, by another one."""
+    async def _hand_back(self, claim: Claim, detail: str) -> None:
+        """This worker cannot judge it, as when the process is stopping: it is judged next, by another one."""
         with suppress(SQLAlchemyError, StaleFenceError, EndedError):
-            await self._journal.hand_back(claim, _STOPPED)
+            await self._journal.hand_back(claim, detail)
             self._queue.put(claim.submission_id)
 
     async def _run_claim(self, claim: Claim) -> None:
@@ -160,12 +182,19 @@ class Workers:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-                await self._hand_back(claim)
+                await self._hand_back(claim, _STOPPED)
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
-        elif (failure := task.result()) is not None:
+        elif (failure := task.result()) is None:
+            self._service.succeeded()
+        elif not self._service.can_judge(claim.problem, claim.language):
+            # What it needs has vanished, so this was no try.
+            _log.warning("submission %s: %s; handed back", claim.submission_id, failure.detail)
+            await self._hand_back(claim, _UNABLE)
+        else:
+            self._service.failed(claim.problem, failure.detail)
             await self._fail(claim, failure)
 
     async def _fail(self, claim: Claim, failure: Failure) -> None:

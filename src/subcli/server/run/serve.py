@@ -8,18 +8,29 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from subcli.judge.sandbox import Sandbox
+from subcli.judge.sandbox.choice import Choice
 from subcli.server.app import AuthConfig, create_app
 from subcli.server.edge.origins import is_loopback
+from subcli.server.jobs.ability import Ability, try_out
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
-from subcli.server.run.startup import connect_redis, load_all_problems, make_data_dir, serve_metrics, signing_key
+from subcli.server.run.startup import (
+    clear_temporary_directory,
+    connect_redis,
+    load_all_problems,
+    make_data_dir,
+    serve_metrics,
+    signing_key,
+)
 from subcli.server.settings import Ready, ServeError, ServerSettings
 
 
@@ -46,8 +57,13 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             stack.enter_context(_lock_data_dir(settings.data_dir))
         problems = load_all_problems(settings.problems_dir)
         sandbox: tuple[str, ...] = ()
+        ability = None
         if judge is None:
-            judge, sandbox = _sandboxed_judge(settings)
+            clear_temporary_directory()
+            judge, choice = _sandboxed_judge(settings)
+            sandbox = tuple(finding.text for finding in choice.findings)
+            if choice.name is Sandbox.BWRAP or settings.authentication is not None:
+                ability = Ability(problems, partial(try_out, judge))
         engine = _open_database(settings, release_leases=is_only_process)
         app = create_app(
             engine,
@@ -58,6 +74,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             auth=auth,
             allowed_origins=settings.allowed_origins,
             redis=redis,
+            ability=ability,
         )
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(app.state.services.metrics, *settings.metrics_address))
@@ -74,15 +91,15 @@ def _auth_config(settings: ServerSettings) -> AuthConfig | None:
     return None if wanted is None else AuthConfig(signing_key(settings.data_dir, wanted.key), wanted.cost)
 
 
-def _sandboxed_judge(settings: ServerSettings) -> tuple[Judge, tuple[str, ...]]:
-    judge, choice = sandboxed_judge(
+def _sandboxed_judge(settings: ServerSettings) -> tuple[Judge, Choice]:
+    return sandboxed_judge(
         settings.sandbox,
         for_others=settings.authentication is not None,
         concurrency=settings.concurrency,
         data_dir=settings.data_dir,
         problems_dir=settings.problems_dir,
+        readable=settings.sandbox_read,
     )
-    return judge, tuple(finding.text for finding in choice.findings)
 
 
 def _open_database(settings: ServerSettings, *, release_leases: bool) -> Engine:

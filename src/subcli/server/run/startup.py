@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from subcli.judge import Problem, ProblemError
 from subcli.judge.problem_file import load_valid_problems
+from subcli.judge.process.workplace import remove_leftovers
 from subcli.server.settings import ServeError
 from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
@@ -107,6 +108,12 @@ def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
     for complaint in broken:
         _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
     return problems
+
+
+def clear_temporary_directory() -> None:
+    """Remove what judges that were killed together with their supervisors have left."""
+    if removed := remove_leftovers():
+        _log.warning("directories of killed judges removed from the temporary directory: %d", removed)
 
 
 def connect_redis(url: str | None) -> Redis | None:

@@ -11,15 +11,17 @@ from functools import partial
 from sqlalchemy import Engine
 
 from subcli.judge import Problem
+from subcli.server.jobs.ability import Ability, try_out
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
+from subcli.server.jobs.service import IN_SERVICE, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import load_all_problems, serve_metrics
+from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -42,12 +44,18 @@ def run_worker(
         engine = open_database(settings.database)
         sandbox: tuple[str, ...] = ()
         if judge is None:
+            clear_temporary_directory()
             judge, sandbox = _sandboxed_judge(settings)
+            ability = Ability(problems, partial(try_out, judge))
+        else:
+            ability = Ability(problems)
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(metrics, *settings.metrics_address))
         started = partial(on_ready, _ready(settings, engine, sandbox))
-        asyncio.run(_work(settings, Backbone(engine, settings.limits, redis), problems, judge, metrics, started))
+        asyncio.run(
+            _work(settings, Backbone(engine, settings.limits, redis), problems, judge, ability, metrics, started)
+        )
 
 
 async def _work(
@@ -55,13 +63,16 @@ async def _work(
     backbone: Backbone,
     problems: Mapping[str, Problem],
     judge: Judge,
+    ability: Ability,
     metrics: Metrics,
     on_started: Callable[[], None],
 ) -> None:
     limits = settings.limits
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
     metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
-    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged)
+    service = service_of(judge, ability, limits)
+    metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else settings.concurrency)
+    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged, service)
     with _stop_on_signals(limits.deadline) as stopping:
         async with backbone.running(workers.run()):
             on_started()
@@ -76,6 +87,7 @@ def _sandboxed_judge(settings: WorkerSettings) -> tuple[Judge, tuple[str, ...]]:
         concurrency=settings.concurrency,
         data_dir=None,
         problems_dir=settings.problems_dir,
+        readable=settings.sandbox_read,
     )
     return judge, tuple(finding.text for finding in choice.findings)
 

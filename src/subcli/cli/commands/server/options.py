@@ -58,6 +58,14 @@ SandboxChoice: TypeAlias = Annotated[
         help="Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code.",
     ),
 ]
+SandboxRead: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--sandbox-read",
+        metavar="PATH",
+        help="Let solutions in the sandbox read this file or directory as well.",
+    ),
+]
 LogFormat: TypeAlias = Annotated[
     Literal["text", "json"],
     typer.Option("--log-format", metavar="FORMAT", envvar="SUBCLI_LOG_FORMAT", help="Format of the log: text or json."),

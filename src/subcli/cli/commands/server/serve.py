@@ -18,6 +18,7 @@ from subcli.cli.commands.server.options import (
     Problems,
     RedisUrl,
     SandboxChoice,
+    SandboxRead,
     address,
     default_data_dir,
     forget_passwords,
@@ -85,6 +86,7 @@ def register(app: typer.Typer) -> None:
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
         sandbox: SandboxChoice = "auto",
+        sandbox_read: SandboxRead = None,
         stop_with_stdin: StopWithStdin = False,
     ) -> int:
         """Run a server on this machine."""
@@ -108,6 +110,7 @@ def register(app: typer.Typer) -> None:
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
             metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
+            sandbox_read=tuple(sandbox_read or ()),
             stop_with_stdin=stop_with_stdin,
         )
         return run(common, streams, settings)

@@ -17,6 +17,7 @@ from subcli.cli.commands.server.options import (
     Problems,
     RedisUrl,
     SandboxChoice,
+    SandboxRead,
     address,
     forget_passwords,
     require_server_extra,
@@ -49,6 +50,7 @@ def register(app: typer.Typer) -> None:
             int, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once.")
         ] = 1,
         sandbox: SandboxChoice = "auto",
+        sandbox_read: SandboxRead = None,
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
@@ -74,6 +76,7 @@ def register(app: typer.Typer) -> None:
             concurrency=concurrency,
             metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
+            sandbox_read=tuple(sandbox_read or ()),
         )
         try:
             gc.enable()

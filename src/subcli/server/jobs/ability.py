@@ -1,0 +1,282 @@
+"""What this worker can judge: the one place that knows, and that looks again before each claim.
+
+A problem needs its directory, the space that it promises to a solution, and a language. A language needs its programs
+and, where other people's code is judged, a hello-world that was built and run by the same judge in the same sandbox.
+What is lacking is logged once, and again when it is back; submissions that need it stay in the queue for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from subcli.judge import Job, Language, Problem
+from subcli.judge.problem import is_installed_program
+from subcli.judge.process.space import Space
+from subcli.judge.trial import hello, reference
+from subcli.server.jobs.judging import Judge
+from subcli.server.log.requeue import Able
+
+TryOut: TypeAlias = Callable[[Job], Awaitable[str]]
+"""Judges a job that a healthy judge gives `passed`. Returns why it did not; empty if it did."""
+
+_log: Final = logging.getLogger(__name__)
+_OWN_MB: Final = 16
+"""What the judge needs in its temporary directory besides what the problem's `disk_mb` promises to a solution."""
+_RETRY_S: Final = 60.0
+"""When a language whose hello-world failed is tried again."""
+_LOOK_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a language of a problem needs: the directory of the tests, and programs."""
+
+    tests: str
+    programs: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class _Trial:
+    """A language as some problems use it, and how its last trial went.
+
+    Attributes:
+        complaint: None before the first trial; empty if the hello-world worked.
+        at: when it was tried.
+    """
+
+    job: Job
+    complaint: str | None = None
+    at: float = 0.0
+
+
+def space_in_temporary_directory() -> Space:
+    """What fits into the directory in which the judge works.
+
+    Raises:
+        OSError: it is not there, or cannot be written to.
+    """
+    directory = tempfile.gettempdir()
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return Space.in_directory(Path(directory))
+
+
+class Ability:
+    """What this worker can judge, and why not the rest.
+
+    Attributes:
+        everything: what it could judge if nothing were lacking: the languages of each problem, by slug.
+        lasting: what it can judge when there is space.
+        now: what it can judge now.
+
+    Args:
+        problems: by slug.
+        try_out: tries a language before it is used; None if the programs alone decide.
+        space: what fits into the judge's temporary directory now; raises OSError if it cannot be used.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        problems: Mapping[str, Problem],
+        try_out: TryOut | None = None,
+        *,
+        space: Callable[[], Space] = space_in_temporary_directory,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._problems = problems
+        self._try_out = try_out
+        self._space_now = space
+        self._clock = clock
+        self._needs = {
+            (slug, name): _Needs(os.path.join(problem.root, problem.tests), _programs(problem, language))
+            for slug, problem in problems.items()
+            for name, language in problem.languages.items()
+        }
+        self._trials: list[_Trial] = []
+        self._trial_of = {
+            (slug, name): self._trial_for(hello(language, problem.limits)) if try_out else None
+            for slug, problem in problems.items()
+            for name, language in problem.languages.items()
+        }
+        self._lacking: Mapping[tuple[str, str], str] = {}
+        self._found: dict[str, bool] = {}
+        """Which programs were found in this look."""
+        self._space = ""
+        self.everything: Able = {slug: tuple(problem.languages) for slug, problem in problems.items()}
+        self.lasting: Able = {}
+        self.now: Able = {}
+        self.look()
+
+    @property
+    def shortage(self) -> str:
+        """Why this worker can judge nothing at all for the moment; empty if it can."""
+        return self._space if self.lasting and not self.now else ""
+
+    def _trial_for(self, job: Job | None) -> _Trial | None:
+        """The trial of this job, shared by all languages that are tried alike."""
+        if job is None:
+            return None
+        known = next((trial for trial in self._trials if trial.job == job), None)
+        if known is None:
+            known = _Trial(job)
+            self._trials.append(known)
+        return known
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every language that can be tried has been."""
+        return not any(_is_untried(trial) and key not in self._lacking for key, trial in self._trial_of.items())
+
+    def look(self) -> Able:
+        """Find out what can be judged now. Takes a few milliseconds for a hundred problems."""
+        self._found.clear()
+        lacking = {key: complaint for key in self._trial_of if (complaint := self._complaint(*key))}
+        self._tell_changes(lacking)
+        self._lacking = lacking
+        self.lasting = {slug: found for slug in self._problems if (found := tuple(self._languages(slug)))}
+        space = self._measure()
+        short = {slug: complaint for slug in self.lasting if (complaint := _shortage(space, self._problems[slug]))}
+        self._tell_space(next(iter(short.values()), ""))
+        self.now = {slug: languages for slug, languages in self.lasting.items() if slug not in short}
+        return self.now
+
+    def can_judge(self, problem: str, language: str) -> bool:
+        """Whether this worker can judge a submission at this moment."""
+        return language in self.look().get(problem, ())
+
+    async def keep_trying(self) -> None:
+        """Until cancelled, try the languages that were never tried, or that failed a while ago."""
+        while True:
+            self.look()
+            due = next(self._due(), None)
+            if due is None:
+                await asyncio.sleep(_LOOK_S)
+            else:
+                await self._try(due)
+
+    def _due(self) -> Iterator[_Trial]:
+        space = self._measure()
+        for (slug, name), trial in self._trial_of.items():
+            if trial is None or self._missing(slug, name) or _shortage(space, trial.job.problem):
+                continue
+            if _is_untried(trial) or (trial.complaint and self._clock() - trial.at >= _RETRY_S):
+                yield trial
+
+    async def _try(self, trial: _Trial) -> None:
+        assert self._try_out is not None
+        complaint = await self._try_out(trial.job)
+        if complaint and _shortage(self._measure(), trial.job.problem):
+            # That says nothing about the language.
+            return
+        if complaint and _is_untried(trial):
+            await self._try_references(trial)
+        trial.complaint, trial.at = complaint, self._clock()
+        if not complaint:
+            _log.info("%s works here", trial.job.language)
+
+    async def _try_references(self, failed: _Trial) -> None:
+        """A hello-world need not fit an author's commands: where one fails, the author's own solution decides."""
+        assert self._try_out is not None
+        for (slug, name), trial in self._trial_of.items():
+            own = _reference(self._problems[slug], name) if trial is failed else None
+            if own is not None and not await self._try_out(own):
+                _log.info("%s works here for %s", name, slug)
+                self._trial_of[slug, name] = None
+
+    def _languages(self, slug: str) -> Iterator[str]:
+        for name in self._problems[slug].languages:
+            if (slug, name) not in self._lacking and not _is_untried(self._trial_of[slug, name]):
+                yield name
+
+    def _complaint(self, slug: str, name: str) -> str:
+        """What this worker lacks for a language of a problem; empty if nothing, or if it is still to be tried."""
+        trial = self._trial_of[slug, name]
+        return self._missing(slug, name) or (trial.complaint if trial else None) or ""
+
+    def _missing(self, slug: str, name: str) -> str:
+        needs = self._needs[slug, name]
+        if not os.path.isdir(needs.tests):
+            return "its tests are no longer there"
+        absent = [program for program in needs.programs if not self._is_installed(program)]
+        return f"{', '.join(absent)}: not installed" if absent else ""
+
+    def _is_installed(self, program: str) -> bool:
+        if program not in self._found:
+            self._found[program] = shutil.which(program) is not None
+        return self._found[program]
+
+    def _measure(self) -> Space | str:
+        """The space there is, or why there is none."""
+        try:
+            return self._space_now()
+        except OSError as error:
+            return error.strerror or type(error).__name__
+
+    def _tell_changes(self, lacking: Mapping[tuple[str, str], str]) -> None:
+        for (slug, name), complaint in lacking.items():
+            if self._lacking.get((slug, name)) != complaint:
+                _log.warning("this worker does not judge %s in %s: %s", slug, name, complaint)
+        for slug, name in self._lacking.keys() - lacking.keys():
+            _log.warning("this worker judges %s in %s again", slug, name)
+
+    def _tell_space(self, complaint: str) -> None:
+        if bool(complaint) != bool(self._space):
+            _log.warning("this worker %s", f"waits: {complaint}" if complaint else "has space again")
+        self._space = complaint
+
+
+def _programs(problem: Problem, language: Language) -> tuple[str, ...]:
+    """The programs that a language needs, and the one that runs the tests."""
+    return tuple(dict.fromkeys((*language.programs, *filter(is_installed_program, problem.command[:1]))))
+
+
+def _is_untried(trial: _Trial | None) -> bool:
+    return trial is not None and trial.complaint is None
+
+
+def _shortage(space: Space | str, problem: Problem) -> str:
+    """Why there is too little space for a problem; empty if there is enough."""
+    lack = space if isinstance(space, str) else space.lacks(problem.limits, more_mb=_OWN_MB)
+    return f"its temporary directory: {lack}" if lack else ""
+
+
+def _reference(problem: Problem, language: str) -> Job | None:
+    try:
+        return reference(problem, language)
+    except OSError:
+        return None
+
+
+async def try_out(judge: Judge, job: Job) -> str:
+    """Judge a job that a healthy judge gives `passed`.
+
+    Returns:
+        why it did not: the judge's exception, or the compiler's or the test's words. Empty if it did.
+    """
+    events = judge(job)
+    said = ""
+    verdict = "no verdict"
+    try:
+        async for event in events:
+            said = str(event.get("detail") or event.get("message") or said)
+            if event["type"] == "error_analysis":
+                said = said or str(event["error"])
+            if event["type"] == "complete":
+                verdict = str(event["final_status"])
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+    return "" if verdict == "passed" else f"{job.problem.slug} in {job.language}: {said.strip() or verdict}"
