@@ -84,7 +84,7 @@ def create_app(
     backbone = Backbone(engine, limits, redis)
     services = _make_services(engine, backbone, problems, limits, auth, redis)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics.judged)
+    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics)
     app = FastAPI(
         title="subcli",
         version=version("subcli-watch"),

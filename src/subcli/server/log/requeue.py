@@ -42,6 +42,11 @@ def can_judge(able: Able) -> ColumnElement[bool]:
     return or_(false(), *known)
 
 
+def unable(problem: str, language: str) -> str:
+    """Why a submission waits although there may be idle workers."""
+    return f"Waits for a worker that can judge {problem} in {language}."
+
+
 def pending(attempt: int, **fields: Any) -> dict[str, Any]:
     """The event that says that a submission waits for this attempt."""
     return {"type": "status_update", "status": "pending", "attempt": attempt, **fields}

@@ -61,7 +61,7 @@ async def _work(
     limits = settings.limits
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
     metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
-    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged)
+    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics)
     with _stop_on_signals(limits.deadline) as stopping:
         async with backbone.running(workers.run()):
             on_started()
