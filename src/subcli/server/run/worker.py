@@ -15,6 +15,7 @@ from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
+from subcli.server.log.sharing import using
 from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
@@ -40,6 +41,8 @@ def run_worker(
         problems = load_all_problems(settings.problems_dir)
         redis = connect(settings.redis)
         engine = open_database(settings.database)
+        stack.callback(engine.dispose)
+        stack.enter_context(using(engine, joined=True))
         sandbox: tuple[str, ...] = ()
         if judge is None:
             judge, sandbox = _sandboxed_judge(settings)
