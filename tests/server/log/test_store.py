@@ -435,6 +435,38 @@ def test_a_failure_leaves_a_submission_to_other_workers(engine: Engine) -> None:
     store.close()
 
 
+def test_a_worker_leaves_what_it_failed_on_to_those_who_are_busy(engine: Engine) -> None:
+    """However long they need, up to a minute; but not to those who failed as well, nor to nobody."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id, long = store.create(new())[0].id, store.create(new())[0].id
+
+    def failed(worker: str) -> None:
+        claim = store.leases.claim(submission_id, worker, 60)
+        assert claim is not None
+        store.fail(claim, Failure("Full."), 5, 5)
+
+    failed("sick")
+    assert store.leases.claim(long, "busy", 3600) is not None
+    now.append(1030.0)
+    assert store.leases.claimable(10, "sick", ABLE) == []
+    assert store.leases.claim_next("sick", ABLE, 60) is None
+    assert store.leases.claimable(10, "busy", ABLE) == [submission_id]
+    now.append(1066.0)
+    assert store.leases.claimable(10, "sick", ABLE) == [submission_id]
+    # Somebody else had it meanwhile and died: it is still not for the one that failed.
+    now.append(1067.0)
+    failed("other")
+    assert store.leases.claim(submission_id, "dies", -1) is not None
+    store.take_back(10)
+    now.append(1080.0)
+    assert store.leases.claimable(10, "sick", ABLE) == []
+    failed("busy")
+    now.append(1100.0)
+    assert store.leases.claimable(10, "sick", ABLE) == [submission_id]
+    store.close()
+
+
 def test_cancelling_summarises_the_results_so_far(store: Store) -> None:
     """The last result of each test counts, and the worker can no longer append."""
     submission_id = store.create(new())[0].id

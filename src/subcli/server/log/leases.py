@@ -55,7 +55,6 @@ class Leases:
                 attempt=case((submissions.c.attempt == 0, 1), else_=submissions.c.attempt),
                 lease_owner=owner,
                 lease_until=now + lease_s,
-                retry_at=None,
                 told=False,
                 started_at=func.coalesce(submissions.c.started_at, now),
             )

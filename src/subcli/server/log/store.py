@@ -53,7 +53,7 @@ from subcli.server.log.records import (
 )
 from subcli.server.log.requeue import IN_LINE, LOST, NEXT, WAITING, Able, can_judge, pending, unable
 from subcli.server.log.results import summary_of
-from subcli.server.log.tables import submissions, write_probes
+from subcli.server.log.tables import attempts, submissions, write_probes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -276,12 +276,14 @@ class Store:
 
         Args:
             tries: how often a submission is tried.
-            retry_s: seconds in which the worker of the claim gets other submissions; longer with each failure.
+            retry_s: seconds in which workers that failed do not get it again; longer with each failure.
 
         Raises what `hand_back` does.
         """
         with self._write.begin() as connection:
             row = _held(connection, claim)
+            this = (attempts.c.submission_id == row.id, attempts.c.fence == claim.fence)
+            connection.execute(update(attempts).where(*this).values(failed=True))
             failures = row.failures + 1
             if failures < tries:
                 detail = f"{failure.detail} Judged again from the start, try {failures + 1} of {tries}."

@@ -107,7 +107,7 @@ submissions: Final = Table(
     Column("attempt", Integer, nullable=False),
     # How often a worker vanished while it judged this submission.
     Column("losses", Integer, nullable=False, server_default="0"),
-    # How often the judge itself failed, and from when the worker of the last failure may try again; others may at once.
+    # How often the judge itself failed, and from when a worker that failed may try again; others may at once.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_at", Double),
     # Whether its watchers were told that it waits for a worker that can judge it. It has no place in the queue then.
@@ -128,7 +128,7 @@ submissions: Final = Table(
     sqlite_autoincrement=True,
 )
 
-# Who judged what: a row for each claim. For operators only.
+# Who judged what: a row for each claim. Only operators see it.
 attempts: Final = Table(
     "attempts",
     metadata,
@@ -138,6 +138,8 @@ attempts: Final = Table(
     Column("attempt", Integer, nullable=False),
     Column("worker", String(128), nullable=False),
     Column("started_at", Double, nullable=False),
+    # Whether the judge itself failed. That worker leaves the submission to others then.
+    Column("failed", Boolean, nullable=False, server_default=false()),
 )
 
 # One row, which is written to find out whether the database can be written.

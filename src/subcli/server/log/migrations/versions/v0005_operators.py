@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("worker", sa.String(128), nullable=False),
         sa.Column("started_at", sa.Double, nullable=False),
+        sa.Column("failed", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("submission_id", "fence", name="pk_attempts"),
         sa.ForeignKeyConstraint(["submission_id"], ["submissions.id"], name="fk_attempts_submission_id"),
     )
