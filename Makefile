@@ -65,10 +65,11 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/output/test_hostile.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 
-trials: $(VENV)/.dev  ## test frozen readers, a shutdown with ten thousand watchers, and verdicts on a busy machine
+trials: $(VENV)/.dev  ## test frozen readers, a great shutdown, and verdicts on a busy machine and while workers die
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 	$(BIN)/python -m bench.busy_machine
+	$(BIN)/python -m bench.herd
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation

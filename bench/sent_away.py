@@ -1,15 +1,16 @@
 """Do ten thousand watchers closed with 1012 all reconnect, and not all at once? `python -m bench.sent_away`
 
-Two gateways share one database. All watchers connect to the first, ten per submission, and it gets SIGTERM. Each
-watcher does what `subcli` does after a 1012: it waits for the backoff of `subcli.core.backoff` and reconnects, here to
-the second gateway, after its last event. Then the verdicts arrive. Measured is how the reconnects are spread; each
-watcher must get each event once and in order.
+Two gateways share one database and one Redis. All watchers connect to the first, ten per submission, and it gets
+SIGTERM. Each watcher does what `subcli` does after a 1012: it waits for the backoff of `subcli.core.backoff` and
+reconnects, here to the second gateway, after its last event. Then the verdicts arrive. Measured is how the reconnects
+are spread; each watcher must get each event once and in order.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -24,6 +25,7 @@ import httpx
 
 from bench.crowd import in_memory, need_files, quantile, until, watch
 from subcli.core.backoff import backoff
+from tests.backends import RedisServer
 
 EACH: Final = 10
 _AT_ONCE: Final = 200
@@ -148,16 +150,18 @@ async def main() -> None:
     parser.add_argument("--watchers", type=int, default=10_000)
     count = parser.parse_args().watchers
     need_files(count + 500)
-    with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
-        database = f"sqlite:///{directory}/trial.db"
-        going, port = await gateway(database, "0", f"idle={3600}")
-        # Without Redis the second one asks the log each second.
+    with tempfile.TemporaryDirectory(dir=in_memory()) as directory, contextlib.ExitStack() as stack:
+        redis = RedisServer()
+        stack.callback(redis.close)
+        redis.start()
+        database, bus = f"sqlite:///{directory}/trial.db", f"redis={redis.url()}"
+        going, port = await gateway(database, "0", bus, f"idle={3600}")
         staying = None
         try:
             crowd = Crowd(0)
             await crowd.gather(port, count)
             print(f"{len(crowd.visitors)} watchers on {count // EACH} submissions at the first gateway", flush=True)
-            staying, crowd.port = await gateway(database, "0", "compare=1")
+            staying, crowd.port = await gateway(database, "0", bus)
             living = [asyncio.create_task(visitor.stay()) for visitor in crowd.visitors]
             begun = time.monotonic()
             going.send_signal(signal.SIGTERM)
@@ -165,7 +169,7 @@ async def main() -> None:
             took = time.monotonic() - begun
             async with asyncio.timeout(180):
                 await until(lambda: all(visitor.arrived for visitor in crowd.visitors))
-                judging, _ = await gateway(database, str(_JUDGES))
+                judging, _ = await gateway(database, str(_JUDGES), bus)
                 try:
                     await asyncio.gather(*living)
                 finally:

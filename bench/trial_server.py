@@ -1,6 +1,7 @@
 """A server for trials, in its own process. Its judge yields as many events, as often, as the submission asks for.
 
-`python -m bench.trial_server DATABASE CONCURRENCY LIMIT=N …` prints its port. The submitted code configures the judge:
+`python -m bench.trial_server DATABASE CONCURRENCY [redis=URL] LIMIT=N …` prints its port. The submitted code
+configures the judge:
 `{"events": 100, "every": 0.25, "bytes": 16384, "start": 1795500000.5}`, with `start` in Unix seconds.
 """
 
@@ -43,13 +44,16 @@ async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 def main(database: str, concurrency: str, *words: str) -> None:
     """Serve."""
-    limits = {name: float(value) for name, _, value in (word.partition("=") for word in words)}
+    given = dict(word.split("=", 1) for word in words)
+    redis = given.pop("redis", None)
+    limits = {name: float(value) for name, value in given.items()}
     whole: dict[str, Any] = {name: int(value) if value.is_integer() else value for name, value in limits.items()}
     with tempfile.TemporaryDirectory() as directory:
         settings = ServerSettings(
             data_dir=Path(directory) / "data",
             port=0,
             database=database,
+            redis=redis,
             concurrency=int(concurrency),
             limits=ServerLimits(**whole),
             stop_with_stdin=True,

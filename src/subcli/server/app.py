@@ -89,7 +89,7 @@ def create_app(
     service = service_of(judge, ability or Ability(problems), limits) if concurrency else None
     services = _make_services(engine, backbone, problems, limits, auth, redis, service)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics.judged, service)
+    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics, service)
     if service is not None:
         services.metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else concurrency)
     app = FastAPI(

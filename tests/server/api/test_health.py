@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine, event
 
 from subcli.server import Ready, ServeError, ServerSettings
 from subcli.server.log.records import record
@@ -72,7 +73,7 @@ async def test_not_ready_if_the_database_fails(live: Any, monkeypatch: pytest.Mo
     def fail() -> None:
         raise sqlite3.OperationalError("gone")
 
-    monkeypatch.setattr(live.services.store.lookup, "ping", fail)
+    monkeypatch.setattr(live.services.store, "try_to_write", fail)
     response = await live.http.get("/readyz")
     assert (response.status_code, response.json()["ready"], response.json()["database"]) == (503, False, "down")
     assert (await live.http.get("/healthz")).status_code == 200
@@ -82,11 +83,54 @@ async def test_not_ready_if_the_database_does_not_answer(live: Any, monkeypatch:
     """503 while the database still hangs."""
     monkeypatch.setattr("subcli.server.api.health._CHECK_TIMEOUT_S", 0.1)
     hanging = threading.Event()
-    monkeypatch.setattr(live.services.store.lookup, "ping", lambda: hanging.wait(60))
-    response = await live.http.get("/readyz")
-    assert not hanging.is_set()
+    begun: list[bool] = []
+    monkeypatch.setattr(live.services.store, "try_to_write", lambda: begun.append(hanging.wait(60)))
+    responses = [await live.http.get("/readyz") for _ in range(6)]
+    # However many ask, only one of the store's threads waits.
+    assert begun == []
     hanging.set()
+    assert {(each.status_code, each.json()["database"]) for each in responses} == {(503, "down")}
+    await live.until(lambda: begun == [True])
+    assert (await live.http.get("/readyz")).status_code == 200
+
+
+@pytest.mark.every_backend
+async def test_not_ready_if_the_database_is_read_only(live: Any, engine: Engine) -> None:
+    """It answers every question, but no submission could be kept."""
+    statements = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
+
+    def refuse_writes(connection: Any, *_: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(statements[engine.dialect.name])
+        connection.commit()
+
+    pool = live.services.store._write.pool
+    event.listen(pool, "checkout", refuse_writes)
+    response = await live.http.get("/readyz")
     assert (response.status_code, response.json()["database"]) == (503, "down")
+    assert (await live.http.get("/api/submissions")).status_code == 200
+    event.remove(pool, "checkout", refuse_writes)
+
+
+async def test_which_worker_judged_is_for_operators(start: Callable[..., Any]) -> None:
+    """Each attempt with its worker, for this machine only; nothing that learners read names one."""
+    async with start(retry=0.01) as live:
+        submission_id = await live.submit("wait")
+        await live.judge.events.put(None)
+        await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
+        await live.ended(submission_id)
+        answer = (await live.http.get(f"/attempts/{submission_id}")).json()
+        assert answer["submission_id"] == submission_id
+        assert [each["attempt"] for each in answer["attempts"]] == [1, 2]
+        [worker] = {each["worker"] for each in answer["attempts"]}
+        assert worker.startswith(f"{socket.gethostname()}:")
+        assert answer["attempts"][0]["started_at"] < answer["attempts"][1]["started_at"]
+        proxied = await live.http.get(f"/attempts/{submission_id}", headers={"X-Forwarded-For": "192.0.2.7"})
+        assert proxied.status_code == 404
+        for path in ("", "/tests", "/events"):
+            assert worker not in (await live.http.get(f"/api/submissions/{submission_id}{path}")).text
+        assert (await live.http.get("/attempts/99")).json()["attempts"] == []
+        assert (await live.http.get("/attempts/-1")).status_code == 422
 
 
 async def test_stays_ready_without_redis(start: Callable[..., Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,6 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.exc import OperationalError
 
 from subcli.judge import Job, Problem
@@ -19,12 +22,14 @@ from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.service import Service, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
-from subcli.server.log.records import Append, NewSubmission
+from subcli.server.log.records import Append, Claim, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
+from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect
 from subcli.server.settings import ServerLimits
+from tests.server.api.test_health import samples
 from tests.server.conftest import SELF_TEST
 
 pytestmark = pytest.mark.every_backend
@@ -155,13 +160,21 @@ async def test_waiting_submissions_learn_their_position(live: Any) -> None:
     """`queue_position` counts down as the queue moves."""
     first = await live.submit("wait")
     await live.until(lambda: live.judge.running == 1)
-    waiting = [await live.submit() for _ in range(2)]
+    # The next one waits for the test as well, so the last one still waits when it is told.
+    waiting = [await live.submit("wait"), await live.submit()]
     assert [(await events_of(live, each))[0]["queue_position"] for each in waiting] == [1, 2]
-    await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
-    await live.ended(waiting[1])
-    places = [event["queue_position"] for event in await events_of(live, waiting[1]) if "queue_position" in event]
-    assert places == [2, 1]
+    passed = {"type": "complete", "final_status": "passed", "summary": {}}
+    await live.judge.events.put(passed)
     assert (await live.ended(first))["final_status"] == "passed"
+
+    def last() -> dict[str, Any]:
+        page = live.services.store.lookup.page(waiting[1], 0, 100)
+        return dict(json.loads(page.records[-1].text))
+
+    await live.until(lambda: last()["seq"] > 1)
+    assert (last()["status"], last()["queue_position"]) == ("pending", 1)
+    await live.judge.events.put(passed)
+    assert (await live.ended(waiting[1]))["final_status"] == "passed"
 
 
 async def passes(job: Job) -> AsyncIterator[Mapping[str, Any]]:
@@ -172,6 +185,18 @@ async def passes(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 async def hangs(job: Job) -> AsyncIterator[Mapping[str, Any]]:
     yield {"type": "status_update", "status": "testing"}
     await asyncio.sleep(3600)
+
+
+class Seconds(Metrics):
+    """Remembers how long each judging took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def judged(self, seconds: float) -> None:
+        super().judged(seconds)
+        self.seconds.append(seconds)
 
 
 class Bench:
@@ -186,11 +211,15 @@ class Bench:
         self.limits = ServerLimits(lease=3600, attempts=3)
         self.tasks: list[asyncio.Task[None]] = []
         self.stores: list[Store] = []
-        self.seconds: list[float] = []
         self.services: list[Service] = []
+        self.metrics = Seconds()
 
     def submit(self) -> int:
         return int(self.store.create(NewSubmission(DEMO_USER, "echo", "python", {"a.py": "1"}))[0].id)
+
+    @property
+    def seconds(self) -> list[float]:
+        return self.metrics.seconds
 
     def backbone(self, limits: ServerLimits | None = None) -> Backbone:
         redis = None if self.redis is None else connect(self.redis)
@@ -216,7 +245,7 @@ class Bench:
             judge,
             concurrency,
             limits or self.limits,
-            self.seconds.append,
+            self.metrics,
             self.services[-1],
         )
 
@@ -294,7 +323,7 @@ async def test_an_interrupted_submission_is_judged_before_those_that_wait(workbe
 async def test_a_gateway_tells_that_all_workers_are_gone(workbench: Bench) -> None:
     """It takes back what a dead worker had, although it judges nothing itself."""
     submission_id = workbench.submit()
-    assert workbench.store.leases.claim(submission_id, "dies", 0.5) is not None
+    assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
     workbench.work(passes, concurrency=0)
     await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
     assert "went away" in workbench.events(submission_id)[-1]["detail"]
@@ -338,26 +367,42 @@ async def test_a_claim_that_was_under_way_is_handed_back(workbench: Bench, monke
     assert workbench.store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
-async def test_a_lease_is_renewed_while_judging(workbench: Bench) -> None:
-    """A judging that takes longer than a lease stays with its worker."""
+def take_nothing_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases can be short, for frequent renewals, and yet a busy machine loses none: no sweep looks for them."""
+    for store in bench.stores:
+        monkeypatch.setattr(store, "take_back", lambda *_: {})
 
-    limits = ServerLimits(lease=3)
+
+async def test_a_lease_is_renewed_while_judging(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judging that takes longer than a lease stays with its worker."""
+    limits, renewals = ServerLimits(lease=0.3), list[tuple[float, float, bool]]()
 
     async def slow(job: Job) -> AsyncIterator[Mapping[str, Any]]:
         yield {"type": "status_update", "status": "testing"}
-        await asyncio.sleep(limits.lease + 0.5)
+        await workbench.until(lambda: len(renewals) >= 4)
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     submission_id = workbench.submit()
-    workbench.work(slow, limits)
-    workbench.work(slow, limits)
-    await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
+    workbench.work(slow, limits, concurrency=1)
+    take_nothing_back(workbench, monkeypatch)
+    [store] = workbench.stores
+    renew = store.leases.renew
+
+    def noted(claim: Claim, lease_s: float) -> bool:
+        is_held = renew(claim, lease_s)
+        renewals.append((time.time(), lease_s, is_held))
+        return is_held
+
+    monkeypatch.setattr(store.leases, "renew", noted)
     await workbench.until(lambda: len(workbench.seconds) == 1)
-    assert workbench.seconds[0] >= limits.lease
+    assert workbench.verdict(submission_id) == "passed"
+    assert {each[1:] for each in renewals} == {(limits.lease, True)}
+    # Four renewals, a third of a lease apart: the judging took longer than a lease.
+    assert renewals[3][0] - renewals[0][0] >= limits.lease
     assert max(event.get("attempt", 1) for event in workbench.events(submission_id)) == 1
 
 
-async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
+async def test_a_worker_that_lost_its_claim_stops(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When another worker has claimed the submission, the first one closes its judge and appends nothing more."""
     closed = asyncio.Event()
 
@@ -370,9 +415,10 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench) -> None:
 
     submission_id = workbench.submit()
     workbench.work(judge, ServerLimits(lease=0.6))
+    take_nothing_back(workbench, monkeypatch)
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     workbench.store.take_back(10, running=True)
-    assert workbench.store.leases.claim(submission_id, "another", 60) is not None
+    assert workbench.store.leases.claim(submission_id, "another", 3600) is not None
     async with asyncio.timeout(30):
         await closed.wait()
     assert [event.get("status") for event in workbench.events(submission_id)] == ["pending", "testing", "pending"]
@@ -412,7 +458,8 @@ async def test_a_renewal_that_fails_is_not_a_lost_lease(workbench: Bench, monkey
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     submission_id = workbench.submit()
-    workbench.work(judge, ServerLimits(lease=4.5))
+    workbench.work(judge, ServerLimits(lease=0.6))
+    take_nothing_back(workbench, monkeypatch)
     [store] = workbench.stores
     renew = store.leases.renew
 
@@ -430,7 +477,8 @@ async def test_a_sweep_that_fails_does_not_end_the_workers(
 ) -> None:
     """The failure is logged, and the next sweep finds what is waiting."""
     submission_id = workbench.submit()
-    workbench.work(passes, ServerLimits(lease=1.5))
+    workbench.work(passes, ServerLimits(lease=0.6))
+    take_nothing_back(workbench, monkeypatch)
     [store] = workbench.stores
     monkeypatch.setattr(store.leases, "claimable", away(1, store.leases.claimable))
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
@@ -565,30 +613,114 @@ async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
 async def test_positions_are_updated_less_often_than_submissions_are_claimed(
     workbench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where many are claimed at once, not every step is published."""
-    gate = asyncio.Event()
+    """Where many are claimed at once, they are looked at once, and then not again for a while."""
+    monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_INTERVAL_S", 3600)
+    judging, gate = list[Job](), asyncio.Event()
 
     async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        judging.append(job)
         await gate.wait()
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     ids = [workbench.submit() for _ in range(60)]
-    workbench.work(judge, ServerLimits(lease=60), concurrency=50)
+    workbench.work(judge, concurrency=50)
     [store] = workbench.stores
-    moves, update_queue_positions = 0, store.update_queue_positions
+    looks, update_queue_positions = list[int](), store.update_queue_positions
 
     def counted(limit: int) -> Any:
-        nonlocal moves
-        moves += 1
+        looks.append(len(judging))
         return update_queue_positions(limit)
 
     monkeypatch.setattr(store, "update_queue_positions", counted)
-    last = {"type": "status_update", "status": "pending", "queue_position": 1, "attempt": 1}
-    await workbench.until(lambda: last.items() <= workbench.events(ids[50])[-1].items())
+    await workbench.until(lambda: len(judging) == 50)
+    await workbench.until(lambda: len(looks) == 1)
     gate.set()
     await workbench.until(lambda: len(workbench.seconds) == 60)
     assert all(workbench.verdict(each) == "passed" for each in ids)
-    assert 0 < moves < 50
+    assert len(looks) == 1
+
+
+async def test_positions_are_told_when_others_have_moved_the_queue(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that claims nothing, such as a gateway, looks from time to time."""
+    monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_CHECK_S", 0.05)
+    first, second = workbench.submit(), workbench.submit()
+    workbench.work(passes, concurrency=0)
+    assert workbench.store.leases.claim(first, "another", 3600) is not None
+    await workbench.until(lambda: places(workbench, [second]) == [1])
+
+
+async def test_an_idle_worker_writes_nothing(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sweeps and looks at the positions read; a write lock would make others wait."""
+    monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_CHECK_S", 0.05)
+    monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.05)
+    judged, waiting = workbench.submit(), workbench.submit()
+    # One is being judged elsewhere, one waits for another worker, and was told so.
+    assert workbench.store.leases.claim(judged, "another", 3600) is not None
+    workbench.store.tell_unable({}, 10)
+    workbench.store.update_queue_positions(10)
+    workbench.work(passes, problems={"echo": replace(workbench.problem, languages={})})
+    [store] = workbench.stores
+    begun: list[bool] = []
+    sqlalchemy_event.listen(store._write, "begin", lambda connection: begun.append(is_writing(connection)))
+    await workbench.until(lambda: len(begun) > 30)
+    assert not any(begun)
+    assert workbench.verdict(waiting) is None
+
+
+def is_writing(connection: Connection) -> bool:
+    return not connection.get_execution_options().get("subcli_reading")
+
+
+async def test_each_verdict_is_a_line_in_the_log(workbench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """At `info`, with who, what, how long and where; the metrics count it."""
+    outcomes = iter(["passed", "error", "failed"])
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"type": "complete", "final_status": next(outcomes), "summary": {}}
+
+    caplog.set_level(logging.INFO, "subcli")
+    ids = [workbench.submit() for _ in range(2)]
+    workbench.work(judge, replace(workbench.limits, retry=0), concurrency=1)
+    await workbench.until(lambda: len(judged(caplog)) == 2)
+    lines = {line["submission"]: line for line in judged(caplog)}
+    assert [lines[each]["verdict"] for each in ids] == ["passed", "failed"]
+    assert [lines[each]["attempt"] for each in ids] == [1, 2]
+    for each in ids:
+        line = lines[each]
+        assert (line["user"], line["problem"], line["language"]) == ("demo", "echo", "python")
+        assert line["waiting_s"] >= 0
+        assert line["judging_s"] >= 0
+        assert {line["worker"]} == {made.worker for made in workbench.store.lookup.attempts(each)}
+    assert [made.attempt for made in workbench.store.lookup.attempts(ids[1])] == [1, 2]
+    counted = samples(workbench.metrics.text().decode())
+    assert counted["subcli_verdicts_total{problem=echo,verdict=passed}"] == 1
+    assert counted["subcli_verdicts_total{problem=echo,verdict=failed}"] == 1
+    assert counted["subcli_judge_errors_total{problem=echo}"] == 1
+    assert counted["subcli_waiting_seconds_count"] == 3
+
+
+def judged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [vars(record) for record in caplog.records if record.getMessage() == "judged"]
+
+
+async def test_interruptions_are_counted(workbench: Bench) -> None:
+    """By their reason; one that ends a submission counts as its verdict as well."""
+    workbench.limits = replace(workbench.limits, attempts=1)
+    submission_id = workbench.submit()
+    first = workbench.work(hangs, concurrency=1)
+    await workbench.until(lambda: workbench.events(submission_id)[-1]["status"] == "testing")
+    first.cancel()
+    await asyncio.wait([first])
+    assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+    workbench.work(passes, concurrency=0)
+    await workbench.until(lambda: workbench.verdict(submission_id) == "error")
+    name = "subcli_verdicts_total{problem=echo,verdict=error}"
+    await workbench.until(lambda: samples(workbench.metrics.text().decode()).get(name) == 1)
+    counted = samples(workbench.metrics.text().decode())
+    assert counted["subcli_interrupted_total{reason=stopped}"] == 1
+    assert counted["subcli_interrupted_total{reason=vanished}"] == 1
 
 
 async def test_positions_are_updated_when_the_database_is_back(
@@ -630,7 +762,9 @@ async def test_the_events_of_a_fast_judge_share_transactions(workbench: Bench, m
     assert len(workbench.store.lookup.page(submission_id, 0, 5000).records) == 1002
 
 
-async def test_a_cancellation_reaches_the_worker_of_another_process(workbench: Bench) -> None:
+async def test_a_cancellation_reaches_the_worker_of_another_process(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At once where Redis joins them, else with the next renewal; nothing is appended after it."""
     closed = asyncio.Event()
 
@@ -642,8 +776,9 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(workbench: B
             closed.set()
 
     submission_id = workbench.submit()
-    limits = ServerLimits(lease=60 if workbench.redis else 6)
+    limits = ServerLimits(lease=3600 if workbench.redis else 0.6)
     workbench.work(judge, limits)
+    take_nothing_back(workbench, monkeypatch)
     gateway = workbench.backbone(limits)
 
     async def idle() -> None:
@@ -662,10 +797,11 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(workbench: B
     ]
 
 
-async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench) -> None:
+async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It releases and enqueues it: another process waits neither for the lease nor for a sweep."""
-    limits = ServerLimits(lease=3600 if workbench.redis else 3)
+    limits = ServerLimits(lease=3600 if workbench.redis else 0.6)
     first = workbench.work(hangs, limits)
+    take_nothing_back(workbench, monkeypatch)
     await asyncio.sleep(0)
     submission_id = workbench.submit()
     gateway = workbench.backbone(limits)
@@ -677,6 +813,7 @@ async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench) -> 
         gateway.queue.put(submission_id)
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         workbench.work(passes, limits)
+        take_nothing_back(workbench, monkeypatch)
         first.cancel()
         await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 

@@ -56,12 +56,12 @@ async def test_changed_positions_are_published(store: Store) -> None:
     assert [json.loads(each.text)["queue_position"] for each in published] == [1]
 
 
-async def test_only_the_first_waiting_submissions_learn_their_position(store: Store) -> None:
-    """As many as asked for; the others learn it when they are among them."""
+async def test_all_who_wait_learn_their_position(store: Store) -> None:
+    """In transactions that are bounded."""
     journal, ids = Journal(store, MemoryBus()), [submit(store) for _ in range(4)]
     assert store.leases.claim(ids[0], "worker", 60) is not None
     await journal.update_queue_positions(2)
-    assert [store.lookup.snapshot(each, DEMO_USER).last_seq for each in ids] == [1, 2, 2, 1]
+    assert [store.lookup.snapshot(each, DEMO_USER).last_seq for each in ids] == [1, 2, 2, 2]
 
 
 async def test_positions_are_compared_until_the_log_can_be_read(

@@ -301,6 +301,68 @@ def test_users_are_served_in_turn(store: Store, engine: Engine) -> None:
     assert store.leases.claimable(10, "", ABLE) == [ids[5], late, ids[2]]
 
 
+def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(engine: Engine) -> None:
+    """Not at each claim, and never twice the same."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    ids = [store.create(new())[0].id for _ in range(40)]
+    told: dict[int, list[int]] = {each: [place] for place, each in enumerate(ids, 1)}
+    writes = 0
+    for number in range(20):
+        assert store.leases.claim(ids[number], "worker", 3600) is not None
+        for each, [record] in store.update_queue_positions(1000).items():
+            told[each].append(json.loads(record.text)["queue_position"])
+            writes += 1
+    assert told[ids[39]] == [40, 36, 32, 28, 25, 22]
+    assert told[ids[25]][-5:] == [10, 9, 8, 7, 6]
+    # To tell everybody each time would have taken 20 writes a claim in the end, and 39 at first.
+    assert writes < 20 * 20
+    now.append(1005.0)
+    assert store.update_queue_positions(1000) == {}
+    now.append(1010.0)
+    late = store.update_queue_positions(1000)
+    assert json.loads(late[ids[39]][0].text)["queue_position"] == 20
+    now.append(1020.0)
+    assert store.update_queue_positions(1000) == {}
+    store.close()
+
+
+def test_what_waits_for_an_able_worker_learns_its_place(store: Store) -> None:
+    """With the reason why it waits; it delays nobody else in the count."""
+    first, other, last = (store.create(replace(new(), problem=slug))[0].id for slug in ("echo", "new", "echo"))
+    assert list(store.tell_unable(ABLE, 10)) == [other]
+    assert {each: last_event(store, each).get("queue_position") for each in (first, last)} == {first: 1, last: 3}
+    assert list(store.update_queue_positions(10)) == [last]
+    assert last_event(store, last)["queue_position"] == 2
+    assert store.leases.claim(first, "worker", 60) is not None
+    assert set(store.update_queue_positions(10)) == {other, last}
+    told = last_event(store, other)
+    assert (told["queue_position"], told["detail"]) == (1, "Waits for a worker that can judge new in python.")
+    assert last_event(store, last)["queue_position"] == 1
+
+
+def test_a_claim_says_whose_it_is_and_how_long_it_waited(engine: Engine) -> None:
+    """Since it was submitted, or since it came back into the queue; the worker is recorded."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id = store.create(new())[0].id
+    now.append(1007.0)
+    claim = claimed(store, submission_id)
+    assert (claim.owner, claim.waited_s) == ("demo", 7)
+    now.append(1100.0)
+    store.hand_back(claim, "stopped")
+    now.append(1103.0)
+    again = store.leases.claim(submission_id, "another", 60)
+    assert again is not None
+    assert again.waited_s == 3
+    made = store.lookup.attempts(submission_id)
+    assert [(each.attempt, each.worker, each.started_at) for each in made] == [
+        (1, "worker", 1007.0),
+        (2, "another", 1103.0),
+    ]
+    store.close()
+
+
 @pytest.mark.parametrize("is_lost", [True, False])
 def test_watchers_learn_of_an_interruption_at_once(store: Store, is_lost: bool) -> None:
     """With the return itself: pending, the next attempt, and why; the snapshot agrees."""
@@ -370,6 +432,38 @@ def test_a_failure_leaves_a_submission_to_other_workers(engine: Engine) -> None:
     assert claim is not None
     with pytest.raises(EndedError):
         store.fail(claim, Failure("Late."), 3, 5)
+    store.close()
+
+
+def test_a_worker_leaves_what_it_failed_on_to_those_who_are_busy(engine: Engine) -> None:
+    """However long they need, up to a minute; but not to those who failed as well, nor to nobody."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id, long = store.create(new())[0].id, store.create(new())[0].id
+
+    def failed(worker: str) -> None:
+        claim = store.leases.claim(submission_id, worker, 60)
+        assert claim is not None
+        store.fail(claim, Failure("Full."), 5, 5)
+
+    failed("sick")
+    assert store.leases.claim(long, "busy", 3600) is not None
+    now.append(1030.0)
+    assert store.leases.claimable(10, "sick", ABLE) == []
+    assert store.leases.claim_next("sick", ABLE, 60) is None
+    assert store.leases.claimable(10, "busy", ABLE) == [submission_id]
+    now.append(1066.0)
+    assert store.leases.claimable(10, "sick", ABLE) == [submission_id]
+    # Somebody else had it meanwhile and died: it is still not for the one that failed.
+    now.append(1067.0)
+    failed("other")
+    assert store.leases.claim(submission_id, "dies", -1) is not None
+    store.take_back(10)
+    now.append(1080.0)
+    assert store.leases.claimable(10, "sick", ABLE) == []
+    failed("busy")
+    now.append(1100.0)
+    assert store.leases.claimable(10, "sick", ABLE) == [submission_id]
     store.close()
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,14 +183,19 @@ def test_data_directory_cannot_be_created(tmp_path: Path) -> None:
 
 
 def test_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
-    """A second server on the same data directory does not start."""
+    """One sentence that names what joins several servers; the first one goes on."""
     serve()
-    assert "Another server" in refused(ServerSettings(tmp_path / "data", port=0)).message
+    message = refused(ServerSettings(tmp_path / "data", port=0)).message
+    assert "Another server" in message
+    assert "--redis" in message
+    shared = ServerSettings(tmp_path / "other", port=0, database=f"sqlite:///{tmp_path / 'data' / 'subcli.db'}")
+    assert refused(shared).message == message
+    assert "without --redis" in refused(replace(shared, redis="redis://127.0.0.1:1/0")).message
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -> None:
-    """On its own database a server releases all leases at start. On a shared one their owners may be alive."""
+    """Without Redis a server is alone, and releases all leases at start. With Redis their owners may be alive."""
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     url = f"sqlite:///{data_dir / 'subcli.db'}"
@@ -198,7 +204,8 @@ def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -
     submission_id = store.create(submission)[0].id
     assert store.leases.claim(submission_id, "another process", 3600)
     store.close()
-    settings = ServerSettings(data_dir, port=0, database=url if shared else None, concurrency=0)
+    redis = "redis://127.0.0.1:1/0" if shared else None
+    settings = ServerSettings(data_dir, port=0, redis=redis, concurrency=0)
     run(settings, on_ready=lambda _ready: os.kill(os.getpid(), signal.SIGTERM), judge=FakeJudge())
     store = Store(open_database(url), time.time)
     assert (store.leases.claim(submission_id, "this process", 3600) is None) is shared

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from subcli.server.log.records import NewSubmission
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.settings import ServerLimits
 from tests.server.clock import VirtualTimeLoop
@@ -121,6 +123,27 @@ async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
         live.server.should_exit = True
         times = sorted(await asyncio.gather(*chatting))
         assert times[-1] - times[0] > 0.5
+
+
+async def test_a_request_that_outlasts_the_shutdown(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told to come again, not that the server is broken: clients repeat what got 503, and not what got 500."""
+    async with start(shutdown=1.0) as live:
+        create, go, has_begun = live.services.store.create, threading.Event(), threading.Event()
+
+        def slow(new: NewSubmission) -> Any:
+            has_begun.set()
+            go.wait(30)
+            return create(new)
+
+        monkeypatch.setattr(live.services.store, "create", slow)
+        body = {"problem": "echo", "language": "python", "source_code": "print()"}
+        submitting = asyncio.create_task(live.http.post("/api/submissions", json=body))
+        await live.until(has_begun.is_set)
+        live.server.should_exit = True
+        response = await submitting
+        go.set()
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.json() == {"detail": "The server is stopping; try again."}
 
 
 async def test_requests_during_shutdown(start: Callable[..., Any]) -> None:

@@ -1,22 +1,24 @@
 """Health checks and metrics, for load balancers, supervisors and Prometheus. Outside `/api`, and without user data.
 
-`/healthz`: the process is alive. `/readyz`: whether to send it requests. `/metrics`: only for this machine, addressed
-by a loopback name and not through a proxy, because metrics are private; `--metrics-address` exposes them elsewhere.
+`/healthz`: the process is alive. `/readyz`: whether to send it requests. `/metrics`, and `/attempts/ID`, which workers
+judged a submission: only for this machine, addressed by a loopback name and not through a proxy, because they are
+private to operators; `--metrics-address` exposes metrics elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
 from subcli.server.edge.origins import is_loopback, is_loopback_name
 from subcli.server.parts import Services
+from subcli.shared.protocol import timestamp
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 _CHECK_TIMEOUT_S: Final = 2.0
 """How long the database and Redis may take to answer."""
+SubmissionId = Annotated[int, Path(ge=1, lt=1 << 63)]
 _PROXY_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
 
 
 def add_health(app: FastAPI, services: Services) -> None:
-    """Add `/healthz`, `/readyz` and `/metrics`."""
+    """Add `/healthz`, `/readyz`, `/metrics` and `/attempts/ID`."""
+    database = _Database(services)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
@@ -38,7 +42,7 @@ def add_health(app: FastAPI, services: Services) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
-        state = await _state(services)
+        state = await _state(services, database)
         return JSONResponse(state, 200 if state["ready"] else 503)
 
     # Not a coroutine, because gauges that are read on demand may block.
@@ -48,15 +52,23 @@ def add_health(app: FastAPI, services: Services) -> None:
             raise HTTPException(404)
         return Response(services.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
+    @app.get("/attempts/{submission_id}", include_in_schema=False)
+    async def attempts(request: Request, submission_id: SubmissionId) -> Response:
+        if not _is_local(request):
+            raise HTTPException(404)
+        made = await services.store.run(services.store.lookup.attempts, submission_id)
+        rows = [{"attempt": a.attempt, "worker": a.worker, "started_at": timestamp(a.started_at)} for a in made]
+        return JSONResponse({"submission_id": submission_id, "attempts": rows})
 
-async def _state(services: Services) -> dict[str, Any]:
+
+async def _state(services: Services, database: _Database) -> dict[str, Any]:
     """The body of `/readyz`. Without Redis everything works, only slower, so the server stays ready."""
-    database = await _is_database_up(services)
+    is_up = await database.is_up()
     stopping = services.lifecycle.is_stopping
     return {
-        "ready": database and not stopping,
+        "ready": is_up and not stopping,
         "stopping": stopping,
-        "database": "up" if database else "down",
+        "database": "up" if is_up else "down",
         "redis": "none" if services.redis is None else "up" if await _is_redis_up(services.redis) else "down",
         "judging": _judging(services.service),
     }
@@ -83,14 +95,24 @@ def redis_up(redis: Redis, loop: asyncio.AbstractEventLoop) -> float:
     return float(asyncio.run_coroutine_threadsafe(_is_redis_up(redis), loop).result(2 * _CHECK_TIMEOUT_S))
 
 
-async def _is_database_up(services: Services) -> bool:
-    try:
-        async with asyncio.timeout(_CHECK_TIMEOUT_S):
-            await services.store.run(services.store.lookup.ping)
-    except Exception as error:
-        _log.warning("not ready, because the database does not answer: %r", getattr(error, "orig", error))
-        return False
-    return True
+class _Database:
+    """Tries a write: a database that is full or read-only answers every question and can keep no submission."""
+
+    def __init__(self, services: Services) -> None:
+        self._store = services.store
+        self._trying: asyncio.Task[None] | None = None
+
+    async def is_up(self) -> bool:
+        # Whoever asks while a write hangs waits for that one: a crowd of questions must not take the store's threads.
+        if self._trying is None or self._trying.done():
+            self._trying = asyncio.create_task(self._store.run(self._store.try_to_write))
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await asyncio.shield(self._trying)
+        except Exception as error:
+            _log.warning("not ready, because the database cannot be written: %r", getattr(error, "orig", error))
+            return False
+        return True
 
 
 def _is_local(request: Request) -> bool:

@@ -184,6 +184,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         """Stop judging; the verdict is `cancelled`."""
         try:
             await services.journal.cancel(found.id, found.owner_id)
+            services.metrics.ended(found.problem, "cancelled")
         except EndedError:
             raise HTTPException(409, f"Submission {found.id} already has a verdict.") from None
         return _submission(await store.run(store.lookup.snapshot, found.id, found.owner_id), request)

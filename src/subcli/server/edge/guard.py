@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -55,7 +56,24 @@ class GuardMiddleware:
             detail = f"The request body must not exceed {self._body_bytes} bytes."
             await JSONResponse({"detail": detail}, 413)(scope, receive, self._with_headers(send))
         else:
-            await self._app(scope, receive, self._with_headers(send))
+            await self._answer(scope, receive, self._with_headers(send))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_answered = False
+
+        async def note(message: Any) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except asyncio.CancelledError:
+            if is_answered or not self._lifecycle.is_stopping:
+                raise
+            # It outlasted the shutdown. uvicorn would say 500, which clients do not repeat.
+            content = {"detail": "The server is stopping; try again."}
+            await JSONResponse(content, 503, headers={"Retry-After": "1"})(scope, receive, send)
 
     def _is_too_large(self, content_length: str) -> bool:
         return content_length.isascii() and content_length.isdecimal() and int(content_length) > self._body_bytes

@@ -62,11 +62,11 @@ class Judging:
         self._claim = claim
         self._position = claim.last_seq
 
-    async def run(self) -> Failure | None:
+    async def run(self) -> str | Failure | None:
         """Judge until the verdict, or until the claim is lost.
 
         Returns:
-            how the judge failed; the claim is still held then.
+            the verdict; how the judge failed, while the claim is still held; None if the claim was lost.
 
         Raises:
             SQLAlchemyError: the database was away for longer than the lease.
@@ -82,26 +82,26 @@ class Judging:
             await asyncio.wait([renewing])
         return None
 
-    async def _run_judge(self, renewing: asyncio.Task[None]) -> Failure | None:
+    async def _run_judge(self, renewing: asyncio.Task[None]) -> str | Failure:
         claim = self._claim
         job = Job(problem=self._problem, language=claim.language, files=claim.files, attempt=claim.attempt)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:
-            failure = await self._append_all(events)
+            outcome = await self._append_all(events)
             # The judge has sent its last event and may still be cleaning up; after a verdict no lease is needed.
-            if failure is None:
+            if isinstance(outcome, str):
                 renewing.cancel()
             await asyncio.wait([reading], timeout=_JUDGE_EXIT_TIMEOUT_S)
         except (LostClaimError, SQLAlchemyError):
             raise
         except Exception as error:
             _log.exception("submission %s: an event could not be stored", claim.submission_id)
-            failure = Failure(f"The judge failed: {type(error).__name__}.")
+            outcome = Failure(f"The judge failed: {type(error).__name__}.")
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-        return failure
+        return outcome
 
     async def _read_judge(self, job: Job, queue: asyncio.Queue[Event | Exception | None]) -> None:
         """Put the judge's events into the queue as they come, followed by the exception that it raised or None."""
@@ -120,11 +120,11 @@ class Judging:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
-    async def _append_all(self, queue: asyncio.Queue[Event | Exception | None]) -> Failure | None:
+    async def _append_all(self, queue: asyncio.Queue[Event | Exception | None]) -> str | Failure:
         """Append the judge's events; those that are ready at once share a transaction.
 
         Returns:
-            what went wrong with the judge; None after its verdict.
+            the verdict, or what went wrong with the judge.
         """
         batch: list[Event] = []
         while True:
@@ -145,7 +145,7 @@ class Judging:
                 await self._append(batch[:end])
             batch = batch[end:]
             if verdict is not None:
-                return Failure(_reason(batch), batch) if batch else None
+                return Failure(_reason(batch), batch) if batch else str(verdict)
             if isinstance(event, Exception):
                 return Failure(f"The judge failed: {type(event).__name__}.")
             if event is None:

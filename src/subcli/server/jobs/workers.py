@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -28,15 +28,18 @@ from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceErro
 from subcli.server.log.requeue import Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
+from subcli.server.observe.metrics import Metrics
 from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
 _SWEEP_LIMIT: Final = 1000
 """How many waiting submissions a sweep looks at."""
-_POSITIONS: Final = 10
-"""How many waiting submissions learn that their position has changed."""
+_POSITIONS: Final = 100
+"""How many waiting submissions learn in one transaction that their position has changed."""
 _POSITIONS_INTERVAL_S: Final = 0.2
 """Where many submissions are claimed at once, not every step is published."""
+_POSITIONS_CHECK_S: Final = 1.0
+"""When other processes have moved the queue."""
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
 _STOPPED: Final = "Judged again from the start: the worker that had this submission was stopped."
@@ -50,7 +53,7 @@ class Workers:
         problems: by slug.
         judge: yields the events of one judging, the last one `complete`; closing it ends its processes.
         concurrency: how many submissions are judged at the same time.
-        on_judged: called with the seconds that each judging took.
+        metrics: counts what the workers did.
         service: whether it takes submissions, and which; None to take all of `problems` as long as the judge works.
     """
 
@@ -63,7 +66,7 @@ class Workers:
         judge: Judge,
         concurrency: int,
         limits: ServerLimits,
-        on_judged: Callable[[float], object],
+        metrics: Metrics,
         service: Service | None = None,
     ) -> None:
         self._context = JudgingContext(store, journal, problems, judge, limits)
@@ -73,7 +76,7 @@ class Workers:
         self._journal = journal
         self._queue = queue
         self._concurrency = concurrency
-        self._on_judged = on_judged
+        self._metrics = metrics
         self._lease_s = limits.lease
         self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -83,10 +86,9 @@ class Workers:
         """Judge until cancelled; then stop what is running and hand it back to be judged again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
-            if not self._concurrency:
-                return
-            group.create_task(self._service.run())
             group.create_task(self._update_positions())
+            if self._concurrency:
+                group.create_task(self._service.run())
             for _ in range(self._concurrency):
                 group.create_task(self._claim_and_judge())
 
@@ -94,8 +96,12 @@ class Workers:
         """Take back what dead workers had, and enqueue what the store has and the queue lacks."""
         while True:
             with _log_and_continue("looking for waiting submissions"):
-                for submission_id in await self._journal.take_back(self._attempts):
+                for submission_id, has_ended in (await self._journal.take_back(self._attempts)).items():
                     _log.warning("submission %s: its worker has vanished", submission_id)
+                    self._metrics.interrupted("vanished")
+                    if has_ended:
+                        problem = await self._store.run(self._store.lookup.problem, submission_id)
+                        self._metrics.ended(problem, "error")
                     self._queue.put(submission_id)
                 if self._concurrency:
                     await self._enqueue_waiting()
@@ -166,6 +172,8 @@ class Workers:
         """This worker cannot judge it, as when the process is stopping: it is judged next, by another one."""
         with suppress(SQLAlchemyError, StaleFenceError, EndedError):
             await self._journal.hand_back(claim, detail)
+            _log.info("submission %s: handed back", claim.submission_id)
+            self._metrics.interrupted("stopped" if detail == _STOPPED else "unable")
             self._queue.put(claim.submission_id)
 
     async def _run_claim(self, claim: Claim) -> None:
@@ -173,10 +181,12 @@ class Workers:
         with log_context(submission=claim.submission_id):
             task = asyncio.create_task(Judging(self._context, claim).run())
         started = time.monotonic()
+        self._metrics.claimed(claim.waited_s)
         try:
             self._queue_moved.set()
             await asyncio.wait([task])
-            self._on_judged(time.monotonic() - started)
+            judging_s = time.monotonic() - started
+            self._metrics.judged(judging_s)
         finally:
             # This worker is being cancelled: the process is stopping, and the submission goes back.
             if not task.done():
@@ -187,24 +197,52 @@ class Workers:
             return
         if (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
-        elif (failure := task.result()) is None:
+        elif (outcome := task.result()) is not None:
+            await self._finish(claim, outcome, judging_s)
+
+    async def _finish(self, claim: Claim, outcome: str | Failure, judging_s: float) -> None:
+        if not isinstance(outcome, Failure):
             self._service.succeeded()
         elif not self._service.can_judge(claim.problem, claim.language):
             # What it needs has vanished, so this was no try.
-            _log.warning("submission %s: %s; handed back", claim.submission_id, failure.detail)
+            _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
             await self._hand_back(claim, _UNABLE)
+            return
         else:
-            self._service.failed(claim.problem, failure.detail)
-            await self._fail(claim, failure)
+            self._service.failed(claim.problem, outcome.detail)
+            if not await self._fail(claim, outcome):
+                return
+            outcome = "error"
+        self._metrics.ended(claim.problem, outcome)
+        _log.info(
+            "judged",
+            extra={
+                "submission": claim.submission_id,
+                "user": claim.owner,
+                "problem": claim.problem,
+                "language": claim.language,
+                "verdict": outcome,
+                "attempt": claim.attempt,
+                "waiting_s": round(claim.waited_s, 3),
+                "judging_s": round(judging_s, 3),
+                "worker": self._name,
+            },
+        )
 
-    async def _fail(self, claim: Claim, failure: Failure) -> None:
-        """The judge failed: the submission is tried again, or ends if that was the last try."""
-        _log.warning("submission %s: %s", claim.submission_id, failure.detail)
+    async def _fail(self, claim: Claim, failure: Failure) -> bool:
+        """The judge failed: the submission is tried again, or ends if that was the last try.
+
+        Returns:
+            whether it has ended with the verdict `error`.
+        """
+        _log.warning("submission %s: %s", claim.submission_id, failure.detail, extra={"worker": self._name})
+        self._metrics.judge_failed(claim.problem)
         limits = self._context.limits
         failing = asyncio.create_task(self._journal.fail(claim, failure, limits.tries, limits.retry))
         try:
-            with suppress(StaleFenceError, EndedError):
-                await asyncio.shield(failing)
+            return await asyncio.shield(failing)
+        except (StaleFenceError, EndedError):
+            return False
         except asyncio.CancelledError:
             await asyncio.wait([failing])
             raise
@@ -212,9 +250,11 @@ class Workers:
             self._queue.put(claim.submission_id)
 
     async def _update_positions(self) -> None:
-        """Publish new queue positions whenever submissions have been claimed."""
+        """Publish new queue positions when submissions have been claimed, here or elsewhere."""
         while True:
-            await self._queue_moved.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POSITIONS_CHECK_S):
+                    await self._queue_moved.wait()
             self._queue_moved.clear()
             with _log_and_continue("updating queue positions"):
                 try:

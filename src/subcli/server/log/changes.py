@@ -70,14 +70,16 @@ def number_events(row: Row[Any], batch: Sequence[Mapping[str, Any]], now: float)
 def _consequences(status: str, event: Mapping[str, Any], now: float) -> dict[str, Any]:
     """The columns that an event changes in the row of a submission with this status."""
     if event["type"] == "status_update":
-        return _after_status(event)
+        return _after_status(event, now)
     return _after_verdict(status, event, now) if event["type"] == ENDED else {}
 
 
-def _after_status(event: Mapping[str, Any]) -> dict[str, Any]:
+def _after_status(event: Mapping[str, Any], now: float) -> dict[str, Any]:
     changes = {"status": event["status"]}
     if event.get("total_tests") is not None:
         changes["total_tests"] = event["total_tests"]
+    if event.get("queue_position") is not None:
+        changes |= {"position_told": event["queue_position"], "position_told_at": now}
     if event["status"] == "build_failed" and event.get("detail"):
         changes["build_log"] = storable(event["detail"])
     return changes

@@ -58,16 +58,21 @@ class Journal:
         records = await self._store.run(self._store.hand_back, claim, detail)
         self._bus.publish(claim.submission_id, records)
 
-    async def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> None:
-        """Put a submission back, or end it, because the judge failed. See `Store.fail`."""
-        records = await self._store.run(self._store.fail, claim, failure, tries, retry_s)
-        self._bus.publish(claim.submission_id, records)
-
-    async def take_back(self, attempts: int) -> Collection[int]:
-        """Put the submissions whose worker has vanished back into the queue and publish that.
+    async def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> bool:
+        """Put a submission back, or end it, because the judge failed. See `Store.fail`.
 
         Returns:
-            the submissions; some of them may have ended now. See `Store.take_back`.
+            whether it has ended now.
+        """
+        records = await self._store.run(self._store.fail, claim, failure, tries, retry_s)
+        self._bus.publish(claim.submission_id, records)
+        return records[-1].last
+
+    async def take_back(self, attempts: int) -> Mapping[int, bool]:
+        """Put the submissions whose worker has vanished back into the queue and publish that. See `Store.take_back`.
+
+        Returns:
+            the submissions, and whether each has ended now.
 
         Raises:
             SQLAlchemyError: the database does not answer.
@@ -75,7 +80,7 @@ class Journal:
         appended = await self._store.run(self._store.take_back, attempts)
         for submission_id, records in appended.items():
             self._bus.publish(submission_id, records)
-        return appended.keys()
+        return {submission_id: records[-1].last for submission_id, records in appended.items()}
 
     async def tell_unable(self, able: Able, limit: int) -> None:
         """Publish what `Store.tell_unable` appends.
@@ -88,14 +93,17 @@ class Journal:
             self._bus.publish(submission_id, records)
 
     async def update_queue_positions(self, limit: int) -> None:
-        """Publish the positions of the first `limit` waiting submissions where they have changed.
+        """Publish what `Store.update_queue_positions` appends, in transactions for at most `limit` submissions.
 
         Raises:
             SQLAlchemyError: the database does not answer.
         """
-        appended = await self._store.run(self._store.update_queue_positions, limit)
-        for submission_id, records in appended.items():
-            self._bus.publish(submission_id, records)
+        while True:
+            appended = await self._store.run(self._store.update_queue_positions, limit)
+            for submission_id, records in appended.items():
+                self._bus.publish(submission_id, records)
+            if len(appended) < limit:
+                return
 
     def subscribe(self, submission_id: int) -> AbstractContextManager[Subscription]:
         """Subscribe to a submission on the bus, as its writer does to learn who else writes."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, case, func, insert, or_, select, update
 
 from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.records import Claim
 from subcli.server.log.requeue import IN_ORDER, WAITING, Able, waits_for
-from subcli.server.log.tables import submissions
+from subcli.server.log.tables import attempts, submissions, users
 
 
 class Leases:
@@ -55,7 +55,6 @@ class Leases:
                 attempt=case((submissions.c.attempt == 0, 1), else_=submissions.c.attempt),
                 lease_owner=owner,
                 lease_until=now + lease_s,
-                retry_at=None,
                 told=False,
                 started_at=func.coalesce(submissions.c.started_at, now),
             )
@@ -63,7 +62,15 @@ class Leases:
         ).one_or_none()
         if row is None:
             return None
-        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
+        by_whom = {"attempt": row.attempt, "worker": owner, "started_at": now}
+        connection.execute(insert(attempts).values(submission_id=row.id, fence=row.fence, **by_whom))
+        user = connection.execute(select(users.c.name).where(users.c.id == row.owner_id)).scalar_one()
+        waiting_since = row.created_at if row.waiting_since is None else row.waiting_since
+        return Claim(
+            *(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq),
+            owner=user,
+            waited_s=max(0.0, now - waiting_since),
+        )
 
     def renew(self, claim: Claim, lease_s: float) -> bool:
         """Hold a claim for another `lease_s` seconds.

@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.records import EventPage, Record, Snapshot, UnknownSubmissionError, record
-from subcli.server.log.tables import events, submissions
+from subcli.server.log.records import Attempt, EventPage, Record, Snapshot, UnknownSubmissionError, record
+from subcli.server.log.tables import attempts, events, submissions
 
 ENDED: Final = "complete"
 """The type of the event that ends a log."""
@@ -28,15 +28,6 @@ class Lookup:
 
     def __init__(self, engine: Engine) -> None:
         self._read = reading(engine)
-
-    def ping(self) -> None:
-        """Ask the database for anything.
-
-        Raises:
-            SQLAlchemyError: it does not answer.
-        """
-        with self._read.begin() as connection:
-            connection.execute(select(1)).one()
 
     def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
         """Return one submission.
@@ -90,6 +81,19 @@ class Lookup:
                 rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
                 found.update((row.id, row.last_seq) for row in rows)
         return found
+
+    def attempts(self, submission_id: int) -> list[Attempt]:
+        """Return which workers claimed a submission, in order; none for a submission that does not exist."""
+        columns = (attempts.c.attempt, attempts.c.worker, attempts.c.started_at)
+        query = select(*columns).where(attempts.c.submission_id == submission_id).order_by(attempts.c.fence)
+        with self._read.begin() as connection:
+            return [Attempt(*row) for row in connection.execute(query)]
+
+    def problem(self, submission_id: int) -> str:
+        """Return the slug of a submission's problem."""
+        with self._read.begin() as connection:
+            query = select(submissions.c.problem).where(submissions.c.id == submission_id)
+            return str(connection.execute(query).scalar_one())
 
     def results(self, submission_id: int) -> list[str]:
         """Return the encoded `test_result` and `error_analysis` events of a submission, in order."""

@@ -90,6 +90,10 @@ class Claim:
 
     `last_seq` is the end of the log when the claim was made. Until the submission ends, only the holder of the
     claim appends, except for a cancellation.
+
+    Attributes:
+        owner: the name of the user who submitted it.
+        waited_s: how long it waited for this claim, in seconds: since it was submitted, or came back into the queue.
     """
 
     submission_id: int
@@ -99,6 +103,17 @@ class Claim:
     attempt: int
     fence: int
     last_seq: int
+    owner: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which worker judged a submission, for operators. An attempt that nobody finished is followed by another one."""
+
+    attempt: int
+    worker: str
+    started_at: float
 
 
 @dataclass(frozen=True, slots=True)

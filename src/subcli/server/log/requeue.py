@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, and_, false, not_, or_, select
 
-from subcli.server.log.tables import submissions
+from subcli.server.log.tables import attempts, submissions
 
 Able: TypeAlias = Mapping[str, Collection[str]]
 """What a worker can judge: the languages of each problem, by slug."""
@@ -24,13 +24,34 @@ WAITING: Final = (submissions.c.final_status.is_(None), submissions.c.lease_unti
 IN_LINE: Final = (*WAITING, submissions.c.told.is_(False))
 """What has a place in the queue."""
 IN_ORDER: Final = (submissions.c.turn, submissions.c.id)
+_LEFT_TO_OTHERS_S: Final = 60.0
+"""How long a worker leaves what it failed on to others that are there."""
 LOST: Final = "Judged again from the start: the worker that had this submission went away."
 
 
 def waits_for(worker: str, able: Able, now: float) -> tuple[ColumnElement[bool], ...]:
-    """What this worker may claim: all that it can judge, except for a while those on which it failed itself."""
+    """What this worker may claim: what it can judge, but what it failed on itself only if nobody else takes it.
+
+    Another worker that holds a lease is there, and takes it next, unless it failed as well. One that is idle would
+    have taken it already. One that cannot judge it at all may be busy for ever, so the wait for others is bounded.
+    """
     retry_at = submissions.c.retry_at
-    return *WAITING, can_judge(able), or_(retry_at.is_(None), retry_at <= now, submissions.c.lease_owner != worker)
+    nobody_else = or_(retry_at <= now - _LEFT_TO_OTHERS_S, not_(_others_are_left(worker, now)))
+    return *WAITING, can_judge(able), or_(retry_at.is_(None), not_(_failed(worker)), and_(retry_at <= now, nobody_else))
+
+
+def _failed(worker: ColumnElement[str] | str) -> ColumnElement[bool]:
+    """Whether this worker failed on the submission of the query around this one."""
+    this = (attempts.c.submission_id == submissions.c.id, attempts.c.worker == worker, attempts.c.failed)
+    return select(attempts.c.fence).where(*this).correlate_except(attempts).exists()
+
+
+def _others_are_left(worker: str, now: float) -> ColumnElement[bool]:
+    """Whether a worker is judging something that has not failed on the submission of the query around this one."""
+    held = submissions.alias("held")
+    is_judging = (held.c.final_status.is_(None), held.c.lease_until > now, held.c.lease_owner != worker)
+    query = select(held.c.id).where(*is_judging, not_(_failed(held.c.lease_owner)))
+    return query.correlate_except(held).exists()
 
 
 def can_judge(able: Able) -> ColumnElement[bool]:
@@ -40,6 +61,11 @@ def can_judge(able: Able) -> ColumnElement[bool]:
         for problem, languages in sorted(able.items())
     )
     return or_(false(), *known)
+
+
+def unable(problem: str, language: str) -> str:
+    """Why a submission waits although there may be idle workers."""
+    return f"Waits for a worker that can judge {problem} in {language}."
 
 
 def pending(attempt: int, **fields: Any) -> dict[str, Any]:

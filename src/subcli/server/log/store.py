@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,14 +22,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Result,
     Row,
-    and_,
+    Select,
     bindparam,
     func,
     insert,
     not_,
     select,
+    update,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -38,6 +37,7 @@ from subcli.server.log.changes import STATE, Change, number_events, write_change
 from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, results_of, snapshot_of
+from subcli.server.log.positions import places_to_tell
 from subcli.server.log.records import (
     Append,
     Claim,
@@ -51,9 +51,9 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
     record,
 )
-from subcli.server.log.requeue import IN_LINE, IN_ORDER, LOST, NEXT, WAITING, Able, can_judge, pending
+from subcli.server.log.requeue import IN_LINE, LOST, NEXT, WAITING, Able, can_judge, pending, unable
 from subcli.server.log.results import summary_of
-from subcli.server.log.tables import events, submissions
+from subcli.server.log.tables import attempts, submissions, write_probes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +66,12 @@ _FREE: Final = (
     select(*STATE)
     .where(submissions.c.id.in_(bindparam("submissions", expanding=True)))
     # A transaction that locks several rows waits for none of them, so no two can wait for each other.
+    .with_for_update(skip_locked=True)
+)
+# One that is being cancelled at this moment is left out.
+_WAITING: Final[Select[*tuple[Any, ...]]] = (
+    select(*STATE, submissions.c.told)
+    .where(submissions.c.id.in_(bindparam("submissions", expanding=True)), *WAITING)
     .with_for_update(skip_locked=True)
 )
 
@@ -145,6 +151,7 @@ class Store:
         ahead = connection.execute(
             select(func.count()).select_from(submissions).where(*IN_LINE, submissions.c.turn <= turn)
         ).scalar_one()
+        now = self._clock()
         created = connection.execute(
             insert(submissions)
             .values(
@@ -153,7 +160,8 @@ class Store:
                 language=new.language,
                 files=dict(new.files),
                 idempotency_key=new.idempotency_key,
-                created_at=self._clock(),
+                created_at=now,
+                waiting_since=now,
                 status="pending",
                 turn=turn,
                 last_seq=0,
@@ -268,12 +276,14 @@ class Store:
 
         Args:
             tries: how often a submission is tried.
-            retry_s: seconds in which the worker of the claim gets other submissions; longer with each failure.
+            retry_s: seconds in which workers that failed do not get it again; longer with each failure.
 
         Raises what `hand_back` does.
         """
         with self._write.begin() as connection:
             row = _held(connection, claim)
+            this = (attempts.c.submission_id == row.id, attempts.c.fence == claim.fence)
+            connection.execute(update(attempts).where(*this).values(failed=True))
             failures = row.failures + 1
             if failures < tries:
                 detail = f"{failure.detail} Judged again from the start, try {failures + 1} of {tries}."
@@ -298,14 +308,12 @@ class Store:
         """
         lease = submissions.c.lease_until
         lost = lease.is_not(None) if running else lease < self._clock()
+        query = select(*STATE).where(submissions.c.final_status.is_(None), lost).order_by(submissions.c.id)
         appended: dict[int, Records] = {}
+        if not self._finds(query):
+            return appended
         with self._write.begin() as connection:
-            rows = connection.execute(
-                select(*STATE)
-                .where(submissions.c.final_status.is_(None), lost)
-                .order_by(submissions.c.id)
-                .with_for_update(skip_locked=True)
-            ).all()
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
             for row in rows:
                 if row.losses + 1 >= attempts:
                     detail = f"Judging was started {row.losses + 1} times and never finished."
@@ -324,19 +332,14 @@ class Store:
         Returns:
             what was appended, by submission.
         """
+        query = select(*STATE).where(*IN_LINE, not_(can_judge(able))).order_by(submissions.c.id).limit(limit)
         appended: dict[int, Records] = {}
+        if not self._finds(query):
+            return appended
         with self._write.begin() as connection:
             lock_queue(connection)
-            rows = connection.execute(
-                select(*STATE)
-                .where(*IN_LINE, not_(can_judge(able)))
-                .order_by(submissions.c.id)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            ).all()
-            for row in rows:
-                detail = f"Waits for a worker that can judge {row.problem} in {row.language}."
-                event = pending(max(1, row.attempt), detail=detail)
+            for row in connection.execute(query.with_for_update(skip_locked=True)).all():
+                event = pending(max(1, row.attempt), detail=unable(row.problem, row.language))
                 appended[row.id] = self._append(connection, row, [event], {"told": True})
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
@@ -348,7 +351,8 @@ class Store:
         ).scalar_one()
         attempt = row.attempt + 1
         event = pending(attempt, queue_position=ahead + 1, detail=detail)
-        back = {"attempt": attempt, "turn": NEXT, "fence": row.fence + 1, "lease_until": None, **columns}
+        back = {"attempt": attempt, "turn": NEXT, "fence": row.fence + 1}
+        back |= {"lease_until": None, "waiting_since": self._clock(), **columns}
         return self._append(connection, row, [event], back)
 
     def _end(self, connection: Connection, row: Row[Any], detail: str) -> Records:
@@ -367,20 +371,40 @@ class Store:
         )
 
     def update_queue_positions(self, limit: int) -> dict[int, Records]:
-        """Append their position to the first `limit` waiting submissions for which it has changed.
+        """Append their position to the first `limit` waiting submissions whose watchers are to be told it.
 
         Returns:
             what was appended, by submission.
         """
-        appended: dict[int, Records] = {}
+        changes: dict[int, Change] = {}
+        if not self._finds(places_to_tell(self._clock(), limit)):
+            return {}
         with self._write.begin() as connection:
             lock_queue(connection)
-            for position, row in enumerate(_waiting(connection, limit), 1):
-                if row.payload is None or json.loads(row.payload).get("queue_position") != position:
-                    appended[row.id] = self._append(
-                        connection, row, [pending(max(1, row.attempt), queue_position=position)]
-                    )
+            now = self._clock()
+            query = places_to_tell(now, limit)
+            places = {row.id: row.place for row in connection.execute(query)}
+            for row in connection.execute(_WAITING, {"submissions": list(places)}).all():
+                fields = {"detail": unable(row.problem, row.language)} if row.told else {}
+                event = pending(max(1, row.attempt), queue_position=places[row.id], **fields)
+                changes[row.id] = number_events(row, [event], now)
+            write_changes(connection, list(changes.values()))
+        appended = {submission_id: change.records for submission_id, change in changes.items()}
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
+
+    def _finds(self, query: Select[*tuple[Any, ...]]) -> bool:
+        """Whether there is anything, without the lock of a writer. What comes a moment later is found the next time."""
+        with self._read.begin() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def try_to_write(self) -> None:
+        """Write something that nobody reads.
+
+        Raises:
+            SQLAlchemyError: the database does not answer, or cannot be written.
+        """
+        with self._write.begin() as connection:
+            connection.execute(update(write_probes).values(written_at=self._clock()))
 
     def _summary_so_far(self, connection: Connection, row: Row[Any]) -> dict[str, int]:
         started = row.started_at or self._clock()
@@ -431,17 +455,3 @@ def _held(connection: Connection, claim: Claim) -> Row[Any]:
     if row.fence != claim.fence:
         raise StaleFenceError
     return row
-
-
-def _waiting(connection: Connection, limit: int) -> Result[Any]:
-    """Lock the submissions that wait, in the order of their turns; each comes with its latest event."""
-    latest = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
-    return connection.execute(
-        select(*STATE, events.c.payload)
-        .outerjoin(events, latest)
-        .where(*IN_LINE)
-        .order_by(*IN_ORDER)
-        .limit(limit)
-        # A submission that is being cancelled at this moment is left out.
-        .with_for_update(of=submissions, skip_locked=True)
-    )

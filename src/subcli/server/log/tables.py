@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0003"
+REVISION: Final = "0005"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -107,11 +107,16 @@ submissions: Final = Table(
     Column("attempt", Integer, nullable=False),
     # How often a worker vanished while it judged this submission.
     Column("losses", Integer, nullable=False, server_default="0"),
-    # How often the judge itself failed, and from when the worker of the last failure may try again; others may at once.
+    # How often the judge itself failed, and from when a worker that failed may try again; others may at once.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_at", Double),
     # Whether its watchers were told that it waits for a worker that can judge it. It has no place in the queue then.
     Column("told", Boolean, nullable=False, server_default=false()),
+    # Since when it has been waiting; NULL: since it was created, as an older version wrote it.
+    Column("waiting_since", Double),
+    # The position in the queue that its watchers were told last, and when.
+    Column("position_told", Integer),
+    Column("position_told_at", Double),
     # Who is judging it. Each claim and each return to the queue raises the fence; a worker with an older one can no
     # longer append.
     Column("fence", BIG, nullable=False),
@@ -121,6 +126,28 @@ submissions: Final = Table(
     Index("ix_submissions_owner_id_id", "owner_id", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
     sqlite_autoincrement=True,
+)
+
+# Who judged what: a row for each claim. Only operators see it.
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    # Identifies the claim: no two have the same.
+    Column("fence", BIG, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker", String(128), nullable=False),
+    Column("started_at", Double, nullable=False),
+    # Whether the judge itself failed. That worker leaves the submission to others then.
+    Column("failed", Boolean, nullable=False, server_default=false()),
+)
+
+# One row, which is written to find out whether the database can be written.
+write_probes: Final = Table(
+    "write_probes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("written_at", Double),
 )
 
 events: Final = Table(

@@ -22,7 +22,10 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 _REQUEST: Final[ContextVar[str | None]] = ContextVar("request", default=None)
 _SUBMISSION: Final[ContextVar[int | None]] = ContextVar("submission", default=None)
-_FIELDS: Final = ("request", "submission", "client", "method", "path", "status", "code", "seconds")
+_FIELDS: Final = (
+    *("request", "submission", "client", "method", "path", "status", "code", "seconds"),
+    *("user", "problem", "language", "verdict", "attempt", "waiting_s", "judging_s", "worker"),
+)
 """Extra fields of a record, in this order."""
 # Text from clients cannot start a new line or control a terminal.
 _VISIBLE: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {

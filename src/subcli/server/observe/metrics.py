@@ -12,7 +12,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -33,6 +33,7 @@ from subcli.server.log.records import Record
 _log: Final = logging.getLogger(__name__)
 _LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _JUDGING_BUCKETS_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_WAITING_BUCKETS_S: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -71,6 +72,30 @@ class Metrics:
             buckets=_JUDGING_BUCKETS_S,
             registry=self._registry,
         )
+        self._waiting = Histogram(
+            "subcli_waiting_seconds",
+            "Time from submitting, or from coming back into the queue, to a worker's claim.",
+            buckets=_WAITING_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._verdicts = Counter(
+            "subcli_verdicts",
+            "Verdicts given by this process, by problem and verdict.",
+            ["problem", "verdict"],
+            registry=self._registry,
+        )
+        self._judge_errors = Counter(
+            "subcli_judge_errors",
+            "Judgings in which the judge itself failed, by problem; the submission is tried again.",
+            ["problem"],
+            registry=self._registry,
+        )
+        self._interrupted = Counter(
+            "subcli_interrupted",
+            "Judgings that were interrupted: the worker was stopped, is no longer able, or has vanished.",
+            ["reason"],
+            registry=self._registry,
+        )
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry.register(_OnDemand(self._families))
 
@@ -98,6 +123,22 @@ class Metrics:
     def judged(self, seconds: float) -> None:
         """Record how long judging a submission took."""
         self._judging.observe(seconds)
+
+    def claimed(self, waited_s: float) -> None:
+        """Record how long a submission waited until it was claimed."""
+        self._waiting.observe(waited_s)
+
+    def ended(self, problem: str, verdict: str) -> None:
+        """Count a verdict."""
+        self._verdicts.labels(problem, verdict).inc()
+
+    def judge_failed(self, problem: str) -> None:
+        """Count a judging in which the judge failed, whether or not the submission is tried again."""
+        self._judge_errors.labels(problem).inc()
+
+    def interrupted(self, reason: Literal["stopped", "unable", "vanished"]) -> None:
+        """Count a judging that is begun again."""
+        self._interrupted.labels(reason).inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text format. Blocks while gauges are read."""

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
-
-from sqlalchemy import Engine
 
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import Choice
@@ -21,6 +17,7 @@ from subcli.server.jobs.ability import Ability, try_out
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.log.database import open_database
+from subcli.server.log.sharing import using
 from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
 from subcli.server.run.startup import (
@@ -52,9 +49,6 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         auth = _auth_config(settings)
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
-        is_only_process = settings.database is None and redis is None
-        if is_only_process:
-            stack.enter_context(_lock_data_dir(settings.data_dir))
         problems = load_all_problems(settings.problems_dir)
         sandbox: tuple[str, ...] = ()
         ability = None
@@ -64,7 +58,12 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             sandbox = tuple(finding.text for finding in choice.findings)
             if choice.name is Sandbox.BWRAP or settings.authentication is not None:
                 ability = Ability(problems, partial(try_out, judge))
-        engine = _open_database(settings, release_leases=is_only_process)
+        engine = open_database(settings.database_url)
+        stack.callback(engine.dispose)
+        stack.enter_context(using(engine, joined=redis is not None))
+        if redis is None:
+            # This is the only process on the database, so the holders of its leases are dead. Elsewhere they expire.
+            Store(engine, time.time).take_back(settings.limits.attempts, running=True)
         app = create_app(
             engine,
             problems,
@@ -100,33 +99,6 @@ def _sandboxed_judge(settings: ServerSettings) -> tuple[Judge, Choice]:
         problems_dir=settings.problems_dir,
         readable=settings.sandbox_read,
     )
-
-
-def _open_database(settings: ServerSettings, *, release_leases: bool) -> Engine:
-    """Open the database.
-
-    Args:
-        settings: name the database.
-        release_leases: take back what was being judged, because this is the only process on the database and the
-            holders of its leases are dead. On a shared database the leases of dead processes expire instead.
-    """
-    engine = open_database(settings.database_url)
-    if release_leases:
-        Store(engine, time.time).take_back(settings.limits.attempts, running=True)
-    return engine
-
-
-@contextmanager
-def _lock_data_dir(data_dir: Path) -> Iterator[None]:
-    """Lock the data directory against a second server. The kernel releases the lock when the process dies."""
-    with (data_dir / "server.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ServeError(
-                f"Another server uses the data directory {data_dir}.", "Stop it, or choose another directory."
-            ) from error
-        yield
 
 
 @contextmanager

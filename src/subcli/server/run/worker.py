@@ -17,6 +17,7 @@ from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.jobs.service import IN_SERVICE, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
+from subcli.server.log.sharing import using
 from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
@@ -42,6 +43,8 @@ def run_worker(
         problems = load_all_problems(settings.problems_dir)
         redis = connect(settings.redis)
         engine = open_database(settings.database)
+        stack.callback(engine.dispose)
+        stack.enter_context(using(engine, joined=True))
         sandbox: tuple[str, ...] = ()
         if judge is None:
             clear_temporary_directory()
@@ -72,7 +75,7 @@ async def _work(
     metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
     service = service_of(judge, ability, limits)
     metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else settings.concurrency)
-    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics.judged, service)
+    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics, service)
     with _stop_on_signals(limits.deadline) as stopping:
         async with backbone.running(workers.run()):
             on_started()

@@ -1,0 +1,97 @@
+"""One process on a database without Redis, or many with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import Engine, text
+
+from subcli.server.log.database import open_database
+from subcli.server.log.sharing import using
+from subcli.server.settings import ServeError
+
+pytestmark = pytest.mark.every_backend
+HOLDER = """
+import sys
+from subcli.server.log.database import open_database
+from subcli.server.log.sharing import using
+with using(open_database(sys.argv[1]), joined=False):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def refusal(engine: Engine, *, joined: bool) -> str | None:
+    try:
+        with using(engine, joined=joined):
+            return None
+    except ServeError as error:
+        return error.message
+
+
+def test_a_process_without_redis_is_alone(engine: Engine, database: str) -> None:
+    """Whoever comes second is told of `--redis`, whether it has one or not, and can come when the first has gone."""
+    other = open_database(database)
+    with using(engine, joined=False):
+        for joined in (False, True):
+            message = refusal(other, joined=joined)
+            assert message is not None
+            assert "--redis" in message
+    assert refusal(other, joined=False) is None
+    other.dispose()
+
+
+def test_processes_with_redis_share(engine: Engine, database: str) -> None:
+    """With each other, but not with one without."""
+    other = open_database(database)
+    with using(engine, joined=True):
+        assert refusal(other, joined=True) is None
+        assert refusal(other, joined=False) is not None
+    assert refusal(other, joined=False) is None
+    other.dispose()
+
+
+def test_a_killed_process_leaves_no_lock(engine: Engine, database: str) -> None:
+    """The next one can start at once."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert refusal(engine, joined=False) is not None
+        holder.kill()
+    until_free(engine)
+
+
+def until_free(engine: Engine) -> None:
+    deadline = time.monotonic() + 30
+    while refusal(engine, joined=False) is not None:
+        assert time.monotonic() < deadline, "still locked"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
+def test_a_lost_connection_does_not_lose_the_lock(
+    engine: Engine, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL was restarted: the lock is taken again."""
+    monkeypatch.setattr("subcli.server.log.sharing._CHECK_S", 0.02)
+    holder = open_database(database)
+    with ExitStack() as stack:
+        stack.enter_context(using(holder, joined=False))
+        with engine.begin() as connection:
+            lost = connection.execute(
+                text("SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'")
+            ).scalar_one()
+        assert lost == 1
+        deadline = time.monotonic() + 30
+        while refusal(engine, joined=True) is None:
+            assert time.monotonic() < deadline, "the lock was not taken again"
+            time.sleep(0.01)
+    until_free(engine)
+    holder.dispose()
