@@ -63,7 +63,7 @@ class Leases:
         ).one_or_none()
         if row is None:
             return None
-        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq)
+        return Claim(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq, row.epoch)
 
     def renew(self, claim: Claim, lease_s: float) -> bool:
         """Hold a claim for another `lease_s` seconds.
@@ -77,6 +77,7 @@ class Leases:
                 .where(
                     submissions.c.id == claim.submission_id,
                     submissions.c.fence == claim.fence,
+                    submissions.c.epoch.is_not_distinct_from(claim.epoch),
                     submissions.c.final_status.is_(None),
                 )
                 .values(lease_until=self._clock() + lease_s)
