@@ -201,6 +201,8 @@ def _name_logs(world: World, rng: random.Random, duration: float) -> None:
         world.after_seq = min(world.after_seq, len(world.happened_by(BEGAN)))
     _mark(world)
     if rng.random() < 0.5:
+        # Who begins in the middle of a log without its name, and finds no REST to ask, cannot tell two logs apart.
+        world.knows_epoch = world.knows_epoch or world.after_seq > 0
         events, verdicts = _judging(rng, world.kind)
         world.restored_at = BEGAN + duration * rng.random()
         times = [at - BEGAN + world.restored_at for at in _times(rng, len(events))]
