@@ -54,6 +54,7 @@ async def follow(
     submission_id: int,
     *,
     after_seq: int = 0,
+    epoch: str | None = None,
     server: str | None = None,
     token: str | None = None,
 ) -> AsyncIterator[Message]:
@@ -64,6 +65,7 @@ async def follow(
     Args:
         submission_id: the submission to follow.
         after_seq: start after this event.
+        epoch: the name of its log, which the event with ``seq`` 1 tells; another log ends in an error.
         server: URL; defaults to ``SUBCLI_SERVER`` and the other settings.
         token: defaults to ``SUBCLI_TOKEN``.
 
@@ -71,7 +73,7 @@ async def follow(
         SubcliError: there is no way to a verdict.
     """
     async with connect(_library_settings(server, token, os.environ)) as client:
-        session = client.session(Watch(submission_id, after_seq=after_seq))
+        session = client.session(Watch(submission_id, after_seq=after_seq, epoch=epoch))
         async with contextlib.aclosing(session.events()) as events:
             async for event in events:
                 if not isinstance(event, Connection):

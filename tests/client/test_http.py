@@ -354,18 +354,34 @@ async def test_log_of_several_pages() -> None:
 
     def handler(request: httpx.Request) -> httpx.Response:
         after = int(request.url.params["after_seq"])
-        return ok({"events": log[after : after + int(request.url.params["limit"])]})
+        page = log[after : after + int(request.url.params["limit"])]
+        return ok({"events": page, "epoch": "e", "last_seq": page[-1]["seq"]})
 
     trial = Trial(handler)
-    assert await trial.api.events(7, 10) == log[10:]
+    assert await trial.api.events(7, 10) == (log[10:], "e", 2500)
     assert len(trial.requests) == 3
+
+
+async def test_log_that_is_replaced_between_two_pages() -> None:
+    """They are not joined: the request fails, and is repeated where a failed one is."""
+    first, second = ({"events": [{"seq": seq} for seq in range(1, 1001)], "epoch": epoch} for epoch in "ab")
+    trial = Trial(answering(ok(first), ok(second)))
+    with pytest.raises(RequestFailed) as failed:
+        await trial.api.events(7, 0)
+    assert "replaced" in failed.value.reason
+
+
+async def test_log_of_a_server_that_does_not_name_it() -> None:
+    """Older ones give a page, others a bare list."""
+    assert await Trial(answering(ok([{"seq": 1}]))).api.events(7, 0) == ([{"seq": 1}], None, None)
+    assert await Trial(answering(ok({"events": [], "last_seq": 9}))).api.events(7, 9) == ([], None, 9)
 
 
 @pytest.mark.parametrize("entry", [{"seq": 1}, {"no": "seq"}, "odd"])
 async def test_log_that_does_not_lead_on_ends(entry: object) -> None:
     """A server that gives the same page again would be asked for ever."""
     trial = Trial(answering(ok([entry] * 1000)))
-    assert len(await trial.api.events(7, 1)) == 1000
+    assert len((await trial.api.events(7, 1)).events) == 1000
 
 
 @pytest.mark.parametrize("status", [401, 403])

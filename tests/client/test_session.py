@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from subcli.client.api import ServerInfo
+from subcli.client.api import EventLog, ServerInfo
 from subcli.client.heartbeat import (
     MAX_CLOCK_GAP_S,
     PING_INTERVAL_S,
@@ -125,6 +125,7 @@ class ScriptedRest:
         self.snapshot: dict[str, Any] = {"id": ID, "status": "testing"}
         self.results: list[dict[str, Any]] = []
         self.log: list[dict[str, Any]] = []
+        self.log_end: tuple[object, object] = (None, None)
         self.fail: Callable[[str], RequestFailed | None] = lambda name: None
         self.hanging: set[str] = set()
         self.info_s = 0.0
@@ -159,11 +160,11 @@ class ScriptedRest:
         await self._request("tests")
         return self.results
 
-    async def events(self, submission_id: int, after_seq: int) -> list[Any]:
+    async def events(self, submission_id: int, after_seq: int) -> EventLog:
         assert submission_id == ID
         await self._request("events")
         assert after_seq >= 0
-        return [entry for entry in self.log if entry["seq"] > after_seq]
+        return EventLog([entry for entry in self.log if entry["seq"] > after_seq], *self.log_end)
 
 
 class Login:
@@ -195,12 +196,14 @@ class Trial:
         self.rest = rest
         self.login = Login()
         self.sockets: list[ScriptedSocket] = []
+        self.dialled: list[tuple[int, str | None]] = []
         self.make: Callable[[], ScriptedSocket] = lambda: ScriptedSocket([])
         self.shown: list[tuple[float, Message | Connection]] = []
         self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=random, **options)
 
-    async def _dial(self, submission_id: int, after_seq: int) -> ScriptedSocket:
+    async def _dial(self, submission_id: int, after_seq: int, epoch: str | None) -> ScriptedSocket:
         assert submission_id == ID
+        self.dialled.append((after_seq, epoch))
         self.sockets.append(self.make())
         return self.sockets[-1]
 
@@ -866,3 +869,106 @@ def test_socket_is_woken_for_whatever_is_due_first() -> None:
     assert quiet.due(8.0, 1008.0, 0.0, resumes=False) is None
     assert quiet.wake_at(resumes=False) == QUIET_S == 10
     assert quiet.wake_at(resumes=True) == 13
+
+
+# -- another log under the same id -----------------------------------------------------------------------
+
+
+def first(epoch: str) -> str:
+    return json.dumps({"type": "status_update", "status": "pending", "submission_id": ID, "seq": 1, "epoch": epoch})
+
+
+def numbered(seq: int) -> str:
+    return result(f"test {seq}", seq=seq)
+
+
+async def ends_replaced(it: Trial) -> None:
+    with pytest.raises(ServerError, match="records were replaced"):
+        await it.run(100)
+    assert it.states[-1] == "closed"
+
+
+def test_position_and_name_are_sent_when_reconnecting() -> None:
+    """As soon as they are known."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(0.1, first("a")), (0.2, Closed(1006))])
+        await it.run(4)
+        assert it.dialled[:2] == [(0, None), (1, "a")]
+
+    play(trial)
+
+
+@pytest.mark.parametrize("where", ["event", "snapshot", "log", "end of the snapshot", "end of the log", "hole"])
+def test_another_log_ends_the_session(where: str) -> None:
+    """Wherever it shows: on a socket, in a snapshot, in the log, or because it is shorter."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.snapshot |= {"epoch": "a", "last_seq": 1, "final_status": "passed", "status": "completed"}
+        rest.log_end = ("a", 1)
+        if where == "snapshot":
+            rest.snapshot["epoch"] = "b"
+        elif where == "end of the snapshot":
+            rest.snapshot["last_seq"] = 0
+        elif where == "end of the log":
+            rest.log_end = ("a", 0)
+        elif where in ("log", "hole"):
+            rest.log_end = ("b", 5)
+        rest.log = [{"type": "complete", "final_status": "passed", "seq": 2}]
+        then: str | Closed = {"event": first("b"), "hole": numbered(3)}.get(where, Closed(1006))
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(0.1, first("a")), (0.2, then), (0.3, numbered(2))])
+        await ends_replaced(it)
+        assert [message.seq for message in it.messages] == [1]
+        assert len(it.sockets) == 1
+
+    play(trial)
+
+
+def test_snapshot_for_the_screen_ends_the_session() -> None:
+    """At the next event, of which nothing is shown."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(RESUME)
+        rest.snapshot |= {"epoch": "b"}
+        it = Trial(rest, describe=True)
+        it.session.watch.epoch = "a"
+        it.make = lambda: ScriptedSocket([(0.1, numbered(1))])
+        await ends_replaced(it)
+        assert not it.messages
+
+    play(trial)
+
+
+def test_who_begins_in_the_middle_asks_for_the_name() -> None:
+    """Once: an older server does not have it."""
+
+    async def trial() -> None:
+        for epoch in ("a", None):
+            rest = ScriptedRest(RESUME)
+            rest.snapshot |= {"epoch": epoch}
+            it = Trial(rest)
+            it.session.watch.last_seq = 4
+            it.make = lambda: ScriptedSocket([(0.1, numbered(5)), (0.2, Closed(1000))])
+            await it.run(8)
+            assert it.dialled[:2] == [(4, None), (5, epoch)]
+            assert [message.seq for message in it.messages] == [5]
+
+    play(trial)
+
+
+def test_servers_without_a_log_may_name_something_else() -> None:
+    """What a snapshot calls ``last_seq`` counts only where there is a log."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(PLAIN)
+        rest.snapshot |= {"last_seq": 0}
+        it = Trial(rest)
+        it.make = lambda: ScriptedSocket([(0.1, numbered(1)), (0.2, Closed(1006))])
+        await it.run(10)
+        assert len(it.sockets) > 1
+
+    play(trial)

@@ -101,6 +101,13 @@ NO_CURE = "Trying again will not help; `--debug` shows the messages before it."
             "The submission has ended, but the server has no verdict and no readable results for it.",
             "`subcli status ID` shows what it knows.",
         ),
+        (
+            lambda: errors.records_replaced(),
+            "server",
+            "The server's records were replaced, as by a restored backup: "
+            "this may be another submission with the same id.",
+            "`subcli status ID` shows what is there now.",
+        ),
         (lambda: errors.both_ways_failed("cut", "slow", 429), "rate_limited", LIMITED, LATER),
         (
             lambda: errors.both_ways_failed("cut", "HTTP 500", 500),

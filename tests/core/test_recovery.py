@@ -30,6 +30,7 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    Replaced,
     RestFailed,
     Silent,
     Slept,
@@ -807,3 +808,22 @@ def test_polling_respects_retry_after() -> None:
     machine = live(max_attempts=0)
     machine.state = State(max_attempts=0, answered=True, rest_at=machine.now + 7.0, opened_at=machine.now)
     assert machine(Closed(1006)) == Poll(7.0, "code 1006")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param([LIVE, Closed(4010)], id="the server says so"),
+        pytest.param([LIVE, Progressed(), Replaced()], id="an event says so"),
+        pytest.param([LIVE, Progressed(), Closed(1006), Replaced()], id="REST says so before reconnecting"),
+        pytest.param([Refused(400), CaughtUp(), Refused(400), Replaced()], id="REST says so while polling"),
+    ],
+)
+def test_another_log_ends_the_watch(script: list[Input]) -> None:
+    """Without a retry: the first log will not come back."""
+    machine = Machine()
+    action = machine(Started(), *script)
+    assert machine.stopped_with is ServerError
+    assert isinstance(action, Stop)
+    assert "records were replaced" in action.error.message
+    assert "subcli status ID" in action.error.hint

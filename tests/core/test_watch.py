@@ -151,6 +151,96 @@ def test_verdict_is_never_dropped() -> None:
     assert one.last_seq == 7
 
 
+# -- another log under the same id --------------------------------------------------------------------
+
+NAMED = [status("pending", 1, epoch="a"), *LOG[1:]]
+
+
+@pytest.mark.parametrize("known", [None, "a"])
+def test_event_1_names_the_log(known: str | None) -> None:
+    """Its name is taken, or it is the one that was known."""
+    one = Watch(ID, epoch=known)
+    assert [new for each in NAMED for new in one.take(each).events] == NAMED
+    assert (one.epoch, one.replaced) == ("a", False)
+
+
+@pytest.mark.parametrize("seen", range(8))
+def test_event_1_of_another_log(seen: int) -> None:
+    """Nothing of that log is taken, at whatever point it begins, and nothing of the old one any more."""
+    one = Watch(ID, epoch="a")
+    for each in NAMED[:seen]:
+        one.take(each)
+    before = one.snapshot()
+    assert one.take(status("pending", 1, epoch="b")) == Received()
+    assert one.replaced
+    for each in [result("C", seq=seen + 1), *NAMED[seen:], complete("passed"), complete("passed", 2)]:
+        assert one.take(each) == Received()
+    assert one.snapshot() == before
+
+
+def test_another_log_after_the_verdict() -> None:
+    """It does not matter any more."""
+    one = watch(*NAMED)
+    one.take(status("pending", 1, epoch="b"))
+    one.recognize("b", 1)
+    assert not one.replaced
+
+
+def test_only_event_1_is_asked_for_the_name() -> None:
+    """What other events call epoch, and what is not a name, is passed on and otherwise ignored."""
+    one = watch(NAMED[0], status("building", 2, epoch="b"), status("testing", None, epoch="b"))
+    one.take(from_mapping({"type": "status_update", "status": "pending", "seq": 1, "epoch": 12}))
+    one.take(status("pending", 1, epoch=""))
+    assert (one.epoch, one.replaced, one.last_seq) == ("a", False, 2)
+
+
+@pytest.mark.parametrize(
+    ("known", "epoch", "last_seq", "replaced"),
+    [
+        pytest.param("a", "a", 3, False, id="the same"),
+        pytest.param("a", "a", 9, False, id="a longer one"),
+        pytest.param("a", "a", 2, True, id="a shorter one"),
+        pytest.param("a", "b", 9, True, id="another name"),
+        pytest.param("a", None, None, False, id="an older server"),
+        pytest.param("a", "", "2", False, id="neither name nor position"),
+        pytest.param(None, "a", 3, False, id="a name for the first time"),
+        pytest.param(None, None, 2, True, id="a shorter one of an older server"),
+    ],
+)
+def test_log_that_rest_describes(known: str | None, epoch: object, last_seq: object, replaced: bool) -> None:
+    """Its name and its end tell whether it is the one that was followed."""
+    one = Watch(ID, after_seq=3, epoch=known)
+    one.recognize(epoch, last_seq)
+    assert one.replaced is replaced
+    assert bool(one.take(LOG[3]).events) is not replaced
+
+
+def test_snapshot_for_the_screen_names_the_log() -> None:
+    """It is compared as any other."""
+    one = watch(*NAMED[:2])
+    one.describe({"problem": "p", "epoch": "b"})
+    assert one.replaced
+
+
+def test_what_is_held_when_a_log_gets_its_name() -> None:
+    """It may be of another log: it is forgotten, and comes from the log."""
+    one = watch(LOG[2])
+    one.recognize("a", 8)
+    assert one.fill(NAMED).events == tuple(NAMED)
+    one = watch(LOG[2])
+    one.recognize(None, 8)
+    assert one.hole == Hole(after=0, before=3)
+
+
+def test_verdict_before_events_that_were_seen() -> None:
+    """Nothing follows a verdict: in a log with a name this one is of another log."""
+    one = watch(*NAMED[:7])
+    assert one.take(complete("passed", 3)) == Received()
+    assert one.replaced
+    one = Watch(ID, after_seq=8, epoch="a")
+    assert one.take(complete("failed", 8)).progress
+
+
 def test_hole_names_missing_events() -> None:
     """Exclusive on both sides; nothing is applied until it is filled."""
     one = watch(LOG[0])

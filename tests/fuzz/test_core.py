@@ -34,6 +34,7 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    Replaced,
     RestFailed,
     Silent,
     Slept,
@@ -52,6 +53,7 @@ from subcli.shared.protocol import (
     Complete,
     Control,
     MalformedMessageError,
+    Message,
     Unknown,
     decode,
     encode,
@@ -196,6 +198,43 @@ def test_any_delivery_of_a_log_shows_the_log(length: int, data: st.DataObject) -
     assert watch.snapshot().counts.done == length
 
 
+def of_log(epoch: str, seq: int) -> Message:
+    """An event of one of two logs under the same id; only the first has the log's name."""
+    name = {"epoch": epoch} if seq == 1 else {}
+    raw = {"type": "test_result", "test_name": f"t{seq}", "status": "passed", "seq": seq, "submission_id": ID}
+    return from_mapping({**raw, **name, "log": epoch})
+
+
+@fuzz
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("a", "a", "b")), st.sampled_from(("socket", "page", "snapshot")), st.permutations(range(8))
+        )
+    ),
+    st.sampled_from((None, "a")),
+)
+def test_two_logs_are_never_mixed(course: list[tuple[str, str, list[int]]], known: str | None) -> None:
+    """Whatever comes from which of two logs, over whichever way and in any order, the events shown are of one."""
+    watch = Watch(ID, epoch=known)
+    shown: list[Message] = []
+    for epoch, way, order in course:
+        after = watch.last_seq
+        if way == "socket" and watch.epoch in (None, epoch):
+            # A server that names its logs refuses a watcher of another one.
+            for number in order:
+                shown += watch.take(of_log(epoch, after + 1 + number)).events
+            watch.drop_held()
+        elif way != "socket":
+            watch.recognize(epoch, after + 8)
+        if way == "page":
+            shown += watch.fill([of_log(epoch, after + 1 + number) for number in sorted(order)]).events
+    assert [event.seq for event in shown] == list(range(1, len(shown) + 1))
+    logs = {event.raw["log"] for event in shown}
+    assert logs <= {watch.epoch}
+    assert known is None or logs <= {known}
+
+
 # -- catching up --------------------------------------------------------------------------------------
 
 rows = st.fixed_dictionaries(
@@ -239,6 +278,7 @@ inputs = st.one_of(
     st.just(Silent()),
     st.just(Slept()),
     st.just(TooManyBadFrames()),
+    st.just(Replaced()),
     st.builds(Blocked, reason=any_text, hint=any_text),
     st.builds(CaughtUp, news=st.booleans(), ended=st.booleans()),
     st.builds(RestFailed, status=st.none() | st.integers(100, 599), retry_after_s=retry_after_s),
@@ -251,11 +291,13 @@ def follows(action: Action, input: Input) -> bool:
     """Whether `input` can follow `action`."""
     match action:
         case Read():
-            return isinstance(input, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Ended)
+            return isinstance(
+                input, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Replaced | Ended
+            )
         case Connect():
             return isinstance(input, Opened | Refused | Lost | Blocked)
         case CatchUp() | Poll():
-            return isinstance(input, CaughtUp | RestFailed | Ended | Blocked)
+            return isinstance(input, CaughtUp | RestFailed | Replaced | Ended | Blocked)
         case Refresh():
             return isinstance(input, Refreshed)
         case _:

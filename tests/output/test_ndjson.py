@@ -95,8 +95,11 @@ def test_missing_timestamp_is_added(script: Script, timestamp: object) -> None:
 def test_submitted_line(script: Script) -> None:
     """``url`` is always there; other fields only if the server sent them."""
     script.view.submitted(12, {"id": 12, "status": "pending", "created_at": None, "secret": "x"})
+    script.view.submitted(13, {"id": 13, "url": "u", "epoch": "e"})
+    common = {"schema": 1, "type": "submitted", "timestamp": NOW}
     assert script.lines == [
-        {"schema": 1, "type": "submitted", "timestamp": NOW, "submission_id": 12, "url": None, "status": "pending"}
+        {**common, "submission_id": 12, "url": None, "status": "pending"},
+        {**common, "submission_id": 13, "url": "u", "epoch": "e"},
     ]
 
 

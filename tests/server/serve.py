@@ -1,4 +1,4 @@
-"""A server in its own process with a slow judge: `serve.py DATA_DIR PORT [stdin] [LIMIT=N ...]`."""
+"""A server in its own process with a slow judge: `serve.py DATA_DIR PORT [stdin] [database=URL] [LIMIT=N ...]`."""
 
 import asyncio
 import sys
@@ -22,11 +22,13 @@ async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
 
 
 if __name__ == "__main__":
-    words = (word.partition("=") for word in sys.argv[3:])
-    limits: dict[str, Any] = {name: float(value) for name, _, value in words if value}
+    words = {name: value for name, _, value in (word.partition("=") for word in sys.argv[3:]) if value}
+    database = words.pop("database", None)
+    limits: dict[str, Any] = {name: float(value) for name, value in words.items()}
     settings = ServerSettings(
         data_dir=Path(sys.argv[1]),
         port=int(sys.argv[2]),
+        database=database,
         limits=ServerLimits(**limits),
         stop_with_stdin="stdin" in sys.argv,
     )

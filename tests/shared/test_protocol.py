@@ -469,7 +469,7 @@ def test_close_codes_match_rfc_6455_and_specification() -> None:
     """Each code in the contract has a name."""
     assert [int(code) for code in CloseCode] == [
         *(1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013),
-        *(4003, 4004, 4029),
+        *(4003, 4004, 4010, 4029),
     ]
 
 

@@ -7,7 +7,15 @@ import contextlib
 from dataclasses import dataclass, field
 
 from subcli.client.session import Session
-from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
+from subcli.core.errors import (
+    AuthError,
+    NetworkError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    SubcliError,
+    records_replaced,
+)
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.shared.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
@@ -48,7 +56,8 @@ def play(seed: int, *, over: type[Server] = Server) -> Course:
     """
     world = make(seed)
     server = over(world)
-    course = Course(Watch(SUBMISSION, after_seq=world.after_seq if world.kind is Kind.RESUMING else 0))
+    after_seq = world.after_seq if world.kind is Kind.RESUMING else 0
+    course = Course(Watch(SUBMISSION, after_seq=after_seq, epoch=world.epoch if world.knows_epoch else None))
     try:
         run(_follow(world, server, course), began=BEGAN)
         judge(world, server, course)
@@ -125,6 +134,11 @@ def judge(world: World, server: Server, course: Course) -> None:
         # A wire that breaks in a handshake leaves nobody to count it.
         _socket_given_up_for_a_reason(world, server, course)
     _statuses_only_advance(course)
+    if world.restored is not None:
+        # Everything else holds for the log that was followed.
+        _no_two_logs_mixed(world, course)
+        if course.watch.epoch == world.restored.epoch:
+            world = world.restored
     if course.interrupted:
         return
     _it_ended_well(world, server, course)
@@ -135,6 +149,17 @@ def judge(world: World, server: Server, course: Course) -> None:
     else:
         _nothing_new_twice(course)
     _final_state_is_right(world, server, course)
+
+
+def _no_two_logs_mixed(world: World, course: Course) -> None:
+    """Neither by their events nor by a verdict; and who knows the first log never follows the second."""
+    logs = {"first" if uid < 1000 else "second" for event in course.shown if (uid := event.raw.get("uid")) is not None}
+    assert logs <= {course.watch.epoch}, f"shown events of {sorted(logs)}, following {course.watch.epoch}"
+    if course.watch.verdict is not None:
+        log = course.watch.verdict.raw["summary"]["log"]
+        assert log == course.watch.epoch, f"the verdict of {log}, following {course.watch.epoch}"
+    if world.knows_epoch:
+        assert course.watch.epoch == "first"
 
 
 def _it_ended_well(world: World, server: Server, course: Course) -> None:
@@ -151,13 +176,21 @@ def _it_ended_well(world: World, server: Server, course: Course) -> None:
         NotFoundError: bool(seen.not_found),
         AuthError: server.login.failed or seen.refusals >= 2,
         RateLimitedError: bool(seen.limits) and len(seen.dials) + seen.rest_failures > world.max_attempts,
-        ServerError: seen.fatal
+        ServerError: (str(error) == str(records_replaced()) and _replaced(world, server, course))
+        or seen.fatal
         or _no_results(world)
         or bool(seen.not_found)
         or seen.rest_failures > world.max_attempts,
         NetworkError: seen.blocked or seen.rest_failures > world.max_attempts or _never_there(world, server),
     }
     assert reasons.get(type(error)), f"no reason to end with {error!r} ({error})"
+
+
+def _replaced(world: World, server: Server, course: Course) -> bool:
+    """Whether the server's records were replaced, or the watch began beyond their end."""
+    return course.ended_at >= world.restored_at or (
+        world.epoch is not None and world.lacks(world.after_seq, None, BEGAN)
+    )
 
 
 def _no_results(world: World) -> bool:

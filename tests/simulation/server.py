@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from subcli.client.api import ServerInfo
+from subcli.client.api import EventLog, ServerInfo
 from subcli.client.http import RequestFailed
 from subcli.client.session import OpenSocket
 from subcli.client.transport import Disconnected
@@ -54,6 +54,7 @@ class Witness:
         self.limits = 0
         self.not_found = 0
         self.fatal = False
+        self.replaced = False
         self.blocked = False
         self.answered_since_open = False
         self.worst_freeze_s = 0.0
@@ -111,7 +112,7 @@ class Server:
 
     # -- the socket -------------------------------------------------------------------------------
 
-    async def dial(self, submission_id: int, after_seq: int) -> OpenSocket:
+    async def dial(self, submission_id: int, after_seq: int, epoch: str | None) -> OpenSocket:
         assert submission_id == SUBMISSION
         world, witness = self.world, self.witness
         witness.dials.append(now())
@@ -128,7 +129,7 @@ class Server:
             witness.trouble("not found")
             raise Disconnected(Refused(404))
         witness.answered_since_open = False
-        socket = ModelSocket(self, after_seq)
+        socket = ModelSocket(self, after_seq, epoch)
         witness.sockets.append(socket)
         return socket
 
@@ -177,7 +178,7 @@ class Server:
         await self._request()
         self.witness.answered_since_open = True
         last: dict[str, dict[str, Any]] = {}
-        for event in self.world.happened_by(now()):
+        for event in self.world.present(now()).happened_by(now()):
             if event["type"] == "test_result":
                 last[event["test_name"]] = event
         # Ids of the rows' own, and names without the ids that the socket gives.
@@ -186,16 +187,23 @@ class Server:
             for row, event in enumerate(last.values())
         ]
 
-    async def events(self, submission_id: int, after_seq: int) -> list[Any]:
+    async def events(self, submission_id: int, after_seq: int) -> EventLog:
         assert self.world.kind is Kind.RESUMING
         await self._request()
-        return [dict(event) for event in self.world.happened_by(now()) if event["seq"] > after_seq]
+        present = self.world.present(now())
+        told = present.happened_by(now())
+        log = [dict(event) for event in told if event["seq"] > after_seq]
+        last_seq = log[-1]["seq"] if log else after_seq
+        return EventLog(log, present.epoch, min(last_seq, len(told)) if present.epoch else last_seq)
 
     def _snapshot(self) -> dict[str, Any]:
-        told = self.world.happened_by(now())
+        present = self.world.present(now())
+        told = present.happened_by(now())
         statuses = [event["status"] for event in told if event["type"] == "status_update"]
         snapshot: dict[str, Any] = {"id": SUBMISSION, "status": statuses[-1] if statuses else "pending"}
         verdicts = [event["final_status"] for event in told if event["type"] == "complete"]
+        if present.epoch is not None:
+            snapshot |= {"epoch": present.epoch, "last_seq": len(told), "summary": {"log": present.epoch}}
         if self.world.kind is Kind.RESUMING:
             # A verdict left over from an earlier judging must not be believed before the end.
             stale = "passed" if STATUS_RANKS[snapshot["status"]] < 9 and self.rng.random() < 0.2 else None
@@ -241,9 +249,11 @@ class Server:
 class ModelSocket:
     """One open socket. What it will send and how it will end is drawn when it opens."""
 
-    def __init__(self, server: Server, after_seq: int) -> None:
+    def __init__(self, server: Server, after_seq: int, epoch: str | None) -> None:
         self._server = server
-        self._world = server.world
+        self._world = server.world.present(now())
+        self._is_another = self._world.lacks(after_seq, epoch, now())
+        self._replaced_with = server.rng.choice((4010, 4010, 1006, 1012)) if self._world.restored else 4010
         self._witness = server.witness
         self._opened_at = now()
         self._after_seq = after_seq
@@ -328,6 +338,8 @@ class ModelSocket:
             return NEVER, 1006
         cuts = [(began, code) for began, _, code in self._world.outages if began >= self._opened_at]
         cuts.append((self.said_at + IDLE_S, 1001))
+        if self._world.restored is not None and self._opened_at < self._world.restored_at:
+            cuts.append((self._world.restored_at, self._replaced_with))
         if self._opened_at < self._world.lost_at:
             cuts.append((self._world.lost_at, 1006))
         return min(cuts)
@@ -352,6 +364,8 @@ class ModelSocket:
             kind = "not found"
         elif code == 1009:
             kind = "oversize"
+        elif code == 4010:
+            witness.replaced = True
         elif code in FATAL:
             witness.fatal = True
         witness.trouble(kind)
@@ -365,6 +379,8 @@ class ModelSocket:
             yield now(), 4004
         if not server.login.valid:
             yield now(), 4003
+        if self._is_another:
+            yield now(), 4010
         ending = self._draw_ending()
         if world.kind is not Kind.RESUMING and rng.random() < 0.5:
             yield now(), '{"type":"connected","submission_id":7}'

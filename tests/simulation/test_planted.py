@@ -6,12 +6,13 @@ What it is for is shown by what it finds. Each fault is one that was made somewh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
 
 from subcli.client import heartbeat, missed, session
+from subcli.client.api import EventLog
+from subcli.client.session import OpenSocket
 from subcli.core import backoff, catchup, recovery, watch
 from subcli.core.inputs import Input, Opened, Progressed, Read
 from subcli.core.recovery import State, Step, step
@@ -46,7 +47,7 @@ def reset_by_a_mere_connection(patch: pytest.MonkeyPatch) -> None:
 def off_by_one_in_after_seq(patch: pytest.MonkeyPatch) -> None:
     right = Server.events
 
-    async def faulty(self: Server, submission_id: int, after_seq: int) -> list[Any]:
+    async def faulty(self: Server, submission_id: int, after_seq: int) -> EventLog:
         return await right(self, submission_id, after_seq + 1)
 
     patch.setattr(Server, "events", faulty)
@@ -149,6 +150,35 @@ def socket_given_up_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recovery, "INCURABLE_MAX", 1)
 
 
+def logs_taken_for_the_same(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Watch, "_meet", lambda self, epoch: None)
+
+
+def snapshots_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Watch, "recognize", lambda self, epoch, last_seq=None: None)
+
+
+def replaced_log_asked_for_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(recovery, "_CLOSES", {**recovery._CLOSES, 4010: recovery._retry})
+    snapshots_not_compared(patch)
+
+
+def log_not_named_when_resuming(patch: pytest.MonkeyPatch) -> None:
+    right = Server.dial
+
+    async def faulty(self: Server, submission_id: int, after_seq: int, epoch: str | None) -> OpenSocket:
+        return await right(self, submission_id, after_seq, None)
+
+    patch.setattr(Server, "dial", faulty)
+
+
+def early_events_kept_for_any_log(patch: pytest.MonkeyPatch) -> None:
+    def faulty(self: Watch, epoch: object, last_seq: object = None) -> None:
+        self._meet(epoch)
+
+    patch.setattr(Watch, "recognize", faulty)
+
+
 PLANTS: tuple[Plant, ...] = (
     no_reset_on_progress,
     reset_by_a_mere_connection,
@@ -171,6 +201,11 @@ PLANTS: tuple[Plant, ...] = (
     no_grace_after_our_own_submit,
     results_known_by_their_ids_alone,
     socket_given_up_at_once,
+    logs_taken_for_the_same,
+    snapshots_not_compared,
+    replaced_log_asked_for_again,
+    log_not_named_when_resuming,
+    early_events_kept_for_any_log,
 )
 
 

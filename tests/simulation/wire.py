@@ -176,11 +176,11 @@ class FarEnd:
             return
         url = urlsplit(request.path)
         assert url.path == f"/ws/submissions/{SUBMISSION}"
-        after_seq = int(parse_qs(url.query).get("after_seq", ["0"])[0])
+        query = parse_qs(url.query)
         self._rfc.send_response(self._rfc.accept(request))
         self._flush()
         server.witness.answered_since_open = False
-        self._socket = ModelSocket(server, after_seq)
+        self._socket = ModelSocket(server, int(query.get("after_seq", ["0"])[0]), query.get("epoch", [None])[0])
         server.witness.sockets.append(self._socket)
         asyncio.get_running_loop().call_soon(self._speak)
 
@@ -251,11 +251,11 @@ class FarEnd:
 class WireServer(Server):
     """A server reached over wires."""
 
-    async def dial(self, submission_id: int, after_seq: int) -> Socket:
+    async def dial(self, submission_id: int, after_seq: int, epoch: str | None) -> Socket:
         loop = asyncio.get_running_loop()
         cast(VirtualLoop, loop).connector = self.connect
         self.witness.dials.append(now())
-        query = f"?after_seq={after_seq}" if after_seq else ""
+        query = f"?after_seq={after_seq}" + (f"&epoch={epoch}" if epoch else "")
         return await open_socket(f"ws://127.0.0.1:1/ws/submissions/{submission_id}{query}", token=self.login.token())
 
     async def connect(self, factory: Callable[[], asyncio.Protocol]) -> tuple[asyncio.Transport, asyncio.Protocol]:

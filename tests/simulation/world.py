@@ -7,7 +7,7 @@ that a watch which has not given up, with a reason to, must end with the verdict
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -49,6 +49,9 @@ class World:
         refresh_fails: the refresh token is worth nothing.
         visible_at: before that nobody finds the submission.
         lost_at: from then on nobody finds it any more: the server lost its memory.
+        epoch: the name of the log; older servers that resume have none.
+        restored: from ``restored_at`` on, after a restored backup, the id is another submission's: its world.
+        knows_epoch: the watch was told the name of the log when the submission was made.
         clock_rate: seconds of the wall clock in one of the monotonic clock.
         naps: when the machine sleeps, and for how long: the wall clock jumps.
         reader_s: seconds that the reader of the events takes for each.
@@ -74,6 +77,10 @@ class World:
     refusal: int = 4003
     visible_at: float = 0.0
     lost_at: float = float("inf")
+    epoch: str | None = None
+    restored_at: float = float("inf")
+    restored: World | None = None
+    knows_epoch: bool = False
     clock_rate: float = 1.0
     naps: list[tuple[float, float]] = field(default_factory=list)
     reader_s: float = 0.0
@@ -90,7 +97,18 @@ class World:
     @property
     def deadline(self) -> float:
         """When a watch must have ended: the longest wait that a server can ask for, plus a poll."""
-        return max(self.healed_at, self.ends_at) + 400.0 + self.reader_s * (len(self.events) + 200)
+        ends_at = self.ends_at if self.restored is None else max(self.ends_at, self.restored.ends_at)
+        return max(self.healed_at, ends_at) + 400.0 + self.reader_s * (len(self.events) + 200)
+
+    def present(self, now: float) -> World:
+        """This world, or the one that a restored backup has put in its place."""
+        return self if self.restored is None or now < self.restored_at else self.restored
+
+    def lacks(self, after_seq: int, epoch: str | None, now: float) -> bool:
+        """Whether a watcher at this position of this log must have followed another one."""
+        if self.epoch is None:
+            return False
+        return epoch not in (None, self.epoch) or after_seq > len(self.happened_by(now))
 
     def happened_by(self, now: float) -> list[dict[str, Any]]:
         """The events so far."""
@@ -170,6 +188,34 @@ def _surroundings(world: World, rng: random.Random) -> None:
         world.max_attempts = rng.randrange(0, 8)
     if some(0.05):
         world.interrupted_at = BEGAN + duration * rng.random()
+    if world.kind is Kind.RESUMING and some(0.7):
+        _name_logs(world, rng, duration)
+
+
+def _name_logs(world: World, rng: random.Random, duration: float) -> None:
+    """Name the log; in some worlds another one takes its place."""
+    world.epoch = "first"
+    world.knows_epoch = rng.random() < 0.5
+    if rng.random() < 0.5:
+        # Beyond the end there is nothing to resume.
+        world.after_seq = min(world.after_seq, len(world.happened_by(BEGAN)))
+    _mark(world)
+    if rng.random() < 0.5:
+        # Who begins in the middle of a log without its name, and finds no REST to ask, cannot tell two logs apart.
+        world.knows_epoch = world.knows_epoch or world.after_seq > 0
+        events, verdicts = _judging(rng, world.kind)
+        world.restored_at = BEGAN + duration * rng.random()
+        times = [at - BEGAN + world.restored_at for at in _times(rng, len(events))]
+        for event in events:
+            event["uid"] += 1000
+        world.restored = replace(world, epoch="second", events=events, times=times, verdicts=verdicts)
+        _mark(world.restored)
+
+
+def _mark(world: World) -> None:
+    """Put the name of the log into event 1, and where a verdict can be told by it."""
+    world.events[0]["epoch"] = world.epoch
+    world.events[-1]["summary"]["log"] = world.epoch
 
 
 def _times(rng: random.Random, count: int) -> list[float]:

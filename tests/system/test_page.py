@@ -205,9 +205,13 @@ PROTOCOL = """
 PATIENCE = """
 (async () => {
   const reconnect = await import('/static/reconnect.js');
-  return { delays: [1, 2, 3, 4, 5, 6].map((n) => reconnect.backoff(n, 0.5)),
+  const { Submission } = await import('/static/state.js');
+  const one = new Submission(7);
+  const first = (epoch) => one.receive({ type: "status_update", status: "pending", submission_id: 7, seq: 1, epoch });
+  return { logs: [first("a"), first("a"), first("b"), one.isSameLog("a", 0), one.isSameLog("b", 9), one.isSameLog()],
+    delays: [1, 2, 3, 4, 5, 6].map((n) => reconnect.backoff(n, 0.5)),
     edges: [reconnect.backoff(5, 0), reconnect.backoff(5, 0.9999)],
-    meanings: [1000, 1001, 1006, 1011, 1012, 1013, 4003, 4004, 4029, 1002, 1003, 1007, 1008, 1010, 4100, 4500]
+    meanings: [1000, 1001, 1006, 1011, 1012, 1013, 4003, 4004, 4010, 4029, 1002, 1003, 1007, 1008, 1010, 4100, 4500]
       .map(reconnect.meaning),
     told: [reconnect.retryAfterFromReason('retry_after=7'), reconnect.retryAfterFromReason('no')],
     limited: [[1, 60], [1, 9e9], [3, 1]].map(([n, told]) => reconnect.rateLimitDelay(n, 0.5, told)) };
@@ -217,7 +221,7 @@ PATIENCE = """
 
 @pytest.mark.thorough
 async def test_page_resists_hostile_messages(page: Page, server: Served) -> None:
-    """Text is never markup, invalid messages change nothing, and the delays are those of the contract."""
+    """Text is never markup, invalid messages change nothing, and delays and logs are as the contract says."""
     await page.open(f"{server.url}/submissions/1")
     await page.until("document.body?.innerText.includes('or it is not yours')")
     seen = await page.run(HOSTILE)
@@ -239,7 +243,8 @@ async def test_page_resists_hostile_messages(page: Page, server: Served) -> None
     assert rules["delays"] == [2, 4, 8, 16, 30, 30]
     assert rules["edges"] == [24, pytest.approx(36, abs=0.01)]
     retry, stop = ["retry"], ["stop"]
-    assert rules["meanings"] == [*retry * 6, "login", "absent", "limited", *stop * 5, *retry, *stop]
+    assert rules["meanings"] == [*retry * 6, "login", "absent", "replaced", "limited", *stop * 5, *retry, *stop]
+    assert rules["logs"] == ["new", "seen", "replaced", False, False, True]
     assert rules["told"] == [7, 0]
     assert rules["limited"] == [60, 300, 8]
 

@@ -159,6 +159,19 @@ def test_same_code_is_noticed(tmp_path: Path) -> None:
     assert "x = 1" not in (tmp_path / "state" / "submitted.json").read_text()
 
 
+def test_name_of_a_log_is_remembered(tmp_path: Path) -> None:
+    """That of the latest submission with an id: a restored server gives one out again."""
+    history = History(tmp_path / "submitted.json")
+    assert history.epoch_of("http://s", 343) is None
+    history.add("http://s", "p", "c", CODE, 343, 1.0, "old")
+    history.add("http://s", "other", "c", CODE, 343, 2.0, "new")
+    history.add("http://s2", "p", "c", CODE, 343, 3.0, "elsewhere")
+    history.add("http://s", "older server", "c", CODE, 344, 1.0)
+    assert history.epoch_of("http://s", 343) == "new"
+    assert history.epoch_of("http://s", 344) is None
+    assert history.epoch_of("http://s", 345) is None
+
+
 def test_files_are_told_apart() -> None:
     """The same texts under other names, or parted elsewhere, are another submission; their order is not."""
     one = Source({"a": "1", "b": "2"}, single=False)

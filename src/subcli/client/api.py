@@ -8,7 +8,7 @@ The plain calls are made once and raise :class:`subcli.client.http.RequestFailed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import httpx
@@ -17,6 +17,7 @@ import msgspec
 from subcli.client.auth import Authenticator
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
+from subcli.core.inputs import RestFailed
 from subcli.shared.secret import Secret
 
 Json: TypeAlias = dict[str, Any]
@@ -35,6 +36,19 @@ class ServerInfo(msgspec.Struct, frozen=True):
     def resume(self) -> bool:
         """Whether the server numbers its events and replays them."""
         return "resume" in self.features
+
+
+class EventLog(NamedTuple):
+    """The events after a position, and which log they are of (:meth:`subcli.core.watch.Watch.recognize`).
+
+    Attributes:
+        epoch: its name; ``None`` from servers without it.
+        last_seq: the position of the last event; below that asked for if the log ends there.
+    """
+
+    events: list[Any]
+    epoch: object = None
+    last_seq: object = None
 
 
 class Api:
@@ -142,17 +156,25 @@ class Api:
         """As :meth:`tests`, retried."""
         return await self._http.request_with_retry("GET", f"/submissions/{submission_id}/tests", decode=as_list)
 
-    async def events(self, submission_id: int, after_seq: int) -> list[Any]:
-        """The whole event log after ``after_seq``."""
+    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+        """The whole event log after ``after_seq``.
+
+        Raises:
+            RequestFailed: a request failed, or the log was replaced between two pages.
+        """
         log: list[Any] = []
         path = f"/submissions/{submission_id}/events"
+        first: EventLog | None = None
         while True:
             params = {"after_seq": after_seq, "limit": EVENTS_PER_PAGE}
-            page = await self._http.request("GET", path, decode=as_list, params=params)
-            log.extend(page)
-            last = page[-1].get("seq") if page and isinstance(page[-1], dict) else None
-            if len(page) < EVENTS_PER_PAGE or not isinstance(last, int) or last <= after_seq:
-                return log
+            page = await self._http.request("GET", path, decode=as_event_log, params=params)
+            first = first or page
+            if page.epoch != first.epoch:
+                raise RequestFailed(RestFailed(None, "the event log was replaced while it was read"))
+            log.extend(page.events)
+            last = page.events[-1].get("seq") if page.events and isinstance(page.events[-1], dict) else None
+            if len(page.events) < EVENTS_PER_PAGE or not isinstance(last, int) or last <= after_seq:
+                return EventLog(log, page.epoch, page.last_seq)
             after_seq = last
 
     async def cancel(self, submission_id: int) -> Json:
@@ -215,6 +237,12 @@ def as_list(body: Any) -> list[Any]:
     if not isinstance(body, list):
         raise ValueError("the response is not a list")
     return body
+
+
+def as_event_log(body: Any) -> EventLog:
+    """A page of the event log; from some servers a bare list."""
+    said = body if isinstance(body, dict) else {}
+    return EventLog(as_list(body), said.get("epoch"), said.get("last_seq"))
 
 
 def as_server_info(body: Any) -> ServerInfo:

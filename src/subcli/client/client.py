@@ -9,7 +9,7 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -199,10 +199,11 @@ class Client:
             describe=describe,
         )
 
-    async def _dial(self, submission_id: int, after_seq: int) -> Socket:
+    async def _dial(self, submission_id: int, after_seq: int, epoch: str | None) -> Socket:
         url = f"{self.settings.ws_url}/submissions/{submission_id}"
-        if after_seq:
-            url += f"?after_seq={after_seq}"
+        position = ([("after_seq", after_seq)] if after_seq else []) + ([("epoch", epoch)] if epoch else [])
+        if position:
+            url += f"?{urlencode(position)}"
         token = self._authenticator.token()
         has_watch_tokens = token is not None and await self._has_watch_tokens()
         if has_watch_tokens:
@@ -256,6 +257,12 @@ def id_of(answer: Mapping[str, Any]) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= ID_DIGITS_MAX:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def epoch_of(answer: Mapping[str, Any]) -> str | None:
+    """The name of the submission's log; ``None`` from servers without it."""
+    value = answer.get("epoch")
+    return value if isinstance(value, str) and value else None
 
 
 def slugify(title: str) -> str:

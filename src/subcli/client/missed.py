@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, NamedTuple, Protocol
 
-from subcli.client.api import ServerInfo
+from subcli.client.api import EventLog, ServerInfo
 from subcli.client.http import RequestFailed
 from subcli.core.catchup import is_over
 from subcli.core.inputs import RestFailed
@@ -20,7 +20,7 @@ class Rest(Protocol):
     async def info(self) -> ServerInfo: ...
     async def submission(self, submission_id: int) -> dict[str, Any]: ...
     async def tests(self, submission_id: int) -> list[Any]: ...
-    async def events(self, submission_id: int, after_seq: int) -> list[Any]: ...
+    async def events(self, submission_id: int, after_seq: int) -> EventLog: ...
 
 
 class Fetched(NamedTuple):
@@ -36,7 +36,7 @@ class Fetched(NamedTuple):
     info: ServerInfo
     snapshot: dict[str, Any]
     tests: list[Any]
-    log: list[Any] | None
+    log: EventLog | None
 
 
 async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched:
@@ -56,7 +56,7 @@ async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched
     return Fetched(info, snapshot, tests, log)
 
 
-async def fetch_hole(api: Rest, submission_id: int, after_seq: int) -> list[Any] | None:
+async def fetch_hole(api: Rest, submission_id: int, after_seq: int) -> EventLog | None:
     """The events after ``after_seq``; ``None`` from a server without a log.
 
     Raises:

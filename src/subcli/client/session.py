@@ -36,6 +36,7 @@ from subcli.core.inputs import (
     Progressed,
     Read,
     Refresh,
+    Replaced,
     Silent,
     Started,
     Stop,
@@ -70,8 +71,9 @@ class OpenSocket(Protocol):
     def abort(self) -> None: ...
 
 
-Dial: TypeAlias = Callable[[int, int], Awaitable[OpenSocket]]
-"""Opens the socket of a submission, given its id and the last ``seq`` seen; raises :class:`Disconnected`."""
+Dial: TypeAlias = Callable[[int, int, str | None], Awaitable[OpenSocket]]
+"""Opens the socket of a submission, given its id, the last ``seq`` seen and the log's epoch if it is known; raises
+:class:`Disconnected`."""
 
 
 class Session:
@@ -116,6 +118,7 @@ class Session:
         self._socket: OpenSocket | None = None
         self._heartbeat = Heartbeat(0.0, 0.0)
         self._progressed = False
+        self._has_caught_up = False
         self._bad_frames = 0
 
     async def events(self) -> AsyncGenerator[Shown, None]:
@@ -180,7 +183,7 @@ class Session:
         asking_info = self._ask_info()
         _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
         try:
-            self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq)
+            self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq, self.watch.epoch)
         except Disconnected as disconnected:
             return self._disconnected(disconnected)
         _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
@@ -190,7 +193,9 @@ class Session:
         self._heartbeat = Heartbeat(_now(), self._wall())
         if self._info is None:
             self._heartbeat.schedule_catch_up(_now() + INFO_TIMEOUT_S)
-        return Opened(needs_catch_up=self._info is not None and not self._info.resume)
+        # Who begins in the middle of a log does not see the event that names it; the snapshot does.
+        nameless = self.watch.epoch is None and self.watch.last_seq > 0 and not self._has_caught_up
+        return Opened(needs_catch_up=nameless or (self._info is not None and not self._info.resume))
 
     def _disconnected(self, disconnected: Disconnected) -> Input:
         _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, disconnected.input)
@@ -272,6 +277,8 @@ class Session:
         """What the machine has to know of new events: the verdict, or the first of them since the socket opened."""
         if self.watch.verdict is not None:
             return Ended()
+        if self.watch.replaced:
+            return Replaced()
         if not received.progress:
             return None
         self._heartbeat.event_arrived(_now())
@@ -290,7 +297,9 @@ class Session:
             # The replay of the next connection closes the hole as well (contract, section 7).
             self.watch.drop_held()
             return (), Lost("events are missing, and the log cannot be read", reached=True)
-        received = self.watch.fill(events_from_log(log or ()))
+        if log is not None:
+            self.watch.recognize(log.epoch, log.last_seq)
+        received = self.watch.fill(events_from_log(() if log is None else log.events))
         if log is None:
             # Only the snapshot is left to say what was missed.
             self._heartbeat.schedule_catch_up(_now())
@@ -305,10 +314,17 @@ class Session:
             self._heartbeat.schedule_catch_up(_now() + QUIET_S)
             return (), failed.input
         self._info = fetched.info
-        received = self.watch.fill(missed(fetched.snapshot, fetched.tests, fetched.log))
+        self._has_caught_up = True
+        snapshot, log = fetched.snapshot, fetched.log
+        self.watch.recognize(snapshot.get("epoch"), None if log is None else snapshot.get("last_seq"))
+        if log is not None:
+            self.watch.recognize(log.epoch, log.last_seq)
+        received = self.watch.fill(missed(snapshot, fetched.tests, None if log is None else log.events))
         if self.watch.verdict is not None:
             return received.events, Ended()
-        return received.events, CaughtUp(news=received.progress, ended=is_over(fetched.snapshot))
+        if self.watch.replaced:
+            return received.events, Replaced()
+        return received.events, CaughtUp(news=received.progress, ended=is_over(snapshot))
 
     # -- closing ----------------------------------------------------------------------------------
 

@@ -165,6 +165,14 @@ def no_verdict() -> ServerError:
     )
 
 
+def records_replaced() -> ServerError:
+    """The error for a log that is not the one followed so far."""
+    return ServerError(
+        "The server's records were replaced, as by a restored backup: this may be another submission with the same id.",
+        hint="`subcli status ID` shows what is there now.",
+    )
+
+
 def both_ways_failed(socket: str, rest: str, status: int | None) -> SubcliError:
     """The error for losing both the WebSocket and REST.
 

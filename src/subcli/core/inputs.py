@@ -86,6 +86,10 @@ class CaughtUp(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
+class Replaced(msgspec.Struct, frozen=True):
+    """The server's log of this submission is not the one followed so far."""
+
+
 class RestFailed(msgspec.Struct, frozen=True):
     """A REST request got no response (``status`` None), or not the one it asked for."""
 
@@ -108,7 +112,7 @@ class Ended(msgspec.Struct, frozen=True):
 SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | TooManyBadFrames
 
 Input: TypeAlias = (
-    Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | RestFailed | Refreshed | Ended
+    Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | Replaced | RestFailed | Refreshed | Ended
 )
 
 # -- actions: what to do about it ---------------------------------------------------------------------

@@ -17,6 +17,7 @@ again after the backoff, and give up the socket when the attempts are used up):
 ``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
 ``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a second time in a row: stop (auth)
 ``Closed`` 4004, ``Refused`` 404                  within 5 s of our own submit: again; else stop (not found)
+``Closed`` 4010, ``Replaced`` (another log)       stop (server)
 ``Closed`` 4029, ``Refused`` 429                  wait as asked, at most 5 min; attempts used up: stop
 ``Closed`` with another code                      retry
 ``Refused`` 2xx, 3xx, 400, 405, 426               retry; twice: give up the socket
@@ -67,6 +68,7 @@ from subcli.core.errors import (
     not_found,
     proxy_credentials,
     rate_limited,
+    records_replaced,
     unauthorized,
     unreachable,
 )
@@ -89,6 +91,7 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    Replaced,
     RestFailed,
     Silent,
     Slept,
@@ -202,6 +205,8 @@ def step(state: State, input: Input, now: float, random: float) -> Step:
             return _refreshed(state, ok, hint, now)
         case Blocked(reason, hint):
             return state, Stop(NetworkError(reason, hint=hint))
+        case Replaced():
+            return state, Stop(records_replaced())
     return _socket_gone(state, input, now, random)
 
 
@@ -280,6 +285,10 @@ def _stop(state: State, trouble: Trouble, now: float, random: float) -> Step:
     return state, Stop(connection_closed(trouble.code, trouble.reason))
 
 
+def _replaced(state: State, trouble: Trouble, now: float, random: float) -> Step:
+    return state, Stop(records_replaced())
+
+
 def _proxy(state: State, trouble: Trouble, now: float, random: float) -> Step:
     return state, Stop(proxy_credentials())
 
@@ -290,6 +299,7 @@ _CLOSES: Final[Mapping[int, Handler]] = {
     1009: _oversize,
     4003: _authenticate,
     4004: _not_found,
+    4010: _replaced,
     4029: _rate_limited,
 }
 _REFUSALS: Final[Mapping[int, Handler]] = {

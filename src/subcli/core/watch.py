@@ -16,6 +16,10 @@ absent                 applied if it is news
 There are two exceptions. The verdict is never dropped, since there is only one. And if a server numbers its events but
 does not replay them, an event already known from a snapshot counts as seen.
 
+After a restored backup the log may be another one, or shorter. Event 1, snapshots and pages of the log carry its name,
+the ``epoch``, and the latter two say where it ends. If that does not fit what was seen, the watch is ``replaced`` and
+takes nothing more: two logs are never mixed.
+
 An event without ``seq`` is news if it is
 
 =====================  =====================================================================
@@ -91,6 +95,7 @@ class Watch:
     Args:
         submission_id: the one watched; messages about others are skipped.
         after_seq: events up to this one count as seen.
+        epoch: the name of the log that they belong to, if it is known.
         problem, language, url: shown only.
     """
 
@@ -99,12 +104,15 @@ class Watch:
         submission_id: int,
         *,
         after_seq: int = 0,
+        epoch: str | None = None,
         problem: str | None = None,
         language: str | None = None,
         url: str | None = None,
     ) -> None:
         self.submission_id = submission_id
         self.last_seq = after_seq
+        self.epoch = epoch
+        self.replaced = False
         self.problem = problem
         self.language = language
         self.url = url
@@ -138,13 +146,15 @@ class Watch:
         """Process one event, from the socket, the log or a snapshot."""
         if event.submission_id is not None and str(event.submission_id) != self._id_text:
             return self._skip(f"about another submission ({event.submission_id})")
-        if self.verdict is not None:
-            return _NOTHING
         seq = event.seq
-        if seq is None or (seq <= self.last_seq and isinstance(event, Complete)):
+        if seq == 1:
+            self._meet(event.epoch)
+        if self.verdict is not None or self.replaced:
+            return _NOTHING
+        if seq is None:
             return self._take_without_seq(event)
         if seq <= self.last_seq:
-            return _NOTHING
+            return self._take_late(event, seq)
         if seq == self.last_seq + 1 and not self._held:
             return self._take_next(event)
         if len(self._held) < HELD_MAX or seq == self.last_seq + 1:
@@ -161,6 +171,33 @@ class Watch:
         while self._held:
             received.append(self._skip_hole())
         return _joined([*received, *(self.take(event) for event in others)])
+
+    def recognize(self, epoch: object, last_seq: object = None) -> None:
+        """Compare the log that a snapshot or a page of the log describes with the one followed; see ``replaced``.
+
+        Args:
+            epoch: the log's name; anything but a text is none.
+            last_seq: where it ends, be it in its middle; anything but an integer counts as unknown.
+        """
+        if self.epoch is None and epoch:
+            # What is held may be of another log, and if it is not, this one has it.
+            self._held.clear()
+        self._meet(epoch)
+        if isinstance(last_seq, int) and last_seq < self.last_seq:
+            self._replace()
+
+    def _meet(self, epoch: object) -> None:
+        """Take the name of the log if none is known yet; otherwise it must be the same."""
+        if not isinstance(epoch, str) or not epoch:
+            return
+        if self.epoch is None:
+            self.epoch = epoch
+        elif self.epoch != epoch:
+            self._replace()
+
+    def _replace(self) -> None:
+        self.replaced = self.verdict is None
+        self._held.clear()
 
     @property
     def hole(self) -> Hole | None:
@@ -191,6 +228,16 @@ class Watch:
             return _NOTHING
         self._apply(event)
         return Received((event,), progress=True)
+
+    def _take_late(self, event: Message, seq: int) -> Received:
+        """Process an event at a position that was passed."""
+        if not isinstance(event, Complete):
+            return _NOTHING
+        if self.epoch is not None and seq < self.last_seq:
+            # Nothing follows a verdict, so this is not the log whose later events were seen.
+            self._replace()
+            return _NOTHING
+        return self._take_without_seq(event)
 
     def _take_without_seq(self, event: Message) -> Received:
         if isinstance(event, Unknown):
@@ -273,7 +320,8 @@ class Watch:
         )
 
     def describe(self, snapshot: Raw) -> None:
-        """Take problem, language and page, which are only shown, from a REST snapshot."""
+        """Take problem, language and page, which are only shown, from a REST snapshot, and the name of the log."""
+        self.recognize(snapshot.get("epoch"))
         self.problem, self.language, self.url = (
             value if isinstance(value := snapshot.get(name), str) else known
             for name, known in (("problem", self.problem), ("language", self.language), ("url", self.url))

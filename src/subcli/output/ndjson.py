@@ -34,7 +34,9 @@ class NdjsonView(NullView):
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """Write the first line of ``submit``: the id and the address of the submission's page."""
-        fields = {name: answer[name] for name in ("url", "status", "created_at") if answer.get(name) is not None}
+        fields = {
+            name: answer[name] for name in ("url", "status", "created_at", "epoch") if answer.get(name) is not None
+        }
         self._line("submitted", submission_id, {"url": None, **fields})
 
     def event(self, submission_id: int, event: ViewEvent) -> None:

@@ -27,6 +27,7 @@ _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
 
 _NOTES: Final = {
     "seq": "Position in the submission's log, from 1 without gaps; only from servers that number their events.",
+    "epoch": "The name of that log, in the event with seq 1; only from servers that name it.",
     "duration_ms": "Milliseconds.",
     "total_tests": "How many tests there will be.",
     "queue_position": "1 is next.",
@@ -60,7 +61,9 @@ def _own_lines() -> dict[str, Any]:
     working = {"database": _TEXT, "redis": _TEXT, "concurrency": _COUNT, "pid": _COUNT}
     result = {"final_status": _TEXT, "summary": _OBJECT, "exit_code": _EXIT_CODE}
     return {
-        "submitted": _line("submitted", {"url": _OPTIONAL_TEXT, "status": _TEXT, "created_at": _TEXT}, ["url"]),
+        "submitted": _line(
+            "submitted", {"url": _OPTIONAL_TEXT, **dict.fromkeys(("status", "created_at", "epoch"), _TEXT)}, ["url"]
+        ),
         "connection": _line("connection", _connection_fields(), ["state"]),
         "result": _line("result", result, list(result)),
         "error": _error(),

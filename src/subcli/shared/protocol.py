@@ -88,6 +88,7 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
     UNAUTHORIZED = 4003
     NOT_FOUND = 4004
+    LOG_REPLACED = 4010
     RATE_LIMITED = 4029
 
 
@@ -118,12 +119,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     Attributes:
         submission_id: as the server sent it, if it did.
         seq: position in the submission's log, from 1 without holes; ``None`` from servers without it.
+        epoch: the name of that log; only the event with ``seq`` 1 has it.
         timestamp: as the server wrote it.
     """
 
     type_name: ClassVar[str] = ""
     submission_id: int | str | None = None
     seq: Seq | None = None
+    epoch: Word | None = None
     timestamp: str | None = None
 
     @property

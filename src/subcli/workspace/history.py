@@ -1,7 +1,9 @@
-"""Remembers the latest submission to each problem, to warn when the same code is submitted again.
+"""Remembers the latest submission to each problem.
 
-A small file in the user's state directory maps each server and problem to a digest of the code, the submission id and
-the time. It contains no code and no secrets. If it cannot be read or written, there is no warning.
+So a command can warn when the same code is submitted again, and notice that an id has become another submission's
+because the server was restored from a backup. A small file in the user's state directory maps each server and problem
+to a digest of the code, the submission id, the time and the name of the submission's log. It contains no code and no
+secrets. If it cannot be read or written, nothing is noticed.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ MAX_ENTRIES: Final = 200
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One submission. ``at`` is a Unix time."""
+    """One submission. ``at`` is a Unix time, ``epoch`` the name of its log, from servers that name it."""
 
     digest: str
     submission_id: int
     at: float
+    epoch: str | None = None
 
 
 def state_file() -> Path | None:
@@ -50,13 +53,31 @@ class History:
         entry = self._read().get(_key(server, problem))
         return entry if entry is not None and entry.digest == digest(language, source) else None
 
-    def add(self, server: str, problem: str, language: str, source: Source, submission_id: int, at: float) -> None:
+    def epoch_of(self, server: str, submission_id: int) -> str | None:
+        """Return the name of the log that this submission had when it was made, if it is remembered."""
+        found = [
+            entry
+            for key, entry in self._read().items()
+            if entry.submission_id == submission_id and key.startswith(_key(server, ""))
+        ]
+        return max(found, key=lambda entry: entry.at).epoch if found else None
+
+    def add(
+        self,
+        server: str,
+        problem: str,
+        language: str,
+        source: Source,
+        submission_id: int,
+        at: float,
+        epoch: str | None = None,
+    ) -> None:
         """Remember a submission."""
         if self._path is None:
             return
         entries = self._read()
         entries.pop(_key(server, problem), None)
-        entries[_key(server, problem)] = Entry(digest(language, source), submission_id, at)
+        entries[_key(server, problem)] = Entry(digest(language, source), submission_id, at, epoch)
         kept = dict(list(entries.items())[-MAX_ENTRIES:])
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -220,6 +220,8 @@ async def test_events_in_pages(live: Any) -> None:
         more = page["more"]
         assert page["last_seq"] == seen[-1]
     assert seen == [1, 2, 3, 4, 5, 6, 7]
+    beyond = (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=99")).json()
+    assert (beyond["events"], beyond["last_seq"], beyond["epoch"]) == ([], 7, page["epoch"])
     assert (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=-1")).status_code == 422
 
 

@@ -26,14 +26,14 @@ class Fakes:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
-        self.followed: list[tuple[int, int]] = []
+        self.followed: list[tuple[int, int, str | None]] = []
         self.is_full = False
 
     async def run(self, _method: object, *_args: object) -> None:
         return None
 
-    async def follow(self, submission_id: int, after: int) -> AsyncIterator[tuple[()]]:
-        self.followed.append((submission_id, after))
+    async def follow(self, submission_id: int, after: int, epoch: str | None) -> AsyncIterator[tuple[()]]:
+        self.followed.append((submission_id, after, epoch))
         batches: tuple[tuple[()], ...] = ()
         for batch in batches:
             yield batch
@@ -75,10 +75,10 @@ async def serve(fakes: Fakes, query: bytes = b"", limits: ServerLimits | None = 
 async def test_verdict_decides_if_the_client_leaves_at_the_same_time() -> None:
     """Everything was sent, so the socket is closed with 1000, whatever the client did meanwhile."""
     fakes = Fakes()
-    accepted, closed = await serve(fakes, b"after_seq=3")
+    accepted, closed = await serve(fakes, b"after_seq=3&epoch=e")
     assert accepted["type"] == "websocket.accept"
     assert (closed["type"], closed["code"]) == ("websocket.close", 1000)
-    assert fakes.followed == [(7, 3)]
+    assert fakes.followed == [(7, 3, "e")]
     assert (fakes.metrics.opened, fakes.metrics.connections) == (1, 0)
 
 

@@ -13,7 +13,10 @@ from typing import Any, Final
 
 import pytest
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+
+from subcli.server.log.records import Append
+from tests.server.conftest import update
 
 pytestmark = pytest.mark.every_backend
 
@@ -62,15 +65,50 @@ async def test_late_watcher_gets_the_same_events(live: Any) -> None:
 
 
 async def test_resuming_after_a_position(live: Any) -> None:
-    """`after_seq=N` sends the events after N; after the last one only close 1000."""
+    """`after_seq=N` sends the events after N; after the last one only close 1000, and 4010 beyond it."""
     submission_id = await live.submit()
     whole = await messages(await live.watch(submission_id))
     rest = await messages(await live.watch(submission_id, "?token=&after_seq=3"))
     assert rest == whole[3:]
-    for beyond in (len(whole), 10**17):
-        watcher = await live.watch(submission_id, f"?after_seq={beyond}")
-        assert await messages(watcher) == []
-        assert watcher.close_code == 1000
+    for after, code in ((len(whole), 1000), (len(whole) + 1, 4010), (10**17, 4010)):
+        watcher = await live.watch(submission_id, f"?after_seq={after}")
+        with suppress(ConnectionClosedError):
+            assert await messages(watcher) == []
+        assert watcher.close_code == code
+
+
+async def test_resuming_another_log(live: Any) -> None:
+    """Event 1 names the log; with another name there is no event, only close 4010."""
+    submission_id = await live.submit()
+    first, *rest = await messages(await live.watch(submission_id))
+    assert not any("epoch" in event for event in rest)
+    assert await messages(await live.watch(submission_id, f"?after_seq=1&epoch={first['epoch']}")) == rest
+    for query in ("?epoch=another", "?after_seq=1&epoch=another"):
+        watcher = await live.watch(submission_id, query)
+        with pytest.raises(ConnectionClosedError):
+            await anext(aiter(watcher))
+        assert (watcher.close_code, watcher.close_reason) == (4010, "the records of this submission were replaced")
+
+
+async def test_watcher_of_a_log_that_is_replaced(live: Any, sql: Any) -> None:
+    """A backup is restored under it, and its id given to another submission: 4010, and none of its events."""
+    submission_id = await live.submit("wait")
+    watcher = await live.watch(submission_id)
+    await live.until(lambda: live.judge.running == 1)
+    live.judge.events.put_nowait(update("building"))
+    live.judge.events.put_nowait(update("testing"))
+    seen = [await next_event(watcher) for _ in range(3)]
+    # The log of the other one is shorter at first; its next event has the seq that the watcher waits for.
+    sql(f"DELETE FROM events WHERE submission_id = {submission_id} AND seq > 1")
+    sql(f"UPDATE submissions SET epoch = 'another', last_seq = 1, fence = 9 WHERE id = {submission_id}")
+    store, journal = live.services.store, live.services.journal
+    await journal.append(Append(submission_id, [update(f"other {number}") for number in range(4)]))
+    assert await closed(watcher) == (4010, "the records of this submission were replaced")
+    assert [event["status"] for event in seen] == ["pending", "building", "testing"]
+    assert store.lookup.ends([submission_id])[submission_id].last_seq == 5
+    # Nor does the worker of the old one write into the new one's log.
+    await live.until(lambda: live.judge.running == 0)
+    assert store.lookup.ends([submission_id])[submission_id].last_seq == 5
 
 
 async def test_events_are_delivered_live(live: Any) -> None:

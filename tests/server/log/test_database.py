@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,6 +137,25 @@ def test_the_queue_of_an_older_version_is_kept(engine: Engine, database: str) ->
         assert [tuple(row) for row in connection.execute(query)] == [
             *((1, 2, -1, 0), (2, 0, 0, 0), (3, 2, 0, 0), (4, 1, 0, 0))
         ]
+
+
+@pytest.mark.every_backend
+def test_each_log_of_an_older_version_gets_a_name(engine: Engine, database: str) -> None:
+    """A name of its own, of the same kind as those of new ones."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    columns = "owner_id, problem, language, files, created_at, status, last_seq, fence, attempt"
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+        for number in range(1, 4):
+            values = f"{number}, 1, 'echo', 'python', '{{}}', 0, 'pending', 0, 0, 0"
+            connection.execute(text(f"INSERT INTO submissions (id, {columns}) VALUES ({values})"))
+    open_database(database).dispose()
+    with engine.begin() as connection:
+        names = connection.execute(text("SELECT epoch FROM submissions")).scalars().all()
+    assert len(set(names)) == 3
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
 
 
 @pytest.mark.every_backend

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import compare_once, follow
-from subcli.server.log.records import Record
+from subcli.server.log.records import EventPage, Record, ReplacedError
 from tests.server.log.log import Log
 
 SUBMISSION = 42
@@ -42,7 +43,7 @@ async def one_interleaving(seed: int) -> None:
 
     async def watch() -> list[int]:
         seen: list[int] = []
-        position = start = rng.randrange(3)
+        position = start = rng.randrange(min(3, len(log.records) + 1))
         while True:
             await turns(20)
             stream = follow(bus, log.read, SUBMISSION, position, page_size=rng.choice((1, 5, 500)))
@@ -61,7 +62,7 @@ async def one_interleaving(seed: int) -> None:
         while True:
             await turns(10)
             await asyncio.sleep(0)
-            await compare_once(bus, bus.watched(), log.positions)
+            await compare_once(bus, bus.watched(), log.ends)
 
     comparing = asyncio.create_task(compare())
     async with asyncio.timeout(20):
@@ -79,6 +80,52 @@ async def test_a_thousand_interleavings(block: int) -> None:
         except BaseException as error:
             error.add_note(f"seed {seed}")
             raise
+
+
+@pytest.mark.parametrize("how", ["compared with the log", "contradicted by a new event"])
+async def test_a_log_that_is_shorter_than_what_was_sent(how: str) -> None:
+    """The backup has this submission's beginning only. A reader beyond it ends, whichever event comes next."""
+    bus, log = MemoryBus(), Log(9, random.Random(0), "a")
+    log.commit(4)
+    beyond, within = follow(bus, log.read, SUBMISSION, 0), follow(bus, log.read, SUBMISSION, 0)
+    await anext(beyond)
+    await anext(within)
+    bus.publish(SUBMISSION, log.commit(2))
+    assert [item.seq for item in await anext(beyond)] == [5, 6]
+    waiting = asyncio.create_task(anext(beyond))
+    await asyncio.sleep(0.01)
+    del log.records[4:]
+    if how == "compared with the log":
+        await compare_once(bus, bus.watched(), log.ends)
+    else:
+        log.length = 5
+        bus.publish(SUBMISSION, [replace(each, text="judged again") for each in log.commit(1)])
+    async with asyncio.timeout(2):
+        with pytest.raises(ReplacedError):
+            await waiting
+    if how == "compared with the log":
+        # The other one has seen nothing that is gone.
+        bus.publish(SUBMISSION, log.commit(1))
+        assert [item.seq for item in await anext(within)] == [5]
+    await within.aclose()
+
+
+async def test_a_late_message_of_the_old_log() -> None:
+    """It disturbs nobody who follows the new one: no event is taken from it, and the log is seldom read."""
+    bus, old, new = MemoryBus(), Log(9, random.Random(0), "old"), Log(9, random.Random(0), "new")
+    new.commit(2)
+    stream = follow(bus, new.read, SUBMISSION, 0)
+    seen = list(await anext(stream))
+    waiting = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0.01)
+    bus.publish(SUBMISSION, old.commit(6)[2:])
+    await asyncio.sleep(0.2)
+    assert new.reads < 5
+    bus.publish(SUBMISSION, new.commit(1))
+    async with asyncio.timeout(2):
+        seen += await waiting
+    assert [(item.seq, item.epoch) for item in seen] == [(1, "new"), (2, "new"), (3, "new")]
+    await stream.aclose()
 
 
 async def test_a_live_reader_reads_the_log_once() -> None:
@@ -118,20 +165,99 @@ async def test_a_slow_reader_costs_no_memory() -> None:
     assert [item.seq for item in first] + rest == list(range(1, 1001))
 
 
-async def test_a_position_beyond_the_end() -> None:
-    """A reader whose position is beyond `complete` does not wait, before the end or after it."""
+@pytest.mark.parametrize("committed", [1, 3], ids=["before the verdict", "after the verdict"])
+async def test_a_position_beyond_the_end(committed: int) -> None:
+    """No log that this reader can have followed reaches so far: it does not wait."""
     bus, log = MemoryBus(), Log(3, random.Random(0))
-    log.commit(1)
+    log.commit(committed)
+    with pytest.raises(ReplacedError):
+        await anext(follow(bus, log.read, SUBMISSION, committed + 1))
+    assert not bus.watched()
 
-    async def watch() -> list[Sequence[Record]]:
-        return [batch async for batch in follow(bus, log.read, SUBMISSION, 99)]
 
-    early = asyncio.create_task(watch())
-    await asyncio.sleep(0.01)
-    bus.publish(SUBMISSION, log.commit(2))
-    async with asyncio.timeout(2):
-        assert await early == []
-        assert await watch() == []
+@pytest.mark.parametrize(("epoch", "is_right"), [("a", True), (None, True), ("b", False)])
+async def test_a_reader_that_names_its_log(epoch: str | None, is_right: bool) -> None:
+    """It gets the events of that log or none; one that names none gets those of the present log."""
+    bus, log = MemoryBus(), Log(3, random.Random(0), "a")
+    log.commit(3)
+    stream = follow(bus, log.read, SUBMISSION, 1, epoch)
+    if is_right:
+        assert [item.seq for item in await anext(stream)] == [2, 3]
+    else:
+        with pytest.raises(ReplacedError):
+            await anext(stream)
+
+
+async def one_restore(seed: int) -> None:
+    """Play a restored backup under readers: the id is another submission's from then on."""
+    rng = random.Random(seed)
+    old, new = Log(rng.randrange(2, 12), rng, "old"), Log(rng.randrange(2, 12), rng, "new")
+    bus = MemoryBus(tail_records=rng.choice((1, 3, 1000)))
+    loses = rng.choice((0, 0.3, 1))
+    now = old
+    late: list[Sequence[Record]] = [old.commit(rng.randrange(1, old.length + 1))]
+
+    async def turns(most: int) -> None:
+        for _ in range(rng.randrange(most)):
+            await asyncio.sleep(0)
+
+    def publish(records: Sequence[Record]) -> None:
+        late.append(records)
+        if rng.random() >= loses:
+            bus.publish(SUBMISSION, records)
+        if rng.random() < 0.2:
+            # What another process still had to send, be it of the old log.
+            bus.publish(SUBMISSION, rng.choice(late))
+            bus.hint(SUBMISSION, rng.randrange(8))
+
+    async def read(after: int, limit: int) -> EventPage:
+        return await now.read(after, limit)
+
+    async def watch(epoch: str | None) -> None:
+        seen: list[Record] = []
+        try:
+            async for batch in follow(bus, read, SUBMISSION, 0, epoch, rng.choice((1, 500))):
+                seen += batch
+                await turns(4)
+        except ReplacedError:
+            assert now is new
+            assert all(item.epoch == "old" for item in seen), "two logs mixed"
+        else:
+            assert seen in (old.records, new.records), "two logs mixed"
+            assert epoch in (None, seen[0].epoch), "another log than asked for"
+        assert [item.seq for item in seen] == list(range(1, len(seen) + 1))
+
+    async def compare() -> None:
+        while True:
+            await turns(10)
+            await asyncio.sleep(0)
+            await compare_once(bus, bus.watched(), lambda ids: now.ends(ids))
+
+    comparing = asyncio.create_task(compare())
+    watching = [asyncio.create_task(watch(rng.choice((None, "old")))) for _ in range(rng.randrange(1, 4))]
+    for _ in range(rng.randrange(6)):
+        publish(old.commit(1))
+        await turns(6)
+    now = new
+    new.commit(rng.randrange(1, new.length + 1))
+    watching += [asyncio.create_task(watch(rng.choice((None, "new", "old")))) for _ in range(2)]
+    while not new.ended:
+        publish(new.commit(1))
+        await turns(6)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*watching)
+    comparing.cancel()
+
+
+@pytest.mark.parametrize("block", range(4))
+async def test_two_logs_are_never_mixed(block: int) -> None:
+    """In 1,000 seeded restores under readers: each sees one log or a part of one, and ends."""
+    for seed in range(block * 250, block * 250 + 250):
+        try:
+            await one_restore(seed)
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
 
 
 async def test_a_message_lost_at_the_end_is_found() -> None:
@@ -144,7 +270,7 @@ async def test_a_message_lost_at_the_end_is_found() -> None:
     await asyncio.sleep(0.01)
     log.commit(1)
     assert not waiting.done()
-    await compare_once(bus, bus.watched(), log.positions)
+    await compare_once(bus, bus.watched(), log.ends)
     async with asyncio.timeout(2):
         assert [item.seq for item in await waiting] == [2]
     await stream.aclose()

@@ -11,7 +11,7 @@ import pytest
 
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Journal, compare_once
-from subcli.server.log.records import Append, NewSubmission
+from subcli.server.log.records import Append, LogEnd, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 
@@ -71,16 +71,16 @@ async def test_positions_are_compared_until_the_log_can_be_read(
     monkeypatch.setattr("subcli.server.log.feed._RETRY_DELAY_S", 0)
     bus, asked = MemoryBus(), list[list[int]]()
 
-    async def positions(ids: Collection[int]) -> Mapping[int, int]:
+    async def ends(ids: Collection[int]) -> Mapping[int, LogEnd]:
         asked.append(sorted(ids))
         if len(asked) < 3:
             raise OSError("away")
-        return dict.fromkeys(ids, 7)
+        return dict.fromkeys(ids, LogEnd(7, None))
 
     with bus.subscribe(1) as one, bus.subscribe(2) as other:
         waiting = [asyncio.create_task(each.changed(6)) for each in (one, other)]
         async with asyncio.timeout(5):
-            await compare_once(bus, [1], positions)
+            await compare_once(bus, [1], ends)
             await asyncio.gather(*waiting)
     assert asked == [[1], [1, 2], [1, 2]]
     assert caplog.text.count("could not be compared") == 1

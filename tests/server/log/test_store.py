@@ -17,6 +17,7 @@ from subcli.server.log.records import (
     EndedError,
     Failure,
     KeyReusedError,
+    LogEnd,
     NewSubmission,
     StaleFenceError,
     UnknownSubmissionError,
@@ -517,7 +518,7 @@ def test_a_log_is_read_in_pages(store: Store) -> None:
     page = store.lookup.page(submission_id, 4, 3)
     assert ([item.seq for item in page.records], page.more, page.ended) == ([5, 6], False, True)
     assert [item.last for item in page.records] == [False, True]
-    assert store.lookup.positions([submission_id, 99]) == {submission_id: 6}
+    assert store.lookup.ends([submission_id, 99]) == {submission_id: LogEnd(6, page.epoch)}
 
 
 def test_an_event_is_encoded_once(store: Store) -> None:
@@ -543,3 +544,57 @@ def test_a_batch_whose_answer_was_lost_is_not_written_twice(store: Store) -> Non
     assert [item.seq for item in store.lookup.page(submission_id, 0, 10).records] == [1, 2, 3, 4]
     with pytest.raises(EndedError):
         append(store, submission_id, [COMPLETE], claim.fence, 4)
+
+
+def test_a_log_has_a_name_of_its_own(store: Store) -> None:
+    """Snapshot, event 1 and every page say it; a repeated POST gives the same one."""
+    first, second = store.create(new("key"))[0], store.create(new())[0]
+    page = store.lookup.page(first.id, 0, 10)
+    [event] = [json.loads(item.text) for item in page.records]
+    assert first.epoch
+    assert event["epoch"] == page.epoch == page.records[0].epoch == first.epoch
+    assert second.epoch != first.epoch
+    assert store.create(new("key"))[0].epoch == first.epoch
+    [second_event] = append(store, first.id, [result("A")])
+    assert "epoch" not in json.loads(second_event.text)
+    assert (second_event.epoch, store.lookup.page(first.id, 9, 1).last_seq) == (first.epoch, 2)
+
+
+def test_a_repeated_post_after_a_restored_backup(store: Store, engine: Engine) -> None:
+    """The key is unknown again: the submission is made anew, perhaps with the same id, but its log has another name."""
+    before = store.create(new("key"))[0]
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM events"))
+        connection.execute(text("DELETE FROM submissions"))
+        if engine.dialect.name == "sqlite":
+            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = 'submissions'"))
+        else:
+            connection.execute(text("ALTER SEQUENCE submissions_id_seq RESTART"))
+    after, is_new = store.create(new("key"))
+    assert (after.id, is_new) == (before.id, True)
+    assert after.epoch != before.epoch
+
+
+@pytest.mark.parametrize("restored", ["epoch = 'another'", "last_seq = 0"], ids=["another one", "a shorter log"])
+def test_a_worker_from_before_a_restored_backup(store: Store, engine: Engine, restored: str) -> None:
+    """Its fence may be right by accident: it cannot append nevertheless."""
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE submissions SET {restored}"))
+    wanted = Append(submission_id, [result("A")], claim.fence, claim.last_seq, claim.epoch)
+    with pytest.raises(StaleFenceError):
+        store.append(wanted)
+    [outcome] = store.append_all([wanted])
+    assert isinstance(outcome, StaleFenceError)
+
+
+def test_a_claim_on_another_log_of_the_same_id(store: Store) -> None:
+    """It can be neither renewed, handed back nor ended."""
+    submission_id = store.create(new())[0].id
+    stale = replace(claimed(store, submission_id), epoch="another")
+    assert not store.leases.renew(stale, 60)
+    with pytest.raises(StaleFenceError):
+        store.hand_back(stale, "because")
+    with pytest.raises(StaleFenceError):
+        store.fail(stale, Failure("because"), 3, 5)

@@ -39,7 +39,7 @@ class Node:
 
     async def compare(self) -> None:
         while True:
-            await compare_once(self.bus, await self.bus.suspects(3600), self.log.positions)
+            await compare_once(self.bus, await self.bus.suspects(3600), self.log.ends)
 
     async def watch(self, seen: list[Record], after: int = 0) -> list[int]:
         """Follow to the end and return the positions seen."""
@@ -221,6 +221,13 @@ def test_messages_decode_to_what_was_encoded() -> None:
     decoded = [each for batch in contents if isinstance(batch, tuple) for each in batch]
     assert decoded == records
     assert all(each.committed == 1.5 for each in decoded)
+    assert {each.epoch for each in decoded} == {None}
+    named = [record(1, "old", last=False, epoch="a"), record(2, "new", last=False, epoch="b")]
+    parts = [decode(message) for message in encode(named)]
+    assert [[(each.text, each.epoch) for each in part] for part in parts if isinstance(part, tuple)] == [
+        [("old", "a")],
+        [("new", "b")],
+    ]
     assert decode(encode_head(17)) == 17
 
 

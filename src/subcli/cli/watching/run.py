@@ -21,7 +21,7 @@ from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import Countdown, StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.cli.watching.views import make_view, same_name
-from subcli.client.client import Client, connect
+from subcli.client.client import Client, connect, epoch_of
 from subcli.client.session import Session
 from subcli.core.watch import Watch
 from subcli.output.view import View
@@ -64,7 +64,16 @@ def watch(
                 except TimeoutError:
                     raise options.timed_out() from None
             describe = bool(beside) or not (common.json or common.quiet)
-            watches = [Watch(number, after_seq=options.after_seq, url=settings.page_url(number)) for number in numbers]
+            history = History(state_file())
+            watches = [
+                Watch(
+                    number,
+                    after_seq=options.after_seq,
+                    epoch=history.epoch_of(settings.server, number),
+                    url=settings.page_url(number),
+                )
+                for number in numbers
+            ]
             sessions = [client.session(each, describe=describe) for each in watches]
             with desk.view(several=len(numbers) > 1) as view:
                 return await desk.follow(sessions, view)
@@ -100,13 +109,19 @@ def submit(
             except TimeoutError:
                 raise options.timed_out(exits.MAYBE_SUBMITTED) from None
             number = int(answer["submission_id"])
-            with _recorded(settings, job, number):
+            epoch = epoch_of(answer)
+            with _recorded(settings, job, number, epoch):
                 if no_watch:
                     _print_submitted(common, streams, number, answer, options.command("watch", number))
                     return exits.OK
                 url = str(answer["url"])
                 watched = Watch(
-                    number, after_seq=options.after_seq, problem=job.problem, language=job.language, url=url
+                    number,
+                    after_seq=options.after_seq,
+                    epoch=epoch,
+                    problem=job.problem,
+                    language=job.language,
+                    url=url,
                 )
                 with desk.view(several=False, origin=job.source.origin) as view:
                     view.submitted(number, answer)
@@ -167,13 +182,13 @@ class _Desk:
 
 
 @contextlib.contextmanager
-def _recorded(settings: Settings, job: CodeToSubmit, number: int) -> Iterator[None]:
+def _recorded(settings: Settings, job: CodeToSubmit, number: int, epoch: str | None) -> Iterator[None]:
     """Add the submission to the history, but not while its first event is on its way, and however the watch ends."""
     at = time.time()
 
     @functools.cache
     def record() -> None:
-        History(state_file()).add(settings.server, job.problem, job.language, job.source, number, at)
+        History(state_file()).add(settings.server, job.problem, job.language, job.source, number, at, epoch)
         cache = CompletionCache(settings.server, cache_directory())
         for kind, name in (("ids", number), ("problems", job.problem), ("languages", job.language)):
             cache.add(kind, name)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+_EPOCH = "A random name of the event log, made with the submission; another one after a restored backup."
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -89,6 +90,7 @@ class SubmissionResponse(BaseModel):
     finished_at: str | None
     url: str = Field(description="The submission's web page.")
     last_seq: int = Field(description="The position of the latest event.")
+    epoch: str | None = Field(description=_EPOCH)
     attempt: int
     build_log: str | None
 
@@ -124,8 +126,10 @@ class EventPageResponse(BaseModel):
     events: list[dict[str, Any]] = Field(description="The WebSocket messages, in order.")
     more: bool = Field(description="Whether there are events after `last_seq`.")
     last_seq: int = Field(
-        description="The position of the last event on this page; pass it as `after_seq` to continue."
+        description="The position of the last event on this page; pass it as `after_seq` to continue. "
+        "Less than `after_seq` if the log ends before it."
     )
+    epoch: str | None = Field(description=_EPOCH)
 
 
 class ErrorResponse(BaseModel):

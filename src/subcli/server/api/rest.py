@@ -176,7 +176,8 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
             more=page.more,
-            last_seq=page.records[-1].seq if page.records else after_seq,
+            last_seq=page.records[-1].seq if page.records else min(after_seq, page.last_seq),
+            epoch=page.epoch,
         )
 
     @router.post("/submissions/{submission_id}/cancel", responses=error_responses(401, 404, 409, 422))
@@ -261,6 +262,7 @@ def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionRespon
         finished_at=None if finished is None else timestamp(finished),
         url=f"{request.base_url}submissions/{snapshot.id}",
         last_seq=snapshot.last_seq,
+        epoch=snapshot.epoch,
         attempt=max(1, snapshot.attempt),
         build_log=snapshot.build_log,
     )

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.limits import FullError, Rate
-from subcli.server.log.records import UnknownSubmissionError
+from subcli.server.log.records import ReplacedError, UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
@@ -114,7 +114,7 @@ class Gateway:
         try:
             with log_context(submission=submission_id):
                 async with self._limiter.slot(str(submission_id), self._limits.connections):
-                    await self._talk(socket, identity, submission_id, after)
+                    await self._talk(socket, identity, submission_id, after, query.get("epoch", [""])[-1] or None)
         except FullError:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
 
@@ -124,14 +124,16 @@ class Gateway:
             if status.retry_after:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={status.seconds_to_wait}")
 
-    async def _talk(self, socket: ServerSocket, identity: Identity, submission_id: int, after: int) -> None:
+    async def _talk(
+        self, socket: ServerSocket, identity: Identity, submission_id: int, after: int, epoch: str | None
+    ) -> None:
         """Send all events, and answer pings in the meantime.
 
         Raises:
             RefusedError: the socket must be closed with a code other than 1000.
             DisconnectedError: the client is gone.
         """
-        sending = asyncio.create_task(self._send_events(socket, submission_id, after))
+        sending = asyncio.create_task(self._send_events(socket, submission_id, after, epoch))
         listening = asyncio.create_task(self._listen(socket))
         try:
             done, _ = await asyncio.wait(
@@ -152,11 +154,16 @@ class Gateway:
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 
-    async def _send_events(self, socket: ServerSocket, submission_id: int, after: int) -> None:
-        async with aclosing(self._journal.follow(submission_id, after)) as batches:
-            async for batch in batches:
-                await self._send_in_time(socket.send_records(batch))
-                self._metrics.sent(batch)
+    async def _send_events(self, socket: ServerSocket, submission_id: int, after: int, epoch: str | None) -> None:
+        try:
+            async with aclosing(self._journal.follow(submission_id, after, epoch)) as batches:
+                async for batch in batches:
+                    await self._send_in_time(socket.send_records(batch))
+                    self._metrics.sent(batch)
+        except ReplacedError:
+            raise RefusedError(CloseCode.LOG_REPLACED, "the records of this submission were replaced") from None
+        except UnknownSubmissionError:
+            raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
 
     async def _listen(self, socket: ServerSocket) -> None:
         """Answer pings until the client disconnects or stays silent for too long."""

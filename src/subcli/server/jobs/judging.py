@@ -157,7 +157,7 @@ class Judging:
         while True:
             try:
                 claim = self._claim
-                wanted = Append(claim.submission_id, batch, claim.fence, self._position)
+                wanted = Append(claim.submission_id, batch, claim.fence, self._position, claim.epoch)
                 records = await self._journal.append(wanted)
             except (EndedError, StaleFenceError):
                 raise LostClaimError from None
@@ -188,8 +188,9 @@ class Judging:
                 await asyncio.sleep(_RETRY_DELAY_S)
 
     async def _wait_for_foreign_event(self, subscription: Subscription) -> None:
-        """Wait until the log is longer than what this worker has written, as after a cancellation."""
-        while (beyond := subscription.after(self._position)) is not None and not beyond:
+        """Wait until the log is longer than what this worker has written, as after a cancellation, or another one."""
+        version = subscription.version
+        while subscription.version == version and subscription.after(self._position) == ():
             await subscription.changed(self._position)
             # Our own events are published before _append notes their position.
             await asyncio.sleep(0)

@@ -14,11 +14,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from subcli.server.log.records import Record
+from subcli.server.log.records import LogEnd, Record
 
 
 class Subscription(Protocol):
-    """One watcher's view of one submission's latest records."""
+    """One watcher's view of one submission's latest records.
+
+    Attributes:
+        version: raised when the records that follow may belong to another log than those before, because a backup was
+            restored. A watcher that notices asks the log which of them it follows, and tells the subscription.
+    """
+
+    version: int
 
     def after(self, position: int) -> Sequence[Record] | None:
         """Return the records from `position` to the head.
@@ -27,7 +34,10 @@ class Subscription(Protocol):
         """
 
     async def changed(self, position: int) -> None:
-        """Wait until the head is beyond `position`, or the submission has ended."""
+        """Wait until the head is beyond `position`, the submission has ended, or the version changes."""
+
+    def settle(self, epoch: str | None) -> None:
+        """Take note of the name that the log has at this moment."""
 
 
 class Bus(Protocol):
@@ -38,6 +48,12 @@ class Bus(Protocol):
 
     def hint(self, submission_id: int, head: int) -> None:
         """Announce that the log reaches at least to `head`."""
+
+    def compare(self, submission_id: int, least: int, end: LogEnd) -> None:
+        """Announce where the log ends. It cannot end before `least`, unless a backup was restored."""
+
+    def head(self, submission_id: int) -> int:
+        """Return the highest position known to exist in this process."""
 
     def watched(self) -> list[int]:
         """Return the submissions that are watched in this process."""
@@ -82,6 +98,18 @@ class MemoryBus:
         if channel is not None:
             channel.reach(head)
 
+    def head(self, submission_id: int) -> int:
+        channel = self._channels.get(submission_id)
+        return 0 if channel is None else channel.head
+
+    def compare(self, submission_id: int, least: int, end: LogEnd) -> None:
+        channel = self._channels.get(submission_id)
+        if channel is not None:
+            channel.settle(end.epoch)
+            if end.last_seq < least:
+                channel.start_over()
+            channel.reach(end.last_seq)
+
     def watched(self) -> list[int]:
         return list(self._channels)
 
@@ -115,17 +143,22 @@ class Channel:
 
     def __init__(self, tail_records: int, tail_bytes: int) -> None:
         self.watchers = 0
+        self.version = 0
+        self.head = 0
+        self._epoch: str | None = None
         self._max_records = tail_records
         self._max_bytes = tail_bytes
         self._tail: list[Record] = []
         self._bytes = 0
-        self._head = 0
         self._ended = False
         self._waiting: set[asyncio.Future[None]] = set()
 
     def extend(self, records: Sequence[Record]) -> None:
         """Append new records to the tail; records that do not continue it replace it."""
         for record in records:
+            if self._contradicts(record):
+                self.start_over()
+            self._epoch = record.epoch or self._epoch
             if self._tail and record.seq <= self._tail[-1].seq:
                 continue
             if self._tail and record.seq > self._tail[-1].seq + 1:
@@ -136,8 +169,31 @@ class Channel:
             self._ended = self._ended or record.last
         self._trim()
         if self._tail:
-            self._head = max(self._head, self._tail[-1].seq)
+            self.head = max(self.head, self._tail[-1].seq)
             self._wake()
+
+    def _contradicts(self, record: Record) -> bool:
+        """Whether this record cannot be of the same log as the tail."""
+        if record.epoch != self._epoch:
+            return record.epoch is not None and self._epoch is not None
+        if not self._tail or not self._tail[0].seq <= record.seq <= self._tail[-1].seq:
+            return False
+        return self._tail[record.seq - self._tail[0].seq].text != record.text
+
+    def start_over(self) -> None:
+        """Forget everything, and have every watcher ask the log."""
+        self._tail.clear()
+        self._bytes = self.head = 0
+        self._epoch = None
+        self._ended = False
+        self.version += 1
+        self._wake()
+
+    def settle(self, epoch: str | None) -> None:
+        if epoch != self._epoch and self._epoch is not None:
+            # What was announced last belonged to another log.
+            self.start_over()
+        self._epoch = epoch
 
     def _trim(self) -> None:
         surplus = max(0, len(self._tail) - self._max_records)
@@ -149,8 +205,8 @@ class Channel:
 
     def reach(self, head: int) -> None:
         """Note that the log reaches to `head`, and wake the watchers."""
-        if head > self._head:
-            self._head = head
+        if head > self.head:
+            self.head = head
             self._wake()
 
     def _wake(self) -> None:
@@ -160,14 +216,15 @@ class Channel:
                 future.set_result(None)
 
     def after(self, position: int) -> Sequence[Record] | None:
-        if position >= self._head:
+        if position >= self.head:
             return None if self._ended else ()
-        if not self._tail or self._tail[-1].seq < self._head or self._tail[0].seq > position + 1:
+        if not self._tail or self._tail[-1].seq < self.head or self._tail[0].seq > position + 1:
             return None
         return self._tail[position + 1 - self._tail[0].seq :]
 
     async def changed(self, position: int) -> None:
-        while position >= self._head and not self._ended:
+        version = self.version
+        while position >= self.head and not self._ended and self.version == version:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)
             try:

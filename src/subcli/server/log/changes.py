@@ -19,7 +19,7 @@ STATE: Final = [
     submissions.c[name]
     for name in (
         *("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at"),
-        *("attempt", "losses", "failures", "problem", "language"),
+        *("attempt", "losses", "failures", "problem", "language", "epoch"),
     )
 ]
 # Built once: building a statement costs about as much as executing it.
@@ -60,8 +60,11 @@ def number_events(row: Row[Any], batch: Sequence[Mapping[str, Any]], now: float)
     for seq, event in enumerate(batch, row.last_seq + 1):
         if "final_status" in changes:
             raise EndedError
-        text = encode_within({"timestamp": stamp, **event, "submission_id": row.id, "seq": seq})
-        records.append(record(seq, text, last=event["type"] == ENDED))
+        identity = {"submission_id": row.id, "seq": seq}
+        if seq == 1 and row.epoch is not None:
+            identity["epoch"] = row.epoch
+        text = encode_within({"timestamp": stamp, **event, **identity})
+        records.append(record(seq, text, last=event["type"] == ENDED, epoch=row.epoch))
         rows.append({"submission_id": row.id, "seq": seq, "type": event["type"], "payload": text})
         changes.update(_consequences(changes.get("status", row.status), event, now))
     return Change(tuple(records), rows, {"submission": row.id, **changes})

@@ -4,6 +4,10 @@ A reader subscribes, *then* reads the log, *then* follows the bus, so an event t
 the two. It keeps nothing but its position and takes from the bus only events that continue it. Whether there is a hole,
 the tail has moved on, or the bus has lost messages: the reader goes back to the log. A message that is lost at the end
 of a stream, where no later one reveals the hole, is found by comparing positions from time to time.
+
+After a restored backup the same id may be another submission, or its log may be shorter. So a reader compares the name
+of the log, its epoch, and its end whenever it reads the log, and it reads the log when the bus announces anything that
+does not fit. A log that is not the reader's ends its reading; two are never mixed.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import Final
 
 from subcli.server.log.bus import Bus, Subscription
 from subcli.server.log.commits import GroupCommit
-from subcli.server.log.records import Append, Claim, EventPage, Failure, Record
+from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError
 from subcli.server.log.requeue import Able
 from subcli.server.log.store import Records, Store
 
@@ -24,6 +28,7 @@ _log: Final = logging.getLogger(__name__)
 _PAGE_SIZE: Final = 500
 _RETRY_DELAY_S: Final = 0.5
 """Before positions are compared again with a log that could not be read."""
+_GONE: Final = LogEnd(0, None)
 _LOG_BEHIND_DELAY_S: Final = 0.05
 """Before a log that has less than the bus announced is read again."""
 
@@ -109,36 +114,45 @@ class Journal:
         """Subscribe to a submission on the bus, as its writer does to learn who else writes."""
         return self._bus.subscribe(submission_id)
 
-    def follow(self, submission_id: int, after: int) -> AsyncGenerator[Sequence[Record], None]:
+    def follow(
+        self, submission_id: int, after: int, epoch: str | None = None
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """Yield the events after position `after`, in batches, until `complete`.
+
+        Args:
+            epoch: the name of the log that the reader follows, if it knows.
 
         Raises:
             UnknownSubmissionError: there is no such submission.
+            ReplacedError: the log has another name, or ends before the reader's position.
         """
 
         async def read(position: int, limit: int) -> EventPage:
             return await self._store.run(self._store.lookup.page, submission_id, position, limit)
 
-        return follow(self._bus, read, submission_id, after)
+        return follow(self._bus, read, submission_id, after, epoch)
 
     async def compare_positions(self) -> None:
         """Until cancelled, tell the bus how far the logs reach for which it may have lost messages."""
         while True:
-            await compare_once(self._bus, await self._bus.suspects(self._compare_s), self._positions)
+            await compare_once(self._bus, await self._bus.suspects(self._compare_s), self._ends)
 
-    async def _positions(self, ids: Collection[int]) -> Mapping[int, int]:
-        return await self._store.run(self._store.lookup.positions, ids)
+    async def _ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:
+        return await self._store.run(self._store.lookup.ends, ids)
 
 
 async def compare_once(
-    bus: Bus, suspects: Collection[int], positions: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
+    bus: Bus, suspects: Collection[int], ends: Callable[[Collection[int]], Awaitable[Mapping[int, LogEnd]]]
 ) -> None:
-    """Tell the bus how far the logs of these submissions reach; retry while the log cannot be read."""
+    """Tell the bus where the logs of these submissions end; retry while the log cannot be read."""
     is_first_failure = True
     while suspects:
+        # Only what is committed is announced, so a log that is read afterwards cannot be shorter.
+        announced = {submission_id: bus.head(submission_id) for submission_id in suspects}
         try:
-            for submission_id, head in (await positions(suspects)).items():
-                bus.hint(submission_id, head)
+            found = await ends(suspects)
+            for submission_id, least in announced.items():
+                bus.compare(submission_id, least, found.get(submission_id, _GONE))
         except Exception:
             if is_first_failure:
                 _log.warning("positions could not be compared with the log; retrying", exc_info=True)
@@ -155,6 +169,7 @@ async def follow(
     read: Callable[[int, int], Awaitable[EventPage]],
     submission_id: int,
     after: int,
+    epoch: str | None = None,
     page_size: int = _PAGE_SIZE,
 ) -> AsyncGenerator[Sequence[Record], None]:
     """Yield the events after position `after`, in batches, until `complete`.
@@ -162,15 +177,25 @@ async def follow(
     Args:
         bus: fast, may lose anything.
         read: returns the log after a position, at most so many records.
+        epoch: the name of the log that the reader follows; None: that of the log as it is now.
         page_size: how many records are read at once.
+
+    Raises:
+        ReplacedError: the log has another name, or ends before the reader's position.
     """
     with bus.subscribe(submission_id) as subscription:
         position = after
         is_behind = True
+        version = subscription.version
         while True:
-            batch = None if is_behind else subscription.after(position)
+            batch = None if is_behind or version != subscription.version else subscription.after(position)
             if batch is None:
+                version = subscription.version
                 page = await read(position, page_size)
+                if position > page.last_seq or (epoch is not None and epoch != page.epoch):
+                    raise ReplacedError
+                epoch = page.epoch
+                subscription.settle(epoch)
                 batch, is_behind = page.records, page.more
                 ended = page.ended and not is_behind
                 if not batch and not ended and subscription.after(position) is None:

@@ -70,6 +70,7 @@ class Leases:
             *(row.id, row.problem, row.language, row.files, row.attempt, row.fence, row.last_seq),
             owner=user,
             waited_s=max(0.0, now - waiting_since),
+            epoch=row.epoch,
         )
 
     def renew(self, claim: Claim, lease_s: float) -> bool:
@@ -84,6 +85,7 @@ class Leases:
                 .where(
                     submissions.c.id == claim.submission_id,
                     submissions.c.fence == claim.fence,
+                    submissions.c.epoch.is_not_distinct_from(claim.epoch),
                     submissions.c.final_status.is_(None),
                 )
                 .values(lease_until=self._clock() + lease_s)

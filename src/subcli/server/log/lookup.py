@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.records import Attempt, EventPage, Record, Snapshot, UnknownSubmissionError, record
+from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Snapshot, UnknownSubmissionError, record
 from subcli.server.log.tables import attempts, events, submissions
 
 ENDED: Final = "complete"
@@ -16,6 +16,9 @@ ENDED: Final = "complete"
 _PAGE_BYTES: Final = 512 * 1024
 """A page ends here, which bounds what a slow watcher holds in memory."""
 _IDS_PER_QUERY: Final = 1000
+_LOG: Final = select(submissions.c.final_status, submissions.c.last_seq, submissions.c.epoch).where(
+    submissions.c.id == bindparam("submission")
+)
 SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
@@ -54,32 +57,33 @@ class Lookup:
         """
         with self._read.begin() as connection:
             # The row first: if it says that the submission has ended, all of its events can be read.
-            ended = connection.execute(
-                select(submissions.c.final_status).where(submissions.c.id == submission_id)
-            ).one_or_none()
-            if ended is None:
+            row = connection.execute(_LOG, {"submission": submission_id}).one_or_none()
+            if row is None:
                 raise UnknownSubmissionError
-            rows = connection.execute(events_after(submission_id, after).limit(limit + 1))
             found: list[Record] = []
             size = 0
             more = False
-            for row in rows:
+            for event in connection.execute(events_after(submission_id, after).limit(limit + 1)):
                 if len(found) == limit or size > _PAGE_BYTES:
                     more = True
                     break
-                found.append(record(row.seq, row.payload, last=row.type == ENDED))
-                size += len(row.payload)
-        return EventPage(tuple(found), more, ended=ended.final_status is not None)
+                found.append(record(event.seq, event.payload, last=event.type == ENDED, epoch=row.epoch))
+                size += len(event.payload)
+        # Without a snapshot of both statements, the events may be more recent than the row.
+        last_seq = max(row.last_seq, found[-1].seq) if found else row.last_seq
+        return EventPage(tuple(found), more, row.final_status is not None, last_seq, row.epoch)
 
-    def positions(self, ids: Collection[int]) -> dict[int, int]:
-        """Return the last seq of each of these submissions."""
+    def ends(self, ids: Collection[int]) -> dict[int, LogEnd]:
+        """Return where the log of each of these submissions ends."""
         wanted = sorted(ids)
-        found: dict[int, int] = {}
+        found: dict[int, LogEnd] = {}
         with self._read.begin() as connection:
             for start in range(0, len(wanted), _IDS_PER_QUERY):
                 which = submissions.c.id.in_(wanted[start : start + _IDS_PER_QUERY])
-                rows = connection.execute(select(submissions.c.id, submissions.c.last_seq).where(which))
-                found.update((row.id, row.last_seq) for row in rows)
+                rows = connection.execute(
+                    select(submissions.c.id, submissions.c.last_seq, submissions.c.epoch).where(which)
+                )
+                found.update((row.id, LogEnd(row.last_seq, row.epoch)) for row in rows)
         return found
 
     def attempts(self, submission_id: int) -> list[Attempt]:

@@ -15,7 +15,8 @@ _TEXT_CAPS: Final = (16_384, 4_096, 1_024, 256, 64)
 _ITEM_CAP: Final = 100
 # The fields that the specification requires, and those that are worth keeping beside them.
 _REQUIRED: Final = ("type", "submission_id", "seq", "timestamp", "status", "test_name", "duration_ms")
-_ESSENTIAL: Final = (*_REQUIRED, "error", "analysis", "suggestions", "final_status", "summary", "test_id", "attempt")
+_KEPT: Final = ("error", "analysis", "suggestions", "final_status", "summary", "test_id", "attempt", "epoch")
+_ESSENTIAL: Final = (*_REQUIRED, *_KEPT)
 
 
 class UnknownSubmissionError(LookupError):
@@ -28,6 +29,10 @@ class EndedError(Exception):
 
 class StaleFenceError(Exception):
     """Another worker has claimed the submission since."""
+
+
+class ReplacedError(Exception):
+    """The log is not the one that its reader followed, or ends before the reader's position: a backup was restored."""
 
 
 class KeyReusedError(Exception):
@@ -45,6 +50,7 @@ class Record:
             every watcher gets the same bytes.
         last: whether it is `complete`, the last event of a log.
         committed: when it was committed, in Unix seconds; None if it was read from the log later. Not compared.
+        epoch: the name of the log, if the record's source knows it. Not compared.
     """
 
     seq: int
@@ -52,6 +58,7 @@ class Record:
     frame: bytes
     last: bool
     committed: float | None = field(default=None, compare=False)
+    epoch: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,12 @@ class Snapshot:
     finished_at: float | None
     last_seq: int
     attempt: int
+    epoch: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to judge a submission until the lease expires; `fence` proves it.
+    """The right to judge a submission until the lease expires; `fence` proves it, for the log named `epoch`.
 
     `last_seq` is the end of the log when the claim was made. Until the submission ends, only the holder of the
     claim appends, except for a cancellation.
@@ -105,6 +113,7 @@ class Claim:
     last_seq: int
     owner: str
     waited_s: float
+    epoch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,7 @@ class Append:
     Attributes:
         batch: events without `seq` and `submission_id`; `timestamp` is added where it is missing.
         fence: the claim's fence; None if no claim is needed.
+        epoch: the name of the log that is meant; None if any is.
         after: the last seq, if nobody but the caller appends. A batch that is already in the log after it, because
             the answer to its COMMIT was lost, is not written again.
     """
@@ -144,6 +154,7 @@ class Append:
     batch: Sequence[Mapping[str, Any]]
     fence: int | None = None
     after: int | None = None
+    epoch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +164,28 @@ class EventPage:
     Attributes:
         more: whether the log continues after it.
         ended: whether the submission has its verdict, that is, whether the log is complete.
+        last_seq: where the log ends, be it beyond this part or before it.
+        epoch: the name of the log.
     """
 
     records: tuple[Record, ...]
     more: bool
     ended: bool
+    last_seq: int
+    epoch: str | None
 
 
-def record(seq: int, text: str, *, last: bool, committed: float | None = None) -> Record:
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Where a log ends, and its name."""
+
+    last_seq: int
+    epoch: str | None
+
+
+def record(seq: int, text: str, *, last: bool, committed: float | None = None, epoch: str | None = None) -> Record:
     """Make the record of a message that is already encoded."""
-    return Record(seq, text, text_frame(text.encode()), last, committed)
+    return Record(seq, text, text_frame(text.encode()), last, committed, epoch)
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -60,6 +61,7 @@ T = TypeVar("T")
 Records: TypeAlias = tuple[Record, ...]
 
 _THREADS: Final = 4
+_EPOCH_BYTES: Final = 8
 # Built once: building a statement costs about as much as executing it.
 _LOCKED: Final = select(*STATE).where(submissions.c.id == bindparam("submission")).with_for_update()
 _FREE: Final = (
@@ -162,6 +164,7 @@ class Store:
                 idempotency_key=new.idempotency_key,
                 created_at=now,
                 waiting_since=now,
+                epoch=secrets.token_hex(_EPOCH_BYTES),
                 status="pending",
                 turn=turn,
                 last_seq=0,
@@ -228,9 +231,13 @@ class Store:
         batch, after = wanted.batch, wanted.after
         if wanted.fence is not None and row.fence != wanted.fence:
             raise StaleFenceError
+        if wanted.epoch not in (None, row.epoch) or (after is not None and row.last_seq < after):
+            # A backup was restored: the log that this worker wrote to is gone, or its end is.
+            raise StaleFenceError
         if after is not None and row.last_seq == after + len(batch):
             known = connection.execute(events_after(row.id, after))
-            return Change(tuple(record(each.seq, each.payload, last=each.type == ENDED) for each in known), (), {})
+            found = (record(each.seq, each.payload, last=each.type == ENDED, epoch=row.epoch) for each in known)
+            return Change(tuple(found), (), {})
         if row.final_status is not None:
             raise EndedError
         return number_events(row, batch, self._clock())
@@ -452,6 +459,6 @@ def _held(connection: Connection, claim: Claim) -> Row[Any]:
     row = _locked(connection, claim.submission_id)
     if row.final_status is not None:
         raise EndedError
-    if row.fence != claim.fence:
+    if (row.fence, row.epoch) != (claim.fence, claim.epoch):
         raise StaleFenceError
     return row

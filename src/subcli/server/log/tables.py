@@ -91,6 +91,9 @@ submissions: Final = Table(
     Column("language", String(64), nullable=False),
     Column("files", JSON, nullable=False),
     Column("idempotency_key", String(255)),
+    # A random name of its log, made with it: after a restored backup the same id may be another submission. None: an
+    # older server made it, while this one was being rolled out.
+    Column("epoch", String(32)),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),

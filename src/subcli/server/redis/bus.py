@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from subcli.server.log.bus import MemoryBus, Subscription
-from subcli.server.log.records import Record
+from subcli.server.log.records import LogEnd, Record
 from subcli.server.observe.tasks import end
 from subcli.server.redis.availability import Availability
 from subcli.server.redis.connection import listening, namespace
@@ -67,6 +67,12 @@ class RedisBus:
 
     def hint(self, submission_id: int, head: int) -> None:
         self._local.hint(submission_id, head)
+
+    def head(self, submission_id: int) -> int:
+        return self._local.head(submission_id)
+
+    def compare(self, submission_id: int, least: int, end: LogEnd) -> None:
+        self._local.compare(submission_id, least, end)
 
     def watched(self) -> list[int]:
         return self._local.watched()

@@ -1,8 +1,8 @@
 """Publishing over Redis without waiting for it, and the format of the messages.
 
-Each submission has a channel, each batch is a message: a line with the first position and the time of its commit, then
-the events, one per line, as they are in the log. While Redis is away only each submission's *head* is kept, the
-position of its latest event. It is sent when Redis is back, and readers that are behind it read the log.
+Each submission has a channel, each batch is a message: a line with the first position, the time of its commit and the
+log's epoch, then the events, one per line, as they are in the log. While Redis is away only each submission's *head* is
+kept, the position of its latest event. It is sent when Redis is back, and readers that are behind it read the log.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _LIVE: Final = "live"
 
 
 def encode(records: Sequence[Record]) -> Iterator[bytes]:
-    """Encode records as messages. A message holds consecutive records, because it contains only the first position."""
+    """Encode records as messages. A message holds consecutive records of one log."""
     start = size = 0
     for number, each in enumerate(records):
-        # A process may publish the later one of two commits first.
-        follows = number == start or each.seq == records[number - 1].seq + 1
+        # A process may publish the later one of two commits first, and the events of two logs after each other.
+        before = records[number - 1]
+        follows = number == start or (each.seq == before.seq + 1 and each.epoch == before.epoch)
         if size and (size + len(each.frame) > _MESSAGE_BYTES or not follows):
             yield _message(records[start:number])
             start, size = number, 0
@@ -43,7 +44,10 @@ def encode(records: Sequence[Record]) -> Iterator[bytes]:
 
 
 def _message(records: Sequence[Record]) -> bytes:
-    head = f"{records[0].seq} {_COMPLETE if records[-1].last else _LIVE} {records[0].committed or 0.0:.6f}"
+    first = records[0]
+    head = f"{first.seq} {_COMPLETE if records[-1].last else _LIVE} {first.committed or 0.0:.6f}"
+    if first.epoch is not None:
+        head += f" {first.epoch}"
     return "\n".join([head, *(each.text for each in records)]).encode()
 
 
@@ -61,11 +65,13 @@ def decode(message: bytes) -> int | tuple[Record, ...]:
     first_line, *texts = message.decode().split("\n")
     if not texts:
         return int(first_line)
-    first_seq, state, time = first_line.split(" ")
+    # An older process sends no epoch, and reads the log where it finds one.
+    first_seq, state, time, *epochs = first_line.split(" ")
     committed = float(time) or None
+    epoch = epochs[0] if epochs else None
     last = len(texts) - 1 if state == _COMPLETE else len(texts)
     return tuple(
-        record(seq, text, last=index == last, committed=committed)
+        record(seq, text, last=index == last, committed=committed, epoch=epoch)
         for index, (seq, text) in enumerate(enumerate(texts, int(first_seq)))
     )
 

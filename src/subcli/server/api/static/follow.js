@@ -8,6 +8,11 @@ import { missed } from "./state.js";
 export class LoginNeeded extends Error {}
 export class NotFound extends Error {}
 export class GivenUp extends Error {}
+export class Replaced extends GivenUp {
+  constructor() {
+    super("The server's records were replaced. Reload the page to see what is there now.");
+  }
+}
 
 // Resolves at the verdict. `say(state, text)` reports the connection, `changed()` every change.
 export async function follow(submission, api, say, changed) {
@@ -20,6 +25,7 @@ export async function follow(submission, api, say, changed) {
     if (end.progressed) attempts = refusals = 0;
     const what = end.tooManyBadFrames ? "give up" : reconnect.meaning(end.code);
     if (what === "absent") throw new NotFound();
+    if (what === "replaced") throw new Replaced();
     if (what === "stop") throw new GivenUp(`The server closed the connection (${end.code} ${end.reason}).`);
     if (what === "login") {
       if (refusals > 0 || !(await api.renew())) throw new LoginNeeded();
@@ -45,6 +51,7 @@ async function connect(submission, api, say, changed) {
   }
   const query = new URLSearchParams(token ? { token } : {});
   if (submission.seq) query.set("after_seq", submission.seq);
+  if (submission.epoch) query.set("epoch", submission.epoch);
   const url = new URL(`/ws/submissions/${submission.id}?${query}`, location.href.replace(/^http/, "ws"));
   const socket = new WebSocket(url);
   return new Promise((resolve) => new Wire(socket, submission, api, say, changed, resolve));
@@ -104,6 +111,7 @@ class Wire {
   #apply(message) {
     const what = this.submission.receive(message);
     if (what === "bad") return this.#badFrame();
+    if (what === "replaced") return this.#end(reconnect.REPLACED, "");
     this.#bad = 0;
     if (what === "hole") return this.#fetchMissing(message);
     if (what === "new") {
@@ -118,7 +126,8 @@ class Wire {
     this.#waiting.push(message);
     this.#fetching = this.api.get(`/submissions/${this.submission.id}/events?after_seq=${this.submission.seq}`);
     try {
-      const { events } = await this.#fetching;
+      const { events, epoch, last_seq: lastSeq } = await this.#fetching;
+      if (!this.submission.isSameLog(epoch, lastSeq)) return this.#end(reconnect.REPLACED, "");
       const before = this.submission.seq;
       for (const event of events) this.#apply(event);
       if (this.submission.seq === before) throw new Error("the log has a gap too");
@@ -153,12 +162,14 @@ export async function poll(submission, api, say, changed) {
     say("polling", "no live connection, polling every few seconds");
     try {
       const snapshot = await api.get(`/submissions/${submission.id}`);
+      if (!submission.isSameLog(snapshot.epoch, snapshot.last_seq)) throw new Replaced();
       const { tests } = await api.get(`/submissions/${submission.id}/tests`);
       failed = 0;
       for (const message of missed(submission, snapshot, tests)) submission.receive(message);
       changed();
       if (submission.verdict !== null) return say("closed", "ended");
     } catch (error) {
+      if (error instanceof Replaced) throw error;
       if (error instanceof Refused && error.status === 401) throw new LoginNeeded();
       if (error instanceof Refused && error.status === 404) throw new NotFound();
       failed += 1;

@@ -1,7 +1,7 @@
 // A submission's page: connects state, connection and view, and asks for a login if the server requires one.
 
 import { Api, Refused } from "./api.js";
-import { GivenUp, LoginNeeded, NotFound, follow } from "./follow.js";
+import { GivenUp, LoginNeeded, NotFound, Replaced, follow } from "./follow.js";
 import { Submission } from "./state.js";
 import { show, showConnection, showTime, showTitle } from "./view.js";
 
@@ -23,7 +23,9 @@ function changed() {
 async function run() {
   at("trouble").hidden = at("login").hidden = true;
   try {
-    submission.describe(await api.get(`/submissions/${id}`));
+    const snapshot = await api.get(`/submissions/${id}`);
+    if (!submission.isSameLog(snapshot.epoch, snapshot.last_seq)) throw new Replaced();
+    submission.describe(snapshot);
     showTitle(submission);
     await follow(submission, api, showConnection, changed);
     if (submission.verdict === "build_failed") submission.describe(await api.get(`/submissions/${id}`));

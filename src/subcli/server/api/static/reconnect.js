@@ -24,10 +24,13 @@ export function retryAfterFromReason(reason) {
 
 const STOPS = new Set([1002, 1003, 1007, 1008, 1010]);
 
-// Returns "login", "absent", "limited", "stop" or "retry".
+export const REPLACED = 4010;
+
+// Returns "login", "absent", "replaced", "limited", "stop" or "retry".
 export function meaning(code) {
   if (code === 4003) return "login";
   if (code === 4004) return "absent";
+  if (code === REPLACED) return "replaced";
   if (code === 4029) return "limited";
   if (STOPS.has(code) || code >= 4500) return "stop";
   return "retry";

@@ -24,6 +24,7 @@ export class Submission {
     this.analyses = new Map();
     this.buildLog = "";
     this.seq = 0;
+    this.epoch = null;
     this.startedAt = null;
     this.verdict = null;
     this.summary = null;
@@ -37,11 +38,20 @@ export class Submission {
     this.startedAt ??= text(snapshot.created_at);
   }
 
+  // Returns whether a log with this name and this end can be the one that was followed. After a restored backup, the
+  // same id may be another submission, or its log may be shorter. The first name that is known counts.
+  isSameLog(epoch, lastSeq) {
+    const isNamed = typeof epoch === "string" && epoch !== "";
+    if (isNamed) this.epoch ??= epoch;
+    return (!isNamed || epoch === this.epoch) && !(Number.isInteger(lastSeq) && lastSeq < this.seq);
+  }
+
   // Applies a message. Returns "new" if something changed, "seen" if it was known, "hole" if earlier messages are
-  // missing, or "bad" if it is not a valid message of this submission.
+  // missing, "replaced" if it is of another log, or "bad" if it is not a valid message of this submission.
   receive(message) {
     if (!isMessage(message) || ("submission_id" in message && message.submission_id !== this.id)) return "bad";
     const numbered = Number.isSafeInteger(message.seq);
+    if (message.seq === 1 && !this.isSameLog(message.epoch)) return "replaced";
     if (numbered && message.seq <= this.seq) return "seen";
     if (numbered && message.seq > this.seq + 1) return "hole";
     const change = CHANGES[message.type]?.(this, message);
