@@ -96,6 +96,18 @@ class Language:
         """The text of the template; empty if the problem has none."""
         return self.template.read_text(encoding="utf-8") if self.template else ""
 
+    def name_of_single(self, submitted: str | None) -> str:
+        """The name under which the only file of a submission is judged: its own, so that places name it.
+
+        It is `source` where the file has no name, where its ending is another one (`entry` would not find it), and
+        where the commands name `source` themselves.
+        """
+        placed = any(word in ("{sources}", "{source}") for word in (*self.build, *self.run))
+        if not submitted or not placed or Path(submitted).suffix != Path(self.source).suffix:
+            return self.source
+        fixed = any(self.source in word for word in (*self.build, *self.run))
+        return self.source if fixed else Path(submitted).name
+
     def entry(self, files: Mapping[str, str]) -> str | None:
         """The file to start: the one named `source`, otherwise the only one with the same extension."""
         if self.source in files:
