@@ -484,6 +484,21 @@ for number in (1, 2, 3):
     assert shown == ["trace of 1 in a.sh", None, "trace of 3 in a.sh"]
 
 
+@pytest.mark.parametrize(
+    "printed",
+    ["sys.exit(PATHS)", 'print(f"1..1\\nnot ok 1 - {PATHS}\\n  ---\\n  suggestions: [{json.dumps(PATHS)}]\\n  ...")'],
+)
+async def test_no_path_of_the_server_is_shown(run: Run, tiny: MakeProblem, printed: str) -> None:
+    """Wherever the author's command prints it: not of the problem, not of the judge, not the home directory."""
+    paths = "' '.join([__file__, os.getcwd(), os.environ['TMPDIR'], os.environ['SUBCLI_SOLUTION'], HOME])"
+    tests = f"import json, os, pwd, sys\nHOME = pwd.getpwuid(os.getuid()).pw_dir\nPATHS = {paths}\n{printed}\n"
+    problem = tiny(tests, language=SHELL, runner=RUNNER)
+    shown = json.dumps((await run(problem, "true", "sh")).events)
+    assert "run.py" in shown
+    for hidden in (str(problem.root), "subcli-judge-", f"{Path.home()}"):
+        assert hidden not in shown
+
+
 async def test_five_thousand_results_at_full_speed(run: Run, tiny: MakeProblem) -> None:
     """They arrive in order, and an endless line does no harm."""
     tests = """
