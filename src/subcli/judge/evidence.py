@@ -49,6 +49,8 @@ class Evidence:
     expected: str = ""
     actual: str = ""
     node: str = ""
+    is_node: bool = False
+    """Whether it is about a node of the harness, which answers messages until its input ends."""
     exit_code: int | None = None
     """As `subprocess` reports it: negative for a signal."""
     peak_mb: int = 0

@@ -275,7 +275,7 @@ def _evidence(point: Point) -> Evidence | None:
         kind = "silence"
     elif explanation:
         kind = "violation"
-    elif isinstance(exit_code, int) and exit_code != 0 and not expected:
+    elif isinstance(exit_code, int) and not expected and (exit_code != 0 or not actual):
         kind = "exit"
     return Evidence(
         kind=kind,
