@@ -202,6 +202,7 @@ def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write:
         (("cc", "{source}"), None, "main.py"),
         (("cc", "main.py"), "mine.py", "main.py"),
         (("cc", "{sources}", "./main.py"), "mine.py", "main.py"),
+        (("{shims}/python_main.py", "{source}"), "mine.py", "mine.py"),
     ],
 )
 def test_single_file_keeps_its_name_where_the_commands_allow(

@@ -102,11 +102,13 @@ class Language:
         It is `source` where the file has no name, where its ending is another one (`entry` would not find it), and
         where the commands name `source` themselves.
         """
-        placed = any(word in ("{sources}", "{source}") for word in (*self.build, *self.run))
-        if not submitted or not placed or Path(submitted).suffix != Path(self.source).suffix:
+        words = (*self.build, *self.run)
+        placed = any("{sources}" in word or "{source}" in word for word in words)
+        # `./main.py`, but not `python_main.py`.
+        fixed = any(re.search(rf"(?<![\w.-]){re.escape(self.source)}(?![\w.-])", word) for word in words)
+        if not submitted or not placed or fixed or Path(submitted).suffix != Path(self.source).suffix:
             return self.source
-        fixed = any(self.source in word for word in (*self.build, *self.run))
-        return self.source if fixed else Path(submitted).name
+        return Path(submitted).name
 
     def entry(self, files: Mapping[str, str]) -> str | None:
         """The file to start: the one named `source`, otherwise the only one with the same extension."""
