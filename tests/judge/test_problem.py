@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from subcli.judge import ProblemError, load_problem, load_problems
+from subcli.judge import Language, ProblemError, load_problem, load_problems
 from subcli.judge.problem_file import load_valid_problems
 from tests.unmeasured import UNMEASURED
 
@@ -191,6 +191,26 @@ def test_entry_is_the_declared_source_or_the_only_file_with_its_extension(write:
     assert language.entry({"a.py": "", "b.py": ""}) is None
     expanded = language.expand(("cc", "-o", "x", "{sources}"), {"b.py": "", "a.py": ""}, "a.py")
     assert expanded == ("cc", "-o", "x", "a.py", "b.py")
+
+
+@pytest.mark.parametrize(
+    ("build", "submitted", "judged"),
+    [
+        (("cc", "{sources}"), "mine.py", "mine.py"),
+        (("cc", "{source}"), "dir/mine.py", "mine.py"),
+        (("cc", "{source}"), "mine.txt", "main.py"),
+        (("cc", "{source}"), None, "main.py"),
+        (("cc", "main.py"), "mine.py", "main.py"),
+        (("cc", "{sources}", "./main.py"), "mine.py", "main.py"),
+        (("{shims}/python_main.py", "{source}"), "mine.py", "mine.py"),
+    ],
+)
+def test_single_file_keeps_its_name_where_the_commands_allow(
+    build: tuple[str, ...], submitted: str | None, judged: str
+) -> None:
+    """A command that names the declared source itself needs it, and another ending would not be found."""
+    language = Language(name="python", source="main.py", build=build, run=("./a.out",))
+    assert language.name_of_single(submitted) == judged
 
 
 def test_file_name_is_never_an_option(write: Write) -> None:

@@ -156,7 +156,7 @@ class Live:
 
 def make_problem() -> Problem:
     languages = {
-        name: Language(name=name, source=f"solution.{suffix}", run=("true",))
+        name: Language(name=name, source=f"solution.{suffix}", run=("true", "{source}"))
         for name, suffix in (("python", "py"), ("javascript", "js"))
     }
     return Problem(

@@ -72,7 +72,7 @@ async def test_page_survives_server_restart(page: Page, server: Served, run: Run
     # Each failure with its reason, place and advice.
     cards = await page.run("[...document.querySelectorAll('article')].map(card => card.innerText)")
     assert len(cards) == 2
-    assert all("expected" in card and "node.py:90" in card and "term" in card for card in cards)
+    assert all("expected" in card and "failing.py:90" in card and "term" in card for card in cards)
     assert await page.run("document.getElementById('news').getAttribute('aria-live')") == "polite"
     # Where no socket can be had, asking gives the same.
     asked = await page.run(POLLED)
@@ -83,6 +83,20 @@ async def test_page_survives_server_restart(page: Page, server: Served, run: Run
 
 
 @pytest.mark.thorough
+async def test_page_tells_a_shared_cause_once(page: Page, server: Served, run: Run, tmp_path: Path) -> None:
+    """The card of the first test tells it and names the others, which refer to it."""
+    (tmp_path / "mine.py").write_text("import sys\n\nfor line in sys.stdin:\n    print({}[0])\n")
+    submit(run, server, tmp_path / "mine.py", "lru-cache")
+    await page.open(f"{server.url}/submissions/1")
+    await page.until(ENDED, 60)
+    cards = await page.run("[...document.querySelectorAll('article')].map(card => card.innerText)")
+    assert len(cards) == 9
+    assert [card.count("a dictionary does not have this key") for card in cards] == [1] + [0] * 8
+    assert "The same cause: Says none for what it does not hold, " in cards[0]
+    assert all("The same cause as in Stores and returns values." in card for card in cards[1:])
+    assert all("mine.py:4" in card for card in cards)
+
+
 async def test_page_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
     """It asks for a login if required, stores it nowhere, and puts no long-lived token into a URL."""
     server = serve("--auth", "--sandbox", "none")

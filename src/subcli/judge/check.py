@@ -138,7 +138,7 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
     missing = _missing(language)
     if missing:
         return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
-    outcome = await _judge(problem, language, solution.file, solution.file.name, starter)
+    outcome = await _judge(problem, language, solution.file, language.name_of_single(solution.file.name), starter)
     if outcome.verdict != solution.expect:
         return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.why}".strip())
     if solution.failed and set(solution.failed) != set(outcome.failed):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from subcli.judge.process.text import cut, strip_workdir
+from subcli.judge.process.text import ServerPaths, cut
 
 MESSAGE_BYTES = 2_000
 OUTPUT_BYTES = 8_192
@@ -22,7 +22,7 @@ _LIMITS_BYTES = {
 }
 """How long each text may be. The other fields are short by themselves."""
 _WITH_PATHS = ("message", "expected", "actual", "line", "stderr", "command", "explanation")
-"""Texts in which the path of the submission's directory may occur."""
+"""Texts in which paths of this machine may occur."""
 _MAX_SUGGESTIONS = 10
 _SUGGESTION_BYTES = 1_000
 
@@ -49,6 +49,8 @@ class Evidence:
     expected: str = ""
     actual: str = ""
     node: str = ""
+    is_node: bool = False
+    """Whether it is about a node of the harness, which answers messages until its input ends."""
     exit_code: int | None = None
     """As `subprocess` reports it: negative for a signal."""
     peak_mb: int = 0
@@ -77,10 +79,10 @@ class Evidence:
         texts: dict[str, Any] = {name: cut(getattr(self, name), size) for name, size in _LIMITS_BYTES.items()}
         return replace(self, suggestions=bounded_suggestions(self.suggestions), **texts)
 
-    def without_workdir(self, directory: str) -> Evidence:
-        """The evidence with paths below `directory`, the submission's temporary one, made relative."""
-        texts: dict[str, Any] = {name: strip_workdir(getattr(self, name), directory) for name in _WITH_PATHS}
-        return replace(self, **texts)
+    def without(self, paths: ServerPaths) -> Evidence:
+        """The evidence without paths of this machine."""
+        texts: dict[str, Any] = {name: paths.strip(getattr(self, name)) for name in _WITH_PATHS}
+        return replace(self, suggestions=tuple(map(paths.strip, self.suggestions)), **texts)
 
 
 def bounded_suggestions(suggestions: tuple[str, ...]) -> tuple[str, ...]:

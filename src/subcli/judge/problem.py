@@ -102,6 +102,20 @@ class Language:
         """The text of the template; empty if the problem has none."""
         return self.template.read_text(encoding="utf-8") if self.template else ""
 
+    def name_of_single(self, submitted: str | None) -> str:
+        """The name under which the only file of a submission is judged: its own, so that places name it.
+
+        It is `source` where the file has no name, where its ending is another one (`entry` would not find it), and
+        where the commands name `source` themselves.
+        """
+        words = (*self.build, *self.run)
+        placed = any("{sources}" in word or "{source}" in word for word in words)
+        # `./main.py`, but not `python_main.py`.
+        fixed = any(re.search(rf"(?<![\w.-]){re.escape(self.source)}(?![\w.-])", word) for word in words)
+        if not submitted or not placed or fixed or Path(submitted).suffix != Path(self.source).suffix:
+            return self.source
+        return Path(submitted).name
+
     def entry(self, files: Mapping[str, str]) -> str | None:
         """The file to start: the one named `source`, otherwise the only one with the same extension."""
         if self.source in files:

@@ -5,7 +5,7 @@ Changes of the connection go to stderr, and so does a heartbeat after 30 seconds
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.console import Console
 from subcli.core.submission import Connection
 from subcli.output.live import summary
 from subcli.output.text import details, parts, words
+from subcli.output.text.causes import cause_of
 from subcli.output.text.lines import Line, LineRenderer, clip
 from subcli.output.text.theme import ACCENT, DIM, MIDDLE_DOT, WARN, test_mark
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
@@ -24,6 +25,7 @@ HEARTBEAT_AFTER_S: Final = 30.0
 _LINE_CELLS: Final = 2000
 _NAME_CELLS: Final = 300
 _INDENT: Final = 4
+_CAUSES_KEPT: Final = 200
 _LIMITS: Final = details.TextLimits(values=40, output=30, fold=1)
 
 
@@ -34,6 +36,9 @@ class _Printed:
         self.source = source
         self.began = began
         self.statuses: dict[str, str] = {}
+        self.messages: dict[str, str] = {}
+        self.causes: dict[Hashable, str] = {}
+        """The first test of each cause that was told."""
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
         self.attempt = 1
@@ -84,7 +89,7 @@ class PlainView(NullView):
             case StatusUpdate():
                 self._status(submission_id, printed, event)
             case ErrorAnalysis():
-                self._analysis(submission_id, event)
+                self._analysis(submission_id, printed, event)
 
     def end(self, ending: Ending) -> None:
         """Print the verdict with its counts and the failed tests' names, or why there is no verdict."""
@@ -126,6 +131,8 @@ class PlainView(NullView):
     def _result(self, submission_id: int, printed: _Printed, result: TestResult) -> None:
         previous = printed.statuses.get(result.key)
         printed.statuses[result.key] = result.status
+        if result.status not in ("passed", "skipped"):
+            printed.messages[result.test_name or ""] = result.message or ""
         if previous == result.status:
             return
         mark = test_mark(result.status)
@@ -161,12 +168,22 @@ class PlainView(NullView):
             line.put(f", {fact}", DIM)
         self._write(submission_id, line)
 
-    def _analysis(self, submission_id: int, event: ErrorAnalysis) -> None:
+    def _analysis(self, submission_id: int, printed: _Printed, event: ErrorAnalysis) -> None:
         test_name = clip(event.test_name, _NAME_CELLS) if event.test_name else ""
         title = Line(f"analysis of {test_name}" if test_name else "analysis", DIM)
         place = details.place(event.location, _NAME_CELLS)
         if place:
             title.put(f" {MIDDLE_DOT} ", DIM).put(place, ACCENT)
+        if event.test_name:
+            # A log cannot name tests to come: each that follows names the first.
+            told = cause_of(event, printed.messages.pop(event.test_name, ""))
+            first = printed.causes.get(told, event.test_name)
+            if len(printed.causes) < _CAUSES_KEPT:
+                printed.causes.setdefault(told, first)
+            if first != event.test_name:
+                title.put(f" {MIDDLE_DOT} the same cause as in ", DIM).put(clip(first, _NAME_CELLS))
+                self._write_block(submission_id, [title])
+                return
         lines = details.analysis(event, _LINE_CELLS)
         if lines or place:
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])

@@ -97,7 +97,7 @@ def digest(language: str, source: Source) -> str:
     from hashlib import sha256
 
     files: Mapping[str, str] = source.files
-    # The name of a single file is not sent.
+    # The name of a single file is only for messages.
     names = [""] if source.single else list(files)
     return sha256(msgspec.json.encode([language, sorted(zip(names, files.values(), strict=True))])).hexdigest()
 

@@ -42,7 +42,7 @@ class Source(msgspec.Struct, frozen=True):
 
     Attributes:
         files: maps each path within the submission to its text.
-        single: whether the code is sent as one text without a file name; the server chooses the name.
+        single: whether the code is sent as one text; the server may call it by another name.
         origins: maps each path within the submission to the local path it was read from; empty for stdin.
     """
 
@@ -65,13 +65,17 @@ class Source(msgspec.Struct, frozen=True):
     def origin(self, name: str) -> str | None:
         """The local path of the file that the server calls ``name``; ``None`` if there is none."""
         if self.single:
-            # The server chose the name.
+            # The server may have chosen another name.
             return next(iter(self.origins.values()), None)
         return self.origins.get(name)
 
     def body(self) -> dict[str, Any]:
         """The fields of the request that contain the code."""
-        return {"source_code": next(iter(self.files.values()))} if self.single else {"files": dict(self.files)}
+        if not self.single:
+            return {"files": dict(self.files)}
+        (name, text) = next(iter(self.files.items()))
+        # So that the server's messages name the file; what was read from stdin has no name.
+        return {"source_code": text, **({"file_name": Path(name).name} if self.origins else {})}
 
     def language(self) -> str:
         """The language implied by the file extensions.

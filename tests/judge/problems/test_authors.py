@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from subcli.judge import load_problems
 from subcli.judge.check import check_problem, checks
 from subcli.judge.sandbox.probe import probe
 from subcli.judge.scaffold import UnknownLanguage, scaffold
+from tests.judge.judging import Run
 
 GOOD = """
 id = 901
@@ -268,3 +273,71 @@ def test_local_tests_run_on_a_python_file(tmp_path: Path) -> None:
     nameless = subprocess.run(words, cwd=tmp_path, env={}, capture_output=True, text=True)
     assert "SUBCLI_SOLUTION" in nameless.stderr
     assert "Traceback" not in nameless.stderr
+
+
+SPINNING = """
+import os, sys
+if os.fork():
+    sys.stderr.write("I am at a loss\\n")
+    print("no", flush=True)
+open("pid.%d" % os.getpid(), "w").close()
+while True:
+    pass
+"""
+
+
+async def test_program_that_never_ends_is_explained_alike_in_every_test(run: Run) -> None:
+    """What earlier tests left is not counted as the program's processes; its stderr is shown."""
+    judged = await run(load_problems()["lru-cache"], SPINNING)
+    assert len(judged.failed) == 9
+    assert {event["category"] for event in judged.of("error_analysis")} == {"wrong_answer"}, judged.events
+    shown = [event["output"] for event in judged.of("test_result")]
+    assert [text for text in shown if "I am at a loss" not in text] == []
+
+
+def _alive(directory: Path) -> list[int]:
+    """The processes of `SPINNING` that still run."""
+    pids = [int(path.suffix[1:]) for path in directory.glob("pid.*")]
+    return [pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and " Z " not in _stat(pid)]
+
+
+def _stat(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text()
+    return " Z "
+
+
+@pytest.fixture
+def spinning(tmp_path: Path) -> Iterator[list[str]]:
+    """The command that runs the tests of lru-cache at home, on a program that never ends."""
+    (tmp_path / "lru.py").write_text(SPINNING)
+    yield [sys.executable, str(load_problems()["lru-cache"].root / "tests" / "run.py")]
+    for pid in _alive(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_local_tests_leave_no_process(tmp_path: Path, spinning: list[str]) -> None:
+    """Whatever the program answered to the first command."""
+    done = subprocess.run(
+        spinning, cwd=tmp_path, env={"SUBCLI_SOLUTION": "lru.py"}, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.count("\nnot ok ") == 9, done
+    assert "I am at a loss" in done.stdout
+    assert list(tmp_path.glob("pid.*"))
+    assert _alive(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_local_tests_take_their_program_with_them(tmp_path: Path, spinning: list[str], number: int) -> None:
+    """However they end: closed with the terminal, interrupted, killed."""
+    (tmp_path / "lru.py").write_text("import os\nopen(f'pid.{os.getpid()}', 'w').close()\nwhile True: pass\n")
+    environment = {"SUBCLI_SOLUTION": "lru.py"}
+    with subprocess.Popen(spinning, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as tests:
+        while not list(tmp_path.glob("pid.*")):
+            time.sleep(0.01)
+        tests.send_signal(number)
+        tests.wait(timeout=30)
+    deadline = time.monotonic() + 30
+    while _alive(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _alive(tmp_path) == []

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+import subcli.judge
 from subcli.judge.process.limits import out_of_time
-from subcli.judge.process.text import Tail, cut, last_line, shorten, strip_workdir
+from subcli.judge.process.text import ServerPaths, Tail, cut, last_line, shorten
 
 
 def test_text_within_the_limit_is_kept() -> None:
@@ -46,9 +50,24 @@ def test_last_line_is_the_last_that_is_not_blank(text: str, expected: str) -> No
 
 
 @pytest.mark.parametrize("directory", ["/tmp/job", "/tmp/job/"])
-def test_paths_are_shown_relative_to_the_work_directory(directory: str) -> None:
-    """A temporary directory means nothing to a reader."""
-    assert strip_workdir("/tmp/job/a.py, /tmp/job/b.py in /tmp/job", directory) == "a.py, b.py in ."
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/tmp/job/a.py, /tmp/job/b.py in /tmp/job", "a.py, b.py in ."),
+        ("file:///tmp/job/a.js:1", "file://a.js:1"),
+        ("-I/tmp/job/include", "-Iinclude"),
+        ("/tmp/jobs/a.py", "/tmp/jobs/a.py"),
+        ('File "/srv/problems/p/tests/run.py", line 3', 'File "tests/run.py", line 3'),
+        ("/tmp/base/plan.json", "judge/plan.json"),
+        (f"{Path.home()}/notes and {Path.home()}", "~/notes and ~"),
+        (f"/srv{Path.home()}", f"/srv{Path.home()}"),
+        (f"{sys.prefix}/lib/python3", "python/lib/python3"),
+        (str(Path(subcli.judge.__file__)), "subcli/judge/__init__.py"),
+    ],
+)
+def test_paths_of_the_server_are_not_shown(directory: str, text: str, shown: str) -> None:
+    """What is the submission's or the problem's becomes relative; the rest is named."""
+    assert ServerPaths(directory, "/srv/problems/p", ["/tmp/base"]).strip(text) == shown
 
 
 @pytest.mark.parametrize("step", [1, 3, 100])

@@ -10,6 +10,7 @@ from subcli.judge import events
 from subcli.judge.analysis import Finding
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence, Site
+from subcli.judge.process.text import ServerPaths
 from subcli.judge.supervise.results import Results
 from tests.judge.judging import Event
 
@@ -26,7 +27,7 @@ def seen() -> list[Event]:
 def results(seen: list[Event]) -> Results:
     async def drain() -> None: ...
 
-    return Results(seen.append, drain, Analyst({"a.py": "1 / 0\n"}, "python", rules=()), WORKDIR)
+    return Results(seen.append, drain, Analyst({"a.py": "1 / 0\n"}, "python", rules=()), ServerPaths(WORKDIR))
 
 
 def finish(results: Results, status: str, evidence: Evidence | None = None, **more: str) -> None:

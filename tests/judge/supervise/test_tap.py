@@ -424,6 +424,81 @@ print("1..1\\nok 1 - well", flush=True)
     assert judged.analysis["category"] == "processes"
 
 
+LEAKY = """
+import os, subprocess
+print("1..6", flush=True)
+kept = []
+for number in range(6):
+    run = subprocess.Popen([os.environ["SUBCLI_SOLUTION"]], HOW)
+    kept.append(run) if KEEP else None
+    run.stdout.readline()
+    print(f"not ok {number + 1} - no answer\\n  ---\\n  kind: silence\\n  ...", flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["stdout=subprocess.PIPE", "stdout=subprocess.PIPE, start_new_session=True"])
+@pytest.mark.parametrize("keep", [True, False])
+async def test_what_a_test_leaves_running_is_gone_when_the_next_one_starts(
+    run: Run, tiny: MakeProblem, how: str, keep: bool
+) -> None:
+    """Whatever the author's code does: the learner is not told that it started too many processes, or detached any."""
+    tests = LEAKY.replace("HOW", how).replace("KEEP", str(keep))
+    problem = tiny(tests, limits="test_seconds = 15\nprocesses = 2", language=SHELL, runner=RUNNER)
+    judged = await run(problem, "echo started\nsleep 3600 &\nwait\n", "sh")
+    assert len(judged.failed) == 6
+    assert {event["category"] for event in judged.of("error_analysis")} == {"timeout"}, judged.events
+
+
+async def test_one_process_may_serve_all_tests(run: Run, tiny: MakeProblem) -> None:
+    """It is the command's only run of the solution, so nothing ends it between two tests."""
+    tests = """
+import os, subprocess
+run = subprocess.Popen([os.environ["SUBCLI_SOLUTION"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+print("1..3", flush=True)
+for number in (1, 2, 3):
+    run.stdin.write(b"hello\\n")
+    said = run.stdout.readline()
+    print(f"{'ok' if said == b'hello' + bytes([10]) else 'not ok'} {number} - answers", flush=True)
+run.kill()
+"""
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), "exec cat\n", "sh")
+    assert judged.verdict == "passed", judged.events
+
+
+async def test_stderr_is_shown_where_the_author_drops_it(run: Run, tiny: MakeProblem) -> None:
+    """With the test whose run wrote it, even if the command kills the solution at once; not with one that passed."""
+    tests = """
+import os, subprocess
+print("1..3", flush=True)
+for number in (1, 2, 3):
+    command = [os.environ["SUBCLI_SOLUTION"], str(number)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    run.stdout.readline()
+    run.kill()
+    run.wait()
+    print(f"{'ok' if number == 2 else 'not ok'} {number} - sum", flush=True)
+"""
+    source = "echo trace of $1 in $PWD/a.sh >&2\necho $1\nexec sleep 3600\n"
+    judged = await run(tiny(tests, language=SHELL, runner=RUNNER), source, "sh")
+    shown = [event.get("output") for event in judged.of("test_result")]
+    assert shown == ["trace of 1 in a.sh", None, "trace of 3 in a.sh"]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["sys.exit(PATHS)", 'print(f"1..1\\nnot ok 1 - {PATHS}\\n  ---\\n  suggestions: [{json.dumps(PATHS)}]\\n  ...")'],
+)
+async def test_no_path_of_the_server_is_shown(run: Run, tiny: MakeProblem, printed: str) -> None:
+    """Wherever the author's command prints it: not of the problem, not of the judge, not the home directory."""
+    paths = "' '.join([__file__, os.getcwd(), os.environ['TMPDIR'], os.environ['SUBCLI_SOLUTION'], HOME])"
+    tests = f"import json, os, pwd, sys\nHOME = pwd.getpwuid(os.getuid()).pw_dir\nPATHS = {paths}\n{printed}\n"
+    problem = tiny(tests, language=SHELL, runner=RUNNER)
+    shown = json.dumps((await run(problem, "true", "sh")).events)
+    assert "run.py" in shown
+    for hidden in (str(problem.root), "subcli-judge-", f"{Path.home()}"):
+        assert hidden not in shown
+
+
 async def test_five_thousand_results_at_full_speed(run: Run, tiny: MakeProblem) -> None:
     """They arrive in order, and an endless line does no harm."""
     tests = """

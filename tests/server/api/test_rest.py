@@ -73,11 +73,21 @@ async def test_submission_from_post_to_verdict(live: Any) -> None:
 
 
 async def test_file_names_reach_the_judge(live: Any) -> None:
-    """Several files keep their names; a single source gets the language's default name."""
+    """Several files keep their names; a single source without a name gets the language's default name."""
     files = {"src/a.js": "1", "b.js": "2"}
     await live.ended((await post(live, language="javascript", source_code=None, files=files)).json()["id"])
     assert live.judge.jobs[0].files == files
     assert live.judge.jobs[0].language == "javascript"
+
+
+@pytest.mark.parametrize(
+    ("name", "judged"), [("mine.py", "mine.py"), ("mine.txt", "solution.py"), ("a/b.py", "b.py"), (None, "solution.py")]
+)
+async def test_single_source_keeps_its_name(live: Any, name: str | None, judged: str) -> None:
+    """Messages name the file that was submitted, where the language can run it under that name."""
+    more = {"file_name": name} if name else {}
+    await live.ended((await post(live, **more)).json()["id"])
+    assert live.judge.jobs[0].files == {judged: "print()"}
 
 
 REFUSALS: list[tuple[dict[str, Any], int, str]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
-from subcli.judge.analysis.finding import Context, Finding, is_node
+from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
 from subcli.judge.process.text import last_line, shorten
@@ -153,7 +153,7 @@ def early_exit(evidence: Evidence, context: Context) -> Finding | None:
         return None
     seen = last_line(evidence.stderr)
     wrote = f" It last wrote to stderr: {seen}" if seen else " It wrote nothing to stderr."
-    if is_node(evidence):
+    if evidence.is_node:
         as_if = ", as if it were done" if evidence.exit_code == 0 else ""
         return Finding(
             category="early_exit",
@@ -163,6 +163,12 @@ def early_exit(evidence: Evidence, context: Context) -> Finding | None:
                 "Read stdin until its end, in a loop.",
                 "Look for a return, an exit or a loop that ends too early.",
             ),
+        )
+    if evidence.exit_code == 0:
+        return Finding(
+            category="early_exit",
+            analysis=f"The program ended with exit code 0, as if its work were done.{wrote}",
+            suggestions=("Look for a return, an exit or a loop that ends too early.",),
         )
     return Finding(
         category="early_exit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from subcli.judge.evidence import Evidence, Site
+from subcli.judge.evidence import Site
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,3 @@ class Finding:
 
 THE_PROGRAM = "the program"
 """What a solution is called that is not one of several nodes."""
-
-
-def is_node(evidence: Evidence) -> bool:
-    """Whether it is about a node of the harness, which speaks the protocol of ticks; a TAP command runs programs."""
-    return evidence.node not in ("", THE_PROGRAM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
-from subcli.judge.analysis.finding import THE_PROGRAM, Context, Finding, is_node
+from subcli.judge.analysis.finding import THE_PROGRAM, Context, Finding
 from subcli.judge.analysis.places import place_in
 from subcli.judge.evidence import Evidence
 
@@ -52,7 +52,11 @@ def silent(evidence: Evidence, context: Context) -> Finding | None:
         "Either it is in an endless loop, or it did not print the answer, or the answer is still in a buffer.",
         suggestions=(
             "Flush stdout after every line, such as print(..., flush=True) in Python.",
-            *(("Answer every tick with a tick_ok, even if there is nothing to do.",) if is_node(evidence) else ()),
+            *(
+                ("Answer every tick with a tick_ok, even if there is nothing to do.",)
+                if "tick_ok" in evidence.expected
+                else ()
+            ),
             "Look for a loop whose condition never becomes false.",
         ),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from subcli.judge.analysis.finding import Context, Finding
-from subcli.judge.analysis.places import first_own
+from subcli.judge.analysis.places import first_own, place_in_trace
+from subcli.judge.analysis.traces import read_trace
 from subcli.judge.evidence import Evidence
 from subcli.judge.process.text import shorten
 
@@ -56,10 +57,26 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
     """An assertion that compared two values."""
     if evidence.kind != "assertion" or not evidence.expected:
         return None
+    got = shorten(evidence.actual, 500) if evidence.actual.strip() else "nothing"
+    analysis = f"The test expected {shorten(evidence.expected, 500)} and got {got}."
+    trace = read_trace(evidence.stderr)
+    if trace is not None and not trace.at_load:
+        place = place_in_trace(trace, context)
+        at = f" at {place.file}:{place.line}" if place else ""
+        raised = f"{trace.name}: {trace.text}" if trace.text else trace.name
+        # Something may have caught it, or it ended one thread of several.
+        return Finding(
+            category="wrong_answer",
+            analysis=f"{analysis} The program's stderr shows {raised}{at}.",
+            suggestions=("Look at what is reported on stderr first; it is shown with the test.",),
+            location=place,
+        )
     return Finding(
         category="wrong_answer",
-        analysis=f"The test expected {shorten(evidence.expected, 500)} and got {shorten(evidence.actual, 500)}.",
-        suggestions=("Trace by hand how your program arrives at this value; earlier steps are in the output.",),
+        analysis=analysis,
+        suggestions=("Trace by hand how your program arrives at this value; earlier steps are in the output.",)
+        if evidence.actual.strip()
+        else ("Check that your program prints its answer before it ends.",),
     )
 
 

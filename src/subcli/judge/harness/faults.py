@@ -74,6 +74,7 @@ class NodeDied(SolutionFault):
                 kind="exit",
                 message=f"{node} {how} {doing}",
                 node=node,
+                is_node=True,
                 exit_code=exit_code,
                 stderr=stderr,
             )
@@ -91,6 +92,7 @@ class NodeSilent(SolutionFault):
                 expected=f"{awaited} from {node}",
                 actual=f"nothing for {seconds:g} s",
                 node=node,
+                is_node=True,
                 stderr=stderr,
                 sites=tuple(sites),
             )

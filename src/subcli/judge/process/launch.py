@@ -2,13 +2,17 @@
 
 PLAN is a JSON file with the start plan, the command and the limits. The solution becomes the leader of a session of its
 own, which is how the supervisor tells its processes from those of the tests. This process stays between the solution
-and the test command, for three reasons:
+and the test command, for these reasons:
 
+- It announces the run and waits for leave to begin. So the supervisor knows which test started it, and ends first what
+  earlier tests have left.
 - It counts what the solution writes, passes it on, and kills the solution beyond the limit, so that neither the test
   command nor the judge grows with it.
 - It ends as the solution ended. A sandbox turns a signal into an exit code; here it becomes a signal again, so that the
   test command sees the same with and without a sandbox.
 - It knows what the solution used. One line of JSON for each run, appended to the plan's file, tells the judge.
+- It keeps what the solution writes to stderr, for authors whose tests do not: what was written before an answer is kept
+  before the answer is passed on, as the command may kill the solution, and with it this process, because of it.
 """
 
 import _thread
@@ -16,6 +20,7 @@ import fcntl
 import json
 import os
 import resource
+import select
 import signal
 import struct
 import sys
@@ -34,13 +39,26 @@ _SETPRIV = "/usr/bin/setpriv"
 
 
 class _Pump:
-    """Passes on what the solution writes to one stream."""
+    """Passes on what the solution writes to one stream.
 
-    def __init__(self, source: int, target: int, limit: int, on_excess: "Callable[[], None]") -> None:
+    Args:
+        source: Where to read.
+        target: Where to write.
+        limit: How many bytes the solution may write.
+        on_excess: Called when it has written more.
+        before: Called before something is passed on.
+    """
+
+    def __init__(
+        self, source: int, target: int, limit: int, on_excess: "Callable[[], None]", before: "Callable[[], None]"
+    ) -> None:
         self._source = source
         self._target = target
         self._limit = limit
         self._on_excess = on_excess
+        self._before = before
+        self._ready = select.poll()
+        self._ready.register(source, select.POLLIN)
         self.total = 0
         self.done = False
         self.busy = False
@@ -58,31 +76,87 @@ class _Pump:
 
     def _pass_on(self) -> bool:
         self.busy = False
-        try:
-            count = os.splice(self._source, self._target, _CHUNK)
-        except OSError as error:
-            if error.errno != 22:  # EINVAL: the target is a file opened for appending
-                raise
-            data = os.read(self._source, _CHUNK)
-            self.busy = True
-            count = len(data)
-            while data:
-                data = data[os.write(self._target, data) :]
+        self._ready.poll()
+        self._before()
+        count = self._move()
         self.total += count
         if self.total > self._limit:
             self._on_excess()
             return False
         return count > 0
 
+    def _move(self) -> int:
+        try:
+            return os.splice(self._source, self._target, _CHUNK)
+        except OSError as error:
+            if error.errno != 22:  # EINVAL: the target is a file opened for appending
+                raise
+            data = os.read(self._source, _CHUNK)
+            self.busy = True
+            _write(self._target, data)
+            return len(data)
+
     def is_empty(self) -> bool:
         """Whether everything that the solution wrote has been passed on."""
-        if self.done:
-            return True
+        return self.done or (self._waiting() == 0 and not self.busy)
+
+    def _waiting(self) -> int:
         try:
-            waiting = struct.unpack("i", fcntl.ioctl(self._source, termios.FIONREAD, b"\0\0\0\0"))[0]
+            return int(struct.unpack("i", fcntl.ioctl(self._source, termios.FIONREAD, b"\0\0\0\0"))[0])
         except OSError:
-            return True
-        return waiting == 0 and not self.busy
+            return 0
+
+
+class _KeepingPump(_Pump):
+    """Passes on what the solution writes to one stream, and keeps a copy in a file.
+
+    Args:
+        source: Where to read.
+        target: Where to write.
+        limit: How many bytes the solution may write.
+        on_excess: Called when it has written more.
+        copy: The file.
+    """
+
+    def __init__(self, source: int, target: int, limit: int, on_excess: "Callable[[], None]", copy: int) -> None:
+        super().__init__(source, target, limit, on_excess, self.keep)
+        self._copy = copy
+        self._lock = _thread.allocate_lock()
+        self._unsent = b""
+        self._woken, self._waking = os.pipe()
+        self._ready.register(self._woken, select.POLLIN)
+
+    def keep(self) -> None:
+        """Keep what the solution has written so far. Any thread may call it."""
+        with self._lock:
+            if not self.done and self._waiting() > 0:
+                self._keep_some()
+
+    def _keep_some(self) -> None:
+        # A pipe holds no more than this.
+        data = os.read(self._source, _CHUNK)
+        os.write(self._copy, data)
+        if data and not self._unsent:
+            os.write(self._waking, b"\n")
+        self._unsent += data
+        if len(self._unsent) > self._limit:
+            self._on_excess()
+
+    def _move(self) -> int:
+        with self._lock:
+            self.busy = True
+            if not self._unsent:
+                self._keep_some()
+            data, self._unsent = self._unsent, b""
+            if data:
+                os.read(self._woken, 1)
+        _write(self._target, data)
+        return len(data)
+
+
+def _write(target: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(target, data) :]
 
 
 def main() -> None:
@@ -91,23 +165,28 @@ def main() -> None:
         plan = json.load(file)
     streams = [_stream(plan, 1), _stream(plan, 2)]
     pipes = [os.pipe(), os.pipe()]
+    gate = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_solution(plan, pipes)
+        _become_solution(plan, pipes, gate)
+    os.close(gate[0])
     exceeded = []
 
     def stop() -> None:
         exceeded.append("output")
         _kill(child)
 
-    pumps = []
-    for (source, writing), target in zip(pipes, streams, strict=True):
+    copy = os.open(f"{plan['runs']}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for _, writing in pipes:
         os.close(writing)
-        pump = _Pump(source, target, plan["output_bytes"], stop)
-        pumps.append(pump)
+    errors = _KeepingPump(pipes[1][0], streams[1], plan["output_bytes"], stop, copy)
+    pumps = [_Pump(pipes[0][0], streams[0], plan["output_bytes"], stop, errors.keep), errors]
+    for pump in pumps:
         _thread.start_new_thread(pump.run, ())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: _kill(child, number))
+    _announce(plan["starts"], child)
+    os.write(gate[1], b"\n")
     _, status, usage = os.wait4(child, 0)
     while not all(pump.is_empty() for pump in pumps):
         time.sleep(_LOOK_S)
@@ -115,6 +194,7 @@ def main() -> None:
     if plan["layers"] and code - 128 in set(signal.Signals):
         code = 128 - code
     record = {
+        "pid": os.getpid(),
         "code": code,
         "exceeded": exceeded[0] if exceeded else "",
         "peak_mb": usage.ru_maxrss // 1024,
@@ -137,7 +217,23 @@ def _stream(plan: "dict[str, Any]", number: int) -> int:
     return number
 
 
-def _become_solution(plan: "dict[str, Any]", pipes: "list[tuple[int, int]]") -> None:
+def _announce(starts: str, child: int) -> None:
+    """Tell the supervisor that a run begins, and wait until it may."""
+    answer = f"{starts}.{os.getpid()}"
+    os.mkfifo(answer, 0o600)
+    # For both directions, so that it neither waits for a writer nor ends without one.
+    reading = os.open(answer, os.O_RDWR)
+    with open(starts, "wb", buffering=0) as file:
+        file.write(b"%d %d\n" % (os.getpid(), child))
+    os.read(reading, 1)
+    os.close(reading)
+    os.unlink(answer)
+
+
+def _become_solution(plan: "dict[str, Any]", pipes: "list[tuple[int, int]]", gate: "tuple[int, int]") -> None:
+    os.close(gate[1])
+    if not os.read(gate[0], 1):
+        os._exit(0)  # The launcher was killed before the run began.
     os.setsid()
     os.dup2(pipes[0][1], 1)
     os.dup2(pipes[1][1], 2)

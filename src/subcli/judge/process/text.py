@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import re
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
 
 def cut(text: str, limit_bytes: int) -> str:
     """Keep about `limit_bytes` of UTF-8 from both ends, with a marker that says how much is missing.
@@ -30,10 +37,48 @@ def last_line(text: str) -> str:
     return shorten(lines[-1].strip(), 500) if lines else ""
 
 
-def strip_workdir(text: str, directory: str) -> str:
-    """The text with paths below `directory`, a temporary directory of the judge, made relative to it."""
-    directory = directory.rstrip("/")
-    return text.replace(directory + "/", "").replace(directory, ".")
+class ServerPaths:
+    """The paths of this machine that those who submit must not see, and what stands for each.
+
+    Args:
+        workdir: The submission's directory: what is below it becomes relative.
+        problem: The problem's directory: the same.
+        scratch: Directories of the judge's own, which are hidden as a whole.
+    """
+
+    def __init__(self, workdir: str, problem: str = "", scratch: Collection[str] = ()) -> None:
+        home = _home()
+        names = {home: "~", **_of_this_program(), **dict.fromkeys(scratch, "judge"), problem: "", workdir: ""}
+        self._names = {path.rstrip("/"): name for path, name in names.items() if path.rstrip("/")}
+        # The longest first: one may lie in another. `/root` is no part of `/srv/root`; the others are unmistakable.
+        words = [
+            rf"(?<![\w.-]){re.escape(path)}" if path == home else re.escape(path)
+            for path in sorted(self._names, key=len, reverse=True)
+        ]
+        self._pattern = re.compile(rf"({'|'.join(words)})(?:(/)|(?![\w-]))")
+
+    def strip(self, text: str) -> str:
+        """The text without these paths."""
+        return self._pattern.sub(self._replacement, text)
+
+    def _replacement(self, found: re.Match[str]) -> str:
+        name = self._names[found[1]]
+        if found[2]:
+            return f"{name}/" if name else ""
+        return name or "."
+
+
+def _home() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir.rstrip("/")
+    except KeyError:
+        return ""
+
+
+def _of_this_program() -> dict[str, str]:
+    package = str(Path(__file__).resolve().parents[2])
+    # The interpreter of the system is where everyone expects it.
+    return {package: "subcli", **({sys.prefix: "python"} if sys.prefix != sys.base_prefix else {})}
 
 
 def _marker(missing_bytes: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from subcli.judge.evidence import Evidence
@@ -53,6 +53,8 @@ class Watchdog:
         self._clock = clock
         self._own_sessions = {os.getsid(0)}
         self._own_children: set[int] = set()
+        self._with_launchers = False
+        self._launchers: set[int] = set()
         self._tests_pid: int | None = None
         self._stopwatch = Stopwatch(clock)
         self._whole = Timer(self._stopwatch, limits.submission_seconds)
@@ -63,15 +65,46 @@ class Watchdog:
         self.submission_over = asyncio.Event()
         self.space = SpaceWatch(Path(plans.build.directory), limits)
 
-    def trust(self, pid: int) -> None:
-        """Never kill this process: it runs the tests and leads a session of the judge's."""
+    def trust(self, pid: int, *, with_launchers: bool = False) -> None:
+        """Never kill this process: it runs the tests and leads a session of the judge's.
+
+        Args:
+            pid: The process.
+            with_launchers: Whether it starts the solution through launchers. Then everything else that it starts, in
+                whatever session, is not the solution's.
+        """
         self._own_sessions.add(pid)
         self._tests_pid = pid
+        self._with_launchers = with_launchers
         self.exempt_from_reaping(pid)
 
     def exempt_from_reaping(self, pid: int) -> None:
         """Do not reap this child as an orphan: someone else waits for its exit code."""
         self._own_children.add(pid)
+
+    def trust_launcher(self, pid: int) -> None:
+        """What this process starts is the solution's; it stands between the tests and the solution itself."""
+        self._launchers.add(pid)
+
+    def end_runs(self, runs: Mapping[int, int]) -> None:
+        """Kill what tests have started and not ended.
+
+        Args:
+            runs: The sessions of the solution's processes, by the launcher of each.
+        """
+        if runs:
+            kill_all(lambda: self._of_runs(runs), timeout_s=_KILL_TIMEOUT_S)
+            reap_adopted(self._below(), self._own_children)
+            self._launchers.difference_update(runs)
+
+    def _of_runs(self, runs: Mapping[int, int]) -> list[Process]:
+        sessions, found = set(runs.values()), set(runs)
+        processes: list[Process] = []
+        for process in self._below():  # parents before their children
+            if process.pid in found or process.parent in found or process.session in sessions:
+                found.add(process.pid)
+                processes.append(process)
+        return [process for process in processes if process.is_alive]
 
     def begin(self, seconds: float) -> None:
         """A test starts and may take this long."""
@@ -105,7 +138,15 @@ class Watchdog:
         return descendants(os.getpid())
 
     def _of_solution(self, below: list[Process]) -> list[Process]:
-        return [process for process in below if process.session not in self._own_sessions and process.is_alive]
+        found = [process for process in below if process.session not in self._own_sessions and process.is_alive]
+        if not self._with_launchers:
+            return found
+        own = {self._tests_pid}
+        for process in below:  # parents before their children
+            if process.parent in own and process.parent not in self._launchers:
+                own.add(process.pid)
+        self._launchers.intersection_update(process.pid for process in below)
+        return [process for process in found if process.pid not in own and process.pid not in self._launchers]
 
     async def run(self) -> None:
         """Watch until cancelled."""

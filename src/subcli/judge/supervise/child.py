@@ -7,8 +7,11 @@ ever. Here the pipes are separate, so that waiting ends with the process.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -125,6 +128,12 @@ class Pipe:
             os.close(writing)
             raise
         return cls(reader, transport, writing)
+
+    @property
+    def unread(self) -> int:
+        """How many bytes were written that the event loop has not read yet."""
+        reading = self._transport.get_extra_info("pipe")
+        return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def close_writing(self) -> None:
         """Close our copy of the write end; as long as it is open, the stream does not end."""

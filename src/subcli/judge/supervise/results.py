@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
-from subcli.judge.process.text import strip_workdir
+from subcli.judge.process.text import ServerPaths
 
 _STATUSES = ("passed", "failed", "error", "skipped")
 
@@ -16,13 +16,13 @@ _STATUSES = ("passed", "failed", "error", "skipped")
 class Results:
     """Takes finished tests, emits their events, and keeps only the counts.
 
-    The path of the submission's temporary directory is removed here from everything that is emitted.
+    Paths of this machine are removed here from everything that is emitted.
 
     Args:
         emit: Sends an event.
         drain: Waits until most of what was sent has been read. Whoever sends many events awaits it.
         analyst: Explains failures.
-        workdir: The submission's directory.
+        paths: What is removed.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class Results:
         emit: Callable[[events.Event], None],
         drain: Callable[[], Awaitable[None]],
         analyst: Analyst,
-        workdir: str,
+        paths: ServerPaths,
     ) -> None:
         self._emit = emit
         self.drain = drain
         self._analyst = analyst
-        self._workdir = workdir
+        self._paths = paths
         self._counts = dict.fromkeys(_STATUSES, 0)
         self._total: int | None = None
 
@@ -78,7 +78,8 @@ class Results:
         """One test has ended. A failure is followed by its analysis."""
         self._counts[status] += 1
         if evidence is not None:
-            evidence = evidence.without_workdir(self._workdir)
+            evidence = evidence.without(self._paths)
+        name = self._paths.strip(name)
         self._emit(
             events.result(
                 test_id=test_id,
@@ -86,10 +87,10 @@ class Results:
                 test_type=kind,
                 status=status,
                 duration_ms=duration_ms,
-                message=evidence.message if evidence else message,
+                message=evidence.message if evidence else self._paths.strip(message),
                 expected=evidence.expected if evidence else "",
                 actual=evidence.actual if evidence else "",
-                output=strip_workdir(output, self._workdir),
+                output=self._paths.strip(output),
             )
         )
         if evidence is not None:
@@ -103,7 +104,7 @@ class Results:
         """
         if evidence.kind == "judge":
             print(f"{evidence.message}\n{evidence.stderr}".strip(), file=sys.stderr)
-        finding = self._analyst.analyse(evidence.without_workdir(self._workdir))
+        finding = self._analyst.analyse(evidence.without(self._paths))
         self._emit(events.error_analysis(finding))
 
     def summary(self, duration_ms: int) -> Mapping[str, int]:

@@ -16,7 +16,7 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.limits import over_limit
 from subcli.judge.process.starter import Plans
-from subcli.judge.process.text import strip_workdir
+from subcli.judge.process.text import ServerPaths
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program
 from subcli.judge.supervise.pytest_process import PytestProcess
@@ -66,7 +66,10 @@ class Supervisor:
         self._channel = channel
         self._watchdog = self._make_watchdog(order.problem.limits)
         analyst = Analyst(order.files, order.language.name)
-        self._results = Results(self._emit, channel.drain, analyst, workdir=order.plans.run.directory)
+        self._paths = ServerPaths(
+            order.plans.run.directory, str(order.problem.root), (str(order.scratch), str(order.scratch.parent))
+        )
+        self._results = Results(self._emit, channel.drain, analyst, self._paths)
         self._ended_with_build = False
 
     def _make_watchdog(self, limits: ResourceLimits) -> Watchdog:
@@ -144,7 +147,7 @@ class Supervisor:
     def _build_failed(self, outcome: BuildResult) -> str:
         assert outcome.evidence is not None
         self._ended_with_build = True
-        log = strip_workdir(outcome.log, self._order.plans.run.directory)
+        log = self._paths.strip(outcome.log)
         self._emit(events.status_update("failed" if outcome.is_ours else "build_failed", detail=log))
         self._results.remark(outcome.evidence)
         return "error" if outcome.is_ours else "build_failed"

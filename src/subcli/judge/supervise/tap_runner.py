@@ -2,6 +2,9 @@
 
 `SUBCLI_SOLUTION` tells the command the path of a program. Each time it runs that program, a process of the solution
 starts under the submission's starter. Standard output must be TAP; standard error is kept for the judge's log.
+
+A command may leave a process running, by mistake or because it uses one for all tests. What an earlier test has started
+is ended when a later one starts the solution again: from then on it could only disturb.
 """
 
 from __future__ import annotations
@@ -9,23 +12,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from subcli.judge.evidence import OUTPUT_BYTES, Evidence, Site
-from subcli.judge.problem import Problem, ResourceLimits
+from subcli.judge.problem import Problem
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
-from subcli.judge.process.starter import LAUNCH, StartPlan, own_environment
+from subcli.judge.process.starter import StartPlan, own_environment
 from subcli.judge.process.text import cut
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.child import Child, Pipe
 from subcli.judge.supervise.results import Results
+from subcli.judge.supervise.runs import Run, Runs
 from subcli.judge.supervise.tap_parser import BailOut, Item, Parser, Plan, Point
 
 SOLUTION_VARIABLE = "SUBCLI_SOLUTION"
@@ -55,8 +56,9 @@ class TapRun:
         self._results = results
         self._scratch = scratch
         self._memory_mb = memory_mb
-        self._runs = scratch / "runs"
-        self._runs_read = 0
+        self._runs = Runs(scratch)
+        self._ended = 0
+        """Tests that have been reported."""
         self._parser = Parser()
         self._announced = False
         self._began = time.monotonic()
@@ -66,14 +68,8 @@ class TapRun:
         scratch = self._scratch
         pipe = await Pipe.open()
         try:
-            solution = _write_launcher(
-                plan,
-                command,
-                scratch,
-                limits=self._problem.limits,
-                runs=self._runs,
-                results=os.fstat(pipe.writing).st_ino,
-            )
+            results = os.fstat(pipe.writing).st_ino
+            solution = self._runs.write_launcher(plan, command, self._problem.limits, results)
             child = await Child.start(
                 self._command(),
                 directory=self._problem.root / self._problem.tests,
@@ -82,13 +78,14 @@ class TapRun:
             )
         except BaseException:
             pipe.close()
+            self._runs.close()
             raise
         pipe.close_writing()
-        self._watchdog.trust(child.pid)
+        self._watchdog.trust(child.pid, with_launchers=True)
         self._watchdog.begin(self._problem.limits.test_seconds)
         self._began = time.monotonic()
         try:
-            if not await self._follow(pipe.reader, child):
+            if not await self._follow(pipe, child):
                 child.kill()
             code = await child.wait()
             await self._take(self._parser.finish())
@@ -97,25 +94,35 @@ class TapRun:
             child.kill()
             child.close()
             pipe.close()
+            self._runs.close()
         return await self._verdict(code, child.log)
 
     def _command(self) -> list[str]:
         return [sys.executable if word == "{python}" else word for word in self._problem.command]
 
-    async def _follow(self, stream: asyncio.StreamReader, child: Child) -> bool:
+    async def _follow(self, pipe: Pipe, child: Child) -> bool:
         """Take results until the command ends. Returns False if the submission ran out of time instead."""
+        stream = pipe.reader
         over = asyncio.create_task(self._watchdog.submission_over.wait())
         exited = asyncio.create_task(child.wait())
         reading = asyncio.create_task(stream.read(_CHUNK))
+        starting = asyncio.create_task(self._runs.waiting())
         lines = _Lines()
         try:
             while not over.done():
-                watched = {reading, over} if exited.done() else {reading, over, exited}
+                watched = {reading, over, starting} | (set() if exited.done() else {exited})
                 ready, _ = await asyncio.wait(
                     watched, timeout=self._flush_after_s(), return_when=asyncio.FIRST_COMPLETED
                 )
-                if reading in ready:
-                    data = reading.result()
+                if starting in ready and not pipe.unread:
+                    # What the event loop has read reaches `reading` in its next round.
+                    await asyncio.sleep(0)
+                    if not reading.done():
+                        self._begin(starting.result())
+                        starting = asyncio.create_task(self._runs.waiting())
+                        continue
+                if reading in ready or starting in ready:
+                    data = await reading
                     for line in lines.split(data):
                         await self._take(self._parser.feed(line))
                     if not data:
@@ -128,8 +135,18 @@ class TapRun:
                         return True
             return False
         finally:
-            for task in (over, exited, reading):
+            for task in (over, exited, reading, starting):
                 task.cancel()
+
+    def _begin(self, run: Run) -> None:
+        """Let a run of the solution begin, and end what earlier tests have left."""
+        self._end(self._runs.open_before(self._parser.seen))
+        self._watchdog.trust_launcher(run.launcher)
+        self._runs.begin(run, self._parser.seen)
+
+    def _end(self, runs: list[Run]) -> None:
+        self._watchdog.end_runs({run.launcher: run.session for run in runs})
+        self._runs.forget(runs)
 
     def _flush_after_s(self) -> float:
         return _FLUSH_FAILED_AFTER_S if self._parser.holds_failure else _FLUSH_AFTER_S
@@ -154,7 +171,9 @@ class TapRun:
             self._results.testing(total if total is not None else self._problem.total_tests)
 
     def _point(self, point: Point) -> None:
-        evidence = self._with_runs(_evidence(point))
+        self._ended += 1
+        stderr = self._runs.stderr(self._ended)
+        evidence = self._with_runs(_evidence(point), stderr)
         if self._watchdog.exceeded is not None:
             evidence = over_limit(self._watchdog.exceeded, evidence)
         elapsed_ms = (time.monotonic() - self._began) * 1000
@@ -166,15 +185,18 @@ class TapRun:
             duration_ms=round(_duration_ms(point.data, elapsed_ms)),
             evidence=evidence,
             message=point.reason,
-            output=cut("\n".join(filter(None, (point.output, _text(point.data, "output", "stderr")))), OUTPUT_BYTES),
+            output=_output(point, stderr if evidence is not None else ""),
         )
         self._began = time.monotonic()
         self._watchdog.begin(self._problem.limits.test_seconds)
 
-    def _with_runs(self, found: Evidence | None) -> Evidence | None:
+    def _with_runs(self, found: Evidence | None, stderr: str) -> Evidence | None:
         """Add what the launcher knows about the runs of the solution since the last test."""
-        runs = self._new_runs()
-        if found is None or not runs:
+        runs = self._runs.ended(self._ended)
+        if found is None:
+            return found
+        found = replace(found, stderr=found.stderr or stderr)
+        if not runs:
             return found
         limits = self._problem.limits
         if any(run.exceeded == "output" for run in runs):
@@ -186,19 +208,10 @@ class TapRun:
             return over_limit(Evidence(kind="limit", limit="memory", message=message), found)
         return replace(found, peak_mb=max(run.peak_mb for run in runs), memory_mb=self._memory_mb)
 
-    def _new_runs(self) -> list[LaunchedRun]:
-        try:
-            with self._runs.open("rb") as file:
-                file.seek(self._runs_read)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        self._runs_read += len(data)
-        return [msgspec.json.decode(line, type=LaunchedRun) for line in data.splitlines()]
-
     async def _verdict(self, code: int, log: str) -> str:
         over = self._watchdog.submission_over.is_set()
-        # Once at the end: a command may use one process of the solution for all tests.
+        # What the command has not ended is the author's doing; the rest has detached itself.
+        self._end(self._runs.open_before(self._parser.seen + 1))
         count = await self._watchdog.clear()
         if count and not over:
             self._results.remark(left_behind(count, None))
@@ -214,29 +227,6 @@ class TapRun:
         await self._results.drain()
         failed = self._results.failed or over or count or self._parser.bailed
         return "failed" if failed else "passed"
-
-
-class LaunchedRun(msgspec.Struct, frozen=True):
-    """One run of the solution, as `process/launch.py` writes it down."""
-
-    code: int
-    exceeded: str
-    peak_mb: int
-    needs_mb: int
-
-
-def _write_launcher(
-    plan: StartPlan, command: tuple[str, ...], scratch: Path, *, limits: ResourceLimits, runs: Path, results: int
-) -> Path:
-    described = scratch / "plan.json"
-    facts = {"command": command, "results": results, "runs": str(runs), "output_bytes": limits.output_kb * 1024}
-    text = json.dumps({**plan.as_json(), **facts})
-    described.write_text(text, encoding="utf-8")
-    launcher = scratch / "solution"
-    words = [sys.executable, "-I", "-S", str(LAUNCH), str(described)]
-    launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
-    launcher.chmod(0o700)
-    return launcher
 
 
 class _Lines:
@@ -285,7 +275,7 @@ def _evidence(point: Point) -> Evidence | None:
         kind = "silence"
     elif explanation:
         kind = "violation"
-    elif isinstance(exit_code, int) and exit_code != 0 and not expected:
+    elif isinstance(exit_code, int) and not expected and (exit_code != 0 or not actual):
         kind = "exit"
     return Evidence(
         kind=kind,
@@ -294,11 +284,20 @@ def _evidence(point: Point) -> Evidence | None:
         actual=actual,
         node=_text(data, "program") or "the program",
         exit_code=exit_code if isinstance(exit_code, int) else None,
-        stderr=_text(data, "stderr", "stack", "output"),
+        stderr=_text(data, "stderr", "stack"),
         sites=_sites(data),
         explanation=explanation,
         suggestions=_suggestions(data),
     ).bounded()
+
+
+def _output(point: Point, stderr: str) -> str:
+    """What is shown with a test: comments, what the author kept, and the solution's stderr, once."""
+    kept, said = _text(point.data, "output"), _text(point.data, "stderr") or stderr
+    texts = [text for text in (point.output, kept) if text]
+    if said and said.strip() not in "\n".join(texts):
+        texts.append(f"stderr:\n{said}" if kept else said)
+    return cut("\n".join(texts), OUTPUT_BYTES)
 
 
 def _of_children(point: Point, failed: list[Point]) -> Evidence:

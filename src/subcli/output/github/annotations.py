@@ -14,6 +14,7 @@ from subcli.core.submission import Submission
 from subcli.output.live.summary import ending_mark
 from subcli.output.printable import cut, one_line, printable
 from subcli.output.text import details
+from subcli.output.text.causes import Causes
 from subcli.output.text.diff import value_text
 from subcli.output.view import Ending
 from subcli.shared.protocol import ErrorAnalysis, TestResult
@@ -41,9 +42,18 @@ def error_annotations(submissions: Sequence[tuple[Submission, Ending]], locate: 
     for snapshot, ending in submissions:
         if ending.error is not None:
             lines.append(_missing_verdict(snapshot, ending.error))
+        causes = Causes(snapshot.analyses, snapshot.failures)
         for result in snapshot.failures:
             analyses = [event for event in snapshot.analyses if details.is_about(event, result)]
-            lines.append(_error(result.test_name or "failed test", _explain(result, analyses), analyses, locate))
+            shared = [causes.of(event) for event in analyses]
+            if shared and all(cause.first not in analyses for cause in shared):
+                continue  # The annotation of the first test names this one.
+            title, text = result.test_name or "failed test", _explain(result, analyses)
+            for cause in shared:
+                if cause.first in analyses and cause.others:
+                    title += f" and {len(cause.tests) - 1} more"
+                    text += f"\nThe same cause: {cause.others}"
+            lines.append(_error(title, text, analyses, locate))
         if ending.verdict is not None and ending.exit_code and not snapshot.failures:
             texts = [f"{_name(snapshot)}: {ending.verdict.final_status}"]
             texts += [details.joined(details.analysis_texts(event)) for event in snapshot.analyses]

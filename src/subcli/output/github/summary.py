@@ -11,9 +11,10 @@ from subcli.core.submission import Submission
 from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import cut, one_line, printable
 from subcli.output.text import details, words
+from subcli.output.text.causes import Cause, Causes
 from subcli.output.text.theme import test_mark
 from subcli.output.view import Ending
-from subcli.shared.protocol import ErrorAnalysis, TestResult
+from subcli.shared.protocol import TestResult
 
 SUMMARY_MAX_BYTES: Final = 256 * 1024
 """The most that is appended."""
@@ -76,7 +77,7 @@ def _section(snapshot: Submission, ending: Ending) -> list[str]:
         lines += ["| | test | time | why |", "|---|---|--:|---|", *map(_row, results), ""]
     if snapshot.counts.done > len(results):
         lines += [f"… {words.number(snapshot.counts.done - len(results))} more tests", ""]
-    return [*lines, *map(_analysis, snapshot.analyses[:_ANALYSES_MAX])]
+    return [*lines, *map(_analysis, Causes(snapshot.analyses, snapshot.failures).all[:_ANALYSES_MAX])]
 
 
 def _listed(snapshot: Submission) -> list[TestResult]:
@@ -94,12 +95,15 @@ def _row(result: TestResult) -> str:
     return f"| {mark.glyph} {mark.word} | {escaped(result.test_name)} | {duration} | {reason} |"
 
 
-def _analysis(event: ErrorAnalysis) -> str:
+def _analysis(cause: Cause) -> str:
     """Return an analysis, folded; as HTML, because foreign text could close a Markdown fence."""
+    event = cause.first
     title = event.test_name or event.category or "analysis"
+    title += f" and {words.number(len(cause.tests) - 1)} more" if cause.others else ""
     place = details.place(event.location, _PLACE_CELLS)
     heading = _html(one_line(f"{title}, {place}" if place else title, _CELL_CHARS))
-    text = _html(printable(cut(details.joined(details.analysis_texts(event)), _EXPLANATION_CHARS)))
+    texts = [*details.analysis_texts(event), f"The same cause: {cause.others}" if cause.others else ""]
+    text = _html(printable(cut(details.joined(texts), _EXPLANATION_CHARS)))
     return f"<details><summary>{heading}</summary>\n\n<pre>{text}</pre>\n\n</details>\n"
 
 

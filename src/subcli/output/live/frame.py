@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from subcli.core.submission import Connection, Submission
 from subcli.output.live.bar import bar, progress_text
 from subcli.output.text import details, parts, words
+from subcli.output.text.causes import Causes
 from subcli.output.text.lines import Line, clip
 from subcli.output.text.theme import ACCENT, BAD, DIM, ELLIPSIS, FAIL, GUTTER, MIDDLE_DOT, STRONG
 from subcli.output.view import Ending
@@ -164,10 +165,11 @@ def analyses(snapshot: Submission, width: int, available: int) -> list[Line]:
     lines: list[Line] = []
     if width < _ANALYSIS_MIN_CELLS:
         return lines
-    for event in reversed(snapshot.analyses):
+    causes = Causes(snapshot.analyses, snapshot.failures)
+    for event, more in [(cause.first, len(cause.tests) - 1) for cause in reversed(causes.all)]:
         gap = 1 if lines else 0
         result = next((test for test in snapshot.failures if details.is_about(event, test)), None)
-        block = _analysis(event, result, width, available - len(lines) - gap, shorten=not lines)
+        block = _analysis(event, result, width, available - len(lines) - gap, shorten=not lines, more=more)
         if not block:
             break
         lines.extend([Line()] * gap + block)
@@ -175,15 +177,19 @@ def analyses(snapshot: Submission, width: int, available: int) -> list[Line]:
 
 
 def _analysis(
-    event: ErrorAnalysis, result: TestResult | None, width: int, available: int, *, shorten: bool
+    event: ErrorAnalysis, result: TestResult | None, width: int, available: int, *, shorten: bool, more: int
 ) -> list[Line]:
-    """One analysis in at most ``available`` lines; empty if it does not fit and must not be shortened."""
+    """One analysis in at most ``available`` lines; empty if it does not fit and must not be shortened.
+
+    ``more`` tests fail for the same cause.
+    """
     if available < 2:
         return []
     place = details.place(event.location, width // 2)
     heading = Line(FAIL, BAD).put(" ")
     title = event.test_name or event.category or "analysis"
-    heading.put(clip(title, width - 2 - (len(place) + 3 if place else 0)), STRONG)
+    also = f" and {words.number(more)} more" if more > 0 else ""
+    heading.put(clip(title, width - 2 - len(also) - (len(place) + 3 if place else 0)), STRONG).put(also, STRONG)
     if place:
         heading.put(f" {MIDDLE_DOT} ", DIM).put(place, ACCENT)
     body: list[Line] = []

@@ -13,6 +13,7 @@ from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Submission
 from subcli.output.printable import one_line
 from subcli.output.text import details, parts, words
+from subcli.output.text.causes import Causes
 from subcli.output.text.lines import Line, clip, wrap
 from subcli.output.text.theme import (
     BAD,
@@ -135,8 +136,9 @@ def table(snapshot: Submission, width: int) -> list[Line]:
 def failures(snapshot: Submission, width: int) -> list[Line]:
     """Return every failed test in full, then the analyses that belong to no failed test."""
     lines: list[Line] = []
+    causes = Causes(snapshot.analyses, snapshot.failures)
     for result in snapshot.failures[:DETAILS_MAX]:
-        lines += [*failure(result, snapshot.analyses, width), Line()]
+        lines += [*failure(result, snapshot.analyses, width, causes=causes), Line()]
     rest = _more(snapshot.counts.not_passed - min(len(snapshot.failures), DETAILS_MAX), "failed")
     lines += [*rest, Line()] if rest else []
     for event in snapshot.analyses:
@@ -146,9 +148,17 @@ def failures(snapshot: Submission, width: int) -> list[Line]:
 
 
 def failure(
-    result: TestResult, analyses: Sequence[ErrorAnalysis], width: int, limits: details.TextLimits = _USUAL
+    result: TestResult,
+    analyses: Sequence[ErrorAnalysis],
+    width: int,
+    limits: details.TextLimits = _USUAL,
+    *,
+    causes: Causes,
 ) -> list[Line]:
-    """Return one failed test: name, message, expected and actual, analyses, output."""
+    """Return one failed test: name, message, expected and actual, analyses, output.
+
+    A cause that several tests share is shown with the first of them.
+    """
     mark = test_mark(result.status)
     duration = words.duration(result.duration_ms)
     heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(duration)), STRONG)
@@ -161,8 +171,15 @@ def failure(
         lines += parts.indented([Line(part, BAD) for part in message], 2)
     lines += parts.indented(details.values(result, inner, limits), 2)
     for event in analyses:
-        if details.is_about(event, result):
-            lines += [Line(), *_analysis(event, width, limits, shown_before=result.message)]
+        if not details.is_about(event, result):
+            continue
+        cause = causes.of(event)
+        if cause.first is not event:
+            lines += parts.indented(details.same_cause(f"the same cause as in {cause.tests[0]}", inner, limits), 2)
+            continue
+        lines += [Line(), *_analysis(event, width, limits, shown_before=result.message)]
+        if cause.others:
+            lines += parts.indented(details.same_cause(f"the same cause: {cause.others}", inner, limits), 2)
     output = details.output(result.output, inner, limits)
     return [*lines, Line(), *parts.indented(output, 2)] if output else lines
 

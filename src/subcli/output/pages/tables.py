@@ -11,6 +11,7 @@ from subcli.core.submission import Counts, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
 from subcli.output.text import details, parts, words
+from subcli.output.text.causes import Causes
 from subcli.output.text.lines import AdaptiveBlock, Line, clip
 from subcli.output.text.theme import ACCENT, DIM, DOT, ELLIPSIS, STRONG, Mark, test_mark, verdict_mark
 from subcli.shared.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
@@ -140,10 +141,11 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
     results = [event for event in events if isinstance(event, TestResult)]
     verdict = next((event for event in events if isinstance(event, Complete)), None)
     analyses = _analyses(tests)
+    causes = Causes(analyses, results)
     lines = _table(results, width)
     for result in results:
         if test_mark(result.status).word in ("failed", "error"):
-            lines += [*summary.failure(result, analyses, width, details.UNLIMITED), Line()]
+            lines += [*summary.failure(result, analyses, width, details.UNLIMITED, causes=causes), Line()]
     for event in analyses:
         if not any(details.is_about(event, result) for result in results):
             lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]

@@ -140,6 +140,11 @@ def analysis(
     return lines
 
 
+def same_cause(text: str, width: int, limits: TextLimits = _USUAL) -> list[Line]:
+    """Return a line about tests that share a cause; the names in it are foreign text."""
+    return [Line(part, DIM) for part in wrap(text, width, limits.message)]
+
+
 def _code_style(line: str) -> Style:
     """In an excerpt, the line that is marked with ``>`` stands out."""
     return STRONG if line.lstrip().startswith(">") else DIM

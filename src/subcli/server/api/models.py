@@ -61,6 +61,7 @@ class SubmissionBody(BaseModel):
     problem: Name | None = Field(None, description="A slug, instead of `problem_id`.")
     language: Name
     source_code: str | None = None
+    file_name: Name | None = Field(None, description="The file that `source_code` was read from, for messages.")
     files: dict[str, str] | None = Field(None, description="File contents by relative path.")
 
 

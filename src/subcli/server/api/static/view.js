@@ -2,6 +2,7 @@
 
 const MOST_ROWS = 300;
 const MOST_CARDS = 50;
+const MOST_NAMES = 20;
 const GLYPHS = { __proto__: null, passed: "✓", failed: "✗", error: "!", skipped: "–" };
 const TONES = { __proto__: null, passed: "is-good", error: "is-warn" };
 const at = (id) => document.getElementById(id);
@@ -97,16 +98,40 @@ function showCards(submission) {
     if (submission.tests.has(key)) about.set(key, [...(about.get(key) ?? []), analysis]);
     else alone.push(analysis);
   }
+  const causes = sharedCauses(submission.tests, about);
   const cards = [];
   for (const [key, test] of submission.tests) {
     if (test.status === "passed" || test.status === "skipped") continue;
-    cards.push(failureCard(test, about.get(key) ?? []));
+    cards.push(failureCard(test, about.get(key) ?? [], causes));
     if (cards.length >= MOST_CARDS) break;
   }
   cards.push(...alone.slice(-MOST_CARDS).map((analysis) => failureCard({ test_name: analysis.test_name, message: analysis.error }, [analysis])));
   if (submission.buildLog && submission.verdict === "build_failed") cards.push(buildCard(submission.buildLog));
   at("failures").hidden = cards.length === 0;
   keepOpen(at("cards"), cards);
+}
+
+// Tests that fail for one cause: the card of the first tells it and names the others. What a test's own message says is
+// no part of the cause.
+function sharedCauses(tests, about) {
+  const known = new Map();
+  const causes = new Map();
+  for (const [key, test] of tests) {
+    if (test.status === "passed" || test.status === "skipped") continue;
+    for (const analysis of about.get(key) ?? []) {
+      const { category, location, suggestions, error, analysis: text } = analysis;
+      const told = JSON.stringify([category, location, suggestions, without(error, test.message), without(text, test.message)]);
+      if (!known.has(told)) known.set(told, { first: analysis, names: [] });
+      const cause = known.get(told);
+      cause.names.push(test.test_name ?? String(key));
+      causes.set(analysis, cause);
+    }
+  }
+  return causes;
+}
+
+function without(text, message) {
+  return typeof text === "string" && message ? text.replaceAll(message, "") : text;
 }
 
 // Replaces only children that changed, to keep selections and the reading position.
@@ -119,7 +144,7 @@ function keepOpen(parent, children) {
   while (parent.children.length > children.length) parent.lastChild.remove();
 }
 
-function failureCard(test, analyses) {
+function failureCard(test, analyses, causes = new Map()) {
   const card = element("article", "card");
   const why = test.message ?? analyses[0]?.error;
   card.append(element("h3", "text", test.test_name ?? why ?? "Failure"));
@@ -131,9 +156,22 @@ function failureCard(test, analyses) {
     for (const [name, value] of facts) list.append(element("dt", "", name), element("dd", "text", shown(value)));
     card.append(list);
   }
-  for (const analysis of analyses) card.append(...analysisParts(analysis));
+  for (const analysis of analyses) {
+    const cause = causes.get(analysis);
+    if (cause && cause.first !== analysis) {
+      card.append(element("p", "analysis text", `The same cause as in ${cause.names[0]}.`));
+      continue;
+    }
+    card.append(...analysisParts(analysis));
+    if (cause?.names.length > 1) card.append(element("p", "analysis text", `The same cause: ${otherNames(cause.names)}`));
+  }
   if (test.output) card.append(element("pre", "text", test.output));
   return card;
+}
+
+function otherNames([, ...names]) {
+  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
+  return names.slice(0, MOST_NAMES).join(", ") + more;
 }
 
 function analysisParts(analysis) {

@@ -2,16 +2,19 @@
 
 import collections
 import contextlib
+import ctypes
 import json
 import os
 import random
 import selectors
+import signal
 import subprocess
 import sys
 import time
 
 ANSWER_SECONDS = 5.0
 STDERR_BYTES = 16_384
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Failure(Exception):
@@ -30,27 +33,43 @@ def solution():
     return [sys.executable, path] if path.endswith(".py") else [path]
 
 
+def die_together():
+    """In a new process of the solution: lead a group that can be killed as a whole, and end when the tests end."""
+    os.setpgid(0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Program:
-    """The solution, one process of it."""
+    """The solution, one process of it. It is gone when the `with` block ends, and when these tests end."""
 
     def __init__(self, capacity):
-        self._process = subprocess.Popen(
-            solution(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        self._capacity = capacity
         self._said = []
         self._buffer = b""
         self._stderr = b""
-        self._selector = selectors.DefaultSelector()
-        for stream in (self._process.stdout, self._process.stderr):
-            os.set_blocking(stream.fileno(), False)
-            self._selector.register(stream, selectors.EVENT_READ)
-        self.expect(f"capacity {capacity}", "ok")
 
     def __enter__(self):
+        self._process = subprocess.Popen(
+            solution(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_together
+        )
+        self._selector = selectors.DefaultSelector()
+        try:
+            for stream in (self._process.stdout, self._process.stderr):
+                os.set_blocking(stream.fileno(), False)
+                self._selector.register(stream, selectors.EVENT_READ)
+            self.expect(f"capacity {self._capacity}", "ok")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *_):
-        self._process.kill()
+        self._end()
+
+    def _end(self):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             # What was not written yet has no reader any more.
@@ -79,7 +98,9 @@ class Program:
         if got == answer:
             return
         recent = "\n".join(f"{asked} -> {said}" for asked, said in self._said[-12:])
-        raise Failure(f"`{command}` was answered with `{got}`", expected=answer, actual=got, output=recent)
+        raise Failure(
+            f"`{command}` was answered with `{got}`", expected=answer, actual=got, output=recent, **self._errors()
+        )
 
     def _send(self, commands):
         # Where the program is gone, its exit says more.
@@ -93,21 +114,26 @@ class Program:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Failure(f"no answer to `{command}` within {ANSWER_SECONDS:g} s", kind="silence", **self._errors())
-            for key, _ in self._selector.select(left):
-                data = os.read(key.fd, 65_536)
-                if not data:
-                    self._selector.unregister(key.fileobj)
-                elif key.fileobj is self._process.stdout:
-                    self._buffer += data
-                else:
-                    self._stderr = (self._stderr + data)[-STDERR_BYTES:]
+            self._read(left)
             if not self._selector.get_map():
                 code = self._process.wait()
                 raise Failure(f"the program ended when it was told `{command}`", exit=code, **self._errors())
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("utf-8", "replace").strip()
 
+    def _read(self, timeout):
+        for key, _ in self._selector.select(timeout):
+            data = os.read(key.fd, 65_536)
+            if not data:
+                self._selector.unregister(key.fileobj)
+            elif key.fileobj is self._process.stdout:
+                self._buffer += data
+            else:
+                self._stderr = (self._stderr + data)[-STDERR_BYTES:]
+
     def _errors(self):
+        """What the program has written to stderr so far, if anything."""
+        self._read(0)
         text = self._stderr.decode("utf-8", "replace").strip()
         return {"stderr": text} if text else {}
 
@@ -238,6 +264,9 @@ TESTS = [
 def main():
     """Run all tests, each with its result as soon as it is known."""
     solution()
+    # So that a `with` block is left, and its program killed, when a terminal or a build system ends these tests.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     print(f"TAP version 14\n1..{len(TESTS)}", flush=True)
     failed = 0
     for number, test in enumerate(TESTS, start=1):

@@ -1,0 +1,170 @@
+"""The runs of the solution that a TAP command starts: announced before they begin, recorded when they end.
+
+The command says what it tests on stdout, and starts the solution on its own. The two meet here: a run waits until
+everything that was printed before it has been read, so it is certain which test started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from subcli.judge.evidence import OUTPUT_BYTES
+from subcli.judge.problem import ResourceLimits
+from subcli.judge.process.starter import LAUNCH, StartPlan
+from subcli.judge.process.text import cut
+
+_READ_BYTES = 64 * 1024
+
+
+@dataclass
+class Run:
+    """One run of the solution."""
+
+    launcher: int
+    """The process id of `process/launch.py`."""
+    session: int
+    """The session of the solution's processes. A sandbox puts them into another one, and ends them all by itself."""
+    test: int = 0
+    """How many tests had ended when it began."""
+    read: int = 0
+    """How much of what it wrote to stderr has been read."""
+
+
+class LaunchedRun(msgspec.Struct, frozen=True):
+    """A run that has ended by itself, as `process/launch.py` writes it down."""
+
+    pid: int
+    code: int
+    exceeded: str
+    peak_mb: int
+    needs_mb: int
+
+
+class Runs:
+    """All runs of one TAP command.
+
+    Args:
+        scratch: A directory of the judge's own.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._records = scratch / "runs"
+        self._records_read = 0
+        self._starts = scratch / "starts"
+        self._partial = b""
+        self._waiting: asyncio.Queue[Run] = asyncio.Queue()
+        self._begun: dict[int, Run] = {}
+        self._ended: set[int] = set()
+        self._fresh: list[LaunchedRun] = []
+        os.mkfifo(self._starts, 0o600)
+        # For both directions, so that it does not end between two runs.
+        self._descriptor = os.open(self._starts, os.O_RDWR | os.O_NONBLOCK)
+        asyncio.get_running_loop().add_reader(self._descriptor, self._read_starts)
+
+    def close(self) -> None:
+        """Take no more runs."""
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+
+    def write_launcher(self, plan: StartPlan, command: tuple[str, ...], limits: ResourceLimits, results: int) -> Path:
+        """Write the program that the command starts. Returns its path.
+
+        Args:
+            plan: How the solution is started.
+            command: What starts it.
+            limits: What it may use.
+            results: The inode of the pipe for results.
+        """
+        described = self._scratch / "plan.json"
+        facts = {
+            "command": command,
+            "results": results,
+            "runs": str(self._records),
+            "starts": str(self._starts),
+            "output_bytes": limits.output_kb * 1024,
+        }
+        described.write_text(json.dumps({**plan.as_json(), **facts}), encoding="utf-8")
+        launcher = self._scratch / "solution"
+        words = [sys.executable, "-I", "-S", str(LAUNCH), str(described)]
+        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+        launcher.chmod(0o700)
+        return launcher
+
+    def _read_starts(self) -> None:
+        with suppress(BlockingIOError):
+            *lines, self._partial = (self._partial + os.read(self._descriptor, _READ_BYTES)).split(b"\n")
+            for line in lines:
+                launcher, session = map(int, line.split())
+                self._waiting.put_nowait(Run(launcher, session))
+
+    async def waiting(self) -> Run:
+        """The next run that wants to begin."""
+        return await self._waiting.get()
+
+    def begin(self, run: Run, test: int) -> None:
+        """Let a run begin, as part of the test after `test` others."""
+        run.test = test
+        self._begun[run.launcher] = run
+        # Its launcher may have been killed meanwhile.
+        with suppress(OSError):
+            descriptor = os.open(f"{self._starts}.{run.launcher}", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(descriptor, b"\n")
+            os.close(descriptor)
+
+    def ended(self, test: int) -> list[LaunchedRun]:
+        """The runs of the first `test` tests that have ended by themselves since the last call."""
+        self._read_records()
+        found = [each for each in self._fresh if self._test_of(each) < test]
+        self._fresh = [each for each in self._fresh if self._test_of(each) >= test]
+        return found
+
+    def _test_of(self, record: LaunchedRun) -> int:
+        run = self._begun.get(record.pid)
+        return run.test if run else 0
+
+    def open_before(self, test: int) -> list[Run]:
+        """The runs that earlier tests than `test` began and that have not ended by themselves."""
+        self._read_records()
+        return [run for run in self._begun.values() if run.test < test and run.launcher not in self._ended]
+
+    def _read_records(self) -> None:
+        try:
+            with self._records.open("rb") as file:
+                file.seek(self._records_read)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        self._records_read += len(data)
+        records = [msgspec.json.decode(line, type=LaunchedRun) for line in data.splitlines()]
+        self._fresh += records
+        self._ended.update(each.pid for each in records)
+
+    def forget(self, runs: Iterable[Run]) -> None:
+        """These runs were ended."""
+        self._ended.update(run.launcher for run in runs)
+
+    def stderr(self, test: int) -> str:
+        """What runs of the first `test` tests have written to stderr since the last call, cut if it is long."""
+        texts: list[str] = []
+        for run in [each for each in self._begun.values() if each.test < test]:
+            path = Path(f"{self._records}.{run.launcher}")
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(run.read, size - _READ_BYTES))
+                texts.append(file.read().decode("utf-8", "backslashreplace").strip())
+                run.read = size
+            if run.launcher in self._ended:
+                del self._begun[run.launcher]
+                path.unlink(missing_ok=True)
+        return cut("\n".join(filter(None, texts)), OUTPUT_BYTES)

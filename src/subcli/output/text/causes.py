@@ -1,0 +1,76 @@
+"""Tests that fail for one cause: it is shown once, with the names of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from subcli.shared.protocol import ErrorAnalysis, TestResult
+
+NAMES_MAX: Final = 20
+
+
+@dataclass
+class Cause:
+    """One cause, and the tests that fail because of it.
+
+    Attributes:
+        first: the analysis that tells it.
+        tests: the names of the tests, in the order in which they were explained.
+    """
+
+    first: ErrorAnalysis
+    tests: list[str] = field(default_factory=list)
+
+    @property
+    def others(self) -> str:
+        """The names of all tests but the first, on one line; empty if there are none."""
+        names = self.tests[1:]
+        more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+        return ", ".join(names[:NAMES_MAX]) + more
+
+
+class Causes:
+    """The causes of what failed in one submission.
+
+    Args:
+        analyses: in the order in which they came.
+        results: the results that they explain.
+    """
+
+    def __init__(self, analyses: Sequence[ErrorAnalysis], results: Iterable[TestResult]) -> None:
+        self.all: list[Cause] = []
+        """Each cause once, in the order in which they were told."""
+        self._of: dict[int, Cause] = {}
+        known: dict[Hashable, Cause] = {}
+        messages = {key: result.message or "" for result in results for key in _keys(result)}
+        for event in analyses:
+            name = event.test_name or ""
+            message = next((messages[key] for key in _keys(event) if key in messages), "")
+            # What belongs to no test stands for itself.
+            told = cause_of(event, message) if name else id(event)
+            if told not in known:
+                known[told] = Cause(event)
+                self.all.append(known[told])
+            cause = known[told]
+            if name and name not in cause.tests:
+                cause.tests.append(name)
+            self._of[id(event)] = cause
+
+    def of(self, event: ErrorAnalysis) -> Cause:
+        """The cause that this analysis tells."""
+        return self._of[id(event)]
+
+
+def cause_of(event: ErrorAnalysis, message: str) -> Hashable:
+    """What an analysis tells beyond the test's own message. Two that tell the same have one cause."""
+    texts = [text.replace(message, "").strip() if message else text for text in (event.error, event.analysis)]
+    place = event.location
+    return (event.category, (place.file, place.line) if place else None, tuple(event.suggestions), *texts)
+
+
+def _keys(event: ErrorAnalysis | TestResult) -> list[Hashable]:
+    """How a test is known: by its id where there is one, else by its name."""
+    keys: list[Hashable] = [] if event.test_id is None else [("id", event.test_id)]
+    return [*keys, ("name", event.test_name)]

@@ -1,0 +1,1 @@
+process.stdin.once("data", () => process.exit(0));

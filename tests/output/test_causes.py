@@ -1,0 +1,152 @@
+"""Tests that fail for one cause: every view tells it once and names them all; the JUnit report repeats it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subcli.output.github.view import GithubView
+from subcli.output.live.frame import analyses
+from subcli.output.live.summary import failures
+from subcli.output.pages.tables import submission_page
+from subcli.output.plain import PlainView
+from subcli.output.terminal.console import make_console
+from subcli.output.text.causes import NAMES_MAX, Causes
+from subcli.output.view import NullView
+from subcli.output.workflow_commands import CommandSafeStream
+from subcli.shared.protocol import ErrorAnalysis, TestResult
+from tests.output.playhouse.script import Clock, Stage
+
+NAMES = [f"case {number:02}" for number in range(1, 11)]
+CAUSE = "A key is missing from the table."
+
+
+def analysis(number: int, **more: Any) -> dict[str, Any]:
+    """What the server says of one test: its own message, and the cause that all share."""
+    return {
+        "test_id": str(number),
+        "test_name": f"case {number:02}",
+        "category": "exception",
+        "error": "KeyError: 'b'",
+        "analysis": f"run {number} ended with exit code 1. {CAUSE}",
+        "suggestions": ["Use .get()."],
+        "location": {"file": "mine.py", "line": 6},
+        **more,
+    }
+
+
+def play(stage: Stage) -> None:
+    """Ten tests fail for one cause, an eleventh for another."""
+    stage.begin()
+    for number in range(1, 12):
+        name = f"case {number:02}"
+        stage.result(name, "failed", test_id=str(number), message=f"run {number} ended with exit code 1")
+        other = {"location": {"file": "mine.py", "line": 9}} if number == 11 else {}
+        stage.send("error_analysis", **analysis(number, **other))
+    stage.complete("failed")
+    stage.view.close()
+
+
+def test_log_tells_it_once_and_refers_to_it() -> None:
+    """A log cannot name tests to come, so each that follows names the first."""
+    out = io.StringIO()
+    clock = Clock()
+    play(Stage(PlainView(make_console(out, {"COLUMNS": "120"}), make_console(io.StringIO(), {}), clock), clock))
+    text = out.getvalue()
+    assert text.count(CAUSE) == 2
+    assert text.count("the same cause as in case 01") == 9
+    assert all(f"analysis of {name}" in text for name in NAMES)
+
+
+def test_status_page_tells_it_once_and_names_all() -> None:
+    """With the first of the tests, and each of the others refers to it."""
+    tests = [
+        {
+            "test_id": str(number),
+            "test_name": name,
+            "status": "failed",
+            "message": f"run {number} ended with exit code 1",
+            "error_analysis": analysis(number),
+        }
+        for number, name in enumerate(NAMES, 1)
+    ]
+    out = io.StringIO()
+    make_console(out, {"COLUMNS": "100"}).print(submission_page({"submission_id": 1, "status": "failed"}, tests))
+    words = " ".join(out.getvalue().split())
+    assert words.count(CAUSE) == 1
+    assert f"the same cause: {', '.join(NAMES[1:])}" in words
+    assert words.count("the same cause as in case 01") == 9
+
+
+def test_live_view_tells_it_once() -> None:
+    """While it runs and at its end; a heading says how many tests share a cause."""
+    stage = Stage(NullView(), Clock())
+    play(stage)
+    snapshot = stage.watches[12].snapshot()
+    running = "\n".join(line.text for line in analyses(snapshot, 90, 60))
+    assert running.count(CAUSE) == 2
+    assert "case 01 and 9 more · mine.py:6" in running
+    ended = "\n".join(line.text for line in failures(snapshot, 90))
+    assert ended.count(CAUSE) == 2
+    assert ended.count("the same cause as in case 01") == 9
+    assert f"the same cause: {', '.join(NAMES[1:8])}" in ended
+
+
+def test_github_tells_it_once(tmp_path: Path) -> None:
+    """One annotation and one entry of the summary for each cause."""
+    raw = io.BytesIO()
+    stdout = CommandSafeStream(raw, json=False, encoding="utf-8")
+    clock = Clock()
+    plain = PlainView(make_console(stdout, {"COLUMNS": "120"}), make_console(io.StringIO(), {}), clock)
+    summary = tmp_path / "summary.md"
+    play(Stage(GithubView(plain, stdout, summary, lambda name: name, io.StringIO()), clock))
+    stdout.flush()
+    errors = [line for line in raw.getvalue().decode().splitlines() if line.startswith("::error")]
+    assert [line.partition("title=")[2].partition("::")[0] for line in errors] == ["case 01 and 9 more", "case 11"]
+    assert all(name in errors[0] for name in NAMES)
+    text = summary.read_text()
+    assert text.count(CAUSE) == 2
+    assert "<summary>case 01 and 9 more, mine.py:6</summary>" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda event: {**event, "category": "crash"},
+        lambda event: {**event, "location": {"file": "mine.py", "line": 7}},
+        lambda event: {**event, "error": "KeyError: 'c'"},
+        lambda event: {**event, "suggestions": []},
+        lambda event: {**event, "test_id": None, "test_name": None},
+    ],
+)
+def test_another_cause_is_told_apart(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Category, place, error, explanation and advice are the cause; what belongs to no test stands alone."""
+    events = [_event(analysis(1)), _event(change(analysis(2)))]
+    assert [cause.first for cause in Causes(events, _results()).all] == events
+
+
+def test_many_names_are_counted() -> None:
+    """A line does not grow without end."""
+    events = [_event(analysis(number, analysis="")) for number in range(1, NAMES_MAX + 4)]
+    (cause,) = Causes(events, []).all
+    assert cause.others.endswith(" and 2 more")
+    assert len(cause.others.split(", ")) == NAMES_MAX
+
+
+def _event(fields: dict[str, Any]) -> ErrorAnalysis:
+    from subcli.shared.protocol import from_mapping
+
+    event = from_mapping({"type": "error_analysis", **fields})
+    assert isinstance(event, ErrorAnalysis)
+    return event
+
+
+def _results() -> list[TestResult]:
+    return [
+        TestResult(test_id=str(n), test_name=f"case {n:02}", status="failed", message=f"run {n} ended with exit code 1")
+        for n in (1, 2)
+    ]
