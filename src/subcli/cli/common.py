@@ -10,6 +10,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -162,6 +163,13 @@ def submission_id(text: str) -> int:
             f"{text!r} is not a valid submission id.", hint="An id is a number; `subcli list` shows yours."
         )
     return int(digits)
+
+
+def expanded(path: Path | None) -> Path | None:
+    """For options that name a path: with ``~`` expanded, which no shell does in ``--option=~/file``."""
+    from subcli.shared.files import expand_user
+
+    return None if path is None else expand_user(path)
 
 
 def slug_of(problem: dict[str, Any]) -> str | None:

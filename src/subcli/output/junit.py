@@ -8,6 +8,7 @@ reader takes the file for a success.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -20,7 +21,7 @@ from subcli.output.text.details import is_about, place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.files import write_atomically
+from subcli.shared.files import check_writable, write_atomically
 from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
 _NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
@@ -216,23 +217,29 @@ def check_path(path: Path) -> None:
         if path.is_dir():
             raise UsageError(f"{path} is a directory.", hint="Name a file: `--junit-xml results.xml`.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path if path.exists() and not path.is_file() else path.parent, os.W_OK)
+        if not _is_special(path):
+            check_writable(path)
+        elif not os.access(path, os.W_OK):
+            # Opening a pipe would wait for its reader.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.", hint="Name another file."
         ) from None
-    if not writable:
-        raise UsageError(f"{path} cannot be written.", hint="Name another file.")
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe or /dev/stderr, which cannot be replaced."""
+    return path.exists() and not path.is_file()
 
 
 def write(path: Path, document: bytes) -> None:
-    """Write the report. A regular file is replaced as a whole, so that no reader sees half of it.
+    """Write the report. A regular file is replaced as a whole if possible, so that no reader sees half of it.
 
     Raises:
         OSError: It cannot be written.
     """
-    if path.exists() and not path.is_file():
-        # A pipe or /dev/stderr, which cannot be replaced.
+    if _is_special(path):
         path.write_bytes(document)
         return
     write_atomically(path, document)
