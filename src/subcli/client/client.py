@@ -30,7 +30,15 @@ from subcli.client.network import unusable_proxy
 from subcli.client.records import Credentials
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected, Socket, open_socket
-from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
+from subcli.core.errors import (
+    AuthError,
+    CredentialError,
+    NetworkError,
+    NotFoundError,
+    ServerError,
+    SubcliError,
+    UsageError,
+)
 from subcli.core.inputs import Blocked, Lost, Refused
 from subcli.core.submission import SubmissionRow, read_row
 from subcli.core.watch import Watch
@@ -329,6 +337,18 @@ class Prompter(Protocol):
         """Tell the person that the login failed."""
         ...
 
+    def tell(self, text: str) -> None:
+        """Tell the person what became of the login."""
+        ...
+
+
+def _not_kept(server: str) -> str:
+    """What becomes of a login that was made at a prompt, and how to make one that stays."""
+    return (
+        f"This login ends with this command. To stay logged in: `subcli auth login --server {server}`; "
+        "where there is no keyring, add `--insecure-storage`, which keeps it in a file that only you can read."
+    )
+
 
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, or the recorded login; with a person to ask if there is one."""
@@ -357,8 +377,13 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
             return None
         login = credentials.login(server)
         if login is None:
+            person.tell(_not_kept(server))
             return SessionLogin(tokens, grant, server, fresh=True)
-        await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+        try:
+            await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+        except CredentialError as error:
+            person.tell(f"{error.message} {_not_kept(server)}")
+            return SessionLogin(tokens, grant, server, fresh=True)
         return StoredLogin(credentials, server, tokens, grant, fresh=True)
 
     return Prompting(inner, ask, server)
