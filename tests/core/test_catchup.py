@@ -197,12 +197,27 @@ def test_skipped_row_does_not_hide_the_next() -> None:
     assert [event["test_name"] for event in told] == ["C"]
 
 
-def test_row_id_distinguishes_tests_with_the_same_name() -> None:
-    """The row's id is kept if the name is ambiguous."""
-    told = events({}, [{"name": "A", "status": "passed", "id": 1}, {"name": "A", "status": "failed", "id": 2}])
-    assert [event.get("test_id") for event in told] == [1, 2]
-    given = events({}, [{**A, "id": 1, "test_id": "x"}, {**A, "id": 2, "test_id": "y"}, A])
-    assert [event.get("test_id") for event in given] == ["x", "y", None]
+def rows_of(tests: list[Any]) -> list[tuple[str, int]]:
+    found = [event.row for event in missed({"id": 7}, tests, None) if isinstance(event, TestResult)]
+    return [(row.id, row.namesakes) for row in found if row is not None]
+
+
+def test_result_knows_its_row() -> None:
+    """By the row's own id, else by its place among its namesakes; rows that have not ended count as such."""
+    x, chaos = {"name": "X", "status": "passed"}, {"name": "X", "status": "passed", "test_type": "chaos"}
+    assert rows_of([{**x, "id": 1}, {**x, "id": "b"}, {**x, "status": "running"}]) == [("1", 3), ("b", 3)]
+    (one, _), (other, _), (of_type, alone) = rows_of([x, {**x, "id": [1]}, chaos])
+    assert len({one, other, of_type}) == 3
+    assert alone == 1
+    assert rows_of([{**x, "status": "pending"}, x])[0][0] == other
+
+
+def test_next_listing_does_not_overwrite() -> None:
+    """A test that a later listing has under the same name, in another row, is another test."""
+    watch = Watch(7)
+    for row in ({"id": 1, "name": "X", "status": "passed"}, {"id": 2, "name": "X", "status": "failed"}):
+        watch.fill(missed({"id": 7, "status": "testing"}, [row], None))
+    assert watch.snapshot().counts == Counts(passed=1, failed=1)
 
 
 @pytest.mark.parametrize("status", [None, "", 5, ["testing"], {}])

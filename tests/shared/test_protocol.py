@@ -119,8 +119,6 @@ def test_additional_fields_of_result() -> None:
     )
     assert (event.test_id, event.test_type, event.message) == ("t-1", "chaos", "no leader")
     assert (event.expected, event.actual, event.output, event.error_category) == ({"leaders": 1}, [0], "…", "timeout")
-    assert event.key == "#t-1"
-    assert read(type="test_result", test_name="A", status="passed").key == "A"
 
 
 def test_summary_does_not_override_verdict() -> None:

@@ -18,6 +18,7 @@ from subcli.shared.protocol import (
     MalformedMessageError,
     Message,
     Raw,
+    Row,
     from_mapping,
 )
 
@@ -70,9 +71,12 @@ def _events_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Messag
 
 def _results_from(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
     rows = [test for test in tests if isinstance(test, dict)]
-    names = Counter(_name(row) for row in rows)
+    kinds = [(_name(row), row.get("test_type") if isinstance(row.get("test_type"), str) else None) for row in rows]
+    namesakes = Counter(kinds)
+    before: Counter[tuple[str, str | None]] = Counter()
     results: list[Message] = []
-    for row in rows:
+    for row, kind in zip(rows, kinds, strict=True):
+        before[kind] += 1
         if row.get("status") in _NOT_ENDED:
             continue
         result = {
@@ -82,10 +86,9 @@ def _results_from(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
             "status": row.get("status"),
             **{field: row[field] for field in _TEST_FIELDS if row.get(field) is not None},
         }
-        if names[_name(row)] > 1 and row.get("id") is not None:
-            # The row's own id may differ from the test's, but it tells apart what the name does not.
-            result.setdefault("test_id", row["id"])
-        results.extend(_event(result))
+        # A row without an id has its place, which does not look like one.
+        row_id = f"{row['id']}" if _is_id(row.get("id")) else f"{kind} {before[kind]}"
+        results.extend(_event(result, Row(row_id, namesakes[kind])))
     return results
 
 
@@ -163,9 +166,13 @@ def _id(snapshot: Raw) -> Any:
     return snapshot.get("submission_id", snapshot.get("id"))
 
 
-def _event(entry: object) -> list[Message]:
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and value != ""
+
+
+def _event(entry: object, row: Row | None = None) -> list[Message]:
     """``entry`` as an event, in a list; an empty list if it is not a valid one."""
     try:
-        return [from_mapping(entry)]
+        return [from_mapping(entry, row)]
     except MalformedMessageError:
         return []

@@ -33,7 +33,7 @@ class _Printed:
     def __init__(self, source: SnapshotSource, began: float) -> None:
         self.source = source
         self.began = began
-        self.statuses: dict[str, str] = {}
+        self.statuses: dict[int, str] = {}
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
         self.attempt = 1
@@ -124,8 +124,8 @@ class PlainView(NullView):
     # -- changes ----------------------------------------------------------------------------------
 
     def _result(self, submission_id: int, printed: _Printed, result: TestResult) -> None:
-        previous = printed.statuses.get(result.key)
-        printed.statuses[result.key] = result.status
+        previous = printed.statuses.get(result.number)
+        printed.statuses[result.number] = result.status
         if previous == result.status:
             return
         mark = test_mark(result.status)

@@ -150,6 +150,18 @@ class StatusUpdate(Event, frozen=True, kw_only=True):
     progress: float | None = None
 
 
+class Row(msgspec.Struct, frozen=True):
+    """Where a result stands in a listing over REST, which tells apart what ids and names do not.
+
+    Attributes:
+        id: the row's own id, or its place among its namesakes.
+        namesakes: how many rows of the same type and name there are, itself included, ended or not.
+    """
+
+    id: str
+    namesakes: int
+
+
 class TestResult(Event, frozen=True, kw_only=True):
     """``test_result``: one test ended. ``duration_ms`` in milliseconds."""
 
@@ -167,9 +179,15 @@ class TestResult(Event, frozen=True, kw_only=True):
     error_category: str | None = None
 
     @property
-    def key(self) -> str:
-        """What identifies this test within its submission: its id, else its name."""
-        return self.test_name if self.test_id is None else f"#{self.test_id}"
+    def row(self) -> Row | None:
+        """Its row, if it was listed over REST instead of sent over the socket."""
+        row: Row | None = self.__dict__.get("row")
+        return row
+
+    @property
+    def number(self) -> int:
+        """Which test of the submission this is, counted from 0; set by the watch that takes the result."""
+        return int(self.__dict__["number"])
 
 
 class ErrorAnalysis(Event, frozen=True, kw_only=True):
@@ -181,6 +199,7 @@ class ErrorAnalysis(Event, frozen=True, kw_only=True):
     suggestions: tuple[str, ...] = ()
     test_id: int | str | None = None
     test_name: str | None = None
+    test_type: str | None = None
     category: str | None = None
     location: Location | None = None
 
@@ -283,8 +302,12 @@ def _replace_lone_surrogates(text: str) -> str:
     return _LONE_SURROGATE.sub(lambda match: match[1] or "\ufffd", text)
 
 
-def from_mapping(raw: object) -> Message:
+def from_mapping(raw: object, row: Row | None = None) -> Message:
     """The event in a decoded JSON value.
+
+    Args:
+        raw: the value.
+        row: where it was listed, if it is a result from REST.
 
     Raises:
         MalformedMessageError: it is not an object, has no ``type``, lacks what its type needs, or is
@@ -292,7 +315,10 @@ def from_mapping(raw: object) -> Message:
     """
     if _deeper_than(MAX_DEPTH, raw):
         raise MalformedMessageError(_TOO_DEEP)
-    return _event(raw)
+    event = _event(raw)
+    if row is not None:
+        event.__dict__["row"] = row
+    return event
 
 
 def _deeper_than(depth: int, value: object) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from subcli.core.errors import SubcliError
+from subcli.core.identity import is_about
 from subcli.core.submission import Submission
 from subcli.output.live.summary import ending_mark
 from subcli.output.printable import cut, one_line, printable
@@ -42,7 +43,7 @@ def error_annotations(submissions: Sequence[tuple[Submission, Ending]], locate: 
         if ending.error is not None:
             lines.append(_missing_verdict(snapshot, ending.error))
         for result in snapshot.failures:
-            analyses = [event for event in snapshot.analyses if details.is_about(event, result)]
+            analyses = [event for event in snapshot.analyses if is_about(event, result)]
             lines.append(_error(result.test_name or "failed test", _explain(result, analyses), analyses, locate))
         if ending.verdict is not None and ending.exit_code and not snapshot.failures:
             texts = [f"{_name(snapshot)}: {ending.verdict.final_status}"]
