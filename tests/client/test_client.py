@@ -12,6 +12,7 @@ import pytest
 
 from subcli.client.auth import GivenToken
 from subcli.client.client import Client, connect, slugify
+from subcli.client.network import error_detail
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import NotFoundError, ServerError
 from subcli.settings.config import load
@@ -193,3 +194,17 @@ async def test_login_at_a_prompt_says_that_it_is_not_kept(
     assert told.startswith(f"{user_directory()} cannot be written: Permission denied. " if recorded else "This login")
     assert f"`subcli auth login --server {server.url}`" in told
     assert "`--insecure-storage`" in told
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ([{"loc": ["body", "problem_id"], "msg": "Field required"}], "problem_id: Field required"),
+        ([{"loc": ["body", "files", 0, "name"], "msg": "too long"}], "files.0.name: too long"),
+        ([{"loc": ["body"], "msg": "bad"}, {"msg": "worse"}, "x", {"loc": ["query", "limit"]}], "bad; worse"),
+        ([{"loc": "body", "msg": "bad"}], "bad"),
+    ],
+)
+def test_refusal_names_the_field(detail: Any, said: str) -> None:
+    """FastAPI's 422 says in `loc` what its message is about."""
+    assert error_detail({"detail": detail}) == said

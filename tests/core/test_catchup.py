@@ -9,7 +9,7 @@ import pytest
 from subcli.core.catchup import events_from_log, is_over, missed, verdict
 from subcli.core.submission import Counts
 from subcli.core.watch import Watch
-from subcli.shared.protocol import TERMINAL_STATUSES, Complete, StatusUpdate, TestResult
+from subcli.shared.protocol import TERMINAL_STATUSES, Complete, ErrorAnalysis, StatusUpdate, TestResult
 
 A = {"test_name": "A", "status": "passed"}
 B = {"test_name": "B", "status": "failed"}
@@ -33,7 +33,9 @@ def events(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None = N
         pytest.param([A, {"test_name": "B", "status": "error"}], "failed", id="one erred"),
         pytest.param([A, {"test_name": "B", "status": "flaky"}], "failed", id="an unknown word"),
         pytest.param([A, {"status": "failed"}], "failed", id="a failure without a name"),
-        pytest.param([A, {"test_name": "B", "status": "running"}], "passed", id="one never ended"),
+        pytest.param([A, {"test_name": "B", "status": "running"}], None, id="one still runs"),
+        pytest.param([A, {"test_name": "B", "status": "pending"}], None, id="one is pending"),
+        pytest.param([B, {"test_name": "C", "status": "queued"}], None, id="one failed, one waits"),
         pytest.param([], None, id="no results"),
         pytest.param([{"test_name": "B", "status": "pending"}], None, id="none ended"),
         pytest.param([A, {"test_name": "B"}], None, id="one without a status"),
@@ -51,8 +53,32 @@ def test_completed_is_passed_only_with_results_and_without_failures(tests: list[
 @pytest.mark.parametrize("status", sorted(TERMINAL_STATUSES - {"completed"}))
 @pytest.mark.parametrize("tests", [[], [A], [A, B]])
 def test_other_terminal_status_means_failed(status: str, tests: list[Any]) -> None:
-    """Whatever the results say."""
-    assert verdict({"status": status}, tests) == "failed"
+    """Whatever the results say; `error` is the judge's own fault."""
+    assert verdict({"status": status}, tests) == ("error" if status == "error" else "failed")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        ({"status": "build_failed", "error_message": "gcc failed", "build_logs": "x.c:1"}, ("gcc failed", "x.c:1")),
+        ({"status": "error", "error_message": "no machine"}, ("no machine", "")),
+        ({"status": "failed", "build_logs": "y" * 9000}, ("", "y" * 8192)),
+        ({"status": "failed", "build_logs": 7, "error_message": " "}, None),
+        ({"status": "failed"}, None),
+        ({"status": "building", "build_logs": "x"}, None),
+        ({"status": "completed", "build_logs": "x"}, None),
+    ],
+)
+def test_reason_in_a_snapshot_becomes_an_analysis(snapshot: dict[str, Any], expected: Any) -> None:
+    """Once; the next snapshot says nothing new."""
+    watch = Watch(7)
+    found = [
+        (event.error, event.analysis)
+        for event in watch.fill(missed({"id": 7, **snapshot}, [], None)).events
+        if isinstance(event, ErrorAnalysis)
+    ]
+    assert found == ([] if expected is None else [expected])
+    assert not watch.fill(missed({"id": 7, **snapshot}, [], None)).events
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,10 @@ def submission_id(text: str) -> int:
     Raises:
         UsageError: It is not a number.
     """
+    from subcli.shared.protocol import MAX_ID
+
     digits = text.removeprefix("#")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > len(str(MAX_ID)) or int(digits) > MAX_ID:
         raise UsageError(
             f"{text!r} is not a valid submission id.", hint="An id is a number; `subcli list` shows yours."
         )

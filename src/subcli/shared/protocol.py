@@ -43,6 +43,9 @@ MAX_FRAME_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 64
 """How deeply objects and lists may be nested (contract, section 7)."""
 
+MAX_ID: Final = 2**63 - 1
+"""The largest id of a submission (contract, section 1)."""
+
 MAX_SOURCE_BYTES: Final = 256 * 1024
 """The largest submission, all files together (contract, section 2)."""
 
@@ -52,7 +55,7 @@ PING: Final = "ping"
 PONG: Final = "pong"
 
 TERMINAL_STATUSES: Final = frozenset(
-    {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"}
+    {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled", "error"}
 )
 """Statuses of a snapshot after which nothing changes (contract, section 6)."""
 
@@ -338,12 +341,21 @@ def _event(raw: object) -> Message:
     if not isinstance(kind, str) or not kind:
         raise MalformedMessageError("no type")
     cls = _TYPES.get(kind, Unknown)
+    read = _with_message(raw) if cls is TestResult and raw.get("message") is None else raw
     try:
-        event = msgspec.convert(raw, cls)
+        event = msgspec.convert(read, cls)
     except msgspec.ValidationError:
-        event = _decode_leniently(raw, cls)
+        event = _decode_leniently(read, cls)
     event.__dict__["raw"] = raw
     return event
+
+
+def _with_message(raw: Raw) -> Raw:
+    """A ``test_result`` with its message, which some platforms send under other names (contract, section 6)."""
+    details = raw.get("details")
+    said = (raw.get("error_message"), raw.get("error"), details.get("error") if isinstance(details, dict) else None)
+    message = next((text for text in said if isinstance(text, str) and text), None)
+    return raw if message is None else {**raw, "message": message}
 
 
 def _decode_leniently(raw: Raw, cls: type[Message]) -> Message:

@@ -7,12 +7,11 @@ from pathlib import PurePath
 from typing import Final
 
 _ENDINGS: Final = {
-    ".bash": "shell",
     ".c": "c cpp",
-    ".c++": "cpp",
-    ".cc": "cpp",
     ".clj": "clojure",
     ".cpp": "cpp",
+    ".cc": "cpp",
+    ".c++": "cpp",
     ".cs": "csharp",
     ".cts": "typescript",
     ".cxx": "cpp",
@@ -54,6 +53,7 @@ _ENDINGS: Final = {
     ".rs": "rust",
     ".scala": "scala",
     ".sh": "shell",
+    ".bash": "shell",
     ".sql": "sql",
     ".swift": "swift",
     ".tpp": "cpp",
@@ -71,6 +71,12 @@ _ACCOMPANYING: Final = frozenset({"shell", "sql"})
 
 FAMILIES: Final = frozenset({"sql"})
 """Languages with dialects. The ending does not tell which one, but the problem may."""
+
+
+def file_name(language: str) -> str:
+    """A name for the only file of a solution in this language."""
+    usual = {each.split()[0]: ending for ending, each in reversed(_ENDINGS.items())}
+    return f"solution{usual.get(language, '.txt')}"
 
 
 def language_of(names: Iterable[str]) -> str | None:

@@ -140,7 +140,7 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
     events = missed(fields, tests, None)
     results = [event for event in events if isinstance(event, TestResult)]
     verdict = next((event for event in events if isinstance(event, Complete)), None)
-    analyses = _analyses(tests)
+    analyses = [*_analyses(tests), *(event for event in events if isinstance(event, ErrorAnalysis))]
     lines = _table(results, width)
     for result in results:
         if test_mark(result.status).word in ("failed", "error"):
