@@ -194,12 +194,16 @@ def test_two_submissions_to_one_problem_are_told_apart() -> None:
     assert all(suite.get("time") and (suite.get("name") or "").strip() for suite in root)
 
 
-def test_every_suite_has_a_time() -> None:
-    """That of a command without a submission as well."""
+def test_every_suite_and_case_has_a_time() -> None:
+    """Also where the server sends none, and where there is no submission."""
     view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.result("x", "failed", None)
+    stage.complete("build_failed")
     view.fault(UsageError("no", hint="such thing"))
     root = checked(view)
-    assert [suite.get("time") for suite in root] == ["0.000"]
+    assert all(element.get("time") for tag in ("testsuite", "testcase") for element in root.iter(tag))
 
 
 def test_no_verdict_is_an_error() -> None:

@@ -179,7 +179,9 @@ def _add_fault(suite: ElementTree.Element, error: SubcliError, classname: str) -
 
 
 def _case(suite: ElementTree.Element, name: str, classname: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", name=_attribute(name), classname=_attribute(classname))
+    """Add a case. Some readers reject a report in which a time is missing, or miss its failures."""
+    names = {"name": _attribute(name), "classname": _attribute(classname)}
+    return ElementTree.SubElement(suite, "testcase", names, time=_seconds(0))
 
 
 def _make_unique(cases: list[ElementTree.Element]) -> None:
