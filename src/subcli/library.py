@@ -45,8 +45,11 @@ async def submit(
         SubcliError: it was refused, or the server did not answer.
     """
     source = read_source([str(path)])
+    language = language or source.language()
+    if language is None:
+        raise source.unknown_language()
     async with connect(_library_settings(server, token, os.environ)) as client:
-        answer = await client.submit(source, problem=problem, language=language or source.language())
+        answer = await client.submit(source, problem=problem, language=language)
     return int(answer["submission_id"])
 
 

@@ -11,11 +11,15 @@ import httpx
 import pytest
 
 from subcli.client.auth import GivenToken
-from subcli.client.client import Client, slugify
+from subcli.client.client import Client, connect, slugify
+from subcli.client.network import error_detail
+from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import NotFoundError, ServerError
 from subcli.settings.config import load
+from subcli.settings.files import user_directory
 from subcli.shared.secret import Secret
 from subcli.workspace.source import read_source
+from tests.cli.rest import rest
 
 SERVER = "https://judge.example"
 PROBLEMS = [
@@ -143,3 +147,64 @@ async def test_latest_submission() -> None:
 def test_slugify(title: str, slug: str) -> None:
     """Lower case words with hyphens."""
     assert slugify(title) == slug
+
+
+# -- a login at a prompt ------------------------------------------------------------------------------
+
+
+class Person:
+    """Knows the password."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def ask(self, server: str) -> tuple[str, Secret] | None:
+        return "ada", Secret("password")
+
+    def refused(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_login_at_a_prompt_says_that_it_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    """Without a record, or where its store can no longer be written, the command goes on; the words name the ways."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    person = Person()
+    answers = {
+        "POST /auth/token": (200, {"access_token": "new", "refresh_token": "next"}),
+        "GET /submissions": (200, {"submissions": []}),
+    }
+    with rest(answers, token="new") as server:
+        if recorded:
+            Credentials(user_directory()).save(server.url, "ada", Tokens(Secret("old")), "file")
+
+            def refuse(*_: object, **__: object) -> None:
+                raise PermissionError(13, "Permission denied")
+
+            monkeypatch.setattr("subcli.client.records.write_atomically", refuse)
+        settings = load({"server": server.url}, {}, Path("/"), None)
+        async with connect(settings, prompter=person) as asking:
+            assert await asking.submissions(limit=1) == []
+    (told,) = person.told
+    assert told.startswith(f"{user_directory()} cannot be written: Permission denied. " if recorded else "This login")
+    assert f"`subcli auth login --server {server.url}`" in told
+    assert "`--insecure-storage`" in told
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ([{"loc": ["body", "problem_id"], "msg": "Field required"}], "problem_id: Field required"),
+        ([{"loc": ["body", "files", 0, "name"], "msg": "too long"}], "files.0.name: too long"),
+        ([{"loc": ["body"], "msg": "bad"}, {"msg": "worse"}, "x", {"loc": ["query", "limit"]}], "bad; worse"),
+        ([{"loc": "body", "msg": "bad"}], "bad"),
+    ],
+)
+def test_refusal_names_the_field(detail: Any, said: str) -> None:
+    """FastAPI's 422 says in `loc` what its message is about."""
+    assert error_detail({"detail": detail}) == said

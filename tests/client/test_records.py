@@ -15,8 +15,9 @@ import keyring.backends.null
 import pytest
 from filelock import FileLock
 from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
 
-from subcli.client.records import Credentials, Tokens
+from subcli.client.records import Credentials, Place, Tokens
 from subcli.core.errors import CredentialError
 from subcli.shared.secret import Secret
 from tests.client.keyrings import FileKeyring, ForgetfulKeyring, HangingKeyring, RaisingKeyring
@@ -229,3 +230,132 @@ def test_records_are_changed_even_if_they_cannot_be_locked(tmp_path: Path, monke
     Credentials(tmp_path).save(SERVER, "ada", Tokens(Secret("two")), "file")
     assert Credentials(tmp_path).load(SERVER) == Tokens(Secret("two"))
     assert (tmp_path / "credentials.json").stat().st_mode & 0o777 == 0o600
+
+
+# -- two stores, one transaction ----------------------------------------------------------------------
+
+
+class LateKeyring(FileKeyring):
+    """Can be read, but neither written nor deleted from: it was locked meanwhile."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise KeyringLocked("locked")
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise KeyringLocked("locked")
+
+
+def entries(tmp_path: Path) -> dict[str, str]:
+    """What the keyring holds."""
+    path = tmp_path / "keyring.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Credentials:
+    """Logins in a directory where nothing can be written, in a way that holds for root as well."""
+    (tmp_path / "config").write_text("a file where the directory should be")
+    return Credentials(tmp_path / "config" / "subcli")
+
+
+@pytest.mark.parametrize("place", ["keyring", "file"])
+def test_probe_tries_both_stores(unwritable: Credentials, place: Place) -> None:
+    """A keyring that works is not enough: the record of the login must be writable too."""
+    with pytest.raises(CredentialError, match=r"config/subcli cannot be written: "):
+        unwritable.probe(place)
+
+
+def test_record_that_cannot_be_written_leaves_no_token(unwritable: Credentials, tmp_path: Path) -> None:
+    """A token in the keyring that no record knows would be out of reach of status and logout."""
+    with pytest.raises(CredentialError, match="cannot be written"):
+        unwritable.save(SERVER, "ada", PAIR, "keyring")
+    assert entries(tmp_path) == {}
+
+
+@pytest.mark.parametrize("before", [None, "file"])
+def test_token_that_cannot_be_stored_leaves_the_login_as_it_was(
+    credentials: Credentials, tmp_path: Path, before: Place | None
+) -> None:
+    """If the keyring fails, no record claims that the new tokens are there, and the earlier login still works."""
+    if before is not None:
+        credentials.save(SERVER, "bob", Tokens(Secret("earlier")), before)
+    keyring.set_keyring(LateKeyring())
+    with pytest.raises(CredentialError, match="KeyringLocked"):
+        credentials.save(SERVER, "ada", PAIR, "keyring")
+    login = credentials.login(SERVER)
+    assert (login and (login.user, login.place)) == (before and ("bob", before))
+    assert credentials.load(SERVER) == (before and Tokens(Secret("earlier")))
+
+
+def test_login_moves_from_store_to_store(credentials: Credentials, tmp_path: Path) -> None:
+    """Tokens are in the place that the record names, and nowhere else."""
+    for place in ("keyring", "file", "keyring"):
+        credentials.save(SERVER, "ada", PAIR, place)
+        assert credentials.load(SERVER) == PAIR
+        assert bool(entries(tmp_path)) == (place == "keyring")
+        assert ("the-access-token" in everything_on_disk(tmp_path / "config")) == (place == "file")
+
+
+def test_old_tokens_that_cannot_be_removed_are_named(
+    credentials: Credentials, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken keyring does not prevent a login that avoids it; what it still holds is said."""
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    keyring.set_keyring(LateKeyring())
+    credentials.save(SERVER, "ada", Tokens(Secret("new")), "file")
+    assert credentials.load(SERVER) == Tokens(Secret("new"))
+    assert f"The earlier tokens for {SERVER} are still in the keyring" in caplog.text
+
+
+@pytest.mark.parametrize("backend", [HangingKeyring, LateKeyring])
+def test_logout_that_cannot_reach_the_keyring_keeps_its_record(
+    credentials: Credentials, backend: type[KeyringBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the token would stay there, and nothing would know of it; later, logging out works."""
+    monkeypatch.setattr(HangingKeyring, "delete_password", HangingKeyring.set_password, raising=True)
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+    keyring.set_keyring(backend())
+    with pytest.raises(CredentialError, match=rf"The login for {SERVER} is still in the keyring: ") as raised:
+        credentials.delete(SERVER, timeout_s=0.3)
+    assert "subcli auth logout" in raised.value.hint
+    keyring.set_keyring(FileKeyring())
+    assert credentials.load(SERVER) == PAIR
+    credentials.delete(SERVER)
+    assert credentials.logins() == {}
+
+
+def test_logout_that_cannot_change_the_record_removes_nothing(
+    credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of tokens that are gone would make every command fail."""
+    credentials.save(SERVER, "ada", PAIR, "keyring")
+
+    def refuse(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("subcli.client.records.check_writable", refuse)
+    with pytest.raises(CredentialError, match="cannot be written: Permission denied"):
+        credentials.delete(SERVER)
+    assert credentials.load(SERVER) == PAIR
+
+
+# -- a server's identity ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["keyring", "file"])
+def test_login_recorded_under_another_spelling(credentials: Credentials, tmp_path: Path, place: Place) -> None:
+    """Records of earlier versions have the address as it was typed; they still count."""
+    typed, same = "http://LOCALHOST:80", "http://localhost"
+    credentials.save(SERVER, "ada", PAIR, place)
+    file = tmp_path / "config" / "logins.json"
+    file.write_text(file.read_text().replace(SERVER, typed))
+    for path in (tmp_path / "keyring.json", tmp_path / "config" / "credentials.json"):
+        if path.exists():
+            path.write_text(path.read_text().replace(SERVER, typed))
+    assert credentials.load(same) == PAIR
+    credentials.save(same, "ada", Tokens(Secret("renewed")), place)
+    assert credentials.load(same) == Tokens(Secret("renewed"))
+    assert len(credentials.logins()) == 1
+    credentials.delete(same)
+    assert credentials.logins() == {}
+    assert entries(tmp_path) == {}

@@ -9,7 +9,7 @@ import pytest
 from subcli.core.catchup import events_from_log, is_over, missed, verdict
 from subcli.core.submission import Counts
 from subcli.core.watch import Watch
-from subcli.shared.protocol import TERMINAL_STATUSES, Complete, StatusUpdate, TestResult
+from subcli.shared.protocol import TERMINAL_STATUSES, Complete, ErrorAnalysis, StatusUpdate, TestResult
 
 A = {"test_name": "A", "status": "passed"}
 B = {"test_name": "B", "status": "failed"}
@@ -33,7 +33,9 @@ def events(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None = N
         pytest.param([A, {"test_name": "B", "status": "error"}], "failed", id="one erred"),
         pytest.param([A, {"test_name": "B", "status": "flaky"}], "failed", id="an unknown word"),
         pytest.param([A, {"status": "failed"}], "failed", id="a failure without a name"),
-        pytest.param([A, {"test_name": "B", "status": "running"}], "passed", id="one never ended"),
+        pytest.param([A, {"test_name": "B", "status": "running"}], None, id="one still runs"),
+        pytest.param([A, {"test_name": "B", "status": "pending"}], None, id="one is pending"),
+        pytest.param([B, {"test_name": "C", "status": "queued"}], None, id="one failed, one waits"),
         pytest.param([], None, id="no results"),
         pytest.param([{"test_name": "B", "status": "pending"}], None, id="none ended"),
         pytest.param([A, {"test_name": "B"}], None, id="one without a status"),
@@ -51,8 +53,32 @@ def test_completed_is_passed_only_with_results_and_without_failures(tests: list[
 @pytest.mark.parametrize("status", sorted(TERMINAL_STATUSES - {"completed"}))
 @pytest.mark.parametrize("tests", [[], [A], [A, B]])
 def test_other_terminal_status_means_failed(status: str, tests: list[Any]) -> None:
-    """Whatever the results say."""
-    assert verdict({"status": status}, tests) == "failed"
+    """Whatever the results say; `error` is the judge's own fault."""
+    assert verdict({"status": status}, tests) == ("error" if status == "error" else "failed")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        ({"status": "build_failed", "error_message": "gcc failed", "build_logs": "x.c:1"}, ("gcc failed", "x.c:1")),
+        ({"status": "error", "error_message": "no machine"}, ("no machine", "")),
+        ({"status": "failed", "build_logs": "y" * 9000}, ("", "y" * 8192)),
+        ({"status": "failed", "build_logs": 7, "error_message": " "}, None),
+        ({"status": "failed"}, None),
+        ({"status": "building", "build_logs": "x"}, None),
+        ({"status": "completed", "build_logs": "x"}, None),
+    ],
+)
+def test_reason_in_a_snapshot_becomes_an_analysis(snapshot: dict[str, Any], expected: Any) -> None:
+    """Once; the next snapshot says nothing new."""
+    watch = Watch(7)
+    found = [
+        (event.error, event.analysis)
+        for event in watch.fill(missed({"id": 7, **snapshot}, [], None)).events
+        if isinstance(event, ErrorAnalysis)
+    ]
+    assert found == ([] if expected is None else [expected])
+    assert not watch.fill(missed({"id": 7, **snapshot}, [], None)).events
 
 
 @pytest.mark.parametrize(
@@ -197,12 +223,27 @@ def test_skipped_row_does_not_hide_the_next() -> None:
     assert [event["test_name"] for event in told] == ["C"]
 
 
-def test_row_id_distinguishes_tests_with_the_same_name() -> None:
-    """The row's id is kept if the name is ambiguous."""
-    told = events({}, [{"name": "A", "status": "passed", "id": 1}, {"name": "A", "status": "failed", "id": 2}])
-    assert [event.get("test_id") for event in told] == [1, 2]
-    given = events({}, [{**A, "id": 1, "test_id": "x"}, {**A, "id": 2, "test_id": "y"}, A])
-    assert [event.get("test_id") for event in given] == ["x", "y", None]
+def rows_of(tests: list[Any]) -> list[tuple[str, int]]:
+    found = [event.row for event in missed({"id": 7}, tests, None) if isinstance(event, TestResult)]
+    return [(row.id, row.namesakes) for row in found if row is not None]
+
+
+def test_result_knows_its_row() -> None:
+    """By the row's own id, else by its place among its namesakes; rows that have not ended count as such."""
+    x, chaos = {"name": "X", "status": "passed"}, {"name": "X", "status": "passed", "test_type": "chaos"}
+    assert rows_of([{**x, "id": 1}, {**x, "id": "b"}, {**x, "status": "running"}]) == [("1", 3), ("b", 3)]
+    (one, _), (other, _), (of_type, alone) = rows_of([x, {**x, "id": [1]}, chaos])
+    assert len({one, other, of_type}) == 3
+    assert alone == 1
+    assert rows_of([{**x, "status": "pending"}, x])[0][0] == other
+
+
+def test_next_listing_does_not_overwrite() -> None:
+    """A test that a later listing has under the same name, in another row, is another test."""
+    watch = Watch(7)
+    for row in ({"id": 1, "name": "X", "status": "passed"}, {"id": 2, "name": "X", "status": "failed"}):
+        watch.fill(missed({"id": 7, "status": "testing"}, [row], None))
+    assert watch.snapshot().counts == Counts(passed=1, failed=1)
 
 
 @pytest.mark.parametrize("status", [None, "", 5, ["testing"], {}])

@@ -54,6 +54,7 @@ from subcli.shared.protocol import (
     Control,
     MalformedMessageError,
     Message,
+    TestResult,
     Unknown,
     decode,
     encode,
@@ -238,7 +239,10 @@ def test_two_logs_are_never_mixed(course: list[tuple[str, str, list[int]]], know
 # -- catching up --------------------------------------------------------------------------------------
 
 rows = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(("id", "test_id", "name", "test_name", "status", "message", "seq"), words | values)
+    {},
+    optional=dict.fromkeys(
+        ("id", "test_id", "test_type", "name", "test_name", "status", "message", "seq"), words | values
+    ),
 )
 snapshots = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(("id", "submission_id", "status", "final_status", "summary", "progress"), words | values)
@@ -262,6 +266,42 @@ def test_any_snapshot_is_read(snapshot: dict[str, Any], tests: list[Any], log: l
             assert all(isinstance(row, dict) and isinstance(row.get("status"), str) for row in tests)
     if watch.verdict is not None and log is None:
         assert watch.verdict.final_status == word
+
+
+small = st.fixed_dictionaries(
+    {"name": st.sampled_from("AB"), "status": st.sampled_from(("passed", "failed", "pending"))},
+    optional={
+        "id": st.sampled_from((1, 2, "2")),
+        "test_id": st.sampled_from((1, 2, "3")),
+        "test_type": st.sampled_from(("chaos", "")),
+    },
+)
+
+
+@fuzz
+@given(st.lists(st.lists(small, max_size=5) | small, max_size=8))
+def test_any_mixture_of_listings_and_results_is_counted(course: list[Any]) -> None:
+    """Whose result it is stays decided: the same listing or frame, once more, is no news, and counts add up."""
+    watch = Watch(ID)
+    statuses: dict[int, str] = {}
+    for part in course:
+        events = (
+            missed({"id": ID, "status": "testing"}, part, None)
+            if isinstance(part, list)
+            else [from_mapping({"type": "test_result", "test_name": part["name"], **part})]
+        )
+        for event in watch.fill(events).events:
+            if isinstance(event, TestResult):
+                statuses[event.number] = event.status
+        passed = list(statuses.values()).count("passed")
+        counts = watch.snapshot().counts
+        assert (counts.done, counts.passed, counts.failed) == (len(statuses), passed, len(statuses) - passed)
+        assert sorted(statuses) == list(range(len(statuses)))
+    by_id = [part for part in course if isinstance(part, dict) and "test_id" in part][-1:]
+    for part in by_id:
+        last = from_mapping({"type": "test_result", "test_name": part["name"], **part})
+        watch.take(last)
+        assert watch.take(from_mapping(dict(last.raw))).events == ()
 
 
 # -- recovery -----------------------------------------------------------------------------------------

@@ -133,6 +133,79 @@ def test_last_result_of_a_test_counts() -> None:
     assert tags == {"again": [], "left out": ["skipped"], "erred": ["error"], "odd": ["failure"]}
 
 
+def identities(root: ElementTree.Element) -> list[tuple[str | None, str | None]]:
+    """What readers know the cases by."""
+    return [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+
+
+def test_three_tests_of_one_name_are_three_cases() -> None:
+    """Their types are part of the class name; a reader would count one test otherwise, and none that failed."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    for kind, status in (("functional", "passed"), ("chaos", "failed"), ("performance", "passed")):
+        stage.result("Basic", status, test_type=kind, seq=False)
+    stage.complete("failed")
+    root = checked(view)
+    assert identities(root) == [(f"leader-election.{kind}", "Basic") for kind in ("functional", "chaos", "performance")]
+    assert (root.get("tests"), root.get("failures")) == ("3", "1")
+
+
+def test_names_are_unique_in_a_report() -> None:
+    """Namesakes get their ids, or a number; so do a test named as our own case, and one without a name."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    for test_id in (7, "x"):
+        stage.result("Basic", "passed", test_id=test_id, seq=False)
+    stage.result("verdict", "passed")
+    for name in (" ", "\u00a0", ""):
+        stage.result(name, "passed")
+    stage.complete("cancelled")
+    problem = "leader-election"
+    assert identities(checked(view)) == [
+        (problem, "Basic #7"),
+        (problem, "Basic #x"),
+        (problem, "verdict"),
+        (problem, "(no name)"),
+        (problem, "(no name) (2)"),
+        (problem, "(no name) (3)"),
+        (problem, "verdict (2)"),
+    ]
+
+
+def test_two_submissions_to_one_problem_are_told_apart() -> None:
+    """By their ids, which a report of a single submission does without: so its history goes on."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    for number in (12, 13):
+        stage.begin(number)
+        stage.result("Basic", "passed", id=number)
+        stage.complete("passed", number)
+    stage.begin(14, problem=" ")
+    stage.result("Basic", "passed", id=14)
+    stage.complete("passed", 14)
+    root = checked(view)
+    assert identities(root) == [
+        ("leader-election #12", "Basic"),
+        ("leader-election #13", "Basic"),
+        ("submission 14", "Basic"),
+    ]
+    assert all(suite.get("time") and (suite.get("name") or "").strip() for suite in root)
+
+
+def test_every_suite_and_case_has_a_time() -> None:
+    """Also where the server sends none, and where there is no submission."""
+    view = JunitView(NOW)
+    stage = Stage(view, Clock())
+    stage.begin()
+    stage.result("x", "failed", None)
+    stage.complete("build_failed")
+    view.fault(UsageError("no", hint="such thing"))
+    root = checked(view)
+    assert all(element.get("time") for tag in ("testsuite", "testcase") for element in root.iter(tag))
+
+
 def test_no_verdict_is_an_error() -> None:
     """A timeout, a lost server, or an error before there was a submission becomes one error with its reason."""
     _, lost = played("lost-end")

@@ -92,6 +92,16 @@ def test_position_counts_each_test_once() -> None:
     assert log.out[1:] == ["✗ 1/2 a (1.25 s)", "✓ 1/2 a (1.25 s)", "– 2/2 b (skipped)"]
 
 
+def test_namesakes_are_printed_each() -> None:
+    """Three tests of one name, told apart by their types, then listed over REST: no line too few or too many."""
+    log = Log()
+    log.stage.begin()
+    for _ in range(2):
+        for kind, status in (("functional", "passed"), ("chaos", "failed"), ("performance", "passed")):
+            log.stage.result("Basic", status, None, test_type=kind, seq=False)
+    assert log.out == ["✓ 1 Basic", "✗ 2 Basic", "✓ 3 Basic"]
+
+
 def test_heartbeat_after_thirty_seconds_of_silence() -> None:
     """One line on stderr per 30 s without output, and none after the end."""
     log = Log()

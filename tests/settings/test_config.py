@@ -73,6 +73,20 @@ def test_profile_from_the_variable(tmp_path: Path) -> None:
     assert resolve(tmp_path, user=user, env={"SUBCLI_PROFILE": "a"}, profile="b").server == B
 
 
+def test_one_address_for_one_server(tmp_path: Path) -> None:
+    """However it is spelled: logins, history and completions are stored by it."""
+    for spelled in ("http://LOCALHOST:8000/", "localhost:8000", "HTTP://localhost:8000"):
+        assert resolve(tmp_path, flags={"server": spelled}).server == "http://localhost:8000"
+    found = resolve(tmp_path, flags={"server": "https://Bücher.example:443/judge/"})
+    assert (found.server, found.ws_url) == (
+        "https://xn--bcher-kva.example/judge",
+        "wss://xn--bcher-kva.example/judge/ws",
+    )
+    # A project may name it differently from the user.
+    project, user = 'server = "https://JUDGE.example:443"', 'server = "https://judge.example"'
+    assert resolve(tmp_path, project=project, user=user).server == "https://judge.example"
+
+
 def test_unknown_profile_names_those_that_exist(tmp_path: Path) -> None:
     """A misspelled profile is a usage error that suggests the right one."""
     with pytest.raises(UsageError, match="no profile 'wrok'") as caught:

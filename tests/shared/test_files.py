@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from subcli.shared.files import write_atomically
+from subcli.shared.files import check_writable, expand_user, write_atomically
 
 
 def mode_of(path: Path) -> int:
@@ -141,3 +145,88 @@ def test_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.Monkey
         write_atomically(tmp_path / "file", b"x")
     assert victim.read_bytes() == b"precious"
     assert not (tmp_path / "file").exists()
+
+
+# -- where a rename cannot be -------------------------------------------------------------------------
+
+MOUNTED = """
+mount --bind "$1/outside" "$1/file" || exit 77
+exec "$2" -c "
+import pathlib, sys
+from subcli.shared.files import check_writable, write_atomically
+path = pathlib.Path(sys.argv[1])
+check_writable(path)
+write_atomically(path, b'new', durable=True)
+" "$1/file"
+"""
+
+
+def test_mounted_file_is_overwritten(tmp_path: Path) -> None:
+    """Containers mount single files, and the kernel lets nobody rename onto a mount point."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is missing")
+    (tmp_path / "outside").write_bytes(b"something longer")
+    (tmp_path / "file").touch()
+    command: list[str | Path] = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh"]
+    command += [tmp_path, sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode and not done.stderr.startswith("Traceback"):
+        pytest.skip(f"nothing can be mounted: {done.stderr}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "outside").read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["file", "outside"]
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM])
+def test_file_that_cannot_be_replaced_is_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A secret only where it is a mount point: the file may be another user's otherwise."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", fail)
+    path = tmp_path / "file"
+    with pytest.raises(OSError, match=os.strerror(number)):
+        write_atomically(path, b"there is none yet")
+    path.write_bytes(b"a longer old content")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    if number == errno.EBUSY:
+        write_atomically(path, b"secret", mode=0o600)
+        assert path.read_bytes() == b"secret"
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_atomically(path, b"secret", mode=0o600)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_check_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tries, and leaves everything as it was."""
+    path = tmp_path / ("n" * 250)
+    check_writable(path)
+    assert os.listdir(tmp_path) == []
+    path.write_bytes(b"old")
+    check_writable(path)
+    assert path.read_bytes() == b"old"
+    with pytest.raises(FileNotFoundError):
+        check_writable(tmp_path / "none" / "file")
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "open", refuse)
+    for name in (path, tmp_path / "new"):
+        with pytest.raises(OSError, match="Read-only"):
+            check_writable(name)
+
+
+def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell does it; a user who does not exist stays as he is written."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert [str(expand_user(path)) for path in ("~/r.xml", "a/~", "~nobody-here/x")] == [
+        "/home/ada/r.xml",
+        "a/~",
+        "~nobody-here/x",
+    ]

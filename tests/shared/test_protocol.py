@@ -119,8 +119,25 @@ def test_additional_fields_of_result() -> None:
     )
     assert (event.test_id, event.test_type, event.message) == ("t-1", "chaos", "no leader")
     assert (event.expected, event.actual, event.output, event.error_category) == ({"leaders": 1}, [0], "…", "timeout")
-    assert event.key == "#t-1"
-    assert read(type="test_result", test_name="A", status="passed").key == "A"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"details": {"error": "no leader"}}, "no leader"),
+        ({"error_message": "no leader", "details": {"error": "other"}}, "no leader"),
+        ({"error": "no leader"}, "no leader"),
+        ({"message": "own", "error_message": "other"}, "own"),
+        ({"details": {"error": 5}, "error_message": ""}, None),
+        ({"details": "text"}, None),
+    ],
+)
+def test_message_of_result_under_another_name(fields: dict[str, Any], message: str | None) -> None:
+    """Another platform says why in `details.error` or `error_message`; what it sent is passed on as it was."""
+    raw = {"type": "test_result", "test_name": "A", "status": "failed", **fields}
+    event = from_mapping(raw)
+    assert isinstance(event, TestResult)
+    assert (event.message, event.raw) == (message, raw)
 
 
 def test_summary_does_not_override_verdict() -> None:
@@ -433,9 +450,10 @@ def test_required_fields_can_be_listed() -> None:
 
 
 def test_terminal_statuses_match_contract() -> None:
-    """Section 6 names six; each ranks above any other status."""
+    """Section 6 names seven; each ranks above any other status."""
     assert {
         "completed",
+        "error",
         "failed",
         "build_failed",
         "deploy_failed",

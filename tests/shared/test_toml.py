@@ -122,6 +122,13 @@ def test_unreadable_file(tmp_path: Path) -> None:
         TomlFile.read(tmp_path)
 
 
+def test_byte_order_mark(tmp_path: Path) -> None:
+    """Windows editors begin UTF-8 files with one; it is no part of the first key."""
+    path = tmp_path / "file.toml"
+    path.write_bytes(b"\xef\xbb\xbfport = 1\n")
+    assert TomlFile.read(path).convert(Config).port == 1
+
+
 def test_windows_line_endings(tmp_path: Path) -> None:
     """They are accepted, and lines are numbered as in an editor."""
     path = tmp_path / "x.toml"

@@ -18,7 +18,7 @@ from subcli.client.transport import Disconnected
 from subcli.core.inputs import Blocked, Closed, Lost, Refreshed, Refused, RestFailed
 from subcli.shared.protocol import STATUS_RANKS
 from subcli.shared.secret import Secret
-from tests.simulation.world import CODES, FATAL, INCURABLE, STATUSES, SUBMISSION, Kind, World
+from tests.simulation.world import CODES, FATAL, INCURABLE, STATUSES, SUBMISSION, Kind, Namesakes, World
 
 NEVER = float("inf")
 IDLE_S = 300.0
@@ -177,13 +177,19 @@ class Server:
     async def tests(self, submission_id: int) -> list[Any]:
         await self._request()
         self.witness.answered_since_open = True
-        last: dict[str, dict[str, Any]] = {}
+        last: dict[int, dict[str, Any]] = {}
         for event in self.world.present(now()).happened_by(now()):
             if event["type"] == "test_result":
-                last[event["test_name"]] = event
-        # Ids of the rows' own, and names without the ids that the socket gives.
+                last[event["nth"]] = event
+        # Ids of the rows' own; the ids that the socket gives only where nothing else tells tests apart.
+        told = {Namesakes.TYPES: ("test_type",), Namesakes.IDS: ("test_id",)}.get(self.world.namesakes, ())
         return [
-            {"id": 900 + row, "name": event["test_name"], "status": event["status"]}
+            {
+                "id": 900 + row,
+                "name": event["test_name"],
+                "status": event["status"],
+                **{name: event[name] for name in told},
+            }
             for row, event in enumerate(last.values())
         ]
 

@@ -6,6 +6,7 @@ What it is for is shown by what it finds. Each fault is one that was made somewh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,12 +14,13 @@ import pytest
 from subcli.client import heartbeat, missed, session
 from subcli.client.api import EventLog
 from subcli.client.session import OpenSocket
-from subcli.core import backoff, catchup, recovery, watch
+from subcli.core import backoff, catchup, identity, recovery, watch
+from subcli.core.identity import ResultIndex
 from subcli.core.inputs import Input, Opened, Progressed, Read
 from subcli.core.recovery import State, Step, step
 from subcli.core.tally import Tally
 from subcli.core.watch import Received, Watch
-from subcli.shared.protocol import Message, TestResult
+from subcli.shared.protocol import Message, Row, TestResult
 from tests.simulation.judgement import BrokenPromise, play
 from tests.simulation.server import Server
 
@@ -138,12 +140,25 @@ def no_grace_after_our_own_submit(patch: pytest.MonkeyPatch) -> None:
 
 
 def results_known_by_their_ids_alone(patch: pytest.MonkeyPatch) -> None:
-    def faulty(self: Tally, result: TestResult) -> int | None:
-        return (
-            self._by_id.get(str(result.test_id)) if result.test_id else self._by_name.get(f"no id: {result.test_name}")
-        )
+    patch.setattr(ResultIndex, "_of_type", staticmethod(lambda tests, result: []))
 
-    patch.setattr(Tally, "_known", faulty)
+
+def namesakes_taken_for_one_test(patch: pytest.MonkeyPatch) -> None:
+    right = ResultIndex._of_type
+
+    def faulty(tests: Any, result: TestResult) -> Any:
+        return right(tests, TestResult(test_name=result.test_name, status=result.status))
+
+    patch.setattr(ResultIndex, "_of_type", staticmethod(faulty))
+    patch.setattr(identity, "_type", lambda result: None)
+
+
+def rows_forgotten_that_say_nothing_new(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Tally, "confirm", lambda self, result: None)
+
+
+def rows_of_namesakes_not_counted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(catchup, "Row", lambda row_id, namesakes: Row(row_id, 1))
 
 
 def socket_given_up_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -200,6 +215,9 @@ PLANTS: tuple[Plant, ...] = (
     sockets_left_open,
     no_grace_after_our_own_submit,
     results_known_by_their_ids_alone,
+    namesakes_taken_for_one_test,
+    rows_forgotten_that_say_nothing_new,
+    rows_of_namesakes_not_counted,
     socket_given_up_at_once,
     logs_taken_for_the_same,
     snapshots_not_compared,

@@ -25,6 +25,15 @@ class Kind(Enum):
     MUTE = "accepts the socket and never sends anything"
 
 
+class Namesakes(Enum):
+    """What tells tests of one name apart, where there are any."""
+
+    NONE = "each test has a name of its own"
+    TYPES = "their types, everywhere"
+    IDS = "their ids, everywhere"
+    ROWS = "their ids on the socket; over REST only that they are different rows"
+
+
 SEQ = (Kind.RESUMING, Kind.NUMBERED)
 CODES = (
     *(1000, 1001, 1005, 1006, 1011, 1012, 1013, 1000, 1001, 1005, 1006, 1011, 1012, 1013),
@@ -63,6 +72,7 @@ class World:
     events: list[dict[str, Any]]
     times: list[float]
     verdicts: frozenset[str]
+    namesakes: Namesakes
     healed_at: float
     rng: random.Random
     p_dial: float = 0.0
@@ -131,13 +141,16 @@ def make(seed: int) -> World:
     """Create the world of a seed."""
     rng = random.Random(seed)
     kind = rng.choices(list(Kind), weights=(5, 1, 2, 2, 1))[0]
-    events, verdicts = _judging(rng, kind)
+    # Drawn apart, so that the other draws of a seed stay what they are.
+    namesakes = random.Random(f"namesakes {seed}").choices(list(Namesakes), weights=(3, 1, 1, 1))[0]
+    events, verdicts = _judging(rng, kind, namesakes)
     world = World(
         seed=seed,
         kind=kind,
         events=events,
         times=_times(rng, len(events)),
         verdicts=verdicts,
+        namesakes=namesakes,
         healed_at=BEGAN + rng.choice((0, 60, 60, 300, 300, 1200)) * rng.random(),
         rng=rng,
         latency_s=rng.choice((0.0001, 0.01, 0.3)),
@@ -203,7 +216,7 @@ def _name_logs(world: World, rng: random.Random, duration: float) -> None:
     if rng.random() < 0.5:
         # Who begins in the middle of a log without its name, and finds no REST to ask, cannot tell two logs apart.
         world.knows_epoch = world.knows_epoch or world.after_seq > 0
-        events, verdicts = _judging(rng, world.kind)
+        events, verdicts = _judging(rng, world.kind, world.namesakes)
         world.restored_at = BEGAN + duration * rng.random()
         times = [at - BEGAN + world.restored_at for at in _times(rng, len(events))]
         for event in events:
@@ -229,16 +242,22 @@ def _times(rng: random.Random, count: int) -> list[float]:
     return times
 
 
-def _judging(rng: random.Random, kind: Kind) -> tuple[list[dict[str, Any]], frozenset[str]]:
-    """The events of a submission, and the verdicts they allow."""
+def _judging(rng: random.Random, kind: Kind, namesakes: Namesakes) -> tuple[list[dict[str, Any]], frozenset[str]]:
+    """The events of a submission, and the verdicts they allow. ``nth``, which no server sends, tells tests apart."""
     events: list[dict[str, Any]] = []
 
     def tell(kind_of: str, **fields: Any) -> None:
         events.append({"type": kind_of, "submission_id": SUBMISSION, "uid": len(events), **fields})
 
-    names = [f"test {number}" for number in range(rng.choice((0, 1, 3, 10)))]
+    tests = range(rng.choice((0, 1, 3, 10)))
+    names = [f"test {number}" for number in tests]
+    identities: list[dict[str, Any]] = [{"test_id": f"t{number}"} if number % 2 else {} for number in tests]
+    if namesakes is not Namesakes.NONE:
+        names = [f"test {number % 2}" for number in tests]
+        known_by = "test_type" if namesakes is Namesakes.TYPES else "test_id"
+        identities = [{known_by: f"t{number}"} for number in tests]
     again = rng.random() < 0.15 and kind is Kind.RESUMING
-    last: dict[str, str] = {}
+    last: dict[int, str] = {}
     tell("status_update", status="pending")
     for attempt in (1, 2) if again else (1,):
         numbered = {"attempt": attempt} if again else {}
@@ -249,11 +268,11 @@ def _judging(rng: random.Random, kind: Kind) -> tuple[list[dict[str, Any]], froz
         for number, name in enumerate(names):
             if attempt == 1 and again and rng.random() < 0.2:
                 break
-            for _ in range(2 if rng.random() < 0.05 else 1):
-                last[name] = rng.choices(("passed", "failed", "error", "skipped"), weights=(8, 2, 1, 1))[0]
-                identity = {"test_id": f"t{number}"} if number % 2 else {}
-                tell("test_result", test_name=name, status=last[name], duration_ms=5, **identity)
-                if last[name] in ("failed", "error"):
+            for _ in range(2 if rng.random() < 0.05 and namesakes is not Namesakes.ROWS else 1):
+                last[number] = rng.choices(("passed", "failed", "error", "skipped"), weights=(8, 2, 1, 1))[0]
+                fields = {"nth": number, **identities[number]}
+                tell("test_result", test_name=name, status=last[number], duration_ms=5, **fields)
+                if last[number] in ("failed", "error"):
                     tell("error_analysis", error="E", analysis=f"why {len(events)}", test_name=name)
         if rng.random() < 0.2:
             tell("coverage", percent=80)

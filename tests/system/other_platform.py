@@ -26,7 +26,9 @@ def message(kind: str, **fields: Any) -> dict[str, Any]:
 
 def result(number: int, status: str = "passed", kind: str = "functional") -> dict[str, Any]:
     """A ``test_result`` with its ids and types."""
-    more = {} if status == "passed" else {"error_category": "timeout", "details": {"x": 1}}
+    more = (
+        {} if status == "passed" else {"error_category": "timeout", "details": {"error": "no leader after 5 s", "x": 1}}
+    )
     return message(
         "test_result",
         test_id=number,
@@ -56,7 +58,11 @@ class OtherPlatform:
     """Judges submission 7, which has three tests.
 
     Attributes:
-        failing: the second test fails.
+        failing: the second test fails, and says why in its details.
+        unfinished: how many results still run when it says that it has completed; they end a moment later.
+        basic: all tests are called Basic; over REST, rows have ids of their own instead of those of the tests.
+        statuses_only: the socket sends nothing but statuses.
+        reasons: ``error_message`` and ``build_logs`` of the snapshot.
         judges: otherwise the status stays as it is.
         silent: accepts sockets and never sends anything.
         completes: sends ``complete`` at the end.
@@ -69,6 +75,10 @@ class OtherPlatform:
     judges: bool = True
     silent: bool = False
     completes: bool = False
+    unfinished: int = 0
+    basic: bool = False
+    statuses_only: bool = False
+    reasons: dict[str, str] = field(default_factory=dict)
     token: str | None = None
     pace_s: float = 0.3
     without_results: bool = False
@@ -83,15 +93,20 @@ class OtherPlatform:
         """REST."""
         if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
             return TOKEN_REFUSED
-        path = request.path.removeprefix(API)
+        path = request.path.removeprefix(API).partition("?")[0]
         if path == "/problems":
-            return Answer(200, [{"id": 3, "title": "Leader Election"}, {"id": 4, "title": "Log Replication"}])
+            languages = {"supported_languages": ["python", "go"]}
+            titles = {3: "Leader Election", 4: "Log Replication"}
+            return Answer(200, [{"id": number, "title": title, **languages} for number, title in titles.items()])
         if path == "/submissions" and request.method == "POST":
             self.posted.append(request)
             return Answer(200, {"id": 7, "problem_id": 3, "status": "building", "created_at": "2026-11-23T10:39:59"})
         if path == "/submissions/7":
             self.start()
-            return Answer(200, {"id": 7, "problem_id": 3, "language": "python", "status": self.status})
+            fields = {"id": 7, "problem_id": 3, "language": "python", "status": self.status, **self.reasons}
+            return Answer(200, fields)
+        if path == "/submissions" and request.method == "GET":
+            return Answer(200, [{"id": 7, "problem_id": 3, "status": self.status}, {"id": 6, "problem_id": 4}])
         if path == "/submissions/7/tests":
             return Answer(200, self.rows())
         return Answer(404, {"detail": "Not Found"})
@@ -101,13 +116,21 @@ class OtherPlatform:
         if self.without_results:
             return []
         shown = [self.result(number) for number in range(1, self.done + 1)]
-        names = ("test_id", "test_name", "test_type", "status", "duration_ms")
-        return [{name: row[name] for name in names} for row in shown]
+        for row in shown[len(shown) - self.unfinished :] if self.unfinished else ():
+            row["status"] = "running"
+        if self.basic:
+            # Its rows have ids of their own, and not those of the socket.
+            told = ("test_name", "test_type", "status", "duration_ms")
+            return [{"id": 90 + at, **{name: row[name] for name in told}} for at, row in enumerate(shown)]
+        names = ("test_id", "test_name", "test_type", "status", "duration_ms", "details")
+        return [{name: row[name] for name in names if name in row} for row in shown]
 
     def result(self, number: int) -> dict[str, Any]:
         """One result."""
         failed = self.failing and number == 2
-        return result(number, "failed" if failed else "passed", "chaos" if number == 3 else "performance")
+        kind = "functional" if self.basic and number == 1 else "chaos" if number == 3 else "performance"
+        shown = result(number, "failed" if failed else "passed", kind)
+        return {**shown, "test_name": "Basic"} if self.basic else shown
 
     def start(self) -> None:
         """Judge, once somebody looks."""
@@ -121,12 +144,16 @@ class OtherPlatform:
         for number in (1, 2, 3):
             await asyncio.sleep(self.pace_s)
             self.done = number
-            self.say(self.result(number))
+            if not self.statuses_only:
+                self.say(self.result(number))
             if self.failing and number == 2:
                 self.say(ANALYSIS)
             self.tell("testing", progress=10 + 30 * number)
         await asyncio.sleep(self.pace_s)
         self.tell("completed", progress=100)
+        if self.unfinished:
+            await asyncio.sleep(self.pace_s)
+            self.unfinished = 0
         if self.completes:
             word = "failed" if self.failing else "passed"
             counts = {"total_tests": 3, "passed": 3 - self.failing, "failed": int(self.failing), "duration_ms": 600}

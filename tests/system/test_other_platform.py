@@ -106,13 +106,96 @@ async def test_silent_socket(command: Commands) -> None:
     assert done.states().count("open") == 1, "the socket itself is not given up"
 
 
+@pytest.mark.long
 async def test_completed_without_results(command: Commands) -> None:
-    """`completed` without any result is not a verdict: exit 6, never 0."""
+    """`completed` without any result is not a verdict: exit 6 after asking again for 30 s, never 0."""
     platform = OtherPlatform(without_results=True, silent=True, pace_s=0.01)
     async with running(command, platform) as (_, subcli):
         done = await subcli("watch", "7", "--json", *AT)
     assert done.code == 6, done
     assert done.last["error"]["kind"] == "server"
+
+
+async def test_verdict_told_by_a_status(command: Commands) -> None:
+    """A terminal status on the socket asks for the snapshot at once, not after ten seconds of silence."""
+    platform = OtherPlatform(statuses_only=True, pace_s=0.01)
+    async with running(command, platform) as (server, subcli):
+        done = await subcli("watch", "7", "--json", *AT)
+    assert done.code == 0, done
+    assert len(done.of("test_result")) == 3
+    # The heartbeat would have asked in ten seconds.
+    at = [request.at for request in server.asked("GET", f"{API}/submissions/7")]
+    assert at[-1] - at[0] < 8
+
+
+async def test_completed_with_results_that_still_run(command: Commands) -> None:
+    """It is no verdict yet: what ends a moment later counts, here a failure."""
+    platform = OtherPlatform(failing=True, unfinished=2, statuses_only=True, pace_s=0.05)
+    async with running(command, platform) as (_, subcli):
+        done = await subcli("watch", "7", "--json", *AT)
+    assert (done.code, done.last["final_status"]) == (1, "failed"), done
+    assert done.last["summary"]["total_tests"] == 3
+
+
+async def test_status_error(command: Commands) -> None:
+    """`error` is the judge's own fault: exit 6, and what it says about it is shown."""
+    reasons = {"error_message": "no machine is free", "build_logs": "line 1\nline 2"}
+    async with running(command, OtherPlatform(status="error", judges=False, reasons=reasons)) as (_, subcli):
+        watched = await subcli("watch", "7", "--plain", *AT)
+        status = await subcli("status", "7", *AT)
+    assert (watched.code, status.code) == (6, 0), watched
+    for done in (watched, status):
+        assert "no machine is free" in done.out
+        assert "line 2" in done.out
+
+
+async def test_failure_says_why(command: Commands) -> None:
+    """`details.error` of a result is its message, over the socket and over REST."""
+    async with running(command, OtherPlatform(failing=True)) as (_, subcli):
+        watched = await subcli("watch", "7", "--plain", *AT)
+        status = await subcli("status", "7", *AT)
+    assert "no leader after 5 s" in watched.out
+    assert "no leader after 5 s" in status.out
+
+
+async def test_three_tests_called_basic(command: Commands) -> None:
+    """Known by id on the socket, by their rows over REST: three tests, one of them failed, in each view and report."""
+    platform = OtherPlatform(failing=True, basic=True, pace_s=0.05)
+    report = command.cwd / "r.xml"
+    async with running(command, platform) as (_, subcli):
+        done = await subcli("watch", "7", "--json", "--junit-xml", str(report), *AT)
+    assert done.code == 1, done
+    assert [line["status"] for line in done.of("test_result")] == ["passed", "failed", "passed"]
+    assert done.last["summary"]["total_tests"] == 3
+    text = report.read_text()
+    assert text.count("<testcase ") == 3
+    for kind in ("functional", "performance", "chaos"):
+        assert f".{kind}" in text
+
+
+async def test_doctor(command: Commands) -> None:
+    """Without `/info` and `/auth/me`, a request says whether a token is needed, and whether ours is accepted."""
+    for token, given, state, words in (
+        (None, "", "ok", "none needed"),
+        ("right", "", "failed", "none for this server"),
+        ("right", "right", "ok", "accepted"),
+        ("right", "expired", "failed", "not accepted"),
+    ):
+        async with running(command, OtherPlatform(token=token)) as (_, subcli):
+            done = await subcli("doctor", "--json", *AT, env={"SUBCLI_TOKEN": given})
+        found = {line["name"]: line for line in done.lines[0]["doctor"]["findings"]}["token"]
+        assert (found["state"], words in found["detail"]) == (state, True), found
+
+
+async def test_list_cancel_and_open(command: Commands) -> None:
+    """It ignores the filter, so the client applies it; it cannot cancel, and says so."""
+    async with running(command, OtherPlatform()) as (_, subcli):
+        listed = await subcli("list", "--problem", "leader-election", "-q", *AT)
+        cancelled = await subcli("cancel", "7", *AT)
+        absent = await subcli("cancel", "8", *AT)
+    assert (listed.code, listed.out) == (0, "7\n"), listed
+    assert (cancelled.code, "no way to cancel" in cancelled.err) == (6, True), cancelled
+    assert absent.code == 5, absent
 
 
 @pytest.mark.parametrize("status", ["failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"])

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,156 @@ def test_warnings(tmp_path: Path) -> None:
     (warning,) = read_source([str(tmp_path)]).warnings()
     assert "234 KiB" in warning
     assert "256 KiB" in warning
+
+
+# -- what is left out, and that it is said -------------------------------------------------------------
+
+SECRET = "token = 1\n"
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        b"\xef\xbb\xbfsecret.py\n",
+        b"secret.py\r\n*.x\r\n",
+        b"\xef\xbb\xbfsecret.py",
+        b"a\x0cb\nsecret.py\n",
+        "# \u2028 is no end of a line\nsecret.py\n".encode(),
+        b"[\n\\\nsecret.py\n",
+        b"# Latin-1: \xe9\nsecret.py\n",
+        b"#" + b" " * 100_000 + b"\nsecret.py\n",
+    ],
+)
+def test_patterns_are_read_as_git_reads_them(tmp_path: Path, patterns: bytes) -> None:
+    """A mark at the beginning, odd ends of lines, odd patterns and length never cost a pattern: secrets stay here."""
+    (tmp_path / ".gitignore").write_bytes(patterns)
+    for name in ("a.py", "secret.py"):
+        (tmp_path / name).write_text(SECRET)
+    assert list(read_source([str(tmp_path)]).files) == ["a.py"]
+    if shutil.which("git"):
+        subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+        assert subprocess.run(["git", "check-ignore", "-q", "secret.py"], cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("content", ["secret.py\n".encode("utf-16"), b"#" * 2_000_000])
+def test_gitignore_that_is_not_understood_is_an_error(tmp_path: Path, content: bytes) -> None:
+    """What it excludes, secrets perhaps, is not submitted instead. PowerShell writes UTF-16."""
+    (tmp_path / ".gitignore").write_bytes(content)
+    (tmp_path / "secret.py").write_text(SECRET)
+    with pytest.raises(UsageError, match=r"\.gitignore is "):
+        read_source([str(tmp_path)])
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A directory of somebody who cannot read everything, and as whom the test runs."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            yield Path(directory)
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", [".gitignore", "sub", "a.py"])
+def test_what_cannot_be_read_is_an_error(unprivileged: Path, name: str) -> None:
+    """Neither a `.gitignore` nor a directory is passed over because it is not ours to read."""
+    (unprivileged / "a.py").write_text("x = 1\n")
+    (unprivileged / ".gitignore").write_text("secret.py\n")
+    (unprivileged / "sub").mkdir()
+    (unprivileged / name).chmod(0)
+    try:
+        with pytest.raises(UsageError, match=f"{name} cannot be read: Permission denied"):
+            read_source([str(unprivileged)])
+    finally:
+        (unprivileged / name).chmod(0o700)
+
+
+def test_links_to_directories(tmp_path: Path) -> None:
+    """A directory that is a link belongs to the submission; one that leads outside or to itself is refused."""
+    (tmp_path / "outside").mkdir()
+    top = tmp_path / "top"
+    (top / "v1").mkdir(parents=True)
+    (top / "v1" / "a.py").write_text("x = 1\n")
+    (top / "current").symlink_to("v1")
+    assert set(read_source([str(top)]).files) == {"v1/a.py", "current/a.py"}
+    # The link that the user names is where the submission begins.
+    (tmp_path / "link").symlink_to("top")
+    assert set(read_source([str(tmp_path / "link")]).files) == {"v1/a.py", "current/a.py"}
+    for target, why in (("../../outside", "a directory outside"), ("..", "contains it"), (".", "contains it")):
+        (top / "v1" / "to").symlink_to(target)
+        with pytest.raises(UsageError, match=why):
+            read_source([str(top)])
+        (top / "v1" / "to").unlink()
+
+
+def test_what_tools_make_is_left_out_and_said(tmp_path: Path) -> None:
+    """Caches, environments, build output and what is no file do not go along; the note counts them."""
+    for name in (
+        "a.py",
+        "__pycache__/a.cpython-312.pyc",
+        "node_modules/left-pad/index.js",
+        "venv/lib/x.py",
+        "target/debug/x.rs",
+        "a.pyc",
+        "x.egg-info/PKG-INFO",
+        "a.out",
+        ".env",
+        "ignored.txt",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\0" if name.endswith((".pyc", "a.out")) else b"x = 1\n")
+    (tmp_path / "venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (tmp_path / "target" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    (tmp_path / ".gitignore").write_text("ignored.txt\n")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "nowhere").symlink_to("gone")
+    found = read_source([str(tmp_path)])
+    assert list(found.files) == ["a.py"]
+    assert set(found.left_out) == {
+        *("__pycache__/", "node_modules/", "venv/", "target/", "x.egg-info/"),
+        *("a.pyc", "a.out", ".env", "ignored.txt", "pipe", "nowhere"),
+    }
+    assert found.note().startswith("Left out 11 entries that are hidden, ignored or made by tools: .env, ")
+    assert found.note().endswith(" and 6 more. Name one to include it.")
+
+
+def test_left_out_is_included_when_it_is_named(tmp_path: Path) -> None:
+    """Beside its directory too, under the name that it has there; and `!` in `.gitignore` includes what tools make."""
+    for name in ("a.py", ".env", "node_modules/x.js", "keep.o", "sub/b.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+    whole = str(tmp_path)
+    found = read_source([whole, f"{whole}/.env", f"{whole}/node_modules"])
+    assert set(found.files) == {"a.py", ".env", "node_modules/x.js", "sub/b.py"}
+    assert found.left_out == ("keep.o",)
+    assert found.note() == "Left out 1 entry that is hidden, ignored or made by tools: keep.o. Name one to include it."
+    assert list(read_source([f"{whole}/node_modules"]).files) == ["x.js"]
+    (tmp_path / ".gitignore").write_text("!keep.o\n")
+    found = read_source([whole, f"{whole}/a.py"])
+    assert set(found.files) == {"a.py", "keep.o", "sub/b.py"}
+
+
+def test_nothing_left_out_says_nothing(tmp_path: Path) -> None:
+    """Files about the directory itself are not worth a word."""
+    for name in ("a.py", ".gitignore", ".subcli.toml"):
+        (tmp_path / name).write_text("x = 1\n")
+    (tmp_path / ".git").mkdir()
+    found = read_source([str(tmp_path)])
+    assert (list(found.files), found.note()) == (["a.py"], "")
+
+
+def test_everything_left_out_says_so(tmp_path: Path) -> None:
+    """A directory of which nothing remains is an error that names what was left out."""
+    (tmp_path / ".env").write_text("x")
+    with pytest.raises(UsageError, match="no file to submit") as caught:
+        read_source([str(tmp_path)])
+    assert "Left out 1 entry that is hidden, ignored or made by tools: .env." in caught.value.hint
 
 
 # -- the latest submission ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -156,12 +157,21 @@ def submission_id(text: str) -> int:
     Raises:
         UsageError: It is not a number.
     """
+    from subcli.shared.protocol import MAX_ID
+
     digits = text.removeprefix("#")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > len(str(MAX_ID)) or int(digits) > MAX_ID:
         raise UsageError(
             f"{text!r} is not a valid submission id.", hint="An id is a number; `subcli list` shows yours."
         )
     return int(digits)
+
+
+def expanded(path: Path | None) -> Path | None:
+    """For options that name a path: with ``~`` expanded, which no shell does in ``--option=~/file``."""
+    from subcli.shared.files import expand_user
+
+    return None if path is None else expand_user(path)
 
 
 def slug_of(problem: dict[str, Any]) -> str | None:

@@ -42,10 +42,14 @@ class TerminalPrompter:
 
     def refused(self, reason: str) -> None:
         """Say why the login failed."""
+        self.tell(f"not logged in: {reason}")
+
+    def tell(self, text: str) -> None:
+        """Say what became of the login."""
         from subcli.output.printable import one_line
 
         with self._view_suspended():
-            self._streams.write_error(f"not logged in: {one_line(reason)}\n")
+            self._streams.write_error(f"{one_line(text)}\n")
 
     @contextlib.contextmanager
     def _view_suspended(self) -> Iterator[None]:

@@ -17,8 +17,10 @@ import msgspec
 from subcli.client.auth import Authenticator
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
+from subcli.core.errors import AuthError, ServerError
 from subcli.core.inputs import RestFailed
 from subcli.shared.secret import Secret
+from subcli.workspace.languages import file_name
 
 Json: TypeAlias = dict[str, Any]
 EVENTS_PER_PAGE: Final = 1000
@@ -97,16 +99,16 @@ class Api:
 
     async def problems(self) -> list[Any]:
         """The problems there are."""
-        return await self._http.request_with_retry("GET", "/problems", decode=as_list)
+        return await self._http.request_with_retry("GET", "/problems", decode=as_problems)
 
     async def problem(self, name: str) -> Json:
         """One problem, by id or slug."""
-        return await self._http.request_with_retry("GET", f"/problems/{quote(name, safe='')}", decode=as_object)
+        return await self._http.request_with_retry("GET", f"/problems/{quote(name, safe='')}", decode=as_problem)
 
     async def template(self, name: str, language: str) -> Json:
         """The starting point of a new solution to a problem."""
         path = f"/problems/{quote(name, safe='')}/template/{quote(language, safe='')}"
-        return await self._http.request_with_retry("GET", path, decode=as_object)
+        return await self._http.request_with_retry("GET", path, decode=lambda body: as_template(body, language))
 
     # -- submissions ------------------------------------------------------------------------------
 
@@ -181,10 +183,20 @@ class Api:
         """Stop judging a submission. Asking twice does no harm.
 
         Raises:
-            SubcliError: there is no such submission, or it has its verdict already.
+            SubcliError: there is no such submission, it has its verdict already, or the server cannot cancel.
         """
-        path = f"/submissions/{submission_id}/cancel"
-        return await self._http.retry(lambda: self._http.request("POST", path, decode=as_object), repeatable=True)
+
+        async def send() -> Json:
+            try:
+                return await self._http.request("POST", f"/submissions/{submission_id}/cancel", decode=as_object)
+            except RequestFailed as failed:
+                if failed.status not in (404, 405, 501):
+                    raise
+            # If there is no such submission either, this says so.
+            await self.submission(submission_id)
+            raise ServerError("This server has no way to cancel a submission.", hint="Judging goes on.")
+
+        return await self._http.retry(send, repeatable=True)
 
     # -- identity ---------------------------------------------------------------------------------
 
@@ -210,6 +222,26 @@ class Api:
                 raise
             await self._http.refresh(failed.reason)
         return await self.me()
+
+    async def accepts_us(self) -> bool | None:
+        """Whether the server lists submissions to us. A refused token is renewed once.
+
+        Returns:
+            ``None`` if the answer does not tell.
+        """
+        for _ in range(2):
+            try:
+                await self._http.request("GET", "/submissions", decode=as_list, params={"limit": 1})
+                return True
+            except RequestFailed as failed:
+                if failed.status not in (401, 403):
+                    return None
+                reason = failed.reason
+            try:
+                await self._http.refresh(reason)
+            except AuthError:
+                return False
+        return False
 
 
 def _has_no_info(status: int | None) -> bool:
@@ -243,6 +275,29 @@ def as_event_log(body: Any) -> EventLog:
     """A page of the event log; from some servers a bare list."""
     said = body if isinstance(body, dict) else {}
     return EventLog(as_list(body), said.get("epoch"), said.get("last_seq"))
+
+
+def as_problem(body: Any) -> Json:
+    """A problem, with its ``languages`` where another platform says ``supported_languages`` (contract, section 6)."""
+    problem = as_object(body)
+    if "languages" not in problem and isinstance(problem.get("supported_languages"), list):
+        return {**problem, "languages": problem["supported_languages"]}
+    return problem
+
+
+def as_problems(body: Any) -> list[Any]:
+    """A list of problems; what is not one stays as it is."""
+    return [as_problem(entry) if isinstance(entry, dict) else entry for entry in as_list(body)]
+
+
+def as_template(body: Any, language: str) -> Json:
+    """A template: ``files`` and ``submit``, or the one text that another platform sends (contract, section 6)."""
+    answer = as_object(body)
+    text = next((answer[name] for name in ("template", "code", "source_code") if isinstance(answer.get(name), str)), "")
+    if "files" in answer or not text:
+        return answer
+    name = file_name(language)
+    return {**answer, "files": {name: text}, "submit": [name]}
 
 
 def as_server_info(body: Any) -> ServerInfo:

@@ -7,8 +7,8 @@ import contextlib
 import functools
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -30,20 +30,32 @@ from subcli.client.network import unusable_proxy
 from subcli.client.records import Credentials
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected, Socket, open_socket
-from subcli.core.errors import AuthError, NetworkError, NotFoundError, ServerError, SubcliError, UsageError
+from subcli.core.errors import (
+    AuthError,
+    CredentialError,
+    NetworkError,
+    NotFoundError,
+    ServerError,
+    SubcliError,
+    UsageError,
+)
 from subcli.core.inputs import Blocked, Lost, Refused
 from subcli.core.submission import SubmissionRow, read_row
 from subcli.core.watch import Watch
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
+from subcli.shared.protocol import MAX_ID
 from subcli.shared.secret import Secret
 from subcli.shared.suggest import did_you_mean
 from subcli.shared.urls import is_loopback, is_plain
 from subcli.workspace.source import Source
 
+T = TypeVar("T")
+
 HTTP_TIMEOUT_S: Final = 10.0
 USER_AGENT: Final = "subcli"
-ID_DIGITS_MAX: Final = 18
+LISTED_MAX: Final = 100
+"""How many submissions are asked for where the client has to choose among them."""
 
 
 class Client:
@@ -112,11 +124,7 @@ class Client:
         Raises:
             SubcliError: there is none; the hint may name the one that was meant.
         """
-        try:
-            return await self.api.problem(name)
-        except NotFoundError as error:
-            error.hint = await self._meant(name, None) or error.hint
-            raise
+        return await self._with_id(name, None, self.api.problem)
 
     async def template(self, name: str, language: str) -> dict[str, Any]:
         """The starting point of a new solution to a problem.
@@ -124,11 +132,27 @@ class Client:
         Raises:
             SubcliError: there is none in this language; the hint may name the one that was meant.
         """
+        return await self._with_id(name, language, lambda known: self.api.template(known, language))
+
+    async def _with_id(self, name: str, language: str | None, call: Callable[[str], Awaitable[T]]) -> T:
+        """``call`` with the name of a problem; with its id where the server knows no slugs (contract, section 6)."""
         try:
-            return await self.api.template(name, language)
-        except NotFoundError as error:
-            error.hint = await self._meant(name, language) or error.hint
-            raise
+            return await call(name)
+        except (NotFoundError, UsageError) as error:
+            refused = error
+        number = None if name.isdecimal() else await self._id_of_slug(name)
+        if number is not None:
+            with contextlib.suppress(NotFoundError, UsageError):
+                return await call(str(number))
+        refused.hint = await self._meant(name, language) or refused.hint
+        raise refused
+
+    async def _id_of_slug(self, slug: str) -> int | None:
+        try:
+            problems = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
+        except SubcliError:
+            return None
+        return _find_id(problems, slug)
 
     async def submissions(self, *, limit: int, problem: str | None = None) -> list[SubmissionRow]:
         """Recent submissions, newest first; entries without an id are dropped.
@@ -136,17 +160,33 @@ class Client:
         Raises:
             SubcliError: there is no such problem; the hint may name the one that was meant.
         """
-        try:
-            entries = await self.api.submissions(limit=limit, problem=problem)
-        except NotFoundError as error:
-            error.hint = (await self._meant(problem, None) if problem else "") or error.hint
-            raise
+        if problem is None:
+            entries = await self.api.submissions(limit=limit)
+        else:
+            entries = await self._submissions_to(problem, limit)
         rows = []
         for entry in entries:
             submission_id = id_of(entry) if isinstance(entry, dict) else None
             if submission_id is not None:
                 rows.append(read_row(entry, submission_id=submission_id, url=self.page_url(submission_id, entry)))
         return rows[:limit]
+
+    async def _submissions_to(self, problem: str, limit: int) -> list[Any]:
+        """Submissions to one problem, chosen here where the server ignores the filter (contract, section 6)."""
+
+        async def ask(name: str) -> list[Any]:
+            return await self.api.submissions(limit=limit, problem=name)
+
+        entries = await self._with_id(problem, None, ask)
+        if all(_is_for(entry, {problem}) for entry in entries):
+            return entries
+        names = {problem}
+        if not problem.isdecimal() and (number := await self._id_of_slug(problem)) is not None:
+            names.add(str(number))
+        if all(_is_for(entry, names) for entry in entries):
+            return entries
+        every = await self.api.submissions(limit=max(limit, LISTED_MAX), problem=problem)
+        return [entry for entry in every if _is_for(entry, names)]
 
     async def _meant(self, problem: str, language: str | None) -> str:
         """A hint for a problem or language that the server does not know: what may have been meant."""
@@ -230,9 +270,8 @@ class Client:
 
     async def _problem_id(self, slug: str) -> int:
         problems = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
-        for entry in problems:
-            if slug in (entry.get("slug"), slugify(str(entry.get("title", "")))) and isinstance(entry.get("id"), int):
-                return int(entry["id"])
+        if (number := _find_id(problems, slug)) is not None:
+            return number
         known = [_slug_of(entry) for entry in problems]
         hint = f"{did_you_mean(slug, known)} Known: {', '.join(known) or 'none'}.".lstrip()
         raise NotFoundError(f"There is no problem {slug!r}.", hint=hint)
@@ -251,12 +290,31 @@ def _slug_of(problem: Mapping[str, Any]) -> str:
     return str(problem.get("slug") or slugify(str(problem.get("title", ""))))
 
 
+def _find_id(problems: Iterable[Mapping[str, Any]], slug: str) -> int | None:
+    """The id of the problem with this slug, or whose title makes it."""
+    for entry in problems:
+        if slug in (entry.get("slug"), slugify(str(entry.get("title", "")))) and isinstance(entry.get("id"), int):
+            return int(entry["id"])
+    return None
+
+
+def _is_for(entry: Any, names: set[str]) -> bool:
+    """Whether a listed submission is for the problem with one of these names; also if it does not say for which."""
+    if not isinstance(entry, dict):
+        return True
+    problem = entry.get("problem")
+    told = [problem.get(key) for key in ("id", "slug")] if isinstance(problem, dict) else [problem]
+    told += [entry.get(key) for key in ("problem_id", "problem_slug")]
+    known = {str(value) for value in told if isinstance(value, str | int)}
+    return not known or not known.isdisjoint(names)
+
+
 def id_of(answer: Mapping[str, Any]) -> int | None:
     """The submission's number, under any of the names and types that servers use."""
     value = answer.get("submission_id", answer.get("id"))
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= ID_DIGITS_MAX:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_ID)):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value <= MAX_ID else None
 
 
 def epoch_of(answer: Mapping[str, Any]) -> str | None:
@@ -336,6 +394,18 @@ class Prompter(Protocol):
         """Tell the person that the login failed."""
         ...
 
+    def tell(self, text: str) -> None:
+        """Tell the person what became of the login."""
+        ...
+
+
+def _not_kept(server: str) -> str:
+    """What becomes of a login that was made at a prompt, and how to make one that stays."""
+    return (
+        f"This login ends with this command. To stay logged in: `subcli auth login --server {server}`; "
+        "where there is no keyring, add `--insecure-storage`, which keeps it in a file that only you can read."
+    )
+
 
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
     """The token of a variable, or the recorded login; with a person to ask if there is one."""
@@ -364,8 +434,13 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
             return None
         login = credentials.login(server)
         if login is None:
+            person.tell(_not_kept(server))
             return SessionLogin(tokens, grant, server, fresh=True)
-        await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+        try:
+            await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+        except CredentialError as error:
+            person.tell(f"{error.message} {_not_kept(server)}")
+            return SessionLogin(tokens, grant, server, fresh=True)
         return StoredLogin(credentials, server, tokens, grant, fresh=True)
 
     return Prompting(inner, ask, server)

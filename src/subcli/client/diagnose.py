@@ -225,7 +225,7 @@ async def _api(settings: Settings) -> tuple[Diagnosis, _ServerReply | None]:
     try:
         async with http_client(settings) as http, asyncio.timeout(2 * RESPONSE_TIMEOUT_S):
             status, headers, body = await _get(http, f"{settings.api_url}/info")
-            is_old = status in (404, 405, 501)
+            is_old = status in (401, 403, 404, 405, 501)
             problems = await _get(http, f"{settings.api_url}/problems") if is_old else None
     except SubcliError as error:
         return Diagnosis("api", "failed", error.message.rstrip("."), error.hint), None
@@ -293,6 +293,8 @@ async def _token(client: Client, info: ServerInfo) -> Diagnosis:
     if client.token() is None:
         if info.demo:
             return Diagnosis("token", "ok", "none needed: the server is in demo mode")
+        if await client.api.accepts_us():
+            return Diagnosis("token", "ok", "none needed: the server answers without one")
         return Diagnosis("token", "failed", "none for this server", login, "auth")
     origin = client.settings.token_origin or "the recorded login"
     try:
@@ -303,10 +305,20 @@ async def _token(client: Client, info: ServerInfo) -> Diagnosis:
         if failed.status in (401, 403):
             return Diagnosis("token", "failed", f"from {origin}, not accepted", login, "auth")
         if failed.status in (404, 405):
-            return Diagnosis("token", "warning", f"from {origin}; this server has no way to verify it")
+            return await _token_in_use(client, origin, login)
         return Diagnosis("token", "failed", failed.reason.rstrip("."), "Try again later.", "server")
     user = me.get("user") or me.get("username") or me.get("name")
     return Diagnosis("token", "ok", f"from {origin}, valid" + (f", {user}" if user else ""))
+
+
+async def _token_in_use(client: Client, origin: str, login: str) -> Diagnosis:
+    """Where the server cannot say whose the token is: whether it accepts a request with it."""
+    accepted = await client.api.accepts_us()
+    if accepted is None:
+        return Diagnosis("token", "warning", f"from {origin}; this server has no way to verify it")
+    if not accepted:
+        return Diagnosis("token", "failed", f"from {origin}, not accepted", login, "auth")
+    return Diagnosis("token", "ok", f"from {origin}, accepted; the server does not tell whose it is")
 
 
 async def _websocket(client: Client) -> Diagnosis:

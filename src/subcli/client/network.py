@@ -83,14 +83,23 @@ def parse_retry_after(value: str | None) -> float | None:
         return None
 
 
+def _field_error(error: dict[str, Any]) -> str:
+    """One of FastAPI's errors, with the name of the field: ``language: Field required``."""
+    message, location = str(error.get("msg", "")), error.get("loc")
+    if not isinstance(location, list):
+        return message
+    # The first part says where the field was: in the body, the path or the query.
+    field = ".".join(str(part) for part in location[1:])
+    return f"{field}: {message}" if field and message else message
+
+
 def error_detail(body: Any) -> str:
     """The text in ``{"detail": …}``, which may be FastAPI's list of errors; empty if there is none."""
     detail = body.get("detail") if isinstance(body, dict) else None
     if isinstance(detail, str):
         return detail
     if isinstance(detail, list):
-        errors = [str(error.get("msg", "")) for error in detail if isinstance(error, dict)]
-        return "; ".join(error for error in errors if error)
+        return "; ".join(text for error in detail if isinstance(error, dict) and (text := _field_error(error)))
     if isinstance(detail, dict) and isinstance(detail.get("message"), str):
         return str(detail["message"])
     return ""

@@ -5,11 +5,15 @@ Two files in the user's configuration directory:
 ``logins.json``       no secrets: which servers have a login, whose it is, and where its tokens are. Without an
                       entry here the keyring is not even imported.
 ``credentials.json``  only after ``--insecure-storage``: the tokens, mode 0600.
+
+A record and its tokens change together: what was changed first is undone if the other cannot be. A record without
+tokens says what to do; tokens without a record would be out of reach of ``auth status`` and ``auth logout``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,10 +23,13 @@ import msgspec
 
 from subcli.client import keyring
 from subcli.core.errors import CredentialError
-from subcli.shared.files import write_atomically
+from subcli.shared.files import check_writable, write_atomically
 from subcli.shared.secret import Secret, is_token
+from subcli.shared.urls import server_identity
 
 Place: TypeAlias = Literal["keyring", "file"]
+
+_log = logging.getLogger("subcli.auth")
 
 LOCK_S: Final = 15.0
 LOCK_POLL_S: Final = 0.02
@@ -71,7 +78,12 @@ class Credentials:
 
     def login(self, server: str) -> Login | None:
         """The record of one server."""
-        return self.logins().get(server)
+        return self.logins().get(self._name(server))
+
+    def _name(self, server: str) -> str:
+        """The name under which a server's login is stored: as it is, or as an earlier version wrote it."""
+        identity = server_identity(server)
+        return next((name for name in self.logins() if server_identity(name) == identity), identity)
 
     # -- tokens -----------------------------------------------------------------------------------
 
@@ -84,7 +96,8 @@ class Credentials:
         login = self.login(server)
         if login is None:
             return None
-        text = self._from_file(server) if login.place == "file" else keyring.read(server, timeout_s)
+        name = self._name(server)
+        text = self._from_file(name) if login.place == "file" else keyring.read(name, timeout_s)
         if text is None:
             raise CredentialError(
                 f"The tokens for {server} are gone from the {_NAMES[login.place]}.",
@@ -110,36 +123,65 @@ class Credentials:
         Raises:
             CredentialError: they cannot be stored there.
         """
+        name, before = self._name(server), self.login(server)
+        login = Login(user, place)
+        if login != before:
+            self._change_json("logins.json", {name: login})
+        try:
+            self._store_tokens(name, tokens, place, timeout_s)
+        except CredentialError:
+            if login != before:
+                with contextlib.suppress(CredentialError):
+                    self._change_json("logins.json", {name: before})
+            raise
+        if before is not None and before.place != place:
+            try:
+                self._delete_tokens(name, before.place, timeout_s)
+            except CredentialError as error:
+                _log.warning(
+                    "The earlier tokens for %s are still in the %s: %s", server, _NAMES[before.place], error.message
+                )
+
+    def delete(self, server: str, *, timeout_s: float = keyring.CALL_TIMEOUT_S) -> None:
+        """Forget a login.
+
+        Raises:
+            CredentialError: it cannot be; the login is still there.
+        """
+        name, login = self._name(server), self.login(server)
+        if login is None:
+            return
+        self._require_writable()
+        try:
+            self._delete_tokens(name, login.place, timeout_s)
+        except CredentialError as error:
+            raise CredentialError(
+                f"The login for {server} is still in the {_NAMES[login.place]}: {error.message}",
+                hint="Make it accessible, then try again: `subcli auth logout`.",
+            ) from None
+        self._change_json("logins.json", {name: None})
+
+    def _store_tokens(self, name: str, tokens: Tokens, place: Place, timeout_s: float) -> None:
         entry = {"access": tokens.access.reveal(), "refresh": tokens.refresh.reveal() if tokens.refresh else None}
         text = msgspec.json.encode(entry).decode()
         if place == "file":
-            self._change_json("credentials.json", {server: text})
+            self._change_json("credentials.json", {name: text})
         else:
-            keyring.write(server, text, timeout_s)
-            if self._file("credentials.json").exists():
-                # An earlier login with --insecure-storage.
-                self._change_json("credentials.json", {server: None})
-        self._change_json("logins.json", {server: {"user": user, "place": place}})
+            keyring.write(name, text, timeout_s)
 
-    def delete(self, server: str, *, timeout_s: float = keyring.CALL_TIMEOUT_S) -> None:
-        """Forget a login. The record is removed even if the keyring does not answer.
-
-        Raises:
-            CredentialError: the tokens are still in the keyring.
-        """
-        login = self.login(server)
-        self._change_json("logins.json", {server: None})
-        if login is not None and login.place == "file":
-            self._change_json("credentials.json", {server: None})
-        elif login is not None:
-            keyring.delete(server, timeout_s)
+    def _delete_tokens(self, name: str, place: Place, timeout_s: float) -> None:
+        if place == "file":
+            self._change_json("credentials.json", {name: None})
+        else:
+            keyring.delete(name, timeout_s)
 
     def probe(self, place: Place, *, timeout_s: float = keyring.LOGIN_TIMEOUT_S) -> str:
         """Write, read and delete a test entry; return the name of the place.
 
         Raises:
-            CredentialError: nothing can be stored there.
+            CredentialError: nothing can be stored there, or no record of it.
         """
+        self._require_writable()
         if place == "file":
             self._change_json("credentials.json", {})
             return str(self._file("credentials.json"))
@@ -195,8 +237,28 @@ class Credentials:
     def _file(self, name: str) -> Path:
         if self._directory is None:
             raise CredentialError("There is no home directory to keep a login in.", hint="Set SUBCLI_TOKEN instead.")
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_write(error) from None
         return self._directory / name
+
+    def _require_writable(self) -> None:
+        """Check that a login can be recorded.
+
+        Raises:
+            CredentialError: it cannot.
+        """
+        path = self._file("logins.json")
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise self._cannot_write(error) from None
+
+    def _cannot_write(self, error: OSError) -> CredentialError:
+        return CredentialError(
+            f"{self._directory} cannot be written: {error.strerror or error}.", hint="Set SUBCLI_TOKEN instead."
+        )
 
     def _change_json(self, name: str, changes: dict[str, Any]) -> None:
         """Set or, with None, remove entries of a file, atomically and readable by the user only."""
@@ -219,8 +281,8 @@ class Credentials:
             )
 
     def _replace_json(self, name: str, changes: dict[str, Any]) -> None:
+        path = self._file(name)
         try:
-            path = self._file(name)
             try:
                 content: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
             except (FileNotFoundError, msgspec.MsgspecError):
@@ -231,9 +293,7 @@ class Credentials:
             # A refresh token that was used up must not come back after a power failure.
             write_atomically(path, data, mode=0o600, durable=True)
         except OSError as error:
-            raise CredentialError(
-                f"{self._directory} cannot be written: {error.strerror or error}.", hint="Set SUBCLI_TOKEN instead."
-            ) from None
+            raise self._cannot_write(error) from None
 
 
 _NAMES: Final[dict[Place, str]] = {"keyring": "keyring", "file": "credentials file"}

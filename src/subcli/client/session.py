@@ -45,10 +45,15 @@ from subcli.core.inputs import (
 from subcli.core.recovery import State, step
 from subcli.core.submission import Connection
 from subcli.core.watch import Received, Watch
-from subcli.shared.protocol import CloseCode, Message
+from subcli.shared.protocol import TERMINAL_STATUSES, CloseCode, Message, Raw, StatusUpdate
 
 INFO_TIMEOUT_S: Final = 1.0
 """How long an open socket waits to learn whether the server replays its log."""
+
+UNDECIDED_S: Final = 30.0
+"""How long a submission may be over without a verdict (contract, section 6)."""
+
+UNDECIDED_POLL_S: Final = 2.0
 
 Shown: TypeAlias = Message | Connection
 
@@ -120,6 +125,7 @@ class Session:
         self._progressed = False
         self._has_caught_up = False
         self._bad_frames = 0
+        self._undecided_since: float | None = None
 
     async def events(self) -> AsyncGenerator[Shown, None]:
         """Everything new, in order and each event once; ends after the verdict.
@@ -237,6 +243,9 @@ class Session:
         if _frame_log.isEnabledFor(logging.DEBUG):
             _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
         received = self.watch.receive(frame)
+        if not self._resumes and self.watch.verdict is None and any(map(_is_terminal, received.events)):
+            # Such servers may never send the verdict; the snapshot has it (contract, section 6).
+            self._heartbeat.schedule_catch_up(_now())
         if received.reply is not None:
             return (), await self._send(socket.send(received.reply))
         if received.fault is not None:
@@ -324,7 +333,19 @@ class Session:
             return received.events, Ended()
         if self.watch.replaced:
             return received.events, Replaced()
-        return received.events, CaughtUp(news=received.progress, ended=is_over(snapshot))
+        return received.events, CaughtUp(news=received.progress, ended=self._ended_undecided(snapshot))
+
+    def _ended_undecided(self, snapshot: Raw) -> bool:
+        """Whether the submission is over and has had no verdict for so long that none will come.
+
+        Until then it is asked for soon again: results may be written after the status.
+        """
+        if not is_over(snapshot):
+            self._undecided_since = None
+            return False
+        self._undecided_since = self._undecided_since or _now()
+        self._heartbeat.schedule_catch_up(_now() + UNDECIDED_POLL_S)
+        return _now() - self._undecided_since >= UNDECIDED_S
 
     # -- closing ----------------------------------------------------------------------------------
 
@@ -345,6 +366,10 @@ class Session:
 def _now() -> float:
     """Monotonic seconds, by the event loop's clock."""
     return asyncio.get_running_loop().time()
+
+
+def _is_terminal(event: Message) -> bool:
+    return isinstance(event, StatusUpdate) and event.status in TERMINAL_STATUSES
 
 
 def _connecting(action: Connect) -> Connection:

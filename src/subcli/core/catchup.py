@@ -18,6 +18,7 @@ from subcli.shared.protocol import (
     MalformedMessageError,
     Message,
     Raw,
+    Row,
     from_mapping,
 )
 
@@ -30,10 +31,16 @@ _TEST_FIELDS: Final = (
     "actual",
     "output",
     "error_category",
+    "error_message",
+    "error",
+    "details",
     "timestamp",
 )
 _STATUS_FIELDS: Final = ("total_tests", "progress", "detail", "queue_position", "attempt")
 # Tuples, since what is looked up may be any JSON value, an unhashable list included.
+_REASONS: Final = ("error_message", "build_logs")
+_LOG_CHARS: Final = 8 * 1024
+"""The end of a build log says why it failed."""
 _NOT_ENDED: Final = ("pending", "queued", "running")
 _ENDED: Final = STATUS_RANKS["completed"]
 _GOOD: Final = ("passed", "skipped")
@@ -65,14 +72,31 @@ def _events_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Messag
     """A terminal status comes after the results, any other status before them."""
     results, status = _results_from(snapshot, tests), _status_from(snapshot)
     first, then = (results, status) if is_over(snapshot) else (status, results)
-    return [*first, *then, *_verdict_from_snapshot(snapshot, tests)]
+    return [*first, *then, *explanation(snapshot), *_verdict_from_snapshot(snapshot, tests)]
+
+
+def explanation(snapshot: Raw) -> list[Message]:
+    """Why it failed before any test, as an ``error_analysis``: the snapshot's ``error_message`` and ``build_logs``.
+
+    Empty if it did not fail, or the snapshot does not say why.
+    """
+    if not is_over(snapshot) or snapshot.get("status") == "completed":
+        return []
+    error, log = (text if isinstance(text := snapshot.get(name), str) else "" for name in _REASONS)
+    if not error.strip() and not log.strip():
+        return []
+    analysis = {"type": "error_analysis", "submission_id": _id(snapshot), "category": snapshot["status"]}
+    return _event({**analysis, "error": error, "analysis": log[-_LOG_CHARS:]})
 
 
 def _results_from(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
     rows = [test for test in tests if isinstance(test, dict)]
-    names = Counter(_name(row) for row in rows)
+    kinds = [(_name(row), row.get("test_type") if isinstance(row.get("test_type"), str) else None) for row in rows]
+    namesakes = Counter(kinds)
+    before: Counter[tuple[str, str | None]] = Counter()
     results: list[Message] = []
-    for row in rows:
+    for row, kind in zip(rows, kinds, strict=True):
+        before[kind] += 1
         if row.get("status") in _NOT_ENDED:
             continue
         result = {
@@ -82,10 +106,9 @@ def _results_from(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
             "status": row.get("status"),
             **{field: row[field] for field in _TEST_FIELDS if row.get(field) is not None},
         }
-        if names[_name(row)] > 1 and row.get("id") is not None:
-            # The row's own id may differ from the test's, but it tells apart what the name does not.
-            result.setdefault("test_id", row["id"])
-        results.extend(_event(result))
+        # A row without an id has its place, which does not look like one.
+        row_id = f"{row['id']}" if _is_id(row.get("id")) else f"{kind} {before[kind]}"
+        results.extend(_event(result, Row(row_id, namesakes[kind])))
     return results
 
 
@@ -111,8 +134,9 @@ def verdict(snapshot: Raw, tests: Sequence[object]) -> str | None:
     """Return the verdict implied by a snapshot, if any (contract, section 6).
 
     During judging there is none, even if one remains from an earlier attempt. After that ``final_status`` decides
-    if the server sends it, else a terminal status: ``completed`` means ``passed`` if there are results and none failed
-    or erred, and no verdict without results or with unreadable ones; any other terminal status means ``failed``.
+    if the server sends it, else a terminal status: ``completed`` means ``passed`` if there are results, all have ended
+    and none failed or erred, and no verdict without results, with unreadable ones, or with some that have not ended;
+    ``error`` is the judge's own fault; any other terminal status means ``failed``.
     """
     status, final_status = snapshot.get("status"), snapshot.get("final_status")
     if isinstance(status, str) and STATUS_RANKS.get(status, _ENDED) < _ENDED:
@@ -122,7 +146,9 @@ def verdict(snapshot: Raw, tests: Sequence[object]) -> str | None:
     if not is_over(snapshot):
         return None
     if status != "completed":
-        return "failed"
+        return "error" if status == "error" else "failed"
+    if any(isinstance(test, dict) and test.get("status") in _NOT_ENDED for test in tests):
+        return None
     statuses = _statuses(tests)
     if any(status is not None and status not in _GOOD for status in statuses):
         return "failed"
@@ -163,9 +189,13 @@ def _id(snapshot: Raw) -> Any:
     return snapshot.get("submission_id", snapshot.get("id"))
 
 
-def _event(entry: object) -> list[Message]:
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and value != ""
+
+
+def _event(entry: object, row: Row | None = None) -> list[Message]:
     """``entry`` as an event, in a list; an empty list if it is not a valid one."""
     try:
-        return [from_mapping(entry)]
+        return [from_mapping(entry, row)]
     except MalformedMessageError:
         return []

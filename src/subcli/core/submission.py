@@ -78,7 +78,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         total_tests: how many tests there will be, if the server said so.
         progress: 0 to 100, from servers that send it instead.
         recent: the latest results, oldest first; the last result of a test counts.
-        failures: failed and errored tests, oldest first, at most ``FAILURES_KEPT``.
+        failures: failed and errored tests, oldest first, at most ``FAILURES_KEPT``. Those that are recent as well are
+            the same objects.
         analyses: at most ``FAILURES_KEPT``, oldest first.
         last_seq: the position reached in the event log; 0 from servers without ``seq``.
         malformed: how many invalid frames were skipped.

@@ -225,7 +225,7 @@ class Watch:
         assert event.seq is not None
         self.last_seq = event.seq
         if self._has_events_without_seq and not self._is_news(event):
-            return _NOTHING
+            return self._confirm(event)
         self._apply(event)
         return Received((event,), progress=True)
 
@@ -243,10 +243,16 @@ class Watch:
         if isinstance(event, Unknown):
             return Received((event,))
         if not self._is_news(event):
-            return _NOTHING
+            return self._confirm(event)
         self._has_events_without_seq = True
         self._apply(event)
         return Received((event,), progress=True)
+
+    def _confirm(self, event: Message) -> Received:
+        """Nothing new, but a result may tell one more thing by which its test is known."""
+        if isinstance(event, TestResult):
+            self._tally.confirm(event)
+        return _NOTHING
 
     def _skip(self, fault: str) -> Received:
         self.malformed += 1
@@ -286,7 +292,8 @@ class Watch:
     def _apply(self, event: Message) -> None:
         match event:
             case TestResult():
-                self._tally.put(event)
+                # Views are told whose result it is; they do not decide that once more.
+                event.__dict__["number"] = self._tally.put(event)
             case StatusUpdate():
                 self._apply_status(event)
             case ErrorAnalysis():
@@ -364,5 +371,5 @@ def _first(value: T | None, otherwise: T | None) -> T | None:
 
 
 def _fingerprint(event: ErrorAnalysis) -> int:
-    test = event.test_name or "" if event.test_id is None else f"#{event.test_id}"
+    test = (event.test_type or "", event.test_name or "") if event.test_id is None else str(event.test_id)
     return hash((test, event.error, event.analysis))

@@ -1,5 +1,8 @@
 """JUnit XML: the one format of test results that every CI reads.
 
+Readers identify a case by its class name and name, so each pair is unique in a report: the class name is the problem
+and the test's type, and tests that still share a name get their id or a number behind it.
+
 There is no standard. This module writes what Jenkins' schema allows (``junit-10.xsd`` of its xUnit plug-in), which
 GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. A verdict that no failed
 test explains (for example a failed build) and an error without a verdict become a case of their own, such that no
@@ -8,19 +11,23 @@ reader takes the file for a success.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
 from subcli.core.errors import SubcliError, UsageError
+from subcli.core.identity import is_about
+from subcli.core.submission import Submission
 from subcli.output.printable import one_line, printable
-from subcli.output.text.details import is_about, place
+from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.files import write_atomically
+from subcli.shared.files import check_writable, write_atomically
 from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
 
 _NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
@@ -33,7 +40,7 @@ class _Suite:
 
     def __init__(self, source: SnapshotSource) -> None:
         self.source = source
-        self.results: dict[str, TestResult] = {}
+        self.results: dict[int, TestResult] = {}
         self.analyses: list[ErrorAnalysis] = []
         self.ending: Ending | None = None
 
@@ -58,7 +65,7 @@ class JunitView(NullView):
         """Keep results and analyses; the last result of a test counts."""
         suite = self._suites[submission_id]
         if isinstance(event, TestResult):
-            suite.results[event.key] = event
+            suite.results[event.number] = event
         elif isinstance(event, ErrorAnalysis):
             suite.analyses.append(event)
 
@@ -75,21 +82,31 @@ class JunitView(NullView):
     def document(self) -> bytes:
         """Return the content of the file."""
         root = ElementTree.Element("testsuites", name="subcli")
+        snapshots = {id(suite): suite.source.snapshot() for suite in self._suites.values()}
+        problems = Counter(_problem(snapshot) for snapshot in snapshots.values())
         for suite in self._suites.values():
-            root.append(_suite_element(suite, self._began))
+            snapshot = snapshots[id(suite)]
+            name = _problem(snapshot)
+            if problems[name] > 1:
+                name = f"{name} #{snapshot.id}"
+            root.append(_suite_element(suite, snapshot, name, self._began))
         if self._fault is not None:
             alone = ElementTree.SubElement(root, "testsuite", name="subcli", timestamp=self._began)
             _add_fault(alone, self._fault, "subcli")
             _set_counts(alone)
+            alone.set("time", _seconds(0))
+        _make_unique(root.findall("testsuite/testcase"))
         for name in ("tests", "failures", "errors"):
             root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
         ElementTree.indent(root)
         return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _suite_element(suite: _Suite, began: str) -> ElementTree.Element:
-    snapshot = suite.source.snapshot()
-    name = snapshot.problem or f"submission {snapshot.id}"
+def _problem(snapshot: Submission) -> str:
+    return one_line(snapshot.problem or "").strip() or f"submission {snapshot.id}"
+
+
+def _suite_element(suite: _Suite, snapshot: Submission, name: str, began: str) -> ElementTree.Element:
     element = ElementTree.Element("testsuite", name=_attribute(name), id=str(snapshot.id), timestamp=began)
     verdict = suite.ending.verdict if suite.ending is not None else None
     properties = ElementTree.SubElement(element, "properties")
@@ -102,10 +119,12 @@ def _suite_element(suite: _Suite, began: str) -> ElementTree.Element:
         if value:
             ElementTree.SubElement(properties, "property", name=key, value=_attribute(value))
     attached: set[int] = set()
+    same = Counter((result.test_type or "", result.test_name) for result in suite.results.values())
     for result in suite.results.values():
         analyses = [analysis for analysis in suite.analyses if is_about(analysis, result)]
         attached.update(map(id, analyses))
-        _add_case(element, result, analyses, name)
+        shared = same[result.test_type or "", result.test_name] > 1
+        _add_case(element, result, analyses, name, name_is_shared=shared)
     if verdict is not None:
         _add_verdict(element, verdict, [event for event in suite.analyses if id(event) not in attached], name)
     elif suite.ending is not None and suite.ending.error is not None:
@@ -118,8 +137,19 @@ def _suite_element(suite: _Suite, began: str) -> ElementTree.Element:
     return element
 
 
-def _add_case(suite: ElementTree.Element, result: TestResult, analyses: list[ErrorAnalysis], classname: str) -> None:
-    case = _case(suite, result.test_name or "(no name)", classname)
+def _add_case(
+    suite: ElementTree.Element,
+    result: TestResult,
+    analyses: list[ErrorAnalysis],
+    classname: str,
+    *,
+    name_is_shared: bool,
+) -> None:
+    name = one_line(result.test_name).strip() or "(no name)"
+    if name_is_shared and result.test_id is not None:
+        # Unlike a number, the id does not depend on which of them ended first.
+        name = f"{name} #{result.test_id}"
+    case = _case(suite, name, f"{classname}.{result.test_type}" if result.test_type else classname)
     if result.duration_ms is not None:
         case.set("time", _seconds(result.duration_ms))
     if result.status == "skipped":
@@ -149,7 +179,25 @@ def _add_fault(suite: ElementTree.Element, error: SubcliError, classname: str) -
 
 
 def _case(suite: ElementTree.Element, name: str, classname: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", name=_attribute(name), classname=_attribute(classname))
+    """Add a case. Some readers reject a report in which a time is missing, or miss its failures."""
+    names = {"name": _attribute(name), "classname": _attribute(classname)}
+    return ElementTree.SubElement(suite, "testcase", names, time=_seconds(0))
+
+
+def _make_unique(cases: list[ElementTree.Element]) -> None:
+    """Number the cases that still have the class name and name of another."""
+    taken = {(case.get("classname"), case.get("name")) for case in cases}
+    seen: set[tuple[str | None, str | None]] = set()
+    for case in cases:
+        classname, name = case.get("classname"), case.get("name")
+        count = 2
+        while (classname, case.get("name")) in seen:
+            candidate = f"{name} ({count})"
+            count += 1
+            if (classname, candidate) not in taken:
+                case.set("name", candidate)
+                taken.add((classname, candidate))
+        seen.add((classname, case.get("name")))
 
 
 def _add_reason(case: ElementTree.Element, tag: str, kind: str, texts: list[str]) -> None:
@@ -216,23 +264,29 @@ def check_path(path: Path) -> None:
         if path.is_dir():
             raise UsageError(f"{path} is a directory.", hint="Name a file: `--junit-xml results.xml`.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path if path.exists() and not path.is_file() else path.parent, os.W_OK)
+        if not _is_special(path):
+            check_writable(path)
+        elif not os.access(path, os.W_OK):
+            # Opening a pipe would wait for its reader.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.", hint="Name another file."
         ) from None
-    if not writable:
-        raise UsageError(f"{path} cannot be written.", hint="Name another file.")
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe or /dev/stderr, which cannot be replaced."""
+    return path.exists() and not path.is_file()
 
 
 def write(path: Path, document: bytes) -> None:
-    """Write the report. A regular file is replaced as a whole, so that no reader sees half of it.
+    """Write the report. A regular file is replaced as a whole if possible, so that no reader sees half of it.
 
     Raises:
         OSError: It cannot be written.
     """
-    if path.exists() and not path.is_file():
-        # A pipe or /dev/stderr, which cannot be replaced.
+    if _is_special(path):
         path.write_bytes(document)
         return
     write_atomically(path, document)

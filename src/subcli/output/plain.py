@@ -35,7 +35,7 @@ class _Printed:
     def __init__(self, source: SnapshotSource, began: float) -> None:
         self.source = source
         self.began = began
-        self.statuses: dict[str, str] = {}
+        self.statuses: dict[int, str] = {}
         self.messages: dict[str, str] = {}
         self.causes: dict[Hashable, str] = {}
         """The first test of each cause that was told."""
@@ -129,8 +129,8 @@ class PlainView(NullView):
     # -- changes ----------------------------------------------------------------------------------
 
     def _result(self, submission_id: int, printed: _Printed, result: TestResult) -> None:
-        previous = printed.statuses.get(result.key)
-        printed.statuses[result.key] = result.status
+        previous = printed.statuses.get(result.number)
+        printed.statuses[result.number] = result.status
         if result.status not in ("passed", "skipped"):
             printed.messages[result.test_name or ""] = result.message or ""
         if previous == result.status:

@@ -6,11 +6,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from subcli.core.errors import UsageError
 from subcli.shared.secret import redact
-from subcli.shared.urls import is_plain
+from subcli.shared.urls import is_plain, server_identity
 
 
 def server_url(text: str) -> str:
-    """The URL of a server, without a trailing slash; ``http://`` is added to one without a scheme.
+    """The URL of a server as :func:`~subcli.shared.urls.server_identity` has it; ``http://`` is added if missing.
 
     Raises:
         UsageError: it is not the address of a server.
@@ -25,7 +25,7 @@ def server_url(text: str) -> str:
         raise UsageError("The server address contains a user name or password.", hint="Use `subcli auth login`.")
     if parts.query or parts.fragment:
         raise UsageError(f"The server address {text!r} has a part after `?` or `#`.", hint="Leave it out.")
-    return url.rstrip("/")
+    return server_identity(url)
 
 
 def with_scheme(text: str) -> str:

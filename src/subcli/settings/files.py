@@ -142,7 +142,7 @@ def add_profile(path: Path, name: str, server: str) -> None:
     if name in UserFile(path).settings.profiles:
         raise UsageError(f"There is already a profile {name!r}.", hint=f"It is in {path}.")
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
         # A JSON string is a TOML string as well (TOML 1.0, "String").
         text += f"\n[profiles.{name}]\nserver = {json.dumps(server)}\n"
         # The file may declare its profiles in a way that cannot be appended to, such as `profiles = {}`.

@@ -6,11 +6,11 @@ import contextlib
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from subcli.core.errors import UsageError
+from subcli.shared.files import expand_user
 from subcli.shared.secret import Secret, is_token
 
 _TOKEN_FILE_MAX_BYTES: Final = 64 * 1024
@@ -66,7 +66,7 @@ _read_pipes: dict[str, str] = {}
 def _read_token_file(path: str) -> str:
     """The content of a file. That of a pipe (``<(pass show judge)``), which can be read only once, is remembered."""
     if path not in _read_pipes:
-        with Path(path).open(encoding="utf-8") as file:
+        with expand_user(path).open(encoding="utf-8-sig") as file:
             text = file.read(_TOKEN_FILE_MAX_BYTES).strip()
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return text

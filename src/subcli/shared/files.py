@@ -6,11 +6,16 @@ Completion and ``--version`` must stay fast, so nothing slow is imported here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
 _NEW_FILE_MODE: Final = 0o666
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+"""O_EXCL: never through a link that somebody else put into a shared directory."""
+_NOT_IN_DIRECTORY: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV)
+"""The directory cannot be written, or the file not be replaced in it; the file itself may be writable."""
 
 
 def write_atomically(
@@ -18,7 +23,9 @@ def write_atomically(
 ) -> None:
     """Write ``data`` to a temporary file beside ``path``, then rename that to ``path``.
 
-    A symbolic link is followed: the link stays, and the file that it leads to is replaced.
+    A symbolic link is followed: the link stays, and the file that it leads to is replaced. Where a rename cannot be,
+    the file is overwritten in place: it is a mount point (containers mount single files), or, unless it is a secret,
+    only the file can be written and not its directory.
 
     Args:
         path: the file. Its directory must exist.
@@ -33,13 +40,45 @@ def write_atomically(
         OSError: the file cannot be written. The old content is still there, and no temporary file is left.
     """
     target = os.path.realpath(path)
-    directory, name = os.path.split(target)
-    # The name is cut so that it stays within the 255 bytes of a file name.
-    temporary = os.path.join(directory, f".{name[:40]}.{os.urandom(6).hex()}.tmp")
+    try:
+        _write_beside(target, data, mode=mode, durable=durable, replace=replace)
+    except OSError as error:
+        # A secret is not entrusted to a file that somebody else may have put into a directory of theirs.
+        in_place = error.errno == errno.EBUSY or (error.errno in _NOT_IN_DIRECTORY and mode is None)
+        if not (in_place and replace and os.path.isfile(target)):
+            raise
+        _overwrite(target, data, durable=durable)
+
+
+def check_writable(path: Path) -> None:
+    """Find out whether :func:`write_atomically` will be able to write ``path``, by trying.
+
+    The file keeps its content; one that does not exist is not created.
+
+    Raises:
+        OSError: it will not.
+    """
+    target = os.path.realpath(path)
+    if os.path.exists(target):
+        # Replacing needs the directory, overwriting only the file; the latter suffices.
+        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    else:
+        probe = _temporary_beside(target)
+        descriptor = os.open(probe, _NEW, 0o600)
+        os.unlink(probe)
+    os.close(descriptor)
+
+
+def expand_user(path: str | os.PathLike[str]) -> Path:
+    """``path`` with ``~`` and ``~user`` expanded: in ``--option=~/file`` and in variables no shell does it."""
+    return Path(os.path.expanduser(path))
+
+
+def _write_beside(target: str, data: bytes, *, mode: int | None, durable: bool, replace: bool) -> None:
+    """Write a temporary file and rename it."""
+    temporary = _temporary_beside(target)
     kept_mode = _mode_of(target) if mode is None else None
-    # O_EXCL: never through a link that somebody else put into a shared directory.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, mode or kept_mode or _NEW_FILE_MODE)
+    descriptor = os.open(temporary, _NEW, mode or kept_mode or _NEW_FILE_MODE)
     try:
         with open(descriptor, "wb") as file:
             if kept_mode is not None:
@@ -57,7 +96,22 @@ def write_atomically(
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     if durable:
-        _sync_directory(directory)
+        _sync_directory(os.path.dirname(target))
+
+
+def _temporary_beside(target: str) -> str:
+    directory, name = os.path.split(target)
+    # The name is cut so that it stays within the 255 bytes of a file name.
+    return os.path.join(directory, f".{name[:40]}.{os.urandom(6).hex()}.tmp")
+
+
+def _overwrite(path: str, data: bytes, *, durable: bool) -> None:
+    with open(path, "r+b") as file:
+        file.write(data)
+        file.truncate()
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _mode_of(path: str) -> int | None:

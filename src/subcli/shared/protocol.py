@@ -43,6 +43,9 @@ MAX_FRAME_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 64
 """How deeply objects and lists may be nested (contract, section 7)."""
 
+MAX_ID: Final = 2**63 - 1
+"""The largest id of a submission (contract, section 1)."""
+
 MAX_SOURCE_BYTES: Final = 256 * 1024
 """The largest submission, all files together (contract, section 2)."""
 
@@ -52,7 +55,7 @@ PING: Final = "ping"
 PONG: Final = "pong"
 
 TERMINAL_STATUSES: Final = frozenset(
-    {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"}
+    {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled", "error"}
 )
 """Statuses of a snapshot after which nothing changes (contract, section 6)."""
 
@@ -153,6 +156,18 @@ class StatusUpdate(Event, frozen=True, kw_only=True):
     progress: float | None = None
 
 
+class Row(msgspec.Struct, frozen=True):
+    """Where a result stands in a listing over REST, which tells apart what ids and names do not.
+
+    Attributes:
+        id: the row's own id, or its place among its namesakes.
+        namesakes: how many rows of the same type and name there are, itself included, ended or not.
+    """
+
+    id: str
+    namesakes: int
+
+
 class TestResult(Event, frozen=True, kw_only=True):
     """``test_result``: one test ended. ``duration_ms`` in milliseconds."""
 
@@ -170,9 +185,15 @@ class TestResult(Event, frozen=True, kw_only=True):
     error_category: str | None = None
 
     @property
-    def key(self) -> str:
-        """What identifies this test within its submission: its id, else its name."""
-        return self.test_name if self.test_id is None else f"#{self.test_id}"
+    def row(self) -> Row | None:
+        """Its row, if it was listed over REST instead of sent over the socket."""
+        row: Row | None = self.__dict__.get("row")
+        return row
+
+    @property
+    def number(self) -> int:
+        """Which test of the submission this is, counted from 0; set by the watch that takes the result."""
+        return int(self.__dict__["number"])
 
 
 class ErrorAnalysis(Event, frozen=True, kw_only=True):
@@ -184,6 +205,7 @@ class ErrorAnalysis(Event, frozen=True, kw_only=True):
     suggestions: tuple[str, ...] = ()
     test_id: int | str | None = None
     test_name: str | None = None
+    test_type: str | None = None
     category: str | None = None
     location: Location | None = None
 
@@ -286,8 +308,12 @@ def _replace_lone_surrogates(text: str) -> str:
     return _LONE_SURROGATE.sub(lambda match: match[1] or "\ufffd", text)
 
 
-def from_mapping(raw: object) -> Message:
+def from_mapping(raw: object, row: Row | None = None) -> Message:
     """The event in a decoded JSON value.
+
+    Args:
+        raw: the value.
+        row: where it was listed, if it is a result from REST.
 
     Raises:
         MalformedMessageError: it is not an object, has no ``type``, lacks what its type needs, or is
@@ -295,7 +321,10 @@ def from_mapping(raw: object) -> Message:
     """
     if _deeper_than(MAX_DEPTH, raw):
         raise MalformedMessageError(_TOO_DEEP)
-    return _event(raw)
+    event = _event(raw)
+    if row is not None:
+        event.__dict__["row"] = row
+    return event
 
 
 def _deeper_than(depth: int, value: object) -> bool:
@@ -315,12 +344,21 @@ def _event(raw: object) -> Message:
     if not isinstance(kind, str) or not kind:
         raise MalformedMessageError("no type")
     cls = _TYPES.get(kind, Unknown)
+    read = _with_message(raw) if cls is TestResult and raw.get("message") is None else raw
     try:
-        event = msgspec.convert(raw, cls)
+        event = msgspec.convert(read, cls)
     except msgspec.ValidationError:
-        event = _decode_leniently(raw, cls)
+        event = _decode_leniently(read, cls)
     event.__dict__["raw"] = raw
     return event
+
+
+def _with_message(raw: Raw) -> Raw:
+    """A ``test_result`` with its message, which some platforms send under other names (contract, section 6)."""
+    details = raw.get("details")
+    said = (raw.get("error_message"), raw.get("error"), details.get("error") if isinstance(details, dict) else None)
+    message = next((text for text in said if isinstance(text, str) and text), None)
+    return raw if message is None else {**raw, "message": message}
 
 
 def _decode_leniently(raw: Raw, cls: type[Message]) -> Message:

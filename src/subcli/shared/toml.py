@@ -101,7 +101,7 @@ class TomlFile:
                 data = file.read(max_bytes + 1)
             if len(data) > max_bytes:
                 raise TomlError(path, f"larger than {max_bytes // 1024} KiB")
-            return cls(path, data.decode())
+            return cls(path, data.decode("utf-8-sig"))
         except FileNotFoundError:
             raise TomlError(path, "no such file") from None
         except OSError as error:

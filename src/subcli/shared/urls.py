@@ -2,8 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
+from typing import Final
 from urllib.parse import urljoin, urlsplit
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def server_identity(url: str) -> str:
+    """The one way to write the address of a server: two addresses are the same server if they agree in this.
+
+    Scheme and host are in lower case, the host is in ASCII (IDNA) and an IPv6 address compressed, the scheme's default
+    port and a slash at the end are left out. What is not an address stays as it is.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return url
+    if not parts.hostname:
+        return url
+    host = normal_host(parts.hostname)
+    netloc = f"[{host}]" if ":" in host else host
+    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
+        netloc += f":{port}"
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=user + at + netloc, path=parts.path.rstrip("/")).geturl()
+
+
+def normal_host(host: str) -> str:
+    """A host as :func:`server_identity` writes it; one that is not valid stays as it is."""
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    host = host.lower()
+    if host.isascii():
+        return host
+    import idna
+
+    with contextlib.suppress(UnicodeError):
+        return idna.encode(host, uts46=True).decode("ascii")
+    return host
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -12,7 +52,7 @@ def same_origin(one: str, other: str) -> bool:
     def origin(url: str) -> tuple[str, str | None, int | None]:
         parts = urlsplit(url)
         scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-        return scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(scheme)
+        return scheme, normal_host(parts.hostname or ""), parts.port or _DEFAULT_PORTS.get(scheme)
 
     try:
         return origin(one) == origin(other)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from subcli.core.errors import UsageError
+
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 NAME: Final = ".gitignore"
-_MAX_BYTES: Final = 64 * 1024
+_MAX_BYTES: Final = 1024 * 1024
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class GitignoreMatcher:
@@ -21,6 +24,9 @@ class GitignoreMatcher:
 
     Args:
         directory: Where the walk starts.
+
+    Raises:
+        UsageError: A ``.gitignore`` cannot be understood. What it excludes, secrets perhaps, is not submitted instead.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -32,23 +38,22 @@ class GitignoreMatcher:
             self.enter(parent)
 
     def enter(self, directory: Path) -> None:
-        """Read the ``.gitignore`` of another directory, if it has one."""
+        """Read the ``.gitignore`` of another directory, if it has one.
+
+        Raises:
+            UsageError: It cannot be understood.
+        """
         directory = directory.resolve()
-        if directory in self._specs or not (directory / NAME).is_file():
-            return
-        try:
-            with (directory / NAME).open(encoding="utf-8", errors="replace") as file:
-                lines = file.read(_MAX_BYTES).splitlines()
-        except OSError:
-            return
-        from pathspec import GitIgnoreSpec
+        if directory not in self._specs and is_file(directory / NAME):
+            self._specs[directory] = _read(directory / NAME)
 
-        self._specs[directory] = GitIgnoreSpec.from_lines(lines)
+    def __call__(self, path: Path, *, is_dir: bool) -> bool | None:
+        """Whether ``path`` is excluded, or included by a ``!`` pattern; ``None`` if no pattern mentions it.
 
-    def __call__(self, path: Path, *, is_dir: bool) -> bool:
-        """Whether ``path`` is excluded. The nearest ``.gitignore`` decides, and in it the last matching pattern."""
+        The nearest ``.gitignore`` decides, and in it the last matching pattern.
+        """
         if not self._specs:
-            return False
+            return None
         whole = path.parent.resolve() / path.name
         for parent in whole.parents:
             spec = self._specs.get(parent)
@@ -57,4 +62,41 @@ class GitignoreMatcher:
                 decided = spec.check_file(f"{name}/" if is_dir else name).include
                 if decided is not None:
                     return decided
+        return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; not if its directory cannot be searched."""
+    try:
+        return path.is_file()
+    except OSError:
         return False
+
+
+def _read(path: Path) -> GitIgnoreSpec:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its permissions.") from None
+    if data.startswith(_UTF16_MARKS):
+        # PowerShell's `>` writes such files.
+        raise UsageError(f"{path} is UTF-16, which git does not read either.", hint="Save it as UTF-8.")
+    if len(data) > _MAX_BYTES:
+        raise UsageError(f"{path} is larger than {_MAX_BYTES // 1024} KiB.", hint="Shorten it.")
+    from pathspec import GitIgnoreSpec
+
+    # As git does: the mark at the beginning is no part of the first pattern, and nothing but \n ends a line.
+    lines = [line.removesuffix("\r") for line in data.decode("utf-8-sig", "surrogateescape").split("\n")]
+    return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
+
+
+def _is_pattern(line: str) -> bool:
+    """Whether git takes the line for a pattern; it passes over what is not valid."""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,27 +11,14 @@ import msgspec
 
 from subcli.core.errors import UsageError
 from subcli.shared.protocol import MAX_SOURCE_BYTES
-from subcli.workspace.gitignore import GitignoreMatcher
-
-LANGUAGES: Final = {
-    ".py": "python",
-    ".js": "javascript",
-    ".mjs": "javascript",
-    ".ts": "typescript",
-    ".c": "c",
-    ".h": "c",
-    ".cc": "cpp",
-    ".cpp": "cpp",
-    ".go": "go",
-    ".rs": "rust",
-    ".java": "java",
-    ".rb": "ruby",
-    ".sh": "shell",
-}
-"""The language of each file extension, unless ``--language`` overrides it."""
+from subcli.workspace.directory import Walk
+from subcli.workspace.languages import language_of
 
 NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
 """Above this size a submission gets a warning."""
+
+_NAMED_MAX: Final = 5
+"""How many of the files left out are named; the count includes all."""
 
 _EMPTY: Final = "Nothing was submitted."
 
@@ -44,11 +30,17 @@ class Source(msgspec.Struct, frozen=True):
         files: maps each path within the submission to its text.
         single: whether the code is sent as one text; the server may call it by another name.
         origins: maps each path within the submission to the local path it was read from; empty for stdin.
+        left_out: what lies in the directories submitted, but was left out (:mod:`subcli.workspace.directory`).
     """
 
     files: Mapping[str, str]
     single: bool
     origins: Mapping[str, str] = {}
+    left_out: tuple[str, ...] = ()
+
+    def note(self) -> str:
+        """What was left out, and how to include it; empty if nothing was."""
+        return f"{_count_left_out(self.left_out)}. Name one to include it." if self.left_out else ""
 
     def warnings(self) -> list[str]:
         """Warnings about likely mistakes: an empty file among others, or a size near the limit."""
@@ -77,23 +69,20 @@ class Source(msgspec.Struct, frozen=True):
         # So that the server's messages name the file; what was read from stdin has no name.
         return {"source_code": text, **({"file_name": Path(name).name} if self.origins else {})}
 
-    def language(self) -> str:
-        """The language implied by the file extensions.
+    def language(self) -> str | None:
+        """The language that the file endings tell; ``None`` if they tell none, or several."""
+        return language_of(self.files)
 
-        Raises:
-            UsageError: The extensions imply no language, or several.
-        """
-        found = {LANGUAGES[ending] for name in self.files if (ending := Path(name).suffix.lower()) in LANGUAGES}
-        if len(found) == 1:
-            return found.pop()
+    def unknown_language(self) -> UsageError:
+        """The error if nothing tells the language."""
         names = ", ".join(self.files)
-        raise UsageError(
+        return UsageError(
             f"The language of {names} cannot be inferred from the file extension{'s' if len(self.files) > 1 else ''}.",
             hint="Set it with `--language`.",
         )
 
 
-def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str | None:
+def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str:
     """The language of ``source`` by what the server tells about the problem.
 
     Args:
@@ -101,14 +90,23 @@ def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str | Non
         problem: the answer to ``GET /problems/…``; ``sources`` in it is our server's.
 
     Returns:
-        The only language of the problem, else the only one whose source has the extension of one of the files.
+        The only language of the problem, else the only one whose source has the extension of one of the files. If the
+        server does not tell the languages of the problem, what the extensions tell.
+
+    Raises:
+        UsageError: The language is still unknown.
     """
     languages, sources = problem.get("languages"), problem.get("sources")
     names = [name for name in languages if isinstance(name, str)] if isinstance(languages, list) else []
+    inferred = source.language()
+    if inferred is not None and (not names or inferred in names):
+        return inferred
     if len(names) > 1 and isinstance(sources, Mapping):
         endings = {Path(file).suffix.lower() for file in source.files} - {""}
         names = [name for name in names if Path(str(sources.get(name, ""))).suffix.lower() in endings]
-    return names[0] if len(names) == 1 else None
+    if len(names) != 1:
+        raise source.unknown_language()
+    return names[0]
 
 
 def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
@@ -129,60 +127,77 @@ def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
     base = (root or Path.cwd()).resolve()
     files: dict[str, bytes] = {}
     origins: dict[str, str] = {}
-    for name, path in _named(paths, base, root):
+    left_out: list[str] = []
+    for name, path in _named(paths, base, root, left_out):
         if name in files:
+            if path.samefile(origins[name]):
+                continue
             raise UsageError(f"Two files would both be named {name}.", hint="Submit the directory that contains them.")
         files[name], origins[name] = _read(path), path.as_posix()
         if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
-            raise _too_large()
+            raise _too_large(name)
+    skipped = tuple(name for name in left_out if not _is_among(files, name.rstrip("/")))
     if not files:
-        hint = "Hidden files and files in `.gitignore` are skipped; name a file explicitly to submit it."
-        raise UsageError(f"There is no file to submit in {', '.join(paths)}.", hint=hint)
-    return _checked(files, origins, single=len(files) == 1 and not Path(paths[0]).is_dir())
+        why = f"{_count_left_out(skipped)}. " if skipped else ""
+        raise UsageError(
+            f"There is no file to submit in {', '.join(paths)}.", hint=f"{why}Name a file to submit it all the same."
+        )
+    single = len(files) == 1 and not Path(paths[0]).is_dir()
+    return _checked(files, origins, single=single, left_out=skipped)
 
 
-def _named(paths: Sequence[str], base: Path, root: Path | None) -> Iterator[tuple[str, Path]]:
-    """Yield each file with its name in the submission."""
-    for text in paths:
-        if "\0" in text:
-            raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
-        path = Path(text) if root is None else root / text
-        resolved = path.resolve()
-        if root is not None and not resolved.is_relative_to(base):
-            raise UsageError(f"{path} is outside {root}.", hint="To submit it anyway, name it: `subcli submit PATH`.")
+def _named(paths: Sequence[str], base: Path, root: Path | None, left_out: list[str]) -> Iterator[tuple[str, Path]]:
+    """Yield each file with its name in the submission; add what is left out of directories to ``left_out``."""
+    named = [_checked_path(text, base, root) for text in paths]
+    directories = [path.resolve() for path in named if path.is_dir()]
+    for path in named:
+        # Below one of the directories that are named too, a file has the name that it has there.
+        around = next((each for each in directories if each in path.resolve().parents), None)
         if path.is_dir():
-            for file in _files_below(path):
-                yield file.relative_to(path).as_posix(), file
+            walk = Walk(path)
+            for file in walk.files():
+                inner = path.resolve() / file.relative_to(path)
+                yield inner.relative_to(around or path.resolve()).as_posix(), file
+            left_out += walk.left_out
         else:
-            yield resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name, path
+            yield _name_of(path, around or base), path
 
 
-def _files_below(directory: Path) -> Iterator[Path]:
-    """Yield the files to submit from a directory, sorted by name.
-
-    Raises:
-        UsageError: A symbolic link points outside the directory. Following it could leak other files of the user.
-    """
-    inside = directory.resolve()
-    ignored = GitignoreMatcher(directory)
-    for text, names, files in os.walk(directory):
-        here = Path(text)
-        ignored.enter(here)
-        names[:] = [
-            name for name in sorted(names) if not name.startswith(".") and not ignored(here / name, is_dir=True)
-        ]
-        for name in sorted(files):
-            file = here / name
-            if name.startswith(".") or not file.is_file() or ignored(file, is_dir=False):
-                continue
-            if not file.resolve().is_relative_to(inside):
-                raise UsageError(f"{file} is a link to a file outside {directory}.", hint="Replace it with a copy.")
-            yield file
+def _is_among(files: Iterable[str], name: str) -> bool:
+    """Whether ``name`` was left out of a directory, but then named as well."""
+    return any(file == name or file.startswith(f"{name}/") for file in files)
 
 
-def _too_large() -> UsageError:
+def _checked_path(text: str, base: Path, root: Path | None) -> Path:
+    if "\0" in text:
+        raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
+    path = Path(text) if root is None else root / text
+    try:
+        resolved = path.resolve()
+    except (OSError, RuntimeError):
+        raise UsageError(f"{path} is a link that leads to itself.", hint="Check the path.") from None
+    if root is not None and not resolved.is_relative_to(base):
+        raise UsageError(f"{path} is outside {root}.", hint="To submit it anyway, name it: `subcli submit PATH`.")
+    return path
+
+
+def _name_of(path: Path, base: Path) -> str:
+    resolved = path.resolve()
+    return resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name
+
+
+def _count_left_out(names: Sequence[str]) -> str:
+    """``Left out 2 entries that are hidden, ignored or made by tools: .env, node_modules/``."""
+    shown = ", ".join(names[:_NAMED_MAX])
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    entries = "1 entry that is" if len(names) == 1 else f"{len(names)} entries that are"
+    return f"Left out {entries} hidden, ignored or made by tools: {shown}{more}"
+
+
+def _too_large(last: str = "") -> UsageError:
+    """``last``: the file with which the limit was passed."""
     return UsageError(
-        f"The submission is larger than {MAX_SOURCE_BYTES // 1024} KiB.",
+        f"The submission is larger than {MAX_SOURCE_BYTES // 1024} KiB{f' with {last}' if last else ''}.",
         hint="Submit source code only.",
     )
 
@@ -197,7 +212,9 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the path.") from None
 
 
-def _checked(files: Mapping[str, bytes], origins: Mapping[str, str], *, single: bool) -> Source:
+def _checked(
+    files: Mapping[str, bytes], origins: Mapping[str, str], *, single: bool, left_out: tuple[str, ...] = ()
+) -> Source:
     texts: dict[str, str] = {}
     for name, data in files.items():
         if any("\ud800" <= char <= "\udfff" for char in name):
@@ -219,4 +236,4 @@ def _checked(files: Mapping[str, bytes], origins: Mapping[str, str], *, single: 
         raise _too_large()
     if not any(text.strip() for text in texts.values()):
         raise UsageError(f"{', '.join(files)} is empty." if len(files) == 1 else "All files are empty.", hint=_EMPTY)
-    return Source(texts, single, origins)
+    return Source(texts, single, origins, left_out)

@@ -12,9 +12,9 @@ import pytest
 from subcli.cli.commands import cancel, init, problems, status
 from subcli.cli.commands import list as list_command
 from subcli.cli.commands import open as open_command
-from subcli.cli.common import Common
+from subcli.cli.common import Common, submission_id
 from subcli.cli.completion.candidates import candidates
-from subcli.core.errors import NetworkError, NotFoundError, UsageError
+from subcli.core.errors import NetworkError, NotFoundError, ServerError, UsageError
 from tests.cli.rest import Rest, rest
 from tests.cli.streams import captured
 
@@ -196,3 +196,79 @@ def test_init_without_a_template(server: Rest, home: Path) -> None:
     with pytest.raises(UsageError, match="lru-cache has no template for c"):
         init.run(Common(server=server.url), captured(home).streams, "lru-cache", None, "c")
     assert not (home / "lru-cache").exists()
+
+
+# -- another platform (contract, section 6) -----------------------------------------------------------
+
+NUMBER = 2**63 - 1
+OTHER = {
+    "GET /problems": (200, [{"id": 3, "title": "Leader Election", "supported_languages": ["go", "cpp"]}]),
+    "GET /problems/leader-election": (422, {"detail": [{"loc": ["path", "problem_id"], "msg": "not an integer"}]}),
+    "GET /problems/3": (200, {"id": 3, "title": "Leader Election", "supported_languages": ["go", "cpp"]}),
+    "GET /problems/3/template/go": (200, {"template": "package main\n"}),
+    "GET /submissions": (
+        200,
+        [{"id": NUMBER, "problem_id": 3}, {"id": 6, "problem_id": 4}, {"id": 5, "problem": {"id": 3}}, {"id": 4}],
+    ),
+    f"GET /submissions/{NUMBER}": (
+        200,
+        {"id": NUMBER, "status": "build_failed", "error_message": "the build broke", "build_logs": "main.go:1: no"},
+    ),
+    f"GET /submissions/{NUMBER}/tests": (
+        200,
+        [{"id": 1, "test_name": "One", "status": "failed", "details": {"error": "no leader"}}],
+    ),
+    "POST /submissions/5/cancel": (405, {"detail": "Method Not Allowed"}),
+    "GET /submissions/5": (200, {"id": 5, "status": "testing"}),
+}
+
+
+@pytest.fixture
+def other() -> Iterator[Rest]:
+    """A server that knows problems by their ids, ignores filters and cannot cancel."""
+    with rest(OTHER) as running:
+        yield running
+
+
+def test_slugs_where_only_ids_are_known(other: Rest, home: Path) -> None:
+    """In every command that takes a problem; `supported_languages` and the one text of a template are understood."""
+    here = captured(home)
+    assert problems.show_problem(Common(server=other.url, json=True), here.streams, "leader-election") == 0
+    assert here.json["problem"]["languages"] == ["go", "cpp"]
+    assert init.run(Common(server=other.url), captured(home).streams, "leader-election", home / "le") == 0
+    assert (home / "le" / "solution.go").read_text() == "package main\n"
+    project = tomllib.loads((home / "le" / ".subcli.toml").read_text())
+    assert project == {"problem": "leader-election", "language": "go", "files": ["solution.go"]}
+
+
+@pytest.mark.parametrize(
+    ("problem", "listed"), [("leader-election", [NUMBER, 5, 4]), ("3", [NUMBER, 5, 4]), ("4", [6, 4])]
+)
+def test_filter_that_the_server_ignores(other: Rest, home: Path, problem: str, listed: list[int]) -> None:
+    """The client applies it too; what does not say for which problem it is stays."""
+    here = captured(home)
+    assert list_command.run(Common(server=other.url, quiet=True), here.streams, 20, problem) == 0
+    assert here.out.getvalue().split() == [str(number) for number in listed]
+
+
+def test_cancel_where_there_is_no_such_route(other: Rest, home: Path) -> None:
+    """It says so, and what does not exist is still not found."""
+    for number in (5, NUMBER):
+        with pytest.raises(ServerError, match="has no way to cancel"):
+            cancel.run(Common(server=other.url), captured(home).streams, number)
+    with pytest.raises(NotFoundError):
+        cancel.run(Common(server=other.url), captured(home).streams, 99)
+
+
+def test_status_says_why(other: Rest, home: Path) -> None:
+    """`error_message`, `build_logs` and `details.error` are shown; ids have 64 bits."""
+    here = captured(home)
+    assert status.run(Common(server=other.url), here.streams, submission_id(f"#{NUMBER}")) == 0
+    for words in ("the build broke", "main.go:1: no", "no leader"):
+        assert here.out.getvalue().count(words) == 1
+    here = captured(home)
+    assert status.run(Common(server=other.url, json=True), here.streams, NUMBER) == 0
+    assert (here.json["build_log"], here.json["error_message"]) == ("main.go:1: no", "the build broke")
+    for text in (str(NUMBER + 1), "9" * 40, "1.5", ""):
+        with pytest.raises(UsageError, match="not a valid submission id"):
+            submission_id(text)

@@ -53,12 +53,17 @@ def test_only_language_with_that_extension(server: Rest, home: Path) -> None:
     assert language(server, home, "mine.pro", "many") == "prolog"
 
 
-@pytest.mark.parametrize(("name", "problem"), [("a.sql", "many"), ("a.xyz", "many"), ("a.sql", "other-platform")])
+@pytest.mark.parametrize(("name", "problem"), [("a.sql", "many"), ("a.xyz", "many"), ("a.xyz", "other-platform")])
 def test_language_that_stays_unknown(server: Rest, home: Path, name: str, problem: str) -> None:
     """Two languages with that extension, none, or a server that does not tell: the option is named."""
     with pytest.raises(UsageError, match="cannot be inferred") as caught:
         language(server, home, name, problem)
     assert "--language" in caught.value.hint
+
+
+def test_dialect_is_left_to_the_server(server: Rest, home: Path) -> None:
+    """Where the server does not tell the languages of the problem, SQL is SQL."""
+    assert language(server, home, "a.sql", "other-platform") == "sql"
 
 
 def test_known_extension_asks_nobody(server: Rest, home: Path) -> None:

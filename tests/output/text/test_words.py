@@ -9,8 +9,8 @@ import pytest
 from subcli.core.submission import Connection, Counts, Submission
 from subcli.output.live.summary import outcome
 from subcli.output.text import words
-from subcli.output.text.details import is_about, place, reason
-from subcli.shared.protocol import Complete, ErrorAnalysis, Location, Summary, TestResult, from_mapping
+from subcli.output.text.details import place, reason
+from subcli.shared.protocol import Complete, Location, Summary, TestResult, from_mapping
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,3 @@ def test_reason_is_the_first_line_with_text() -> None:
     assert reason(result(message="\n \nfirst\nsecond", error_category="timeout")) == "first"
     assert reason(result(message=" \n", error_category="timeout")) == "timeout"
     assert reason(result()) == ""
-
-
-def test_analysis_belongs_to_its_test() -> None:
-    """By the id if both have one, otherwise by the name."""
-    failed = result(test_id=3)
-    assert is_about(ErrorAnalysis(test_id=3, test_name="y"), failed)
-    assert not is_about(ErrorAnalysis(test_id=4, test_name="x"), failed)
-    assert is_about(ErrorAnalysis(test_name="x"), failed)
-    assert not is_about(ErrorAnalysis(), failed)

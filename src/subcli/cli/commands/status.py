@@ -73,4 +73,8 @@ def _status_object(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
     fields = {name: snapshot.get(name) for name in _FIELDS}
     fields["submission_id"] = number
     fields["problem"] = snapshot.get("problem", snapshot.get("problem_id"))
+    # Another platform has its own name for the log, and a sentence about what went wrong (contract, section 6).
+    fields["build_log"] = snapshot.get("build_log", snapshot.get("build_logs"))
+    if isinstance(snapshot.get("error_message"), str):
+        fields["error_message"] = snapshot["error_message"]
     return fields

@@ -108,21 +108,20 @@ def make_job(common: Common, streams: Streams, paths: list[str], settings: Setti
 
 
 def _language(common: Common, streams: Streams, source: Source, problem: str) -> str:
-    """What the file extensions imply; if they imply nothing, what the problem leaves."""
-    try:
-        return source.language()
-    except UsageError as unknown:
-        from subcli.cli.request import request
-        from subcli.workspace.source import language_of_problem
+    """What the file extensions imply; if they imply no certain language, what the problem leaves."""
+    from subcli.workspace.languages import FAMILIES
 
-        try:
-            found = language_of_problem(source, request(common, streams, lambda client: client.problem(problem)))
-        except NetworkError:
-            # Nobody can be asked, and the option needs nobody.
-            raise unknown from None
-        if found is None:
-            raise
-        return found
+    inferred = source.language()
+    if inferred is not None and inferred not in FAMILIES:
+        return inferred
+    from subcli.cli.request import request
+    from subcli.workspace.source import language_of_problem
+
+    try:
+        return language_of_problem(source, request(common, streams, lambda client: client.problem(problem)))
+    except NetworkError:
+        # Nobody can be asked, and the option needs nobody.
+        raise source.unknown_language() from None
 
 
 def _source(paths: list[str], settings: Settings) -> Source:
@@ -143,6 +142,8 @@ def warn(streams: Streams, settings: Settings, job: CodeToSubmit) -> None:
     from subcli.output.text.words import ago
     from subcli.workspace.history import History, state_file
 
+    if note := job.source.note():
+        report.note(note, streams.stderr, streams.env)
     for text in job.source.warnings():
         report.warn(text, streams.stderr, streams.env)
     before = History(state_file()).find_same(settings.server, job.problem, job.language, job.source)

@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 import typer
 
+from subcli.cli.common import expanded
 from subcli.core.errors import WatchTimeoutError
 
 Timeout: TypeAlias = Annotated[
@@ -24,7 +25,7 @@ AfterSeq: TypeAlias = Annotated[
 ]
 JunitXml: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--junit-xml", metavar="PATH", help="Write a JUnit XML report, whatever happens."),
+    typer.Option("--junit-xml", metavar="PATH", callback=expanded, help="Write a JUnit XML report, whatever happens."),
 ]
 Notify: TypeAlias = Annotated[
     bool, typer.Option("--notify", help="Ring the bell and show a desktop notification at the end.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from subcli.core.errors import SubcliError
+from subcli.core.identity import is_about
 from subcli.core.submission import Submission
 from subcli.output.live.summary import ending_mark
 from subcli.output.printable import cut, one_line, printable
@@ -44,7 +45,7 @@ def error_annotations(submissions: Sequence[tuple[Submission, Ending]], locate: 
             lines.append(_missing_verdict(snapshot, ending.error))
         causes = Causes(snapshot.analyses, snapshot.failures)
         for result in snapshot.failures:
-            analyses = [event for event in snapshot.analyses if details.is_about(event, result)]
+            analyses = [event for event in snapshot.analyses if is_about(event, result)]
             shared = [causes.of(event) for event in analyses]
             if shared and all(cause.first not in analyses for cause in shared):
                 continue  # The annotation of the first test names this one.

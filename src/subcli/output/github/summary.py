@@ -84,8 +84,8 @@ def _listed(snapshot: Submission) -> list[TestResult]:
     """Return all tests in order if the snapshot holds them all, otherwise the failures and the latest others."""
     if snapshot.counts.done <= min(_TESTS_MAX, len(snapshot.recent)):
         return list(snapshot.recent)
-    failed = {result.key for result in snapshot.failures}
-    return [*snapshot.failures, *(result for result in snapshot.recent if result.key not in failed)][:_TESTS_MAX]
+    failed = set(map(id, snapshot.failures))
+    return [*snapshot.failures, *(result for result in snapshot.recent if id(result) not in failed)][:_TESTS_MAX]
 
 
 def _row(result: TestResult) -> str:

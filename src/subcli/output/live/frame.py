@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from subcli.core.identity import is_about
 from subcli.core.submission import Connection, Submission
 from subcli.output.live.bar import bar, progress_text
 from subcli.output.text import details, parts, words
@@ -135,10 +136,10 @@ def test_rows(snapshot: Submission, width: int, available: int, *, compact: bool
         return []
     wanted = _wanted_rows(snapshot, compact=compact)
     failures: Sequence[TestResult] = snapshot.failures
-    failed = {result.key for result in failures}
+    failed = set(map(id, failures))
     others = () if compact else snapshot.recent
     if wanted <= available and wanted <= len(failures) + len(others):
-        latest = [result for result in others if result.key not in failed]
+        latest = [result for result in others if id(result) not in failed]
         return [parts.row(result, width) for result in (*failures, *latest)[:available]]
     content = available - 1
     failures = failures[: max(content - min(_LATEST_KEPT, len(others), content // 3), 0)]
@@ -146,7 +147,7 @@ def test_rows(snapshot: Submission, width: int, available: int, *, compact: bool
     for result in reversed(others):
         if len(failures) + len(latest) >= content:
             break
-        if result.key not in failed:
+        if id(result) not in failed:
             latest.append(result)
     rows = [parts.row(result, width) for result in failures]
     rows.append(_more(wanted - len(failures) - len(latest), snapshot.counts.not_passed - len(failures)))
@@ -168,7 +169,7 @@ def analyses(snapshot: Submission, width: int, available: int) -> list[Line]:
     causes = Causes(snapshot.analyses, snapshot.failures)
     for event, more in [(cause.first, len(cause.tests) - 1) for cause in reversed(causes.all)]:
         gap = 1 if lines else 0
-        result = next((test for test in snapshot.failures if details.is_about(event, test)), None)
+        result = next((test for test in snapshot.failures if is_about(event, test)), None)
         block = _analysis(event, result, width, available - len(lines) - gap, shorten=not lines, more=more)
         if not block:
             break

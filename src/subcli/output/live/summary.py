@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from subcli.core.errors import InterruptedByUser
+from subcli.core.identity import is_about
 from subcli.core.submission import Submission
 from subcli.output.printable import one_line
 from subcli.output.text import details, parts, words
@@ -142,7 +143,7 @@ def failures(snapshot: Submission, width: int) -> list[Line]:
     rest = _more(snapshot.counts.not_passed - min(len(snapshot.failures), DETAILS_MAX), "failed")
     lines += [*rest, Line()] if rest else []
     for event in snapshot.analyses:
-        if not any(details.is_about(event, result) for result in snapshot.failures):
+        if not any(is_about(event, result) for result in snapshot.failures):
             lines += [*unattached(event, width), Line()]
     return lines
 
@@ -171,7 +172,7 @@ def failure(
         lines += parts.indented([Line(part, BAD) for part in message], 2)
     lines += parts.indented(details.values(result, inner, limits), 2)
     for event in analyses:
-        if not details.is_about(event, result):
+        if not is_about(event, result):
             continue
         cause = causes.of(event)
         if cause.first is not event:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from subcli.core.catchup import missed
+from subcli.core.identity import is_about
 from subcli.core.submission import Counts, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
@@ -140,14 +141,14 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
     events = missed(fields, tests, None)
     results = [event for event in events if isinstance(event, TestResult)]
     verdict = next((event for event in events if isinstance(event, Complete)), None)
-    analyses = _analyses(tests)
+    analyses = [*_analyses(tests), *(event for event in events if isinstance(event, ErrorAnalysis))]
     causes = Causes(analyses, results)
     lines = _table(results, width)
     for result in results:
         if test_mark(result.status).word in ("failed", "error"):
             lines += [*summary.failure(result, analyses, width, details.UNLIMITED, causes=causes), Line()]
     for event in analyses:
-        if not any(details.is_about(event, result) for result in results):
+        if not any(is_about(event, result) for result in results):
             lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
     lines += _build_log(fields, width)
     return lines + _heading(fields, results, verdict, width)
@@ -170,7 +171,7 @@ def _analyses(tests: Sequence[Mapping[str, Any]]) -> list[ErrorAnalysis]:
     for test in tests:
         analysis = test.get("error_analysis")
         if isinstance(analysis, dict):
-            known = {"test_id": test.get("test_id"), "test_name": test.get("test_name")}
+            known = {name: test.get(name) for name in ("test_id", "test_name", "test_type")}
             try:
                 event = from_mapping({**known, **analysis, "type": "error_analysis"})
             except MalformedMessageError:

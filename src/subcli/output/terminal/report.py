@@ -1,4 +1,4 @@
-"""Error messages and warnings on stderr: what happened, and what to do about it."""
+"""Error messages, warnings and notes on stderr: what happened, and what to do about it."""
 
 from __future__ import annotations
 
@@ -27,4 +27,11 @@ def warn(text: str, stream: TextIO, env: Mapping[str, str]) -> None:
     """Write a warning about something that may not be intended."""
     yellow, reset = (_YELLOW, _RESET) if wants_colour(env, tty=stream.isatty()) else ("", "")
     stream.write(f"{yellow}warning:{reset} {one_line(text)}\n")
+    stream.flush()
+
+
+def note(text: str, stream: TextIO, env: Mapping[str, str]) -> None:
+    """Write what is worth knowing, though nothing is wrong."""
+    dim, reset = (_DIM, _RESET) if wants_colour(env, tty=stream.isatty()) else ("", "")
+    stream.write(f"{dim}note:{reset} {one_line(text)}\n")
     stream.flush()

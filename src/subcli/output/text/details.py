@@ -54,13 +54,6 @@ def reason(result: TestResult) -> str:
     return result.error_category or ""
 
 
-def is_about(analysis: ErrorAnalysis, result: TestResult) -> bool:
-    """Return whether an analysis belongs to this test."""
-    if analysis.test_id is not None and result.test_id is not None:
-        return analysis.test_id == result.test_id
-    return analysis.test_name is not None and analysis.test_name == result.test_name
-
-
 def analysis_texts(event: ErrorAnalysis) -> list[str]:
     """Return the texts of an analysis: the error, the explanation, each suggestion after a dash."""
     return [event.error, event.analysis, *(f"- {suggestion}" for suggestion in event.suggestions)]

@@ -34,7 +34,12 @@ def logout(common: Common, streams: Streams) -> int:
     except (CredentialError, NetworkError, UsageError):
         # Tokens that cannot be read or sent safely cannot be revoked; they are deleted below all the same.
         revoked = False
-    credentials.delete(settings.server)
+    try:
+        credentials.delete(settings.server)
+    except CredentialError as error:
+        if revoked:
+            error.message += " The server no longer accepts it."
+        raise
     if common.json:
         streams.print_json({"logout": {"server": settings.server, "revoked": revoked}})
     elif not common.quiet:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from subcli.cli.common import Common
+from subcli.cli.common import Common, expanded
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -37,7 +37,8 @@ Database: TypeAlias = Annotated[
     ),
 ]
 Problems: TypeAlias = Annotated[
-    Path | None, typer.Option("--problems", metavar="DIR", help="Directory with more problems.")
+    Path | None,
+    typer.Option("--problems", metavar="DIR", callback=expanded, help="Directory with more problems."),
 ]
 RedisUrl: TypeAlias = Annotated[
     str | None,

@@ -25,7 +25,7 @@ from subcli.cli.commands.server.options import (
     require_server_extra,
     start_logging,
 )
-from subcli.cli.common import Common, command
+from subcli.cli.common import Common, command, expanded
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -38,7 +38,8 @@ Port: TypeAlias = Annotated[
     int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
 ]
 DataDir: TypeAlias = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where to store submissions.")
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Where to store submissions."),
 ]
 Concurrency: TypeAlias = Annotated[
     int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: 1.")

@@ -11,7 +11,7 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.commands.server.options import Database, default_data_dir, require_server_extra
-from subcli.cli.common import Common, command
+from subcli.cli.common import Common, command, expanded
 from subcli.cli.common import group as make_group
 from subcli.cli.streams import Streams
 from subcli.core.errors import NotFoundError, UsageError
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from subcli.server.accounts.accounts import Accounts, User
 
 DataDir: TypeAlias = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server.")
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Data directory of the server."),
 ]
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
 _LONGEST_LINE: Final = 8192

@@ -1,0 +1,158 @@
+"""Which results are of the same test: the one notion for counts, views, reports and catching up. Pure.
+
+A test is known by its id where the server sends one, else by its type and name (contract, section 1). A result may
+arrive over the socket with an id and over REST without, or the other way round; three tests may share a name, and
+differ in their type or in nothing but the row of a REST listing. So:
+
+==============================  ===============================================================================
+a result with                   belongs to the test that
+==============================  ===============================================================================
+a test id seen before           had that id
+a new test id                   had its type and name and no id so far; else it is a new test
+a row of a listing seen before  was listed in that row
+a new row, no test id           has its type and name and was in no row so far; else it is a new test
+neither                         is the only one with its type and name; if there are several, it is a test of its
+                                own, known by type and name alone, unless one of them has the same status
+==============================  ===============================================================================
+
+A type that is missing on one side does not tell tests apart. Where several tests could be meant, one with the same id
+or the same status is: then nothing changes. A test listed in as many rows as it has namesakes is a new one as long as
+fewer of them are known.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from subcli.shared.protocol import ErrorAnalysis, TestResult
+
+
+class _Test(msgspec.Struct, eq=False):
+    """What is known of one test. ``number`` counts the tests of the submission from 0."""
+
+    number: int
+    type: str | None
+    status: str
+    names: list[str]
+    test_id: str | None = None
+    row: str | None = None
+
+
+_Tests: TypeAlias = dict[str, dict[int, _Test]]
+
+
+class ResultIndex:
+    """Numbers the tests of one submission in the order in which they were first seen. Changes in place."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, _Test] = {}
+        self._by_row: dict[str, _Test] = {}
+        # By name, then by number: all tests, those without an id, and those in no row.
+        self._named: _Tests = {}
+        self._without_id: _Tests = {}
+        self._without_row: _Tests = {}
+        self._rows: dict[tuple[str, str | None], int] = {}
+        self._size = 0
+
+    def last(self, result: TestResult) -> tuple[int, str] | None:
+        """The number and the last status of the test that ``result`` belongs to; ``None`` if it is a new one."""
+        test = self._find(result)
+        return None if test is None else (test.number, test.status)
+
+    def add(self, result: TestResult) -> int:
+        """Take ``result`` as the last one of its test; return the test's number."""
+        test = self._find(result)
+        if test is None:
+            test = _Test(self._size, None, result.status, [])
+            self._size += 1
+        test.status = result.status
+        test.type = test.type or _type(result)
+        if result.test_name not in test.names:
+            self._name(test, result.test_name)
+        if result.test_id is not None:
+            test.test_id = str(result.test_id)
+            self._by_id[test.test_id] = test
+            _remove(test, self._without_id)
+        row = result.row
+        if row is not None:
+            self._rows[result.test_name, _type(result)] = row.namesakes
+            if row.id not in self._by_row:
+                test.row = row.id
+                self._by_row[row.id] = test
+                _remove(test, self._without_row)
+        return test.number
+
+    def _name(self, test: _Test, name: str) -> None:
+        test.names.append(name)
+        for tests, known in (
+            (self._named, False),
+            (self._without_id, test.test_id is not None),
+            (self._without_row, test.row is not None),
+        ):
+            if not known:
+                tests.setdefault(name, {})[test.number] = test
+
+    def _find(self, result: TestResult) -> _Test | None:
+        row = result.row
+        if result.test_id is not None:
+            test_id = str(result.test_id)
+            if test_id in self._by_id:
+                return self._by_id[test_id]
+            listed = self._by_row.get(test_id if row is None else row.id)
+            if row is not None and listed is not None:
+                return listed if listed.test_id is None else None
+            return self._choose(self._without_id, result, listed)
+        if row is not None:
+            return self._by_row.get(row.id) or self._choose(self._without_row, result, self._by_id.get(row.id))
+        namesakes = self._of_type(self._named, result)
+        if len(namesakes) == 1:
+            return namesakes[0]
+        own = (test for test in namesakes if test.test_id is None and test.row is None)
+        return next(own, None) or _unchanged(namesakes, result)
+
+    def _choose(self, tests: _Tests, result: TestResult, same_id: _Test | None) -> _Test | None:
+        """The test in ``tests`` with the same id, or of the same type and name."""
+        if same_id is not None and same_id.number in tests.get(result.test_name, {}):
+            return same_id
+        free = self._of_type(tests, result)
+        if result.row is not None:
+            free = [test for test in free if test.row is None]
+        if (test := _unchanged(free, result)) is not None:
+            return test
+        key = result.test_name, _type(result)
+        rows = result.row.namesakes if result.row is not None else self._rows.get(key, 0)
+        if len(self._of_type(self._named, result)) < rows:
+            return None
+        return next(iter(free), None)
+
+    @staticmethod
+    def _of_type(tests: _Tests, result: TestResult) -> list[_Test]:
+        """Those with the result's name and type; if there are none, those that a missing type does not tell apart."""
+        named, kind = tests.get(result.test_name, {}).values(), _type(result)
+        return [test for test in named if test.type == kind] or [
+            test for test in named if kind is None or test.type is None
+        ]
+
+
+def _unchanged(tests: list[_Test], result: TestResult) -> _Test | None:
+    return next((test for test in tests if test.status == result.status), None)
+
+
+def is_about(analysis: ErrorAnalysis, result: TestResult) -> bool:
+    """Whether an analysis belongs to the test of this result."""
+    if analysis.test_id is not None and result.test_id is not None:
+        return str(analysis.test_id) == str(result.test_id)
+    if analysis.test_name is None or analysis.test_name != result.test_name:
+        return False
+    return not analysis.test_type or not result.test_type or analysis.test_type == result.test_type
+
+
+def _type(result: TestResult) -> str | None:
+    return result.test_type or None
+
+
+def _remove(test: _Test, tests: _Tests) -> None:
+    for name in test.names:
+        tests.get(name, {}).pop(test.number, None)
