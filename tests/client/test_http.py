@@ -12,10 +12,12 @@ from subcli.client.api import Api, ServerInfo, as_list, as_object
 from subcli.client.http import MAX_BODY_BYTES, MAX_REASON_LENGTH, MAX_REDIRECTS, Requester, RequestFailed
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.inputs import Refreshed, RestFailed
+from subcli.settings.proxies import read_proxies
 from subcli.shared.secret import Secret
 
 BASE = "http://judge.example/api"
 TOKEN = "a-token-of-somebody"
+PROXY = read_proxies({"HTTP_PROXY": "http://proxy.example:3128"}).decide(BASE)
 
 Answer = httpx.Response | Exception
 Handler = Callable[[httpx.Request], Answer]
@@ -54,7 +56,7 @@ class Trial:
             return answer
 
         self.client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
-        options: dict[str, Any] = {"max_attempts": max_attempts, "wait": self._wait}
+        options: dict[str, Any] = {"max_attempts": max_attempts, "wait": self._wait, "proxy": PROXY}
         self.api = Api(self.client, BASE, self.login, **options)
         self.http = Requester(self.client, f"{BASE}/", self.login, **options)
 
@@ -144,9 +146,15 @@ async def test_retry_after(headers: dict[str, str], body: dict[str, Any], retry_
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (httpx.ConnectError("refused"), "judge.example refused the connection"),
-        (httpx.ConnectTimeout(""), "judge.example did not answer in time"),
-        (httpx.ProxyError("503 no"), "the proxy did not connect us"),
+        (httpx.ConnectError("refused"), f"judge.example, through {PROXY}, refused the connection"),
+        (httpx.ConnectTimeout(""), f"judge.example, through {PROXY}, did not answer in time"),
+        (httpx.RemoteProtocolError("Server disconnected"), f"judge.example, through {PROXY}, cut the connection"),
+        (httpx.RemoteProtocolError("illegal status line"), f"judge.example, through {PROXY}, does not answer in HTTP"),
+        (
+            httpx.ProxyError("503 no"),
+            "the proxy proxy.example:3128 (from HTTP_PROXY) refused to connect to judge.example: HTTP 503 no",
+        ),
+        (httpx.ProxyError("garbage"), "the proxy proxy.example:3128 (from HTTP_PROXY) gave no tunnel"),
         (httpx.RemoteProtocolError("Invalid character in location header"), "the redirect does not lead"),
     ],
 )
@@ -162,7 +170,7 @@ async def test_proxy_that_requires_credentials_blocks(answer: Answer) -> None:
     """Whether the tunnel or the proxy itself says so; retrying cannot help."""
     failed = await failure(answer)
     assert (failed.blocked, failed.status, failed.retry_after_s) == (True, None, None)
-    assert "HTTPS_PROXY" in failed.hint
+    assert "HTTP_PROXY" in failed.hint
     trial = Trial(answering(answer))
     with pytest.raises(NetworkError, match="407"):
         await trial.http.request_with_retry("GET", "/x", decode=as_object)

@@ -52,16 +52,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer. ``cut``: none, but the end of the connection; ``hang``: none, and no end."""
+    """An HTTP answer. ``cut``: none, but the end of the connection; ``hang``: none, no end; ``bare``: other bytes."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     hang: bool = False
+    bare: bytes = b""
 
     def encode(self) -> bytes:
         """As it goes over the wire."""
+        if self.bare:
+            return self.bare
         raw = isinstance(self.body, bytes)
         body = self.body if raw else b"" if self.body is None else json.dumps(self.body).encode()
         kind = "text/html" if raw else "application/json"

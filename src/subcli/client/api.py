@@ -17,6 +17,7 @@ import msgspec
 from subcli.client.auth import Authenticator
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
+from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.secret import Secret
 
 Json: TypeAlias = dict[str, Any]
@@ -46,6 +47,7 @@ class Api:
         authenticator: supplies the token.
         max_attempts: how often a request that may succeed later is repeated.
         wait: waits before a request is repeated.
+        proxy: through which ``client`` sends.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Api:
         *,
         max_attempts: int = MAX_ATTEMPTS,
         wait: Wait = wait_silently,
+        proxy: Proxy = DIRECT,
     ) -> None:
-        self._http = Requester(client, base, authenticator, max_attempts=max_attempts, wait=wait)
+        self._http = Requester(client, base, authenticator, max_attempts=max_attempts, wait=wait, proxy=proxy)
         self._info: ServerInfo | None = None
 
     # -- the server -------------------------------------------------------------------------------

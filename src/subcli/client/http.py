@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -18,16 +17,20 @@ import msgspec
 
 from subcli.client.auth import Authenticator
 from subcli.client.network import (
-    certificate_untrusted,
     describe_failure,
     error_detail,
     parse_retry_after,
     proxy_requires_credentials,
+    speaks_https,
+    through,
+    tls_failure,
+    tunnel_refused,
 )
 from subcli.core.backoff import MAX_ATTEMPTS
-from subcli.core.errors import NetworkError, SubcliError, unauthorized
+from subcli.core.errors import NetworkError, SubcliError, sentence, unauthorized
 from subcli.core.inputs import Blocked, RestFailed
 from subcli.core.rest_retry import repeat_request
+from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.secret import Secret, redact
 from subcli.shared.urls import redirect_target
 
@@ -43,6 +46,9 @@ REQUEST_TIMEOUT_S: Final = 30.0
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """The largest response that is read: a page of events of 64 KiB each is not larger."""
+
+NO_TEXT: Final = "illegal request line"
+"""How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
 
 _log = logging.getLogger("subcli.http")
 
@@ -93,6 +99,25 @@ class _Response(msgspec.Struct, frozen=True):
         return self.headers.get("Location") if self.status in (301, 302, 303, 307, 308) else None
 
 
+class _Stage:
+    """How far a request through a proxy came, told by httpcore's ``trace`` extension: whose fault is its failure?
+
+    Args:
+        tunnelled: the request is one of https, which begins after ``CONNECT``.
+    """
+
+    def __init__(self, tunnelled: bool) -> None:
+        self.at_proxy = False
+        self._reached = "proxy.start_tls.started" if tunnelled else "http11.send_request_body.complete"
+
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event of httpcore."""
+        if event == "connection.connect_tcp.started":
+            self.at_proxy = True
+        elif event == self._reached:
+            self.at_proxy = False
+
+
 class Requester:
     """Sends requests to one server.
 
@@ -102,6 +127,7 @@ class Requester:
         authenticator: supplies the token.
         max_attempts: how often a request that may succeed later is repeated.
         wait: waits before a request is repeated.
+        proxy: through which ``client`` sends.
     """
 
     def __init__(
@@ -112,8 +138,10 @@ class Requester:
         *,
         max_attempts: int = MAX_ATTEMPTS,
         wait: Wait = wait_silently,
+        proxy: Proxy = DIRECT,
     ) -> None:
         self._client = client
+        self._proxy = proxy
         self._base = base.rstrip("/")
         self._authenticator = authenticator
         self._max_attempts = max_attempts
@@ -240,29 +268,40 @@ class Requester:
         if token:
             headers = {**headers, "Authorization": f"Bearer {token.reveal()}"}
         status: int | str = "no response"
+        stage = _Stage(url.startswith("https:"))
+        extensions = {"trace": stage.note} if self._proxy.url is not None else None
+        sending = self._client.stream(method, url, headers=headers, params=params, json=json, extensions=extensions)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                async with self._client.stream(method, url, headers=headers, params=params, json=json) as response:
+                async with sending as response:
                     self._answered = True
                     status = response.status_code
                     received = _Response(status, response.reason_phrase, response.headers, await _read(response))
         except TimeoutError:
             raise RequestFailed(RestFailed(None, f"no complete response within {REQUEST_TIMEOUT_S:g} s")) from None
         except httpx.ProxyError as error:
-            raise RequestFailed(
-                proxy_requires_credentials()
-                if "407" in str(error)
-                else RestFailed(None, "the proxy did not connect us")
-            ) from None
+            raise RequestFailed(self._no_tunnel(str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise RequestFailed(self._no_response(error, url)) from None
+            raise RequestFailed(self._no_response(error, url, at_proxy=stage.at_proxy)) from None
         finally:
             _log.debug("%s %s %s", method, url, status)
         if received.status == 407:
-            raise RequestFailed(proxy_requires_credentials())
+            raise RequestFailed(proxy_requires_credentials(self._proxy))
         return received
 
-    def _no_response(self, error: Exception, url: str) -> RestFailed | Blocked:
+    def _no_tunnel(self, answer: str) -> RestFailed | Blocked:
+        """What the proxy's answer to ``CONNECT`` means, such as ``403 Forbidden``."""
+        status, _, phrase = answer.partition(" ")
+        if not status.isdecimal():
+            return RestFailed(None, f"{self._proxy} gave no tunnel", hint=self._proxy.hint)
+        if status == "407":
+            return proxy_requires_credentials(self._proxy)
+        reason = tunnel_refused(self._proxy, int(status), phrase)
+        if status.startswith("4"):
+            return Blocked(f"{sentence(reason)}.", self._proxy.hint)
+        return RestFailed(None, reason, hint=f"Check `--server`. {self._proxy.hint}")
+
+    def _no_response(self, error: Exception, url: str, *, at_proxy: bool) -> RestFailed | Blocked:
         """What an exception of httpx means."""
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
             # httpx parses a Location even if it is not to follow it. Our own address was checked before.
@@ -271,14 +310,23 @@ class Requester:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
             cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return certificate_untrusted(cause, address)
+        if isinstance(error, httpx.ConnectError) and cause is not None:
+            blocked = tls_failure(cause, address, self._proxy if at_proxy else None)
+            if blocked is not None:
+                return blocked
         if isinstance(error, httpx.TimeoutException):
             cause = TimeoutError()
+        complaint = str(error) if isinstance(error, httpx.RemoteProtocolError) else ""
+        if at_proxy:
+            reason = _not_http(complaint, str(self._proxy)) or describe_failure(cause or error, str(self._proxy))
+            return RestFailed(None, reason, hint=self._proxy.hint)
         # Whatever fails once the connection stands may have reached the server: its effect there is unknown.
         if isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError | httpx.ReadError):
             self._answered = True
-        return RestFailed(None, describe_failure(cause or error, address))
+        if complaint == NO_TEXT:
+            return speaks_https(address)
+        address = through(self._proxy, address)
+        return RestFailed(None, _not_http(complaint, address) or describe_failure(cause or error, address))
 
     def _decode(self, decode: Callable[[Any], T], response: _Response) -> T:
         try:
@@ -303,6 +351,13 @@ class Requester:
         # A server may repeat what it was sent; the token is not shown all the same.
         reason = redact(reason, self._authenticator.token() or Secret(""))
         return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s)
+
+
+def _not_http(complaint: str, address: str) -> str:
+    """What httpx complains of in an answer, or in its absence; empty if it does not."""
+    if "disconnected" in complaint or "closed" in complaint:
+        return describe_failure(EOFError(), address)
+    return complaint and f"{address} does not answer in HTTP"
 
 
 async def _read(response: httpx.Response) -> bytes:

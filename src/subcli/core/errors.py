@@ -110,8 +110,20 @@ class InternalError(SubcliError):
 # -- the sentences of a watch -------------------------------------------------------------------------
 
 
-def unreachable(reason: str) -> NetworkError:
-    """The error for a server that never answered; ``reason`` names the address tried."""
+def sentence(text: str) -> str:
+    """``text`` with a capital at its beginning; only for our own words, not for an address."""
+    return text[:1].upper() + text[1:]
+
+
+def unreachable(reason: str, hint: str = "") -> NetworkError:
+    """The error for a server that never answered.
+
+    Args:
+        reason: names the address tried.
+        hint: what to do, if something else than the server is at fault; ``reason`` names that.
+    """
+    if hint:
+        return NetworkError(f"{sentence(reason)}.", hint=hint)
     return NetworkError(
         f"No server answers: {reason}.",
         hint="Name the server with `--server URL`, or start one here with `subcli serve`.",

@@ -21,6 +21,7 @@ again after the backoff, and give up the socket when the attempts are used up):
 ``Closed`` with another code                      retry
 ``Refused`` 2xx, 3xx, 400, 405, 426               retry; twice: give up the socket
 ``Refused`` 407, also from REST                   stop (network)
+``Refused`` by a proxy, 4xx and other statuses    retry; 4xx twice: give up the socket
 ``Refused`` 403 or another status                 retry; REST's 401 or 404 decide as there
 ``Lost`` (reset, refused, DNS, timeout)           retry; if nothing ever answered: once more after 1 s,
                                                   then, if REST is silent too, stop (network)
@@ -104,11 +105,15 @@ Purpose: TypeAlias = Literal["read", "retry", "poll"]
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why something failed. ``retry_after_s``: how long the server asked us to wait."""
+    """Why something failed.
+
+    ``retry_after_s``: how long the server asked us to wait. ``hint``: what to do if it is not the server's fault.
+    """
 
     code: int | None = None
     reason: str = ""
     retry_after_s: float | None = None
+    hint: str = ""
 
     def __str__(self) -> str:
         return self.reason or ("lost" if self.code is None else f"code {self.code}")
@@ -210,13 +215,17 @@ def _socket_gone(state: State, input: SocketGone, now: float, random: float) -> 
     match input:
         case Closed(code, reason, retry_after_s):
             return handler_for_close(code)(state, Trouble(code, reason, retry_after_s), now, random)
+        case Refused(status, reason, by_proxy=True):
+            # It may pass REST all the same, which also knows what to do if it does not.
+            handler = _incurable if 400 <= status < 500 else _retry
+            return handler(state, Trouble(status, reason), now, random)
         case Refused(status, reason, retry_after_s):
             state = _with(state, answered=True)
             return handler_for_refusal(status)(state, Trouble(status, reason, retry_after_s), now, random)
-        case Lost(reason, reached):
+        case Lost(reason, reached, hint):
             state = _with(state, answered=state.answered or reached)
             handler = _retry if state.answered else _first_contact
-            return handler(state, Trouble(reason=reason), now, random)
+            return handler(state, Trouble(reason=reason, hint=hint), now, random)
         case Silent():
             return _retry(state, Trouble(reason="no answer to a ping"), now, random)
         case Slept():
@@ -348,10 +357,11 @@ def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> 
 
 
 def _catch_up_failed(state: State, failed: RestFailed, now: float, random: float) -> Step:
-    trouble = Trouble(failed.status, failed.reason)
+    trouble = Trouble(failed.status, failed.reason, hint=failed.hint)
     state = _with(state, answered=state.answered or failed.status is not None)
     if not state.answered:
-        return state, Stop(unreachable(state.trouble.reason))
+        trouble = trouble if failed.hint else state.trouble
+        return state, Stop(unreachable(trouble.reason, trouble.hint))
     if failed.status == 401:
         return _authenticate(state, trouble, now, random)
     if failed.status == 404 and (state.purpose != "read" or state.known_to != "socket"):

@@ -56,11 +56,11 @@ def repeat_request(
     reason = failed.reason.rstrip(".")
     match failed.status:
         case None if not answered:
-            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(failed.reason)
+            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(failed.reason, failed.hint)
         case None:
             if repeatable and attempt <= max_attempts:
                 return delay_s
-            return NetworkError(f"The server did not answer: {reason}.", hint=_LATER)
+            return NetworkError(f"The server did not answer: {reason}.", hint=failed.hint or _LATER)
         case 401:
             return unauthorized(failed.reason)
         case 404:

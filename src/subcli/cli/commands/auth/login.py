@@ -126,7 +126,7 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
     """The user of a token; ``None`` if the server cannot tell."""
     try:
-        return await Api(http, settings.api_url, GivenToken(token)).me()
+        return await Api(http, settings.api_url, GivenToken(token), proxy=settings.proxies.decide(settings.server)).me()
     except RequestFailed as failed:
         if failed.status in (401, 403):
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
