@@ -107,8 +107,6 @@ async def test_request_carries_the_token() -> None:
         (httpx.Response(422, json={"detail": [{"msg": "too long"}, {"msg": "too odd"}, 3]}), 422, "too long; too odd"),
         (httpx.Response(400, json={"detail": {"message": "not so"}}), 400, "not so"),
         (httpx.Response(500, text="<html>"), 500, "HTTP 500 Internal Server Error"),
-        (httpx.Response(200, text="<html>"), 200, "the response is not JSON"),
-        (httpx.Response(200, json=[]), 200, "the response is not a JSON object"),
         (httpx.Response(204), None, None),
     ],
 )
@@ -155,7 +153,6 @@ async def test_retry_after(headers: dict[str, str], body: dict[str, Any], retry_
             "the proxy proxy.example:3128 (from HTTP_PROXY) refused to connect to judge.example: HTTP 503 no",
         ),
         (httpx.ProxyError("garbage"), "the proxy proxy.example:3128 (from HTTP_PROXY) gave no tunnel"),
-        (httpx.RemoteProtocolError("Invalid character in location header"), "the redirect does not lead"),
     ],
 )
 async def test_no_response(error: httpx.HTTPError, words: str) -> None:
@@ -214,17 +211,18 @@ async def test_redirects_to_elsewhere_are_not_followed(target: str) -> None:
 
 
 async def test_post_is_not_repeated_by_a_redirect_that_makes_it_a_get() -> None:
-    """301 and 302 would: the response is an error as it is."""
+    """301 and 302 would."""
     trial = Trial(answering(httpx.Response(302, headers={"Location": "/api/y"})))
     with pytest.raises(RequestFailed) as caught:
         await trial.http.request("POST", "/x", decode=as_object)
-    assert (caught.value.status, len(trial.requests)) == (302, 1)
+    assert "redirects to http://judge.example/api/y" in caught.value.reason
+    assert len(trial.requests) == 1
 
 
 async def test_redirects_in_a_circle_end() -> None:
     """After ``MAX_REDIRECTS``."""
     trial = Trial(answering(httpx.Response(302, headers={"Location": "/api/x"})))
-    with pytest.raises(RequestFailed, match="too many redirects"):
+    with pytest.raises(RequestFailed, match="redirects without end"):
         await trial.http.request("GET", "/x", decode=as_object)
     assert len(trial.requests) == MAX_REDIRECTS + 1
 

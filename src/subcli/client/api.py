@@ -17,6 +17,7 @@ import msgspec
 from subcli.client.auth import Authenticator
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
+from subcli.core.errors import not_a_judge
 from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.secret import Secret
 
@@ -48,6 +49,7 @@ class Api:
         max_attempts: how often a request that may succeed later is repeated.
         wait: waits before a request is repeated.
         proxy: through which ``client`` sends.
+        server: ``base`` without ``api_path``, for messages.
     """
 
     def __init__(
@@ -59,8 +61,11 @@ class Api:
         max_attempts: int = MAX_ATTEMPTS,
         wait: Wait = wait_silently,
         proxy: Proxy = DIRECT,
+        server: str = "",
     ) -> None:
-        self._http = Requester(client, base, authenticator, max_attempts=max_attempts, wait=wait, proxy=proxy)
+        self._http = Requester(
+            client, base, authenticator, max_attempts=max_attempts, wait=wait, proxy=proxy, server=server
+        )
         self._info: ServerInfo | None = None
 
     # -- the server -------------------------------------------------------------------------------
@@ -83,6 +88,17 @@ class Api:
     async def info_with_retry(self) -> ServerInfo:
         """As :meth:`info`, retried."""
         return await self._http.retry(self.info, repeatable=True)
+
+    async def require_judge(self) -> None:
+        """Make sure, before anybody is asked for a password, that there is a judge.
+
+        Raises:
+            SubcliError: nobody answers, or not as a judge does.
+        """
+        if await self.info_with_retry() == ServerInfo():
+            foreign = await self._http.foreign_answer(404, "no path of a judge")
+            if isinstance(foreign, RequestFailed):
+                raise not_a_judge(foreign.reason, foreign.hint)
 
     async def problems(self) -> list[Any]:
         """The problems there are."""

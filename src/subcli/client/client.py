@@ -59,7 +59,15 @@ class Client:
     ) -> None:
         self.settings = settings
         proxy = settings.proxies.decide(settings.server)
-        self.api = Api(http, settings.api_url, authenticator, max_attempts=max_attempts, wait=wait, proxy=proxy)
+        self.api = Api(
+            http,
+            settings.api_url,
+            authenticator,
+            max_attempts=max_attempts,
+            wait=wait,
+            proxy=proxy,
+            server=settings.server,
+        )
         self._authenticator = authenticator
         self._max_attempts = max_attempts
 

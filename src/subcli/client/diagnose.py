@@ -24,7 +24,7 @@ from subcli.client.api import ServerInfo, as_server_info
 from subcli.client.client import Client, connect, http_client
 from subcli.client.http import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S
-from subcli.client.network import describe_failure, tls_failure
+from subcli.client.network import describe_failure, redirected, tls_failure
 from subcli.client.records import Credentials
 from subcli.client.transport import ATTEMPT_DELAY_S, Disconnected, DisconnectReason, open_socket
 from subcli.client.trust import system_trust, trust_origin
@@ -242,6 +242,9 @@ async def _api(settings: Settings) -> tuple[Diagnosis, _ServerReply | None]:
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
         return Diagnosis("api", "failed", describe_failure(error, urlsplit(settings.server).netloc), cure), None
+    if "Location" in headers and 300 <= status < 400:
+        blocked = redirected(f"{settings.api_url}/info", headers["Location"], settings.server)
+        return Diagnosis("api", "failed", blocked.reason.rstrip("."), blocked.hint), None
     took_s = time.monotonic() - started
     date = headers.get("Date")
     if problems is not None and (problems[0] in (401, 403) or problems[2] is not None):

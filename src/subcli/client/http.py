@@ -19,8 +19,10 @@ from subcli.client.auth import Authenticator
 from subcli.client.network import (
     describe_failure,
     error_detail,
+    page_title,
     parse_retry_after,
     proxy_requires_credentials,
+    redirected,
     speaks_https,
     through,
     tls_failure,
@@ -38,9 +40,6 @@ T = TypeVar("T")
 MAX_REDIRECTS: Final = 3
 MAX_REASON_LENGTH: Final = 500
 
-BAD_REDIRECT: Final = 310
-"""Stands for the status of a response that redirects endlessly, or to something that is not an address."""
-
 REQUEST_TIMEOUT_S: Final = 30.0
 """The limit for one request, however slowly its response drips in."""
 
@@ -49,6 +48,15 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 NO_TEXT: Final = "illegal request line"
 """How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
+
+_UNROUTED: Final = ("Not Found", "HTTP 404")
+"""What frameworks say of a path that they do not have, and what we say if they do not say anything."""
+
+_NEVER_A_PAGE: Final = frozenset({404, 405, 501})
+"""Where a judge, which speaks JSON, answers these, something in between has no reason to answer itself."""
+
+_HTTPS_ONLY: Final = (b"HTTPS port", b"HTTPS server")
+"""What nginx, and servers written in Go, say to plain HTTP."""
 
 _log = logging.getLogger("subcli.http")
 
@@ -78,11 +86,12 @@ class RequestFailed(Exception):
         super().__init__(input.reason)
         self.input = input
         self.reason = input.reason
+        self.hint = input.hint
         self.blocked = isinstance(input, Blocked)
         if isinstance(input, Blocked):
-            self.status, self.retry_after_s, self.hint = None, None, input.hint
+            self.status, self.retry_after_s = None, None
         else:
-            self.status, self.retry_after_s, self.hint = input.status, input.retry_after_s, ""
+            self.status, self.retry_after_s = input.status, input.retry_after_s
 
 
 class _Response(msgspec.Struct, frozen=True):
@@ -92,6 +101,11 @@ class _Response(msgspec.Struct, frozen=True):
     phrase: str
     headers: httpx.Headers
     content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it is what was asked for."""
+        return 200 <= self.status < 300
 
     @property
     def location(self) -> str | None:
@@ -128,6 +142,7 @@ class Requester:
         max_attempts: how often a request that may succeed later is repeated.
         wait: waits before a request is repeated.
         proxy: through which ``client`` sends.
+        server: ``base`` without ``api_path``, for messages.
     """
 
     def __init__(
@@ -139,8 +154,11 @@ class Requester:
         max_attempts: int = MAX_ATTEMPTS,
         wait: Wait = wait_silently,
         proxy: Proxy = DIRECT,
+        server: str = "",
     ) -> None:
         self._client = client
+        self._server = server or base
+        self._is_judge = False
         self._proxy = proxy
         self._base = base.rstrip("/")
         self._authenticator = authenticator
@@ -253,13 +271,18 @@ class Requester:
         url = self._base + path
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._send(method, url, params, json, headers or {})
-            if response.location is None or (method != "GET" and response.status not in (307, 308)):
-                return self._decode(decode, response)
+            if response.location is None:
+                try:
+                    return self._decode(decode, response)
+                except RequestFailed as failed:
+                    # Not every judge has `/info`, which is asked first of all.
+                    raise failed if path == "/info" else await self._checked(failed) from None
             target = redirect_target(url, response.location)
-            if target is None:
-                raise RequestFailed(RestFailed(response.status, "a redirect that leaves the server is not followed"))
+            if target is None or (method != "GET" and response.status not in (307, 308)):
+                raise RequestFailed(redirected(url, response.location, self._server))
             url = target
-        raise RequestFailed(RestFailed(BAD_REDIRECT, "too many redirects"))
+        at = httpx.URL(url).netloc.decode()
+        raise RequestFailed(Blocked(f"{at} redirects without end.", "Tell whoever runs the server."))
 
     async def _send(
         self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
@@ -305,7 +328,7 @@ class Requester:
         """What an exception of httpx means."""
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
             # httpx parses a Location even if it is not to follow it. Our own address was checked before.
-            return RestFailed(BAD_REDIRECT, "the redirect does not lead to a valid address")
+            return redirected(url, "", self._server)
         address = httpx.URL(url).netloc.decode()
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
@@ -329,28 +352,71 @@ class Requester:
         return RestFailed(None, _not_http(complaint, address) or describe_failure(cause or error, address))
 
     def _decode(self, decode: Callable[[Any], T], response: _Response) -> T:
-        try:
-            body = msgspec.json.decode(response.content) if response.content else {}
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            body = None
-        if not 200 <= response.status < 300:
+        body = _decoded(response.content)
+        if not response.is_success:
             raise RequestFailed(self._refusal(response, body))
-        if body is None:
-            raise RequestFailed(RestFailed(response.status, "the response is not JSON"))
         try:
-            return decode(body)
+            if body is None:
+                raise ValueError("the response is not JSON")
+            decoded = decode(body)
         except ValueError as error:
-            raise RequestFailed(RestFailed(response.status, str(error))) from None
+            raise RequestFailed(RestFailed(response.status, str(error), foreign=True)) from None
+        self._is_judge = self._is_judge or bool(body)
+        return decoded
 
-    def _refusal(self, response: _Response, body: Any) -> RestFailed:
+    async def _checked(self, failed: RequestFailed) -> RequestFailed:
+        """``failed``, in which an answer that no judge gives is named as such, with the address that gave it.
+
+        A 404 may also come from a server that has none of our paths at all: one of them settles that.
+        """
+        refusal = failed.input
+        if not isinstance(refusal, RestFailed) or self._is_judge:
+            return failed
+        if not refusal.foreign and (refusal.status != 404 or not refusal.reason.startswith(_UNROUTED)):
+            return failed
+        foreign = await self.foreign_answer(refusal.status, refusal.reason)
+        return failed if foreign is None else foreign
+
+    async def foreign_answer(self, status: int | None, reason: str) -> RequestFailed | None:
+        """The failure of a server that has none of our paths; ``None`` if it is a judge, or does not say.
+
+        Args:
+            status, reason: of the answer that made us doubt.
+        """
+        for path in ("/info", "/problems"):
+            try:
+                response = await self._send("GET", self._base + path, None, None, {})
+            except RequestFailed:
+                return None
+            is_page = _decoded(response.content) is None
+            if response.status in (401, 403, 429) or response.status > 501 or (response.is_success and not is_page):
+                self._is_judge = True
+                return None
+        hint = "Leave out the path at the end of `--server`." if self._base.endswith("/api/api") else ""
+        words = reason if reason.startswith("HTTP ") else f"HTTP {status}: {reason}"
+        return RequestFailed(RestFailed(status, f"{self._base} answers {words.rstrip('.')}", hint=hint, foreign=True))
+
+    def _refusal(self, response: _Response, body: Any) -> RestFailed | Blocked:
         """What a response outside 2xx says."""
-        reason = error_detail(body) or f"HTTP {response.status} {response.phrase}".strip()
+        if response.status == 400 and any(words in response.content for words in _HTTPS_ONLY):
+            return speaks_https(httpx.URL(self._base).netloc.decode())
+        phrase = page_title(response.content) if body is None else ""
+        reason = error_detail(body) or f"HTTP {response.status} {phrase or response.phrase}".strip()
         retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
         if retry_after_s is None and isinstance(body, dict) and isinstance(body.get("retry_after"), int | float):
             retry_after_s = float(body["retry_after"])
         # A server may repeat what it was sent; the token is not shown all the same.
         reason = redact(reason, self._authenticator.token() or Secret(""))
-        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s)
+        foreign = body is None and response.status in _NEVER_A_PAGE
+        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign)
+
+
+def _decoded(content: bytes) -> Any:
+    """The JSON in a body, ``{}`` for an empty one; ``None`` if it is something else."""
+    try:
+        return msgspec.json.decode(content) if content else {}
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
 
 
 def _not_http(complaint: str, address: str) -> str:

@@ -8,6 +8,7 @@ import ssl
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
 from subcli import __version__
 from subcli.client.trust import trust_origin
@@ -15,7 +16,9 @@ from subcli.core.errors import NetworkError, proxy_credentials, sentence
 from subcli.core.inputs import Blocked
 from subcli.settings.proxies import Proxy
 from subcli.shared.secret import redact
+from subcli.shared.urls import is_plain
 
+MAX_LOCATION_LENGTH: Final = 200
 USER_AGENT: Final = f"subcli/{__version__}"
 """Of REST and the WebSocket alike."""
 
@@ -45,6 +48,39 @@ def through(proxy: Proxy, address: str) -> str:
 def tunnel_refused(proxy: Proxy, status: int, phrase: str) -> str:
     """Why there is no tunnel: the proxy's answer to ``CONNECT`` (RFC 9110 section 9.3.6)."""
     return f"{proxy} refused to connect to {proxy.host}: HTTP {status} {phrase}".strip()
+
+
+def redirected(url: str, location: str, server: str) -> Blocked:
+    """A redirect that is not followed, since a token is never sent elsewhere.
+
+    Args:
+        url: what was asked of ``server``.
+        location: the header; empty if it cannot be read.
+        server: as the settings name it.
+    """
+    at = urlsplit(server).netloc
+    try:
+        parts = urlsplit(urljoin(url, location))
+        if (
+            not location
+            or not is_plain(location)
+            or not parts.hostname
+            or parts.username
+            or parts.scheme not in ("http", "https")
+        ):
+            raise ValueError
+    except ValueError:
+        return Blocked(f"{at} redirects to something that is not a web address.", "Check `--server`.")
+    target = parts._replace(query="", fragment="").geturl()
+    suffix = urlsplit(url).path.removeprefix(urlsplit(server).path)
+    if suffix and target.endswith(suffix):
+        return Blocked(
+            f"{at} redirects to {target[:MAX_LOCATION_LENGTH]}.", f"Use `--server {target.removesuffix(suffix)}`."
+        )
+    return Blocked(
+        f"{at} redirects to {target[:MAX_LOCATION_LENGTH]}.",
+        f"Is {server} the right server? If it wants a login in a browser, programs cannot use it.",
+    )
 
 
 def speaks_https(address: str) -> Blocked:
@@ -150,6 +186,13 @@ def parse_retry_after(value: str | None) -> float | None:
         return max(0.0, when.timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
+
+
+def page_title(content: bytes) -> str:
+    """The title of a page for people, which is what a gateway or another server answers with; empty if it is none."""
+    match = re.search(rb"<title>\s*([^<]{1,200}?)\s*</title>", content[:4096], re.IGNORECASE)
+    title = " ".join(match[1].decode("utf-8", "replace").split()) if match else ""
+    return re.sub(r"^\d{3}\s+", "", title)
 
 
 def error_detail(body: Any) -> str:

@@ -152,6 +152,22 @@ def rate_limited() -> RateLimitedError:
     )
 
 
+def not_a_judge(reason: str, hint: str = "") -> ServerError:
+    """The error for an answer that no judge gives; ``reason`` names the address that gave it."""
+    return ServerError(
+        f"This is not a judge: {reason}.",
+        hint=hint or "Check `--server`, and `api_path` if its REST is elsewhere; `subcli doctor` looks at both.",
+    )
+
+
+def refused_by_server(status: int | None, reason: str) -> ServerError:
+    """The error for an HTTP status that is not going to change."""
+    return ServerError(
+        f"The server answered {status}: {reason.rstrip('.')}.",
+        hint="Is this the right server? `subcli doctor` checks it; `subcli list` shows what was submitted.",
+    )
+
+
 def connection_closed(code: int | None, reason: str) -> ServerError:
     """The error for a close code that makes retrying pointless."""
     said = f": {reason.rstrip('.')}" if reason else ""

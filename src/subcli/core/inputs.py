@@ -94,13 +94,14 @@ class CaughtUp(msgspec.Struct, frozen=True):
 class RestFailed(msgspec.Struct, frozen=True):
     """A REST request got no response (``status`` None), or not the one it asked for.
 
-    ``hint``: what to do if something else than the server is at fault.
+    ``hint``: what to do if something else than the server is at fault. ``foreign``: no judge answers like this.
     """
 
     status: int | None
     reason: str = ""
     retry_after_s: float | None = None
     hint: str = ""
+    foreign: bool = False
 
 
 class Refreshed(msgspec.Struct, frozen=True):

@@ -65,6 +65,7 @@ async def _obtain(
 ) -> tuple[Tokens, str | None, bool]:
     """Tokens from the user or from stdin, the user name, and whether the server verified them."""
     async with http_client(settings) as http:
+        await _api(http, settings, GivenToken(None)).require_judge()
         if given is not None:
             tokens = Tokens(given)
         else:
@@ -123,10 +124,15 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
         ) from None
 
 
+def _api(http: httpx.AsyncClient, settings: Settings, token: GivenToken) -> Api:
+    proxy = settings.proxies.decide(settings.server)
+    return Api(http, settings.api_url, token, proxy=proxy, server=settings.server)
+
+
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
     """The user of a token; ``None`` if the server cannot tell."""
     try:
-        return await Api(http, settings.api_url, GivenToken(token), proxy=settings.proxies.decide(settings.server)).me()
+        return await _api(http, settings, GivenToken(token)).me()
     except RequestFailed as failed:
         if failed.status in (401, 403):
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
