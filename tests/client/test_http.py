@@ -60,7 +60,7 @@ class Trial:
         self.api = Api(self.client, BASE, self.login, **options)
         self.http = Requester(self.client, f"{BASE}/", self.login, **options)
 
-    async def _wait(self, seconds: float, reason: str) -> None:
+    async def _wait(self, seconds: float, reason: str, asked: bool) -> None:
         self.waits.append((seconds, reason))
 
     @property
@@ -134,6 +134,16 @@ async def test_reason_is_short_and_without_secrets() -> None:
         ({}, {"retry_after": 3}, 3.0),
         ({"Retry-After": "soon"}, {"retry_after": "3"}, None),
         ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, {}, 0.0),
+        (
+            {"Retry-After": "Thu, 01 Jan 1970 00:01:40 GMT", "Date": "Thu, 01 Jan 1970 00:00:10 GMT"},
+            {},
+            90.0,
+        ),
+        (
+            {"Retry-After": "Fri, 01 Jan 2100 00:00:07 GMT", "Date": "Fri, 01 Jan 2100 00:00:00 GMT"},
+            {},
+            7.0,
+        ),
     ],
 )
 async def test_retry_after(headers: dict[str, str], body: dict[str, Any], retry_after_s: float | None) -> None:

@@ -25,7 +25,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
-async def never(seconds: float, reason: str) -> None:
+async def never(seconds: float, reason: str, asked: bool) -> None:
     """For what must be said at once."""
     raise AssertionError(f"waits {seconds} s: {reason}")
 

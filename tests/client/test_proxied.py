@@ -28,9 +28,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
-async def at_once(seconds: float, reason: str) -> None:
+async def at_once(seconds: float, reason: str, asked: bool) -> None:
     """No wait."""
-    await wait_silently(0.0, reason)
+    await wait_silently(0.0, reason, asked)
 
 
 async def rest_error(url: str, **env: str) -> SubcliError:

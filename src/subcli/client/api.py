@@ -7,6 +7,8 @@ The plain calls are made once and raise :class:`subcli.client.http.RequestFailed
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -17,7 +19,7 @@ import msgspec
 from subcli.client.auth import Authenticator
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
-from subcli.core.errors import not_a_judge
+from subcli.core.errors import AuthError, not_a_judge
 from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.secret import Secret
 
@@ -85,6 +87,12 @@ class Api:
                 self._info = ServerInfo()
         return self._info
 
+    async def now(self) -> float:
+        """Unix time by the server's clock, in which it also writes expiries; by ours if it does not answer."""
+        with contextlib.suppress(RequestFailed):
+            await self._http.request("GET", "/info", decode=as_server_info)
+        return time.time() - self._http.clock_ahead_s
+
     async def info_with_retry(self) -> ServerInfo:
         """As :meth:`info`, retried."""
         return await self._http.retry(self.info, repeatable=True)
@@ -95,7 +103,12 @@ class Api:
         Raises:
             SubcliError: nobody answers, or not as a judge does.
         """
-        if await self.info_with_retry() == ServerInfo():
+        try:
+            info = await self.info_with_retry()
+        except AuthError:
+            # It keeps even this for those who are logged in.
+            return
+        if info == ServerInfo():
             foreign = await self._http.foreign_answer(404, "no path of a judge")
             if isinstance(foreign, RequestFailed):
                 raise not_a_judge(foreign.reason, foreign.hint)

@@ -13,7 +13,6 @@ import platform
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from subcli.client.api import ServerInfo, as_server_info
 from subcli.client.client import Client, connect, http_client
 from subcli.client.http import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S
-from subcli.client.network import describe_failure, redirected, tls_failure
+from subcli.client.network import describe_failure, redirected, server_time, tls_failure
 from subcli.client.records import Credentials
 from subcli.client.transport import ATTEMPT_DELAY_S, Disconnected, DisconnectReason, open_socket
 from subcli.client.trust import system_trust, trust_origin
@@ -279,10 +278,7 @@ _PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
 
 
 def _clock(reply: _ServerReply | None) -> Diagnosis:
-    try:
-        there = parsedate_to_datetime(reply.date or "").timestamp() if reply is not None else None
-    except (ValueError, OverflowError, TypeError):
-        there = None
+    there = server_time(reply.date) if reply is not None else None
     if reply is None or there is None:
         return Diagnosis("clock", "skipped", "the server did not send its time")
     # The date is truncated to whole seconds: add half of one.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -23,6 +24,7 @@ from subcli.client.network import (
     parse_retry_after,
     proxy_requires_credentials,
     redirected,
+    server_time,
     speaks_https,
     through,
     tls_failure,
@@ -61,11 +63,11 @@ _HTTPS_ONLY: Final = (b"HTTPS port", b"HTTPS server")
 _log = logging.getLogger("subcli.http")
 
 
-Wait: TypeAlias = Callable[[float, str], Awaitable[None]]
-"""Waits the given number of seconds, and may tell the user the given reason."""
+Wait: TypeAlias = Callable[[float, str, bool], Awaitable[None]]
+"""Waits so many seconds, and may tell the user the given reason. The flag says that the server asked for the wait."""
 
 
-async def wait_silently(seconds: float, reason: str) -> None:
+async def wait_silently(seconds: float, reason: str, asked: bool) -> None:
     """Wait without telling anybody."""
     await asyncio.sleep(seconds)
 
@@ -143,6 +145,9 @@ class Requester:
         wait: waits before a request is repeated.
         proxy: through which ``client`` sends.
         server: ``base`` without ``api_path``, for messages.
+
+    Attributes:
+        clock_ahead_s: how far the local clock is ahead of the server's, by its latest response.
     """
 
     def __init__(
@@ -159,6 +164,7 @@ class Requester:
         self._client = client
         self._server = server or base
         self._is_judge = False
+        self.clock_ahead_s = 0.0
         self._proxy = proxy
         self._base = base.rstrip("/")
         self._authenticator = authenticator
@@ -231,7 +237,7 @@ class Requester:
             )
             if isinstance(decision, SubcliError):
                 raise decision
-            await self._wait(decision, failed.reason)
+            await self._wait(decision, failed.reason, failed.status == 429 or failed.retry_after_s is not None)
 
     async def refresh(self, reason: str) -> None:
         """Get a new token after the server refused ours for ``reason``.
@@ -308,6 +314,9 @@ class Requester:
             raise RequestFailed(self._no_response(error, url, at_proxy=stage.at_proxy)) from None
         finally:
             _log.debug("%s %s %s", method, url, status)
+        date = server_time(received.headers.get("Date"))
+        if date is not None:
+            self.clock_ahead_s = time.time() - date
         if received.status == 407:
             raise RequestFailed(proxy_requires_credentials(self._proxy))
         return received
@@ -402,7 +411,7 @@ class Requester:
             return speaks_https(httpx.URL(self._base).netloc.decode())
         phrase = page_title(response.content) if body is None else ""
         reason = error_detail(body) or f"HTTP {response.status} {phrase or response.phrase}".strip()
-        retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+        retry_after_s = parse_retry_after(response.headers)
         if retry_after_s is None and isinstance(body, dict) and isinstance(body.get("retry_after"), int | float):
             retry_after_s = float(body["retry_after"])
         # A server may repeat what it was sent; the token is not shown all the same.

@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -171,20 +172,30 @@ def _root_cause(error: BaseException) -> BaseException:
     return found
 
 
-def parse_retry_after(value: str | None) -> float | None:
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds named by a ``Retry-After`` header, given as seconds or as a date (RFC 9110 section 10.2.3).
 
-    Anything else is ignored.
+    A date is read against the ``Date`` of the same response, since the local clock may be wrong. Anything else is
+    ignored.
     """
+    value = headers.get("Retry-After")
     if value is None:
         return None
     value = value.strip()
     if re.fullmatch(r"\d{1,9}", value):
         return float(value)
+    when = server_time(value)
+    if when is None:
+        return None
+    now = server_time(headers.get("Date"))
+    return max(0.0, when - (time.time() if now is None else now))
+
+
+def server_time(date: str | None) -> float | None:
+    """Unix time of an HTTP date (RFC 9110 section 5.6.7); ``None`` if there is none, or it cannot be read."""
     try:
-        when = parsedate_to_datetime(value)
-        return max(0.0, when.timestamp() - time.time())
-    except (ValueError, OverflowError):
+        return parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, OverflowError, TypeError):
         return None
 
 

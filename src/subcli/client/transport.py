@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import httpx
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as _connect
 from websockets.exceptions import (
@@ -254,7 +255,7 @@ def _refusal(refused: InvalidStatus, secrets: Sequence[Secret]) -> Refused:
     reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in _REDIRECTS:
         reason += ": a redirect that leaves the server is not followed"
-    retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+    retry_after_s = parse_retry_after(httpx.Headers(list(response.headers.raw_items())))
     return Refused(response.status_code, redact(reason, *secrets), retry_after_s)
 
 
@@ -272,4 +273,6 @@ def _unconnected(error: OSError | EOFError, address: str, proxy: Proxy, *, conne
     if proxy.url is not None and not connected:
         lost = Lost(describe_failure(error, str(proxy)), hint=proxy.hint)
         return tls_failure(error, address, proxy) or lost
-    return tls_failure(error, address) or Lost(describe_failure(error, through(proxy, address)), reached=connected)
+    # One that accepts connections and never answers has not been reached.
+    reached = connected and not isinstance(error, TimeoutError)
+    return tls_failure(error, address) or Lost(describe_failure(error, through(proxy, address)), reached=reached)

@@ -14,6 +14,8 @@ The tree::
     ├── InterruptedByUser   interrupted   Ctrl-C, SIGTERM
     └── InternalError       internal      a fault of subcli itself
 
+A hint may say ``ID``: whoever knows the submission puts its number there.
+
 ``kind`` is the word that ``--json`` prints (contract, section 4). :mod:`subcli.cli.exits` maps it to an exit code.
 """
 
@@ -193,16 +195,19 @@ def no_verdict() -> ServerError:
     )
 
 
-def both_ways_failed(socket: str, rest: str, status: int | None) -> SubcliError:
+def both_ways_failed(socket: str, rest: str, status: int | None, *, seen: bool = True) -> SubcliError:
     """The error for losing both the WebSocket and REST.
 
     Args:
         socket: why the WebSocket failed.
         rest: why REST failed.
         status: the HTTP status of that; ``None`` if there was no response.
+        seen: the server is known to have the submission.
     """
     if status == 429:
         return rate_limited()
     message = f"No verdict: neither the WebSocket ({socket}) nor REST ({rest}) works."
     hint = "Judging continues on the server; `subcli watch ID` resumes watching."
+    if not seen:
+        hint = "Check `--server`; `subcli doctor` looks for the cause."
     return NetworkError(message, hint=hint) if status is None else ServerError(message, hint=hint)

@@ -57,6 +57,7 @@ from subcli.core.backoff import (
     OWN_SUBMIT_GRACE_S,
     POLL_GROWTH,
     POLL_S,
+    SLOW_CONTACT_S,
     STABLE_S,
     backoff,
     throttle_connects,
@@ -249,7 +250,8 @@ def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
 
 
 def _first_contact(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    if state.attempts == 0:
+    """Once more, unless the first attempt took long: then REST has the last word."""
+    if state.attempts == 0 and now - state.began_at < SLOW_CONTACT_S:
         return _connect(_with(state, attempts=1), now, FIRST_CONTACT_DELAY_S, 1, trouble)
     return _retry(state, trouble, now, random)
 
@@ -414,7 +416,9 @@ def _give_up_socket(state: State, trouble: Trouble, now: float, random: float) -
 
 def _poll(state: State, now: float, random: float) -> Step:
     if state.unanswered > state.max_attempts:
-        return state, Stop(both_ways_failed(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
+        seen = state.known_to != "nobody" or state.submitted_at is not None
+        socket, rest = str(state.trouble), str(state.rest_trouble)
+        return state, Stop(both_ways_failed(socket, rest, state.rest_trouble.code, seen=seen))
     if state.unanswered:
         delay = backoff(state.unanswered, random)
     else:
