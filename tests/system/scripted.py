@@ -272,7 +272,7 @@ class Server:
             if request is None:
                 return
             self.requests.append(request)
-            if "sec-websocket-key" in request.headers:
+            if {"sec-websocket-key", "upgrade"} <= request.headers.keys():
                 self.connects.append(request)
                 script = self.scripts[min(len(self.connects), len(self.scripts)) - 1]
                 self.connected.set()
