@@ -881,3 +881,17 @@ def test_polling_respects_retry_after() -> None:
     machine = live(max_attempts=0)
     machine.state = State(max_attempts=0, answered=True, rest_at=machine.now + 7.0, opened_at=machine.now)
     assert machine(Closed(1006)) == Poll(7.0, "code 1006")
+
+
+def test_judging_is_not_promised_for_what_was_never_seen() -> None:
+    """Both ways failed from the start: there is nothing to resume."""
+    machine = Machine(max_attempts=0)
+    machine(Started(), Refused(503, "HTTP 503"))
+    while not isinstance(machine.action, Stop):
+        machine(RestFailed(503, "HTTP 503"))
+    assert "Judging" not in machine.action.error.hint
+    machine = live(max_attempts=0)
+    machine(Closed(1006))
+    while not isinstance(machine.action, Stop):
+        machine(RestFailed(503, "HTTP 503"))
+    assert "Judging continues" in machine.action.error.hint
