@@ -33,7 +33,7 @@ from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 from subcli.shared.protocol import timestamp
 from subcli.shared.secret import redact
-from subcli.shared.urls import is_loopback
+from subcli.shared.urls import is_loopback, redirect_target
 
 State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
@@ -241,8 +241,9 @@ async def _api(settings: Settings) -> tuple[Diagnosis, _ServerReply | None]:
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
         return Diagnosis("api", "failed", describe_failure(error, urlsplit(settings.server).netloc), cure), None
-    if "Location" in headers and 300 <= status < 400:
-        blocked = redirected(f"{settings.api_url}/info", headers["Location"], settings.server)
+    url = f"{settings.api_url}/info"
+    if "Location" in headers and 300 <= status < 400 and redirect_target(url, headers["Location"]) is None:
+        blocked = redirected(url, headers["Location"], settings.server)
         return Diagnosis("api", "failed", blocked.reason.rstrip("."), blocked.hint), None
     took_s = time.monotonic() - started
     date = headers.get("Date")
