@@ -21,7 +21,9 @@ _ENVIRONMENT: Final = {
     "SUBCLI_TOKEN, SUBCLI_TOKEN_FILE": "The access token, or a file that contains it. Takes precedence over a login.",
     "SUBCLI_INSECURE_HTTP": "Same as --insecure-http.",
     "SUBCLI_DEBUG": "Same as --debug, for the named channels only: socket:*, http, retry.",
-    "SSL_CERT_FILE": "CA certificates to trust, for a private certificate authority.",
+    "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY": "The proxy, http or https; and the hosts to reach without one.",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "CA certificates to trust, for a private certificate authority.",
+    "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE": "Same as SSL_CERT_FILE, where neither that nor SSL_CERT_DIR is set.",
     "NO_COLOR, FORCE_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM, COLUMNS, CI": "Control colors, width and interactivity.",
 }
 _FILES: Final = {

@@ -43,7 +43,7 @@ def client(handler: Callable[[httpx.Request], httpx.Response | None], features: 
 
     settings = load({"server": SERVER}, {}, Path("/"), None)
     http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
-    return Client(settings, http, GivenToken(Secret("x")), None, max_attempts=1)
+    return Client(settings, http, GivenToken(Secret("x")), max_attempts=1)
 
 
 async def submitted(problem: str, tmp_path: Path, features: tuple[str, ...] = (), **answer: Any) -> tuple[Any, Any]:

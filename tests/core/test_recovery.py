@@ -300,7 +300,7 @@ def test_connects_are_throttled(reason: str) -> None:
             machine(Closed(4003), Refreshed(ok=True), LIVE, Progressed())
         elif reason == "not visible yet":
             machine.state, _ = step(machine.state, Started(own_submit=True), machine.now, 0.5)
-            machine(LIVE, Quiet(), RestFailed(404), Refused(404), LIVE)
+            machine(LIVE, Quiet(), RestFailed(404), Refused(404), RestFailed(404), LIVE)
         else:
             machine(Closed(1006), CaughtUp(), LIVE, Progressed())
     times = machine.connects
@@ -336,7 +336,7 @@ def test_unreachable_server_is_tried_once_more() -> None:
     assert "subcli serve" in action.error.hint
 
 
-@pytest.mark.parametrize("answer", [CaughtUp(), RestFailed(500), RestFailed(403)])
+@pytest.mark.parametrize("answer", [CaughtUp(), RestFailed(500), RestFailed(429)])
 def test_server_is_reachable_if_rest_answers(answer: Input) -> None:
     """A proxy may block only WebSockets: retry, then poll."""
     machine = Machine()
@@ -456,11 +456,85 @@ def test_polling_continues_after_refresh() -> None:
     assert machine.stopped_with is AuthError
 
 
+# -- answers that say it all -----------------------------------------------------------------------------
+
+FOREIGN = RestFailed(404, "http://h/api answers with HTTP 404, File not found", foreign=True)
+
+
+@pytest.mark.parametrize("gone", [Refused(404), Refused(400), Refused(301), Lost("cut", reached=True), Closed(1006)])
+@pytest.mark.parametrize("answer", [FOREIGN, *(RestFailed(status, "so") for status in (400, 403, 405, 414, 431))])
+def test_first_answer_that_cannot_change_stops(gone: Input, answer: RestFailed) -> None:
+    """Whatever became of the socket: what is known after the first answer is said after the first answer."""
+    machine = Machine()
+    assert machine(Started(), gone) == CatchUp()
+    action = machine(answer)
+    assert isinstance(action, Stop)
+    assert machine.stopped_with is ServerError
+    assert answer.reason in action.error.message
+    assert machine.now == Machine().now
+    assert ("not a judge" in action.error.message) == answer.foreign
+
+
+@pytest.mark.parametrize("answer", [FOREIGN, RestFailed(403), RestFailed(400)])
+def test_such_an_answer_is_outlasted_where_the_submission_was_seen(answer: RestFailed) -> None:
+    """A gateway answers for a judge that restarts; a foreign 404 says nothing of the submission."""
+    for machine in (live(), Machine()):
+        if machine.state.known_to == "nobody":
+            machine(Started(own_submit=True))
+        assert isinstance(machine(Closed(1006), answer), Connect)
+    assert Machine()(Started(), Opened(needs_catch_up=True), answer) == Read()
+
+
+def test_handshake_404_leaves_it_to_rest() -> None:
+    """A proxy dropped `Upgrade`: REST knows the submission, so after two refusals it is polled."""
+    machine = Machine()
+    assert machine(Started(), Refused(404, "HTTP 404")) == CatchUp()
+    assert isinstance(machine(CaughtUp()), Connect)
+    assert machine(Refused(404, "HTTP 404")) == CatchUp()
+    action = machine(CaughtUp())
+    assert isinstance(action, Poll)
+    assert action.reason == "HTTP 404"
+
+
+def test_handshake_404s_with_a_connection_between_them() -> None:
+    """The way is open: one refusal more is one refusal."""
+    machine = live()
+    for _ in range(3):
+        machine(Closed(1012), CaughtUp(), Refused(404), CaughtUp())
+        assert isinstance(machine.action, Connect)
+        machine(LIVE, Progressed())
+
+
+def test_proxy_that_refuses_the_tunnel() -> None:
+    """A 4xx to CONNECT is its policy: twice, then REST alone. Its 5xx may pass."""
+    machine = Machine()
+    for status, attempts in ((403, 2), (502, 6)):
+        machine = Machine()
+        machine(Started())
+        for _ in range(attempts):
+            assert not isinstance(machine.action, Poll)
+            machine(Refused(status, "no", by_proxy=True))
+            if isinstance(machine.action, CatchUp):
+                machine(CaughtUp())
+        assert isinstance(machine.action, Poll), status
+
+
+def test_proxy_at_fault_is_named() -> None:
+    """Where nothing ever answered, with its own hint."""
+    machine = Machine()
+    lost = Lost("the proxy p:1 (from ALL_PROXY) refused the connection", hint="Check ALL_PROXY.")
+    machine(Started(), lost, lost)
+    action = machine(RestFailed(None, lost.reason, hint=lost.hint))
+    assert isinstance(action, Stop)
+    assert action.error.message == "The proxy p:1 (from ALL_PROXY) refused the connection."
+    assert action.error.hint == "Check ALL_PROXY."
+
+
 # -- not found ----------------------------------------------------------------------------------------
 
 ABSENT = [
     pytest.param([Closed(4004)], id="4004"),
-    pytest.param([Refused(404)], id="handshake 404"),
+    pytest.param([Refused(404), RestFailed(404)], id="handshake 404, REST 404"),
     pytest.param([Refused(403), RestFailed(404)], id="handshake 403, REST 404"),
     pytest.param([Closed(1006), RestFailed(404)], id="a look, REST 404"),
     pytest.param([TooManyBadFrames(), RestFailed(404)], id="polling, REST 404"),
@@ -514,7 +588,7 @@ def test_grace_ends_after_five_seconds() -> None:
     "late",
     [
         [LIVE, Closed(4004)],
-        [Refused(404)],
+        [Refused(404), RestFailed(404)],
         [Opened(needs_catch_up=True), RestFailed(404)],
         [Opened(needs_catch_up=True), Closed(4004)],
     ],
@@ -827,3 +901,17 @@ def test_another_log_ends_the_watch(script: list[Input]) -> None:
     assert isinstance(action, Stop)
     assert "records were replaced" in action.error.message
     assert "subcli status ID" in action.error.hint
+
+
+def test_judging_is_not_promised_for_what_was_never_seen() -> None:
+    """Both ways failed from the start: there is nothing to resume."""
+    machine = Machine(max_attempts=0)
+    machine(Started(), Refused(503, "HTTP 503"))
+    while not isinstance(machine.action, Stop):
+        machine(RestFailed(503, "HTTP 503"))
+    assert "Judging" not in machine.action.error.hint
+    machine = live(max_attempts=0)
+    machine(Closed(1006))
+    while not isinstance(machine.action, Stop):
+        machine(RestFailed(503, "HTTP 503"))
+    assert "Judging continues" in machine.action.error.hint

@@ -118,3 +118,13 @@ def test_empty_reason_gets_a_default_sentence() -> None:
     error = repeat_request(RestFailed(404), attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
     assert isinstance(error, NotFoundError)
     assert error.message == "The server does not know this."
+
+
+def test_answer_of_no_judge_is_final() -> None:
+    """Whatever its status: nothing is repeated, and the id is not what is wrong."""
+    for status in (200, 404, 503):
+        failed = RestFailed(status, "http://h/api answers HTTP 404", hint="Leave out the path.", foreign=True)
+        error = repeat_request(failed, attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
+        assert isinstance(error, ServerError)
+        assert error.message == "This is not a judge: http://h/api answers HTTP 404."
+        assert error.hint == "Leave out the path."

@@ -52,16 +52,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer. ``cut``: none, but the end of the connection; ``hang``: none, and no end."""
+    """An HTTP answer. ``cut``: none, but the end of the connection; ``hang``: none, no end; ``bare``: other bytes."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     hang: bool = False
+    bare: bytes = b""
 
     def encode(self) -> bytes:
         """As it goes over the wire."""
+        if self.bare:
+            return self.bare
         raw = isinstance(self.body, bytes)
         body = self.body if raw else b"" if self.body is None else json.dumps(self.body).encode()
         kind = "text/html" if raw else "application/json"
@@ -269,7 +272,7 @@ class Server:
             if request is None:
                 return
             self.requests.append(request)
-            if "sec-websocket-key" in request.headers:
+            if {"sec-websocket-key", "upgrade"} <= request.headers.keys():
                 self.connects.append(request)
                 script = self.scripts[min(len(self.connects), len(self.scripts)) - 1]
                 self.connected.set()

@@ -16,8 +16,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from subcli.client import client, transport
+from subcli.client import transport
 from subcli.client.diagnose import MAX_RESPONSE_BYTES, Diagnosis, diagnose
+from subcli.client.trust import system_trust
 from subcli.settings.config import load
 
 from .conftest import Run, Served, needs
@@ -35,7 +36,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
@@ -181,23 +183,31 @@ async def test_other_server() -> None:
         assert found["websocket"].state == "skipped"
 
 
-async def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy is shown without its password; an unsupported kind is a failure."""
-    monkeypatch.setenv("HTTP_PROXY", "socks5://user:hunter2@127.0.0.1:9")
-    found = await findings("http://judge.invalid")
-    assert found["proxy"].state == "failed"
-    assert "hunter2" not in str(found)
-    assert {found[name].state for name in NAMES[3:]} == {"skipped"}
+async def test_proxy() -> None:
+    """What was decided and why, without a password; one that cannot be used is a failure."""
+    for value, words in (
+        ("socks5://user:hunter2@127.0.0.1:9", "SOCKS proxies are not supported"),
+        ("user:hunter2@127.0.0.1:1", "the proxy 127.0.0.1:1 (from HTTP_PROXY) refused the connection"),
+    ):
+        found = await findings("http://judge.invalid", HTTP_PROXY=value)
+        assert found["proxy"].state == "failed"
+        assert words in found["proxy"].detail
+        assert "HTTP_PROXY" in found["proxy"].cure
+        assert "hunter2" not in str(found)
+        assert {found[name].state for name in NAMES[3:]} == {"skipped"}
     async with scripted(finish, rest=lambda request: Answer(407)) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@127.0.0.1:{proxy.port}")
-        found = await findings("http://judge.invalid")
-        assert found["proxy"].state == "ok"
-        assert f"127.0.0.1:{proxy.port}" in found["proxy"].detail
+        url = f"http://user:hunter2@127.0.0.1:{proxy.port}"
+        found = await findings("http://judge.invalid", HTTP_PROXY=url)
+        assert found["proxy"] == Diagnosis("proxy", "ok", f"through 127.0.0.1:{proxy.port}, from HTTP_PROXY")
         assert found["api"].state == "failed"
         assert "hunter2" not in str(found)
         assert proxy.requests
-    monkeypatch.setenv("NO_PROXY", "judge.invalid")
-    assert "none" in (await findings("http://judge.invalid"))["proxy"].detail
+        found = await findings("http://judge.invalid", HTTP_PROXY=url, NO_PROXY="[::,other.invalid")
+        assert found["proxy"].state == "warning"
+        assert "unreadable in NO_PROXY: '[::'" in found["proxy"].detail
+    found = await findings("http://judge.invalid", HTTP_PROXY=url, NO_PROXY="judge.invalid")
+    assert found["proxy"].state == "ok"
+    assert "judge.invalid is exempt from HTTP_PROXY by 'judge.invalid' in NO_PROXY" in found["proxy"].detail
 
 
 async def test_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,20 +224,21 @@ async def test_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key)
     async with scripted(finish, rest=info(), tls=context) as server:
-        client.system_trust.cache_clear()
+        system_trust.cache_clear()
         found = await findings(server.url)
         assert found["certificate"].state == "failed"
         assert "SSL_CERT_FILE" in found["certificate"].cure
         assert found["token"].state == "skipped"
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-        client.system_trust.cache_clear()
+        system_trust.cache_clear()
         found = await findings(server.url)
         assert (found["certificate"].state, found["websocket"].state) == ("warning", "ok")
         assert "valid only until" in found["certificate"].detail
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+        system_trust.cache_clear()
         found = await findings(server.url)
         assert (found["certificate"].state, found["certificate"].kind) == ("failed", "usage")
-    client.system_trust.cache_clear()
+    system_trust.cache_clear()
 
 
 async def test_other_platform() -> None:

@@ -203,7 +203,7 @@ async def test_unusable_proxies(command: Commands) -> None:
             done = await command(
                 *words, "--json", "--debug", "--insecure-http", "--server", "http://judge.example", env=variables
             )
-            check_failed(done, 6, "network", "proxy")
+            check_failed(done, 6, "network", "HTTP_PROXY")
 
 
 def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from subcli.cli.common import Common
+from subcli.cli.patience import Patience
 from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
 from subcli.output.view import View
@@ -16,27 +17,32 @@ from subcli.shared.secret import Secret
 T = TypeVar("T")
 
 
-def prompter_for(common: Common, streams: Streams) -> TerminalPrompter | None:
+def prompter_for(common: Common, streams: Streams, patience: Patience | None = None) -> TerminalPrompter | None:
     """A prompter, if there is a terminal and ``--no-input`` was not given."""
     if common.no_input or not streams.can_prompt:
         return None
-    return TerminalPrompter(streams)
+    return TerminalPrompter(streams, patience)
 
 
 class TerminalPrompter:
     """Asks on the terminal.
 
+    Args:
+        streams: whose terminal that is.
+        patience: stands still meanwhile.
+
     Attributes:
         view: leaves the terminal to the prompt, once there is a view.
     """
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, patience: Patience | None = None) -> None:
         self.view: View | None = None
         self._streams = streams
+        self._patience = patience
 
     async def ask(self, server: str) -> tuple[str, Secret] | None:
         """Ask for user name and password; ``None`` if the user ends the input instead."""
-        with self._view_suspended():
+        with self._view_suspended(), self._patience.paused() if self._patience else contextlib.nullcontext():
             self._streams.write_error(f"{server} requires a login.\n")
             return await in_daemon_thread(lambda: ask_login(self._streams), self._streams)
 

@@ -20,16 +20,17 @@ def request(common: Common, streams: Streams, call: Callable[[Client], Coroutine
     Raises:
         SubcliError: The call failed.
     """
+    from subcli.cli.patience import Patience
     from subcli.cli.prompt import prompter_for
     from subcli.cli.runtime import Interrupts, run
-    from subcli.cli.watching.notices import Countdown
     from subcli.client.client import connect
 
     settings = common.settings(streams)
 
     async def main(_: Interrupts) -> T:
-        prompter = prompter_for(common, streams)
-        async with connect(settings, prompter=prompter, wait=Countdown(streams.stderr)) as client:
+        patience = Patience(settings.server, streams.stderr)
+        prompter = prompter_for(common, streams, patience)
+        async with patience.waiting(), connect(settings, prompter=prompter, wait=patience) as client:
             return await call(client)
 
     return run(main, streams)

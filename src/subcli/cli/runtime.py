@@ -91,6 +91,11 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, 
 class _Loop(asyncio.SelectorEventLoop):
     """Resolves names in a daemon thread: a resolver that hangs must not delay the exit."""
 
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Say nothing of what websockets raises to nobody at the end of a proxy's connection, which we report."""
+        if not isinstance(context.get("exception"), EOFError):
+            super().default_exception_handler(context)
+
     async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
         return await run_in_daemon_thread(socket.getaddrinfo, *args, **options)
 

@@ -7,6 +7,8 @@ The plain calls are made once and raise :class:`subcli.client.http.RequestFailed
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -17,8 +19,9 @@ import msgspec
 from subcli.client.auth import Authenticator
 from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
 from subcli.core.backoff import MAX_ATTEMPTS
-from subcli.core.errors import AuthError, ServerError
+from subcli.core.errors import AuthError, ServerError, not_a_judge
 from subcli.core.inputs import RestFailed
+from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.secret import Secret
 from subcli.workspace.languages import file_name
 
@@ -62,6 +65,8 @@ class Api:
         authenticator: supplies the token.
         max_attempts: how often a request that may succeed later is repeated.
         wait: waits before a request is repeated.
+        proxy: through which ``client`` sends.
+        server: ``base`` without ``api_path``, for messages.
     """
 
     def __init__(
@@ -72,8 +77,12 @@ class Api:
         *,
         max_attempts: int = MAX_ATTEMPTS,
         wait: Wait = wait_silently,
+        proxy: Proxy = DIRECT,
+        server: str = "",
     ) -> None:
-        self._http = Requester(client, base, authenticator, max_attempts=max_attempts, wait=wait)
+        self._http = Requester(
+            client, base, authenticator, max_attempts=max_attempts, wait=wait, proxy=proxy, server=server
+        )
         self._info: ServerInfo | None = None
 
     # -- the server -------------------------------------------------------------------------------
@@ -93,9 +102,31 @@ class Api:
                 self._info = ServerInfo()
         return self._info
 
+    async def now(self) -> float:
+        """Unix time by the server's clock, in which it also writes expiries; by ours if it does not answer."""
+        with contextlib.suppress(RequestFailed):
+            await self._http.request("GET", "/info", decode=as_server_info)
+        return time.time() - self._http.clock_ahead_s
+
     async def info_with_retry(self) -> ServerInfo:
         """As :meth:`info`, retried."""
         return await self._http.retry(self.info, repeatable=True)
+
+    async def require_judge(self) -> None:
+        """Make sure, before anybody is asked for a password, that there is a judge.
+
+        Raises:
+            SubcliError: nobody answers, or not as a judge does.
+        """
+        try:
+            info = await self.info_with_retry()
+        except AuthError:
+            # It keeps even this for those who are logged in.
+            return
+        if info == ServerInfo():
+            foreign = await self._http.foreign_answer(404, "no path of a judge")
+            if isinstance(foreign, RequestFailed):
+                raise not_a_judge(foreign.reason, foreign.hint)
 
     async def problems(self) -> list[Any]:
         """The problems there are."""

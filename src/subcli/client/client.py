@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
@@ -26,14 +25,14 @@ from subcli.client.auth import (
 )
 from subcli.client.background import run_in_daemon_thread
 from subcli.client.http import RequestFailed, Wait, wait_silently
-from subcli.client.network import unusable_proxy
+from subcli.client.network import USER_AGENT, unusable_proxy
 from subcli.client.records import Credentials
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected, Socket, open_socket
+from subcli.client.trust import system_trust
 from subcli.core.errors import (
     AuthError,
     CredentialError,
-    NetworkError,
     NotFoundError,
     ServerError,
     SubcliError,
@@ -47,13 +46,12 @@ from subcli.settings.files import user_directory
 from subcli.shared.protocol import MAX_ID
 from subcli.shared.secret import Secret
 from subcli.shared.suggest import did_you_mean
-from subcli.shared.urls import is_loopback, is_plain
+from subcli.shared.urls import is_plain
 from subcli.workspace.source import Source
 
 T = TypeVar("T")
 
 HTTP_TIMEOUT_S: Final = 10.0
-USER_AGENT: Final = "subcli"
 LISTED_MAX: Final = 100
 """How many submissions are asked for where the client has to choose among them."""
 
@@ -66,15 +64,22 @@ class Client:
         settings: Settings,
         http: httpx.AsyncClient,
         authenticator: Authenticator,
-        ssl_context: ssl.SSLContext | None,
         *,
         max_attempts: int,
         wait: Wait = wait_silently,
     ) -> None:
         self.settings = settings
-        self.api = Api(http, settings.api_url, authenticator, max_attempts=max_attempts, wait=wait)
+        proxy = settings.proxies.decide(settings.server)
+        self.api = Api(
+            http,
+            settings.api_url,
+            authenticator,
+            max_attempts=max_attempts,
+            wait=wait,
+            proxy=proxy,
+            server=settings.server,
+        )
         self._authenticator = authenticator
-        self._ssl_context = ssl_context
         self._max_attempts = max_attempts
 
     async def submit(self, source: Source, *, problem: str, language: str) -> dict[str, Any]:
@@ -244,16 +249,15 @@ class Client:
         position = ([("after_seq", after_seq)] if after_seq else []) + ([("epoch", epoch)] if epoch else [])
         if position:
             url += f"?{urlencode(position)}"
+        proxy = self.settings.proxies.decide(url)
         token = self._authenticator.token()
         has_watch_tokens = token is not None and await self._has_watch_tokens()
         if has_watch_tokens:
             # A URL must not contain a long-lived token (contract, section 6).
-            return await open_socket(
-                url, query_token=await self._watch_token(submission_id), ssl_context=self._ssl_context
-            )
+            return await open_socket(url, query_token=await self._watch_token(submission_id), proxy=proxy)
         # Unknown for now: rather be refused once than leave a long-lived token in a log.
         in_url = token if has_watch_tokens is False else None
-        return await open_socket(url, token=token, query_token=in_url, ssl_context=self._ssl_context)
+        return await open_socket(url, token=token, query_token=in_url, proxy=proxy)
 
     async def _has_watch_tokens(self) -> bool | None:
         """Whether the server issues tokens for one socket; ``None`` if it does not answer."""
@@ -343,7 +347,7 @@ async def connect(
 
     Raises:
         AuthError: a login is recorded, but its tokens cannot be read.
-        UsageError: its tokens would go over plain http to another machine.
+        UsageError: its tokens would go over plain http to another machine, or a variable names no certificates.
         NetworkError: the proxy set in the environment cannot be used.
     """
     async with http_client(settings) as http:
@@ -351,36 +355,31 @@ async def connect(
             settings,
             http,
             await _authenticator(settings, http, prompter),
-            _ssl_context(settings),
             max_attempts=max_attempts,
             wait=wait,
         )
 
 
 def http_client(settings: Settings) -> httpx.AsyncClient:
-    """An HTTP client for the server, without redirects, and without a proxy for this machine itself."""
-    try:
-        return httpx.AsyncClient(
-            verify=_ssl_context(settings) or False,
-            timeout=HTTP_TIMEOUT_S,
-            follow_redirects=False,
-            trust_env=not is_loopback(urlsplit(settings.server).hostname),
-            headers={"User-Agent": USER_AGENT},
-        )
-    except (ValueError, ImportError, httpx.InvalidURL):
-        # A proxy of the environment is invalid. The message of httpx contains its password.
-        blocked = unusable_proxy()
-        raise NetworkError(blocked.reason, hint=blocked.hint) from None
+    """An HTTP client for the server, without redirects, that reads nothing in the environment by itself.
 
-
-@functools.cache
-def system_trust() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """One for all connections, created only for https: loading the CAs takes longer than a submit."""
-    return system_trust() if urlsplit(settings.server).scheme == "https" else None
+    Raises:
+        NetworkError: the proxy cannot be used.
+        UsageError: a variable names certificates that cannot be read.
+    """
+    proxy = settings.proxies.decide(settings.server)
+    if proxy.problem:
+        raise unusable_proxy(proxy)
+    url = proxy.url.reveal() if proxy.url is not None else ""
+    return httpx.AsyncClient(
+        # Not for plain http: loading the CAs takes longer than a submit.
+        verify=system_trust() if urlsplit(settings.server).scheme == "https" else False,
+        timeout=HTTP_TIMEOUT_S,
+        follow_redirects=False,
+        trust_env=False,
+        proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
+        headers={"User-Agent": USER_AGENT},
+    )
 
 
 class Prompter(Protocol):

@@ -13,28 +13,27 @@ import platform
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import msgspec
 
 from subcli.client.api import ServerInfo, as_server_info
-from subcli.client.client import Client, connect, http_client, system_trust
+from subcli.client.client import Client, connect, http_client
 from subcli.client.http import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S
-from subcli.client.network import certificate_untrusted, describe_failure
+from subcli.client.network import describe_failure, redirected, server_time, tls_failure
 from subcli.client.records import Credentials
-from subcli.client.transport import Disconnected, DisconnectReason, open_socket
-from subcli.core.errors import AuthError, CredentialError, SubcliError
+from subcli.client.transport import ATTEMPT_DELAY_S, Disconnected, DisconnectReason, open_socket
+from subcli.client.trust import system_trust, trust_origin
+from subcli.core.errors import AuthError, CredentialError, SubcliError, UsageError
 from subcli.core.inputs import Blocked, Closed, Refused
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 from subcli.shared.protocol import timestamp
 from subcli.shared.secret import redact
-from subcli.shared.urls import is_loopback
+from subcli.shared.urls import is_loopback, redirect_target
 
 State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
@@ -89,7 +88,7 @@ async def diagnose(settings: Settings, version: str) -> AsyncIterator[Diagnosis]
     system = f"Python {platform.python_version()}, {platform.system()}"
     yield Diagnosis("program", "ok", f"subcli {version}, {system}")
     yield Diagnosis("settings", "ok", f"server {settings.server}, from {_ORIGINS[settings.server_origin]}")
-    yield (proxy := _proxy(settings))
+    yield (proxy := await _proxy(settings))
     if proxy.state == "failed":
         for diagnosis in _skipped(_CHECKS, "the proxy cannot be used"):
             yield diagnosis
@@ -147,41 +146,55 @@ _ORIGINS: Final = {
 # -- the way to the server --------------------------------------------------------------------------
 
 
-def _proxy(settings: Settings) -> Diagnosis:
-    proxy = _proxy_for(settings)
-    if proxy is None:
-        return Diagnosis("proxy", "ok", "none on the way to this server")
-    shown = redact(proxy)
-    scheme = urlsplit(proxy if "://" in proxy else f"http://{proxy}").scheme
-    if scheme not in ("http", "https"):
-        cure = "Set HTTPS_PROXY to an http:// address, or name the server in NO_PROXY."
-        return Diagnosis("proxy", "failed", f"{shown} cannot be used: only http and https proxies can", cure)
-    return Diagnosis("proxy", "ok", f"through {shown}")
+async def _proxy(settings: Settings) -> Diagnosis:
+    """What was decided about proxies, and why; one that is to be used must accept connections."""
+    proxy = settings.proxies.decide(settings.server)
+    if proxy.problem:
+        return Diagnosis("proxy", "failed", proxy.problem, proxy.hint)
+    if proxy.url is not None:
+        parts = urlsplit(proxy.url.reveal())
+        try:
+            await _open(parts.hostname, parts.port)
+        except (OSError, TimeoutError) as error:
+            return Diagnosis("proxy", "failed", describe_failure(error, str(proxy)), proxy.hint)
+    if settings.proxies.ignored and settings.proxies.variables:
+        ignored = ", ".join(repr(redact(entry)) for entry in settings.proxies.ignored)
+        return Diagnosis("proxy", "warning", f"{proxy.why}; unreadable in NO_PROXY: {ignored}", "Correct NO_PROXY.")
+    if proxy.url is not None:
+        return Diagnosis("proxy", "ok", proxy.why)
+    return Diagnosis("proxy", "ok", f"none on the way to this server: {proxy.why}")
 
 
-def _proxy_for(settings: Settings) -> str | None:
-    """The proxy that the environment sets for the server, read as the libraries read it."""
-    parts = urlsplit(settings.server)
-    host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(host):
-        return None
-    proxies: Mapping[str, str] = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+def _is_proxied(settings: Settings) -> bool:
+    return settings.proxies.decide(settings.server).url is not None
+
+
+async def _open(host: str | None, port: int | None, **options: Any) -> Mapping[str, Any]:
+    """Connect to the fastest of a host's addresses and hang up; the certificate of the other side, if it has one.
+
+    Raises:
+        OSError: there is no connection, or not in time.
+    """
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        _, writer = await asyncio.open_connection(
+            host, port, happy_eyeballs_delay=ATTEMPT_DELAY_S, interleave=1, **options
+        )
+    certificate: Mapping[str, Any] = writer.get_extra_info("peercert") or {}
+    writer.close()
+    return certificate
 
 
 async def _connection(settings: Settings) -> Diagnosis:
     parts = urlsplit(settings.server)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    if _proxy_for(settings) is not None:
+    if _is_proxied(settings):
         return Diagnosis("server", "skipped", "reached through the proxy, see below")
     started = time.monotonic()
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
+        await _open(parts.hostname, port)
     except (OSError, TimeoutError) as error:
         cure = "Name the server with `--server URL`, or start one here with `subcli serve`."
         return Diagnosis("server", "failed", describe_failure(error, parts.netloc), cure)
-    writer.close()
     return Diagnosis("server", "ok", f"{parts.netloc} accepts connections, in {_ms(time.monotonic() - started)}")
 
 
@@ -191,25 +204,21 @@ async def _certificate(settings: Settings) -> Diagnosis:
         if is_loopback(parts.hostname):
             return Diagnosis("certificate", "ok", "none needed on this machine")
         return Diagnosis("certificate", "warning", "the connection is not encrypted", "Use an https address.")
-    own = os.environ.get("SSL_CERT_FILE")
-    if own and not os.access(own, os.R_OK):
-        detail = f"SSL_CERT_FILE names {own}, which cannot be read: no certificate is trusted"
-        cure = "Name a file of certificates in PEM form, or unset it."
-        return Diagnosis("certificate", "failed", detail, cure, "usage")
-    trust = f"SSL_CERT_FILE={own}" if own else "the system"
-    if _proxy_for(settings) is not None:
+    trust = trust_origin(os.environ)
+    try:
+        context = system_trust()
+    except UsageError as error:
+        return Diagnosis("certificate", "failed", error.message.rstrip("."), error.hint, error.kind)
+    if _is_proxied(settings):
         return Diagnosis("certificate", "skipped", f"checked through the proxy, against {trust}")
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=system_trust())
-    except ssl.SSLCertVerificationError as error:
-        blocked = certificate_untrusted(error, parts.netloc)
-        return Diagnosis("certificate", "failed", blocked.reason.rstrip("."), blocked.hint)
+        certificate = await _open(parts.hostname, parts.port or 443, ssl=context)
     except (OSError, TimeoutError) as error:
+        blocked = tls_failure(error, parts.netloc)
+        if blocked is not None:
+            return Diagnosis("certificate", "failed", blocked.reason.rstrip("."), blocked.hint)
         cure = "Is this the port for https? Else the server's TLS is older than this Python accepts."
         return Diagnosis("certificate", "failed", describe_failure(error, parts.netloc), cure)
-    certificate = writer.get_extra_info("peercert") or {}
-    writer.close()
     ends = ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else None
     if ends is not None and ends - time.time() < EXPIRES_SOON_S:
         return Diagnosis(
@@ -232,6 +241,10 @@ async def _api(settings: Settings) -> tuple[Diagnosis, _ServerReply | None]:
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         cure = "Look at the proxy, if there is one, and at the server's own log."
         return Diagnosis("api", "failed", describe_failure(error, urlsplit(settings.server).netloc), cure), None
+    url = f"{settings.api_url}/info"
+    if "Location" in headers and 300 <= status < 400 and redirect_target(url, headers["Location"]) is None:
+        blocked = redirected(url, headers["Location"], settings.server)
+        return Diagnosis("api", "failed", blocked.reason.rstrip("."), blocked.hint), None
     took_s = time.monotonic() - started
     date = headers.get("Date")
     if problems is not None and (problems[0] in (401, 403) or problems[2] is not None):
@@ -266,10 +279,7 @@ _PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
 
 
 def _clock(reply: _ServerReply | None) -> Diagnosis:
-    try:
-        there = parsedate_to_datetime(reply.date or "").timestamp() if reply is not None else None
-    except (ValueError, OverflowError, TypeError):
-        there = None
+    there = server_time(reply.date) if reply is not None else None
     if reply is None or there is None:
         return Diagnosis("clock", "skipped", "the server did not send its time")
     # The date is truncated to whole seconds: add half of one.
@@ -327,10 +337,10 @@ async def _websocket(client: Client) -> Diagnosis:
     with contextlib.suppress(SubcliError):
         number = await client.latest()
     url = f"{client.settings.ws_url}/submissions/{number}"
-    context = system_trust() if url.startswith("wss:") else None
+    proxy = client.settings.proxies.decide(url)
     started = time.monotonic()
     try:
-        socket = await open_socket(url, token=client.token(), ssl_context=context)
+        socket = await open_socket(url, token=client.token(), proxy=proxy)
     except Disconnected as gone:
         return _handshake_failed(gone.input, client.settings.ws_url)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -18,16 +18,23 @@ import msgspec
 
 from subcli.client.auth import Authenticator
 from subcli.client.network import (
-    certificate_untrusted,
     describe_failure,
     error_detail,
+    page_title,
     parse_retry_after,
     proxy_requires_credentials,
+    redirected,
+    server_time,
+    speaks_https,
+    through,
+    tls_failure,
+    tunnel_refused,
 )
 from subcli.core.backoff import MAX_ATTEMPTS
-from subcli.core.errors import NetworkError, SubcliError, unauthorized
+from subcli.core.errors import NetworkError, SubcliError, sentence, unauthorized
 from subcli.core.inputs import Blocked, RestFailed
 from subcli.core.rest_retry import repeat_request
+from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.secret import Secret, redact
 from subcli.shared.urls import redirect_target
 
@@ -35,23 +42,32 @@ T = TypeVar("T")
 MAX_REDIRECTS: Final = 3
 MAX_REASON_LENGTH: Final = 500
 
-BAD_REDIRECT: Final = 310
-"""Stands for the status of a response that redirects endlessly, or to something that is not an address."""
-
 REQUEST_TIMEOUT_S: Final = 30.0
 """The limit for one request, however slowly its response drips in."""
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """The largest response that is read: a page of events of 64 KiB each is not larger."""
 
+NO_TEXT: Final = "illegal request line"
+"""How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
+
+_UNROUTED: Final = ("Not Found", "HTTP 404")
+"""What frameworks say of a path that they do not have, and what we say if they do not say anything."""
+
+_NEVER_A_PAGE: Final = frozenset({404, 405, 501})
+"""Where a judge, which speaks JSON, answers these, something in between has no reason to answer itself."""
+
+_HTTPS_ONLY: Final = (b"HTTPS port", b"HTTPS server")
+"""What nginx, and servers written in Go, say to plain HTTP."""
+
 _log = logging.getLogger("subcli.http")
 
 
-Wait: TypeAlias = Callable[[float, str], Awaitable[None]]
-"""Waits the given number of seconds, and may tell the user the given reason."""
+Wait: TypeAlias = Callable[[float, str, bool], Awaitable[None]]
+"""Waits so many seconds, and may tell the user the given reason. The flag says that the server asked for the wait."""
 
 
-async def wait_silently(seconds: float, reason: str) -> None:
+async def wait_silently(seconds: float, reason: str, asked: bool) -> None:
     """Wait without telling anybody."""
     await asyncio.sleep(seconds)
 
@@ -72,11 +88,12 @@ class RequestFailed(Exception):
         super().__init__(input.reason)
         self.input = input
         self.reason = input.reason
+        self.hint = input.hint
         self.blocked = isinstance(input, Blocked)
         if isinstance(input, Blocked):
-            self.status, self.retry_after_s, self.hint = None, None, input.hint
+            self.status, self.retry_after_s = None, None
         else:
-            self.status, self.retry_after_s, self.hint = input.status, input.retry_after_s, ""
+            self.status, self.retry_after_s = input.status, input.retry_after_s
 
 
 class _Response(msgspec.Struct, frozen=True):
@@ -88,9 +105,33 @@ class _Response(msgspec.Struct, frozen=True):
     content: bytes
 
     @property
+    def is_success(self) -> bool:
+        """Whether it is what was asked for."""
+        return 200 <= self.status < 300
+
+    @property
     def location(self) -> str | None:
         """The target of a redirect."""
         return self.headers.get("Location") if self.status in (301, 302, 303, 307, 308) else None
+
+
+class _Stage:
+    """How far a request through a proxy came, told by httpcore's ``trace`` extension: whose fault is its failure?
+
+    Args:
+        tunnelled: the request is one of https, which begins after ``CONNECT``.
+    """
+
+    def __init__(self, tunnelled: bool) -> None:
+        self.at_proxy = False
+        self._reached = "proxy.start_tls.started" if tunnelled else "http11.send_request_body.complete"
+
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event of httpcore."""
+        if event == "connection.connect_tcp.started":
+            self.at_proxy = True
+        elif event == self._reached:
+            self.at_proxy = False
 
 
 class Requester:
@@ -102,6 +143,11 @@ class Requester:
         authenticator: supplies the token.
         max_attempts: how often a request that may succeed later is repeated.
         wait: waits before a request is repeated.
+        proxy: through which ``client`` sends.
+        server: ``base`` without ``api_path``, for messages.
+
+    Attributes:
+        clock_ahead_s: how far the local clock is ahead of the server's, by its latest response.
     """
 
     def __init__(
@@ -112,8 +158,14 @@ class Requester:
         *,
         max_attempts: int = MAX_ATTEMPTS,
         wait: Wait = wait_silently,
+        proxy: Proxy = DIRECT,
+        server: str = "",
     ) -> None:
         self._client = client
+        self._server = server or base
+        self._is_judge = False
+        self.clock_ahead_s = 0.0
+        self._proxy = proxy
         self._base = base.rstrip("/")
         self._authenticator = authenticator
         self._max_attempts = max_attempts
@@ -185,7 +237,7 @@ class Requester:
             )
             if isinstance(decision, SubcliError):
                 raise decision
-            await self._wait(decision, failed.reason)
+            await self._wait(decision, failed.reason, failed.status == 429 or failed.retry_after_s is not None)
 
     async def refresh(self, reason: str) -> None:
         """Get a new token after the server refused ours for ``reason``.
@@ -225,13 +277,18 @@ class Requester:
         url = self._base + path
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._send(method, url, params, json, headers or {})
-            if response.location is None or (method != "GET" and response.status not in (307, 308)):
-                return self._decode(decode, response)
+            if response.location is None:
+                try:
+                    return self._decode(decode, response)
+                except RequestFailed as failed:
+                    # Not every judge has `/info`, which is asked first of all.
+                    raise failed if path == "/info" else await self._checked(failed) from None
             target = redirect_target(url, response.location)
-            if target is None:
-                raise RequestFailed(RestFailed(response.status, "a redirect that leaves the server is not followed"))
+            if target is None or (method != "GET" and response.status not in (307, 308)):
+                raise RequestFailed(redirected(url, response.location, self._server))
             url = target
-        raise RequestFailed(RestFailed(BAD_REDIRECT, "too many redirects"))
+        at = httpx.URL(url).netloc.decode()
+        raise RequestFailed(Blocked(f"{at} redirects without end.", "Tell whoever runs the server."))
 
     async def _send(
         self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
@@ -240,69 +297,142 @@ class Requester:
         if token:
             headers = {**headers, "Authorization": f"Bearer {token.reveal()}"}
         status: int | str = "no response"
+        stage = _Stage(url.startswith("https:"))
+        extensions = {"trace": stage.note} if self._proxy.url is not None else None
+        sending = self._client.stream(method, url, headers=headers, params=params, json=json, extensions=extensions)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                async with self._client.stream(method, url, headers=headers, params=params, json=json) as response:
+                async with sending as response:
                     self._answered = True
                     status = response.status_code
                     received = _Response(status, response.reason_phrase, response.headers, await _read(response))
         except TimeoutError:
             raise RequestFailed(RestFailed(None, f"no complete response within {REQUEST_TIMEOUT_S:g} s")) from None
         except httpx.ProxyError as error:
-            raise RequestFailed(
-                proxy_requires_credentials()
-                if "407" in str(error)
-                else RestFailed(None, "the proxy did not connect us")
-            ) from None
+            raise RequestFailed(self._no_tunnel(str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise RequestFailed(self._no_response(error, url)) from None
+            raise RequestFailed(self._no_response(error, url, at_proxy=stage.at_proxy)) from None
         finally:
             _log.debug("%s %s %s", method, url, status)
+        date = server_time(received.headers.get("Date"))
+        if date is not None:
+            self.clock_ahead_s = time.time() - date
         if received.status == 407:
-            raise RequestFailed(proxy_requires_credentials())
+            raise RequestFailed(proxy_requires_credentials(self._proxy))
         return received
 
-    def _no_response(self, error: Exception, url: str) -> RestFailed | Blocked:
+    def _no_tunnel(self, answer: str) -> RestFailed | Blocked:
+        """What the proxy's answer to ``CONNECT`` means, such as ``403 Forbidden``."""
+        status, _, phrase = answer.partition(" ")
+        if not status.isdecimal():
+            return RestFailed(None, f"{self._proxy} gave no tunnel", hint=self._proxy.hint)
+        if status == "407":
+            return proxy_requires_credentials(self._proxy)
+        reason = tunnel_refused(self._proxy, int(status), phrase)
+        if status.startswith("4"):
+            return Blocked(f"{sentence(reason)}.", self._proxy.hint)
+        return RestFailed(None, reason, hint=f"Check `--server`. {self._proxy.hint}")
+
+    def _no_response(self, error: Exception, url: str, *, at_proxy: bool) -> RestFailed | Blocked:
         """What an exception of httpx means."""
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
             # httpx parses a Location even if it is not to follow it. Our own address was checked before.
-            return RestFailed(BAD_REDIRECT, "the redirect does not lead to a valid address")
+            return redirected(url, "", self._server)
         address = httpx.URL(url).netloc.decode()
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
             cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return certificate_untrusted(cause, address)
+        if isinstance(error, httpx.ConnectError) and cause is not None:
+            blocked = tls_failure(cause, address, self._proxy if at_proxy else None)
+            if blocked is not None:
+                return blocked
         if isinstance(error, httpx.TimeoutException):
             cause = TimeoutError()
+        complaint = str(error) if isinstance(error, httpx.RemoteProtocolError) else ""
+        if at_proxy:
+            reason = _not_http(complaint, str(self._proxy)) or describe_failure(cause or error, str(self._proxy))
+            return RestFailed(None, reason, hint=self._proxy.hint)
         # Whatever fails once the connection stands may have reached the server: its effect there is unknown.
         if isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError | httpx.ReadError):
             self._answered = True
-        return RestFailed(None, describe_failure(cause or error, address))
+        if complaint == NO_TEXT:
+            return speaks_https(address)
+        address = through(self._proxy, address)
+        return RestFailed(None, _not_http(complaint, address) or describe_failure(cause or error, address))
 
     def _decode(self, decode: Callable[[Any], T], response: _Response) -> T:
-        try:
-            body = msgspec.json.decode(response.content) if response.content else {}
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            body = None
-        if not 200 <= response.status < 300:
+        body = _decoded(response.content)
+        if not response.is_success:
             raise RequestFailed(self._refusal(response, body))
-        if body is None:
-            raise RequestFailed(RestFailed(response.status, "the response is not JSON"))
         try:
-            return decode(body)
+            if body is None:
+                raise ValueError("the response is not JSON")
+            decoded = decode(body)
         except ValueError as error:
-            raise RequestFailed(RestFailed(response.status, str(error))) from None
+            raise RequestFailed(RestFailed(response.status, str(error), foreign=True)) from None
+        self._is_judge = self._is_judge or bool(body)
+        return decoded
 
-    def _refusal(self, response: _Response, body: Any) -> RestFailed:
+    async def _checked(self, failed: RequestFailed) -> RequestFailed:
+        """``failed``, in which an answer that no judge gives is named as such, with the address that gave it.
+
+        A 404 may also come from a server that has none of our paths at all: one of them settles that.
+        """
+        refusal = failed.input
+        if not isinstance(refusal, RestFailed) or self._is_judge:
+            return failed
+        if not refusal.foreign and (refusal.status != 404 or not refusal.reason.startswith(_UNROUTED)):
+            return failed
+        foreign = await self.foreign_answer(refusal.status, refusal.reason)
+        return failed if foreign is None else foreign
+
+    async def foreign_answer(self, status: int | None, reason: str) -> RequestFailed | None:
+        """The failure of a server that has none of our paths; ``None`` if it is a judge, or does not say.
+
+        Args:
+            status, reason: of the answer that made us doubt.
+        """
+        for path in ("/info", "/problems"):
+            try:
+                response = await self._send("GET", self._base + path, None, None, {})
+            except RequestFailed:
+                return None
+            is_page = _decoded(response.content) is None
+            if response.status in (401, 403, 429) or response.status > 501 or (response.is_success and not is_page):
+                self._is_judge = True
+                return None
+        hint = "Leave out the path at the end of `--server`." if self._base.endswith("/api/api") else ""
+        words = reason if reason.startswith("HTTP ") else f"HTTP {status}: {reason}"
+        return RequestFailed(RestFailed(status, f"{self._base} answers {words.rstrip('.')}", hint=hint, foreign=True))
+
+    def _refusal(self, response: _Response, body: Any) -> RestFailed | Blocked:
         """What a response outside 2xx says."""
-        reason = error_detail(body) or f"HTTP {response.status} {response.phrase}".strip()
-        retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+        if response.status == 400 and any(words in response.content for words in _HTTPS_ONLY):
+            return speaks_https(httpx.URL(self._base).netloc.decode())
+        phrase = page_title(response.content) if body is None else ""
+        reason = error_detail(body) or f"HTTP {response.status} {phrase or response.phrase}".strip()
+        retry_after_s = parse_retry_after(response.headers)
         if retry_after_s is None and isinstance(body, dict) and isinstance(body.get("retry_after"), int | float):
             retry_after_s = float(body["retry_after"])
         # A server may repeat what it was sent; the token is not shown all the same.
         reason = redact(reason, self._authenticator.token() or Secret(""))
-        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s)
+        foreign = body is None and response.status in _NEVER_A_PAGE
+        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign)
+
+
+def _decoded(content: bytes) -> Any:
+    """The JSON in a body, ``{}`` for an empty one; ``None`` if it is something else."""
+    try:
+        return msgspec.json.decode(content) if content else {}
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+
+
+def _not_http(complaint: str, address: str) -> str:
+    """What httpx complains of in an answer, or in its absence; empty if it does not."""
+    if "disconnected" in complaint or "closed" in complaint:
+        return describe_failure(EOFError(), address)
+    return complaint and f"{address} does not answer in HTTP"
 
 
 async def _read(response: httpx.Response) -> bytes:

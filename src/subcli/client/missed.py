@@ -49,7 +49,7 @@ async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched
         async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
             info = await api.info()
             snapshot = await api.submission(submission_id)
-            log = await api.events(submission_id, after_seq) if info.resume else None
+            log = await _log(api, submission_id, after_seq) if info.resume else None
             tests = await _tests(api, submission_id, snapshot) if log is None or is_over(snapshot) else []
     except TimeoutError:
         raise RequestFailed(RestFailed(None, f"no answer within {CATCH_UP_TIMEOUT_S:g} s")) from None
@@ -67,6 +67,16 @@ async def fetch_hole(api: Rest, submission_id: int, after_seq: int) -> EventLog 
             return await api.events(submission_id, after_seq) if (await api.info()).resume else None
     except TimeoutError:
         raise RequestFailed(RestFailed(None, f"no answer within {CATCH_UP_TIMEOUT_S:g} s")) from None
+
+
+async def _log(api: Rest, submission_id: int, after_seq: int) -> EventLog | None:
+    """The log; ``None`` if there is none, although the snapshot is there: the submission is not what is missing."""
+    try:
+        return await api.events(submission_id, after_seq)
+    except RequestFailed as failed:
+        if failed.status in (404, 405):
+            return None
+        raise
 
 
 async def _tests(api: Rest, submission_id: int, snapshot: dict[str, Any]) -> list[Any]:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import httpx
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as _connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidMessage,
-    InvalidProxy,
     InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
@@ -31,19 +30,26 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from subcli.client.network import (
-    certificate_untrusted,
+    USER_AGENT,
     describe_failure,
     parse_retry_after,
     proxy_requires_credentials,
-    unusable_proxy,
+    through,
+    tls_failure,
+    tunnel_refused,
 )
+from subcli.client.trust import system_trust
 from subcli.core.inputs import Blocked, Closed, Lost, Refused
+from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.protocol import MAX_FRAME_BYTES, PING
 from subcli.shared.secret import Secret, redact
-from subcli.shared.urls import is_loopback, redirect_target
+from subcli.shared.urls import redirect_target
 
 OPEN_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 0.2
+ATTEMPT_DELAY_S: Final = 0.25
+"""How long one address is tried alone before the next joins it (RFC 8305 section 5), as httpx does it."""
+
 _RETRY_AFTER: Final = re.compile(r"\bretry_after=(\d{1,9}(?:\.\d+)?)")
 _REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
@@ -158,7 +164,7 @@ async def open_socket(
     *,
     token: Secret | None = None,
     query_token: Secret | None = None,
-    ssl_context: ssl.SSLContext | None = None,
+    proxy: Proxy = DIRECT,
 ) -> Socket:
     """Connect and shake hands.
 
@@ -166,7 +172,7 @@ async def open_socket(
         url: of the endpoint, without a token.
         token: sent as ``Authorization: Bearer``.
         query_token: sent as the specification's ``?token=``.
-        ssl_context: for ``wss``.
+        proxy: the way to the server.
 
     Raises:
         Disconnected: with ``Refused``, ``Lost`` or ``Blocked``.
@@ -179,7 +185,12 @@ async def open_socket(
         full = f"{url}{'&' if '?' in url else '?'}token={quote(query_token.reveal(), safe='')}"
     secrets = [secret for secret in (token, query_token) if secret]
     parts = urlsplit(url)
-    options: dict[str, Any] = {"ssl": ssl_context} if parts.scheme == "wss" and ssl_context is not None else {}
+    if proxy.problem:
+        raise Disconnected(Blocked(f"{proxy.problem}.", proxy.hint))
+    options: dict[str, Any] = {"ssl": system_trust()} if parts.scheme == "wss" else {}
+    way = proxy.url.reveal() if proxy.url is not None else None
+    if way is not None and way.startswith("https:"):
+        options["proxy_ssl"] = system_trust()
     made: list[_Connection] = []
 
     def make(*args: Any, **given: Any) -> _Connection:
@@ -196,15 +207,16 @@ async def open_socket(
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,
             max_size=MAX_FRAME_BYTES,
-            proxy=None if is_loopback(parts.hostname) else True,
+            proxy=way,
+            user_agent_header=USER_AGENT,
+            happy_eyeballs_delay=ATTEMPT_DELAY_S,
+            interleave=1,
             **options,
         )
     except InvalidStatus as refused:
         raise Disconnected(_refusal(refused, secrets)) from None
-    except (InvalidProxyStatus, ProxyError, InvalidProxy, ImportError) as error:
-        raise Disconnected(_proxy_failure(error)) from None
-    except ssl.SSLCertVerificationError as error:
-        raise Disconnected(certificate_untrusted(error, parts.netloc)) from None
+    except ProxyError as error:
+        raise Disconnected(_proxy_failure(error, proxy)) from None
     except InvalidMessage as error:
         if isinstance(error.__cause__, EOFError):
             raise Disconnected(
@@ -214,11 +226,10 @@ async def open_socket(
     except InvalidHandshake:
         raise Disconnected(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
     except (OSError, EOFError) as error:
-        # If the TCP connection was made, the server was reached.
-        raise Disconnected(Lost(describe_failure(error, parts.netloc), reached=bool(made))) from None
+        raise Disconnected(_unconnected(error, parts.netloc, proxy, connected=bool(made))) from None
     except (InvalidURI, ValueError):
-        # Our own address was checked before, so this is the address of a proxy or a redirect.
-        raise Disconnected(unusable_proxy()) from None
+        # Our own addresses were checked before, so this is the address of a redirect.
+        raise Disconnected(Refused(400, "the redirect does not lead to a valid address")) from None
     assert isinstance(connection, _Connection)
     connection.last_byte_at = asyncio.get_running_loop().time()
     return Socket(connection, *secrets)
@@ -244,14 +255,24 @@ def _refusal(refused: InvalidStatus, secrets: Sequence[Secret]) -> Refused:
     reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in _REDIRECTS:
         reason += ": a redirect that leaves the server is not followed"
-    retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+    retry_after_s = parse_retry_after(httpx.Headers(list(response.headers.raw_items())))
     return Refused(response.status_code, redact(reason, *secrets), retry_after_s)
 
 
-def _proxy_failure(error: Exception) -> Blocked | Refused | Lost:
+def _proxy_failure(error: ProxyError, proxy: Proxy) -> Blocked | Refused | Lost:
     if isinstance(error, InvalidProxyStatus):
-        status = error.response.status_code
-        return proxy_requires_credentials() if status == 407 else Refused(status, f"the proxy said HTTP {status}")
-    if isinstance(error, InvalidProxy | ImportError):
-        return unusable_proxy()
-    return Lost("the proxy did not connect us", reached=True)
+        status, phrase = error.response.status_code, error.response.reason_phrase
+        if status == 407:
+            return proxy_requires_credentials(proxy)
+        return Refused(status, tunnel_refused(proxy, status, phrase), by_proxy=True)
+    return Lost(f"{proxy} gave no tunnel", hint=proxy.hint)
+
+
+def _unconnected(error: OSError | EOFError, address: str, proxy: Proxy, *, connected: bool) -> Blocked | Lost:
+    """Why there is no connection. Once the TCP connection is made, behind the proxy if any, the server was reached."""
+    if proxy.url is not None and not connected:
+        lost = Lost(describe_failure(error, str(proxy)), hint=proxy.hint)
+        return tls_failure(error, address, proxy) or lost
+    # One that accepts connections and never answers has not been reached.
+    reached = connected and not isinstance(error, TimeoutError)
+    return tls_failure(error, address) or Lost(describe_failure(error, through(proxy, address)), reached=reached)

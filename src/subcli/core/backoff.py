@@ -25,6 +25,9 @@ MAX_RETRY_AFTER_S: Final = 300.0
 """The longest wait that a server can ask for."""
 
 FIRST_CONTACT_DELAY_S: Final = 1.0
+SLOW_CONTACT_S: Final = 5.0
+"""A server that has not answered for so long is not asked a second time: the whole takes at most 30 s."""
+
 POLL_S: Final = (2.0, 10.0)
 POLL_GROWTH: Final = 1.5
 

@@ -14,6 +14,8 @@ The tree::
     ├── InterruptedByUser   interrupted   Ctrl-C, SIGTERM
     └── InternalError       internal      a fault of subcli itself
 
+A hint may say ``ID``: whoever knows the submission puts its number there.
+
 ``kind`` is the word that ``--json`` prints (contract, section 4). :mod:`subcli.cli.exits` maps it to an exit code.
 """
 
@@ -110,8 +112,20 @@ class InternalError(SubcliError):
 # -- the sentences of a watch -------------------------------------------------------------------------
 
 
-def unreachable(reason: str) -> NetworkError:
-    """The error for a server that never answered; ``reason`` names the address tried."""
+def sentence(text: str) -> str:
+    """``text`` with a capital at its beginning; only for our own words, not for an address."""
+    return text[:1].upper() + text[1:]
+
+
+def unreachable(reason: str, hint: str = "") -> NetworkError:
+    """The error for a server that never answered.
+
+    Args:
+        reason: names the address tried.
+        hint: what to do, if something else than the server is at fault; ``reason`` names that.
+    """
+    if hint:
+        return NetworkError(f"{sentence(reason)}.", hint=hint)
     return NetworkError(
         f"No server answers: {reason}.",
         hint="Name the server with `--server URL`, or start one here with `subcli serve`.",
@@ -137,6 +151,22 @@ def rate_limited() -> RateLimitedError:
     return RateLimitedError(
         "The server still limits the rate after all attempts.",
         hint="Wait a few minutes, then resume with `subcli watch`.",
+    )
+
+
+def not_a_judge(reason: str, hint: str = "") -> ServerError:
+    """The error for an answer that no judge gives; ``reason`` names the address that gave it."""
+    return ServerError(
+        f"This is not a judge: {reason}.",
+        hint=hint or "Check `--server`, and `api_path` if its REST is elsewhere; `subcli doctor` looks at both.",
+    )
+
+
+def refused_by_server(status: int | None, reason: str) -> ServerError:
+    """The error for an HTTP status that is not going to change."""
+    return ServerError(
+        f"The server answered {status}: {reason.rstrip('.')}.",
+        hint="Is this the right server? `subcli doctor` checks it; `subcli list` shows what was submitted.",
     )
 
 
@@ -173,16 +203,19 @@ def records_replaced() -> ServerError:
     )
 
 
-def both_ways_failed(socket: str, rest: str, status: int | None) -> SubcliError:
+def both_ways_failed(socket: str, rest: str, status: int | None, *, seen: bool = True) -> SubcliError:
     """The error for losing both the WebSocket and REST.
 
     Args:
         socket: why the WebSocket failed.
         rest: why REST failed.
         status: the HTTP status of that; ``None`` if there was no response.
+        seen: the server is known to have the submission.
     """
     if status == 429:
         return rate_limited()
     message = f"No verdict: neither the WebSocket ({socket}) nor REST ({rest}) works."
     hint = "Judging continues on the server; `subcli watch ID` resumes watching."
+    if not seen:
+        hint = "Check `--server`; `subcli doctor` looks for the cause."
     return NetworkError(message, hint=hint) if status is None else ServerError(message, hint=hint)

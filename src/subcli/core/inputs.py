@@ -43,18 +43,23 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The handshake got an HTTP status other than 101."""
+    """The handshake got an HTTP status other than 101. ``by_proxy``: not from the server, but from a proxy."""
 
     status: int
     reason: str = ""
     retry_after_s: float | None = None
+    by_proxy: bool = False
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """No connection: reset, refused, unknown host, no route, timeout. ``reached``: something answered at first."""
+    """No connection: reset, refused, unknown host, no route, timeout.
+
+    ``reached``: something answered at first. ``hint``: what to do if something else than the server is at fault.
+    """
 
     reason: str
     reached: bool = False
+    hint: str = ""
 
 
 class Silent(msgspec.Struct, frozen=True):
@@ -91,11 +96,16 @@ class Replaced(msgspec.Struct, frozen=True):
 
 
 class RestFailed(msgspec.Struct, frozen=True):
-    """A REST request got no response (``status`` None), or not the one it asked for."""
+    """A REST request got no response (``status`` None), or not the one it asked for.
+
+    ``hint``: what to do if something else than the server is at fault. ``foreign``: no judge answers like this.
+    """
 
     status: int | None
     reason: str = ""
     retry_after_s: float | None = None
+    hint: str = ""
+    foreign: bool = False
 
 
 class Refreshed(msgspec.Struct, frozen=True):

@@ -16,12 +16,14 @@ again after the backoff, and give up the socket when the attempts are used up):
 ``Closed`` 1002, 1003, 1007, 1008, 1010, 4500 up  stop (server)
 ``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
 ``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a second time in a row: stop (auth)
-``Closed`` 4004, ``Refused`` 404                  within 5 s of our own submit: again; else stop (not found)
+``Closed`` 4004                                   within 5 s of our own submit: again; else stop (not found)
 ``Closed`` 4010, ``Replaced`` (another log)       stop (server)
 ``Closed`` 4029, ``Refused`` 429                  wait as asked, at most 5 min; attempts used up: stop
 ``Closed`` with another code                      retry
 ``Refused`` 2xx, 3xx, 400, 405, 426               retry; twice: give up the socket
+``Refused`` 404                                   retry; twice, while REST knows it: give up the socket
 ``Refused`` 407, also from REST                   stop (network)
+``Refused`` by a proxy, 4xx and other statuses    retry; 4xx twice: give up the socket
 ``Refused`` 403 or another status                 retry; REST's 401 or 404 decide as there
 ``Lost`` (reset, refused, DNS, timeout)           retry; if nothing ever answered: once more after 1 s,
                                                   then, if REST is silent too, stop (network)
@@ -30,7 +32,8 @@ again after the backoff, and give up the socket when the attempts are used up):
 ``TooManyBadFrames`` (20 bad frames in a row)     give up the socket
 ``Blocked`` (certificate, proxy)                  stop (network)
 ``CaughtUp``                                      continue; if ended without a verdict: stop (server)
-``RestFailed``                                    continue; 401 and 404 as above, unless only the socket knows it
+``RestFailed``                                    continue; 401 as above; 404 as 4004, unless only the socket knows it
+``RestFailed`` 4xx, or as no judge answers        where the submission was never seen: stop (server)
 ``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
@@ -55,6 +58,7 @@ from subcli.core.backoff import (
     OWN_SUBMIT_GRACE_S,
     POLL_GROWTH,
     POLL_S,
+    SLOW_CONTACT_S,
     STABLE_S,
     backoff,
     throttle_connects,
@@ -65,10 +69,12 @@ from subcli.core.errors import (
     both_ways_failed,
     connection_closed,
     no_verdict,
+    not_a_judge,
     not_found,
     proxy_credentials,
     rate_limited,
     records_replaced,
+    refused_by_server,
     unauthorized,
     unreachable,
 )
@@ -107,11 +113,15 @@ Purpose: TypeAlias = Literal["read", "retry", "poll"]
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why something failed. ``retry_after_s``: how long the server asked us to wait."""
+    """Why something failed.
+
+    ``retry_after_s``: how long the server asked us to wait. ``hint``: what to do if it is not the server's fault.
+    """
 
     code: int | None = None
     reason: str = ""
     retry_after_s: float | None = None
+    hint: str = ""
 
     def __str__(self) -> str:
         return self.reason or ("lost" if self.code is None else f"code {self.code}")
@@ -215,13 +225,17 @@ def _socket_gone(state: State, input: SocketGone, now: float, random: float) -> 
     match input:
         case Closed(code, reason, retry_after_s):
             return handler_for_close(code)(state, Trouble(code, reason, retry_after_s), now, random)
+        case Refused(status, reason, by_proxy=True):
+            # It may pass REST all the same, which also knows what to do if it does not.
+            handler = _incurable if 400 <= status < 500 else _retry
+            return handler(state, Trouble(status, reason), now, random)
         case Refused(status, reason, retry_after_s):
             state = _with(state, answered=True)
             return handler_for_refusal(status)(state, Trouble(status, reason, retry_after_s), now, random)
-        case Lost(reason, reached):
+        case Lost(reason, reached, hint):
             state = _with(state, answered=state.answered or reached)
             handler = _retry if state.answered else _first_contact
-            return handler(state, Trouble(reason=reason), now, random)
+            return handler(state, Trouble(reason=reason, hint=hint), now, random)
         case Silent():
             return _retry(state, Trouble(reason="no answer to a ping"), now, random)
         case Slept():
@@ -241,7 +255,8 @@ def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
 
 
 def _first_contact(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    if state.attempts == 0:
+    """Once more, unless the first attempt took long: then REST has the last word."""
+    if state.attempts == 0 and now - state.began_at < SLOW_CONTACT_S:
         return _connect(_with(state, attempts=1), now, FIRST_CONTACT_DELAY_S, 1, trouble)
     return _retry(state, trouble, now, random)
 
@@ -305,10 +320,15 @@ _CLOSES: Final[Mapping[int, Handler]] = {
 _REFUSALS: Final[Mapping[int, Handler]] = {
     **dict.fromkeys((400, 405, 426), _incurable),
     401: _authenticate,
-    404: _not_found,
+    404: _retry,
     407: _proxy,
     429: _rate_limited,
 }
+
+
+_FINAL: Final = frozenset(range(400, 500)) - {401, 404, 407, 408, 425, 429}
+"""What REST answers to every repetition alike. From a server that knew the submission it may still be a passing fault
+of something in between."""
 
 
 def handler_for_close(code: int) -> Handler:
@@ -354,17 +374,28 @@ def _caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> 
     refusals = 0 if state.purpose == "poll" else state.refusals
     oversize = 0 if caught_up.news else state.oversize
     state = _with(state, answered=True, known_to="rest", unanswered=0, refusals=refusals, oversize=oversize)
+    if state.purpose == "retry" and state.trouble.code == 404:
+        # The submission is there, so it is the way to the socket that is not: a proxy dropped `Upgrade`.
+        state = _with(state, incurable=state.incurable + 1)
+        if state.incurable >= INCURABLE_MAX:
+            return _give_up_socket(state, state.trouble, now, random)
     return _go_on(state, now, random)
 
 
 def _catch_up_failed(state: State, failed: RestFailed, now: float, random: float) -> Step:
-    trouble = Trouble(failed.status, failed.reason)
+    trouble = Trouble(failed.status, failed.reason, hint=failed.hint)
     state = _with(state, answered=state.answered or failed.status is not None)
     if not state.answered:
-        return state, Stop(unreachable(state.trouble.reason))
+        trouble = trouble if failed.hint else state.trouble
+        return state, Stop(unreachable(trouble.reason, trouble.hint))
+    is_new = state.purpose != "read" and state.known_to == "nobody" and state.submitted_at is None
+    if is_new and failed.foreign:
+        return state, Stop(not_a_judge(failed.reason, failed.hint))
     if failed.status == 401:
         return _authenticate(state, trouble, now, random)
-    if failed.status == 404 and (state.purpose != "read" or state.known_to != "socket"):
+    if is_new and failed.status in _FINAL:
+        return state, Stop(refused_by_server(failed.status, failed.reason))
+    if failed.status == 404 and not failed.foreign and (state.purpose != "read" or state.known_to != "socket"):
         return _not_found(state, trouble, now, random)
     if failed.status == 407:
         return _proxy(state, trouble, now, random)
@@ -395,7 +426,9 @@ def _give_up_socket(state: State, trouble: Trouble, now: float, random: float) -
 
 def _poll(state: State, now: float, random: float) -> Step:
     if state.unanswered > state.max_attempts:
-        return state, Stop(both_ways_failed(str(state.trouble), str(state.rest_trouble), state.rest_trouble.code))
+        seen = state.known_to != "nobody" or state.submitted_at is not None
+        socket, rest = str(state.trouble), str(state.rest_trouble)
+        return state, Stop(both_ways_failed(socket, rest, state.rest_trouble.code, seen=seen))
     if state.unanswered:
         delay = backoff(state.unanswered, random)
     else:

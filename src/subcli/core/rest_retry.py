@@ -9,6 +9,7 @@ no response            if the server never responded: once more after 1 s; else 
 400, 409, 413, 422     stop (usage): the server says what is wrong
 other 5xx              if harmless, after the backoff; else stop (server)
 anything else          stop (server)
+no judge's answer      stop (server)
 =====================  ===========================================================================
 """
 
@@ -23,15 +24,16 @@ from subcli.core.errors import (
     ServerError,
     SubcliError,
     UsageError,
+    not_a_judge,
     proxy_credentials,
     rate_limited,
+    refused_by_server,
     unauthorized,
     unreachable,
 )
 from subcli.core.inputs import RestFailed
 
 _LATER: Final = "Try again later; `subcli list` shows what was submitted."
-_ELSEWHERE: Final = "Is this the right server? `subcli doctor` checks it; `subcli list` shows what was submitted."
 _NOT_FOUND: Final = "Check the id or name, and `--server`."
 _REFUSED: Final = "The server refused the request; nothing was submitted or changed."
 
@@ -54,13 +56,15 @@ def repeat_request(
     """
     delay_s = wait(attempt, random, failed.retry_after_s)
     reason = failed.reason.rstrip(".")
+    if failed.foreign:
+        return not_a_judge(reason, failed.hint)
     match failed.status:
         case None if not answered:
-            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(failed.reason)
+            return FIRST_CONTACT_DELAY_S if attempt == 1 else unreachable(failed.reason, failed.hint)
         case None:
             if repeatable and attempt <= max_attempts:
                 return delay_s
-            return NetworkError(f"The server did not answer: {reason}.", hint=_LATER)
+            return NetworkError(f"The server did not answer: {reason}.", hint=failed.hint or _LATER)
         case 401:
             return unauthorized(failed.reason)
         case 404:
@@ -80,8 +84,9 @@ def repeat_request(
         case _:
             if failed.status >= 500 and repeatable and attempt <= max_attempts:
                 return delay_s
-            hint = _LATER if failed.status >= 500 else _ELSEWHERE
-            return ServerError(f"The server answered {failed.status}: {reason}.", hint=hint)
+            if failed.status >= 500:
+                return ServerError(f"The server answered {failed.status}: {reason}.", hint=_LATER)
+            return refused_by_server(failed.status, reason)
 
 
 def _sentence(reason: str) -> str:

@@ -22,7 +22,7 @@ from subcli.server.accounts.identity import DemoIdentities, Identities, TokenIde
 from subcli.server.accounts.logins import Logins
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import TokenIssuer
-from subcli.server.api.errors import add_error_handlers
+from subcli.server.api.errors import add_error_handlers, add_upgrade_required
 from subcli.server.api.health import add_health, redis_up
 from subcli.server.api.pages import add_pages
 from subcli.server.api.rest import make_router
@@ -105,6 +105,7 @@ def create_app(
     app.include_router(make_router(services), prefix="/api")
     add_pages(app)
     add_health(app, services)
+    add_upgrade_required(app)
     add_error_handlers(app)
     origins: OriginRules = LoopbackOnly(allowed_origins) if auth is None else SameOrigin(allowed_origins)
     _add_middleware(app, services, limits, origins, allowed_origins)

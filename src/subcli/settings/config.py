@@ -17,6 +17,7 @@ import msgspec
 from subcli.core.errors import UsageError
 from subcli.settings.addresses import checked_api_path, checked_ws_url, derived_ws_url, server_url, with_scheme
 from subcli.settings.files import Layer, ProjectSettings, UserFile, find_project_file, read_project_file
+from subcli.settings.proxies import ProxySettings, read_proxies
 from subcli.settings.token import token_from
 from subcli.shared.secret import Secret
 from subcli.shared.urls import is_loopback, same_origin
@@ -40,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         token_origin: the name of that variable, for messages.
         token_withheld: the name of the variable whose token is not sent, because it is not for this server.
         insecure_http: whether credentials may be sent over plain http to another machine.
+        proxies: those of the environment, asked for REST and for the WebSocket alike.
     """
 
     server: str = DEFAULT_SERVER
@@ -54,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_origin: str = ""
     token_withheld: str = ""
     insecure_http: bool = False
+    proxies: ProxySettings = ProxySettings()
 
     def require_safe_for_secrets(self) -> None:
         """Check that credentials can be sent.
@@ -143,6 +146,7 @@ def load(
         token_origin=variable if server.named_by_user else "",
         token_withheld="" if server.named_by_user else variable,
         insecure_http=insecure_http or env.get("SUBCLI_INSECURE_HTTP", "") not in ("", "0"),
+        proxies=read_proxies(env),
     )
     if settings.token:
         settings.require_safe_for_secrets()

@@ -66,7 +66,7 @@ def test_why_there_is_no_verdict(
 
 async def test_short_waits_are_silent(streams: Captured) -> None:
     """What is over at once needs no line."""
-    await Countdown(streams.err)(0.0, "busy")
+    await Countdown(streams.err)(0.0, "busy", False)
     assert streams.err.getvalue() == ""
 
 
@@ -78,6 +78,6 @@ async def test_long_waits_are_explained(streams: Captured, monkeypatch: pytest.M
         slept.append(seconds)
 
     monkeypatch.setattr("subcli.cli.watching.notices.asyncio.sleep", sleep)
-    await Countdown(streams.err)(7.2, "busy\x1b[2J")
+    await Countdown(streams.err)(7.2, "busy\x1b[2J", True)
     assert slept == [7.2]
     assert streams.err.getvalue() == "retrying in 8 s: busy^[[2J\n"

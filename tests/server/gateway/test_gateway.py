@@ -144,6 +144,15 @@ async def test_unknown_path_is_4004(live: Any) -> None:
     assert (await closed(await live.watch("../../other/path")))[0] == 4004
 
 
+async def test_handshake_without_upgrade_is_426(live: Any) -> None:
+    """As a proxy makes one: it is not the submission that is missing."""
+    submission_id = await live.submit()
+    for number in (submission_id, submission_id + 99):
+        response = await live.http.get(f"/ws/submissions/{number}?after_seq=3")
+        assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+        assert "Upgrade" in response.json()["detail"]
+
+
 async def test_invalid_position_is_1008(live: Any, subtests: pytest.Subtests) -> None:
     """An `after_seq` that is not a number: 1008, and the reason names it."""
     submission_id = await live.submit()

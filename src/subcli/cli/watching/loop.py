@@ -149,6 +149,7 @@ class _Following:
         else:
             hint = self._options.resume_hint(submission_id)
             error = error or ServerError("The stream ended without a verdict.", hint=hint)
+            error.hint = self._options.with_id(error.hint, submission_id)
             code = exits.of_error(error) if exit_code is None else exit_code
         ending = Ending(
             submission_id=submission_id,

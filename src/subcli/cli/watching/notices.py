@@ -64,7 +64,7 @@ class Countdown:
     def __init__(self, stderr: TextIO) -> None:
         self._stderr = stderr
 
-    async def __call__(self, seconds: float, reason: str) -> None:
+    async def __call__(self, seconds: float, reason: str, asked: bool) -> None:
         """Wait. On a terminal the line counts down and disappears at the end. Short waits are silent."""
         if seconds <= SILENT_S:
             await asyncio.sleep(seconds)

@@ -13,12 +13,13 @@ import msgspec
 
 from subcli.cli import exits
 from subcli.cli.common import Common, now
+from subcli.cli.patience import Patience
 from subcli.cli.prompt import prompter_for
 from subcli.cli.runtime import Interrupts
 from subcli.cli.runtime import run as run_async
 from subcli.cli.streams import Streams
 from subcli.cli.watching.loop import follow_all
-from subcli.cli.watching.notices import Countdown, StderrNotices
+from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.cli.watching.views import make_view, same_name
 from subcli.client.client import Client, connect, epoch_of
@@ -60,7 +61,8 @@ def watch(
             numbers = ids
             if not numbers:
                 try:
-                    numbers = [await asyncio.wait_for(client.latest(), options.left())]
+                    async with desk.patience.waiting(options.left()):
+                        numbers = [await client.latest()]
                 except TimeoutError:
                     raise options.timed_out() from None
             describe = bool(beside) or not (common.json or common.quiet)
@@ -103,9 +105,9 @@ def submit(
     async def main(interrupts: Interrupts) -> int:
         desk = _Desk(common, streams, options, settings, interrupts, beside)
         async with desk.connected() as client:
-            posting = client.submit(job.source, problem=job.problem, language=job.language)
             try:
-                answer = await asyncio.wait_for(posting, options.left())
+                async with desk.patience.waiting(options.left(), hint=exits.MAYBE_SUBMITTED):
+                    answer = await client.submit(job.source, problem=job.problem, language=job.language)
             except TimeoutError:
                 raise options.timed_out(exits.MAYBE_SUBMITTED) from None
             number = int(answer["submission_id"])
@@ -132,7 +134,11 @@ def submit(
 
 
 class _Desk:
-    """What both need: a connection, somebody to ask, a view, and the loop between them."""
+    """What both need: a connection, somebody to ask, a view, and the loop between them.
+
+    Attributes:
+        patience: with the server, as long as it has not answered.
+    """
 
     def __init__(
         self,
@@ -149,7 +155,8 @@ class _Desk:
         self._settings = settings
         self._interrupts = interrupts
         self._beside = beside
-        self._prompter = prompter_for(common, streams)
+        self.patience = Patience(settings.server, streams.stderr)
+        self._prompter = prompter_for(common, streams, self.patience)
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Client]:
@@ -158,7 +165,7 @@ class _Desk:
             self._settings,
             prompter=self._prompter,
             max_attempts=self._options.max_attempts,
-            wait=Countdown(self._streams.stderr),
+            wait=self.patience,
         ) as client:
             yield client
 

@@ -41,6 +41,15 @@ def add_error_handlers(app: FastAPI) -> None:
         return JSONResponse({"detail": detail}, 503, headers={"Retry-After": "2"})
 
 
+def add_upgrade_required(app: FastAPI) -> None:
+    """Answer a handshake that has lost its `Upgrade` header: 426 (RFC 9110 section 15.5.22), not 404."""
+
+    @app.get("/ws/submissions/{submission_id}", include_in_schema=False)
+    def upgrade_required(submission_id: str) -> None:
+        detail = "This is a WebSocket: a proxy in between may not pass on the `Upgrade` header."
+        raise HTTPException(426, detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+
+
 def _sentence(errors: Any) -> str:
     """Describes the first invalid field without repeating its value."""
     first = errors[0]

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from subcli.cli.common import Common
+from subcli.cli.patience import Patience
 from subcli.cli.prompt import ask_login, in_daemon_thread, prompter_for
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
@@ -64,11 +65,13 @@ async def _obtain(
     common: Common, streams: Streams, settings: Settings, user: str | None, given: Secret | None
 ) -> tuple[Tokens, str | None, bool]:
     """Tokens from the user or from stdin, the user name, and whether the server verified them."""
-    async with http_client(settings) as http:
+    patience = Patience(settings.server, streams.stderr)
+    async with http_client(settings) as http, patience.waiting():
+        await _api(http, settings, GivenToken(None)).require_judge()
         if given is not None:
             tokens = Tokens(given)
         else:
-            name, password = await _ask(common, streams, user)
+            name, password = await _ask(common, streams, user, patience)
             tokens = await _granted(password_grant(http, settings.api_url, name, password))
         me = await _me(http, settings, tokens.access)
         if me is None:
@@ -76,13 +79,14 @@ async def _obtain(
         return tokens, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, True
 
 
-async def _ask(common: Common, streams: Streams, user: str | None) -> tuple[str, Secret]:
-    if prompter_for(common, streams) is None:
+async def _ask(common: Common, streams: Streams, user: str | None, patience: Patience) -> tuple[str, Secret]:
+    if prompter_for(common, streams, patience) is None:
         raise UsageError(
             "No terminal to ask for a password on.",
             hint="Use a token instead: `subcli auth login --with-token < FILE`.",
         )
-    answer = await in_daemon_thread(lambda: ask_login(streams, user), streams)
+    with patience.paused():
+        answer = await in_daemon_thread(lambda: ask_login(streams, user), streams)
     if answer is None:
         raise UsageError("No user name or no password was given.", hint="Nothing was changed.")
     return answer
@@ -123,10 +127,15 @@ async def _granted(grant: Coroutine[Any, Any, Tokens]) -> Tokens:
         ) from None
 
 
+def _api(http: httpx.AsyncClient, settings: Settings, token: GivenToken) -> Api:
+    proxy = settings.proxies.decide(settings.server)
+    return Api(http, settings.api_url, token, proxy=proxy, server=settings.server)
+
+
 async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dict[str, Any] | None:
     """The user of a token; ``None`` if the server cannot tell."""
     try:
-        return await Api(http, settings.api_url, GivenToken(token)).me()
+        return await _api(http, settings, GivenToken(token)).me()
     except RequestFailed as failed:
         if failed.status in (401, 403):
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from subcli.cli.common import Common
+from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
 from subcli.client.client import http_client
@@ -30,7 +31,7 @@ def logout(common: Common, streams: Streams) -> int:
     try:
         tokens = credentials.load(settings.server)
         settings.require_safe_for_secrets()
-        revoked = tokens is not None and run(lambda _: _revoke(settings, tokens), streams)
+        revoked = tokens is not None and run(lambda _: _revoke(settings, streams, tokens), streams)
     except (CredentialError, NetworkError, UsageError):
         # Tokens that cannot be read or sent safely cannot be revoked; they are deleted below all the same.
         revoked = False
@@ -48,10 +49,10 @@ def logout(common: Common, streams: Streams) -> int:
     return 0
 
 
-async def _revoke(settings: Settings, tokens: Tokens) -> bool:
+async def _revoke(settings: Settings, streams: Streams, tokens: Tokens) -> bool:
     headers = {"Authorization": f"Bearer {tokens.access.reveal()}"}
     form = {"refresh_token": tokens.refresh.reveal()} if tokens.refresh else {}
-    async with http_client(settings) as http:
+    async with http_client(settings) as http, Patience(settings.server, streams.stderr).waiting():
         try:
             response = await http.post(f"{settings.api_url}/auth/logout", json=form, headers=headers)
         except httpx.HTTPError:

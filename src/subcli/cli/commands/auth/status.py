@@ -6,6 +6,7 @@ from typing import Any
 
 from subcli.cli.commands.auth.expiry import expires_at
 from subcli.cli.common import Common
+from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
 from subcli.client.auth import withheld_hint
@@ -24,12 +25,12 @@ def status(common: Common, streams: Streams) -> int:
     settings = common.settings(streams)
     credentials = Credentials(user_directory())
     login = credentials.login(settings.server)
-    token, source, problem = _present(settings, credentials, login)
+    token, refresh, source, problem = _present(settings, credentials, login)
     valid: bool | None = None
     user = login.user if login else None
     if token is not None:
         present = token
-        valid, user, token = run(lambda _: _validity(settings, present, user), streams)
+        valid, user, token = run(lambda _: _validity(settings, streams, present, user), streams)
     shadowed = login is not None and settings.token is not None
     fields: dict[str, Any] = {
         "server": settings.server,
@@ -37,7 +38,7 @@ def status(common: Common, streams: Streams) -> int:
         "source": source,
         "valid": valid,
         "expires_at": expires_at(token) if token else None,
-        "renewable": settings.token is None and login is not None,
+        "renewable": refresh,
         "shadowed_login": shadowed,
         "problem": problem,
     }
@@ -52,25 +53,29 @@ def status(common: Common, streams: Streams) -> int:
 
 def _present(
     settings: Settings, credentials: Credentials, login: Login | None
-) -> tuple[Secret | None, str | None, str | None]:
-    """The token in force, where it is from, and why it could not be read."""
+) -> tuple[Secret | None, bool, str | None, str | None]:
+    """The token in force, whether it can be renewed, where it is from, and why it could not be read."""
     if settings.token is not None:
-        return settings.token, settings.token_origin, None
+        return settings.token, False, settings.token_origin, None
     if login is None:
-        return None, None, None
+        return None, False, None, None
     try:
         tokens = credentials.load(settings.server)
     except CredentialError as error:
-        return None, login.place, f"{error.message} {error.hint}"
-    return (tokens.access if tokens else None), login.place, None
+        return None, False, login.place, f"{error.message} {error.hint}"
+    if tokens is None:
+        return None, False, login.place, None
+    return tokens.access, tokens.refresh is not None, login.place, None
 
 
-async def _validity(settings: Settings, token: Secret, user: str | None) -> tuple[bool | None, str | None, Secret]:
+async def _validity(
+    settings: Settings, streams: Streams, token: Secret, user: str | None
+) -> tuple[bool | None, str | None, Secret]:
     """Whether the server accepts the token, its user, and the token after a renewal.
 
     Validity is ``None`` if the server cannot tell.
     """
-    async with connect(settings) as client:
+    async with Patience(settings.server, streams.stderr).waiting(), connect(settings) as client:
         try:
             me = await client.api.me_with_refresh()
         except AuthError:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from subcli.cli.commands.auth.expiry import expiry_s
 from subcli.cli.common import Common
+from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
 from subcli.client.client import connect
@@ -21,7 +20,7 @@ def token(common: Common, streams: Streams) -> int:
         AuthError: There is none.
     """
     settings = common.settings(streams)
-    found = run(lambda _: _current(settings), streams)
+    found = run(lambda _: _current(settings, streams), streams)
     if found is None:
         raise AuthError(f"There is no token for {settings.server}.", hint="Log in: `subcli auth login`.")
     if common.json:
@@ -31,10 +30,10 @@ def token(common: Common, streams: Streams) -> int:
     return 0
 
 
-async def _current(settings: Settings) -> Secret | None:
-    async with connect(settings) as client:
+async def _current(settings: Settings, streams: Streams) -> Secret | None:
+    async with Patience(settings.server, streams.stderr).waiting(), connect(settings) as client:
         token = client.token()
         expires = expiry_s(token) if token else None
-        if expires is not None and expires < time.time() + 30:
+        if expires is not None and expires < await client.api.now() + 30:
             await client.renew()
         return client.token()
