@@ -73,6 +73,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """The error for ``--timeout``."""
         return WatchTimeoutError(f"No verdict within {self.timeout:g} s.", hint=hint)
 
+    def unread(self) -> WatchTimeoutError:
+        """The error for ``--timeout`` where the verdict is there, but nobody has read it."""
+        return WatchTimeoutError(
+            f"The output was not read within {self.timeout:g} s.", hint="Whoever reads stdout has stopped reading."
+        )
+
     def left(self) -> float | None:
         """Seconds left of ``timeout``."""
         return None if self.timeout is None else max(0.0, self.started + self.timeout - time.monotonic())
