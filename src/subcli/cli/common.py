@@ -106,6 +106,8 @@ def command(
         def run(*, context: typer.Context, **given: Any) -> int:
             common = Common(**{option: given.pop(option) for option in Common.__struct_fields__})
             streams: Streams = context.obj
+            for value in (*given.values(), common.server, common.profile):
+                _check_unicode(value)
             if common.json and common.quiet:
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
             if common.debug or streams.env.get("SUBCLI_DEBUG"):
@@ -134,6 +136,16 @@ def command(
         return function
 
     return declare
+
+
+def _check_unicode(value: object) -> None:
+    """Refuse a name that no server and no file of ours can hold. Paths may have any bytes.
+
+    Raises:
+        UsageError: It has bytes that are not text in the encoding of the locale.
+    """
+    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+        raise UsageError(f"{value!r} is not valid text.", hint="It has bytes that are not UTF-8.")
 
 
 def group(parent: typer.Typer, name: str, *, summary: str, example: str) -> typer.Typer:
