@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from subcli.cli.common import submission
 from subcli.cli.main import run
 from subcli.cli.watching import run as watching
 from subcli.cli.watching.options import Options
@@ -78,6 +79,22 @@ def test_options_reach_the_loop(calls: list[tuple[Any, ...]], words: list[str], 
     options = options_of(calls[0])
     assert (options.timeout, options.fail_fast, options.max_attempts) == (7.0, True, 3)
     assert (options.compact, options.plain, options.notify) == (True, True, True)
+
+
+@pytest.mark.parametrize("page", ["", "/tests", "/events?after_seq=3", "/", "#log"])
+@pytest.mark.parametrize("where", ["", "/judge", "/api", "/judge/api"])
+def test_pasted_urls(where: str, page: str) -> None:
+    """The page of a submission or its REST resource: the server keeps its prefix, and the id is found."""
+    found = submission(f"https://judge.example:8443{where}/submissions/12{page}")
+    assert found == (f"https://judge.example:8443{where.removesuffix('/api')}", 12)
+
+
+@pytest.mark.parametrize("name", ["status", "open", "cancel"])
+def test_pasted_urls_reach_their_server(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As with `watch`; nobody listens there, and the message names the address."""
+    assert run([name, "http://127.0.0.1:1/judge/api/submissions/12", "--json"]) == 6
+    assert "127.0.0.1:1" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert run([name, "http://127.0.0.1:1/problems/12", "--json"]) == 2
 
 
 def test_defaults(calls: list[tuple[Any, ...]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,6 +161,24 @@ def now() -> str:
     from subcli.shared.protocol import timestamp
 
     return timestamp(time.time())
+
+
+def submission(text: str) -> tuple[str | None, int]:
+    """A submission as the user named it: an id, or the URL of its page or of its REST resource.
+
+    Returns:
+        The server that the URL names, with its path prefix, and the id.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if "://" not in text:
+        return None, submission_id(text)
+    server, _, rest = text.partition("/submissions/")
+    # The settings check the rest of the server's address.
+    if not text.lower().startswith(("http://", "https://")) or not rest:
+        raise UsageError(f"{text!r} is not the URL of a submission.", hint="It ends in `/submissions/ID`.")
+    return server.removesuffix("/api"), submission_id(re.split("[/?#]", rest)[0])
 
 
 def submission_id(text: str) -> int:
