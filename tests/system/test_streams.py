@@ -200,7 +200,6 @@ async def test_timeout_while_reader_has_stopped(command: Commands, stopped: Pipe
         words = ("watch", "1", "--json", "--timeout", "2", "--server", server.url)
         process = await command.start(*words, stdout=stopped.write)
         _, err = await asyncio.wait_for(process.communicate(), 30)
-        assert stopped.is_full
     assert process.returncode == 7, err
 
 
