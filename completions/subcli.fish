@@ -55,7 +55,7 @@ complete -c subcli -n "__subcli_at ' submit'" -l problem -r -k -f -a '(__subcli_
 complete -c subcli -n "__subcli_at ' submit'" -l language -r -k -f -a '(__subcli_names languages)' -d 'Default: from the file extension, or the problem'
 complete -c subcli -n "__subcli_at ' submit'" -l no-watch -d 'Do not wait for the verdict'
 complete -c subcli -n "__subcli_at ' submit'" -l after-seq -r -f -d 'Start after this event'
-complete -c subcli -n "__subcli_at ' submit'" -l timeout -r -f -d 'Stop waiting after this long'
+complete -c subcli -n "__subcli_at ' submit'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
 complete -c subcli -n "__subcli_at ' submit'" -l fail-fast -d 'Stop at the first verdict that is not passed'
 complete -c subcli -n "__subcli_at ' submit'" -l max-attempts -r -f -d 'Reconnect at most this often in a row'
 complete -c subcli -n "__subcli_at ' submit'" -l compact -d 'Show only failures and the verdict'
@@ -72,7 +72,7 @@ complete -c subcli -n "__subcli_at ' submit'" -l debug -d 'Log everything to std
 complete -c subcli -n "__subcli_at ' submit'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' submit'" -F
 complete -c subcli -n "__subcli_at ' watch'" -l after-seq -r -f -d 'Start after this event'
-complete -c subcli -n "__subcli_at ' watch'" -l timeout -r -f -d 'Stop waiting after this long'
+complete -c subcli -n "__subcli_at ' watch'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
 complete -c subcli -n "__subcli_at ' watch'" -l fail-fast -d 'Stop at the first verdict that is not passed'
 complete -c subcli -n "__subcli_at ' watch'" -l max-attempts -r -f -d 'Reconnect at most this often in a row'
 complete -c subcli -n "__subcli_at ' watch'" -l compact -d 'Show only failures and the verdict'

@@ -13,7 +13,7 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         from subcli import __version__
 
-        sys.stdout.write(f"subcli {__version__}\n")
+        _print_alone(f"subcli {__version__}\n")
         return
     if sys.argv[1:2] == ["__complete"]:
         from subcli.cli.completion.candidates import main as complete
@@ -40,6 +40,23 @@ def main() -> None:
     # At exit the interpreter would collect cycles among everything, which takes a sixth of a short command.
     gc.freeze()
     sys.exit(code)
+
+
+def _print_alone(text: str) -> None:
+    """Print the whole output of the program, without the streams that it otherwise needs."""
+    try:
+        try:
+            # So few bytes are written as a whole or not at all (POSIX, PIPE_BUF).
+            os.write(1, text.encode())
+        except BlockingIOError:
+            from subcli.shared.descriptors import write_all
+
+            write_all(1, text.encode())
+    except BrokenPipeError:
+        sys.exit(141)
+    except OSError as error:
+        sys.stderr.write(f"error: The output cannot be written: {error.strerror}.\n")
+        sys.exit(2)
 
 
 def _fill_closed_streams() -> None:

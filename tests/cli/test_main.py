@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from subcli.cli.common import submission
 from subcli.cli.main import run
 from subcli.cli.watching import run as watching
 from subcli.cli.watching.options import Options
@@ -35,6 +36,41 @@ def options_of(call: tuple[Any, ...]) -> Options:
     return found
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("0.5", 0.5), ("2.5s", 2.5), ("5m", 300), ("1h30m", 5400), ("1h2m3s", 3723)]
+)
+def test_durations(calls: list[tuple[Any, ...]], text: str, seconds: float) -> None:
+    """Seconds, or with the units that people write."""
+    assert run(["watch", "1", "--timeout", text]) == 0
+    assert options_of(calls[0]).timeout == seconds
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "", "1e3", "5 m", "m", "h", "\u0663", "9" * 400])
+def test_impossible_durations(calls: list[tuple[Any, ...]], text: str) -> None:
+    """2, before anything is sent."""
+    assert run(["watch", "1", "--timeout", text]) == 2
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "--problem", "caf\udce9"],
+        ["list", "--server", "http://caf\udce9"],
+        ["list", "--profile", "caf\udce9"],
+        ["problems", "caf\udce9"],
+        ["init", "caf\udce9"],
+        ["submit", "a.py", "--language", "caf\udce9"],
+        ["status", "caf\udce9"],
+        ["watch", "caf\udce9"],
+    ],
+)
+def test_names_that_are_not_unicode(words: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """2 and the name, in every command; no server can have such a name."""
+    assert run([*words, "--json"]) == 2
+    assert "caf\udce9" in json.loads(capsys.readouterr().out)["error"]["message"].replace("\\udce9", "\udce9")
+
+
 @pytest.mark.parametrize("words", [["watch", "1", "2"], ["submit", "a.py", "--problem", "p"]])
 def test_options_reach_the_loop(calls: list[tuple[Any, ...]], words: list[str], home: Path) -> None:
     """Every option that the two share."""
@@ -43,6 +79,22 @@ def test_options_reach_the_loop(calls: list[tuple[Any, ...]], words: list[str], 
     options = options_of(calls[0])
     assert (options.timeout, options.fail_fast, options.max_attempts) == (7.0, True, 3)
     assert (options.compact, options.plain, options.notify) == (True, True, True)
+
+
+@pytest.mark.parametrize("page", ["", "/tests", "/events?after_seq=3", "/", "#log"])
+@pytest.mark.parametrize("where", ["", "/judge", "/api", "/judge/api"])
+def test_pasted_urls(where: str, page: str) -> None:
+    """The page of a submission or its REST resource: the server keeps its prefix, and the id is found."""
+    found = submission(f"https://judge.example:8443{where}/submissions/12{page}")
+    assert found == (f"https://judge.example:8443{where.removesuffix('/api')}", 12)
+
+
+@pytest.mark.parametrize("name", ["status", "open", "cancel"])
+def test_pasted_urls_reach_their_server(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As with `watch`; nobody listens there, and the message names the address."""
+    assert run([name, "http://127.0.0.1:1/judge/api/submissions/12", "--json"]) == 6
+    assert "127.0.0.1:1" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert run([name, "http://127.0.0.1:1/problems/12", "--json"]) == 2
 
 
 def test_defaults(calls: list[tuple[Any, ...]]) -> None:
@@ -59,7 +111,7 @@ def test_defaults(calls: list[tuple[Any, ...]]) -> None:
         (["watch", "http://a/submissions/1", "http://b/submissions/2"], "The URLs name several servers."),
         (["watch", "http://a/problems/1"], "'http://a/problems/1' is not the URL of a submission."),
         (["watch", "x"], "'x' is not a valid submission id."),
-        (["watch", "--timeout", "soon"], "Invalid value for '--timeout': 'soon' is not a valid number."),
+        (["watch", "--timeout", "soon"], "Invalid value for '--timeout': 'soon' is not a valid duration."),
         (["watch", "--max-attempts", "1.5"], "Invalid value for '--max-attempts': '1.5' is not a valid whole number."),
         (["watch", "--tiemout", "3"], "There is no option --tiemout."),
         (["submit"], "Nothing to submit."),

@@ -530,3 +530,10 @@ def test_event_is_frozen() -> None:
     event = read(**SPECIFIED["complete"])
     with pytest.raises(AttributeError):
         event.final_status = "failed"
+
+
+def test_half_a_surrogate_pair_is_escaped() -> None:
+    """The name of a file that is not UTF-8 stays JSON (RFC 8259, section 8.2), and comes back as it was."""
+    text = encode({"path": "caf\udce9 中"})
+    assert text.isascii()
+    assert json.loads(text) == {"path": "caf\udce9 中"}

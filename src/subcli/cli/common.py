@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,8 @@ def command(
         def run(*, context: typer.Context, **given: Any) -> int:
             common = Common(**{option: given.pop(option) for option in Common.__struct_fields__})
             streams: Streams = context.obj
+            for value in (*given.values(), common.server, common.profile):
+                _check_unicode(value)
             if common.json and common.quiet:
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
             if common.debug or streams.env.get("SUBCLI_DEBUG"):
@@ -137,6 +140,16 @@ def command(
     return declare
 
 
+def _check_unicode(value: object) -> None:
+    """Refuse a name that no server and no file of ours can hold. Paths may have any bytes.
+
+    Raises:
+        UsageError: It has bytes that are not text in the encoding of the locale.
+    """
+    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+        raise UsageError(f"{value!r} is not valid text.", hint="It has bytes that are not UTF-8.")
+
+
 def group(parent: typer.Typer, name: str, *, summary: str, example: str) -> typer.Typer:
     """A group of commands, which does nothing by itself."""
     made = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=summary, epilog=exits.epilog(example, ()))
@@ -149,6 +162,24 @@ def now() -> str:
     from subcli.shared.protocol import timestamp
 
     return timestamp(time.time())
+
+
+def submission(text: str) -> tuple[str | None, int]:
+    """A submission as the user named it: an id, or the URL of its page or of its REST resource.
+
+    Returns:
+        The server that the URL names, with its path prefix, and the id.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if "://" not in text:
+        return None, submission_id(text)
+    server, _, rest = text.partition("/submissions/")
+    # The settings check the rest of the server's address.
+    if not text.lower().startswith(("http://", "https://")) or not rest:
+        raise UsageError(f"{text!r} is not the URL of a submission.", hint="It ends in `/submissions/ID`.")
+    return server.removesuffix("/api"), submission_id(re.split("[/?#]", rest)[0])
 
 
 def submission_id(text: str) -> int:

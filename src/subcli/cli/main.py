@@ -15,13 +15,20 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from subcli.cli import exits
-from subcli.cli.streams import Streams
+from subcli.cli.streams import Streams, open_streams
 from subcli.core.errors import InternalError, InterruptedByUser, SubcliError, UsageError
 
 if TYPE_CHECKING:
-    from typing import NoReturn, TextIO
+    from typing import NoReturn
 
 _OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TOLD_TO_END: Final = (
+    exits.of_kind("timeout"),
+    exits.INTERRUPTED + signal.SIGINT,
+    exits.INTERRUPTED + signal.SIGTERM,
+)
+"""The codes of a command that must end at once, whether or not anybody reads its output."""
+
 _KINDS: Final = {"float range": "number", "int range": "whole number", "float": "number", "int": "whole number"}
 """Typer's names for its types, and everybody's."""
 
@@ -42,6 +49,7 @@ def run(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
+    open_streams(json="--json" in arguments)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from subcli.output.workflow_commands import protect_streams
 
@@ -61,12 +69,32 @@ class _Run:
         self._streams = streams
 
     def exit_code(self) -> int:
-        """Run the command; report what goes wrong."""
+        """Run the command; report what goes wrong; wait until its output is read."""
+        try:
+            code = self._reported()
+            if code in _TOLD_TO_END:
+                self._streams.hurry()
+                with contextlib.suppress(OSError):
+                    self._flush()
+                # Whatever is left, the interpreter's last flush must not wait for it.
+                self._streams.abandon()
+        except (KeyboardInterrupt, _Terminated) as second:
+            # While the first was reported.
+            self._streams.abandon()
+            code = exits.INTERRUPTED + (signal.SIGINT if isinstance(second, KeyboardInterrupt) else signal.SIGTERM)
+        return code
+
+    def _flush(self) -> None:
+        self._streams.stdout.flush()
+        self._streams.stderr.flush()
+
+    def _reported(self) -> int:
         try:
             code = self._invoke()
-            self._streams.stdout.flush()
+            if code not in _TOLD_TO_END:
+                self._flush()
         except (BrokenPipeError, exits.ReaderGone):
-            _silence(self._streams.stdout, self._streams.stderr)
+            self._streams.abandon()
             return exits.READER_GONE
         except OSError as error:
             return self._output_lost(error)
@@ -97,12 +125,12 @@ class _Run:
     def _output_lost(self, error: OSError) -> int:
         """The terminal was closed, or the disk is full; anything else is our fault."""
         if error.filename is None and error.errno in _OUTPUT_FULL:
-            _silence(self._streams.stdout)
+            self._streams.abandon(self._streams.stdout)
             message = f"The output cannot be written: {error.strerror}."
             # On stderr even with `--json`: stdout is what cannot be written.
             return self._report(UsageError(message, hint="Free some space, or write it elsewhere."), json=False)
         if error.filename is None and error.errno == errno.EIO:
-            _silence(self._streams.stdout, self._streams.stderr)
+            self._streams.abandon()
             return exits.INTERRUPTED + signal.SIGTERM
         return self._fault(error)
 
@@ -119,6 +147,8 @@ class _Run:
         secrets = secrets_in(self._streams.env)
         error.message, error.hint = redact(error.message, *secrets), redact(error.hint, *secrets)
         code = exits.of_error(error)
+        if code in _TOLD_TO_END:
+            self._streams.hurry()
         try:
             if json:
                 from subcli.cli.common import now
@@ -130,7 +160,7 @@ class _Run:
 
                 report(error, self._streams.stderr, self._streams.env)
         except OSError:
-            _silence(self._streams.stdout, self._streams.stderr)
+            self._streams.abandon()
         return code
 
     def _fault(self, error: Exception) -> int:
@@ -172,10 +202,3 @@ def _usage(error: Exception) -> UsageError:
         message = message.replace(f"is not a valid {kind}.", f"is not a valid {words}.")
     ending = "" if message.endswith((".", "?", "!")) else "."
     return UsageError(f"{message}{ending}", hint=hint)
-
-
-def _silence(*streams: TextIO) -> None:
-    """Let the interpreter's last flush go nowhere: the readers of ``streams`` went away."""
-    for stream in streams:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

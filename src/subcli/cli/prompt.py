@@ -44,6 +44,8 @@ class TerminalPrompter:
         """Ask for user name and password; ``None`` if the user ends the input instead."""
         with self._view_suspended(), self._patience.paused() if self._patience else contextlib.nullcontext():
             self._streams.write_error(f"{server} requires a login.\n")
+            # The question goes straight to the terminal: whatever is on its way there comes first.
+            await self._streams.read_by_all()
             return await in_daemon_thread(lambda: ask_login(self._streams), self._streams)
 
     def refused(self, reason: str) -> None:

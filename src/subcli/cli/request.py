@@ -14,8 +14,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def request(common: Common, streams: Streams, call: Callable[[Client], Coroutine[None, None, T]]) -> T:
+def request(
+    common: Common,
+    streams: Streams,
+    call: Callable[[Client], Coroutine[None, None, T]],
+    *,
+    pasted_server: str | None = None,
+) -> T:
     """Connect, make one call, and return its answer.
+
+    Args:
+        pasted_server: see :func:`subcli.settings.config.load`.
 
     Raises:
         SubcliError: The call failed.
@@ -25,7 +34,7 @@ def request(common: Common, streams: Streams, call: Callable[[Client], Coroutine
     from subcli.cli.runtime import Interrupts, run
     from subcli.client.client import connect
 
-    settings = common.settings(streams)
+    settings = common.settings(streams, pasted_server=pasted_server)
 
     async def main(_: Interrupts) -> T:
         patience = Patience(settings.server, streams.stderr)

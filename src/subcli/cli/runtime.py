@@ -13,8 +13,10 @@ import signal
 import socket
 import stat
 from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
 from typing import Any, TextIO, TypeVar
 
+from subcli.cli.outlet import GRACE_S
 from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
 from subcli.core.errors import InterruptedByUser
@@ -22,6 +24,8 @@ from subcli.output.view import View
 
 T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FATAL = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGXCPU)
+"""They end the program as they would without a handler, once the terminal has been restored."""
 
 
 class Interrupts:
@@ -30,11 +34,13 @@ class Interrupts:
     Attributes:
         received: the signal.
         failure: the error on stdout, such as a reader that went away.
+        view: has the terminal, and gives it back whatever ends the program.
     """
 
     def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
         self.received: signal.Signals | None = None
         self.failure: OSError | None = None
+        self.view: View | None = None
         self._task = task
 
     def error(self, hint: str = "") -> InterruptedByUser:
@@ -60,7 +66,7 @@ class Interrupts:
 def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, *, hint: str = "") -> T:
     """Run ``main`` to its end.
 
-    A signal cancels it once; a second one kills, as if we had no handler.
+    A signal cancels it once; a second one ends the program where it stands, after the terminal has been restored.
 
     Args:
         main: the command.
@@ -74,7 +80,17 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, 
 
     async def guarded() -> T:
         interrupts = Interrupts(asyncio.current_task())
-        with _signals(interrupts), _reader_of_stdout(interrupts, streams.stdout):
+        loop = asyncio.get_running_loop()
+
+        def fail(failure: OSError) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(interrupts.fail, failure)
+
+        with (
+            _signals(interrupts, streams),
+            _reader_of_stdout(interrupts, streams.stdout),
+            streams.unblocked(fail),
+        ):
             try:
                 return await main(interrupts)
             except asyncio.CancelledError:
@@ -101,25 +117,46 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 @contextlib.contextmanager
-def _signals(interrupts: Interrupts) -> Iterator[None]:
+def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
     """Handle signals, except those that our parent process ignores (``nohup``, ``&``)."""
     loop = asyncio.get_running_loop()
-    heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.getsignal(each) for each in (*_SIGNALS, *_FATAL)}
+    heard = [each for each in _SIGNALS if before[each] is not signal.SIG_IGN]
+    fatal = [each for each in _FATAL if before[each] is signal.SIG_DFL]
 
-    def remove_handlers() -> None:
-        for each in heard:
-            loop.remove_signal_handler(each)
+    def leave_terminal() -> None:
+        if interrupts.view is not None:
+            # Whatever was interrupted, perhaps the very view, the program ends here.
+            with contextlib.suppress(Exception):
+                interrupts.view.suspend()
+                streams.settle(GRACE_S)
+
+    def end_at_once(number: int, frame: FrameType | None) -> None:
+        leave_terminal()
+        os._exit(128 + (signal.SIGTERM if number == signal.SIGHUP else number))
+
+    def die(number: int, frame: FrameType | None) -> None:
+        leave_terminal()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
     def interrupt(number: signal.Signals) -> None:
-        remove_handlers()
+        for each in heard:
+            loop.remove_signal_handler(each)
+            signal.signal(each, end_at_once)
         interrupts.interrupt(number)
 
     for each in heard:
         loop.add_signal_handler(each, interrupt, each)
+    for each in fatal:
+        signal.signal(each, die)
     try:
         yield
     finally:
-        remove_handlers()
+        for each in heard:
+            loop.remove_signal_handler(each)
+        for each in (*heard, *fatal):
+            signal.signal(each, before[each])
 
 
 @contextlib.contextmanager
@@ -154,12 +191,13 @@ def _pipe_of(stream: TextIO) -> int | None:
 
 
 @contextlib.contextmanager
-def stoppable(view: View) -> Iterator[None]:
+def stoppable(view: View, streams: Streams) -> Iterator[None]:
     """In this context, SIGTSTP restores the terminal before the process stops."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         view.suspend()
+        streams.settle(GRACE_S)
         # Not SIGSTOP: the kernel ignores SIGTSTP where no shell could resume us (ssh -t HOST subcli …).
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)

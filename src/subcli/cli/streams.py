@@ -1,20 +1,51 @@
 """The process as a command sees it: standard streams, environment and working directory in one value.
 
+:func:`open_streams` puts streams of our own in the place of the interpreter's (:mod:`subcli.cli.outlet`): they never
+block the event loop, wait where a descriptor is non-blocking, and encode whatever they are given. JSON is UTF-8 in
+every locale; what a person reads has the locale's encoding, with escapes for what that cannot show.
+
 :func:`subcli.cli.main.run` makes one and hands it to the command, whose run function passes it on. No other module of
 ``cli`` reads ``sys.stdout`` or ``os.environ``, so a test calls a run function with streams of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import stat
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from subcli.cli.outlet import Inlet, Outlet, Writer
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def open_streams(*, json: bool) -> None:
+    """Replace ``sys.stdin``, ``sys.stdout`` and ``sys.stderr``, unless a test has put something else there.
+
+    Args:
+        json: whether stdout carries JSON.
+    """
+    if type(sys.stdin) is io.TextIOWrapper:
+        source = io.BufferedReader(Inlet(sys.stdin.fileno()))
+        sys.stdin = io.TextIOWrapper(source, encoding=sys.stdin.encoding, errors="replace")
+    writers: dict[tuple[int, int], Writer] = {}
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper:
+            descriptor = stream.fileno()
+            status = os.fstat(descriptor)
+            waits = not (stat.S_ISREG(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not stream.isatty()))
+            writer = writers.setdefault((status.st_dev, status.st_ino), Writer(waits=waits))
+            encoding = "utf-8" if json and name == "stdout" else stream.encoding
+            outlet: Any = Outlet(descriptor, writer)
+            setattr(sys, name, io.TextIOWrapper(outlet, encoding=encoding, errors="backslashreplace"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +90,65 @@ class Streams:
         """Whether there is somebody to ask: stdin and stderr are terminals."""
         return self.stdin_tty and self.stderr_tty
 
+    @property
+    def writers(self) -> tuple[Writer, ...]:
+        """What writes stdout and stderr; none where they are a test's."""
+        found = (_writer(stream) for stream in (self.stdout, self.stderr))
+        return tuple(dict.fromkeys(writer for writer in found if writer is not None))
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether a reader has not taken everything yet."""
+        return any(writer.unwritten for writer in self.writers)
+
+    @contextlib.contextmanager
+    def unblocked(
+        self, on_failure: Callable[[OSError], None] = lambda failure: None, *, lossy: bool = False
+    ) -> Iterator[None]:
+        """In this context, in which an event loop runs, no reader makes the program wait.
+
+        Args:
+            on_failure: called, in another thread, when stdout or stderr cannot be written.
+            lossy: drop what the readers do not take in time, instead of keeping it.
+        """
+        with contextlib.ExitStack() as stack:
+            for writer in self.writers:
+                stack.enter_context(writer.unblocked(on_failure, lossy=lossy))
+            yield
+
+    @contextlib.contextmanager
+    def of_server(self) -> Iterator[None]:
+        """In this context a reader of our log that stops reading loses lines, and delays neither service nor end."""
+        with self.unblocked(lossy=True):
+            yield
+        self.hurry()
+
+    async def read_by_all(self) -> None:
+        """Wait until the readers have taken everything that was written."""
+        for stream in (self.stdout, self.stderr):
+            stream.flush()
+        for writer in self.writers:
+            await writer.room()
+
+    def settle(self, seconds: float) -> None:
+        """Wait until everything is written, but no longer than this; also while an event loop runs."""
+        for stream in (self.stdout, self.stderr):
+            stream.flush()
+        for writer in self.writers:
+            writer.settle(seconds)
+
+    def hurry(self) -> None:
+        """The command was told to end: from now on wait for readers only as long as they take something."""
+        for writer in self.writers:
+            writer.hurry()
+
+    def abandon(self, *streams: TextIO) -> None:
+        """Drop what these streams, or all, have not written, and all that follows: nobody reads it."""
+        for stream in streams or (self.stdout, self.stderr):
+            writer = _writer(stream)
+            if writer is not None:
+                writer.abandon()
+
     def write(self, text: str) -> None:
         """Write to stdout, so that the reader has it at once."""
         self.stdout.write(text)
@@ -81,3 +171,8 @@ class Streams:
         from subcli.output.terminal.console import make_console
 
         return make_console(self.stdout, self.env)
+
+
+def _writer(stream: TextIO) -> Writer | None:
+    outlet = getattr(stream, "buffer", None)
+    return outlet.writer if isinstance(outlet, Outlet) else None

@@ -20,6 +20,7 @@ text makes the message invalid.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -433,7 +434,11 @@ def encode(mapping: Mapping[str, Any]) -> str:
     Raises:
         TypeError: JSON cannot represent a value.
     """
-    text = _encode_json(mapping).decode()
+    try:
+        text = _encode_json(mapping).decode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair: a name of a file that is not UTF-8. As an escape it is JSON (RFC 8259, section 8.2).
+        return json.dumps(mapping, separators=(",", ":"))
     if text.isascii() and "\x7f" not in text:
         return text
     return _INVISIBLE.sub(_escaped, text)

@@ -40,7 +40,9 @@ async def follow(
     view = Endings()
     notices = StderrNotices(Common(), len(sessions) > 1, captured(Path()).streams)
     async with asyncio.timeout(30):
-        code = await follow_all(sessions, view, notices, options or Options(), interrupts or Interrupts())
+        code = await follow_all(
+            sessions, view, notices, options or Options(), interrupts or Interrupts(), captured(Path()).streams
+        )
     return code, view.by_id
 
 
@@ -119,7 +121,7 @@ async def test_interrupt_reports_each_before_any_socket_is_closed() -> None:
     async def main() -> int:
         interrupts = Interrupts(asyncio.current_task())
         asyncio.get_running_loop().call_soon(interrupts.interrupt, signal.SIGINT)
-        return await follow_all([Closing()], view, notices, Options(), interrupts)  # type: ignore[list-item]
+        return await follow_all([Closing()], view, notices, Options(), interrupts, captured(Path()).streams)  # type: ignore[list-item]
 
     assert await asyncio.create_task(main()) == 130
     assert told == [130]

@@ -92,7 +92,7 @@ def test_console_does_not_interpret_markup() -> None:
 def test_encoding_without_our_glyphs(encoding: str) -> None:
     """Nothing raises; ✓ becomes +, foreign letters become escapes."""
     binary = io.BytesIO()
-    stream = io.TextIOWrapper(binary, encoding=encoding, write_through=True)
+    stream = io.TextIOWrapper(binary, encoding=encoding, errors="backslashreplace", write_through=True)
     console = make_console(stream, {})
     console.print(Block([Line("✓ ").put("中 … ✗"), Line("… 3 more")]))
     console.file.write("中\n")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subcli.cli.common import Common, command, submission_id
+from subcli.cli.common import Common, command, submission
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -20,14 +20,20 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "cancel", example="subcli cancel 12")
     def cancel(
-        common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")]
+        common: Common,
+        streams: Streams,
+        id: Annotated[str, typer.Argument(metavar="ID or URL", help="Submission id, or its URL.")],
     ) -> int:
         """Stop judging a submission; its verdict becomes cancelled."""
-        return run(common, streams, submission_id(id))
+        server, number = submission(id)
+        return run(common, streams, number, server)
 
 
-def run(common: Common, streams: Streams, number: int) -> int:
+def run(common: Common, streams: Streams, number: int, server: str | None = None) -> int:
     """Cancel one submission.
+
+    Args:
+        server: the one whose URL was pasted.
 
     Raises:
         SubcliError: It does not exist or already has its verdict.
@@ -37,10 +43,10 @@ def run(common: Common, streams: Streams, number: int) -> int:
         try:
             return await client.api.cancel(number)
         except UsageError as error:
-            error.hint = f"`subcli status {number}{common.for_server()}` shows it."
+            error.hint = f"`subcli status {number}{common.for_server(server)}` shows it."
             raise
 
-    snapshot = request(common, streams, call)
+    snapshot = request(common, streams, call, pasted_server=server)
     fields = {name: snapshot.get(name) for name in ("status", "final_status")}
     if common.json:
         streams.print_json({"cancel": {"submission_id": number, **fields}})

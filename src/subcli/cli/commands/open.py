@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subcli.cli.common import Common, command, submission_id
+from subcli.cli.common import Common, command, submission
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -23,14 +23,20 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "open", example="subcli open 12\nsubcli open 12 -q   # only print the address")
     def open_(
-        common: Common, streams: Streams, id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")]
+        common: Common,
+        streams: Streams,
+        id: Annotated[str, typer.Argument(metavar="ID or URL", help="Submission id, or its URL.")],
     ) -> int:
         """Open a submission's page in the browser."""
-        return run(common, streams, submission_id(id))
+        server, number = submission(id)
+        return run(common, streams, number, server)
 
 
-def run(common: Common, streams: Streams, number: int) -> int:
+def run(common: Common, streams: Streams, number: int, server: str | None = None) -> int:
     """Print the address of the page and open it; with ``-q`` and ``--json``, only print it.
+
+    Args:
+        server: the one whose URL was pasted.
 
     Raises:
         SubcliError: There is no such submission, or no browser.
@@ -39,7 +45,7 @@ def run(common: Common, streams: Streams, number: int) -> int:
     async def call(client: Client) -> str:
         return client.page_url(number, await client.api.submission_with_retry(number))
 
-    url: str = request(common, streams, call)
+    url: str = request(common, streams, call, pasted_server=server)
     if common.json:
         streams.print_json({"open": {"submission_id": number, "url": url}})
         return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, submission_id
+from subcli.cli.common import Common, command, submission
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 
@@ -35,14 +35,18 @@ def register(app: typer.Typer) -> None:
     def status(
         common: Common,
         streams: Streams,
-        id: Annotated[str, typer.Argument(metavar="ID", help="Submission id.")],
+        id: Annotated[str, typer.Argument(metavar="ID or URL", help="Submission id, or its URL.")],
     ) -> int:
         """Show the current state of a submission."""
-        return run(common, streams, submission_id(id))
+        server, number = submission(id)
+        return run(common, streams, number, server)
 
 
-def run(common: Common, streams: Streams, number: int) -> int:
+def run(common: Common, streams: Streams, number: int, server: str | None = None) -> int:
     """Print one submission.
+
+    Args:
+        server: the one whose URL was pasted.
 
     Raises:
         SubcliError: It does not exist, or the request failed.
@@ -54,7 +58,7 @@ def run(common: Common, streams: Streams, number: int) -> int:
         page = {"url": client.page_url(number, snapshot)}
         return {**snapshot, **page}, [test for test in tests if isinstance(test, dict)]
 
-    snapshot, tests = request(common, streams, call)
+    snapshot, tests = request(common, streams, call, pasted_server=server)
     if common.json:
         streams.print_json({**_status_object(snapshot, number), "tests": tests})
     elif common.quiet:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, submission_id
+from subcli.cli.common import Common, command, submission
 from subcli.cli.streams import Streams
 from subcli.cli.watching.options import (
     AfterSeq,
@@ -80,14 +79,10 @@ def parse_targets(texts: list[str]) -> tuple[str | None, list[int]]:
     servers: list[str] = []
     numbers: list[int] = []
     for text in texts:
-        if "://" in text:
-            server, _, number = text.partition("/submissions/")
-            # The settings check the rest of the server's address.
-            if not text.startswith(("http://", "https://")) or not number:
-                raise UsageError(f"{text!r} is not the URL of a submission.", hint="It ends in `/submissions/ID`.")
+        server, number = submission(text)
+        if server is not None:
             servers.append(server)
-            text = re.split("[/?#]", number)[0]
-        numbers.append(submission_id(text))
+        numbers.append(number)
     if len(set(servers)) > 1:
         raise UsageError("The URLs name several servers.", hint="Watch them one by one.")
     return (servers[0] if servers else None), list(dict.fromkeys(numbers))

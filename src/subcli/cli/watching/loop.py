@@ -9,26 +9,34 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from subcli.cli import exits
 from subcli.cli.runtime import Interrupts, stoppable
+from subcli.cli.streams import Streams
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.client.session import Session
 from subcli.core.errors import InterruptedByUser, ServerError, SubcliError
 from subcli.core.submission import Connection
+from subcli.output.terminal.report import report
 from subcli.output.view import Ending, View
 
 
 async def follow_all(
-    sessions: Sequence[Session], view: View, notices: StderrNotices, options: Options, interrupts: Interrupts
+    sessions: Sequence[Session],
+    view: View,
+    notices: StderrNotices,
+    options: Options,
+    interrupts: Interrupts,
+    streams: Streams,
 ) -> int:
     """Follow every session to its end. Each gets exactly one last line.
 
     Returns:
-        The highest exit code among them.
+        The highest exit code among them; that of ``--timeout`` or of the signal where nobody reads the last line.
 
     Raises:
         OSError: The output can no longer be written.
     """
-    following = _Following(sessions, view, notices, options, interrupts)
+    following = _Following(sessions, view, notices, options, interrupts, streams)
+    least = exits.OK
     # What was imported stays: without this the collector searches it over and over while events arrive.
     gc.freeze()
     gc.enable()
@@ -37,21 +45,26 @@ async def follow_all(
         view.begin(session.watch)
     async with following.started() as tasks:
         try:
-            with stoppable(view):
+            with stoppable(view, streams):
                 async with asyncio.timeout(options.left()) as limit:
                     await following.wait_for(tasks)
+                    await streams.read_by_all()
         except TimeoutError:
             if not limit.expired():
                 raise
+            if len(following.endings) == len(sessions):
+                report(options.unread(), streams.stderr, streams.env)
             following.end_the_rest(options.timed_out)
+            least = exits.of_kind("timeout")
         except asyncio.CancelledError:
             if interrupts.received is None:
                 raise
             following.end_the_rest(interrupts.error)
+            least = exits.of_error(interrupts.error())
         else:
             # Only --fail-fast leaves any: they do not change the exit code.
             following.end_the_rest(_cut_short, exit_code=exits.NOT_PASSED)
-    return max(ending.exit_code for ending in following.endings.values())
+    return max(least, *(ending.exit_code for ending in following.endings.values()))
 
 
 def _cut_short(hint: str) -> InterruptedByUser:
@@ -72,6 +85,7 @@ class _Following:
         notices: StderrNotices,
         options: Options,
         interrupts: Interrupts,
+        streams: Streams,
     ) -> None:
         self.endings: dict[int, Ending] = {}
         self._sessions = sessions
@@ -79,6 +93,8 @@ class _Following:
         self._notices = notices
         self._options = options
         self._interrupts = interrupts
+        self._streams = streams
+        self._writers = streams.writers
         self._flush_due = False
 
     @contextlib.asynccontextmanager
@@ -114,6 +130,9 @@ class _Following:
                         # Runs when the socket has nothing more for the moment: not after each line.
                         self._flush_due = True
                         loop.call_soon(self._flush)
+                    for writer in self._writers:
+                        if writer.is_full:
+                            await writer.room()
         except SubcliError as error:
             self.end(session, error)
             return
@@ -130,6 +149,9 @@ class _Following:
         """Tell the view regularly that time passes."""
         while True:
             await asyncio.sleep(interval_s)
+            if self._streams.unwritten:
+                # Nobody sees a frame behind those that nobody has read yet.
+                continue
             try:
                 self._view.tick()
             except OSError as failure:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 import typer
@@ -13,8 +14,30 @@ import typer
 from subcli.cli.common import expanded
 from subcli.core.errors import WatchTimeoutError
 
+_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?(?:e\d+)?)s?)?", re.ASCII)
+
+
+def seconds(text: str) -> float:
+    """The seconds of a duration as a person writes it: ``90``, ``0.5``, ``5m``, ``1h30m``.
+
+    Raises:
+        typer.BadParameter: It is none, or not positive.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None or not text:
+        raise typer.BadParameter(f"{text!r} is not a valid duration. Examples: 90, 5m, 1h30m.")
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if not 0.001 <= total < math.inf:
+        raise typer.BadParameter(f"{text!r} is not positive." if total < 1 else f"{text!r} is too long.")
+    return total
+
+
 Timeout: TypeAlias = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Stop waiting after this long.")
+    float | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", parser=seconds, help="Stop waiting after this long, such as 90, 5m or 1h30m."
+    ),
 ]
 MaxAttempts: TypeAlias = Annotated[
     int, typer.Option("--max-attempts", metavar="N", min=0, help="Reconnect at most this often in a row.")
@@ -78,6 +101,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def timed_out(self, hint: str = "") -> WatchTimeoutError:
         """The error for ``--timeout``."""
         return WatchTimeoutError(f"No verdict within {self.timeout:g} s.", hint=hint)
+
+    def unread(self) -> WatchTimeoutError:
+        """The error for ``--timeout`` where the verdict is there, but nobody has read it."""
+        return WatchTimeoutError(
+            f"The output was not read within {self.timeout:g} s.", hint="Whoever reads stdout has stopped reading."
+        )
 
     def left(self) -> float | None:
         """Seconds left of ``timeout``."""

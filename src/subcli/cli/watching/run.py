@@ -177,6 +177,7 @@ class _Desk:
         )
         if self._prompter is not None:
             self._prompter.view = view
+        self._interrupts.view = view
         try:
             yield view
         finally:
@@ -185,7 +186,7 @@ class _Desk:
     async def follow(self, sessions: Sequence[Session], view: View) -> int:
         """Follow the sessions to their ends; the exit code."""
         notices = StderrNotices(self._common, len(sessions) > 1, self._streams)
-        return await follow_all(sessions, view, notices, self._options, self._interrupts)
+        return await follow_all(sessions, view, notices, self._options, self._interrupts, self._streams)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ class LiveView:
         self._compact = compact
         self._screen = Screen(stderr)
         self._watched: dict[int, _Watched] = {}
-        self._suspended = False
+        self._suspended = 0
         self._drawn_at: float | None = None
         self._endings_without_watch: list[Ending] = []
         self._before_summary: list[Line] = [Line()]
@@ -121,12 +121,12 @@ class LiveView:
 
     def suspend(self) -> None:
         """Release the terminal for a prompt."""
-        self._suspended = True
+        self._suspended += 1
         self._screen.leave()
 
     def resume(self) -> None:
-        """Draw again from the next tick on."""
-        self._suspended = False
+        """Draw again from the next tick on, unless it was released more than once (Ctrl-Z during a prompt)."""
+        self._suspended -= 1
 
     def close(self) -> None:
         """Leave the screen and print the summary."""

@@ -5,7 +5,6 @@ Rich is imported only when a console is created: ``--json`` and ``-q`` never nee
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
@@ -16,6 +15,9 @@ ViewName: TypeAlias = Literal["live", "plain", "ndjson", "quiet"]
 
 DEFAULT_COLUMNS: Final = 120
 """Width of a file or pipe."""
+
+MAX_CELLS: Final = 10_000
+"""No terminal has more columns or lines."""
 
 _OFF: Final = ("", "0", "false", "no")
 _NO_CURSOR: Final = ("dumb", "unknown")
@@ -67,10 +69,9 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
 
     from subcli.output.terminal.terminal import LinkingConsole, shows_links
 
-    _escape_unencodable(stream)
     tty = stream.isatty()
-    width = None if tty or "COLUMNS" in env else DEFAULT_COLUMNS
-    sizes = {name: env[name] for name in ("COLUMNS", "LINES") if name in env}
+    sizes = {name: env[name] for name in ("COLUMNS", "LINES") if _is_size(env.get(name, ""))}
+    width = None if tty or "COLUMNS" in sizes else DEFAULT_COLUMNS
     kind = LinkingConsole if tty and shows_links(env) else Console
     return kind(
         file=stream,
@@ -85,10 +86,9 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     )
 
 
-def _escape_unencodable(stream: TextIO) -> None:
-    """Write ``\\u4e2d`` for characters that the stream cannot encode, instead of raising."""
-    if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
-        stream.reconfigure(errors="backslashreplace")
+def _is_size(text: str) -> bool:
+    """Return whether a terminal could have so many columns or lines. ``0`` and ``-1`` are what scripts leave there."""
+    return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) <= MAX_CELLS
 
 
 def _is_on(env: Mapping[str, str], name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import threading
@@ -19,6 +18,7 @@ from subcli.server.edge.slow_requests import RequestProtocol
 from subcli.server.gateway.socket import MAX_HEAD_BYTES, GatewayProtocol
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.settings import ServerLimits
+from subcli.shared.descriptors import read_into
 from subcli.shared.protocol import MAX_MESSAGE_BYTES
 from subcli.shared.secret import RedactingFilter
 
@@ -107,9 +107,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _wait_for_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
-        # os.read, because a thread holding the lock of sys.stdin crashes the interpreter when it exits.
+        # Not through sys.stdin, because a thread holding the lock of sys.stdin crashes the interpreter when it exits.
         try:
-            while os.read(0, 4096):
+            while read_into(0, bytearray(4096)):
                 pass
         except OSError:
             pass

@@ -129,7 +129,8 @@ def run(common: Common, streams: Streams, settings: ServerSettings) -> int:
     gc.enable()
     logins = settings.authentication is not None
     try:
-        run_server(settings, on_ready=lambda ready: _print_ready(common, streams, ready, logins=logins))
+        with streams.of_server():
+            run_server(settings, on_ready=lambda ready: _print_ready(common, streams, ready, logins=logins))
     except ServeError as error:
         raise UsageError(error.message, hint=error.hint) from None
     return exits.OK

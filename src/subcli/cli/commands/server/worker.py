@@ -80,7 +80,8 @@ def register(app: typer.Typer) -> None:
         )
         try:
             gc.enable()
-            run_worker(settings, on_ready=lambda ready: _print_ready(common, streams, ready))
+            with streams.of_server():
+                run_worker(settings, on_ready=lambda ready: _print_ready(common, streams, ready))
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
