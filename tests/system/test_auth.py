@@ -135,6 +135,7 @@ async def test_ten_processes_renew_token_at_once(command: Commands, judge: Serve
     assert (await command("auth", "status", *at)).code == 0
 
 
+@pytest.mark.thorough
 async def test_foreign_submission_looks_absent(command: Commands, judge: Served, run: Run) -> None:
     """User B gets the same answer for A's submission as for one that does not exist."""
     at = ("--server", judge.url)
@@ -178,6 +179,7 @@ def latest_second(text: str) -> int:
     return max((int(number) for number in re.findall(r"second (\d+)", text)), default=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 async def test_prompt_during_watch(command: Commands, judge: Served, problems: Path, tmp_path: Path) -> None:
     """If the login was ended elsewhere, the screen pauses for one prompt and the watch continues."""
@@ -234,6 +236,7 @@ async def test_insecure_storage_and_token_login(command: Commands, judge: Served
     file.unlink()
 
 
+@pytest.mark.thorough
 def test_user_commands(run: Run, tmp_path: Path) -> None:
     """Users are added, listed and removed; a name is taken once, and a password is never an argument."""
     data = ("--data-dir", str(tmp_path / "data"))

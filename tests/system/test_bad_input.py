@@ -122,6 +122,7 @@ def test_conflicting_options(run: Run) -> None:
     check_told(run("wach"), 2, "watch")
 
 
+@pytest.mark.thorough
 def test_serve_cannot_start(run: Run, server: Served, tmp_path: Path) -> None:
     """On a port in use, an invalid address or unusable data, `serve` says so and exits 2."""
     port = str(server.port)

@@ -254,6 +254,7 @@ async def test_other_platform() -> None:
 # -- the command ------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_output(server: Served, run: Run) -> None:
     """One aligned line per check; JSON that matches the schema; the exit code of the worst check."""
     done = run("doctor", "--server", server.url, env={"SUBCLI_TOKEN": ""})

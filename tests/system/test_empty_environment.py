@@ -98,7 +98,7 @@ def test_table_has_every_command() -> None:
 @pytest.mark.parametrize(
     ("kind", "env"),
     [
-        ("nothing", {}),
+        pytest.param("nothing", {}, marks=pytest.mark.thorough),
         pytest.param(
             "read-only home",
             {

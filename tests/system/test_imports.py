@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 import typer
 
 from subcli import cli
@@ -155,6 +156,7 @@ async def test_json_draws_nothing(command: Commands) -> None:
         assert not modules & (NEVER | NEVER_OURS | DRAWING | {"tomllib"})
 
 
+@pytest.mark.thorough
 async def test_garbage_collector_runs_while_watching(command: Commands) -> None:
     """It is off during start-up and on while a command may run for days."""
     env = telling(command)

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from .conftest import needs
 
 MAN = Path(__file__).parents[2] / "man"
@@ -28,6 +30,7 @@ def test_mandoc_lint() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.thorough
 def test_man_renders_every_page() -> None:
     """`man -l` shows every page, with all groff warnings enabled and none raised."""
     needs("man", shutil.which("man"))

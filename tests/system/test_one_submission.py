@@ -48,6 +48,7 @@ def has_text(path: Path, text: str) -> bool:
     return path.read_text() == text
 
 
+@pytest.mark.thorough
 async def test_open(command: Commands) -> None:
     """The page opens in the browser; its URL is printed, and nothing else with -q and --json."""
     browser = command.cwd / "browser"
@@ -82,6 +83,7 @@ async def test_open(command: Commands) -> None:
 # -- before the submit -------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_warnings(command: Commands) -> None:
     """Repeated code and a size near the limit give warnings on stderr; stdout and the submission are unaffected."""
     (command.cwd / "a.py").write_text("x = 1\n")

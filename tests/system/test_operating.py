@@ -61,6 +61,7 @@ def test_invalid_settings(run: Run, words: tuple[str, str], named: str) -> None:
     assert len(done.stderr.splitlines()) <= 3
 
 
+@pytest.mark.thorough
 def test_variables_set_log_format_and_level(serve: Callable[..., Served], env: dict[str, str]) -> None:
     """`SUBCLI_LOG_FORMAT` and `SUBCLI_LOG_LEVEL` work like the flags; by default only warnings are logged."""
     quiet = serve()

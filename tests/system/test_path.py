@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from .conftest import LRU, SOLUTIONS, Lines, Run, Served
 
@@ -44,6 +45,7 @@ def test_demo_passes_and_streams(follow: Callable[..., Lines]) -> None:
     assert [line["status"] for line in lines.of("status_update")] == ["pending", "building", "testing", "completed"]
 
 
+@pytest.mark.thorough
 def test_demo_failing_ends_with_one(follow: Callable[..., Lines]) -> None:
     """`subcli demo --failing` ends with 1; both failing tests come with an analysis that names the user's line."""
     lines = follow("demo", "--failing", "--json")
@@ -77,6 +79,7 @@ def test_ndjson_of_submit(server: Served, run: Run) -> None:
     assert lines[-1]["summary"]["passed"] == len(results)
 
 
+@pytest.mark.thorough
 def test_late_watcher_sees_the_same(held: Served, follow: Callable[..., Lines], tmp_path: Path) -> None:
     """Two watchers of one submission, one of them late, see the same events with the same seq."""
     source = str(tmp_path / "a.py")
@@ -137,6 +140,7 @@ def test_watch_survives_server_restart(
     assert len(told) == 2, told
 
 
+@pytest.mark.thorough
 def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str, str]) -> None:
     """The ten lines of asyncio in the README work as printed."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
@@ -199,6 +203,7 @@ def test_no_watch(server: Served, run: Run) -> None:
     assert f"`subcli watch 3 --server {server.url}`" in human.stderr
 
 
+@pytest.mark.thorough
 def test_several_submissions(server: Served, run: Run, tmp_path: Path) -> None:
     """Each id gets one last line, the exit code is the highest, and -q names the ids."""
     at = ("--server", server.url)

@@ -8,12 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from .conftest import Run, Served
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
 
 
+@pytest.mark.thorough
 def test_list_and_show(server: Served, run: Run) -> None:
     """The list names every problem with its languages; `show` accepts a slug or an id."""
     at = ("--server", server.url)

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from .command import SUBCLI
 from .conftest import Served, needs
 
@@ -22,6 +24,7 @@ echo "ended $?"
 """
 
 
+@pytest.mark.thorough
 def test_login_in_secret_service(server: Served, env: dict[str, str], tmp_path: Path) -> None:
     """A login is stored in, read from and removed from it within the time limits."""
     for program in ("dbus-run-session", "gnome-keyring-daemon"):

@@ -50,6 +50,7 @@ async def test_errors_that_repeat_the_token(command: Commands) -> None:
         assert done.code in (4, 6), done
 
 
+@pytest.mark.thorough
 async def test_forced_crashes(command: Commands) -> None:
     """An uncaught exception whose text and traceback hold the token: exit 3, reported without it."""
     patch = command.cwd / "crash"

@@ -162,9 +162,9 @@ class Streams:
     def print_json(self, fields: Mapping[str, Any]) -> None:
         """Print one object on stdout, with the schema's version."""
         from subcli.output.ndjson import SCHEMA_VERSION
-        from subcli.shared.protocol import encode
+        from subcli.shared.protocol import encode_any
 
-        self.write(encode({"schema": SCHEMA_VERSION, **fields}) + "\n")
+        self.write(encode_any({"schema": SCHEMA_VERSION, **fields}) + "\n")
 
     def console(self) -> Console:
         """A Rich console on stdout."""

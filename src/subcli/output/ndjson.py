@@ -14,7 +14,7 @@ import msgspec
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
 from subcli.output.view import Ending, NullView, ViewEvent
-from subcli.shared.protocol import encode
+from subcli.shared.protocol import encode_any
 
 SCHEMA_VERSION: Final = 1
 """Version of everything that ``--json`` prints; raised when a field changes its meaning or is removed."""
@@ -49,7 +49,7 @@ class NdjsonView(NullView):
         line["schema"] = SCHEMA_VERSION
         if not isinstance(raw.get("timestamp"), str):
             line["timestamp"] = self._now()
-        self._stream.write(encode(line) + "\n")
+        self._stream.write(encode_any(line) + "\n")
 
     def end(self, ending: Ending) -> None:
         """Write the last line of a submission."""
@@ -78,7 +78,7 @@ class NdjsonView(NullView):
         if submission_id is not None:
             line["submission_id"] = submission_id
         line.update(fields)
-        self._stream.write(encode(line) + "\n")
+        self._stream.write(encode_any(line) + "\n")
 
 
 def error_fields(error: SubcliError, exit_code: int) -> dict[str, Any]:

@@ -433,15 +433,26 @@ def encode(mapping: Mapping[str, Any]) -> str:
 
     Raises:
         TypeError: JSON cannot represent a value.
+        UnicodeEncodeError: a text contains half a surrogate pair.
     """
-    try:
-        text = _encode_json(mapping).decode()
-    except UnicodeEncodeError:
-        # Half a surrogate pair: a name of a file that is not UTF-8. As an escape it is JSON (RFC 8259, section 8.2).
-        return json.dumps(mapping, separators=(",", ":"))
+    text = _encode_json(mapping).decode()
     if text.isascii() and "\x7f" not in text:
         return text
     return _INVISIBLE.sub(_escaped, text)
+
+
+def encode_any(mapping: Mapping[str, Any]) -> str:
+    """As :func:`encode`, for any text: half a surrogate pair, as in a file name that is not UTF-8, becomes an escape.
+
+    That is JSON too (RFC 8259, section 8.2).
+
+    Raises:
+        TypeError: JSON cannot represent a value.
+    """
+    try:
+        return encode(mapping)
+    except UnicodeEncodeError:
+        return json.dumps(mapping, separators=(",", ":"))
 
 
 def _escaped(match: re.Match[str]) -> str:

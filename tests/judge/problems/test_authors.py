@@ -161,6 +161,7 @@ def why(root: Path, what: str) -> str:
     return check.detail
 
 
+@pytest.mark.thorough
 def test_words_of_the_compiler_are_shown(author: Author) -> None:
     """A reference solution that does not build: all that the build printed, not the last line alone."""
     detail = why(author(('build = ["sh", "-n", "{source}"]', BUILD)), "solution right.sh")
@@ -181,6 +182,7 @@ def test_error_of_the_test_module_is_shown(author: Author) -> None:
     assert "No module named 'no_such_module'" in detail
 
 
+@pytest.mark.thorough
 def test_error_of_a_single_test_is_shown(author: Author) -> None:
     """The test raises something that is no assertion: it is named, with what it raised."""
     root = author(('runner = "tap"\ncommand = ["sh", "run.sh"]', ""))
@@ -197,6 +199,7 @@ def test_stderr_of_the_test_command_is_shown(author: Author) -> None:
     assert "unrecognized arguments: -q\nrootdir: /x" in detail
 
 
+@pytest.mark.thorough
 def test_solution_keeps_its_name(author: Author) -> None:
     """It is judged under the name of its file, which some languages depend on."""
     root = author()
@@ -211,6 +214,7 @@ PYTHON = (
 )
 
 
+@pytest.mark.thorough
 def test_template_may_raise_not_implemented(author: Author, tmp_path: Path) -> None:
     """That is what a template is for. Any other exception means that it does not run."""
     (tmp_path / "yes").mkdir()
@@ -224,6 +228,7 @@ def test_template_may_raise_not_implemented(author: Author, tmp_path: Path) -> N
         assert check.ok is ok, check
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 def test_sandbox_is_chosen_as_for_a_server(author: Author) -> None:
     """With `--sandbox bwrap` the solutions run in it; without, as the author."""

@@ -55,7 +55,7 @@ def rustc() -> str:
     return f"{done.stdout.strip()}/bin/rustc"
 
 
-@pytest.fixture(params=["local", "bwrap"])
+@pytest.fixture(params=["local", pytest.param("bwrap", marks=pytest.mark.thorough)])
 def starter(request: pytest.FixtureRequest) -> Starter:
     if request.param == "local":
         return LocalStarter()

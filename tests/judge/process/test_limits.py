@@ -28,6 +28,7 @@ async def test_endless_loop(run: Run, tiny: MakeProblem, node: MakeNode) -> None
     assert "work()" in judged.analysis["analysis"]
 
 
+@pytest.mark.thorough
 async def test_endless_loop_without_a_shim(run: Run, tiny: MakeProblem) -> None:
     """Without a shim there is no line; the rest is the same."""
     language = '[languages.shell]\nsource = "node.sh"\nrun = ["sh", "{source}"]\n'
@@ -46,6 +47,7 @@ async def test_slow_answers_exceed_the_time_of_the_test(run: Run, tiny: MakeProb
     assert judged.of("test_result")[0]["message"] == "the time limit passed"
 
 
+@pytest.mark.thorough
 async def test_time_limit_of_the_whole_submission(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Each test keeps to its limit, their sum does not. What did not run counts as skipped."""
     tests = """

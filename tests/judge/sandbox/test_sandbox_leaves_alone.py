@@ -51,6 +51,7 @@ def prefix() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.thorough
 async def test_visible_installation_is_not_changed(
     prefix: Path, tiny: MakeProblem, node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

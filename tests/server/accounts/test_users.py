@@ -79,6 +79,7 @@ def me(url: str, token: str) -> int:
         return http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
+@pytest.mark.thorough
 def test_user_lifecycle(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
     """Added, listed, logged in, and removed while the server runs: the session ends and the name is free."""
     assert user("add", "ada", "--password-stdin", password=f"{PASSWORD}\n").returncode == 0
@@ -189,6 +190,7 @@ def test_invalid_serve_options_are_refused(
     assert not key or key not in str(error)
 
 
+@pytest.mark.thorough
 def test_other_hosts_and_own_signing_key(user: Run, serve: Callable[..., str], tmp_path: Path) -> None:
     """With --auth the server may listen on every address; with SUBCLI_SECRET_KEY no key file is created."""
     user("add", "ada", password=PASSWORD)

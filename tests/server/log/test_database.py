@@ -82,6 +82,7 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     postgres.execute("DROP DATABASE new WITH (FORCE)")
 
 
+@pytest.mark.thorough
 def test_processes_that_migrate_at_once(new_database: str) -> None:
     """Four processes migrate one new database at the same moment, and all succeed."""
     program = (

@@ -226,6 +226,7 @@ def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
         watcher.close()
 
 
+@pytest.mark.thorough
 def test_frozen_readers_do_not_delay_shutdown(serve: Callable[..., Process]) -> None:
     """With watchers that never read, the server still exits in time, and cleanly."""
     # The deadline that ends it in any case is out of reach: it has to end by itself.
