@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 from subcli.client.session import Session
+from subcli.core.backoff import SLOW_CONTACT_S
 from subcli.core.errors import (
     AuthError,
     NetworkError,
@@ -178,10 +179,11 @@ def _it_ended_well(world: World, server: Server, course: Course) -> None:
         RateLimitedError: bool(seen.limits) and len(seen.dials) + seen.rest_failures > world.max_attempts,
         ServerError: (str(error) == str(records_replaced()) and _replaced(world, server, course))
         or seen.fatal
+        or (seen.refused_for_good and not _saw_it(course))
         or _no_results(world)
         or bool(seen.not_found)
         or seen.rest_failures > world.max_attempts,
-        NetworkError: seen.blocked or seen.rest_failures > world.max_attempts or _never_there(world, server),
+        NetworkError: seen.blocked or seen.rest_failures > world.max_attempts or _never_there(server, course),
     }
     assert reasons.get(type(error)), f"no reason to end with {error!r} ({error})"
 
@@ -198,8 +200,15 @@ def _no_results(world: World) -> bool:
     return world.kind is not Kind.RESUMING and not any(event["type"] == "test_result" for event in world.events)
 
 
-def _never_there(world: World, server: Server) -> bool:
-    return len(server.witness.dials) == 2 and not server.witness.sockets and server.witness.rest_failures > 0
+def _saw_it(course: Course) -> bool:
+    """Whether an event told that the submission is there."""
+    return any(not isinstance(event, Unknown) for event in course.shown)
+
+
+def _never_there(server: Server, course: Course) -> bool:
+    """It was tried twice, or once for so long that a second time would take too long."""
+    dials = 1 if course.ended_at - server.witness.dials[0] >= SLOW_CONTACT_S else 2
+    return len(server.witness.dials) >= dials and not course.shown and server.witness.rest_failures > 0
 
 
 def _no_storm(server: Server) -> None:

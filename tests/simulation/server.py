@@ -53,6 +53,7 @@ class Witness:
         self.refusals = 0
         self.limits = 0
         self.not_found = 0
+        self.refused_for_good = False
         self.fatal = False
         self.replaced = False
         self.blocked = False
@@ -249,6 +250,7 @@ class Server:
 
     def _in_vain(self, status: int | None, told: float | None = None) -> RequestFailed:
         self.witness.rest_failures += 1
+        self.witness.refused_for_good |= status in (400, 403, 418)
         return RequestFailed(RestFailed(status, "in vain", told))
 
 

@@ -55,7 +55,7 @@ def bad_files(tmp_path: Path) -> Path:
         (["what.xyz", *PROBLEM], ["what.xyz", "--language"]),
         (["folder", *PROBLEM], ["folder"]),
         (["fits.py"], ["--problem", "`subcli problems`"]),
-        (["fits.py", *PROBLEM, "--timeout", "soon"], ["'soon' is not a valid number"]),
+        (["fits.py", *PROBLEM, "--timeout", "soon"], ["'soon' is not a valid duration"]),
         ([*PROBLEM], ["file"]),
         (["fits.py", "-", *PROBLEM], ["stdin"]),
     ],
@@ -107,7 +107,7 @@ def test_rejected_submission(server: Served, run: Run, bad_files: Path) -> None:
 
 def test_wrong_kind_of_server(run: Run, server: Served) -> None:
     """Another server or path gives a sentence, not a traceback."""
-    check_told(run("list", "--server", f"{server.url}/nothing-here"), 5)
+    check_told(run("list", "--server", f"{server.url}/nothing-here"), 6, "doctor")
     check_told(run("list", "--server", "ftp://example.org"), 2, "ftp://example.org")
     check_told(run("list", "--server", "http://user:hunter2@127.0.0.1"), 2)
     assert "hunter2" not in run("list", "--server", "http://user:hunter2@127.0.0.1").stderr

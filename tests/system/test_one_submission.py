@@ -102,6 +102,11 @@ async def test_warnings(command: Commands) -> None:
     assert (large.code, "234 KiB" in large.err) == (0, True)
 
 
+def unknown(request: Request) -> Answer | None:
+    """A server that does not know the submission."""
+    return Answer(404, {"detail": "Submission not found"}) if "/submissions/1" in request.path else None
+
+
 async def test_submission_is_recorded_however_it_ends(command: Commands) -> None:
     """After Ctrl-C, a refusal or a closed pipe, TAB offers the id, and repeated code is noticed."""
     (command.cwd / "a.py").write_text("x = 1\n")
@@ -124,7 +129,7 @@ async def test_submission_is_recorded_however_it_ends(command: Commands) -> None
         ((interrupted, some(1, staying), 130), (unread, some(1, staying), 141), (left_alone, refusing(404), 5)), 1
     ):
         state = {f"XDG_{kind}_HOME": str(command.cwd / f"{kind}-{number}") for kind in ("STATE", "CACHE")}
-        async with scripted(script, rest=Rest(snapshot=None)) as server:
+        async with scripted(script, rest=Rest(first=unknown)) as server:
             at = ("--server", server.url)
             process = await command.start(*again[:4], "--json", *at, env=state)
             await end(process)

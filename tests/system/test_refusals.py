@@ -71,7 +71,14 @@ async def test_handshake_403_without_a_cause(command: Commands) -> None:
 @pytest.mark.parametrize("script", [closing(4004, "gone"), refusing(404)], ids=["4004", "404"])
 async def test_not_found(command: Commands, script: Script) -> None:
     """4004, and a handshake answered 404, exit 5 without another connect."""
-    async with scripted(script) as server:
+    async with scripted(
+        script,
+        rest=Rest(
+            first=lambda request: (
+                Answer(404, {"detail": "Submission not found"}) if "submissions" in request.path else None
+            )
+        ),
+    ) as server:
         done = await watch(command, server)
     check_failed(done, 5, "not_found", "subcli list")
     assert len(server.connects) == 1

@@ -102,7 +102,7 @@ def check(process: subprocess.Popen[str], lines: list[dict[str, Any]], new: dict
     assert submitted["epoch"] != new["epoch"]
     assert (last["type"], last["error"]["kind"], last["exit_code"]) == ("error", "server", 6)
     assert "records were replaced" in last["error"]["message"]
-    assert "subcli status ID" in last["error"]["hint"]
+    assert "subcli status 1" in last["error"]["hint"]
     assert [line["epoch"] for line in lines if line.get("seq") == 1] == [submitted["epoch"]]
     seqs = [line["seq"] for line in lines if "seq" in line]
     assert seqs == list(range(1, len(seqs) + 1))

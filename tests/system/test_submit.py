@@ -165,13 +165,17 @@ async def test_accepted_answers(command: Commands, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [Answer(200, {}), Answer(200, []), Answer(200, b"<html>"), Answer(204)],
-    ids=["object", "array", "HTML", "empty"],
+    ("answer", "hint"),
+    [
+        pytest.param(Answer(200, {}), "subcli list", id="object"),
+        pytest.param(Answer(204), "subcli list", id="empty"),
+        pytest.param(Answer(200, []), "subcli doctor", id="array"),
+        pytest.param(Answer(200, b"<html>"), "subcli doctor", id="HTML"),
+    ],
 )
-async def test_answer_without_an_id(command: Commands, answer: Answer) -> None:
-    """A 2xx without any id exits 6 and names `subcli list`."""
+async def test_answer_without_an_id(command: Commands, answer: Answer, hint: str) -> None:
+    """A 2xx without any id exits 6: `subcli list` shows whether it arrived, unless no judge answers so."""
     async with scripted(finish, rest=failing_first(answer)) as server:
         done = await submit(command, server)
     assert done.code == 6, done
-    assert "subcli list" in done.last["error"]["hint"]
+    assert hint in done.last["error"]["hint"]

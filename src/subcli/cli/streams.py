@@ -32,7 +32,7 @@ def open_streams(*, json: bool) -> None:
     Args:
         json: whether stdout carries JSON.
     """
-    if type(sys.stdin) is io.TextIOWrapper:
+    if type(sys.stdin) is io.TextIOWrapper and type(sys.stdin.buffer) is io.BufferedReader:
         source = io.BufferedReader(Inlet(sys.stdin.fileno()))
         sys.stdin = io.TextIOWrapper(source, encoding=sys.stdin.encoding, errors="replace")
     writers: dict[tuple[int, int], Writer] = {}
