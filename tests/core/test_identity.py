@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from subcli.core.catchup import missed
-from subcli.core.identity import ResultIndex, is_about
+from subcli.core.identity import Explained, ResultIndex, is_about
 from subcli.core.watch import Watch
 from subcli.shared.protocol import ErrorAnalysis, Row, TestResult, from_mapping
 
@@ -178,4 +178,7 @@ def test_fourth_poll_changes_nothing() -> None:
 )
 def test_analysis_belongs_to_a_test(analysis: dict[str, Any], of: tuple[Any, ...], expected: bool) -> None:
     """By id where both have one, else by name and, where both have one, type."""
-    assert is_about(ErrorAnalysis(**analysis), result(*of)) is expected
+    explaining, explained = ErrorAnalysis(**analysis), result(*of)
+    assert is_about(explaining, explained) is expected
+    other = result("another name", "99")
+    assert Explained([other, explained]).result(explaining) is (explained if expected else None)

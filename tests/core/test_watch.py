@@ -407,16 +407,20 @@ def test_unknown_type_is_shown_but_is_not_progress() -> None:
 
 
 def test_new_attempt_starts_over() -> None:
-    """Statuses are reached again, progress restarts, results stay."""
+    """Statuses are reached again, progress restarts, results stay; explanations of the old ones do not."""
     one = watch(
         status("building", attempt=1),
         status("testing", attempt=1, progress=80, total_tests=3),
         result("A"),
+        analysis("A"),
         status("building", attempt=2),
         status("testing"),
         status("building"),
     )
     picture = one.snapshot()
+    assert picture.analyses == ()
+    again = one.take(analysis("A"))
+    assert (again.events, one.snapshot().analyses) == ((analysis("A"),), (analysis("A"),))
     assert [(stage.status, stage.attempt) for stage in picture.stages] == [
         *(("building", 1), ("testing", 1)),
         *(("building", 2), ("testing", 2)),
@@ -490,10 +494,10 @@ def test_snapshot_is_bounded() -> None:
     one = Watch(ID)
     for number in range(2_000):
         one.take(result(f"t{number}", "failed" if number % 2 else "passed"))
-    for number in range(1_000):
-        one.take(analysis(f"why {number}"))
     for number in range(100):
         one.take(status("testing", attempt=number))
+    for number in range(1_000):
+        one.take(analysis(f"why {number}"))
     picture = one.snapshot()
     assert picture.counts == Counts(passed=1_000, failed=1_000)
     assert (len(picture.recent), len(picture.failures)) == (RECENT_KEPT, FAILURES_KEPT)

@@ -150,3 +150,45 @@ def _results() -> list[TestResult]:
         TestResult(test_id=str(n), test_name=f"case {n:02}", status="failed", message=f"run {n} ended with exit code 1")
         for n in (1, 2)
     ]
+
+
+def failure(name: str, **fields: Any) -> TestResult:
+    return TestResult(test_name=name, status="failed", **fields)
+
+
+def explained(name: str | None, **fields: Any) -> ErrorAnalysis:
+    return ErrorAnalysis(**{"test_name": name, "error": "E", "analysis": "why", **fields})
+
+
+def test_namesakes_are_two_tests() -> None:
+    """Known by their ids or their types; each one's own message is left out of the comparison, and each is named."""
+    for one, other in (({"test_id": "1"}, {"test_id": "2"}), ({"test_type": "chaos"}, {"test_type": "functional"})):
+        results = [failure("Same", message="got 1", **one), failure("Same", message="got 2", **other)]
+        analyses = [explained("Same", error="got 1: E", **one), explained("Same", error="got 2: E", **other)]
+        [cause] = Causes(analyses, results).all
+        assert (cause.tests, cause.others) == (["Same", "Same"], "Same")
+
+
+def test_an_id_alone_names_a_test() -> None:
+    """It has the name of the result with this id, whether the ids are numbers or texts."""
+    results = [failure("A", test_id="1"), failure("B", test_id="2")]
+    [cause] = Causes([explained(None, test_id=1), explained(None, test_id="2")], results).all
+    assert cause.tests == ["A", "B"]
+
+
+def test_an_id_of_another_test_is_not_overruled_by_the_name() -> None:
+    """The message that is left out is never that of a namesake."""
+    results = [failure("Same", test_id="1", message="got 1")]
+    analyses = [explained("Same", test_id="1", error="got 1"), explained("Same", test_id="2", error="got 1")]
+    assert len(Causes(analyses, results).all) == 2
+
+
+def test_a_test_that_is_explained_twice_is_named_once() -> None:
+    results = [failure("A", test_id="1")]
+    [cause] = Causes([explained("A", test_id="1"), explained("A")], results).all
+    assert cause.tests == ["A"]
+
+
+def test_what_belongs_to_no_test_stands_for_itself() -> None:
+    analyses = [explained(None), explained(None), explained(None, test_id="9")]
+    assert [cause.tests for cause in Causes(analyses, []).all] == [[], [], []]

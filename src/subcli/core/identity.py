@@ -22,6 +22,7 @@ fewer of them are known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -138,6 +139,33 @@ class ResultIndex:
 
 def _unchanged(tests: list[_Test], result: TestResult) -> _Test | None:
     return next((test for test in tests if test.status == result.status), None)
+
+
+class Explained:
+    """Finds the result that an analysis is about.
+
+    Args:
+        results: of one submission, the last one of each test.
+    """
+
+    def __init__(self, results: Iterable[TestResult]) -> None:
+        self._alike: dict[tuple[str, str], list[TestResult]] = {}
+        """By what two must share of which one is about the other."""
+        for result in results:
+            for key in _shared(result):
+                self._alike.setdefault(key, []).append(result)
+
+    def result(self, analysis: ErrorAnalysis) -> TestResult | None:
+        """The first result that it is about; ``None`` if there is none."""
+        alike = (result for key in _shared(analysis) for result in self._alike.get(key, ()))
+        return next((result for result in alike if is_about(analysis, result)), None)
+
+
+def _shared(event: ErrorAnalysis | TestResult) -> Iterator[tuple[str, str]]:
+    if event.test_id is not None:
+        yield "id", str(event.test_id)
+    if event.test_name is not None:
+        yield "name", event.test_name
 
 
 def is_about(analysis: ErrorAnalysis, result: TestResult) -> bool:

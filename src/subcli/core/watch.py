@@ -312,6 +312,10 @@ class Watch:
         if again:
             self._reached.clear()
             self._rank = 0
+        if again and before.attempt is not None:
+            # They explain what was judged before.
+            self._analysed.clear()
+            self._analyses.clear()
         if not same:
             self._stages.append(Stage(update.status, update.timestamp, _first(update.attempt, before.attempt)))
             del self._stages[:-STAGES_KEPT]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from subcli.judge.process.text import cut
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from subcli.judge.analysis.finding import Finding
 
 Event = dict[str, object]
+TimeOut: TypeAlias = Literal["", "undisturbed", "contended"]
+"""Whether something took too long, and whether the machine had other things to do meanwhile."""
 
 MAX_BYTES = 48_000
 """A message may have 64 KB (specification, "Server Configuration"); the server adds fields of its own."""
@@ -68,9 +70,11 @@ def error_analysis(finding: Finding, *, test_id: str = "", test_name: str = "") 
     return {**event, "suggestions": list(finding.suggestions)}
 
 
-def complete(final_status: str, summary: Mapping[str, int]) -> Event:
-    """The verdict, always the last event."""
-    return {"type": "complete", "final_status": final_status, "summary": dict(summary)}
+def complete(final_status: str, summary: Mapping[str, int], time_out: TimeOut = "") -> Event:
+    """The verdict, always the last event. `time_out` is for the judge's caller, not for those who submit."""
+    return _without_empty(
+        {"type": "complete", "final_status": final_status, "summary": dict(summary), "time_out": time_out}
+    )
 
 
 def encode(event: Event) -> bytes:

@@ -74,6 +74,11 @@ class Evidence:
     explanation: str = ""
     suggestions: tuple[str, ...] = ()
 
+    @property
+    def is_time_out(self) -> bool:
+        """Whether something took too long, which depends on what else the machine does."""
+        return self.limit in ("time", "submission_time") or self.kind == "silence"
+
     def bounded(self) -> Evidence:
         """The evidence with long texts cut. Whoever collects evidence from a solution's output calls this."""
         texts: dict[str, Any] = {name: cut(getattr(self, name), size) for name, size in _LIMITS_BYTES.items()}

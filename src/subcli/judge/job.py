@@ -11,12 +11,18 @@ from subcli.judge.problem import Problem
 
 @dataclass(frozen=True)
 class Job:
-    """One submission. `files` maps each path within the submission to its text."""
+    """One submission.
+
+    Attributes:
+        files: the text of each file, by its path within the submission.
+        alone: whether nothing may be judged beside it.
+    """
 
     problem: Problem
     language: str
     files: Mapping[str, str]
     attempt: int = 1
+    alone: bool = False
 
 
 class UnsafePath(ValueError):

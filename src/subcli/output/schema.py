@@ -31,7 +31,7 @@ _NOTES: Final = {
     "duration_ms": "Milliseconds.",
     "total_tests": "How many tests there will be.",
     "queue_position": "1 is next.",
-    "attempt": "Above 1 if a worker died and the submission is judged again.",
+    "attempt": "Above 1 if it is judged again: a worker died, or time ran out on a busy machine.",
     "progress": "0 to 100; only from servers that report it.",
     "expected": "What the test expected; any JSON value.",
     "actual": "What the test got instead; any JSON value.",

@@ -96,3 +96,27 @@ def test_timer_ends_on_the_busiest_machine(machine: Machine, stopwatch: Stopwatc
     machine.now = MAX_STRETCH + 0.5
     stopwatch.sample([process(SOLUTION, "R")], [process(SOLUTION, "R")])
     assert (timer.is_up, stopwatch.used_s) == (True, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "delay_s", "contended"),
+    [("S", 0.0, False), ("R", 0.0, True), ("S", 0.5, True), ("S", 0.1, False)],
+    ids=["it waits", "it is kept from running", "others ran for half the time", "others hardly ran"],
+)
+def test_contention_is_time_that_nobody_used(
+    machine: Machine, stopwatch: Stopwatch, state: str, delay_s: float, contended: bool
+) -> None:
+    """Since the timer began; what was before is no matter."""
+    machine.now = 50.0
+    stopwatch.sample([process(SOLUTION, "R")], [process(SOLUTION, "R")])
+    timer = Timer(stopwatch, 1.0)
+    machine.now, machine.delays_s[SOLUTION] = 51.0, delay_s
+    stopwatch.sample([process(SOLUTION, state)], [process(SOLUTION, state)])
+    assert timer.is_contended is contended
+
+
+def test_a_solution_that_computes_all_the_time_is_not_contended(machine: Machine, stopwatch: Stopwatch) -> None:
+    timer = Timer(stopwatch, 1.0)
+    machine.now = 1.0
+    stopwatch.sample([process(SOLUTION, "R", 1.0)], [process(SOLUTION, "R", 1.0)])
+    assert not timer.is_contended

@@ -23,11 +23,21 @@ def seen() -> list[Event]:
     return []
 
 
+class Machine:
+    is_busy = False
+
+
 @pytest.fixture
-def results(seen: list[Event]) -> Results:
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def results(seen: list[Event], machine: Machine) -> Results:
     async def drain() -> None: ...
 
-    return Results(seen.append, drain, Analyst({"a.py": "1 / 0\n"}, "python", rules=()), ServerPaths(WORKDIR))
+    analyst = Analyst({"a.py": "1 / 0\n"}, "python", rules=())
+    return Results(seen.append, drain, analyst, ServerPaths(WORKDIR), lambda: machine.is_busy)
 
 
 def finish(results: Results, status: str, evidence: Evidence | None = None, **more: str) -> None:
@@ -124,3 +134,25 @@ def test_event_of_an_unbounded_rule_still_fits() -> None:
     line = events.encode(events.error_analysis(finding))
     assert len(line) <= events.MAX_BYTES + 1
     assert len(json.loads(line)["suggestions"]) == 10
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Evidence(kind="limit", limit="time"),
+        Evidence(kind="limit", limit="submission_time"),
+        Evidence(kind="silence"),
+    ],
+    ids=["test", "submission", "answer"],
+)
+def test_time_outs_are_noted(results: Results, machine: Machine, evidence: Evidence) -> None:
+    """One on a busy machine is enough; what else fails there is no time-out."""
+    machine.is_busy = True
+    finish(results, "failed", Evidence(kind="assertion"))
+    finish(results, "failed", Evidence(kind="limit", limit="memory"))
+    said = [results.time_out]
+    for is_busy in (False, True, False):
+        machine.is_busy = is_busy
+        finish(results, "failed", evidence)
+        said.append(results.time_out)
+    assert said == ["", "undisturbed", "contended", "contended"]

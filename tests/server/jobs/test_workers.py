@@ -113,6 +113,78 @@ async def test_a_failure_of_one_worker_is_not_a_verdict(workbench: Bench) -> Non
     assert not worker.done()
 
 
+def timed_out(verdict: str, time_out: str) -> list[Mapping[str, Any]]:
+    """What a judge says of a submission that ran out of time."""
+    return [
+        {"type": "status_update", "status": "building"},
+        {"type": "test_result", "test_id": "1", "test_name": "One", "status": "failed"},
+        {"type": "status_update", "status": verdict},
+        {"type": "error_analysis", "error": "too slow", "analysis": "…", "suggestions": []},
+        {"type": "complete", "final_status": verdict, "summary": {"failed": 1}, "time_out": time_out},
+    ]
+
+
+@pytest.mark.parametrize("first", ["failed", "build_failed"])
+@pytest.mark.parametrize("second", ["passed", "failed"])
+async def test_a_time_out_under_load_is_judged_again_alone(workbench: Bench, first: str, second: str) -> None:
+    """At once, by the same worker, in the same log; the second verdict counts, and nothing is left of the first."""
+    jobs: list[Job] = []
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        jobs.append(job)
+        again = [*timed_out(second, "contended")[2:]] if second == "failed" else [event async for event in passes(job)]
+        for event in timed_out(first, "contended") if len(jobs) == 1 else again:
+            yield event
+
+    submission_id = workbench.submit()
+    workbench.work(judge)
+    await workbench.until(lambda: workbench.verdict(submission_id) is not None)
+    assert [(job.attempt, job.alone) for job in jobs] == [(1, False), (2, True)]
+    assert workbench.verdict(submission_id) == second
+    assert workbench.store.lookup.snapshot(submission_id, DEMO_USER).attempt == 2
+    events = workbench.events(submission_id)
+    told = events[3]
+    assert [event.get("status") for event in events[1:4]] == ["building", "failed", "pending"]
+    assert (told["attempt"], "busy" in told["detail"], "queue_position" in told) == (2, True, False)
+    assert [event["type"] for event in events].count("complete") == 1
+    assert "time_out" not in json.dumps(events)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize(("verdict", "time_out"), [("failed", "undisturbed"), ("passed", "contended"), ("failed", "")])
+async def test_a_verdict_that_load_did_not_change_counts(workbench: Bench, verdict: str, time_out: str) -> None:
+    """A time-out on a machine that had nothing else to do, and a solution that passed all the same."""
+    jobs: list[Job] = []
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        jobs.append(job)
+        for event in timed_out(verdict, time_out):
+            yield event
+
+    submission_id = workbench.submit()
+    workbench.work(judge)
+    await workbench.until(lambda: workbench.verdict(submission_id) == verdict)
+    assert len(jobs) == 1
+    assert "time_out" not in json.dumps(workbench.events(submission_id))
+
+
+async def test_a_judge_that_fails_when_it_judges_again_is_tried_again(workbench: Bench) -> None:
+    """The attempts count on, and the next one is not the last word either."""
+    jobs: list[Job] = []
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        if job.problem.slug == SELF_TEST:
+            return
+        jobs.append(job)
+        for event in JUDGE_ERROR if len(jobs) == 2 else timed_out("failed", "contended"):
+            yield event
+
+    submission_id = workbench.submit()
+    workbench.work(judge, ServerLimits(lease=3600, retry=0.01))
+    await workbench.until(lambda: workbench.verdict(submission_id) == "failed")
+    assert [(job.attempt, job.alone) for job in jobs] == [(1, False), (2, True), (3, False), (4, True)]
+
+
 async def test_events_after_the_verdict_are_dropped(live: Any) -> None:
     """`complete` is the last event, whatever the judge yields after it."""
     live.judge.ends_itself = False

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from subcli.judge.sandbox.groups import usable_cores
 from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.run.serve import run
-from subcli.server.run.startup import signing_key
+from subcli.server.run.startup import signing_key, warn_of_concurrency
 from subcli.shared.secret import Secret
 
 
@@ -85,3 +86,12 @@ def test_operators_key_is_used(tmp_path: Path) -> None:
     """The operator's key is used, and no file is created."""
     assert signing_key(tmp_path, Secret("k" * 32)) == b"k" * 32
     assert list(tmp_path.iterdir()) == []
+
+
+def test_more_judgings_than_cores_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """As many as there are cores are right."""
+    cores = usable_cores()
+    warn_of_concurrency(cores)
+    assert caplog.text == ""
+    warn_of_concurrency(cores + 1)
+    assert f"--concurrency {cores + 1} is more than the {cores} core" in caplog.text

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from subcli.judge.sandbox.groups import usable_cores
+
 SUBCLI = [sys.executable, "-m", "subcli"]
 SOLUTION = "import time\ntime.sleep(3600)\n"
 
@@ -103,7 +105,7 @@ def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database
         "type": "working",
         "database": working["database"],
         "redis": bus,
-        "concurrency": 1,
+        "concurrency": usable_cores(),
         "pid": first.pid,
     }
     with httpx.Client(base_url=ready["url"], trust_env=False) as http:

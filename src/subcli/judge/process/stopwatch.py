@@ -10,6 +10,8 @@ from subcli.judge.process.processes import Process, delay_s
 
 MAX_STRETCH = 10.0
 """However busy the machine is, a limit of time has passed after so many times its length."""
+_CONTENDED = 1.25
+"""So much more time must have passed than was used for the machine to count as busy; samples are no finer."""
 
 
 class Stopwatch:
@@ -76,3 +78,9 @@ class Timer:
         watch = self._stopwatch
         is_used_up = watch.used_s - self._used_s > self._limit_s
         return is_used_up or watch.sampled - self._started > MAX_STRETCH * self._limit_s
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether the machine had other things to do: more time has passed since the start than was used."""
+        watch = self._stopwatch
+        return watch.sampled - self._started > _CONTENDED * (watch.used_s - self._used_s)

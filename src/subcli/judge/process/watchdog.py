@@ -58,8 +58,10 @@ class Watchdog:
         self._tests_pid: int | None = None
         self._stopwatch = Stopwatch(clock)
         self._whole = Timer(self._stopwatch, limits.submission_seconds)
+        self._current = self._whole
+        """Measures the test or build that runs, or ran last."""
         self._time: Timer | None = None
-        """Of the test or build that runs."""
+        """When it is to be killed."""
         self.exceeded: Evidence | None = None
         """The first limit exceeded since `begin`."""
         self.submission_over = asyncio.Event()
@@ -111,7 +113,7 @@ class Watchdog:
         self.exceeded = None
         self.space.look()
         self._killed = out_of_memory(self._plans.groups)
-        self._time = Timer(self._stopwatch, seconds)
+        self._time = self._current = Timer(self._stopwatch, seconds)
 
     def begin_build(self, seconds: float) -> None:
         """A build starts and may take this long. Only a build may write to the submission's directory."""
@@ -125,6 +127,11 @@ class Watchdog:
         self.exceeded = self.exceeded or over_limits(self._limits, self._usage([]))
         self._building = False
         self._time = None
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether the test or build that runs, or ran last, had to wait for the machine; or all of them together."""
+        return self._current.is_contended or (self.submission_over.is_set() and self._whole.is_contended)
 
     def solution_processes(self) -> list[Process]:
         """The submission's processes that are alive."""

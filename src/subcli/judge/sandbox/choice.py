@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 from subcli.judge.process.starter import LocalStarter, Starter
 from subcli.judge.sandbox import Sandbox
+from subcli.judge.sandbox.groups import usable_cores
 from subcli.judge.sandbox.probe import ProbeResult, probe
 
 _OF_THE_SANDBOX: Final = ("/proc", "/dev", "/tmp")
@@ -65,7 +65,7 @@ def choose(
     if wanted is Sandbox.AUTO and not for_others:
         text = "no sandbox: your own code runs as you (use --sandbox bwrap for one)"
         return Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(False, text),))
-    cpus = max(1.0, len(os.sched_getaffinity(0)) / concurrency)
+    cpus = max(1.0, usable_cores() / concurrency)
     found = probe(cpus=cpus, hidden=hidden, readable=readable)
     if found.starter is None:
         raise SandboxError(f"The sandbox does not work here: {found.reason}.", _hint(found.reason))

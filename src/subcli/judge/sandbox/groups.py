@@ -11,6 +11,7 @@ judge's own process first moves into a group `subcli-judge`, beside the groups o
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import time
@@ -138,6 +139,34 @@ def out_of_memory(groups: Iterable[str]) -> int:
                     if name == "oom_kill":
                         kills += int(value)
     return kills
+
+
+def usable_cores() -> int:
+    """How many processors this process may use: those that it may run on, and no more than its groups allow it.
+
+    Containers and services often have a quota (`--cpus`, `CPUQuota=`), which the number of processors does not show.
+    """
+    there = len(os.sched_getaffinity(0))
+    quotas = [
+        quota
+        for _, controllers, directory in _hierarchies()
+        if "cpu" in controllers
+        for group in (directory, *directory.parents)
+        if (quota := _quota(group)) is not None
+    ]
+    return max(1, min(there, *map(math.ceil, quotas)) if quotas else there)
+
+
+def _quota(group: Path) -> float | None:
+    """The processors that a group may use; None if it may use all of them, or is no group."""
+    with suppress(OSError, ValueError):
+        if (group / "cpu.max").is_file():
+            limit, period = (group / "cpu.max").read_text().split()
+        else:
+            limit, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        # v2 says `max` and v1 says -1 where there is no limit.
+        return int(limit) / int(period) if int(limit) > 0 else None
+    return None
 
 
 def _hierarchies() -> Iterable[tuple[int, tuple[str, ...], Path]]:

@@ -23,6 +23,7 @@ class Results:
         drain: Waits until most of what was sent has been read. Whoever sends many events awaits it.
         analyst: Explains failures.
         paths: What is removed.
+        is_contended: Whether what runs, or ran last, had to wait for the machine.
     """
 
     def __init__(
@@ -31,11 +32,14 @@ class Results:
         drain: Callable[[], Awaitable[None]],
         analyst: Analyst,
         paths: ServerPaths,
+        is_contended: Callable[[], bool],
     ) -> None:
         self._emit = emit
         self.drain = drain
         self._analyst = analyst
         self._paths = paths
+        self._is_contended = is_contended
+        self.time_out: events.TimeOut = ""
         self._counts = dict.fromkeys(_STATUSES, 0)
         self._total: int | None = None
 
@@ -78,6 +82,7 @@ class Results:
         """One test has ended. A failure is followed by its analysis."""
         self._counts[status] += 1
         if evidence is not None:
+            self._note(evidence)
             evidence = evidence.without(self._paths)
         name = self._paths.strip(name)
         self._emit(
@@ -102,10 +107,15 @@ class Results:
 
         Where the judge or the author is at fault, the whole of the evidence goes to stderr, which `judge` hands on.
         """
+        self._note(evidence)
         if evidence.kind == "judge":
             print(f"{evidence.message}\n{evidence.stderr}".strip(), file=sys.stderr)
         finding = self._analyst.analyse(evidence.without(self._paths))
         self._emit(events.error_analysis(finding))
+
+    def _note(self, evidence: Evidence) -> None:
+        if evidence.is_time_out and self.time_out != "contended":
+            self.time_out = "contended" if self._is_contended() else "undisturbed"
 
     def summary(self, duration_ms: int) -> Mapping[str, int]:
         """The counts, as `complete` carries them. Tests that never ran count as skipped."""

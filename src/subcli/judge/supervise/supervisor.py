@@ -64,16 +64,21 @@ class Supervisor:
         self._order = order
         self._started = started
         self._channel = channel
-        self._watchdog = self._make_watchdog(order.problem.limits)
+        self._watchdog: Watchdog | None = None
+        """Watches what runs, or ran last: the build or the tests."""
         analyst = Analyst(order.files, order.language.name)
         self._paths = ServerPaths(
             order.plans.run.directory, str(order.problem.root), (str(order.scratch), str(order.scratch.parent))
         )
-        self._results = Results(self._emit, channel.drain, analyst, self._paths)
+        self._results = Results(self._emit, channel.drain, analyst, self._paths, self._is_contended)
         self._ended_with_build = False
 
+    def _is_contended(self) -> bool:
+        return self._watchdog is not None and self._watchdog.is_contended
+
     def _make_watchdog(self, limits: ResourceLimits) -> Watchdog:
-        watchdog = Watchdog(limits, self._order.plans)
+        """One for what begins now: the limits of a build are others than those of the tests, and so is its time."""
+        watchdog = self._watchdog = Watchdog(limits, self._order.plans)
         if self._started is not None:
             watchdog.trust(self._started.process.pid)
         return watchdog
@@ -88,7 +93,7 @@ class Supervisor:
         if not self._ended_with_build:
             self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
         elapsed = round((time.monotonic() - started) * 1000)
-        self._emit(events.complete(verdict, self._results.summary(elapsed)))
+        self._emit(events.complete(verdict, self._results.summary(elapsed), self._results.time_out))
         await self._channel.drain()
 
     async def _judge(self) -> str:
@@ -102,16 +107,17 @@ class Supervisor:
         outcome = await self._build(entry)
         if outcome is not None and outcome.evidence is not None:
             return self._build_failed(outcome)
-        async with _running(self._watchdog):
-            verdict = await self._test(order.language.expand(order.language.run, order.files, entry))
-        if verdict == "failed" and order.plans.run.layers == 0 and self._watchdog.space.was_exhausted:
+        watchdog = self._make_watchdog(order.problem.limits)
+        async with _running(watchdog):
+            verdict = await self._test(order.language.expand(order.language.run, order.files, entry), watchdog)
+        if verdict == "failed" and order.plans.run.layers == 0 and watchdog.space.was_exhausted:
             # Without a sandbox, solutions write to the judge's own disk.
             self._results.remark(Evidence(kind="judge", message="the judge's disk was full during the tests"))
             return "error"
         return verdict
 
-    async def _test(self, command: tuple[str, ...]) -> str:
-        order, watchdog, results = self._order, self._watchdog, self._results
+    async def _test(self, command: tuple[str, ...], watchdog: Watchdog) -> str:
+        order, results = self._order, self._results
         if self._started is not None:
             return await run_pytest(order.problem, order.plans.run, command, self._started, watchdog, results)
         from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
@@ -127,7 +133,6 @@ class Supervisor:
         limits = order.problem.limits.for_build()
         seconds = limits.build_seconds
         command = order.language.expand(order.language.build, order.files, entry)
-        # The limits of a build are others than those of the tests.
         watchdog = self._make_watchdog(limits)
         async with _running(watchdog):
             watchdog.begin_build(seconds)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from subcli.core.identity import is_about
 from subcli.core.submission import Connection, Submission
 from subcli.output.live.bar import bar, progress_text
 from subcli.output.text import details, parts, words
@@ -169,7 +168,7 @@ def analyses(snapshot: Submission, width: int, available: int) -> list[Line]:
     causes = Causes(snapshot.analyses, snapshot.failures)
     for event, more in [(cause.first, len(cause.tests) - 1) for cause in reversed(causes.all)]:
         gap = 1 if lines else 0
-        result = next((test for test in snapshot.failures if is_about(event, test)), None)
+        result = causes.test(event)
         block = _analysis(event, result, width, available - len(lines) - gap, shorten=not lines, more=more)
         if not block:
             break

@@ -143,7 +143,7 @@ def failures(snapshot: Submission, width: int) -> list[Line]:
     rest = _more(snapshot.counts.not_passed - min(len(snapshot.failures), DETAILS_MAX), "failed")
     lines += [*rest, Line()] if rest else []
     for event in snapshot.analyses:
-        if not any(is_about(event, result) for result in snapshot.failures):
+        if causes.test(event) is None:
             lines += [*unattached(event, width), Line()]
     return lines
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from subcli.core.catchup import missed
-from subcli.core.identity import is_about
 from subcli.core.submission import Counts, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
@@ -148,7 +147,7 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
         if test_mark(result.status).word in ("failed", "error"):
             lines += [*summary.failure(result, analyses, width, details.UNLIMITED, causes=causes), Line()]
     for event in analyses:
-        if not any(is_about(event, result) for result in results):
+        if causes.test(event) is None:
             lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
     lines += _build_log(fields, width)
     return lines + _heading(fields, results, verdict, width)

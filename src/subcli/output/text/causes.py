@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from subcli.core.identity import Explained
 from subcli.shared.protocol import ErrorAnalysis, TestResult
 
 NAMES_MAX: Final = 20
@@ -43,20 +44,29 @@ class Causes:
         self.all: list[Cause] = []
         """Each cause once, in the order in which they were told."""
         self._of: dict[int, Cause] = {}
+        self._tests: dict[int, TestResult | None] = {}
         known: dict[Hashable, Cause] = {}
-        messages = {key: result.message or "" for result in results for key in _keys(result)}
+        named: set[Hashable] = set()
+        explained = Explained(results if analyses else ())
         for event in analyses:
-            name = event.test_name or ""
-            message = next((messages[key] for key in _keys(event) if key in messages), "")
+            test = self._tests[id(event)] = explained.result(event)
+            name = event.test_name or (test.test_name if test else "")
             # What belongs to no test stands for itself.
-            told = cause_of(event, message) if name else id(event)
+            told = cause_of(event, (test.message or "") if test else "") if name else id(event)
             if told not in known:
                 known[told] = Cause(event)
                 self.all.append(known[told])
             cause = known[told]
-            if name and name not in cause.tests:
+            # Two tests may share a name, and a test may be explained twice.
+            which = (told, id(test) if test else name)
+            if name and which not in named:
+                named.add(which)
                 cause.tests.append(name)
             self._of[id(event)] = cause
+
+    def test(self, event: ErrorAnalysis) -> TestResult | None:
+        """The result that this analysis is about; None if it is about none of them."""
+        return self._tests[id(event)]
 
     def of(self, event: ErrorAnalysis) -> Cause:
         """The cause that this analysis tells."""
@@ -68,9 +78,3 @@ def cause_of(event: ErrorAnalysis, message: str) -> Hashable:
     texts = [text.replace(message, "").strip() if message else text for text in (event.error, event.analysis)]
     place = event.location
     return (event.category, (place.file, place.line) if place else None, tuple(event.suggestions), *texts)
-
-
-def _keys(event: ErrorAnalysis | TestResult) -> list[Hashable]:
-    """How a test is known: by its id where there is one, else by its name."""
-    keys: list[Hashable] = [] if event.test_id is None else [("id", event.test_id)]
-    return [*keys, ("name", event.test_name)]

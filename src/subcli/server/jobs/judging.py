@@ -1,7 +1,8 @@
 """One attempt at judging one submission: run the judge, append its events, keep the lease.
 
 A judge that raises, stops without a verdict, or gives the verdict `error` has failed: that says nothing about the
-submitted code (contract, section 1), and the submission is tried again.
+submitted code (contract, section 1), and the submission is tried again. Neither does a limit of time that passed while
+the machine had other things to do: the submission is judged again at once, alone, and then the verdict counts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,7 @@ _BUFFER_EVENTS: Final = 256
 _JUDGE_EXIT_TIMEOUT_S: Final = 10.0
 """How long a judge may take to end after its verdict."""
 _RETRY_DELAY_S: Final = 0.2
+_CONTENDED: Final = "Judged again with nothing beside it: it ran out of time while the machine was busy."
 
 
 class LostClaimError(Exception):
@@ -51,7 +53,11 @@ class JudgingContext:
 
 
 class Judging:
-    """One attempt at one submission."""
+    """One attempt at one submission, or two of which the second one is alone.
+
+    Attributes:
+        claim: with the number of the attempt that is under way, or was the last.
+    """
 
     def __init__(self, context: JudgingContext, claim: Claim) -> None:
         self._store = context.store
@@ -59,7 +65,7 @@ class Judging:
         self._limits = context.limits
         self._problem = context.problems[claim.problem]
         self._judge = context.judge
-        self._claim = claim
+        self.claim = claim
         self._position = claim.last_seq
 
     async def run(self) -> str | Failure | None:
@@ -71,24 +77,38 @@ class Judging:
         Raises:
             SQLAlchemyError: the database was away for longer than the lease.
         """
-        claim = self._claim
         renewing = asyncio.create_task(self._keep_lease(asyncio.current_task()))
         try:
-            return await self._run_judge(renewing)
+            outcome = await self._run_judge(renewing)
+            if outcome is None:
+                await self._begin_again()
+                outcome = await self._run_judge(renewing, alone=True)
+            return outcome
         except LostClaimError:
-            _log.info("submission %s was taken from this worker", claim.submission_id)
+            _log.info("submission %s was taken from this worker", self.claim.submission_id)
         finally:
             renewing.cancel()
             await asyncio.wait([renewing])
         return None
 
-    async def _run_judge(self, renewing: asyncio.Task[None]) -> str | Failure:
-        claim = self._claim
-        job = Job(problem=self._problem, language=claim.language, files=claim.files, attempt=claim.attempt)
+    async def _begin_again(self) -> None:
+        claim = self.claim = replace(self.claim, attempt=self.claim.attempt + 1)
+        _log.info("submission %s: a time-out on a busy machine; judged again alone", claim.submission_id)
+        again = {"type": "status_update", "status": "pending", "attempt": claim.attempt, "detail": _CONTENDED}
+        await self._append([again])
+
+    async def _run_judge(self, renewing: asyncio.Task[None], *, alone: bool = False) -> str | Failure | None:
+        """Judge once.
+
+        Returns:
+            the verdict; how the judge failed; None if the submission is to be judged again alone.
+        """
+        claim = self.claim
+        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:
-            outcome = await self._append_all(events)
+            outcome: str | Failure | None = await self._append_all(events, is_final=alone)
             # The judge has sent its last event and may still be cleaning up; after a verdict no lease is needed.
             if isinstance(outcome, str):
                 renewing.cancel()
@@ -110,21 +130,26 @@ class Judging:
         try:
             async for event in events:
                 if not has_ended:
-                    await queue.put(_stamped(event, self._claim))
+                    await queue.put(_stamped(event, job.attempt))
                 has_ended = has_ended or event["type"] == "complete"
             await queue.put(None)
         except Exception as error:
-            _log.exception("submission %s: the judge failed", self._claim.submission_id)
+            _log.exception("submission %s: the judge failed", self.claim.submission_id)
             await queue.put(error)
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
-    async def _append_all(self, queue: asyncio.Queue[Event | Exception | None]) -> str | Failure:
+    async def _append_all(
+        self, queue: asyncio.Queue[Event | Exception | None], *, is_final: bool
+    ) -> str | Failure | None:
         """Append the judge's events; those that are ready at once share a transaction.
 
+        Args:
+            is_final: whether the verdict counts even if the submission ran out of time on a busy machine.
+
         Returns:
-            the verdict, or what went wrong with the judge.
+            the verdict; what went wrong with the judge; None if the verdict does not count.
         """
         batch: list[Event] = []
         while True:
@@ -136,14 +161,20 @@ class Judging:
                 event = queue.get_nowait()
             # A terminal status without its verdict would look like the end on another platform: commit both together.
             end = next((at for at, each in enumerate(batch) if _is_terminal(each)), len(batch))
-            verdict = batch[-1]["final_status"] if batch and batch[-1]["type"] == "complete" else None
-            if verdict == "error":
+            verdict, is_doubtful = None, False
+            if batch and batch[-1]["type"] == "complete":
+                batch[-1], time_out = _without_time_out(batch[-1])
+                verdict = batch[-1]["final_status"]
+                is_doubtful = time_out == "contended" and verdict not in ("passed", "error") and not is_final
+            if verdict == "error" or is_doubtful:
                 end = min(end, len(batch) - 1)
             elif verdict is not None:
                 end = len(batch)
             if end:
                 await self._append(batch[:end])
             batch = batch[end:]
+            if is_doubtful:
+                return None
             if verdict is not None:
                 return Failure(_reason(batch), batch) if batch else str(verdict)
             if isinstance(event, Exception):
@@ -156,7 +187,7 @@ class Judging:
         deadline = time.monotonic() + self._limits.lease
         while True:
             try:
-                claim = self._claim
+                claim = self.claim
                 wanted = Append(claim.submission_id, batch, claim.fence, self._position, claim.epoch)
                 records = await self._journal.append(wanted)
             except (EndedError, StaleFenceError):
@@ -171,14 +202,14 @@ class Judging:
 
     async def _keep_lease(self, judging: asyncio.Task[Any] | None) -> None:
         """Renew the lease; stop judging when it is lost, at once if others have appended to the log."""
-        with self._journal.subscribe(self._claim.submission_id) as subscription:
+        with self._journal.subscribe(self.claim.submission_id) as subscription:
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.lease / 3):
                         await self._wait_for_foreign_event(subscription)
                 try:
                     leases = self._store.leases
-                    is_held = await self._store.run(leases.renew, self._claim, self._limits.lease)
+                    is_held = await self._store.run(leases.renew, self.claim, self._limits.lease)
                 except SQLAlchemyError:
                     is_held = True
                 if not is_held:
@@ -196,11 +227,16 @@ class Judging:
             await asyncio.sleep(0)
 
 
-def _stamped(event: Event, claim: Claim) -> Event:
+def _stamped(event: Event, attempt: int) -> Event:
     stamped = {**event, "timestamp": timestamp(time.time())}
     if event["type"] == "status_update":
-        stamped["attempt"] = claim.attempt
+        stamped["attempt"] = attempt
     return stamped
+
+
+def _without_time_out(ending: Event) -> tuple[Event, object]:
+    """A verdict as it is stored, and what the judge says to us alone."""
+    return {key: value for key, value in ending.items() if key != "time_out"}, ending.get("time_out")
 
 
 def _reason(ending: list[Event]) -> str:

@@ -13,6 +13,7 @@ from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import Choice, SandboxError, choose
 from subcli.judge.sandbox.probe import ProbeResult
 from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.room import Room
 from subcli.server.settings import ServeError
 
 _log: Final = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def sandboxed_judge(
         readable: solutions may read it besides what their languages need.
 
     Returns:
-        the judge, and the choice with its findings.
+        the judge, in a room of its own, and the choice with its findings.
 
     Raises:
         ServeError: a sandbox is required and does not work here, or cannot show what is `readable`.
@@ -60,4 +61,4 @@ def sandboxed_judge(
         # A missing guarantee matters where strangers' code runs; on one's own machine it is to be expected.
         is_warning = for_others and not finding.holds
         _log.log(logging.WARNING if is_warning else logging.INFO, "sandbox: %s", finding.text)
-    return partial(judge, starter=choice.starter), choice
+    return Room(partial(judge, starter=choice.starter)).judge, choice

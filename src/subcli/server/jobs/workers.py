@@ -179,7 +179,8 @@ class Workers:
     async def _run_claim(self, claim: Claim) -> None:
         """Judge in a separate task, which can be cancelled alone."""
         with log_context(submission=claim.submission_id):
-            task = asyncio.create_task(Judging(self._context, claim).run())
+            judging = Judging(self._context, claim)
+            task = asyncio.create_task(judging.run())
         started = time.monotonic()
         self._metrics.claimed(claim.waited_s)
         try:
@@ -198,7 +199,7 @@ class Workers:
         if (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
         elif (outcome := task.result()) is not None:
-            await self._finish(claim, outcome, judging_s)
+            await self._finish(judging.claim, outcome, judging_s)
 
     async def _finish(self, claim: Claim, outcome: str | Failure, judging_s: float) -> None:
         if not isinstance(outcome, Failure):

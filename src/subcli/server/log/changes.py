@@ -79,6 +79,9 @@ def _consequences(status: str, event: Mapping[str, Any], now: float) -> dict[str
 
 def _after_status(event: Mapping[str, Any], now: float) -> dict[str, Any]:
     changes = {"status": event["status"]}
+    if event.get("attempt", 1) > 1:
+        # A worker that judges a submission again says so itself.
+        changes["attempt"] = event["attempt"]
     if event.get("total_tests") is not None:
         changes["total_tests"] = event["total_tests"]
     if event.get("queue_position") is not None:

@@ -27,6 +27,7 @@ from subcli.server.run.startup import (
     make_data_dir,
     serve_metrics,
     signing_key,
+    warn_of_concurrency,
 )
 from subcli.server.settings import Ready, ServeError, ServerSettings
 
@@ -54,6 +55,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         ability = None
         if judge is None:
             clear_temporary_directory()
+            warn_of_concurrency(settings.concurrency)
             judge, choice = _sandboxed_judge(settings)
             sandbox = tuple(finding.text for finding in choice.findings)
             if choice.name is Sandbox.BWRAP or settings.authentication is not None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from subcli.judge import Problem, ProblemError
 from subcli.judge.problem_file import load_valid_problems
 from subcli.judge.process.workplace import remove_leftovers
+from subcli.judge.sandbox.groups import usable_cores
 from subcli.server.settings import ServeError
 from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
@@ -114,6 +115,17 @@ def clear_temporary_directory() -> None:
     """Remove what judges that were killed together with their supervisors have left."""
     if removed := remove_leftovers():
         _log.warning("directories of killed judges removed from the temporary directory: %d", removed)
+
+
+def warn_of_concurrency(concurrency: int) -> None:
+    """Say so if submissions that are judged at the same time have to share processors."""
+    cores = usable_cores()
+    if concurrency > cores:
+        _log.warning(
+            "--concurrency %d is more than the %d %s that this process may use: submissions take longer, and time-outs "
+            "are judged again alone",
+            *(concurrency, cores, "core" if cores == 1 else "cores"),
+        )
 
 
 def connect_redis(url: str | None) -> Redis | None:

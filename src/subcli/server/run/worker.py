@@ -22,7 +22,7 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics
+from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics, warn_of_concurrency
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -48,6 +48,7 @@ def run_worker(
         sandbox: tuple[str, ...] = ()
         if judge is None:
             clear_temporary_directory()
+            warn_of_concurrency(settings.concurrency)
             judge, sandbox = _sandboxed_judge(settings)
             ability = Ability(problems, partial(try_out, judge))
         else:

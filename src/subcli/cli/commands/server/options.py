@@ -40,6 +40,10 @@ Problems: TypeAlias = Annotated[
     Path | None,
     typer.Option("--problems", metavar="DIR", callback=expanded, help="Directory with more problems."),
 ]
+Concurrency: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: the number of cores."),
+]
 RedisUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(

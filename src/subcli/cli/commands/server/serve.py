@@ -11,6 +11,7 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.commands.server.options import (
+    Concurrency,
     Database,
     LogFormat,
     LogLevel,
@@ -40,9 +41,6 @@ Port: TypeAlias = Annotated[
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Where to store submissions."),
-]
-Concurrency: TypeAlias = Annotated[
-    int | None, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: 1.")
 ]
 NoWorker: TypeAlias = Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")]
 Auth: TypeAlias = Annotated[bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")]
@@ -138,7 +136,9 @@ def run(common: Common, streams: Streams, settings: ServerSettings) -> int:
 
 def _concurrency(wanted: int | None, redis: str | None, *, no_worker: bool) -> int:
     if not no_worker:
-        return wanted or 1
+        from subcli.judge.sandbox.groups import usable_cores
+
+        return wanted or usable_cores()
     if wanted is not None:
         raise UsageError("`--no-worker` and `--concurrency` exclude each other.", hint="Leave one of them out.")
     if redis is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from subcli.cli import exits
 from subcli.cli.commands.server.options import (
+    Concurrency,
     Database,
     LogFormat,
     LogLevel,
@@ -46,9 +47,7 @@ def register(app: typer.Typer) -> None:
         database: Database = None,
         redis: RedisUrl = None,
         problems: Problems = None,
-        concurrency: Annotated[
-            int, typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once.")
-        ] = 1,
+        concurrency: Concurrency = None,
         sandbox: SandboxChoice = "auto",
         sandbox_read: SandboxRead = None,
         metrics_address: MetricsAddress = None,
@@ -58,6 +57,7 @@ def register(app: typer.Typer) -> None:
         """Judge submissions for servers that share a database."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
+        from subcli.judge.sandbox.groups import usable_cores
         from subcli.server import ServeError, WorkerSettings
         from subcli.server.run.worker import run_worker
 
@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
             database=database,
             redis=redis,
             problems_dir=problems,
-            concurrency=concurrency,
+            concurrency=concurrency or usable_cores(),
             metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
             sandbox_read=tuple(sandbox_read or ()),

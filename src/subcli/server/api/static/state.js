@@ -70,6 +70,7 @@ const CHANGES = {
       submission.attempt = message.attempt;
       submission.stages = [];
       submission.status = "";
+      submission.analyses.clear();
     }
     if ((RANKS[message.status] ?? 9) < (RANKS[submission.status] ?? (submission.status ? 9 : 0))) return undefined;
     if (message.status !== submission.status) {

@@ -1,0 +1,97 @@
+"""Many judgings beside each other, or one alone; who had company while a limit of time passed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from subcli.judge import Job, Problem
+from subcli.server.jobs.judging import Event
+from subcli.server.jobs.room import Room
+
+
+class Judgings:
+    """A judge whose judgings the test ends, in a room."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._ends: dict[str, asyncio.Event] = {}
+        self._room = Room(self._judge)
+        self.running: list[str] = []
+
+    async def _judge(self, job: Job) -> AsyncIterator[Event]:
+        name = job.files["name"]
+        self.running.append(name)
+        try:
+            await self._ends[name].wait()
+            yield {"type": "complete", "time_out": "undisturbed"}
+        finally:
+            self.running.remove(name)
+
+    def begin(self, name: str, *, alone: bool = False) -> asyncio.Task[object]:
+        """Ask for a judging. Its result is what it says of its time."""
+        self._ends[name] = asyncio.Event()
+        job = Job(self._problem, "python", {"name": name}, alone=alone)
+
+        async def last() -> object:
+            return [event async for event in self._room.judge(job)][-1]["time_out"]
+
+        return asyncio.create_task(last())
+
+    def end(self, name: str) -> None:
+        self._ends[name].set()
+
+    async def settled(self) -> list[str]:
+        """Which are running, after all that can happen has happened."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return sorted(self.running)
+
+
+@pytest.fixture
+def judgings(problem: Problem) -> Judgings:
+    return Judgings(problem)
+
+
+async def test_company_counts_from_either_side(judgings: Judgings) -> None:
+    """The one that was there, and the one that came; not one that came after they left."""
+    first, second = judgings.begin("first"), judgings.begin("second")
+    assert await judgings.settled() == ["first", "second"]
+    judgings.end("second")
+    await judgings.settled()
+    judgings.end("first")
+    assert [await first, await second] == ["contended", "contended"]
+    third = judgings.begin("third")
+    judgings.end("third")
+    assert await third == "undisturbed"
+
+
+async def test_alone_means_alone(judgings: Judgings) -> None:
+    """It waits for those that are there; those that come later wait for it, another loner included."""
+    judgings.begin("before")
+    await judgings.settled()
+    loner, other = judgings.begin("loner", alone=True), judgings.begin("other", alone=True)
+    after = judgings.begin("after")
+    assert await judgings.settled() == ["before"]
+    for left, then in (("before", ["loner"]), ("loner", ["other"]), ("other", ["after"])):
+        judgings.end(left)
+        assert await judgings.settled() == then
+    judgings.end("after")
+    assert [await loner, await other, await after] == ["undisturbed"] * 3
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "waiting"])
+async def test_a_cancelled_loner_makes_room(judgings: Judgings, is_running: bool) -> None:
+    """As when the submission is cancelled, or the process stops."""
+    if not is_running:
+        judgings.begin("before")
+    loner = judgings.begin("loner", alone=True)
+    await judgings.settled()
+    after = judgings.begin("after")
+    assert "after" not in await judgings.settled()
+    loner.cancel()
+    assert "after" in await judgings.settled()
+    judgings.end("after")
+    assert await after == ("undisturbed" if is_running else "contended")
