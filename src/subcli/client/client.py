@@ -46,7 +46,7 @@ from subcli.settings.files import user_directory
 from subcli.shared.protocol import MAX_ID
 from subcli.shared.secret import Secret
 from subcli.shared.suggest import did_you_mean
-from subcli.shared.urls import is_plain
+from subcli.shared.urls import dialled_host, is_plain, split_zone, without_zone
 from subcli.workspace.source import Source
 
 T = TypeVar("T")
@@ -379,7 +379,17 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
         trust_env=False,
         proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
         headers={"User-Agent": USER_AGENT},
+        event_hooks={"request": [_dial_zone]},
     )
+
+
+async def _dial_zone(request: httpx.Request) -> None:
+    """Connect to the IPv6 zone in the address, but do not send it (RFC 6874 section 4)."""
+    address, zone = split_zone(request.url.host)
+    if zone:
+        request.headers["Host"] = httpx.URL(without_zone(str(request.url))).netloc.decode()
+        request.extensions["sni_hostname"] = address
+        request.url = request.url.copy_with(host=dialled_host(request.url.host))
 
 
 class Prompter(Protocol):
