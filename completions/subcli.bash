@@ -19,7 +19,7 @@ _subcli() {
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -67,6 +67,7 @@ _subcli() {
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' problems list') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth') offered='--help -h' ;;
@@ -91,7 +92,7 @@ _subcli() {
                     ' init:0') kind=problems ;;
                     ' init:1') kind=directories ;;
                     ' completion:0') kind=words offered='bash zsh fish' ;;
-                    ' problems:0') kind=words offered='show check' ;;
+                    ' problems:0') kind=words offered='list show check' ;;
                     ' problems show:0') kind=problems ;;
                     ' problems check:0') kind=directories ;;
                     ' auth:0') kind=words offered='login logout status token' ;;

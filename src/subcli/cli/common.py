@@ -128,7 +128,11 @@ def command(
 
         @functools.wraps(function)
         def run(*, context: typer.Context, **given: Any) -> int:
-            common = Common(**{option: given.pop(option) for option in Common.__struct_fields__})
+            # `subcli problems --server URL show X` means the same as with the option at the end.
+            before = context.meta.get(__name__, Common())
+            options = Common.__struct_fields__
+            common = Common(**{option: given.pop(option) or getattr(before, option) for option in options})
+            context.meta[__name__] = common
             streams: Streams = context.obj
             for value in (*given.values(), common.server, common.profile):
                 _check_unicode(value)
