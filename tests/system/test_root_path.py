@@ -9,9 +9,9 @@ import pytest
 
 from tests.system.browser import CHROMIUM, chromium
 from tests.system.command import Commands
-from tests.system.conftest import Run, Served, needs
+from tests.system.conftest import SOLUTIONS, Run, Served, needs
 from tests.system.scripted import Rest, scripted
-from tests.system.test_page import ENDED, SOLUTIONS
+from tests.system.test_page import ENDED
 
 SOLUTION = SOLUTIONS.parents[1] / "lru-cache/solutions/passing.py"
 
