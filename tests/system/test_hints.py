@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.system.command import Commands
-from tests.system.scripted import Rest, closing, finish, scripted
+from tests.system.scripted import Rest, Wire, closing, finish, scripted
 
 
 def write_profile(env: dict[str, str], url: str) -> None:
@@ -48,3 +49,22 @@ async def test_number_sign(command: Commands) -> None:
         assert (await command("open", "#1", "-q", *at)).out == f"{server.url}/submissions/1\n"
         await command("cancel", "#1", *at)
         assert server.asked("POST", "/api/submissions/1/cancel")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("how", ["--plain", "--json"])
+async def test_watch_says_what_it_waits_for(command: Commands, how: str) -> None:
+    """A server that accepts the connection and never answers the handshake, as for the other commands."""
+    async with scripted(silent, rest=Rest()) as server:
+        process = await command.start("watch", "1", how, "--server", server.url)
+        async with asyncio.timeout(60):
+            assert process.stderr is not None
+            said = (await process.stderr.readline()).decode()
+            process.terminate()
+            await process.communicate()
+    assert said == f"waiting for 127.0.0.1:{server.port} to answer …\n"
+
+
+async def silent(wire: Wire) -> None:
+    """Read what comes and say nothing."""
+    await wire.reader.read()
