@@ -2,8 +2,8 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --sandbox --sandbox-read --server --timeout --trusted-proxy --user
-    set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --timeout --trusted-proxy --user
+    set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
     set -l place 0
@@ -155,6 +155,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l redis -r -f -d 'Connect several 
 complete -c subcli -n "__subcli_at ' serve'" -l auth -d 'Require logins (`subcli user add`). Allows any --host'
 complete -c subcli -n "__subcli_at ' serve'" -l allow-origin -r -f -d 'Allow web pages of this origin to use the server'
 complete -c subcli -n "__subcli_at ' serve'" -l trusted-proxy -r -f -d 'Trust a proxy at this address or network, besides those on this machine'
+complete -c subcli -n "__subcli_at ' serve'" -l root-path -r -f -d 'Path below which a proxy shows the server, as /judge'
 complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Serve Prometheus metrics here (unauthenticated; do not expose publicly)'
 complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Format of the log: text or json'
 complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d 'debug, info, warning or error. info logs every request and socket'
@@ -220,8 +221,17 @@ complete -c subcli -n "__subcli_at ' problems'" -l no-input -d 'Never prompt'
 complete -c subcli -n "__subcli_at ' problems'" -l insecure-http -d 'Allow sending credentials over plain http to another machine'
 complete -c subcli -n "__subcli_at ' problems'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' problems'" -l help -s h -d 'Show this help and exit'
+complete -c subcli -n "__subcli_at ' problems' 0" -a list -d 'List the problems, as `subcli problems` does'
 complete -c subcli -n "__subcli_at ' problems' 0" -a show -d 'Show one problem'
 complete -c subcli -n "__subcli_at ' problems' 0" -a check -d 'Check a problem that you are writing'
+complete -c subcli -n "__subcli_at ' problems list'" -l json -d 'Print JSON on stdout and nothing else'
+complete -c subcli -n "__subcli_at ' problems list'" -l quiet -s q -d 'Print only the id or the verdict'
+complete -c subcli -n "__subcli_at ' problems list'" -l server -r -f -d 'Server to use'
+complete -c subcli -n "__subcli_at ' problems list'" -l profile -r -k -f -a '(__subcli_names profiles)' -d 'Profile of your settings file'
+complete -c subcli -n "__subcli_at ' problems list'" -l no-input -d 'Never prompt'
+complete -c subcli -n "__subcli_at ' problems list'" -l insecure-http -d 'Allow sending credentials over plain http to another machine'
+complete -c subcli -n "__subcli_at ' problems list'" -l debug -d 'Log everything to stderr'
+complete -c subcli -n "__subcli_at ' problems list'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' problems show'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' problems show'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' problems show'" -l server -r -f -d 'Server to use'

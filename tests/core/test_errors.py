@@ -49,7 +49,7 @@ def test_interruption_has_signal_number(number: int) -> None:
 
 
 LOG_IN = "Log in: `subcli auth login`."
-LATER = "Wait a few minutes, then resume with `subcli watch`."
+LATER = "Wait a few minutes, then resume with `subcli watch ID`."
 LIMITED = "The server still limits the rate after all attempts."
 AGAIN = "Judging continues on the server; `subcli watch ID` resumes watching."
 CLOSED = "The server closed the connection with code"
@@ -133,3 +133,18 @@ def test_explicit_hint_takes_precedence() -> None:
     """The authenticator may know a better command."""
     assert errors.unauthorized("", "Set SUBCLI_TOKEN.").hint == "Set SUBCLI_TOKEN."
     assert errors.unauthorized("").hint == "Log in: `subcli auth login`."
+
+
+HINTS = [
+    (lambda: errors.rate_limited(), "`subcli watch 12`"),
+    (lambda: errors.no_verdict(), "`subcli status 12`"),
+    (lambda: errors.records_replaced(), "`subcli status 12`"),
+    (lambda: errors.both_ways_failed("cut", "gone", None), "`subcli watch 12`"),
+]
+
+
+@pytest.mark.parametrize(("make", "command"), HINTS)
+def test_number_instead_of_id(make: Callable[[], errors.SubcliError], command: str) -> None:
+    """Whoever knows the number says it."""
+    assert command in errors.name_submission(make(), 12).hint
+    assert "ID" not in errors.name_submission(make(), 12).hint

@@ -119,8 +119,10 @@ def test_ignored_entries_are_known() -> None:
         ("ftp://ada:hunter2@p:21", "ftp is not supported"),
         ("http://", "not the address of a proxy"),
         ("http://ada:hunter2#x@p:3128", "not the address of a proxy"),
-        ("http://ada:hunter2@p:99999", "not the address of a proxy"),
-        ("http://ada:hunter2@p:0", "not the address of a proxy"),
+        ("http://ada:hunter2@p:99999", "not the address of a proxy: its port is not a number"),
+        ("http://ada:hunter2@p:0", "not the address of a proxy: its port is not a number"),
+        ("p:port", "not the address of a proxy: its port is not a number"),
+        ("ada:hunter2/x@p:3128", "is written as %XX"),
         ("http://[::1:hunter2", "not the address of a proxy"),
         ("ada:hunter2 @p", "not the address of a proxy"),
         ("http://ada:hunter2%ff@p:1", "not the address of a proxy"),
@@ -134,6 +136,12 @@ def test_unusable_proxies(value: str, words: str) -> None:
     assert "ALL_PROXY" in found.problem
     assert "hunter2" not in repr(found)
     assert not decide(ALL_PROXY=value, NO_PROXY="judge.example").problem
+
+
+def test_zone_is_reached_directly() -> None:
+    """The zone of a link-local address is a name of this machine's; no proxy knows it."""
+    found = decide("http://[fe80::1%25eth0]:8000", HTTP_PROXY="p:1")
+    assert (found.url, found.why) == (None, "no proxy knows the zone of fe80::1%25eth0")
 
 
 def test_decision_in_words() -> None:

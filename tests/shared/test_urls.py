@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from subcli.shared.urls import same_origin, server_identity
+from subcli.shared.urls import dialled_host, is_loopback, redirect_target, same_origin, server_identity, without_zone
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from subcli.shared.urls import same_origin, server_identity
         ("https://XN--BCHER-KVA.example", "https://bücher.example"),
         ("http://[0:0::1]:8000", "http://[::1]:8000"),
         ("http://[FE80::1%25eth0]", "http://[fe80::1%25eth0]"),
+        ("http://[fe80::1%eth0]:80", "http://[fe80:0::1%25eth0]"),
+        ("http://[fe80::1%25]", "http://[fe80::1%2525]"),
         ("https://judge.example/Judge/", "https://JUDGE.example/Judge"),
     ],
 )
@@ -49,3 +51,34 @@ def test_two_servers(one: str, other: str) -> None:
 def test_what_is_no_address_stays_as_it_is(text: str) -> None:
     """Whoever checks addresses says what is wrong with it."""
     assert server_identity(text) == text
+
+
+@pytest.mark.parametrize(
+    ("host", "dialled"),
+    [
+        ("fe80::1%25eth0", "fe80::1%eth0"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("fe80::1%25br%2Dlan", "fe80::1%br-lan"),
+        ("fe80::1%25", "fe80::1%25"),
+        ("fe80::1%2525", "fe80::1%25"),
+        ("::1", "::1"),
+        ("judge.example", "judge.example"),
+        ("a%25b", "a%25b"),
+    ],
+)
+def test_zone_of_an_address(host: str, dialled: str) -> None:
+    """A URL writes it after `%25` (RFC 6874), the system after `%`."""
+    assert dialled_host(host) == dialled
+
+
+def test_zone_is_not_sent() -> None:
+    """It means nothing to the server, which may redirect to itself without it."""
+    url = "ws://[fe80::1%25eth0]:8000/ws?token=a%5Db"
+    assert without_zone(url) == "ws://[fe80::1]:8000/ws?token=a%5Db"
+    assert without_zone("http://a.example/%25]") == "http://a.example/%25]"
+    assert redirect_target(url, "http://[fe80::1]:8000/x") == "http://[fe80::1%25eth0]:8000/x"
+    assert redirect_target(url, "/x") == "ws://[fe80::1%25eth0]:8000/x"
+    assert redirect_target(url, "http://[fe80::2]:8000/x") is None
+    assert redirect_target(url, "http://u@[fe80::1]:8000/x") is None
+    assert is_loopback("::1%25lo")
+    assert not is_loopback("fe80::1%25lo")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -81,7 +82,7 @@ class Served:
         ready = json.loads(line)
         assert ready["type"] == "ready", line
         self.url = ready["url"]
-        self.port = int(self.url.rpartition(":")[2])
+        self.port = urlsplit(self.url).port or 0
 
     def _words(self) -> list[str]:
         return ["serve", "--json", "--port", str(self.port), "--data-dir", str(self.data_dir), *self.arguments]

@@ -309,7 +309,10 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 @contextlib.asynccontextmanager
 async def scripted(
-    *scripts: Script, rest: Callable[[Request], Answer] | None = None, tls: ssl.SSLContext | None = None
+    *scripts: Script,
+    rest: Callable[[Request], Answer] | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Server]:
     """A server for a ``with`` block. The n-th connect gets the n-th script, later ones the last."""
     server = Server(rest or Rest(), scripts or (gone,), scheme="https" if tls else "http")
@@ -322,7 +325,7 @@ async def scripted(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls, limit=1 << 22)
+    listening = await asyncio.start_server(connected, host, 0, ssl=tls, limit=1 << 22)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

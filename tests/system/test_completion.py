@@ -42,11 +42,14 @@ def person(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
     cache.keep("problems", ["leader-election", "lru-cache"])
     cache.keep("languages", ["javascript", "python"])
     cache.keep("ids", [4712, 4711])
+    CompletionCache("http://127.0.0.1:8123", home / "another").keep("ids", [9911])
     (path,) = names.iterdir()
     kept = json.loads(path.read_text())
     kept["problems"][1] += EVIL
     kept["ids"][1] += EVIL
     path.write_text(json.dumps(kept))
+    for other in (home / "another").iterdir():
+        other.rename(names / other.name)
     (home / ".config/subcli").mkdir(parents=True)
     (home / ".config/subcli/config.toml").write_text("[profiles.work]\n[profiles.'$(touch pwned)']\n")
     bin_directory = str(Path(sys.executable).parent)
@@ -103,6 +106,11 @@ def test_tab(start: object, person: dict[str, str], share: Path, tmp_path: Path)
         shell.until(lambda seen: "4712" in seen.text and "4711" in seen.text)
         offered = shell.text.partition("subcli watch 47")[2]
         assert offered.index("4712") < offered.index("4711"), "the newest comes first"
+        # An address has colons, at which bash splits words.
+        shell.press("\x15subcli status --server http://127.0.0.1:8123 99\t")
+        shell.until(lambda seen: ":8123 9911" in seen.text)
+        shell.press("\x15subcli status --server=http://127.0.0.1:8123 99\t")
+        shell.until(lambda seen: "--server=http://127.0.0.1:8123 9911" in seen.text)
         shell.press("\x15subcli problems show le\t")
         shell.until(lambda seen: "show leader-election" in seen.text)
         assert "pwned" not in shell.text

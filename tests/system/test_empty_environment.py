@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "cancel": ("1",),
     "open": ("1",),
     "problems": (),
+    "problems list": (),
     "problems show": ("election",),
     "problems check": ("nothing-here",),
     "init": ("election", "new"),

@@ -34,6 +34,12 @@ def test_list_and_show(server: Served, run: Run) -> None:
         SCHEMA.validate(body)
     assert body["problem"]["slug"] == "leader-election"
     assert run("problems", "show", "nope", *at).returncode == 5
+    names = run("problems", "list", "-q", *at).stdout
+    assert "leader-election" in names.split()
+    assert names == run("problems", "-q", *at).stdout
+    # Options of the group are those of its commands.
+    assert names == run("problems", *at, "-q", "list").stdout
+    assert run("problems", *at, "show", "leader-election", "-q").returncode == 0
 
 
 def test_init_then_submit(server: Served, run: Run, tmp_path: Path) -> None:

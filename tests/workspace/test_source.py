@@ -356,3 +356,33 @@ def test_history_follows_no_planted_link(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
     assert path.stat().st_mode & 0o777 == 0o600
     assert History(path).find_same("s", "p", "c", CODE) is not None
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("nod.py", "Did you mean `node.py`?"),
+        ("./NODE.PY", "Did you mean `node.py`?"),
+        ("scr/main.py", "Did you mean `src/main.py`?"),
+        ("src/mian.py", "Did you mean `src/main.py`?"),
+        ("sr", "Did you mean `src`?"),
+        ("scr/mian.py", "Check the path; `-` reads stdin."),
+        ("other", "Check the path; `-` reads stdin."),
+        ("../elsewhere/nothing/x.py", "Check the path; `-` reads stdin."),
+    ],
+)
+def test_file_that_was_meant(typed: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with one wrong part: the hint is the path to type."""
+    home = tmp_path / "home"
+    (home / "src").mkdir(parents=True)
+    for name in ("node.py", "src/main.py"):
+        (home / name).write_text("print()")
+    monkeypatch.chdir(home)
+    with pytest.raises(UsageError, match="There is no file") as caught:
+        read_source([typed])
+    assert caught.value.hint == hint
+    if os.geteuid():
+        (home / "src").chmod(0)
+        with pytest.raises(UsageError):
+            read_source(["src/mian.py"])
+        (home / "src").chmod(0o700)

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
@@ -20,10 +20,32 @@ import typer
 from subcli.cli import exits
 from subcli.cli.resolve import resolve_settings
 from subcli.cli.streams import Streams
-from subcli.core.errors import UsageError
+from subcli.core.errors import SubcliError, UsageError
 
 if TYPE_CHECKING:
     from subcli.settings.config import Settings
+
+
+_COMMAND: Final = re.compile(r"`subcli (?:auth |problems )?(\w+)[^`]*`")
+_LOCAL: Final = frozenset({"serve", "worker", "demo", "user", "check", "schema", "completion"})
+"""The commands that reach no server."""
+
+
+def with_options(hint: str, options: str) -> str:
+    """``hint``, where the commands that it proposes reach the same server as this one.
+
+    Args:
+        options: of :meth:`Common.for_server`; a command that names a server already keeps it.
+    """
+
+    def complete(found: re.Match[str]) -> str:
+        command = found[0].strip("`")
+        if found[1] in _LOCAL or re.search(r" --(server|profile|help)\b", command):
+            return found[0]
+        words, redirection, file = command.partition(" <")
+        return f"`{words}{options}{redirection}{file}`"
+
+    return _COMMAND.sub(complete, hint)
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +128,11 @@ def command(
 
         @functools.wraps(function)
         def run(*, context: typer.Context, **given: Any) -> int:
-            common = Common(**{option: given.pop(option) for option in Common.__struct_fields__})
+            # `subcli problems --server URL show X` means the same as with the option at the end.
+            before = context.meta.get(__name__, Common())
+            options = Common.__struct_fields__
+            common = Common(**{option: given.pop(option) or getattr(before, option) for option in options})
+            context.meta[__name__] = common
             streams: Streams = context.obj
             for value in (*given.values(), common.server, common.profile):
                 _check_unicode(value)
@@ -121,6 +147,9 @@ def command(
                 return exits.OK
             try:
                 return function(common, streams, **given)
+            except SubcliError as error:
+                error.hint = with_options(error.hint, common.for_server())
+                raise
             except BrokenPipeError:
                 raise exits.ReaderGone from None
             except KeyboardInterrupt:

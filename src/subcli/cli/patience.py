@@ -49,7 +49,7 @@ class Patience:
             NetworkError: the server did not answer in ``LIMIT_S`` seconds.
             TimeoutError: it did not answer in ``timeout_s``.
         """
-        self._notice = asyncio.get_running_loop().call_later(NOTICE_AFTER_S, self._say)
+        self._notice = self.expect_answer()
         limit = asyncio.timeout(LIMIT_S if timeout_s is None else timeout_s)
         self._limit = limit if timeout_s is None else None
         try:
@@ -66,6 +66,10 @@ class Patience:
         finally:
             self._limit = None
             self._notice.cancel()
+
+    def expect_answer(self) -> asyncio.TimerHandle:
+        """Say what is waited for in ``NOTICE_AFTER_S`` seconds, unless the handle is cancelled before."""
+        return asyncio.get_running_loop().call_later(NOTICE_AFTER_S, self._say)
 
     async def __call__(self, seconds: float, reason: str, asked: bool) -> None:
         """Wait before a request is repeated, and say why."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, TypeVar
 
-from subcli.cli.common import Common
+from subcli.cli.common import Common, with_options
 from subcli.cli.streams import Streams
+from subcli.core.errors import SubcliError
 
 if TYPE_CHECKING:
     from subcli.client.client import Client
@@ -42,4 +43,8 @@ def request(
         async with patience.waiting(), connect(settings, prompter=prompter, wait=patience) as client:
             return await call(client)
 
-    return run(main, streams)
+    try:
+        return run(main, streams)
+    except SubcliError as error:
+        error.hint = with_options(error.hint, common.for_server(pasted_server))
+        raise

@@ -46,7 +46,7 @@ from subcli.settings.files import user_directory
 from subcli.shared.protocol import MAX_ID
 from subcli.shared.secret import Secret
 from subcli.shared.suggest import did_you_mean
-from subcli.shared.urls import is_plain
+from subcli.shared.urls import dialled_host, is_plain, same_origin, split_zone, without_zone
 from subcli.workspace.source import Source
 
 T = TypeVar("T")
@@ -117,11 +117,15 @@ class Client:
         return {**answer, "url": self.page_url(submission_id, answer), "submission_id": submission_id}
 
     def page_url(self, submission_id: int, answer: Mapping[str, Any]) -> str:
-        """The page of a submission: the ``url`` in the server's answer if it is a web address, else our own guess."""
-        url = answer.get("url")
-        if isinstance(url, str) and is_plain(url) and url.lower().startswith(("http://", "https://")):
-            return url
-        return self.settings.page_url(submission_id)
+        """The page of a submission: the ``url`` in the server's answer if it is a web address, else our own guess.
+
+        A server behind a proxy need not know the path below which it is shown, and is not told an IPv6 zone.
+        """
+        url, guess = answer.get("url"), self.settings.page_url(submission_id)
+        if not isinstance(url, str) or not is_plain(url) or not url.lower().startswith(("http://", "https://")):
+            return guess
+        is_ours = same_origin(url, without_zone(self.settings.server))
+        return guess if is_ours and urlsplit(url).path == f"/submissions/{submission_id}" else url
 
     async def problem(self, name: str) -> dict[str, Any]:
         """One problem, by id or slug.
@@ -379,7 +383,17 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
         trust_env=False,
         proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
         headers={"User-Agent": USER_AGENT},
+        event_hooks={"request": [_dial_zone]},
     )
+
+
+async def _dial_zone(request: httpx.Request) -> None:
+    """Connect to the IPv6 zone in the address, but do not send it (RFC 6874 section 4)."""
+    address, zone = split_zone(request.url.host)
+    if zone:
+        request.headers["Host"] = httpx.URL(without_zone(str(request.url))).netloc.decode()
+        request.extensions["sni_hostname"] = address
+        request.url = request.url.copy_with(host=dialled_host(request.url.host))
 
 
 class Prompter(Protocol):

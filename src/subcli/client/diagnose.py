@@ -33,7 +33,7 @@ from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 from subcli.shared.protocol import timestamp
 from subcli.shared.secret import redact
-from subcli.shared.urls import is_loopback, redirect_target
+from subcli.shared.urls import dialled_host, is_loopback, redirect_target, split_zone
 
 State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
@@ -175,9 +175,11 @@ async def _open(host: str | None, port: int | None, **options: Any) -> Mapping[s
     Raises:
         OSError: there is no connection, or not in time.
     """
+    if host is not None and "ssl" in options:
+        options["server_hostname"] = split_zone(host)[0]
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         _, writer = await asyncio.open_connection(
-            host, port, happy_eyeballs_delay=ATTEMPT_DELAY_S, interleave=1, **options
+            dialled_host(host or ""), port, happy_eyeballs_delay=ATTEMPT_DELAY_S, interleave=1, **options
         )
     certificate: Mapping[str, Any] = writer.get_extra_info("peercert") or {}
     writer.close()

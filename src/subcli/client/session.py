@@ -22,6 +22,7 @@ from subcli.client.missed import Rest, fetch_hole, fetch_missed
 from subcli.client.transport import Disconnected
 from subcli.core.backoff import MAX_ATTEMPTS, MAX_BAD_FRAMES
 from subcli.core.catchup import events_from_log, is_over, missed
+from subcli.core.errors import name_submission
 from subcli.core.inputs import (
     Action,
     CatchUp,
@@ -169,7 +170,7 @@ class Session:
                         return
                     case Stop(error):
                         yield self._note(Connection("closed", reason=error.message))
-                        raise error
+                        raise name_submission(error, self.watch.submission_id)
                 for event in new:
                     yield event
         finally:

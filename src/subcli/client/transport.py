@@ -43,7 +43,7 @@ from subcli.core.inputs import Blocked, Closed, Lost, Refused
 from subcli.settings.proxies import DIRECT, Proxy
 from subcli.shared.protocol import MAX_FRAME_BYTES, PING
 from subcli.shared.secret import Secret, redact
-from subcli.shared.urls import redirect_target
+from subcli.shared.urls import dialled_host, redirect_target, split_zone, without_zone
 
 OPEN_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 0.2
@@ -188,6 +188,8 @@ async def open_socket(
     if proxy.problem:
         raise Disconnected(Blocked(f"{proxy.problem}.", proxy.hint))
     options: dict[str, Any] = {"ssl": system_trust()} if parts.scheme == "wss" else {}
+    if split_zone(parts.hostname or "")[1]:
+        options["host"] = dialled_host(parts.hostname or "")
     way = proxy.url.reveal() if proxy.url is not None else None
     if way is not None and way.startswith("https:"):
         options["proxy_ssl"] = system_trust()
@@ -199,7 +201,7 @@ async def open_socket(
 
     try:
         connection = await _Handshake(
-            full,
+            without_zone(full),
             additional_headers=headers,
             create_connection=cast(type[_Connection], make),
             compression=None,

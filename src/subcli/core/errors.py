@@ -14,13 +14,14 @@ The tree::
     ├── InterruptedByUser   interrupted   Ctrl-C, SIGTERM
     └── InternalError       internal      a fault of subcli itself
 
-A hint may say ``ID``: whoever knows the submission puts its number there.
+A hint may say ``ID``; :func:`name_submission` puts the number there.
 
 ``kind`` is the word that ``--json`` prints (contract, section 4). :mod:`subcli.cli.exits` maps it to an exit code.
 """
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
@@ -109,6 +110,12 @@ class InternalError(SubcliError):
     kind = "internal"
 
 
+def name_submission(error: SubcliError, submission_id: int) -> SubcliError:
+    """``error``, with the number of the submission where its hint says ``ID``."""
+    error.hint = re.sub(r"(?<=`subcli )(\w+) ID\b", rf"\1 {submission_id}", error.hint)
+    return error
+
+
 # -- the sentences of a watch -------------------------------------------------------------------------
 
 
@@ -146,12 +153,9 @@ def not_found() -> NotFoundError:
     )
 
 
-def rate_limited() -> RateLimitedError:
+def rate_limited(hint: str = "Wait a few minutes, then resume with `subcli watch ID`.") -> RateLimitedError:
     """The error for being rate limited beyond the attempts."""
-    return RateLimitedError(
-        "The server still limits the rate after all attempts.",
-        hint="Wait a few minutes, then resume with `subcli watch`.",
-    )
+    return RateLimitedError("The server still limits the rate after all attempts.", hint=hint)
 
 
 def not_a_judge(reason: str, hint: str = "") -> ServerError:

@@ -34,6 +34,7 @@ from subcli.core.errors import (
 from subcli.core.inputs import RestFailed
 
 _LATER: Final = "Try again later; `subcli list` shows what was submitted."
+_LIMITED: Final = "Wait a few minutes, then try again."
 _NOT_FOUND: Final = "Check the id or name, and `--server`."
 _REFUSED: Final = "The server refused the request; nothing was submitted or changed."
 
@@ -72,7 +73,7 @@ def repeat_request(
         case 407:
             return proxy_credentials()
         case 429:
-            return delay_s if attempt <= max_attempts else rate_limited()
+            return delay_s if attempt <= max_attempts else rate_limited(_LIMITED)
         case 503:
             return (
                 delay_s

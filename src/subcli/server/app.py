@@ -29,6 +29,7 @@ from subcli.server.api.rest import make_router
 from subcli.server.edge.access import AccessLogMiddleware
 from subcli.server.edge.guard import GuardMiddleware
 from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
+from subcli.server.edge.prefix import PrefixMiddleware
 from subcli.server.gateway.gateway import Gateway
 from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.judging import Judge
@@ -69,6 +70,7 @@ def create_app(
     allowed_origins: Collection[str] = (),
     redis: Redis | None = None,
     ability: Ability | None = None,
+    root_path: str = "",
 ) -> FastAPI:
     """Create the ASGI application of a server.
 
@@ -83,6 +85,7 @@ def create_app(
         redis: connects the server to other gateways and workers on the same database; the application closes it
             when it ends. None for a single process.
         ability: what this process can judge; None to try no language beforehand.
+        root_path: the path below which a proxy shows the server, as `/judge`.
     """
     limits = limits or ServerLimits()
     backbone = Backbone(engine, limits, redis)
@@ -109,6 +112,8 @@ def create_app(
     add_error_handlers(app)
     origins: OriginRules = LoopbackOnly(allowed_origins) if auth is None else SameOrigin(allowed_origins)
     _add_middleware(app, services, limits, origins, allowed_origins)
+    if root_path:
+        app.add_middleware(PrefixMiddleware, root_path=root_path)
     return app
 
 

@@ -113,6 +113,7 @@ class ServerSettings:
         authentication: None for demo mode: no logins, and only for this machine.
         allowed_origins: origins that may use the server in addition to its own, as `https://host[:port]`.
         trusted_proxies: networks whose `X-Forwarded-For` and `-Proto` are trusted, in addition to loopback.
+        root_path: the path below which a proxy shows the server, as `/judge`; empty for none.
         metrics_address: host and port that serve `/metrics` without authentication; None to serve them only to this
             machine, on `port`.
         sandbox: how solutions are isolated. With `AUTO`, a server with logins refuses to start without a sandbox.
@@ -132,6 +133,7 @@ class ServerSettings:
     authentication: Authentication | None = None
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     metrics_address: tuple[str, int] | None = None
     sandbox: Sandbox = Sandbox.AUTO
     sandbox_read: tuple[Path, ...] = ()

@@ -16,11 +16,13 @@ def server_url(text: str) -> str:
         UsageError: it is not the address of a server.
     """
     url = with_scheme(text)
-    parts = _split(url, ("http", "https"))
-    if parts is None or not _is_valid_host(parts.hostname or ""):
+    try:
+        parts = _split(url, ("http", "https"))
+    except ValueError as fault:
         raise UsageError(
-            f"{redact(text)!r} is not a valid server address.", hint="For example: `--server https://judge.example`."
-        )
+            f"{redact(text)!r} is not a valid server address: {fault}.",
+            hint="For example: `--server https://judge.example`.",
+        ) from None
     if parts.username or parts.password:
         raise UsageError("The server address contains a user name or password.", hint="Use `subcli auth login`.")
     if parts.query or parts.fragment:
@@ -45,12 +47,17 @@ def checked_ws_url(url: str) -> str:
     Raises:
         UsageError: it is not the address of a WebSocket.
     """
-    parts = _split(url, ("ws", "wss"))
-    if parts is None or parts.username or parts.password or parts.query or parts.fragment:
+    try:
+        parts = _split(url, ("ws", "wss"))
+        if parts.username or parts.password:
+            raise ValueError("it contains a user name or password")
+        if parts.query or parts.fragment:
+            raise ValueError("it has a part after `?` or `#`")
+    except ValueError as fault:
         raise UsageError(
-            f"{redact(url)!r} is not a valid WebSocket address.",
+            f"{redact(url)!r} is not a valid WebSocket address: {fault}.",
             hint='For example: `ws_url = "wss://judge.example/ws"`.',
-        )
+        ) from None
     return url.rstrip("/")
 
 
@@ -66,14 +73,29 @@ def checked_api_path(text: str) -> str:
     return f"/{path}" if path else ""
 
 
-def _split(url: str, schemes: tuple[str, ...]) -> SplitResult | None:
-    """The parts of an absolute URL with one of these schemes; ``None`` if it is not one."""
+def _split(url: str, schemes: tuple[str, str]) -> SplitResult:
+    """The parts of an absolute URL with one of these schemes.
+
+    Raises:
+        ValueError: it is not one. Says which part is wrong, without repeating it: a password may stand in any.
+    """
+    if not is_plain(url):
+        raise ValueError("a space, a backslash or a character that cannot be printed is in it")
     try:
         parts = urlsplit(url)
-        valid = is_plain(url) and parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:
-        return None
-    return parts if valid else None
+        raise ValueError("its host is not valid") from None
+    if parts.scheme not in schemes:
+        raise ValueError(f"it must begin with {schemes[0]}:// or {schemes[1]}://")
+    if not parts.hostname or not _is_valid_host(parts.hostname):
+        raise ValueError("its host is not valid")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("its port is not a number from 1 to 65535")
+    return parts
 
 
 def _is_valid_host(name: str) -> bool:

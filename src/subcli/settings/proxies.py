@@ -19,12 +19,12 @@ import re
 import sys
 from collections.abc import Mapping
 from typing import Final, TypeAlias
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
 
 from subcli.shared.secret import Secret
-from subcli.shared.urls import is_loopback
+from subcli.shared.urls import is_loopback, split_zone
 
 SYSTEM: Final = "the system's settings"
 _SCHEMES: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
@@ -108,6 +108,8 @@ class ProxySettings(msgspec.Struct, frozen=True):
             return Proxy(host=host, why=f"{origin} is empty")
         if is_loopback(host):
             return Proxy(host=host, why="this machine is reached directly")
+        if split_zone(host)[1]:
+            return Proxy(host=host, why=f"no proxy knows the zone of {host}")
         plain = _plain_host(host)
         exempt = next((entry.text for entry in self.exemptions if entry.covers(plain, port)), None)
         if exempt is not None or (origin == SYSTEM and _system_bypasses(host)):
@@ -162,8 +164,11 @@ def _read_proxy(value: str, origin: str, host: str) -> Proxy:
     )
     try:
         parts = urlsplit(text)
+        if not _has_valid_port(parts) and "@" in (parts.netloc if "@" in text else "@"):
+            problem = f"{origin} is not the address of a proxy: its port is not a number from 1 to 65535"
+            return msgspec.structs.replace(unreadable, problem=problem)
         name, port = parts.hostname, parts.port
-        if not name or port == 0 or not text.isprintable() or " " in text:
+        if not name or not text.isprintable() or " " in text:
             return unreadable
         shown = f"[{name}]" if ":" in name else name.encode("idna").decode()
         user = f"{_quoted(parts.username)}:{_quoted(parts.password)}@" if parts.username or parts.password else ""
@@ -177,6 +182,13 @@ def _read_proxy(value: str, origin: str, host: str) -> Proxy:
     address = f"{shown}:{port or _DEFAULT_PORTS[scheme]}"
     url = Secret(f"{scheme}://{user}{address}")
     return Proxy(url=url, address=address, origin=origin, host=host, why=f"through {address}, from {origin}")
+
+
+def _has_valid_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _quoted(text: str | None) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import re
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -34,8 +34,9 @@ def server_identity(url: str) -> str:
 
 def normal_host(host: str) -> str:
     """A host as :func:`server_identity` writes it; one that is not valid stays as it is."""
+    address, zone = split_zone(host)
     with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_address(host))
+        return str(ipaddress.ip_address(address)) + (f"%25{quote(zone, safe='')}" if zone else "")
     host = host.lower()
     if host.isascii():
         return host
@@ -44,6 +45,29 @@ def normal_host(host: str) -> str:
     with contextlib.suppress(UnicodeError):
         return idna.encode(host, uts46=True).decode("ascii")
     return host
+
+
+def split_zone(host: str) -> tuple[str, str]:
+    """The host of a URL without its IPv6 zone, and the zone, such as ``eth0``; empty if it has none.
+
+    A URL writes the zone after ``%25`` (RFC 6874); ``%`` alone, as everywhere else, is understood too.
+    """
+    address, _, zone = host.partition("%")
+    if not zone or ":" not in address:
+        return host, ""
+    return address, unquote(zone[2:] if zone.startswith("25") and zone != "25" else zone)
+
+
+def dialled_host(host: str) -> str:
+    """The host of a URL as the system's resolver wants it: with its IPv6 zone after ``%``."""
+    address, zone = split_zone(host)
+    return f"{address}%{zone}" if zone else address
+
+
+def without_zone(url: str) -> str:
+    """``url`` as it is sent: an IPv6 zone means nothing on another machine (RFC 6874 section 4)."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=re.sub(r"%[^]]*\]", "]", parts.netloc)).geturl()
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -72,12 +96,18 @@ def redirect_target(url: str, location: str) -> str | None:
     """
     try:
         target = urljoin(url, location)
-        stays = same_origin(url, target) and urlsplit(target).username is None
+        parts = urlsplit(target)
+        if parts.username is not None:
+            return None
+        if same_origin(without_zone(url), target):
+            # The server was not told the zone.
+            target = parts._replace(netloc=urlsplit(url).netloc).geturl()
+        return target if same_origin(url, target) else None
     except ValueError:
         return None
-    return target if stays else None
 
 
 def is_loopback(host: str | None) -> bool:
     """Whether ``host`` is this machine, which is never reached through a proxy."""
-    return host is not None and (host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None)
+    host = split_zone(host or "")[0]
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from subcli.core.errors import UsageError
 from subcli.shared.protocol import MAX_SOURCE_BYTES
+from subcli.shared.suggest import closest
 from subcli.workspace.directory import Walk
 from subcli.workspace.languages import language_of
 
@@ -19,6 +21,9 @@ NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
 
 _NAMED_MAX: Final = 5
 """How many of the files left out are named; the count includes all."""
+
+_ENTRIES_MAX: Final = 1000
+"""How many entries of a directory are compared with a name that is not among them."""
 
 _EMPTY: Final = "Nothing was submitted."
 
@@ -207,9 +212,25 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_SOURCE_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"There is no file {path}.", hint="Check the path; `-` reads stdin.") from None
+        meant = _meant(path)
+        raise UsageError(f"There is no file {path}.", hint=meant or "Check the path; `-` reads stdin.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the path.") from None
+
+
+def _meant(path: Path) -> str:
+    """The path that was probably meant by one that does not exist: with its first missing part corrected."""
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        entries = [entry.name for entry in itertools.islice(missing.parent.iterdir(), _ENTRIES_MAX)]
+    except OSError:
+        return ""
+    rest = path.relative_to(missing)
+    # What follows the part that is wrong must be there.
+    found = closest(missing.name, [name for name in entries if (missing.with_name(name) / rest).exists()])
+    return f"Did you mean `{missing.with_name(found) / rest}`?" if found else ""
 
 
 def _checked(

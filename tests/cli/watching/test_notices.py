@@ -9,7 +9,7 @@ import pytest
 from subcli.cli.common import Common
 from subcli.cli.watching.notices import Countdown, StderrNotices
 from subcli.core.errors import InterruptedByUser, NetworkError
-from subcli.core.submission import Connection
+from subcli.core.submission import Connection, ConnectionState
 from subcli.output.view import Ending
 from tests.cli.sessions import polling
 from tests.cli.streams import Captured, captured
@@ -81,3 +81,24 @@ async def test_long_waits_are_explained(streams: Captured, monkeypatch: pytest.M
     await Countdown(streams.err)(7.2, "busy\x1b[2J", True)
     assert slept == [7.2]
     assert streams.err.getvalue() == "retrying in 8 s: busy^[[2J\n"
+
+
+@pytest.mark.parametrize(
+    ("common", "state", "answered"),
+    [
+        (Common(), "connecting", False),
+        (Common(), "reconnecting", True),
+        (Common(json=True), "reconnecting", False),
+        (Common(quiet=True), "reconnecting", False),
+        (Common(quiet=True), "open", True),
+        (Common(json=True), "polling", True),
+    ],
+)
+def test_what_ends_the_wait_for_an_answer(
+    streams: Captured, common: Common, state: ConnectionState, answered: bool
+) -> None:
+    """A connection, or a line of the view that says why there is none."""
+    calls: list[bool] = []
+    notices = StderrNotices(common, False, streams.streams, lambda: calls.append(True))
+    notices.connection(1, Connection(state))
+    assert bool(calls) is answered

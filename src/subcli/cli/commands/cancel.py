@@ -43,7 +43,7 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
         try:
             return await client.api.cancel(number)
         except UsageError as error:
-            error.hint = f"`subcli status {number}{common.for_server(server)}` shows it."
+            error.hint = f"`subcli status {number}` shows it."
             raise
 
     snapshot = request(common, streams, call, pasted_server=server)

@@ -52,5 +52,5 @@ def run(common: Common, streams: Streams, limit: int, problem: str | None = None
     else:
         from subcli.output.pages.tables import submissions_table
 
-        streams.console().print(submissions_table(rows, time.time()))
+        streams.console().print(submissions_table(rows, time.time(), f"subcli submit{common.for_server()}"))
     return exits.OK

@@ -27,6 +27,11 @@ def register(app: typer.Typer) -> None:
         """List the problems; show or check one."""
         return list_problems(common, streams)
 
+    @command(group, "list", example="subcli problems list --json")
+    def list_(common: Common, streams: Streams) -> int:
+        """List the problems, as `subcli problems` does."""
+        return list_problems(common, streams)
+
     @command(group, "show", example="subcli problems show leader-election")
     def show(
         common: Common,

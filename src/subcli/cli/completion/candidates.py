@@ -54,6 +54,8 @@ def candidates(kind: str, words: Sequence[str], env: Mapping[str, str], cwd: Pat
 def _flags(words: Sequence[str]) -> dict[str, str]:
     """The values of `--server` and `--profile` on the line."""
     found = {}
+    # bash hands `--server=URL` over as three words.
+    words = [word for word in words if word != "="]
     for name in ("server", "profile"):
         for word, following in itertools.pairwise([*words, ""]):
             if word == f"--{name}" and following:

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from subcli.cli import exits
+from subcli.cli.common import with_options
 from subcli.cli.runtime import Interrupts, stoppable
 from subcli.cli.streams import Streams
 from subcli.cli.watching.notices import StderrNotices
@@ -171,7 +172,7 @@ class _Following:
         else:
             hint = self._options.resume_hint(submission_id)
             error = error or ServerError("The stream ended without a verdict.", hint=hint)
-            error.hint = self._options.with_id(error.hint, submission_id)
+            error.hint = with_options(error.hint, self._options.for_server)
             code = exits.of_error(error) if exit_code is None else exit_code
         ending = Ending(
             submission_id=submission_id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import TextIO
 
 from subcli.cli.common import Common
@@ -29,16 +30,23 @@ class StderrNotices:
         common: tells which view that is.
         several: start each line with the submission's id.
         streams: whose stderr is written to.
+        answered: called when a connection came about, or the view has said why not.
     """
 
-    def __init__(self, common: Common, several: bool, streams: Streams) -> None:
+    def __init__(
+        self, common: Common, several: bool, streams: Streams, answered: Callable[[], None] = lambda: None
+    ) -> None:
         self._common = common
         self._several = several
         self._streams = streams
+        self._answered = answered
         self._polling: set[int] = set()
 
     def connection(self, submission_id: int, connection: Connection) -> None:
         """With ``-q``, report once that the socket was given up."""
+        is_silent = self._common.quiet or self._common.json
+        if connection.state in ("open", "polling") or (connection.state == "reconnecting" and not is_silent):
+            self._answered()
         if not self._common.quiet or connection.state != "polling" or submission_id in self._polling:
             return
         self._polling.add(submission_id)

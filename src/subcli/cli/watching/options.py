@@ -88,10 +88,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """A command line that will reach the same submission."""
         return f"subcli {name} {submission_id}{self.for_server}"
 
-    def with_id(self, hint: str, submission_id: int) -> str:
-        """``hint`` with the number of the submission, and the options of its server, where it says ``ID``."""
-        return re.sub(r"`subcli (\w+) ID`", lambda found: f"`{self.command(found[1], submission_id)}`", hint)
-
     def resume_hint(self, submission_id: int) -> str:
         """How to go on where there is no verdict yet."""
         if self.follow_up is not None:

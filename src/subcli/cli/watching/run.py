@@ -21,7 +21,7 @@ from subcli.cli.streams import Streams
 from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
-from subcli.cli.watching.views import make_view, same_name
+from subcli.cli.watching.views import is_live, make_view, same_name
 from subcli.client.client import Client, connect, epoch_of
 from subcli.client.session import Session
 from subcli.core.watch import Watch
@@ -185,8 +185,15 @@ class _Desk:
 
     async def follow(self, sessions: Sequence[Session], view: View) -> int:
         """Follow the sessions to their ends; the exit code."""
-        notices = StderrNotices(self._common, len(sessions) > 1, self._streams)
-        return await follow_all(sessions, view, notices, self._options, self._interrupts, self._streams)
+        expecting = self.patience.expect_answer()
+        if is_live(self._common, self._options, self._streams):
+            # The screen shows the state of the connection.
+            expecting.cancel()
+        notices = StderrNotices(self._common, len(sessions) > 1, self._streams, expecting.cancel)
+        try:
+            return await follow_all(sessions, view, notices, self._options, self._interrupts, self._streams)
+        finally:
+            expecting.cancel()
 
 
 @contextlib.contextmanager

@@ -38,15 +38,7 @@ def make_view(
         beside: other views to pass everything to.
         origin: the path of a file of the submission, as the user named it.
     """
-    name = choose_view(
-        json=common.json,
-        quiet=common.quiet,
-        # The log of --debug would be written into the live screen.
-        plain=options.plain or common.debug,
-        stdout_tty=streams.stdout_tty,
-        stderr_tty=streams.stderr_tty,
-        env=streams.env,
-    )
+    name = _name(common, options, streams)
     others = list(beside)
     if name == "ndjson":
         from subcli.output.ndjson import NdjsonView
@@ -56,7 +48,7 @@ def make_view(
         from subcli.output.view import QuietView
 
         main = QuietView(streams.stdout, several)
-    elif name == "plain" or on_github(streams.env):
+    elif name == "plain":
         main = _plain(options, streams, origin)
     else:
         main = _live(options, streams, others)
@@ -69,6 +61,24 @@ def make_view(
     from subcli.output.view import CompositeView
 
     return CompositeView(main, others)
+
+
+def is_live(common: Common, options: Options, streams: Streams) -> bool:
+    """Whether :func:`make_view` makes the live screen."""
+    return _name(common, options, streams) == "live"
+
+
+def _name(common: Common, options: Options, streams: Streams) -> str:
+    name = choose_view(
+        json=common.json,
+        quiet=common.quiet,
+        # The log of --debug would be written into the live screen.
+        plain=options.plain or common.debug,
+        stdout_tty=streams.stdout_tty,
+        stderr_tty=streams.stderr_tty,
+        env=streams.env,
+    )
+    return "plain" if name == "live" and on_github(streams.env) else name
 
 
 def _plain(options: Options, streams: Streams, origin: Callable[[str], str | None]) -> View:

@@ -53,11 +53,14 @@ _NOT_RESUMABLE: Final = ("not_found", "usage")
 
 
 def outcome(verdict: Complete, snapshot: Submission) -> str:
-    """Return the counts as a phrase: those that came with the verdict, otherwise those of the results."""
+    """Return the counts as a phrase: those that came with the verdict, otherwise those of the results.
+
+    A verdict may be ``failed`` although every test passed: "10 of 10 tests" is said of ``passed`` only.
+    """
     summary = words.summary_of(verdict, snapshot.counts)
     duration = words.total_duration(summary.duration_ms)
     suffix = f" in {duration}" if duration else ""
-    if _all_passed(summary):
+    if verdict.final_status == "passed" and _all_passed(summary):
         return f"{words.number(summary.passed or 0)} of {words.tests(summary.passed or 0)}{suffix}"
     counts = [("passed", summary.passed), ("failed", summary.failed), ("skipped", summary.skipped or None)]
     if any(count for _, count in counts):

@@ -39,19 +39,20 @@ _NUMBER_MAX: Final = 1e12
 # -- list -----------------------------------------------------------------------------------------
 
 
-def submissions_table(rows: Sequence[SubmissionRow], now: float) -> AdaptiveBlock:
+def submissions_table(rows: Sequence[SubmissionRow], now: float, submit: str = "subcli submit") -> AdaptiveBlock:
     """Return a line for each submission, in the server's order.
 
     Args:
         rows: The id links to ``url``.
         now: Unix time, for the ages.
+        submit: The command to suggest where there are none.
     """
-    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width))
+    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width, submit))
 
 
-def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int) -> list[Line]:
+def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int, submit: str) -> list[Line]:
     if not rows:
-        return [Line("No submissions yet. ").put("subcli submit", STRONG).put(" submits one.")]
+        return [Line("No submissions yet. ").put(submit, STRONG).put(" submits one.")]
     table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
     columns = list(range(len(_HEADINGS)))
     widths = [max(line[column].cells for line in table) for column in columns]

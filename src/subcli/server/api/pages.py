@@ -39,7 +39,7 @@ def add_pages(app: FastAPI) -> None:
             raise HTTPException(404, "File not found.")
         return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_PAGE_HEADERS)
 
-    docs = get_swagger_ui_html(openapi_url="/openapi.json", title="subcli API")
+    docs = get_swagger_ui_html(openapi_url="openapi.json", title="subcli API")
     headers = {"Content-Security-Policy": _docs_policy(bytes(docs.body).decode())}
 
     @app.get("/docs", include_in_schema=False)

@@ -76,11 +76,13 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             allowed_origins=settings.allowed_origins,
             redis=redis,
             ability=ability,
+            root_path=settings.root_path,
         )
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(app.state.services.metrics, *settings.metrics_address))
         database = engine.url.render_as_string(hide_password=True)
-        ready = Ready(url=_url(listener), data_dir=settings.data_dir, database=database, sandbox=sandbox)
+        url = _url(listener) + settings.root_path
+        ready = Ready(url=url, data_dir=settings.data_dir, database=database, sandbox=sandbox)
         server = Server(
             app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin, settings.trusted_proxies
         )

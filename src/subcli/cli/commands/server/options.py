@@ -142,6 +142,8 @@ def address(text: str | None) -> tuple[str, int] | None:
         return None
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdecimal() and 0 <= int(port) <= 65535):
-        raise UsageError(f"{text!r} is not a valid HOST:PORT.", hint="Examples: 127.0.0.1:9464, [::1]:9464.")
+    is_port = port.isascii() and port.isdecimal() and int(port) <= 65535
+    if not (colon and host and is_port):
+        fault = ": its port is not a number from 0 to 65535" if colon and host else ""
+        raise UsageError(f"{text!r} is not a valid HOST:PORT{fault}.", hint="Examples: 127.0.0.1:9464, [::1]:9464.")
     return host, int(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -59,6 +60,9 @@ TrustedProxy: TypeAlias = Annotated[
         help="Trust a proxy at this address or network, besides those on this machine.",
     ),
 ]
+RootPath: TypeAlias = Annotated[
+    str, typer.Option("--root-path", metavar="PATH", help="Path below which a proxy shows the server, as /judge.")
+]
 StopWithStdin: TypeAlias = Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)]
 
 
@@ -81,6 +85,7 @@ def register(app: typer.Typer) -> None:
         allow_origin: AllowOrigin = None,
         access_token_seconds: AccessTokenSeconds = 900,
         trusted_proxy: TrustedProxy = None,
+        root_path: RootPath = "",
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
@@ -107,6 +112,7 @@ def register(app: typer.Typer) -> None:
             authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
+            root_path=_root_path(root_path),
             metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
             sandbox_read=tuple(sandbox_read or ()),
@@ -176,6 +182,13 @@ def _network(text: str) -> str:
         raise UsageError(
             f"{text!r} is not a valid address or network.", hint="Examples: 10.0.0.7, 172.30.74.0/24."
         ) from None
+
+
+def _root_path(text: str) -> str:
+    segments = text.strip("/").split("/") if text.strip("/") else []
+    if any(not re.fullmatch(r"[A-Za-z0-9._~-]+", segment) or segment in (".", "..") for segment in segments):
+        raise UsageError(f"{text!r} is not a valid path.", hint="Example: --root-path /judge.")
+    return "".join(f"/{segment}" for segment in segments)
 
 
 _DEMO = "demo mode: no logins, this machine only"

@@ -4,6 +4,9 @@
 // origin, and would be shared with other tabs: refresh tokens rotate, so the server takes a second tab that uses the
 // same one for a thief. Hence a reload asks for the login again, and a long watch refreshes its tokens.
 
+// Relative to the page, `…/submissions/ID`, since a proxy may show the server below a path.
+const API = "../api";
+
 export class Refused extends Error {
   constructor(status, detail, retryAfter) {
     super(detail);
@@ -50,19 +53,19 @@ export class Api {
     if (this.#refresh === null) return;
     const body = JSON.stringify({ refresh_token: this.#refresh });
     const headers = { "Content-Type": "application/json" };
-    fetch("/api/auth/logout", { method: "POST", body, headers, keepalive: true }).catch(() => {});
+    fetch(`${API}/auth/logout`, { method: "POST", body, headers, keepalive: true }).catch(() => {});
     this.#access = this.#refresh = null;
   }
 
   async #grant(fields) {
     const headers = { "Content-Type": "application/json" };
-    const answer = await read(await fetch("/api/auth/token", { method: "POST", body: JSON.stringify(fields), headers }));
+    const answer = await read(await fetch(`${API}/auth/token`, { method: "POST", body: JSON.stringify(fields), headers }));
     this.#access = answer.access_token;
     this.#refresh = answer.refresh_token ?? null;
   }
 
   async #send(path, options) {
-    const once = async () => read(await fetch(`/api${path}`, { ...options, headers: this.#headers() }));
+    const once = async () => read(await fetch(`${API}${path}`, { ...options, headers: this.#headers() }));
     try {
       return await once();
     } catch (error) {

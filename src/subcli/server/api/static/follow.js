@@ -52,7 +52,7 @@ async function connect(submission, api, say, changed) {
   const query = new URLSearchParams(token ? { token } : {});
   if (submission.seq) query.set("after_seq", submission.seq);
   if (submission.epoch) query.set("epoch", submission.epoch);
-  const url = new URL(`/ws/submissions/${submission.id}?${query}`, location.href.replace(/^http/, "ws"));
+  const url = new URL(`../ws/submissions/${submission.id}?${query}`, location.href.replace(/^http/, "ws"));
   const socket = new WebSocket(url);
   return new Promise((resolve) => new Wire(socket, submission, api, say, changed, resolve));
 }

@@ -72,5 +72,5 @@ addEventListener("pagehide", (event) => {
   if (!event.persisted) api.end();
 });
 setInterval(() => showTime(submission, Date.now()), 250);
-at("command").textContent = `subcli watch ${location.origin}/submissions/${id}`;
+at("command").textContent = `subcli watch ${location.origin}${location.pathname}`;
 run();

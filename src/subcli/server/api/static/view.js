@@ -85,7 +85,7 @@ function summaryOf(submission) {
   const { passed, failed, error, skipped } = submission.counts;
   const total = said.total_tests ?? passed + failed + error + skipped;
   const word = words(submission.verdict);
-  const counts = total > 0 ? `: ${number(said.passed ?? passed)} of ${number(total)} tests passed` : "";
+  const counts = total > 0 ? `: ${number(said.passed ?? passed)} of ${number(total)} ${total === 1 ? "test" : "tests"} passed` : "";
   const time = said.duration_ms > 0 ? ` in ${duration(said.duration_ms)}` : "";
   return printable(`${word.charAt(0).toUpperCase()}${word.slice(1)}${counts}${time}`);
 }
