@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -277,7 +278,16 @@ async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None
             assert "server" not in headers
 
 
-async def test_docs_page_allows_only_its_own_script(live: Any) -> None:
-    """The policy of `/docs` names its inline script by hash."""
+async def test_docs_page_is_served_from_the_package(live: Any) -> None:
+    """Nothing comes from elsewhere; the policy of `/docs` allows our own files, and its inline script by hash."""
     response = await live.http.get("/docs")
-    assert response.text.count("<script>") == response.headers["content-security-policy"].count("'sha256-") == 1
+    policy = response.headers["content-security-policy"]
+    assert response.text.count("<script>") == policy.count("'sha256-") == 1
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', response.text)
+    assert len(loaded) == 3
+    for path in loaded:
+        assert path.startswith("/static/")
+        assert (await live.http.get(path)).status_code == 200
+    assert 'VERSION:"5.' in (await live.http.get("/static/swagger-ui-bundle.js")).text
