@@ -31,6 +31,7 @@ async def submit(
     language: str | None = None,
     server: str | None = None,
     token: str | None = None,
+    follow_links: bool = False,
 ) -> int:
     """Submit a file or a directory and return the id of the submission.
 
@@ -40,11 +41,12 @@ async def submit(
         language: defaults to that of the file's extension.
         server: URL; defaults to ``SUBCLI_SERVER`` and the other settings.
         token: defaults to ``SUBCLI_TOKEN``.
+        follow_links: follow links that lead outside the working tree.
 
     Raises:
         SubcliError: it was refused, or the server did not answer.
     """
-    source = read_source([str(path)])
+    source = read_source([str(path)], follow_links=follow_links)
     language = language or source.language()
     if language is None:
         raise source.unknown_language()

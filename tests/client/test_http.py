@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -9,7 +13,8 @@ import httpx
 import pytest
 
 from subcli.client.api import Api, ServerInfo, as_list, as_object
-from subcli.client.http import MAX_BODY_BYTES, MAX_REASON_LENGTH, MAX_REDIRECTS, Requester, RequestFailed
+from subcli.client.body import MAX_BODY_BYTES, MAX_VALUES, BoundedTransport
+from subcli.client.http import MAX_REASON_LENGTH, MAX_REDIRECTS, Requester, RequestFailed
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.inputs import Refreshed, RestFailed
 from subcli.settings.proxies import read_proxies
@@ -55,7 +60,7 @@ class Trial:
                 raise answer
             return answer
 
-        self.client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+        self.client = httpx.AsyncClient(transport=BoundedTransport(httpx.MockTransport(handle)))
         options: dict[str, Any] = {"max_attempts": max_attempts, "wait": self._wait, "proxy": PROXY}
         self.api = Api(self.client, BASE, self.login, **options)
         self.http = Requester(self.client, f"{BASE}/", self.login, **options)
@@ -194,6 +199,83 @@ async def test_endless_body_is_not_read() -> None:
 
     failed = await failure(httpx.Response(200, content=endless()))
     assert failed.reason == "the response is too large"
+
+
+def gzipped(data: bytes, times: int = 1) -> bytes:
+    """``data``, compressed so often."""
+    for _ in range(times):
+        data = gzip.compress(data, mtime=0)
+    return data
+
+
+def bomb(times: int = 1) -> bytes:
+    """What becomes one byte too large."""
+    return gzipped(bytes(MAX_BODY_BYTES + 1), times)
+
+
+def halves() -> bytes:
+    """Two members that are too large together."""
+    return gzipped(bytes(MAX_BODY_BYTES // 2)) + gzipped(bytes(MAX_BODY_BYTES // 2 + 1))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "reason"),
+    [
+        ("gzip", bomb, "the response is too large"),
+        ("gzip", halves, "the response is too large"),
+        ("gzip, gzip", lambda: bomb(2), "encoded as 'gzip, gzip'"),
+        ("gzip,identity", lambda: gzipped(b"{}"), "encoded as 'gzip,identity'"),
+        ("deflate", lambda: zlib.compress(b"{}"), "encoded as 'deflate'"),
+        ("br", lambda: b"x", "encoded as 'br'"),
+        ("gzip", lambda: b"{}", "is not gzip"),
+        ("gzip", lambda: gzipped(b"{}")[:-1], "is cut off"),
+        ("gzip", lambda: gzipped(b"{}") + b"{}", "is not gzip"),
+    ],
+)
+async def test_body_is_bounded_while_it_is_decompressed(
+    encoding: str, content: Callable[[], bytes], reason: str
+) -> None:
+    """A few kilobytes never become gigabytes, in whatever way they are encoded."""
+    headers = {"Content-Encoding": encoding}
+
+    data = content()
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield data
+
+    tracemalloc.start()
+    failed = await failure(httpx.Response(200, headers=headers, content=sent()))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert reason in failed.reason
+    assert peak_bytes < 1.2 * MAX_BODY_BYTES
+
+
+async def test_gzip_is_read() -> None:
+    """In one member or several, whatever the chunks."""
+    data = json.dumps({"log": "x" * 300_000}).encode()
+    content = gzipped(data[:7]) + gzipped(b"") + gzipped(data[7:])
+
+    async def sent() -> AsyncIterator[bytes]:
+        for position in range(0, len(content), 11):
+            yield content[position : position + 11]
+
+    trial = Trial(answering(httpx.Response(200, headers={"Content-Encoding": "GZIP"}, content=sent())))
+    assert await trial.http.request("GET", "/x", decode=as_object) == json.loads(data)
+
+
+@pytest.mark.parametrize("item", [b"{}", b"0", b'"[\\"]"'])
+async def test_values_are_counted_before_they_are_parsed(item: bytes) -> None:
+    """Two bytes of JSON become sixty bytes of memory."""
+    failed = await failure(httpx.Response(200, content=b"[" + b",".join([item] * (MAX_VALUES + 1)) + b"]"))
+    assert failed.reason == "the response has too many values"
+
+
+async def test_text_is_not_counted_as_values() -> None:
+    """A log may be long and full of commas."""
+    log = r'[,{"\\' * (MAX_VALUES // 2)
+    trial = Trial(answering(httpx.Response(200, json={"log": log})))
+    assert (await trial.http.request("GET", "/x", decode=as_object))["log"] == log
 
 
 async def test_redirects_within_the_origin_are_followed() -> None:

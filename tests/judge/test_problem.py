@@ -216,9 +216,9 @@ def test_single_file_keeps_its_name_where_the_commands_allow(
 def test_file_name_is_never_an_option(write: Write) -> None:
     """A name that a compiler would take for an option, or for a file of options, is given as `./NAME`."""
     language = load_problem(write(GOOD)).languages["python"]
-    files = {"-c.py": "", "@opts.py": "", "a.py": "", "b/-d.py": ""}
+    files = {"+x.py": "", "-c.py": "", "@opts.py": "", "a.py": "", "b/-d.py": ""}
     expanded = language.expand(("cc", "{sources}", "-I{source}", "{source}"), files, "-c.py")
-    assert expanded == ("cc", "./-c.py", "./@opts.py", "a.py", "b/-d.py", "-I./-c.py", "./-c.py")
+    assert expanded == ("cc", "./+x.py", "./-c.py", "./@opts.py", "a.py", "b/-d.py", "-I./-c.py", "./-c.py")
 
 
 def test_file_name_is_no_placeholder(write: Write) -> None:

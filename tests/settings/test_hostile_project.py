@@ -42,16 +42,42 @@ def settings(
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret", "{outside}", "link", "linked-directory/secret", "linked-directory", ".."]
+    ("name", "why"),
+    [
+        ("../secret", "is outside"),
+        ("{outside}", "is outside"),
+        ("..", "is outside"),
+        ("link", "a link to a file outside"),
+        ("linked-directory/secret", "a link to a directory outside"),
+        ("linked-directory/../secret", "a link to a directory outside"),
+        ("linked-directory", "a link to a directory outside"),
+        (".env", "is hidden"),
+        (".git/config", "is hidden"),
+        ("x/../.env", "is hidden"),
+        ("sub/.env", "is hidden"),
+        (".", "a link to .env, which is hidden"),
+        ("to-env.py", "a link to .env, which is hidden"),
+        ("ignored.py", "is ignored by git"),
+        ("private/a.py", "is ignored by git"),
+        ("private", "is ignored by git"),
+        ("sub/nested.py", "is ignored by git"),
+        ("pipe", "is not a regular file"),
+    ],
 )
-def test_project_files_stay_inside(tmp_path: Path, name: str) -> None:
-    """Neither dots, nor an absolute path, nor a link leads out of the project."""
+def test_project_files_stay_inside(tmp_path: Path, name: str, why: str) -> None:
+    """Neither dots, nor an absolute path, nor a link leads out of the project or to what is private in it."""
     (tmp_path / "secret").write_text("the private key")
     root = tmp_path / "project"
-    root.mkdir()
+    for path in (".env", ".git/config", "ignored.py", "private/a.py", "sub/.env", "sub/nested.py", "x/a.py"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("x = 1")
+    (root / ".gitignore").write_text("ignored.py\nprivate/\nlink*\n")
+    (root / "sub" / ".gitignore").write_text("nested.py\n")
     (root / "link").symlink_to(tmp_path / "secret")
+    (root / "to-env.py").symlink_to(".env")
     (root / "linked-directory").symlink_to(tmp_path)
-    with pytest.raises(UsageError, match="is outside"):
+    os.mkfifo(root / "pipe")
+    with pytest.raises(UsageError, match=why):
         read_source([name.format(outside=tmp_path / "secret")], root=root)
 
 
@@ -66,23 +92,102 @@ def test_links_stay_inside_a_directory(tmp_path: Path) -> None:
     (code / "c.py").symlink_to(tmp_path / "secret")
     with pytest.raises(UsageError, match=r"c\.py is a link"):
         read_source([str(code)])
+    assert list(read_source([str(code)], follow_links=True).files) == ["a.py", "b.py", "c.py"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of a stranger, the working directory; a secret lies outside, another inside."""
+    (tmp_path / "secret").write_text("the private key")
+    top = tmp_path / "repository"
+    for path in (".git/config", "src/common.py", "a/node.py", "token.txt"):
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text("x = 1")
+    (top / ".gitignore").write_text("token.txt\n")
+    monkeypatch.chdir(top)
+    return top
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        ("../secret", "link.py"),
+        ("../secret", "{top}/link.py"),
+        ("../secret", "a/../link.py"),
+        ("..", "link.py/secret"),
+        ("..", "link.py"),
+        ("/proc/self/environ", "link.py"),
+        ("hop.py", "link.py"),
+        (".git/config", "link.py"),
+        (".git", "link.py/config"),
+        ("token.txt", "link.py"),
+    ],
+)
+def test_named_link_does_not_lead_out_of_the_working_tree(checkout: Path, target: str, named: str) -> None:
+    """What the command line names is meant, but not what a stranger put behind the name."""
+    (checkout / "hop.py").symlink_to("../secret")
+    (checkout / "link.py").symlink_to(target)
+    path = named.format(top=checkout)
+    for cwd in (checkout, checkout / "a"):
+        os.chdir(cwd)
+        with pytest.raises(UsageError, match="is a link to") as caught:
+            read_source([os.path.join(os.path.relpath(checkout), path)])
+        assert "--follow-links" in caught.value.hint
+    os.chdir(checkout)
+    if target in ("../secret", "token.txt", "hop.py"):
+        assert next(iter(read_source([path], follow_links=True).files.values())) in ("the private key", "x = 1")
+
+
+def test_named_files_and_links_within_the_working_tree_are_read(checkout: Path) -> None:
+    """The repository is the tree, not the directory in it; what is named itself may be hidden, ignored or outside."""
+    (checkout / "a" / "common.py").symlink_to("../src/common.py")
+    os.chdir(checkout / "a")
+    assert read_source(["common.py"]).origin("x") == "common.py"
+    assert set(read_source(["."]).files) == {"common.py", "node.py"}
+    for path in ("../token.txt", "../.git/config", "../../secret", str(checkout.parent / "secret")):
+        assert len(read_source([path]).files) == 1
+
+
+def test_tree_without_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory of the project file is the tree, else the working directory."""
+    (tmp_path / "shared.py").write_text("x = 1")
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "a.py").symlink_to("../../shared.py")
+    monkeypatch.chdir(tmp_path)
+    assert list(read_source(["project/src/a.py"]).files) == ["shared.py"]
+    (project / ".subcli.toml").write_text("")
+    with pytest.raises(UsageError, match=r"outside .*project"):
+        read_source(["project/src/a.py"])
+    monkeypatch.chdir(project / "src")
+    (project / ".subcli.toml").unlink()
+    with pytest.raises(UsageError, match=r"outside .*src"):
+        read_source(["a.py"])
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/null", "/dev/zero"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    """A FIFO that nobody writes to does not hang; a device has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is not a regular file"):
+        read_source([str(tmp_path / name)])
 
 
 def test_reading_stops_at_the_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`subcli submit ~` ends at the limit, not when the memory is full; hidden directories are not even listed."""
     for number in range(50):
         (tmp_path / f"{number:02}.py").write_bytes(b"x" * 100_000)
-    read: list[Path] = []
-    original = Path.open
+    read: list[str] = []
+    original = os.open
 
-    def recording_open(path: Path, *args: Any, **kwargs: Any) -> Any:
-        read.append(path)
+    def recording_open(path: str, *args: Any, **kwargs: Any) -> int:
+        read.append(os.fspath(path))
         return original(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", recording_open)
+    monkeypatch.setattr(os, "open", recording_open)
     with pytest.raises(UsageError, match="larger than 256 KiB"):
         read_source([str(tmp_path)])
-    assert len([path for path in read if path.suffix == ".py"]) == 3
+    assert len([path for path in read if path.endswith(".py")]) == 3
 
 
 def test_invalid_file_names(tmp_path: Path) -> None:

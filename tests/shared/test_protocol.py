@@ -505,6 +505,9 @@ def test_close_codes_match_rfc_6455_and_specification() -> None:
         ("\u200b\u200d\u2060\ufeff\u00ad", r'"\u200b\u200d\u2060\ufeff\u00ad"'),
         ("\u2028\u2029", r'"\u2028\u2029"'),
         ("\U000e0041", r'"\udb40\udc41"'),
+        ("\u115f\u1160\u3164\uffa0", r'"\u115f\u1160\u3164\uffa0"'),
+        ("\ufe00\ufe0f\u180b\u180f\U000e0100", r'"\ufe00\ufe0f\u180b\u180f\udb40\udd00"'),
+        ("\u034f\u17b4\u17b5\U0001d173", r'"\u034f\u17b4\u17b5\ud834\udd73"'),
     ],
 )
 def test_json_escapes_invisible_characters(text: str, encoded: str) -> None:

@@ -97,6 +97,15 @@ async def test_page_tells_a_shared_cause_once(page: Page, server: Served, run: R
     assert all("mine.py:4" in card for card in cards)
 
 
+async def test_docs_of_the_api(page: Page, server: Served) -> None:
+    """Swagger UI works under the strict policy, and loads nothing from elsewhere."""
+    await page.open(f"{server.url}/docs")
+    await page.until("document.querySelectorAll('.opblock').length > 5")
+    loaded = await page.run("performance.getEntriesByType('resource').map(entry => new URL(entry.name).origin)")
+    assert set(loaded) <= {server.url, "null"}
+    assert page.complaints == []
+
+
 async def test_page_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
     """It asks for a login if required, stores it nowhere, and puts no long-lived token into a URL."""
     server = serve("--auth", "--sandbox", "none")
@@ -264,8 +273,8 @@ async def test_page_resists_hostile_messages(page: Page, server: Served) -> None
 
 
 @pytest.fixture
-def built_hook(tmp_path: Path, server: Served) -> Iterator[str]:
-    """The URL of a Vite page with the specification's hook, built for the server."""
+def built_hook(tmp_path: Path, serve: Callable[..., Served]) -> Iterator[tuple[str, Served]]:
+    """The URL of a Vite page with the specification's hook, and the server that it is built for, which allows it."""
     for package in ("vite", "react", "react-dom"):
         needs(f"the npm package {package} in tests/system/js", (JS / "node_modules" / package).is_dir())
     source = tmp_path / "hook"
@@ -273,15 +282,17 @@ def built_hook(tmp_path: Path, server: Served) -> Iterator[str]:
     (source / "node_modules").symlink_to(JS / "node_modules")
     hook = (source / "useSubmissionUpdates.ts").read_text()
     (source / "page.tsx").write_text(hook + (source / "page.tsx").read_text())
-    env = {**os.environ, "VITE_WS_URL": server.url.replace("http", "ws")}
-    vite = ["node", str(JS / "node_modules/vite/bin/vite.js"), "build"]
-    built = subprocess.run(vite, cwd=source, env=env, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
     handler = functools.partial(_Quiet, directory=str(source / "dist"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        origin = f"http://127.0.0.1:{served.server_port}"
+        server = serve("--allow-origin", origin)
+        env = {**os.environ, "VITE_WS_URL": server.url.replace("http", "ws")}
+        vite = ["node", str(JS / "node_modules/vite/bin/vite.js"), "build"]
+        built = subprocess.run(vite, cwd=source, env=env, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{served.server_port}/index.html"
+        yield f"{origin}/index.html", server
         served.shutdown()
         thread.join()
 
@@ -292,10 +303,11 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.mark.thorough
-async def test_react_hook(page: Page, server: Served, run: Run, built_hook: str) -> None:
+async def test_react_hook(page: Page, run: Run, built_hook: tuple[str, Served]) -> None:
     """The unchanged hook of the specification gets every event up to `complete`."""
+    url, server = built_hook
     submit(run, server, QUICK, "lru-cache")
-    await page.open(built_hook)
+    await page.open(url)
     await page.until("document.getElementById('status')?.innerText === 'connected'")
     await page.until("document.getElementById('status').innerText === 'disconnected'", 60)
     updates = json.loads(await page.run("document.getElementById('updates').innerText"))

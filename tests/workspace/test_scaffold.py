@@ -55,6 +55,24 @@ def test_too_many_files(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("link", ["new", "new/sub", "new/sub/deep", "above", "new/a.c", "new/.subcli.toml"])
+@pytest.mark.parametrize("target", ["outside", "gone"])
+def test_writes_through_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str, target: str) -> None:
+    """A link in the directory, of the directory or out of the working tree on the way to it is refused first."""
+    (tmp_path / "outside").mkdir()
+    project = tmp_path / "project"
+    (project / link).parent.mkdir(parents=True)
+    (project / link).symlink_to(tmp_path / target)
+    monkeypatch.chdir(project)
+    directory = Path("above/new" if link == "above" else "new")
+    before = sorted(project.rglob("*"))
+    with pytest.raises(UsageError, match=r"is a link|already exists"):
+        make(directory, {"a.c": "one", "sub/deep/b.c": "two"})
+    assert sorted(project.rglob("*")) == before
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert not (tmp_path / "gone").exists()
+
+
 def test_never_overwrites(tmp_path: Path) -> None:
     """A file that is there stays as it is, and no other is written."""
     (tmp_path / "b.c").write_text("mine")

@@ -1,4 +1,4 @@
-"""Ask for a login on the terminal, without getting in the way of the live screen or of Ctrl-C."""
+"""Ask for a login, or for a yes, on the terminal, without getting in the way of the live screen or of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -83,6 +83,14 @@ def ask_login(streams: Streams, user: str | None = None) -> tuple[str, Secret] |
     except EOFError:
         return None
     return (user, Secret(password)) if user and password else None
+
+
+async def confirm(streams: Streams, question: str) -> bool:
+    """Ask a question that is answered by ``y`` or ``yes``; everything else, and the end of the input, is a no."""
+    streams.write_error(f"{question} [y/N] ")
+    await streams.read_by_all()
+    answer = await in_daemon_thread(streams.stdin.readline, streams)
+    return answer.strip().lower() in ("y", "yes")
 
 
 async def in_daemon_thread(work: Callable[[], T], streams: Streams) -> T:

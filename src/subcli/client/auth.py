@@ -11,15 +11,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeAlias
 
 import httpx
-import msgspec
 
 from subcli.client.background import run_in_daemon_thread
+from subcli.client.body import decode_json
 from subcli.client.network import error_detail
 from subcli.client.records import Credentials, Place, Tokens
 from subcli.core.errors import CredentialError
@@ -28,6 +27,9 @@ from subcli.shared.secret import Secret, is_token, redact
 
 RENEWAL_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0)
 """Delays before each attempt to renew a login with a server that does not answer."""
+
+MAX_TOKENS_BYTES: Final = 64 * 1024
+"""The largest response with tokens that is read."""
 
 _log = logging.getLogger("subcli.auth")
 
@@ -249,9 +251,7 @@ async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, 
         httpx.HTTPError: it did not answer.
     """
     response = await http.post(f"{api_url}/auth/token", data=form)
-    body: Any = None
-    with contextlib.suppress(msgspec.DecodeError):
-        body = msgspec.json.decode(response.content)
+    body = decode_json(response.content) if len(response.content) <= MAX_TOKENS_BYTES else None
     if not isinstance(body, dict):
         body = {}
     if not response.is_success:

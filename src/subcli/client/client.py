@@ -24,6 +24,7 @@ from subcli.client.auth import (
     refresh_grant,
 )
 from subcli.client.background import run_in_daemon_thread
+from subcli.client.body import BoundedTransport
 from subcli.client.http import RequestFailed, Wait, wait_silently
 from subcli.client.network import USER_AGENT, unusable_proxy
 from subcli.client.records import Credentials
@@ -375,14 +376,19 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
     if proxy.problem:
         raise unusable_proxy(proxy)
     url = proxy.url.reveal() if proxy.url is not None else ""
-    return httpx.AsyncClient(
+    transport = httpx.AsyncHTTPTransport(
         # Not for plain http: loading the CAs takes longer than a submit.
         verify=system_trust() if urlsplit(settings.server).scheme == "https" else False,
+        trust_env=False,
+        proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
+    )
+    return httpx.AsyncClient(
+        transport=BoundedTransport(transport),
         timeout=HTTP_TIMEOUT_S,
         follow_redirects=False,
         trust_env=False,
         proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
-        headers={"User-Agent": USER_AGENT},
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
         event_hooks={"request": [_dial_zone]},
     )
 

@@ -20,6 +20,7 @@ import httpx
 import msgspec
 
 from subcli.client.api import ServerInfo, as_server_info
+from subcli.client.body import decode_json
 from subcli.client.client import Client, connect, http_client
 from subcli.client.http import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S
@@ -270,11 +271,7 @@ async def _get(http: httpx.AsyncClient, url: str) -> tuple[int, httpx.Headers, A
             content += chunk
             if len(content) > MAX_RESPONSE_BYTES:
                 return response.status_code, response.headers, None
-    try:
-        body = msgspec.json.decode(content) if response.is_success else None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        body = None
-    return response.status_code, response.headers, body
+    return response.status_code, response.headers, decode_json(content) if response.is_success and content else None
 
 
 _PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from subcli.client.auth import Authenticator
+from subcli.client.body import BodyRefusedError, check_values, decode_json
 from subcli.client.network import (
     describe_failure,
     error_detail,
@@ -44,9 +45,6 @@ MAX_REASON_LENGTH: Final = 500
 
 REQUEST_TIMEOUT_S: Final = 30.0
 """The limit for one request, however slowly its response drips in."""
-
-MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-"""The largest response that is read: a page of events of 64 KiB each is not larger."""
 
 NO_TEXT: Final = "illegal request line"
 """How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
@@ -305,9 +303,12 @@ class Requester:
                 async with sending as response:
                     self._answered = True
                     status = response.status_code
-                    received = _Response(status, response.reason_phrase, response.headers, await _read(response))
+                    received = _Response(status, response.reason_phrase, response.headers, await response.aread())
+            check_values(received.content)
         except TimeoutError:
             raise RequestFailed(RestFailed(None, f"no complete response within {REQUEST_TIMEOUT_S:g} s")) from None
+        except BodyRefusedError as error:
+            raise RequestFailed(RestFailed(response.status_code, str(error))) from None
         except httpx.ProxyError as error:
             raise RequestFailed(self._no_tunnel(str(error))) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
@@ -361,7 +362,7 @@ class Requester:
         return RestFailed(None, _not_http(complaint, address) or describe_failure(cause or error, address))
 
     def _decode(self, decode: Callable[[Any], T], response: _Response) -> T:
-        body = _decoded(response.content)
+        body = decode_json(response.content)
         if not response.is_success:
             raise RequestFailed(self._refusal(response, body))
         try:
@@ -397,7 +398,7 @@ class Requester:
                 response = await self._send("GET", self._base + path, None, None, {})
             except RequestFailed:
                 return None
-            is_page = _decoded(response.content) is None
+            is_page = decode_json(response.content) is None
             if response.status in (401, 403, 429) or response.status > 501 or (response.is_success and not is_page):
                 self._is_judge = True
                 return None
@@ -420,32 +421,8 @@ class Requester:
         return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign)
 
 
-def _decoded(content: bytes) -> Any:
-    """The JSON in a body, ``{}`` for an empty one; ``None`` if it is something else."""
-    try:
-        return msgspec.json.decode(content) if content else {}
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
-
-
 def _not_http(complaint: str, address: str) -> str:
     """What httpx complains of in an answer, or in its absence; empty if it does not."""
     if "disconnected" in complaint or "closed" in complaint:
         return describe_failure(EOFError(), address)
     return complaint and f"{address} does not answer in HTTP"
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """The body of a response.
-
-    Raises:
-        RequestFailed: it is larger than any that a server would send.
-    """
-    chunks: list[bytes] = []
-    size_bytes = 0
-    async for chunk in response.aiter_bytes():
-        size_bytes += len(chunk)
-        if size_bytes > MAX_BODY_BYTES:
-            raise RequestFailed(RestFailed(response.status_code, "the response is too large"))
-        chunks.append(chunk)
-    return b"".join(chunks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -48,7 +49,7 @@ def check_path(path: str) -> PurePosixPath:
         or pure.is_absolute()
         or ".." in pure.parts
         or "\\" in path
-        or any(ord(character) < 32 or ord(character) == 127 for character in path)
+        or any(unicodedata.category(character) == "Cc" for character in path)
         or any(len(part.encode("utf-8", "replace")) > 200 for part in pure.parts)
         or len(pure.parts) > 16
     )

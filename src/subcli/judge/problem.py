@@ -130,7 +130,8 @@ class Language:
     def expand(self, command: tuple[str, ...], files: Mapping[str, str], entry: str) -> tuple[str, ...]:
         """The command with its placeholders replaced, for a submission of these files.
 
-        A name such as `-o.c` or `@opts.c` becomes `./-o.c`: no program takes it for an option or a file of options.
+        A name such as `-o.c`, `@opts.c` or `+x.c` becomes `./-o.c`: no program takes it for an option or a file of
+        options.
         """
         known = {"{source}": _operand(entry), "{python}": sys.executable, "{shims}": str(SHIMS)}
         words: list[str] = []
@@ -149,7 +150,7 @@ def is_installed_program(word: str) -> bool:
 
 
 def _operand(name: str) -> str:
-    return f"./{name}" if name.startswith(("-", "@")) else name
+    return f"./{name}" if name.startswith(("-", "@", "+")) else name
 
 
 @dataclass(frozen=True)

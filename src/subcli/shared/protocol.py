@@ -420,10 +420,12 @@ def _flattened_analysis(raw: Raw) -> Raw:
 
 
 # C0 but tab and newline, DEL, C1, zero-width, bidi marks, embeddings, overrides and isolates, the BOM,
-# line and paragraph separators, tags; lone surrogates cannot be encoded at all.
+# line and paragraph separators; what Unicode calls default ignorable (DerivedCoreProperties.txt), among it letters
+# without a shape, variation selectors and tags; lone surrogates cannot be encoded at all.
 INVISIBLE: Final = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
 )
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
 

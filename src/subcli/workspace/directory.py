@@ -8,7 +8,7 @@ Left out is what no tool takes for source code:
 - what is neither a file nor a directory, and links that lead nowhere.
 
 Nothing is left out silently: :attr:`Walk.left_out` names it. What cannot be read is an error, and so is a link that
-leads outside the directory, since following it could leak other files of the user.
+must not be followed (:mod:`subcli.workspace.links`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Final
 from subcli.core.errors import UsageError
 from subcli.settings.files import PROJECT_FILE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
+from subcli.workspace.links import LinkRules, working_tree
 
 MADE_DIRECTORIES: Final = ("__pycache__", "node_modules", "bower_components", "__MACOSX", "CMakeFiles", "*.egg-info")
 """Directories that tools make, by their names."""
@@ -44,22 +45,25 @@ class Walk:
 
     Args:
         directory: where the walk begins. Its own name does not matter: it was named by the user.
+        links: which links to follow.
 
     Attributes:
         left_out: what was left out so far, relative to the directory; the names of directories end with ``/``.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, links: LinkRules) -> None:
         self.left_out: list[str] = []
         self._top = directory
         self._inside = directory.resolve()
+        self._links = links
+        self._tree = working_tree(self._inside, links.cwd)
         self._ignored = GitignoreMatcher(directory)
 
-    def files(self) -> Iterator[Path]:
-        """Yield the files to submit, sorted by name within each directory.
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        """Yield the files to submit, sorted by name within each directory, each with its path without links.
 
         Raises:
-            UsageError: something cannot be read, or is a link that leads outside the directory or back into itself.
+            UsageError: something cannot be read, or is a link that must not be followed or leads back into itself.
         """
         try:
             yield from self._below(self._top, (self._inside,))
@@ -69,23 +73,28 @@ class Walk:
                 hint="Fix that, or list it in `.gitignore`.",
             ) from None
 
-    def _below(self, here: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-        """``above``: the directories on the way here, resolved."""
+    def _below(self, here: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
+        """``above``: the directories on the way here, the last one ``here``; all without links."""
         self._ignored.enter(here)
-        directories: list[Path] = []
+        directories: list[tuple[Path, Path]] = []
         for path in sorted(here.iterdir()):
             is_dir = path.is_dir()
             if self._is_left_out(path, is_dir=is_dir):
                 self._leave_out(path, is_dir=is_dir)
                 continue
+            target = above[-1] / path.name
             if path.is_symlink():
-                self._check_link(path, above)
+                target = self._links.follow(target, self._tree, shown=path)
+                if target in above:
+                    raise UsageError(
+                        f"{path} is a link to a directory that contains it.", hint="List it in `.gitignore`."
+                    )
             if is_dir:
-                directories.append(path)
+                directories.append((path, target))
             else:
-                yield path
-        for path in directories:
-            yield from self._below(path, (*above, path.resolve()))
+                yield path, target
+        for path, target in directories:
+            yield from self._below(path, (*above, target))
 
     def _is_left_out(self, path: Path, *, is_dir: bool) -> bool:
         if path.name.startswith(".") or not (is_dir or path.is_file()):
@@ -96,17 +105,6 @@ class Walk:
     def _leave_out(self, path: Path, *, is_dir: bool) -> None:
         if path.name not in _OF_THE_DIRECTORY:
             self.left_out.append(path.relative_to(self._top).as_posix() + "/" * is_dir)
-
-    def _check_link(self, path: Path, above: tuple[Path, ...]) -> None:
-        target = path.resolve()
-        if not target.is_relative_to(self._inside):
-            kind = "directory" if path.is_dir() else "file"
-            raise UsageError(
-                f"{path} is a link to a {kind} outside {self._top}.",
-                hint="Replace it with a copy, or list it in `.gitignore`.",
-            )
-        if target in above:
-            raise UsageError(f"{path} is a link to a directory that contains it.", hint="List it in `.gitignore`.")
 
 
 def _is_made(path: Path, *, is_dir: bool) -> bool:

@@ -1,20 +1,23 @@
 """Creates the directory for ``subcli init``: the files that the server offers, and a ``.subcli.toml``.
 
-The server is not trusted with file names: nothing is written outside the directory, no hidden file is created and no
-existing file is overwritten.
+The server is not trusted with file names, nor the directory, which may be a stranger's, with links: nothing is written
+outside the directory or through a link, no hidden file is created and no existing file is overwritten.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from subcli.core.errors import ServerError, UsageError
 from subcli.settings.files import PROJECT_FILE
+from subcli.workspace.links import LinkRules
 
 _MAX_FILES: Final = 200
+_ANOTHER: Final = "Choose another directory: `subcli init P DIR`."
 
 
 def make_workspace(
@@ -32,18 +35,17 @@ def make_workspace(
         The paths written, in order.
 
     Raises:
-        UsageError: A file already exists, or the directory cannot be written.
+        UsageError: A file already exists, a link is in the way, or the directory cannot be written.
         ServerError: The server offers too many files, or an unsafe file name.
     """
     if len(files) > _MAX_FILES:
         raise ServerError(f"The server offers {len(files)} files; the limit is {_MAX_FILES}.")
     texts = {_inside(name): text for name, text in files.items()}
     texts[PurePosixPath(PROJECT_FILE)] = _project_file(problem, language, submitted)
+    _check_links(directory, texts)
     for name in texts:
-        if (directory / name).exists():
-            raise UsageError(
-                f"{directory / name} already exists.", hint="Choose another directory: `subcli init P DIR`."
-            )
+        if os.path.lexists(directory / name):
+            raise UsageError(f"{directory / name} already exists.", hint=_ANOTHER)
     try:
         for name, text in texts.items():
             path = directory / name
@@ -54,6 +56,15 @@ def make_workspace(
     except OSError as error:
         raise UsageError(f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another.") from None
     return [directory / name for name in texts]
+
+
+def _check_links(directory: Path, names: Iterable[PurePosixPath]) -> None:
+    """Refuse links in the directory, itself included, and on the way to it those that leave the working tree."""
+    links = LinkRules(Path.cwd())
+    links.resolve(directory.parent, links.cwd)
+    for path in {directory, *(directory / parent for name in names for parent in name.parents)}:
+        if os.path.islink(path):
+            raise UsageError(f"{path} is a link, and nothing is written through it.", hint=_ANOTHER)
 
 
 def _inside(name: str) -> PurePosixPath:

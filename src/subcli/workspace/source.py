@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from subcli.shared.protocol import MAX_SOURCE_BYTES
 from subcli.shared.suggest import closest
 from subcli.workspace.directory import Walk
 from subcli.workspace.languages import language_of
+from subcli.workspace.links import LinkRules, why_private
 
 NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
 """Above this size a submission gets a warning."""
@@ -24,6 +27,7 @@ _NAMED_MAX: Final = 5
 
 _ENTRIES_MAX: Final = 1000
 """How many entries of a directory are compared with a name that is not among them."""
+_NAME_IT: Final = "To submit it anyway, name it: `subcli submit PATH`."
 
 _EMPTY: Final = "Nothing was submitted."
 
@@ -114,58 +118,83 @@ def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str:
     return names[0]
 
 
-def read_source(paths: Sequence[str], *, root: Path | None = None) -> Source:
+class _File(msgspec.Struct, frozen=True):
+    """A file to read.
+
+    Attributes:
+        name: its path within the submission.
+        path: its local path, as it was named.
+        target: the same without links.
+    """
+
+    name: str
+    path: Path
+    target: Path
+
+
+def read_source(paths: Sequence[str], *, root: Path | None = None, follow_links: bool = False) -> Source:
     """Read the code of one submission.
 
     Args:
         paths: Files and directories; ``-`` alone is stdin.
-        root: The directory of the project file that lists the paths. Project files are not trusted, so nothing
-            outside this directory is read. By default the paths come from the user, relative to the working directory.
+        root: The directory of the project file that lists the paths. Project files are not trusted, so they name
+            nothing outside this directory, and nothing that is hidden or ignored by git. By default the paths come
+            from the user, relative to the working directory.
+        follow_links: Whether to follow links that lead outside the working tree (:mod:`subcli.workspace.links`).
 
     Raises:
-        UsageError: A file does not exist, is empty, binary or too large, or is outside ``root``.
+        UsageError: A file does not exist, is empty, binary or too large, or must not be read.
     """
     if list(paths) == ["-"]:
         return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, {}, single=True)
     if "-" in paths:
         raise UsageError("`-` (stdin) cannot be combined with other paths.", hint="Name files, or pipe one file in.")
-    base = (root or Path.cwd()).resolve()
+    links = LinkRules(Path.cwd(), follow=follow_links)
+    base = root.resolve() if root else links.cwd
+    named = [_resolved(text, base, root, links) for text in paths]
     files: dict[str, bytes] = {}
+    targets: dict[str, Path] = {}
     origins: dict[str, str] = {}
     left_out: list[str] = []
-    for name, path in _named(paths, base, root, left_out):
-        if name in files:
-            if path.samefile(origins[name]):
+    for file in _files(named, base, links, left_out):
+        if file.name in files:
+            if file.target.samefile(targets[file.name]):
                 continue
-            raise UsageError(f"Two files would both be named {name}.", hint="Submit the directory that contains them.")
-        files[name], origins[name] = _read(path), path.as_posix()
+            raise UsageError(
+                f"Two files would both be named {file.name}.", hint="Submit the directory that contains them."
+            )
+        files[file.name] = _read(file)
+        targets[file.name], origins[file.name] = file.target, file.path.as_posix()
         if sum(map(len, files.values())) > MAX_SOURCE_BYTES:
-            raise _too_large(name)
+            raise _too_large(file.name)
     skipped = tuple(name for name in left_out if not _is_among(files, name.rstrip("/")))
     if not files:
         why = f"{_count_left_out(skipped)}. " if skipped else ""
         raise UsageError(
             f"There is no file to submit in {', '.join(paths)}.", hint=f"{why}Name a file to submit it all the same."
         )
-    single = len(files) == 1 and not Path(paths[0]).is_dir()
+    single = len(files) == 1 and not named[0][1].is_dir()
     return _checked(files, origins, single=single, left_out=skipped)
 
 
-def _named(paths: Sequence[str], base: Path, root: Path | None, left_out: list[str]) -> Iterator[tuple[str, Path]]:
-    """Yield each file with its name in the submission; add what is left out of directories to ``left_out``."""
-    named = [_checked_path(text, base, root) for text in paths]
-    directories = [path.resolve() for path in named if path.is_dir()]
-    for path in named:
+def _files(named: Sequence[tuple[Path, Path]], base: Path, links: LinkRules, left_out: list[str]) -> Iterator[_File]:
+    """Yield each file; add what is left out of directories to ``left_out``.
+
+    Args:
+        named: paths as they were named, each with its target.
+    """
+    directories = [target for _, target in named if target.is_dir()]
+    for path, target in named:
         # Below one of the directories that are named too, a file has the name that it has there.
-        around = next((each for each in directories if each in path.resolve().parents), None)
-        if path.is_dir():
-            walk = Walk(path)
-            for file in walk.files():
-                inner = path.resolve() / file.relative_to(path)
-                yield inner.relative_to(around or path.resolve()).as_posix(), file
+        around = next((each for each in directories if each in target.parents), None)
+        if target.is_dir():
+            walk = Walk(path, links)
+            for file, inner in walk.files():
+                name = (target / file.relative_to(path)).relative_to(around or target).as_posix()
+                yield _File(name, file, inner)
             left_out += walk.left_out
         else:
-            yield _name_of(path, around or base), path
+            yield _File(_name_of(target, path, around or base), path, target)
 
 
 def _is_among(files: Iterable[str], name: str) -> bool:
@@ -173,22 +202,23 @@ def _is_among(files: Iterable[str], name: str) -> bool:
     return any(file == name or file.startswith(f"{name}/") for file in files)
 
 
-def _checked_path(text: str, base: Path, root: Path | None) -> Path:
+def _resolved(text: str, base: Path, root: Path | None, links: LinkRules) -> tuple[Path, Path]:
+    """The path that was named, and the same without links."""
     if "\0" in text:
         raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
     path = Path(text) if root is None else root / text
-    try:
-        resolved = path.resolve()
-    except (OSError, RuntimeError):
-        raise UsageError(f"{path} is a link that leads to itself.", hint="Check the path.") from None
-    if root is not None and not resolved.is_relative_to(base):
-        raise UsageError(f"{path} is outside {root}.", hint="To submit it anyway, name it: `subcli submit PATH`.")
-    return path
+    if root is None:
+        return path, links.resolve(path, base)
+    if not Path(os.path.normpath(base / text)).is_relative_to(base):
+        raise UsageError(f"{path} is outside {root}.", hint=_NAME_IT)
+    target = links.resolve(Path(text), base)
+    if why := why_private(Path(os.path.normpath(base / text)), base):
+        raise UsageError(f"{path} is {why}, so a project file cannot submit it.", hint=_NAME_IT)
+    return path, target
 
 
-def _name_of(path: Path, base: Path) -> str:
-    resolved = path.resolve()
-    return resolved.relative_to(base).as_posix() if resolved.is_relative_to(base) else path.name
+def _name_of(target: Path, path: Path, base: Path) -> str:
+    return target.relative_to(base).as_posix() if target.is_relative_to(base) else path.name
 
 
 def _count_left_out(names: Sequence[str]) -> str:
@@ -207,10 +237,13 @@ def _too_large(last: str = "") -> UsageError:
     )
 
 
-def _read(path: Path) -> bytes:
+def _read(file: _File) -> bytes:
+    path = file.path
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_SOURCE_BYTES + 1)
+        with open(file.target, "rb", opener=_open_without_waiting) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise UsageError(f"{path} is not a regular file.", hint="Pipe it in: `subcli submit -` reads stdin.")
+            return opened.read(MAX_SOURCE_BYTES + 1)
     except FileNotFoundError:
         meant = _meant(path)
         raise UsageError(f"There is no file {path}.", hint=meant or "Check the path; `-` reads stdin.") from None
@@ -231,6 +264,11 @@ def _meant(path: Path) -> str:
     # What follows the part that is wrong must be there.
     found = closest(missing.name, [name for name in entries if (missing.with_name(name) / rest).exists()])
     return f"Did you mean `{missing.with_name(found) / rest}`?" if found else ""
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file, but no link that took its place meanwhile; a FIFO opens even if nobody writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _checked(

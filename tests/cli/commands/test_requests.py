@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import pty
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -144,6 +148,47 @@ def test_open(server: Rest, home: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UsageError, match="browser"):
         open_command.run(Common(server=server.url), captured(home).streams, 12)
     assert opened == [page]
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        ("https://evil.example/submissions/12", "y\n"),
+        ("https://evil.example/submissions/12", "n\n"),
+        ("https://evil.example/submissions/12", "\x04"),
+        ("https://evil.example/submissions/12", None),
+        ("http://{host}@evil.example/", "\n"),
+        ("http://user@{host}/", "\n"),
+        ("http://{host}.evil.example/", "\n"),
+        ("http://127.0.0.1:1/", "\n"),
+        ("https://{host}/", "\n"),
+    ],
+)
+def test_open_asks_about_another_host(
+    home: Path, monkeypatch: pytest.MonkeyPatch, url: str, answer: str | None
+) -> None:
+    """The address is printed in any case; it is opened after a yes on a terminal, and never without one."""
+    opened: list[str] = []
+
+    def browse(streams: object, url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(open_command, "_browse", browse)
+    answers: dict[str, tuple[int, Any]] = {}
+    keyboard, terminal = pty.openpty()
+    here = captured(home, tty=True)
+    with rest(answers) as server, open(terminal) as stdin, open(keyboard, "wb", buffering=0) as typing:
+        page = url.format(host=server.url.removeprefix("http://"))
+        answers["GET /submissions/12"] = (200, {"id": 12, "status": "passed", "url": page})
+        typing.write((answer or "y\n").encode())
+        common = Common(server=server.url, no_input=answer is None)
+        streams = dataclasses.replace(here.streams, stdin=stdin)
+        with contextlib.nullcontext() if answer == "y\n" else pytest.raises(UsageError, match="not opened"):
+            open_command.run(common, streams, 12)
+    assert opened == ([page] if answer == "y\n" else [])
+    assert here.out.getvalue() == f"{page}\n"
+    assert ("[y/N]" in here.err.getvalue()) == (answer is not None)
 
 
 def test_problems(server: Rest, home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from subcli.server.edge.origins import LoopbackOnly, RefusedOriginError, SameOrigin, normalize_origin
+from subcli.server.edge.origins import LoopbackOnly, RefusedOriginError, SameOrigin, normalize_origin, read_sender
 
 LISTED = "https://ide.example"
 
 
-def is_answered(rules: Any, host: str, origin: str) -> bool:
+def is_answered(rules: Any, host: str, origin: str = "", method: str = "GET", **fetch: str) -> bool:
+    """Whether a request with these headers is; `fetch` are those that begin with `Sec-Fetch-`."""
+    sent = {"host": host, "origin": origin, **{f"sec-fetch-{name}": value for name, value in fetch.items()}}
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in sent.items() if value]
     try:
-        rules.check(host, origin)
+        rules.check(read_sender(method, headers))
     except RefusedOriginError:
         return False
     return True
@@ -58,7 +62,10 @@ def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
     ("host", "origin", "answered"),
     [
         ("127.0.0.1:8000", "", True),
-        ("localhost", "http://localhost:5173", True),
+        ("localhost:5173", "http://localhost:5173", True),
+        ("localhost:8000", "http://localhost:5173", False),
+        ("localhost:8000", "http://localhost", False),
+        ("127.0.0.1:8000", "http://localhost:8000", False),
         ("localhost", LISTED, True),
         ("evil.example", "", False),
         ("evil.example", "http://localhost", False),
@@ -66,7 +73,8 @@ def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
         ("localhost", "null", False),
         ("", "", False),
         ("app.localhost:3000", "http://app.localhost:3000", True),
-        ("[::1]:8000", "http://127.8.8.8", True),
+        ("[::1]:8000", "http://127.8.8.8", False),
+        ("[::1]:8000", "http://[0:0::1]:8000", True),
         ("evillocalhost", "", False),
         ("localhost.evil.example", "", False),
         ("127.0.0.1.evil.example", "", False),
@@ -80,6 +88,104 @@ def test_origins_with_logins(host: str, origin: str, answered: bool) -> None:
 def test_origins_in_demo_mode(host: str, origin: str, answered: bool) -> None:
     """Hosts and origins on this machine, and allowed origins."""
     assert is_answered(LoopbackOnly([LISTED]), host, origin) is answered
+
+
+NONSENSE = [
+    *("http://{}.evil.example", "http://{}@evil.example", "http://evil.example@{}", "http://evil.example\\@{}"),
+    *("http://evil.example/@{}", "http://{}/", "http://{}/x", "http://{}?x", "http://{}#x", "http://{}\\x", "//{}"),
+    *(
+        "{}",
+        "ftp://{}",
+        "file://{}",
+        "javascript://{}",
+        "http:{}",
+        "http:/{}",
+        "http:///{}",
+        " http://{}",
+        "http://{} ",
+    ),
+    *("http://{},http://{}", "http://{} http://{}", "http://{}\t", "http://{}\x00", "http://{}\u00a0", "http://%6c{}"),
+    *("http://{}:80:80", "http://{}:", "http://{}00000", "http://{}\u00b2", "http://[{}]", "http://[::1%25lo]", "*"),
+    *("null", "undefined", "http://", "http://127.1:8000", "http://2130706433:8000", "http://0x7f.0.0.1:8000"),
+]
+
+
+@pytest.mark.parametrize("origin", NONSENSE)
+@pytest.mark.parametrize("rules", [LoopbackOnly(), SameOrigin(), LoopbackOnly([LISTED]), SameOrigin([LISTED])])
+def test_nonsense_origins(rules: Any, origin: str) -> None:
+    """What looks like our own origin and is not is refused, however it is written."""
+    assert not is_answered(rules, "127.0.0.1:8000", origin.replace("{}", "127.0.0.1:8000"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "evil.example\\@localhost",
+            "evil.example@localhost",
+            "localhost/x",
+            "localhost?x",
+            "localhost#x",
+            "local host",
+        ),
+        *("localhost:0", "localhost:65536", "localhost:", "localhost:8000:1", "localhost:+80", "localhost:\u00b2"),
+        *(
+            "localhost,evil.example",
+            "localhost\x00",
+            "localhost\t",
+            "[::1",
+            "::1",
+            "[127.0.0.1]",
+            "[::1%lo]",
+            "%6cocalhost",
+        ),
+        *("..localhost", ".localhost", "localhost..", "//localhost", "http://localhost"),
+    ],
+)
+@pytest.mark.parametrize("rules", [LoopbackOnly(), SameOrigin()])
+def test_nonsense_hosts(rules: Any, host: str) -> None:
+    """A `Host` that two parsers may read in two ways is refused, with and without logins."""
+    assert not is_answered(rules, host)
+
+
+@pytest.mark.parametrize("name", [b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"])
+def test_headers_given_twice(name: bytes) -> None:
+    """Two values are refused even if they are the same."""
+    value = {b"host": b"localhost", b"origin": b"http://localhost"}.get(name, b"none")
+    with pytest.raises(RefusedOriginError, match="twice"):
+        read_sender("GET", [(name, value), (name, value)])
+
+
+@pytest.mark.parametrize(
+    ("site", "method", "mode", "dest", "demo", "with_logins"),
+    [
+        ("same-origin", "POST", "cors", "empty", True, True),
+        ("none", "GET", "navigate", "document", True, True),
+        ("cross-site", "GET", "no-cors", "image", False, False),
+        ("cross-site", "GET", "cors", "empty", False, False),
+        ("cross-site", "GET", "websocket", "empty", False, False),
+        ("cross-site", "POST", "navigate", "document", False, False),
+        ("cross-site", "GET", "navigate", "iframe", False, False),
+        ("cross-site", "GET", "", "", False, False),
+        ("cross-site", "GET", "navigate", "document", True, True),
+        ("same-site", "GET", "no-cors", "script", False, True),
+        ("same-site", "GET", "navigate", "document", True, True),
+        ("cross-site, same-origin", "GET", "cors", "empty", False, False),
+        ("anything", "GET", "cors", "empty", False, False),
+    ],
+)
+def test_sites(site: str, method: str, mode: str, dest: str, demo: bool, with_logins: bool) -> None:
+    """A page of another site may link to us, and nothing else. Ports of this machine are other sites in demo mode."""
+    fetch = {"site": site, "mode": mode, "dest": dest}
+    assert is_answered(LoopbackOnly(), "localhost:8000", method=method, **fetch) is demo
+    assert is_answered(SameOrigin(), "localhost:8000", method=method, **fetch) is with_logins
+
+
+def test_site_of_a_listed_origin() -> None:
+    """It is another site, and allowed; our own origin from another site is a contradiction."""
+    for rules in (LoopbackOnly([LISTED]), SameOrigin([LISTED])):
+        assert is_answered(rules, "localhost", LISTED, "POST", site="cross-site", mode="cors", dest="empty")
+        assert not is_answered(rules, "localhost", "http://localhost", "POST", site="cross-site")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +278,16 @@ async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None
             assert "server" not in headers
 
 
-async def test_docs_page_allows_only_its_own_script(live: Any) -> None:
-    """The policy of `/docs` names its inline script by hash."""
+async def test_docs_page_is_served_from_the_package(live: Any) -> None:
+    """Nothing comes from elsewhere; the policy of `/docs` allows our own files, and its inline script by hash."""
     response = await live.http.get("/docs")
-    assert response.text.count("<script>") == response.headers["content-security-policy"].count("'sha256-") == 1
+    policy = response.headers["content-security-policy"]
+    assert response.text.count("<script>") == policy.count("'sha256-") == 1
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', response.text)
+    assert len(loaded) == 3
+    for path in loaded:
+        assert path.startswith("/static/")
+        assert (await live.http.get(path)).status_code == 200
+    assert 'VERSION:"5.' in (await live.http.get("/static/swagger-ui-bundle.js")).text

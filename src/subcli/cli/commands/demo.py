@@ -46,7 +46,9 @@ def register(app: typer.Typer) -> None:
         path = load_problems()[PROBLEM].root / "solutions" / solution
         with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
             settings = msgspec.structs.replace(common, server=url).settings(streams)
-            job = run.CodeToSubmit(source=read_source([str(path)]), problem=PROBLEM, language="python")
+            # Some installers make packages of links.
+            source = read_source([str(path)], follow_links=True)
+            job = run.CodeToSubmit(source=source, problem=PROBLEM, language="python")
             options = Options(plain=plain, follow_up="subcli serve")
             return run.submit(common, streams, options, settings, job)
 

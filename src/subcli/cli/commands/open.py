@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -13,6 +14,7 @@ from subcli.cli.common import Common, command, submission
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
+from subcli.shared.urls import redirect_target
 
 if TYPE_CHECKING:
     from subcli.client.client import Client
@@ -39,20 +41,44 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
         server: the one whose URL was pasted.
 
     Raises:
-        SubcliError: There is no such submission, or no browser.
+        SubcliError: There is no such submission, no browser, or the page is at another host and nobody says that it
+            may be opened.
     """
 
-    async def call(client: Client) -> str:
-        return client.page_url(number, await client.api.submission_with_retry(number))
+    async def call(client: Client) -> tuple[str, str]:
+        url = client.page_url(number, await client.api.submission_with_retry(number))
+        return url, client.settings.page_url(number)
 
-    url: str = request(common, streams, call, pasted_server=server)
+    url, expected = request(common, streams, call, pasted_server=server)
     if common.json:
         streams.print_json({"open": {"submission_id": number, "url": url}})
         return 0
     streams.write(f"{url}\n")
-    if not common.quiet and not _browse(streams, url):
+    if common.quiet:
+        return 0
+    if redirect_target(expected, url) is None:
+        _ask_about_other_host(common, streams, url, expected)
+    if not _browse(streams, url):
         raise UsageError("No browser found.", hint="Open the address above, or set BROWSER.")
     return 0
+
+
+def _ask_about_other_host(common: Common, streams: Streams, url: str, expected: str) -> None:
+    """Ask before a server sends the user to another host, where a page could pretend to be the server's.
+
+    Raises:
+        UsageError: The answer is no, or there is nobody to ask.
+    """
+    from subcli.cli.prompt import confirm
+    from subcli.cli.runtime import run as run_loop
+    from subcli.output.printable import one_line
+
+    other, ours = urlsplit(url).netloc, urlsplit(expected).netloc
+    if not common.no_input and streams.can_prompt:
+        question = one_line(f"The server at {ours} sends you to {other}. Open it?")
+        if run_loop(lambda _: confirm(streams, question), streams):
+            return
+    raise UsageError(f"The page is not at {ours}, but at {other}: not opened.", hint="Open the address above yourself.")
 
 
 def _browse(streams: Streams, url: str) -> bool:

@@ -52,6 +52,9 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option("--language", metavar="NAME", help="Default: from the file extension, or the problem."),
         ] = None,
+        follow_links: Annotated[
+            bool, typer.Option("--follow-links", help="Follow links that lead outside the working tree.")
+        ] = False,
         no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not wait for the verdict.")] = False,
         after_seq: AfterSeq = None,
         timeout: Timeout = None,
@@ -83,16 +86,19 @@ def register(app: typer.Typer) -> None:
 
         with junit_report(junit_xml, streams) as beside:
             settings = common.settings(streams, problem=problem, language=language)
-            job = make_job(common, streams, paths or [], settings)
+            job = make_job(common, streams, paths or [], settings, follow_links=follow_links)
             warn(streams, settings, job)
             return run.submit(common, streams, options, settings, job, no_watch=no_watch, beside=beside)
 
 
-def make_job(common: Common, streams: Streams, paths: list[str], settings: Settings) -> CodeToSubmit:
+def make_job(
+    common: Common, streams: Streams, paths: list[str], settings: Settings, *, follow_links: bool = False
+) -> CodeToSubmit:
     """Read what to submit, and for which problem.
 
     Args:
         paths: those of the command line; empty: the files that the project file names.
+        follow_links: Whether to follow links that lead outside the working tree.
 
     Raises:
         UsageError: Something is missing or cannot be read.
@@ -100,7 +106,7 @@ def make_job(common: Common, streams: Streams, paths: list[str], settings: Setti
     """
     from subcli.cli.watching.run import CodeToSubmit
 
-    source = _source(paths, settings)
+    source = _source(paths, settings, follow_links=follow_links)
     if settings.problem is None:
         raise UsageError("No problem given.", hint="Name it with `--problem`; `subcli problems` lists them.")
     language = settings.language or _language(common, streams, source, settings.problem)
@@ -124,13 +130,13 @@ def _language(common: Common, streams: Streams, source: Source, problem: str) ->
         raise source.unknown_language() from None
 
 
-def _source(paths: list[str], settings: Settings) -> Source:
+def _source(paths: list[str], settings: Settings, *, follow_links: bool) -> Source:
     from subcli.workspace.source import read_source
 
     if paths:
-        return read_source(paths)
+        return read_source(paths, follow_links=follow_links)
     if settings.files:
-        return read_source(list(settings.files), root=settings.project_dir)
+        return read_source(list(settings.files), root=settings.project_dir, follow_links=follow_links)
     raise UsageError("Nothing to submit.", hint="Name a file or a directory; `-` reads stdin.")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from subcli.judge.process.processes import Process, delay_s
 
-MAX_STRETCH = 10.0
+MAX_STRETCH = 30.0
 """However busy the machine is, a limit of time has passed after so many times its length."""
 _CONTENDED = 1.25
 """So much more time must have passed than was used for the machine to count as busy; samples are no finer."""

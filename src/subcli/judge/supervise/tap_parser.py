@@ -18,8 +18,8 @@ _COMMENT_BYTES = 8_192
 _YAML_CHARACTERS = 131_072
 """As many as `tap_yaml` reads. Later lines are dropped, and the block is kept as text."""
 
-_VERSION = re.compile(r"TAP version (\d+)\s*\Z")
-_PLAN = re.compile(r"1\.\.(\d+)(?:\s+#\s*(.*))?\s*\Z")
+_VERSION = re.compile(r"TAP version (\d{1,9})\s*\Z")
+_PLAN = re.compile(r"1\.\.(\d{1,9})(?:\s+#\s*(.*))?\s*\Z")
 _POINT = re.compile(r"(not )?ok\b(?:\s+(\d+))?(?:\s+-)?(?:\s+(.*))?\Z", re.DOTALL)
 _BAIL = re.compile(r"Bail out!\s*(.*)\Z", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"(?:(?<=\s)|\A)#\s*(SKIP|TODO)\S*(?:\s+(.*))?\Z", re.IGNORECASE)

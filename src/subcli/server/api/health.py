@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
-from subcli.server.edge.origins import is_loopback, is_loopback_name
+from subcli.server.edge.origins import is_loopback, parse_host
 from subcli.server.parts import Services
 from subcli.shared.protocol import timestamp
 
@@ -117,7 +117,7 @@ class _Database:
 
 def _is_local(request: Request) -> bool:
     # A proxy need not add headers; then the `Host` may still give it away. The `Host` also reveals DNS rebinding.
-    host = request.headers.get("host", "")
-    if any(name in request.headers for name in _PROXY_HEADERS) or not is_loopback_name(f"//{host}"):
+    host = parse_host(request.headers.get("host", ""))
+    if any(name in request.headers for name in _PROXY_HEADERS) or host is None or not host.is_this_machine:
         return False
     return request.client is not None and is_loopback(request.client.host)

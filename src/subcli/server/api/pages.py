@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import re
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,8 @@ _PAGE_HEADERS: Final = {
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Cache-Control": "no-cache",
 }
-_SWAGGER: Final = "https://cdn.jsdelivr.net"
+_SWAGGER: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
+"""The files of Swagger UI that `/docs` needs."""
 
 
 def add_pages(app: FastAPI) -> None:
@@ -31,6 +33,7 @@ def add_pages(app: FastAPI) -> None:
 
     # Listed once, so that a request's path is never joined to a directory.
     assets = {path.name: path for path in _STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
+    assets |= {name: _swagger_directory() / name for name in _SWAGGER}
 
     @app.get("/static/{name}", include_in_schema=False)
     def static_file(name: str) -> Response:
@@ -39,7 +42,14 @@ def add_pages(app: FastAPI) -> None:
             raise HTTPException(404, "File not found.")
         return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_PAGE_HEADERS)
 
-    docs = get_swagger_ui_html(openapi_url="openapi.json", title="subcli API")
+    script, style = _SWAGGER
+    docs = get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="subcli API",
+        swagger_js_url=f"static/{script}",
+        swagger_css_url=f"static/{style}",
+        swagger_favicon_url="static/icon.svg",
+    )
     headers = {"Content-Security-Policy": _docs_policy(bytes(docs.body).decode())}
 
     @app.get("/docs", include_in_schema=False)
@@ -47,14 +57,21 @@ def add_pages(app: FastAPI) -> None:
         return HTMLResponse(docs.body, headers=headers)
 
 
+def _swagger_directory() -> Path:
+    """Where Swagger UI is installed: with fastapi-offline, of which nothing else is used."""
+    spec = importlib.util.find_spec("fastapi_offline")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("static")
+
+
 def _docs_policy(page: str) -> str:
-    """Allows Swagger UI from the CDN that FastAPI uses, and the page's inline script by its hash."""
+    """Allows what this server serves, and the page's inline script by its hash. Swagger UI has its icons inline."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     )
     return (
-        f"default-src 'none'; script-src {_SWAGGER} {hashes}; style-src {_SWAGGER} 'unsafe-inline'; "
-        "img-src https://fastapi.tiangolo.com data:; connect-src 'self'; "
+        f"default-src 'none'; script-src 'self' {hashes}; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )

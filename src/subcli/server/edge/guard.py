@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
-from subcli.server.edge.origins import OriginRules, RefusedOriginError
+from subcli.server.edge.origins import OriginRules, RefusedOriginError, read_sender
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
 from subcli.server.run.shutdown import Lifecycle
 from subcli.shared.protocol import CloseCode
@@ -44,7 +44,7 @@ class GuardMiddleware:
             return
         is_socket = scope["type"] == "websocket"
         try:
-            self._origins.check(header(scope, b"host"), header(scope, b"origin"))
+            self._origins.check(read_sender(scope.get("method", "GET"), scope["headers"]))
         except RefusedOriginError as error:
             refuse = _refuse_socket if is_socket else JSONResponse({"detail": error.detail}, error.status)
             await refuse(scope, receive, send if is_socket else self._with_headers(send))

@@ -1,0 +1,117 @@
+"""Which links may be followed on the way to a file that is submitted.
+
+Code may come from strangers, as in a pull request: a link in it may lead to any file of whoever submits it, and the
+judge's answer may print that file into a public log. So nothing outside the working tree is read through a link, and
+inside it nothing that is hidden or that git ignores, such as ``.git/config``, which contains a token in many CI
+systems. This holds for what the command line names, what a project file names and what lies in a directory alike.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from subcli.core.errors import UsageError
+from subcli.settings.files import PROJECT_FILE
+from subcli.workspace.gitignore import GitignoreMatcher, is_file
+
+_HINT: Final = "Replace it with a copy; `--follow-links` follows it all the same."
+
+
+def working_tree(directory: Path, cwd: Path) -> Path:
+    """The working tree around a directory.
+
+    It is the repository, else the directory of the project file, else the working directory; a directory that is in
+    none of these stands for itself.
+
+    Args:
+        directory, cwd: without links in them.
+    """
+    candidates = (directory, *directory.parents)
+    for candidate in candidates:
+        if os.path.lexists(candidate / ".git"):
+            return candidate
+    for candidate in candidates:
+        if is_file(candidate / PROJECT_FILE):
+            return candidate
+    return cwd if cwd in candidates else directory
+
+
+def why_private(path: Path, below: Path) -> str:
+    """Why ``path`` is not submitted unless the command line names it: ``hidden``, ``ignored by git`` or nothing.
+
+    Args:
+        path: without links in it.
+        below: a directory above it; only names below this one count.
+    """
+    parts = path.relative_to(below).parts
+    if any(part.startswith(".") for part in parts):
+        return "hidden"
+    ignored = GitignoreMatcher(below)
+    here = below
+    for part in parts:
+        ignored.enter(here)
+        here /= part
+        if ignored(here, is_dir=here.is_dir()):
+            return "ignored by git"
+    return ""
+
+
+class LinkRules:
+    """Decides on each link.
+
+    Args:
+        cwd: the working directory.
+        follow: follow every link; the user says so.
+    """
+
+    def __init__(self, cwd: Path, *, follow: bool = False) -> None:
+        self.cwd = cwd.resolve()
+        self._follow = follow
+
+    def resolve(self, path: Path, base: Path) -> Path:
+        """``path`` without links in it.
+
+        Args:
+            path: as it was named; it need not exist.
+            base: what it is relative to, without links.
+
+        Raises:
+            UsageError: one of its links must not be followed.
+        """
+        here = Path(path.anchor) if path.is_absolute() else base
+        for part in path.parts[bool(path.anchor) :]:
+            if part == "..":
+                here = here.parent
+                continue
+            here /= part
+            if os.path.islink(here):
+                here = self.follow(here, working_tree(here.parent, self.cwd), shown=path)
+        return here
+
+    def follow(self, link: Path, tree: Path, *, shown: Path) -> Path:
+        """Where a link leads.
+
+        Args:
+            link: lies in a directory without links in its path.
+            tree: the working tree, without links.
+            shown: the name of the link in error messages.
+
+        Raises:
+            UsageError: it must not be followed.
+        """
+        try:
+            target = link.resolve()
+        except (OSError, RuntimeError):
+            raise UsageError(f"{shown} is a link that leads to itself.", hint="Check the path.") from None
+        if self._follow:
+            return target
+        if not target.is_relative_to(tree):
+            kind = "directory" if target.is_dir() else "file"
+            raise UsageError(f"{shown} is a link to a {kind} outside {tree}.", hint=_HINT)
+        # What link and target have in common was named by whoever named the link.
+        common = Path(os.path.commonpath([link.parent, target]))
+        if why := why_private(target, common):
+            raise UsageError(f"{shown} is a link to {target.relative_to(tree)}, which is {why}.", hint=_HINT)
+        return target
