@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from subcli.server.accounts.accounts import Accounts
-from subcli.server.accounts.identity import Identity, TokenIdentities, UnauthenticatedError
+from subcli.server.accounts.identity import DemoIdentities, Identity, TokenIdentities, UnauthenticatedError
 from subcli.server.accounts.logins import GrantError, Logins
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
@@ -24,10 +24,7 @@ LIMITS = ServerLimits(logins=3, logins_address=5, login_window=60.0)
 
 @pytest.fixture
 def clock() -> Clock:
-    """Starts now, because PyJWT compares expiry with the real time."""
-    clock = Clock()
-    clock.now = time.time()
-    return clock
+    return Clock()
 
 
 @pytest.fixture
@@ -120,22 +117,20 @@ async def test_user_removed_during_login_gets_the_same_error(
 
 
 async def test_identity_expires_with_the_access_token(
-    logins: Logins, tokens: TokenIssuer, store: Store, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+    logins: Logins, tokens: TokenIssuer, store: Store, accounts: Accounts, clock: Clock
 ) -> None:
     """A socket is open until then, and never for a negative time. In demo mode there is no end."""
     granted = await logins.with_password("ada", PASSWORD, "")
     identities = TokenIdentities(store, accounts, tokens)
-    identity = await identities.of_request(granted.access_token)
+    identity = await identities.of_request([f"Bearer {granted.access_token}"])
     assert identity.access is not None
     assert identity.is_limited
-    clock = Clock()
     clock.now = identity.access.expires - 12.5
-    monkeypatch.setattr("time.time", clock)
-    assert identity.seconds_left == 12.5
+    assert identities.seconds_left(identity) == 12.5
     clock.now += 20
-    assert identity.seconds_left == 0
+    assert identities.seconds_left(identity) == 0
     demo = Identity(1, "demo", None)
-    assert (demo.is_limited, demo.seconds_left) == (False, None)
+    assert (demo.is_limited, DemoIdentities().seconds_left(demo)) == (False, None)
 
 
 async def test_watch_token_is_for_one_socket(
@@ -153,7 +148,7 @@ async def test_watch_token_is_for_one_socket(
     with pytest.raises(UnauthenticatedError, match=r"^token used$"):
         await identities.of_socket(token, 7)
     with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
-        await identities.of_request(tokens.watch(access, 7)[0])
+        await identities.of_request([f"Bearer {tokens.watch(access, 7)[0]}"])
     unused, _ = tokens.watch(access, 7)
     await logins.end(access.session)
     with pytest.raises(UnauthenticatedError, match=r"^session ended$"):
@@ -202,7 +197,10 @@ async def test_reasons_name_no_token(token: str | None, tokens: TokenIssuer, sto
     """Two words say why a token was refused, over REST and on sockets."""
     identities = TokenIdentities(store, accounts, tokens)
     reason = "token invalid" if token else "token missing"
-    for authenticate in (identities.of_request(token), identities.of_socket(token, 7)):
+    for authenticate in (
+        identities.of_request([] if token is None else [f"Bearer {token}"]),
+        identities.of_socket(token, 7),
+    ):
         with pytest.raises(UnauthenticatedError) as error:
             await authenticate
         assert error.value.reason == str(error.value) == reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,21 +37,19 @@ class Identity:
         """Whether rate limits apply to this user. In demo mode there are no other users to protect."""
         return self.access is not None
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds until the identity expires; None if it does not."""
-        return None if self.access is None else max(0.0, self.access.expires - time.time())
-
 
 class Identities(Protocol):
     """Authenticates requests and sockets."""
 
-    async def of_request(self, token: str | None) -> Identity:
-        """The sender of a REST request with this bearer token.
+    async def of_request(self, authorization: Sequence[str]) -> Identity:
+        """The sender of a REST request with these values of `Authorization`.
 
         Raises:
-            UnauthenticatedError: the token is missing or not valid.
+            UnauthenticatedError: the bearer token is missing or not valid, or there are two.
         """
+
+    def seconds_left(self, identity: Identity) -> float | None:
+        """Seconds until the identity expires; None if it does not."""
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         """The client that opens a socket on this submission.
@@ -64,11 +62,14 @@ class Identities(Protocol):
 class DemoIdentities:
     """Treats every client as the demo user."""
 
-    async def of_request(self, token: str | None) -> Identity:
+    async def of_request(self, authorization: Sequence[str]) -> Identity:
         return _DEMO
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         return _DEMO
+
+    def seconds_left(self, identity: Identity) -> float | None:
+        return None
 
 
 _DEMO = Identity(DEMO_USER, "demo", None)
@@ -82,9 +83,9 @@ class TokenIdentities:
         self._accounts = accounts
         self._tokens = tokens
 
-    async def of_request(self, token: str | None) -> Identity:
+    async def of_request(self, authorization: Sequence[str]) -> Identity:
         try:
-            return await self._identity(self._tokens.read_access(_required(token)))
+            return await self._identity(self._tokens.read_access(_required(bearer_token(authorization))))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
 
@@ -99,6 +100,9 @@ class TokenIdentities:
             raise UnauthenticatedError("token invalid")
         return await self._consume(claims)
 
+    def seconds_left(self, identity: Identity) -> float | None:
+        return None if identity.access is None else self._tokens.seconds_left(identity.access)
+
     async def _consume(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)
         if not await self._store.run(self._accounts.consume, watch.id, watch.expires):
@@ -110,6 +114,18 @@ class TokenIdentities:
         if name is None:
             raise UnauthenticatedError("session ended")
         return Identity(access.user_id, name, access)
+
+
+def bearer_token(authorization: Sequence[str]) -> str | None:
+    """The token in the values of `Authorization`; None if there is no bearer token.
+
+    Raises:
+        UnauthenticatedError: there are two. A proxy may have checked the one, and this server would take the other.
+    """
+    if len(authorization) > 1:
+        raise UnauthenticatedError("two Authorization headers")
+    kind, _, token = "".join(authorization).partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 def _required(token: str | None) -> str:

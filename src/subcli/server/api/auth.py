@@ -29,15 +29,15 @@ _DEMO: Final = "This server runs in demo mode, without logins; `subcli serve --a
 def current_identity(services: Services) -> _Current:
     """A dependency that returns the user of a request, or responds with 401."""
 
-    async def current(bearer: _Bearer) -> Identity:
-        return await _authenticate(services, bearer)
+    async def current(_documented: _Bearer, request: Request) -> Identity:
+        return await _authenticate(services, request)
 
     return current
 
 
-async def _authenticate(services: Services, bearer: HTTPAuthorizationCredentials | None) -> Identity:
+async def _authenticate(services: Services, request: Request) -> Identity:
     try:
-        return await services.identities.of_request(None if bearer is None else bearer.credentials)
+        return await services.identities.of_request(request.headers.getlist("authorization"))
     except UnauthenticatedError as error:
         raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
 
@@ -140,12 +140,14 @@ async def _fields(request: Request) -> dict[str, str]:
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
     @router.post("/logout", responses=error_responses(400, 401, 413, 422))
-    async def logout(bearer: _Bearer, body: models.LogoutBody | None = None) -> models.LogoutResponse:
+    async def logout(
+        _documented: _Bearer, request: Request, body: models.LogoutBody | None = None
+    ) -> models.LogoutResponse:
         """End the session of the access token or, once that has expired, of the refresh token in the body."""
         if body is not None and body.refresh_token is not None:
             await logins.end_with_refresh_token(body.refresh_token)
             return models.LogoutResponse(logged_out=True)
-        identity = await _authenticate(services, bearer)
+        identity = await _authenticate(services, request)
         if identity.access is not None:
             await logins.end(identity.access.session)
         return models.LogoutResponse(logged_out=True)
