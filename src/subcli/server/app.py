@@ -158,7 +158,7 @@ def _make_auth(
     accounts = Accounts(engine, time.time, limits, auth.key)
     tokens = TokenIssuer(auth.key, limits, time.time)
     logins = Logins(store, accounts, tokens, Passwords(auth.cost), limiter, limits)
-    return TokenIdentities(store, accounts, tokens), AuthServices(logins, tokens)
+    return TokenIdentities(store, accounts, tokens, limits), AuthServices(logins, tokens)
 
 
 def _make_lifespan(
@@ -169,7 +169,7 @@ def _make_lifespan(
         if services.redis is not None:
             read = functools.partial(redis_up, services.redis, asyncio.get_running_loop())
             services.metrics.add_gauge("subcli_redis_up", "Whether Redis answers.", read)
-        async with backbone.running(workers.run(), services.limiter.run()) as working:
+        async with backbone.running(workers.run(), services.limiter.run(), services.identities.run()) as working:
             # Hand running jobs back at once, so that another worker can take them.
             services.lifecycle.when_stopping(working.cancel)
             yield

@@ -66,6 +66,8 @@ class ServerLimits:
     """How long a used refresh token still returns its successor, in case the response was lost."""
     watch_token: int = 55
     """Lifetime of a watch token; less than 60 s even with `leeway`."""
+    session_check: float = 2.0
+    """How often each gateway looks for sessions that have ended, to close their sockets with 4003."""
     leeway: int = 2
     """How far the clocks of gateways may differ; extends the lifetime of tokens."""
     logins: int = 10

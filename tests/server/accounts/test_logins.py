@@ -121,7 +121,7 @@ async def test_identity_expires_with_the_access_token(
 ) -> None:
     """A socket is open until then, and never for a negative time. In demo mode there is no end."""
     granted = await logins.with_password("ada", PASSWORD, "")
-    identities = TokenIdentities(store, accounts, tokens)
+    identities = TokenIdentities(store, accounts, tokens, LIMITS)
     identity = await identities.of_request([f"Bearer {granted.access_token}"])
     assert identity.access is not None
     assert identity.is_limited
@@ -138,7 +138,7 @@ async def test_watch_token_is_for_one_socket(
 ) -> None:
     """Another submission is refused without using it up, and its session must be open."""
     granted = await logins.with_password("ada", PASSWORD, "")
-    identities = TokenIdentities(store, accounts, tokens)
+    identities = TokenIdentities(store, accounts, tokens, LIMITS)
     access = tokens.read_access(granted.access_token)
     token, _ = tokens.watch(access, 7)
     with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
@@ -195,7 +195,7 @@ def test_leeway_extends_every_token(overdue_s: int) -> None:
 @pytest.mark.parametrize("token", [None, "", "x", "a.b.c", "a" * 5000])
 async def test_reasons_name_no_token(token: str | None, tokens: TokenIssuer, store: Store, accounts: Accounts) -> None:
     """Two words say why a token was refused, over REST and on sockets."""
-    identities = TokenIdentities(store, accounts, tokens)
+    identities = TokenIdentities(store, accounts, tokens, LIMITS)
     reason = "token invalid" if token else "token missing"
     for authenticate in (
         identities.of_request([] if token is None else [f"Bearer {token}"]),

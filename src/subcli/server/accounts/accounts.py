@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -227,6 +227,12 @@ class Accounts:
                 .join_from(sessions, users)
                 .where(sessions.c.id == session_id, users.c.id == user_id, sessions.c.expires_at > self._clock())
             ).scalar_one_or_none()
+
+    def open_among(self, session_ids: Collection[str]) -> set[str]:
+        """Those of these sessions that are open."""
+        query = select(sessions.c.id).where(sessions.c.id.in_(session_ids), sessions.c.expires_at > self._clock())
+        with self._read.begin() as connection:
+            return set(connection.execute(query).scalars())
 
     def end_session(self, session_id: str) -> None:
         """End a session. Does nothing if it does not exist."""

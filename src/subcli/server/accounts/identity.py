@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
+from subcli.server.settings import ServerLimits
 
 
 class UnauthenticatedError(Exception):
@@ -51,6 +55,12 @@ class Identities(Protocol):
     def seconds_left(self, identity: Identity) -> float | None:
         """Seconds until the identity expires; None if it does not."""
 
+    def watched(self, identity: Identity) -> AbstractContextManager[asyncio.Future[None]]:
+        """A future that is done soon after the identity has ended before it expired."""
+
+    async def run(self) -> None:
+        """Do periodic work until cancelled."""
+
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         """The client that opens a socket on this submission.
 
@@ -71,6 +81,13 @@ class DemoIdentities:
     def seconds_left(self, identity: Identity) -> float | None:
         return None
 
+    @contextmanager
+    def watched(self, identity: Identity) -> Iterator[asyncio.Future[None]]:
+        yield asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
 
 _DEMO = Identity(DEMO_USER, "demo", None)
 
@@ -78,10 +95,14 @@ _DEMO = Identity(DEMO_USER, "demo", None)
 class TokenIdentities:
     """Reads the user from the token, and checks in the database that the session is still open."""
 
-    def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer) -> None:
+    def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer, limits: ServerLimits) -> None:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
+        self._sessions = OpenSessions(store, accounts, limits.session_check)
+
+    async def run(self) -> None:
+        await self._sessions.run()
 
     async def of_request(self, authorization: Sequence[str]) -> Identity:
         try:
@@ -102,6 +123,12 @@ class TokenIdentities:
 
     def seconds_left(self, identity: Identity) -> float | None:
         return None if identity.access is None else self._tokens.seconds_left(identity.access)
+
+    @contextmanager
+    def watched(self, identity: Identity) -> Iterator[asyncio.Future[None]]:
+        session = "" if identity.access is None else identity.access.session
+        with self._sessions.watched(session) as ended:
+            yield ended
 
     async def _consume(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)

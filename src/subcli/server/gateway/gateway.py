@@ -136,17 +136,20 @@ class Gateway:
         sending = asyncio.create_task(self._send_events(socket, submission_id, after, epoch))
         listening = asyncio.create_task(self._listen(socket))
         try:
-            done, _ = await asyncio.wait(
-                {sending, listening},
-                timeout=self._identities.seconds_left(identity),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            with self._identities.watched(identity) as ended:
+                done, _ = await asyncio.wait(
+                    {sending, listening, ended},
+                    timeout=self._identities.seconds_left(identity),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
         finally:
             for task in (sending, listening):
                 task.cancel()
             await asyncio.wait({sending, listening})
         if not done:
             raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
+        if done == {ended}:
+            raise RefusedError(CloseCode.UNAUTHORIZED, "session ended")
         # Raises the reason. If both tasks ended, sending decides, because then the verdict has been sent.
         (sending if sending in done else listening).result()
 
