@@ -71,10 +71,23 @@ class ServerLimits:
     leeway: int = 2
     """How far the clocks of gateways may differ; extends the lifetime of tokens."""
     logins: int = 10
-    """Failed login attempts per account within `login_window`; then 429."""
+    """Failed login attempts within `login_window` on an account from one network; then 429. The same from one device
+    that has logged in before."""
     logins_address: int = 30
-    """The same per client address."""
+    """Failed login attempts from one network (an IPv4 address or IPv6 /64), whatever the account,"""
+    logins_site: int = 120
+    """and from one IPv6 /56."""
+    logins_account: int = 30
+    """Failed login attempts on an account from all networks before further ones are delayed,"""
+    login_delay: float = 2.0
+    """and by how long. Nobody is refused because of what others do elsewhere."""
     login_window: float = 60.0
+    device_token: int = 365 * 86400
+    """How long a device counts as one that has logged in before."""
+    hashes: int = 2
+    """Passwords that are hashed at the same time,"""
+    hash_queue: int = 256
+    """and how many logins may wait for it; then 503."""
 
 
 @dataclass(frozen=True)

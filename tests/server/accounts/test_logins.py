@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ from subcli.server.settings import ServerLimits
 from tests.server.clock import Clock
 from tests.server.conftest import CHEAP, KEY, PASSWORD
 
-LIMITS = ServerLimits(logins=3, logins_address=5, login_window=60.0)
+LIMITS = ServerLimits(logins=3, logins_address=5, logins_site=8, logins_account=4, login_delay=0.001, login_window=60.0)
 
 
 @pytest.fixture
@@ -46,10 +47,12 @@ def logins(store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock) 
     logins.close()
 
 
-async def attempt(logins: Logins, name: str, address: str, password: str = "wrong password") -> str:
+async def attempt(
+    logins: Logins, name: str, address: str, password: str = "wrong password", device: str | None = None
+) -> str:
     """Log in. Returns "granted", "wrong" or the name of the rate that was exceeded."""
     try:
-        await logins.with_password(name, password, address)
+        await logins.with_password(name, password, address, device)
     except GrantError as error:
         return "wrong" if error.error == "invalid_grant" else error.error
     except LimitedError as error:
@@ -57,11 +60,86 @@ async def attempt(logins: Logins, name: str, address: str, password: str = "wron
     return "granted"
 
 
-async def test_attempts_on_one_account_are_limited_from_everywhere(logins: Logins) -> None:
-    """However the name is written and whatever the address."""
-    seen = [await attempt(logins, name, f"192.0.2.{n}") for n, name in enumerate(("ada", "ADA", "Ada", "aDa", "ada"))]
+async def test_attempts_on_one_account_are_limited_per_network(logins: Logins) -> None:
+    """However the name is written; from elsewhere the account stays open, also for its owner."""
+    seen = [await attempt(logins, name, "192.0.2.1") for name in ("ada", "ADA", "Ada", "aDa", "ada")]
     assert seen == ["wrong"] * 3 + ["logins"] * 2
-    assert await attempt(logins, "bob", "192.0.2.9") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD) == "logins"
+    assert await attempt(logins, "bob", "192.0.2.1") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.2") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.2", PASSWORD) == "granted"
+
+
+async def test_stranger_does_not_keep_the_owner_out(logins: Logins, clock: Clock) -> None:
+    """Wrong passwords from one address, as fast as it may: the right one from another always gets through."""
+    for _ in range(28):
+        clock.now += 2
+        await attempt(logins, "ada", "192.0.2.1")
+        assert await attempt(logins, "ada", "192.0.2.2", PASSWORD) == "granted"
+
+
+async def test_account_as_a_whole_is_only_slowed_down(
+    logins: Logins, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many failures from everywhere an attempt is delayed, but not refused; and not for ever."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("subcli.server.accounts.logins.asyncio.sleep", noted)
+    for number in range(4):
+        assert await attempt(logins, "ada", f"192.0.2.{number}") == "wrong"
+    assert slept == []
+    assert await attempt(logins, "ada", "192.0.2.77") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.77", PASSWORD) == "granted"
+    assert slept == [LIMITS.login_delay] * 2
+    clock.now += LIMITS.login_window
+    assert await attempt(logins, "ada", "192.0.2.77", PASSWORD) == "granted"
+    assert len(slept) == 2
+
+
+async def test_device_that_logged_in_before_gets_through(
+    logins: Logins, tokens: TokenIssuer, accounts: Accounts, clock: Clock
+) -> None:
+    """Even where its own network is locked; its own failures are counted, and it is known on this account only."""
+    accounts.add_user("eve", Passwords(CHEAP).hash(PASSWORD))
+    device, seconds = logins.device(await logins.with_password("ada", PASSWORD, "192.0.2.1"))
+    foreign, _ = logins.device(await logins.with_password("eve", PASSWORD, "192.0.2.1"))
+    for _ in range(4):
+        await attempt(logins, "ada", "192.0.2.1")
+    for refused in (None, foreign, device + "x", "x" * 5000, tokens.access(1, "s")):
+        assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, refused) == "logins"
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "granted"
+    seen = [await attempt(logins, "ada", f"192.0.2.{n}", device=device) for n in range(4)]
+    assert seen == ["wrong"] * 3 + ["logins-device"]
+    clock.now += seconds + LIMITS.leeway - 1
+    for _ in range(4):
+        await attempt(logins, "ada", "192.0.2.1")
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "granted"
+    clock.now += 1
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "logins"
+
+
+async def test_crowd_at_one_address_logs_in_at_once(logins: Logins) -> None:
+    """A classroom behind one address, with one account or many: only failures count, not what is being checked."""
+    seen = await asyncio.gather(*(attempt(logins, "ada", "192.0.2.1", PASSWORD) for _ in range(200)))
+    assert seen == ["granted"] * 200
+
+
+async def test_parallel_failures_do_not_exceed_the_limit(logins: Logins) -> None:
+    """They are counted before they are checked."""
+    seen = await asyncio.gather(*(attempt(logins, f"user{n}", "192.0.2.1") for n in range(40)))
+    assert sorted(seen) == ["logins-address"] * 35 + ["wrong"] * 5
+
+
+async def test_networks_of_one_site_are_limited_together(logins: Logins) -> None:
+    """A provider assigns a /56, which has 256 networks of size /64."""
+    seen = [await attempt(logins, f"user{n}", f"2001:db8:0:{n:x}::1") for n in range(10)]
+    assert seen == ["wrong"] * 8 + ["logins-site"] * 2
+    assert await attempt(logins, "another", "2001:db8:0:100::1") == "wrong"
 
 
 async def test_ipv6_addresses_of_one_network_are_limited_together(logins: Logins) -> None:
@@ -79,9 +157,12 @@ async def test_ipv4_addresses_are_limited_one_by_one(logins: Logins, prefix: str
         assert seen == ["wrong"] * 5 + ["logins-address"]
 
 
-async def test_unknown_addresses_are_limited_together(logins: Logins) -> None:
-    """Over a Unix socket there is no address."""
-    seen = [await attempt(logins, f"user{n}", "") for n in range(6)]
+async def test_what_is_no_address_is_limited_together(logins: Logins) -> None:
+    """Over a Unix socket there is none, and a proxy may pass on what a client wrote into `X-Forwarded-For`."""
+    junk = ("", "unknown", "1.2.3.4:80", "[::1]", "192.0.2.1, 192.0.2.2", "\0", "1.2.3.04", "é", "x" * 9000)
+    seen = [await attempt(logins, f"user{n}", address) for n, address in enumerate(junk)]
+    assert seen == ["wrong"] * 5 + ["logins-address"] * 4
+    seen = [await attempt(logins, f"other{n}", f"fe80::1%zone{n}") for n in range(6)]
     assert seen == ["wrong"] * 5 + ["logins-address"]
 
 

@@ -2,7 +2,8 @@
 
 An access token names a user and a session, that is, a family of refresh tokens. A watch token appears in a
 URL, which logs may record; so it opens one socket on one submission, once, within a minute. It carries the
-expiry of the access token that requested it, and the watch ends at that time.
+expiry of the access token that requested it, and the watch ends at that time. A device token says that somebody has
+logged in with it before, so that failed logins of others do not lock this device out; it opens nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _MALFORMED: Final = (jwt.InvalidTokenError, ValueError, TypeError, AttributeErro
 _ACCESS: Final = ("at+jwt", "api")
 """Type (RFC 9068, section 2.1) and audience of an access token,"""
 _WATCH: Final = ("watch+jwt", "ws")
-"""and of a watch token."""
+"""of a watch token,"""
+_DEVICE: Final = ("device+jwt", "login")
+"""and of a device token."""
 
 
 # Each claim has one type and a range, whoever signed it. Ids and times fit into the database and into `datetime`.
@@ -37,11 +40,10 @@ _Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=250_000_000_000)]
 _SubmissionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
 
 
-class _AccessPayload(msgspec.Struct, frozen=True):
-    """The claims of an access token as they are signed. Times are Unix seconds, until the year 9892."""
+class _Payload(msgspec.Struct, frozen=True):
+    """The claims that every token has. Times are Unix seconds, until the year 9892."""
 
     sub: _UserId
-    sid: _Id
     aud: str
     jti: _Id
     iat: _Time
@@ -49,14 +51,20 @@ class _AccessPayload(msgspec.Struct, frozen=True):
     nbf: _Time = 0
 
 
+class _AccessPayload(_Payload, frozen=True, kw_only=True):
+    """The claims of an access token."""
+
+    sid: _Id
+
+
 class _WatchPayload(_AccessPayload, frozen=True, kw_only=True):
-    """The claims of a watch token as they are signed."""
+    """The claims of a watch token."""
 
     submission: _SubmissionId
     until: _Time
 
 
-_Payload = TypeVar("_Payload", bound=_AccessPayload)
+_P = TypeVar("_P", bound=_Payload)
 
 
 class TokenError(Exception):
@@ -125,6 +133,19 @@ class TokenIssuer:
         }
         return self._sign(_WATCH, claims), seconds
 
+    def device(self, user_id: int) -> tuple[str, int]:
+        """Issue a device token. Returns it with its lifetime in seconds."""
+        seconds = self._limits.device_token
+        return self._sign(_DEVICE, {"sub": str(user_id), "exp": int(self._clock()) + seconds}), seconds
+
+    def read_device(self, token: str | None, user_id: int) -> str | None:
+        """The device's id if this is a valid token of a device of this user, else None."""
+        try:
+            claims = self._read(token or "", _DEVICE, _Payload)
+        except TokenError:
+            return None
+        return claims.jti if int(claims.sub) == user_id else None
+
     def _sign(self, kind: tuple[str, str], claims: dict[str, Any]) -> str:
         typ, audience = kind
         common = {"iat": int(self._clock()), "aud": audience, "jti": secrets.token_urlsafe(12)}
@@ -158,7 +179,7 @@ class TokenIssuer:
     def _with_leeway(self, expiry: int) -> float:
         return float(expiry + self._limits.leeway)
 
-    def _read(self, token: str, kind: tuple[str, str], payload: type[_Payload]) -> _Payload:
+    def _read(self, token: str, kind: tuple[str, str], payload: type[_P]) -> _P:
         typ, audience = kind
         if _type(token) != typ:
             raise TokenError("token invalid")

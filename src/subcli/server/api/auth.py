@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
-from subcli.server.accounts.logins import GrantError, Logins
+from subcli.server.accounts.logins import Granted, GrantError, Logins
 from subcli.server.api import models
 from subcli.server.parts import AuthServices, Services
 from subcli.shared.protocol import timestamp
@@ -23,6 +23,8 @@ _Bearer: TypeAlias = Annotated[HTTPAuthorizationCredentials | None, Depends(_SCH
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _MAX_BODY_BYTES: Final = 16 * 1024
 _MAX_FIELD_LENGTH: Final = 4096
+_DEVICE: Final = "subcli_device"
+"""The cookie by which a device is known that has logged in before. It authenticates nothing."""
 _DEMO: Final = "This server runs in demo mode, without logins; `subcli serve --auth` has them."
 
 
@@ -77,7 +79,7 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
     @router.post(
         "/token",
         response_model=models.TokenResponse,
-        responses=error_responses(400, 401, 413, 429),
+        responses=error_responses(400, 401, 413, 429, 503),
         openapi_extra=documented,
     )
     async def token(request: Request) -> Response:
@@ -88,7 +90,7 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
             status = 401 if error.error == "invalid_grant" else 400
             answer = {"detail": error.detail, "error": error.error}
             return JSONResponse(answer, status, headers=CHALLENGE if status == 401 else None)
-        return JSONResponse(
+        response = JSONResponse(
             {
                 "access_token": granted.access_token,
                 "token_type": "bearer",
@@ -97,13 +99,18 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
             },
             headers={"Cache-Control": "no-store", "Pragma": "no-cache"},
         )
+        device, seconds = logins.device(granted)
+        is_secure = request.url.scheme == "https"
+        response.set_cookie(_DEVICE, device, seconds, httponly=True, samesite="strict", secure=is_secure)
+        return response
 
 
-async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Any:
+async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:
     kind = fields.get("grant_type")
     if kind == "password":
         address = request.client.host if request.client else ""
-        return await logins.with_password(_field(fields, "username"), _field(fields, "password"), address)
+        name, password = _field(fields, "username"), _field(fields, "password")
+        return await logins.with_password(name, password, address, request.cookies.get(_DEVICE))
     if kind == "refresh_token":
         return await logins.with_refresh_token(_field(fields, "refresh_token"))
     if kind is None:
