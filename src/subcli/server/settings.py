@@ -64,6 +64,17 @@ class ServerLimits:
     """Lifetime of a session that is not refreshed."""
     refresh_grace: float = 10.0
     """How long a used refresh token still returns its successor, in case the response was lost."""
+    refreshes: int = 20
+    """How often a session may be refreshed within `refresh_window`; then 429."""
+    refresh_window: float = 600.0
+    refresh_reuse: float = 7 * 86400.0
+    """How long after its use a refresh token is kept, so that its reuse ends the session."""
+    guesses: int = 300
+    """Refresh tokens that are not valid, at refreshes and logouts, from one network within `login_window`; then 429,"""
+    guesses_site: int = 1200
+    """and from one IPv6 /56."""
+    cleanup: float = 600.0
+    """How often each gateway deletes expired sessions and tokens."""
     watch_token: int = 55
     """Lifetime of a watch token; less than 60 s even with `leeway`."""
     session_check: float = 2.0

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.identity import DemoIdentities, Identity, TokenIdentities, UnauthenticatedError
@@ -20,7 +21,17 @@ from subcli.server.settings import ServerLimits
 from tests.server.clock import Clock
 from tests.server.conftest import CHEAP, KEY, PASSWORD
 
-LIMITS = ServerLimits(logins=3, logins_address=5, logins_site=8, logins_account=4, login_delay=0.001, login_window=60.0)
+LIMITS = ServerLimits(
+    logins=3,
+    logins_address=5,
+    logins_site=8,
+    logins_account=4,
+    login_delay=0.001,
+    login_window=60.0,
+    refreshes=3,
+    guesses=4,
+    guesses_site=6,
+)
 
 
 @pytest.fixture
@@ -239,18 +250,85 @@ async def test_watch_token_is_for_one_socket(
 async def test_refresh_token_of_a_grant(logins: Logins, tokens: TokenIssuer) -> None:
     """It continues the same session with new tokens, and ends it."""
     granted = await logins.with_password("ada", PASSWORD, "")
-    refreshed = await logins.with_refresh_token(granted.refresh_token)
+    refreshed = await logins.with_refresh_token(granted.refresh_token, "192.0.2.1")
     assert refreshed.refresh_token != granted.refresh_token
     assert granted.expires_in == refreshed.expires_in == LIMITS.access_token
     before, after = (tokens.read_access(each.access_token) for each in (granted, refreshed))
     assert (before.user_id, before.session) == (after.user_id, after.session)
-    await logins.end_with_refresh_token(refreshed.refresh_token)
+    await logins.end_with_refresh_token(refreshed.refresh_token, "192.0.2.1")
     with pytest.raises(GrantError) as error:
-        await logins.with_refresh_token(refreshed.refresh_token)
+        await logins.with_refresh_token(refreshed.refresh_token, "192.0.2.1")
     assert (error.value.error, error.value.detail) == (
         "invalid_grant",
         "The login has expired or ended; log in again.",
     )
+
+
+async def refresh(logins: Logins, token: str, address: str = "192.0.2.1") -> str:
+    """Refresh. Returns the next refresh token, "wrong", or the name of the rate that was exceeded."""
+    try:
+        return (await logins.with_refresh_token(token, address)).refresh_token
+    except GrantError:
+        return "wrong"
+    except LimitedError as error:
+        return error.status.rate.name
+
+
+async def test_refreshes_of_one_session_are_limited(logins: Logins, clock: Clock) -> None:
+    """Wherever they come from, retries included; another session of the same user is refreshed, and time helps."""
+    one, other = [(await logins.with_password("ada", PASSWORD, "")).refresh_token for _ in range(2)]
+    for number in range(3):
+        one = await refresh(logins, one, f"192.0.2.{number}")
+    assert await refresh(logins, one) == "refreshes"
+    assert len(await refresh(logins, other)) == 43
+    clock.now += LIMITS.refresh_window / LIMITS.refreshes
+    assert len(await refresh(logins, one)) == 43
+
+
+async def test_guessed_refresh_tokens_are_limited(logins: Logins) -> None:
+    """From one network, at refreshes and logouts together; valid ones do not count."""
+    valid = [(await logins.with_password("ada", PASSWORD, "")).refresh_token for _ in range(6)]
+    for token in valid[:3]:
+        assert len(await refresh(logins, token, "2001:db8::1")) == 43
+    await logins.end_with_refresh_token(valid[3], "2001:db8::1")
+    seen = [await refresh(logins, f"{n:043}", "2001:db8::1") for n in range(2)]
+    for n in range(2):
+        await logins.end_with_refresh_token(f"{n:043}", f"2001:db8::{n:x}")
+    seen += [await refresh(logins, f"{n:043}", "2001:db8::3") for n in range(2)]
+    assert seen == ["wrong", "wrong", "guesses-address", "guesses-address"]
+    with pytest.raises(LimitedError):
+        await logins.end_with_refresh_token(valid[4], "2001:db8::1")
+    seen = [await refresh(logins, f"{n:043}", f"2001:db8:0:{n:x}::") for n in range(1, 4)]
+    assert seen == ["wrong", "wrong", "guesses-site"]
+    assert len(await refresh(logins, valid[4], "192.0.2.1")) == 43
+
+
+async def test_expired_sessions_are_deleted_by_a_job(
+    store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again, also after the database did not answer once."""
+    limits = ServerLimits(cleanup=0.001)
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits)
+    calls: list[str] = []
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    delete_expired = accounts.delete_expired
+
+    def noted() -> None:
+        calls.append("once more")
+        if len(calls) == 1:
+            raise OperationalError("DELETE", None, OSError("no connection"))
+        delete_expired()
+        loop.call_soon_threadsafe(done.set)
+
+    monkeypatch.setattr(accounts, "delete_expired", noted)
+    token = (await logins.with_password("ada", PASSWORD, "")).refresh_token
+    clock.now += LIMITS.refresh_token + 1
+    running = asyncio.create_task(logins.run())
+    await asyncio.wait_for(done.wait(), 30)
+    running.cancel()
+    assert accounts.session_of(token) is None
+    logins.close()
 
 
 @pytest.mark.parametrize("overdue_s", [30, 90])

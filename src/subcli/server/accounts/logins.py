@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, LoginSession, UnknownUserError
 from subcli.server.accounts.hashing import BusyError, HashingTurns
@@ -14,6 +18,8 @@ from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
+
+_log: Final = logging.getLogger(__name__)
 
 
 class GrantError(Exception):
@@ -67,6 +73,10 @@ class Logins:
         self._by_network = Rate("logins-address", limits.logins_address, limits.login_window)
         self._by_site = Rate("logins-site", limits.logins_site, limits.login_window)
         self._by_account = Rate("logins-account", limits.logins_account, limits.login_window)
+        self._refreshes = Rate("refreshes", limits.refreshes, limits.refresh_window)
+        self._guesses = Rate("guesses-address", limits.guesses, limits.login_window)
+        self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window)
+        self._cleanup_s = limits.cleanup
         self.hashing = HashingTurns(limits.hashes, limits.hash_queue)
 
     def close(self) -> None:
@@ -115,11 +125,7 @@ class Logins:
             # Count before checking, so that parallel attempts cannot exceed the limit. Success gives the count back.
             # Counted only now, when it is this attempt's turn, so that a crowd that logs in at once counts as failures
             # only what is being checked.
-            for number, (rate, key) in enumerate(keys):
-                status = await self._limiter.take(rate, key)
-                if status.retry_after:
-                    await self._give_back(keys[:number])
-                    raise LimitedError(status, f"Too many login attempts; try again in {status.seconds_to_wait} s.")
+            await self._count(keys, "Too many login attempts")
             session = await self._check(name, password)
             await self._give_back(keys)
         return self._granted(session)
@@ -146,16 +152,41 @@ class Logins:
         """A token by which this device is known at later logins, and its lifetime in seconds."""
         return self._tokens.device(self._tokens.read_access(granted.access_token).user_id)
 
-    async def with_refresh_token(self, token: str) -> Granted:
+    async def with_refresh_token(self, token: str, address: str) -> Granted:
         """Refresh a session.
 
         Raises:
             GrantError: the refresh token is not valid, or no longer.
+            LimitedError: too many refreshes of this session, or too many tokens from this address that are not valid.
         """
+        keys = await self._count_guess(address)
+        session = await self._store.run(self._accounts.session_of, token)
+        if session is not None:
+            status = await self._limiter.take(self._refreshes, session)
+            if status.retry_after:
+                await self._give_back(keys)
+                raise LimitedError(status, f"Too many refreshes; try again in {status.seconds_to_wait} s.")
         try:
-            return self._granted(await self._store.run(self._accounts.rotate, token))
+            granted = self._granted(await self._store.run(self._accounts.rotate, token))
         except InvalidRefreshTokenError:
             raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
+        await self._give_back(keys)
+        return granted
+
+    async def _count_guess(self, address: str) -> Sequence[tuple[Rate, str]]:
+        """Count a refresh token as one that is not valid, until it is known to be."""
+        keys, site = [(self._guesses, network_of(address))], site_of(address)
+        if site is not None:
+            keys.append((self._guesses_of_site, site))
+        await self._count(keys, "Too many refresh tokens that are not valid")
+        return keys
+
+    async def _count(self, keys: Sequence[tuple[Rate, str]], complaint: str) -> None:
+        for number, (rate, key) in enumerate(keys):
+            status = await self._limiter.take(rate, key)
+            if status.retry_after:
+                await self._give_back(keys[:number])
+                raise LimitedError(status, f"{complaint}; try again in {status.seconds_to_wait} s.")
 
     def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
@@ -165,6 +196,23 @@ class Logins:
         """Log out."""
         await self._store.run(self._accounts.end_session, session_id)
 
-    async def end_with_refresh_token(self, token: str) -> None:
-        """Log out with only the refresh token, for when the access token has expired."""
-        await self._store.run(self._accounts.end_session_of, token)
+    async def end_with_refresh_token(self, token: str, address: str) -> None:
+        """Log out with only the refresh token, for when the access token has expired.
+
+        Raises:
+            LimitedError: too many tokens from this address that are not valid.
+        """
+        keys = await self._count_guess(address)
+        session = await self._store.run(self._accounts.session_of, token)
+        if session is not None:
+            await self.end(session)
+            await self._give_back(keys)
+
+    async def run(self) -> NoReturn:
+        """Delete expired sessions and tokens now and then, until cancelled."""
+        while True:
+            try:
+                await self._store.run(self._accounts.delete_expired)
+            except SQLAlchemyError as error:
+                _log.warning("expired sessions cannot be deleted: %s", getattr(error, "orig", error))
+            await asyncio.sleep(self._cleanup_s)

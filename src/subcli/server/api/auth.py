@@ -108,14 +108,17 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
 async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:
     kind = fields.get("grant_type")
     if kind == "password":
-        address = request.client.host if request.client else ""
         name, password = _field(fields, "username"), _field(fields, "password")
-        return await logins.with_password(name, password, address, request.cookies.get(_DEVICE))
+        return await logins.with_password(name, password, _address(request), request.cookies.get(_DEVICE))
     if kind == "refresh_token":
-        return await logins.with_refresh_token(_field(fields, "refresh_token"))
+        return await logins.with_refresh_token(_field(fields, "refresh_token"), _address(request))
     if kind is None:
         raise GrantError("invalid_request", "'grant_type' is missing.")
     raise GrantError("unsupported_grant_type", "'grant_type' must be 'password' or 'refresh_token'.")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _field(fields: Mapping[str, str], name: str) -> str:
@@ -146,13 +149,13 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
-    @router.post("/logout", responses=error_responses(400, 401, 413, 422))
+    @router.post("/logout", responses=error_responses(400, 401, 413, 422, 429))
     async def logout(
         _documented: _Bearer, request: Request, body: models.LogoutBody | None = None
     ) -> models.LogoutResponse:
         """End the session of the access token or, once that has expired, of the refresh token in the body."""
         if body is not None and body.refresh_token is not None:
-            await logins.end_with_refresh_token(body.refresh_token)
+            await logins.end_with_refresh_token(body.refresh_token, _address(request))
             return models.LogoutResponse(logged_out=True)
         identity = await _authenticate(services, request)
         if identity.access is not None:
