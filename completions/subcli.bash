@@ -14,7 +14,7 @@ _subcli() {
         word=${COMP_WORDS[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --sandbox | --sandbox-read | --server | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
                 if [[ ${COMP_WORDS[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -46,6 +46,7 @@ _subcli() {
         --sandbox) kind=words offered='auto bwrap none' ;;
         --sandbox-read) kind=files ;;
         --server) kind=none ;;
+        --set-limit) kind=none ;;
         --timeout) kind=none ;;
         --trusted-proxy) kind=none ;;
         --user) kind=none ;;
@@ -61,7 +62,7 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --metrics-address --log-format --log-level --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --set-limit --metrics-address --log-format --log-level --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' worker') offered='--database --redis --problems --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

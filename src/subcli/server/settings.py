@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from subcli.judge.sandbox import Sandbox
 from subcli.shared.secret import Secret
@@ -99,6 +100,25 @@ class ServerLimits:
     """Passwords that are hashed at the same time,"""
     hash_queue: int = 256
     """and how many logins may wait for it; then 503."""
+
+
+ADJUSTABLE: Final = {
+    name.replace("_", "-"): name
+    for name in (
+        "connects",
+        "submits",
+        "logins",
+        "logins_address",
+        "logins_site",
+        "logins_account",
+        "hashes",
+        "hash_queue",
+        "refreshes",
+        "guesses",
+        "guesses_site",
+    )
+}
+"""The limits that an operator may set (`--set-limit`), and their fields."""
 
 
 @dataclass(frozen=True)
