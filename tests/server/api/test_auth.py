@@ -244,6 +244,21 @@ async def test_login_attempts_from_an_address(start: Callable[..., Any]) -> None
         assert statuses == [401] * 5 + [429] * 2
 
 
+_FORWARDED = (("junk-{}", "192.0.2.1, _{}"), ("192.0.2.1:8{}",), ("2001:db8::{}",), ("2001:db8:0:1{:02x}::1",))
+
+
+async def test_login_attempts_through_a_proxy(start: Callable[..., Any]) -> None:
+    """Neither what is no address in `X-Forwarded-For` nor another address of the same network escapes the limits."""
+    async with start(auth=True, logins_address=5, logins_site=5, login_window=6000.0) as live:
+        for forms in _FORWARDED:
+            statuses = []
+            for number, form in enumerate(itertools.islice(itertools.cycle(forms), 8)):
+                fields = {"grant_type": "password", "username": f"user{number}", "password": "wrong"}
+                headers = {"X-Forwarded-For": form.format(number)}
+                statuses.append((await live.http.post("/api/auth/token", data=fields, headers=headers)).status_code)
+            assert statuses == [401] * 5 + [429] * 3
+
+
 async def test_logins_that_find_no_place(start: Callable[..., Any]) -> None:
     """503 with `Retry-After`, which clients obey, and nothing is counted as a failure."""
     async with start(auth=True, hash_queue=0, hashes=1) as live:

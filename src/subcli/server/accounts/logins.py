@@ -102,26 +102,28 @@ class Logins:
         found = await self._store.run(self._accounts.find_user, name)
         known = None if found is None else self._tokens.read_device(device, found[0])
         account = name.casefold()[:256]
-        if known is not None:
-            return await self._in_turn(name, password, network_of(address), [(self._by_device, known)])
         network, site = network_of(address), site_of(address)
+        # Who has a /56 could otherwise be served 256 times as often as others.
+        crowd = site or network
+        if known is not None:
+            return await self._in_turn(name, password, crowd, [(self._by_device, known)])
         keys = [(self._by_pair, f"{account} {network}"), (self._by_network, network)]
         if site is not None:
             keys.append((self._by_site, site))
         status = await self._limiter.take(self._by_account, account)
         if status.retry_after:
             await asyncio.sleep(self._delay_s)
-            return await self._in_turn(name, password, network, keys)
+            return await self._in_turn(name, password, crowd, keys)
         try:
-            granted = await self._in_turn(name, password, network, keys)
+            granted = await self._in_turn(name, password, crowd, keys)
         except (LimitedError, BusyError):
             await self._limiter.give_back(self._by_account, account)
             raise
         await self._limiter.give_back(self._by_account, account)
         return granted
 
-    async def _in_turn(self, name: str, password: str, network: str, keys: Sequence[tuple[Rate, str]]) -> Granted:
-        async with self.hashing.turn(network):
+    async def _in_turn(self, name: str, password: str, crowd: str, keys: Sequence[tuple[Rate, str]]) -> Granted:
+        async with self.hashing.turn(crowd):
             # Count before checking, so that parallel attempts cannot exceed the limit. Success gives the count back.
             # Counted only now, when it is this attempt's turn, so that a crowd that logs in at once counts as failures
             # only what is being checked.
