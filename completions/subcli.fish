@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -157,6 +157,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l auth -d 'Require logins (`subcli
 complete -c subcli -n "__subcli_at ' serve'" -l allow-origin -r -f -d 'Allow web pages of this origin to use the server'
 complete -c subcli -n "__subcli_at ' serve'" -l trusted-proxy -r -f -d 'Trust a proxy at this address or network, besides those on this machine'
 complete -c subcli -n "__subcli_at ' serve'" -l root-path -r -f -d 'Path below which a proxy shows the server, as /judge'
+complete -c subcli -n "__subcli_at ' serve'" -l set-limit -r -f -d 'Set a limit, such as logins-address=100'
 complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Serve Prometheus metrics here (unauthenticated; do not expose publicly)'
 complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Format of the log: text or json'
 complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d 'debug, info, warning or error. info logs every request and socket'

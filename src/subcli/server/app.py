@@ -163,7 +163,7 @@ def _make_auth(
     accounts = Accounts(engine, time.time, limits, auth.key)
     tokens = TokenIssuer(auth.key, limits, time.time)
     logins = Logins(store, accounts, tokens, Passwords(auth.cost), limiter, limits)
-    return TokenIdentities(store, accounts, tokens), AuthServices(logins, tokens)
+    return TokenIdentities(store, accounts, tokens, limits), AuthServices(logins, tokens)
 
 
 def _make_lifespan(
@@ -174,7 +174,10 @@ def _make_lifespan(
         if services.redis is not None:
             read = functools.partial(redis_up, services.redis, asyncio.get_running_loop())
             services.metrics.add_gauge("subcli_redis_up", "Whether Redis answers.", read)
-        async with backbone.running(workers.run(), services.limiter.run()) as working:
+        others = [services.limiter.run(), services.identities.run()]
+        if services.auth is not None:
+            others.append(services.auth.logins.run())
+        async with backbone.running(workers.run(), *others) as working:
             # Hand running jobs back at once, so that another worker can take them.
             services.lifecycle.when_stopping(working.cancel)
             yield

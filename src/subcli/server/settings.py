@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from subcli.judge.sandbox import Sandbox
 from subcli.shared.secret import Secret
@@ -64,15 +65,60 @@ class ServerLimits:
     """Lifetime of a session that is not refreshed."""
     refresh_grace: float = 10.0
     """How long a used refresh token still returns its successor, in case the response was lost."""
+    refreshes: int = 20
+    """How often a session may be refreshed within `refresh_window`; then 429."""
+    refresh_window: float = 600.0
+    refresh_reuse: float = 7 * 86400.0
+    """How long after its use a refresh token is kept, so that its reuse ends the session."""
+    guesses: int = 300
+    """Refresh tokens that are not valid, at refreshes and logouts, from one network within `login_window`; then 429,"""
+    guesses_site: int = 1200
+    """and from one IPv6 /56."""
+    cleanup: float = 600.0
+    """How often each gateway deletes expired sessions and tokens."""
     watch_token: int = 55
     """Lifetime of a watch token; less than 60 s even with `leeway`."""
+    session_check: float = 2.0
+    """How often each gateway looks for sessions that have ended, to close their sockets with 4003."""
     leeway: int = 2
     """How far the clocks of gateways may differ; extends the lifetime of tokens."""
     logins: int = 10
-    """Failed login attempts per account within `login_window`; then 429."""
+    """Failed login attempts within `login_window` on an account from one network; then 429. The same from one device
+    that has logged in before."""
     logins_address: int = 30
-    """The same per client address."""
+    """Failed login attempts from one network (an IPv4 address or IPv6 /64), whatever the account,"""
+    logins_site: int = 120
+    """and from one IPv6 /56."""
+    logins_account: int = 30
+    """Failed login attempts on an account from all networks before further ones are delayed,"""
+    login_delay: float = 2.0
+    """and by how long. Nobody is refused because of what others do elsewhere."""
     login_window: float = 60.0
+    device_token: int = 365 * 86400
+    """How long a device counts as one that has logged in before."""
+    hashes: int = 2
+    """Passwords that are hashed at the same time,"""
+    hash_queue: int = 256
+    """and how many logins may wait for it; then 503."""
+
+
+ADJUSTABLE: Final = {
+    name.replace("_", "-"): name
+    for name in (
+        "connects",
+        "submits",
+        "logins",
+        "logins_address",
+        "logins_site",
+        "logins_account",
+        "hashes",
+        "hash_queue",
+        "refreshes",
+        "guesses",
+        "guesses_site",
+    )
+}
+"""The limits that an operator may set (`--set-limit`), and their fields."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from subcli.cli.commands.server import options
+from subcli.cli.commands.server import options, serve
 from subcli.cli.commands.server.options import address, require_server_extra
 from subcli.cli.main import run
 from subcli.core.errors import UsageError
+from subcli.server.settings import ADJUSTABLE, ServerLimits, ServerSettings
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,21 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.hint == "pip install 'subcli-watch[server]'"
 
 
+def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each limit that is named in the table for operators; the others keep their values."""
+    seen: list[ServerSettings] = []
+
+    def noted(_common: object, _streams: object, settings: ServerSettings) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(serve, "run", noted)
+    given = [f"--set-limit={name}={number}" for number, name in enumerate(ADJUSTABLE, start=501)]
+    assert run(["serve", *given]) == 0
+    expected = {field: number for number, field in enumerate(ADJUSTABLE.values(), start=501)}
+    assert seen[0].limits == ServerLimits(**expected)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -45,6 +61,12 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         (["serve", "--allow-origin", "judge"], "'judge' is not a valid origin."),
         (["serve", "--trusted-proxy", "10.0.0.0/99"], "'10.0.0.0/99' is not a valid address or network."),
         (["serve", "--metrics-address", "9464"], "'9464' is not a valid HOST:PORT."),
+        (["serve", "--set-limit", "lease=3"], "'lease' is not a limit."),
+        (["serve", "--set-limit", "logins"], "'' is not a valid number for logins."),
+        (["serve", "--set-limit", "logins=0"], "'0' is not a valid number for logins."),
+        (["serve", "--set-limit", "logins=99999999"], "'99999999' is not a valid number for logins."),
+        (["serve", "--set-limit", "logins=1e3"], "'1e3' is not a valid number for logins."),
+        (["serve", "--set-limit", "logins=٣"], "'٣' is not a valid number for logins."),
         (["worker"], "A worker needs --database and --redis."),
         (["worker", "--redis", "redis://x"], "A worker needs --database."),
         (["user", "add", "a b"], "'a b' is not a valid user name."),

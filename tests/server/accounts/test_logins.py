@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from subcli.server.accounts.accounts import Accounts
-from subcli.server.accounts.identity import Identity, TokenIdentities, UnauthenticatedError
+from subcli.server.accounts.identity import DemoIdentities, Identity, TokenIdentities, UnauthenticatedError
 from subcli.server.accounts.logins import GrantError, Logins
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
@@ -19,15 +21,22 @@ from subcli.server.settings import ServerLimits
 from tests.server.clock import Clock
 from tests.server.conftest import CHEAP, KEY, PASSWORD
 
-LIMITS = ServerLimits(logins=3, logins_address=5, login_window=60.0)
+LIMITS = ServerLimits(
+    logins=3,
+    logins_address=5,
+    logins_site=8,
+    logins_account=4,
+    login_delay=0.001,
+    login_window=60.0,
+    refreshes=3,
+    guesses=4,
+    guesses_site=6,
+)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Starts now, because PyJWT compares expiry with the real time."""
-    clock = Clock()
-    clock.now = time.time()
-    return clock
+    return Clock()
 
 
 @pytest.fixture
@@ -49,10 +58,12 @@ def logins(store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock) 
     logins.close()
 
 
-async def attempt(logins: Logins, name: str, address: str, password: str = "wrong password") -> str:
+async def attempt(
+    logins: Logins, name: str, address: str, password: str = "wrong password", device: str | None = None
+) -> str:
     """Log in. Returns "granted", "wrong" or the name of the rate that was exceeded."""
     try:
-        await logins.with_password(name, password, address)
+        await logins.with_password(name, password, address, device)
     except GrantError as error:
         return "wrong" if error.error == "invalid_grant" else error.error
     except LimitedError as error:
@@ -60,11 +71,86 @@ async def attempt(logins: Logins, name: str, address: str, password: str = "wron
     return "granted"
 
 
-async def test_attempts_on_one_account_are_limited_from_everywhere(logins: Logins) -> None:
-    """However the name is written and whatever the address."""
-    seen = [await attempt(logins, name, f"192.0.2.{n}") for n, name in enumerate(("ada", "ADA", "Ada", "aDa", "ada"))]
+async def test_attempts_on_one_account_are_limited_per_network(logins: Logins) -> None:
+    """However the name is written; from elsewhere the account stays open, also for its owner."""
+    seen = [await attempt(logins, name, "192.0.2.1") for name in ("ada", "ADA", "Ada", "aDa", "ada")]
     assert seen == ["wrong"] * 3 + ["logins"] * 2
-    assert await attempt(logins, "bob", "192.0.2.9") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD) == "logins"
+    assert await attempt(logins, "bob", "192.0.2.1") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.2") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.2", PASSWORD) == "granted"
+
+
+async def test_stranger_does_not_keep_the_owner_out(logins: Logins, clock: Clock) -> None:
+    """Wrong passwords from one address, as fast as it may: the right one from another always gets through."""
+    for _ in range(28):
+        clock.now += 2
+        await attempt(logins, "ada", "192.0.2.1")
+        assert await attempt(logins, "ada", "192.0.2.2", PASSWORD) == "granted"
+
+
+async def test_account_as_a_whole_is_only_slowed_down(
+    logins: Logins, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many failures from everywhere an attempt is delayed, but not refused; and not for ever."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("subcli.server.accounts.logins.asyncio.sleep", noted)
+    for number in range(4):
+        assert await attempt(logins, "ada", f"192.0.2.{number}") == "wrong"
+    assert slept == []
+    assert await attempt(logins, "ada", "192.0.2.77") == "wrong"
+    assert await attempt(logins, "ada", "192.0.2.77", PASSWORD) == "granted"
+    assert slept == [LIMITS.login_delay] * 2
+    clock.now += LIMITS.login_window
+    assert await attempt(logins, "ada", "192.0.2.77", PASSWORD) == "granted"
+    assert len(slept) == 2
+
+
+async def test_device_that_logged_in_before_gets_through(
+    logins: Logins, tokens: TokenIssuer, accounts: Accounts, clock: Clock
+) -> None:
+    """Even where its own network is locked; its own failures are counted, and it is known on this account only."""
+    accounts.add_user("eve", Passwords(CHEAP).hash(PASSWORD))
+    device, seconds = logins.device(await logins.with_password("ada", PASSWORD, "192.0.2.1"))
+    foreign, _ = logins.device(await logins.with_password("eve", PASSWORD, "192.0.2.1"))
+    for _ in range(4):
+        await attempt(logins, "ada", "192.0.2.1")
+    for refused in (None, foreign, device + "x", "x" * 5000, tokens.access(1, "s")):
+        assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, refused) == "logins"
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "granted"
+    seen = [await attempt(logins, "ada", f"192.0.2.{n}", device=device) for n in range(4)]
+    assert seen == ["wrong"] * 3 + ["logins-device"]
+    clock.now += seconds + LIMITS.leeway - 1
+    for _ in range(4):
+        await attempt(logins, "ada", "192.0.2.1")
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "granted"
+    clock.now += 1
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "logins"
+
+
+async def test_crowd_at_one_address_logs_in_at_once(logins: Logins) -> None:
+    """A classroom behind one address, with one account or many: only failures count, not what is being checked."""
+    seen = await asyncio.gather(*(attempt(logins, "ada", "192.0.2.1", PASSWORD) for _ in range(200)))
+    assert seen == ["granted"] * 200
+
+
+async def test_parallel_failures_do_not_exceed_the_limit(logins: Logins) -> None:
+    """They are counted before they are checked."""
+    seen = await asyncio.gather(*(attempt(logins, f"user{n}", "192.0.2.1") for n in range(40)))
+    assert sorted(seen) == ["logins-address"] * 35 + ["wrong"] * 5
+
+
+async def test_networks_of_one_site_are_limited_together(logins: Logins) -> None:
+    """A provider assigns a /56, which has 256 networks of size /64."""
+    seen = [await attempt(logins, f"user{n}", f"2001:db8:0:{n:x}::1") for n in range(10)]
+    assert seen == ["wrong"] * 8 + ["logins-site"] * 2
+    assert await attempt(logins, "another", "2001:db8:0:100::1") == "wrong"
 
 
 async def test_ipv6_addresses_of_one_network_are_limited_together(logins: Logins) -> None:
@@ -82,9 +168,12 @@ async def test_ipv4_addresses_are_limited_one_by_one(logins: Logins, prefix: str
         assert seen == ["wrong"] * 5 + ["logins-address"]
 
 
-async def test_unknown_addresses_are_limited_together(logins: Logins) -> None:
-    """Over a Unix socket there is no address."""
-    seen = [await attempt(logins, f"user{n}", "") for n in range(6)]
+async def test_what_is_no_address_is_limited_together(logins: Logins) -> None:
+    """Over a Unix socket there is none, and a proxy may pass on what a client wrote into `X-Forwarded-For`."""
+    junk = ("", "unknown", "1.2.3.4:80", "[::1]", "192.0.2.1, 192.0.2.2", "\0", "1.2.3.04", "é", "x" * 9000)
+    seen = [await attempt(logins, f"user{n}", address) for n, address in enumerate(junk)]
+    assert seen == ["wrong"] * 5 + ["logins-address"] * 4
+    seen = [await attempt(logins, f"other{n}", f"fe80::1%zone{n}") for n in range(6)]
     assert seen == ["wrong"] * 5 + ["logins-address"]
 
 
@@ -120,22 +209,20 @@ async def test_user_removed_during_login_gets_the_same_error(
 
 
 async def test_identity_expires_with_the_access_token(
-    logins: Logins, tokens: TokenIssuer, store: Store, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+    logins: Logins, tokens: TokenIssuer, store: Store, accounts: Accounts, clock: Clock
 ) -> None:
     """A socket is open until then, and never for a negative time. In demo mode there is no end."""
     granted = await logins.with_password("ada", PASSWORD, "")
-    identities = TokenIdentities(store, accounts, tokens)
-    identity = await identities.of_request(granted.access_token)
+    identities = TokenIdentities(store, accounts, tokens, LIMITS)
+    identity = await identities.of_request([f"Bearer {granted.access_token}"])
     assert identity.access is not None
     assert identity.is_limited
-    clock = Clock()
     clock.now = identity.access.expires - 12.5
-    monkeypatch.setattr("time.time", clock)
-    assert identity.seconds_left == 12.5
+    assert identities.seconds_left(identity) == 12.5
     clock.now += 20
-    assert identity.seconds_left == 0
+    assert identities.seconds_left(identity) == 0
     demo = Identity(1, "demo", None)
-    assert (demo.is_limited, demo.seconds_left) == (False, None)
+    assert (demo.is_limited, DemoIdentities().seconds_left(demo)) == (False, None)
 
 
 async def test_watch_token_is_for_one_socket(
@@ -143,7 +230,7 @@ async def test_watch_token_is_for_one_socket(
 ) -> None:
     """Another submission is refused without using it up, and its session must be open."""
     granted = await logins.with_password("ada", PASSWORD, "")
-    identities = TokenIdentities(store, accounts, tokens)
+    identities = TokenIdentities(store, accounts, tokens, LIMITS)
     access = tokens.read_access(granted.access_token)
     token, _ = tokens.watch(access, 7)
     with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
@@ -153,7 +240,7 @@ async def test_watch_token_is_for_one_socket(
     with pytest.raises(UnauthenticatedError, match=r"^token used$"):
         await identities.of_socket(token, 7)
     with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
-        await identities.of_request(tokens.watch(access, 7)[0])
+        await identities.of_request([f"Bearer {tokens.watch(access, 7)[0]}"])
     unused, _ = tokens.watch(access, 7)
     await logins.end(access.session)
     with pytest.raises(UnauthenticatedError, match=r"^session ended$"):
@@ -163,18 +250,85 @@ async def test_watch_token_is_for_one_socket(
 async def test_refresh_token_of_a_grant(logins: Logins, tokens: TokenIssuer) -> None:
     """It continues the same session with new tokens, and ends it."""
     granted = await logins.with_password("ada", PASSWORD, "")
-    refreshed = await logins.with_refresh_token(granted.refresh_token)
+    refreshed = await logins.with_refresh_token(granted.refresh_token, "192.0.2.1")
     assert refreshed.refresh_token != granted.refresh_token
     assert granted.expires_in == refreshed.expires_in == LIMITS.access_token
     before, after = (tokens.read_access(each.access_token) for each in (granted, refreshed))
     assert (before.user_id, before.session) == (after.user_id, after.session)
-    await logins.end_with_refresh_token(refreshed.refresh_token)
+    await logins.end_with_refresh_token(refreshed.refresh_token, "192.0.2.1")
     with pytest.raises(GrantError) as error:
-        await logins.with_refresh_token(refreshed.refresh_token)
+        await logins.with_refresh_token(refreshed.refresh_token, "192.0.2.1")
     assert (error.value.error, error.value.detail) == (
         "invalid_grant",
         "The login has expired or ended; log in again.",
     )
+
+
+async def refresh(logins: Logins, token: str, address: str = "192.0.2.1") -> str:
+    """Refresh. Returns the next refresh token, "wrong", or the name of the rate that was exceeded."""
+    try:
+        return (await logins.with_refresh_token(token, address)).refresh_token
+    except GrantError:
+        return "wrong"
+    except LimitedError as error:
+        return error.status.rate.name
+
+
+async def test_refreshes_of_one_session_are_limited(logins: Logins, clock: Clock) -> None:
+    """Wherever they come from, retries included; another session of the same user is refreshed, and time helps."""
+    one, other = [(await logins.with_password("ada", PASSWORD, "")).refresh_token for _ in range(2)]
+    for number in range(3):
+        one = await refresh(logins, one, f"192.0.2.{number}")
+    assert await refresh(logins, one) == "refreshes"
+    assert len(await refresh(logins, other)) == 43
+    clock.now += LIMITS.refresh_window / LIMITS.refreshes
+    assert len(await refresh(logins, one)) == 43
+
+
+async def test_guessed_refresh_tokens_are_limited(logins: Logins) -> None:
+    """From one network, at refreshes and logouts together; valid ones do not count."""
+    valid = [(await logins.with_password("ada", PASSWORD, "")).refresh_token for _ in range(6)]
+    for token in valid[:3]:
+        assert len(await refresh(logins, token, "2001:db8::1")) == 43
+    await logins.end_with_refresh_token(valid[3], "2001:db8::1")
+    seen = [await refresh(logins, f"{n:043}", "2001:db8::1") for n in range(2)]
+    for n in range(2):
+        await logins.end_with_refresh_token(f"{n:043}", f"2001:db8::{n:x}")
+    seen += [await refresh(logins, f"{n:043}", "2001:db8::3") for n in range(2)]
+    assert seen == ["wrong", "wrong", "guesses-address", "guesses-address"]
+    with pytest.raises(LimitedError):
+        await logins.end_with_refresh_token(valid[4], "2001:db8::1")
+    seen = [await refresh(logins, f"{n:043}", f"2001:db8:0:{n:x}::") for n in range(1, 4)]
+    assert seen == ["wrong", "wrong", "guesses-site"]
+    assert len(await refresh(logins, valid[4], "192.0.2.1")) == 43
+
+
+async def test_expired_sessions_are_deleted_by_a_job(
+    store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again, also after the database did not answer once."""
+    limits = ServerLimits(cleanup=0.001)
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits)
+    calls: list[str] = []
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    delete_expired = accounts.delete_expired
+
+    def noted() -> None:
+        calls.append("once more")
+        if len(calls) == 1:
+            raise OperationalError("DELETE", None, OSError("no connection"))
+        delete_expired()
+        loop.call_soon_threadsafe(done.set)
+
+    monkeypatch.setattr(accounts, "delete_expired", noted)
+    token = (await logins.with_password("ada", PASSWORD, "")).refresh_token
+    clock.now += LIMITS.refresh_token + 1
+    running = asyncio.create_task(logins.run())
+    await asyncio.wait_for(done.wait(), 30)
+    running.cancel()
+    assert accounts.session_of(token) is None
+    logins.close()
 
 
 @pytest.mark.parametrize("overdue_s", [30, 90])
@@ -200,9 +354,12 @@ def test_leeway_extends_every_token(overdue_s: int) -> None:
 @pytest.mark.parametrize("token", [None, "", "x", "a.b.c", "a" * 5000])
 async def test_reasons_name_no_token(token: str | None, tokens: TokenIssuer, store: Store, accounts: Accounts) -> None:
     """Two words say why a token was refused, over REST and on sockets."""
-    identities = TokenIdentities(store, accounts, tokens)
+    identities = TokenIdentities(store, accounts, tokens, LIMITS)
     reason = "token invalid" if token else "token missing"
-    for authenticate in (identities.of_request(token), identities.of_socket(token, 7)):
+    for authenticate in (
+        identities.of_request([] if token is None else [f"Bearer {token}"]),
+        identities.of_socket(token, 7),
+    ):
         with pytest.raises(UnauthenticatedError) as error:
             await authenticate
         assert error.value.reason == str(error.value) == reason

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.every_backend
 
 LIFETIME_S = 1000
 GRACE_S = 10.0
+REUSE_S = 600.0
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def accounts(engine: Engine, clock: Clock) -> Accounts:
-    limits = ServerLimits(refresh_token=LIFETIME_S, refresh_grace=GRACE_S)
+    limits = ServerLimits(refresh_token=LIFETIME_S, refresh_grace=GRACE_S, refresh_reuse=REUSE_S)
     return Accounts(engine, clock, limits, b"a signing key of tests, long enough")
 
 
@@ -112,20 +113,40 @@ def test_successors_depend_on_the_signing_key(engine: Engine, clock: Clock, acco
 
 
 def test_expired_rows_are_deleted(accounts: Accounts, clock: Clock, session: LoginSession, engine: Engine) -> None:
-    """Opening a session deletes what has expired, with its tokens; refreshing deletes the session's expired tokens."""
+    """Sessions with their tokens, tokens of open sessions, and ids of used watch tokens; nothing else."""
     accounts.consume("watch", clock.now + LIFETIME_S - 2)
     clock.now += LIFETIME_S - 1
     current = accounts.rotate(session.refresh_token)
+    accounts.open_session(session.user_id)
+    accounts.delete_expired()
+    assert [rows(engine, table) for table in (sessions, refresh_tokens, used_tokens)] == [2, 3, 0]
+    clock.now += 2
+    accounts.delete_expired()
+    assert [rows(engine, table) for table in (sessions, refresh_tokens)] == [2, 2]
+    accounts.rotate(current.refresh_token)
+    clock.now += LIFETIME_S - 1
+    accounts.delete_expired()
+    assert [rows(engine, table) for table in (sessions, refresh_tokens)] == [1, 1]
+    clock.now += 2
+    accounts.delete_expired()
+    assert [rows(engine, table) for table in (sessions, refresh_tokens)] == [0, 0]
+
+
+def test_used_tokens_are_kept_as_long_as_reuse_is_detected(
+    accounts: Accounts, clock: Clock, session: LoginSession, engine: Engine
+) -> None:
+    """After that, a used token is refused like any unknown one, and the session goes on."""
+    current = accounts.rotate(session.refresh_token)
+    clock.now += REUSE_S
+    accounts.delete_expired()
     assert rows(engine, refresh_tokens) == 2
     clock.now += 1
+    accounts.delete_expired()
+    assert rows(engine, refresh_tokens) == 1
+    with pytest.raises(InvalidRefreshTokenError):
+        accounts.rotate(session.refresh_token)
+    assert is_open(accounts, session)
     accounts.rotate(current.refresh_token)
-    assert rows(engine, refresh_tokens) == 2
-    assert rows(engine, used_tokens) == 1
-    accounts.open_session(session.user_id)
-    assert (rows(engine, sessions), rows(engine, used_tokens)) == (2, 0)
-    clock.now += 10 * LIFETIME_S
-    accounts.open_session(session.user_id)
-    assert (rows(engine, sessions), rows(engine, refresh_tokens)) == (1, 1)
 
 
 def rows(engine: Engine, table: Table) -> int:
@@ -148,15 +169,16 @@ def test_sessions_belong_to_their_user(accounts: Accounts, session: LoginSession
 
 
 def test_ending_a_session(accounts: Accounts, session: LoginSession) -> None:
-    """By id or by any refresh token of the family; other sessions stay, and ending it again does nothing."""
+    """Also one that is found by a used refresh token; other sessions stay, and ending it again does nothing."""
     other = accounts.open_session(session.user_id)
     third = accounts.open_session(session.user_id)
     accounts.end_session(session.id)
     accounts.end_session(session.id)
     assert [is_open(accounts, each) for each in (session, other, third)] == [False, True, True]
     accounts.rotate(other.refresh_token)
-    accounts.end_session_of(other.refresh_token)
-    accounts.end_session_of("unknown")
+    assert accounts.session_of(other.refresh_token) == other.id
+    assert accounts.session_of("unknown") is None
+    accounts.end_session(other.id)
     assert [is_open(accounts, each) for each in (session, other, third)] == [False, False, True]
 
 

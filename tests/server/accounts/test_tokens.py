@@ -13,12 +13,15 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.settings import ServerLimits
-from tests.server.accounts.forgery import claims_of, forged, sign
+from tests.server.accounts.forgery import claims_of, forged, malformed, part_of, raw_signed, sign
+from tests.server.clock import Clock
 from tests.server.conftest import KEY
 
 pytestmark = pytest.mark.every_backend
@@ -162,6 +165,42 @@ async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> No
             assert (await closed(await guarded.watch(submission_id, f"?token={token}")))[0] == 4003
 
 
+async def test_malformed_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> None:
+    """Every claim has one type and a range, whoever signed it; a submission of `true` is not the first one."""
+    submission_id = await guarded.submit()
+    assert submission_id == 1
+    claims = claims_of(await watch_token(guarded, submission_id))
+    for name, token in malformed(claims, KEY, "watch+jwt"):
+        with subtests.test(name):
+            code, reason = await closed(await guarded.watch(submission_id, f"?token={token}"))
+            assert (code, reason) in ((4003, "token invalid"), (4003, "token expired"))
+
+
+async def test_authorization_given_twice(guarded: Any) -> None:
+    """Which of the two a proxy has checked is not known, so both are refused, even if they are equal."""
+    submission_id = await guarded.submit()
+    good = guarded.http.headers["Authorization"]
+    for second in (good, "Bearer x", "Basic YTpi", ""):
+        for pair in ((good, second), (second, good)):
+            raw = [(b"Authorization", each.encode()) for each in pair]
+            for method, path in (("GET", "/api/auth/me"), ("GET", "/api/submissions"), ("POST", "/api/auth/logout")):
+                response = await guarded.http.request(method, path, headers=raw)
+                assert response.status_code == 401
+                assert response.json()["detail"] == "Not authenticated: two Authorization headers."
+            headers = [("Authorization", each) for each in pair]
+            watcher = await guarded.watch(submission_id, additional_headers=headers)
+            assert await closed(watcher) == (4003, "two Authorization headers")
+    assert (await guarded.http.get("/api/submissions")).status_code == 200
+
+
+async def test_token_given_twice_in_the_query(guarded: Any) -> None:
+    """The same holds for `?token=`."""
+    submission_id = await guarded.submit()
+    good = guarded.http.headers["Authorization"].removeprefix("Bearer ")
+    watcher = await guarded.watch(submission_id, f"?token=x&token={good}")
+    assert await closed(watcher) == (4003, "two tokens")
+
+
 async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
     """The socket is closed with 4003, whether an access token or a watch token opened it."""
     async with start(auth=True, access_token=3, leeway=0) as live:
@@ -209,3 +248,62 @@ def test_token_claims() -> None:
     late = TokenIssuer(KEY, ServerLimits(), lambda: now - 10_000)
     with pytest.raises(TokenError, match="expired"):
         tokens.read_access(late.access(7, "s"))
+
+
+def test_clock_of_the_gateway_that_issued_it_may_be_ahead() -> None:
+    """When a token was issued is not verified, and `nbf` has the leeway, so skew costs no login."""
+    now = 1_000_000.0
+    tokens = TokenIssuer(KEY, ServerLimits(leeway=2), lambda: now)
+    for ahead_s in (8, 600):
+        ahead = TokenIssuer(KEY, ServerLimits(), lambda s=ahead_s: now + s)  # type: ignore[misc]
+        assert tokens.read_access(ahead.access(7, "s")).user_id == 7
+    claims = {**claims_of(tokens.access(7, "s")), "nbf": int(now) + 2}
+    assert tokens.read_access(sign(claims, KEY)).user_id == 7
+    with pytest.raises(TokenError, match="invalid"):
+        tokens.read_access(sign({**claims, "nbf": int(now) + 3}, KEY))
+
+
+@pytest.mark.parametrize("kind", ["at+jwt", "watch+jwt"])
+def test_one_clock_issues_and_verifies(kind: str) -> None:
+    """A token is good until its expiry and the leeway by the given clock, whatever the time of the machine."""
+    clock = Clock()
+    tokens = TokenIssuer(KEY, ServerLimits(access_token=100, watch_token=100, leeway=2), clock)
+    for start in (1000.0, 4e9):
+        clock.now = start
+        token = tokens.access(7, "s")
+        if kind == "watch+jwt":
+            token = tokens.watch(tokens.read_access(token), 1)[0]
+        clock.now = start + 101
+        tokens.read_any(token)
+        clock.now = start + 102
+        with pytest.raises(TokenError, match="expired"):
+            tokens.read_any(token)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    typ=st.sampled_from(["at+jwt", "watch+jwt"]),
+    claims=st.dictionaries(st.sampled_from(["sub", "exp", "iat", "aud", "jti", "sid", "nbf", "until"]), _JSON) | _JSON,
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_signed_is_read_or_refused(typ: str, claims: Any) -> None:
+    """No content of a token raises anything but `TokenError`."""
+    good = {"sub": "7", "exp": 2000, "iat": 1000, "aud": "api", "jti": "j", "sid": "s"}
+    if isinstance(claims, dict):
+        claims = {**good, **claims}
+    with suppress(TokenError):
+        TokenIssuer(KEY, ServerLimits(), lambda: 1000.0).read_any(raw_signed(claims, KEY, typ))
+
+
+@given(header=st.binary(max_size=40) | _JSON.map(lambda value: json.dumps(value).encode()))
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_in_the_header_is_refused(header: bytes) -> None:
+    """The header is read before the signature is verified, so anybody can write it."""
+    with pytest.raises(TokenError):
+        TokenIssuer(KEY, ServerLimits(), lambda: 1000.0).read_any(f"{part_of(header)}.e30.AAAA")

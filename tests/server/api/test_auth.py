@@ -244,6 +244,54 @@ async def test_login_attempts_from_an_address(start: Callable[..., Any]) -> None
         assert statuses == [401] * 5 + [429] * 2
 
 
+_FORWARDED = (("junk-{}", "192.0.2.1, _{}"), ("192.0.2.1:8{}",), ("2001:db8::{}",), ("2001:db8:0:1{:02x}::1",))
+
+
+async def test_login_attempts_through_a_proxy(start: Callable[..., Any]) -> None:
+    """Neither what is no address in `X-Forwarded-For` nor another address of the same network escapes the limits."""
+    async with start(auth=True, logins_address=5, logins_site=5, login_window=6000.0) as live:
+        for forms in _FORWARDED:
+            statuses = []
+            for number, form in enumerate(itertools.islice(itertools.cycle(forms), 8)):
+                fields = {"grant_type": "password", "username": f"user{number}", "password": "wrong"}
+                headers = {"X-Forwarded-For": form.format(number)}
+                statuses.append((await live.http.post("/api/auth/token", data=fields, headers=headers)).status_code)
+            assert statuses == [401] * 5 + [429] * 3
+
+
+async def test_logins_that_find_no_place(start: Callable[..., Any]) -> None:
+    """503 with `Retry-After`, which clients obey, and nothing is counted as a failure."""
+    async with start(auth=True, hash_queue=0, hashes=1) as live:
+        live.add_user("ada")
+        login = {"grant_type": "password", "username": "ada", "password": PASSWORD}
+        async with live.services.auth.logins.hashing.turn("elsewhere"):
+            response = await live.grant(**login)
+        assert response.status_code == 503
+        assert response.json() == {
+            "detail": f"Too many logins at the same time; try again in {response.headers['retry-after']} s.",
+            "retry_after": int(response.headers["retry-after"]),
+        }
+        assert (await live.grant(**login)).status_code == 200
+
+
+async def test_device_cookie(start: Callable[..., Any]) -> None:
+    """A login sets it for programs and pages alike, out of reach of scripts and other sites; others get none."""
+    async with start(auth=True, logins=3, login_window=6000.0) as live:
+        live.add_user("ada")
+        login = {"grant_type": "password", "username": "ada", "password": PASSWORD}
+        cookie = (await live.grant(**login)).headers["set-cookie"]
+        assert cookie.startswith("subcli_device=")
+        assert {"HttpOnly", "Path=/", "SameSite=strict"} <= set(cookie.split("; "))
+        known = dict(live.http.cookies)
+        live.http.cookies.clear()
+        for _ in range(4):
+            refused = await live.grant(**{**login, "password": "wrong"})
+            assert "set-cookie" not in refused.headers
+        assert (await live.grant(**login)).status_code == 429
+        live.http.cookies.update(known)
+        assert (await live.grant(**login)).status_code == 200
+
+
 async def test_demo_mode_has_no_logins(live: Any) -> None:
     """Every login route is 404 with the reason; a token that is sent anyway is ignored."""
     for method, path in (("POST", "token"), ("POST", "logout"), ("GET", "me")):

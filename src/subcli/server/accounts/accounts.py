@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -160,7 +160,6 @@ class Accounts:
         session_id, token = secrets.token_hex(16), secrets.token_urlsafe(32)
         now = self._clock()
         with self._write.begin() as connection:
-            self._delete_expired(connection, now)
             known = connection.execute(
                 select(users.c.id).where(users.c.id == user_id, users.c.password_hash.is_not(None)).with_for_update()
             ).one_or_none()
@@ -210,10 +209,6 @@ class Accounts:
             insert(refresh_tokens).values(hash=_hash(session.refresh_token), session_id=session.id, expires_at=expires)
         )
         connection.execute(update(sessions).where(sessions.c.id == session.id).values(expires_at=expires))
-        # Keep used tokens only until they would have expired: that is how long reuse has to be detected.
-        connection.execute(
-            delete(refresh_tokens).where(refresh_tokens.c.session_id == session.id, refresh_tokens.c.expires_at <= now)
-        )
 
     def _successor(self, token: str) -> str:
         digest = hmac.digest(self._key, _SUCCESSOR + token.encode(), "sha256")
@@ -228,16 +223,23 @@ class Accounts:
                 .where(sessions.c.id == session_id, users.c.id == user_id, sessions.c.expires_at > self._clock())
             ).scalar_one_or_none()
 
+    def open_among(self, session_ids: Collection[str]) -> set[str]:
+        """Those of these sessions that are open."""
+        query = select(sessions.c.id).where(sessions.c.id.in_(session_ids), sessions.c.expires_at > self._clock())
+        with self._read.begin() as connection:
+            return set(connection.execute(query).scalars())
+
     def end_session(self, session_id: str) -> None:
         """End a session. Does nothing if it does not exist."""
         with self._write.begin() as connection:
             connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
-    def end_session_of(self, token: str) -> None:
-        """End the session that a refresh token belongs to, even if the token was already used."""
-        family = select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == _hash(token))
-        with self._write.begin() as connection:
-            connection.execute(delete(sessions).where(sessions.c.id.in_(family)))
+    def session_of(self, token: str) -> str | None:
+        """The session that a refresh token belongs to, even if the token was already used; None if it is unknown."""
+        with self._read.begin() as connection:
+            return connection.execute(
+                select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == _hash(token))
+            ).scalar_one_or_none()
 
     def consume(self, token_id: str, expires_at: float) -> bool:
         """Mark a single-use token as used. Returns False if it already was."""
@@ -248,9 +250,15 @@ class Accounts:
             return False
         return True
 
-    def _delete_expired(self, connection: Connection, now: float) -> None:
-        connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
-        connection.execute(delete(sessions).where(sessions.c.expires_at < now))
+    def delete_expired(self) -> None:
+        """Delete what has expired, and refresh tokens whose reuse no longer has to be detected."""
+        now = self._clock()
+        used_before = now - self._limits.refresh_reuse
+        with self._write.begin() as connection:
+            connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
+            connection.execute(delete(sessions).where(sessions.c.expires_at < now))
+            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < now))
+            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.used_at < used_before))
 
 
 def _hash(token: str) -> str:

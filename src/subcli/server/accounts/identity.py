@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
+from subcli.server.settings import ServerLimits
 
 
 class UnauthenticatedError(Exception):
@@ -37,21 +41,25 @@ class Identity:
         """Whether rate limits apply to this user. In demo mode there are no other users to protect."""
         return self.access is not None
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds until the identity expires; None if it does not."""
-        return None if self.access is None else max(0.0, self.access.expires - time.time())
-
 
 class Identities(Protocol):
     """Authenticates requests and sockets."""
 
-    async def of_request(self, token: str | None) -> Identity:
-        """The sender of a REST request with this bearer token.
+    async def of_request(self, authorization: Sequence[str]) -> Identity:
+        """The sender of a REST request with these values of `Authorization`.
 
         Raises:
-            UnauthenticatedError: the token is missing or not valid.
+            UnauthenticatedError: the bearer token is missing or not valid, or there are two.
         """
+
+    def seconds_left(self, identity: Identity) -> float | None:
+        """Seconds until the identity expires; None if it does not."""
+
+    def watched(self, identity: Identity) -> AbstractContextManager[asyncio.Future[None]]:
+        """A future that is done soon after the identity has ended before it expired."""
+
+    async def run(self) -> None:
+        """Do periodic work until cancelled."""
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         """The client that opens a socket on this submission.
@@ -64,11 +72,21 @@ class Identities(Protocol):
 class DemoIdentities:
     """Treats every client as the demo user."""
 
-    async def of_request(self, token: str | None) -> Identity:
+    async def of_request(self, authorization: Sequence[str]) -> Identity:
         return _DEMO
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         return _DEMO
+
+    def seconds_left(self, identity: Identity) -> float | None:
+        return None
+
+    @contextmanager
+    def watched(self, identity: Identity) -> Iterator[asyncio.Future[None]]:
+        yield asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
 
 
 _DEMO = Identity(DEMO_USER, "demo", None)
@@ -77,14 +95,18 @@ _DEMO = Identity(DEMO_USER, "demo", None)
 class TokenIdentities:
     """Reads the user from the token, and checks in the database that the session is still open."""
 
-    def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer) -> None:
+    def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer, limits: ServerLimits) -> None:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
+        self._sessions = OpenSessions(store, accounts, limits.session_check)
 
-    async def of_request(self, token: str | None) -> Identity:
+    async def run(self) -> None:
+        await self._sessions.run()
+
+    async def of_request(self, authorization: Sequence[str]) -> Identity:
         try:
-            return await self._identity(self._tokens.read_access(_required(token)))
+            return await self._identity(self._tokens.read_access(_required(bearer_token(authorization))))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
 
@@ -99,6 +121,15 @@ class TokenIdentities:
             raise UnauthenticatedError("token invalid")
         return await self._consume(claims)
 
+    def seconds_left(self, identity: Identity) -> float | None:
+        return None if identity.access is None else self._tokens.seconds_left(identity.access)
+
+    @contextmanager
+    def watched(self, identity: Identity) -> Iterator[asyncio.Future[None]]:
+        session = "" if identity.access is None else identity.access.session
+        with self._sessions.watched(session) as ended:
+            yield ended
+
     async def _consume(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)
         if not await self._store.run(self._accounts.consume, watch.id, watch.expires):
@@ -110,6 +141,18 @@ class TokenIdentities:
         if name is None:
             raise UnauthenticatedError("session ended")
         return Identity(access.user_id, name, access)
+
+
+def bearer_token(authorization: Sequence[str]) -> str | None:
+    """The token in the values of `Authorization`; None if there is no bearer token.
+
+    Raises:
+        UnauthenticatedError: there are two. A proxy may have checked the one, and this server would take the other.
+    """
+    if len(authorization) > 1:
+        raise UnauthenticatedError("two Authorization headers")
+    kind, _, token = "".join(authorization).partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 def _required(token: str | None) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, LoginSession, UnknownUserError
+from subcli.server.accounts.hashing import BusyError, HashingTurns
+from subcli.server.accounts.networks import network_of, site_of
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
 
-_MAX_CONCURRENT_HASHES: Final = 2
-"""Each hash takes one processor and the memory given by `PasswordCost`."""
+_log: Final = logging.getLogger(__name__)
 
 
 class GrantError(Exception):
@@ -44,7 +46,11 @@ class Granted:
 
 
 class Logins:
-    """Opens, refreshes and ends sessions."""
+    """Opens, refreshes and ends sessions.
+
+    Attributes:
+        hashing: the turns in which passwords are checked.
+    """
 
     def __init__(
         self,
@@ -61,32 +67,69 @@ class Logins:
         self._passwords = passwords
         self._lifetime = limits.access_token
         self._limiter = limiter
-        self._by_account = Rate("logins", limits.logins, limits.login_window)
-        self._by_address = Rate("logins-address", limits.logins_address, limits.login_window)
-        self._threads = ThreadPoolExecutor(_MAX_CONCURRENT_HASHES, thread_name_prefix="argon2")
+        self._delay_s = limits.login_delay
+        self._by_pair = Rate("logins", limits.logins, limits.login_window)
+        self._by_device = Rate("logins-device", limits.logins, limits.login_window)
+        self._by_network = Rate("logins-address", limits.logins_address, limits.login_window)
+        self._by_site = Rate("logins-site", limits.logins_site, limits.login_window)
+        self._by_account = Rate("logins-account", limits.logins_account, limits.login_window)
+        self._refreshes = Rate("refreshes", limits.refreshes, limits.refresh_window)
+        self._guesses = Rate("guesses-address", limits.guesses, limits.login_window)
+        self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window)
+        self._cleanup_s = limits.cleanup
+        self.hashing = HashingTurns(limits.hashes, limits.hash_queue)
 
     def close(self) -> None:
         """Wait for running hashes, then stop the threads."""
-        self._threads.shutdown()
+        self.hashing.close()
 
-    async def with_password(self, name: str, password: str, address: str) -> Granted:
+    async def with_password(self, name: str, password: str, address: str, device: str | None = None) -> Granted:
         """Open a session for a user.
 
-        The response, and the time it takes, do not reveal whether the name or the password was wrong.
+        The response, and the time it takes, do not reveal whether the name or the password was wrong. Failed attempts
+        lock the pair of account and network, and the network; those on the account from anywhere only slow it down, or
+        anybody could lock anybody out. A device that has logged in to this account before has attempts of its own.
+
+        Args:
+            address: of the client.
+            device: the device token of an earlier login, if the client has one.
 
         Raises:
             GrantError: the name or the password is wrong.
-            LimitedError: too many failed attempts on this account or from this address.
+            LimitedError: too many failed attempts.
+            BusyError: too many logins wait for their turn.
         """
-        # Count before checking, so that parallel attempts cannot exceed the limit. Success gives the count back.
-        counted = ((self._by_account, name.casefold()[:256]), (self._by_address, _network(address)))
-        for number, (rate, key) in enumerate(counted):
-            status = await self._limiter.take(rate, key)
-            if status.retry_after:
-                await self._give_back(counted[:number])
-                raise LimitedError(status, f"Too many login attempts; try again in {status.seconds_to_wait} s.")
-        session = await self._check(name, password)
-        await self._give_back(counted)
+        found = await self._store.run(self._accounts.find_user, name)
+        known = None if found is None else self._tokens.read_device(device, found[0])
+        account = name.casefold()[:256]
+        network, site = network_of(address), site_of(address)
+        # Who has a /56 could otherwise be served 256 times as often as others.
+        crowd = site or network
+        if known is not None:
+            return await self._in_turn(name, password, crowd, [(self._by_device, known)])
+        keys = [(self._by_pair, f"{account} {network}"), (self._by_network, network)]
+        if site is not None:
+            keys.append((self._by_site, site))
+        status = await self._limiter.take(self._by_account, account)
+        if status.retry_after:
+            await asyncio.sleep(self._delay_s)
+            return await self._in_turn(name, password, crowd, keys)
+        try:
+            granted = await self._in_turn(name, password, crowd, keys)
+        except (LimitedError, BusyError):
+            await self._limiter.give_back(self._by_account, account)
+            raise
+        await self._limiter.give_back(self._by_account, account)
+        return granted
+
+    async def _in_turn(self, name: str, password: str, crowd: str, keys: Sequence[tuple[Rate, str]]) -> Granted:
+        async with self.hashing.turn(crowd):
+            # Count before checking, so that parallel attempts cannot exceed the limit. Success gives the count back.
+            # Counted only now, when it is this attempt's turn, so that a crowd that logs in at once counts as failures
+            # only what is being checked.
+            await self._count(keys, "Too many login attempts")
+            session = await self._check(name, password)
+            await self._give_back(keys)
         return self._granted(session)
 
     async def _give_back(self, counted: Sequence[tuple[Rate, str]]) -> None:
@@ -94,30 +137,58 @@ class Logins:
             await self._limiter.give_back(rate, key)
 
     async def _check(self, name: str, password: str) -> LoginSession:
-        loop = asyncio.get_running_loop()
         found = await self._store.run(self._accounts.find_user, name)
         user_id, password_hash = found or (0, None)
-        is_correct = await loop.run_in_executor(self._threads, self._passwords.verify, password, password_hash)
+        is_correct = await self.hashing.run(self._passwords.verify, password, password_hash)
         if not is_correct or password_hash is None:
             raise GrantError("invalid_grant", "Wrong user or password.")
         if self._passwords.is_outdated(password_hash):
-            new = await loop.run_in_executor(self._threads, self._passwords.hash, password)
+            new = await self.hashing.run(self._passwords.hash, password)
             await self._store.run(self._accounts.replace_hash, user_id, password_hash, new)
         try:
             return await self._store.run(self._accounts.open_session, user_id)
         except UnknownUserError:
             raise GrantError("invalid_grant", "Wrong user or password.") from None
 
-    async def with_refresh_token(self, token: str) -> Granted:
+    def device(self, granted: Granted) -> tuple[str, int]:
+        """A token by which this device is known at later logins, and its lifetime in seconds."""
+        return self._tokens.device(self._tokens.read_access(granted.access_token).user_id)
+
+    async def with_refresh_token(self, token: str, address: str) -> Granted:
         """Refresh a session.
 
         Raises:
             GrantError: the refresh token is not valid, or no longer.
+            LimitedError: too many refreshes of this session, or too many tokens from this address that are not valid.
         """
+        keys = await self._count_guess(address)
+        session = await self._store.run(self._accounts.session_of, token)
+        if session is not None:
+            status = await self._limiter.take(self._refreshes, session)
+            if status.retry_after:
+                await self._give_back(keys)
+                raise LimitedError(status, f"Too many refreshes; try again in {status.seconds_to_wait} s.")
         try:
-            return self._granted(await self._store.run(self._accounts.rotate, token))
+            granted = self._granted(await self._store.run(self._accounts.rotate, token))
         except InvalidRefreshTokenError:
             raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
+        await self._give_back(keys)
+        return granted
+
+    async def _count_guess(self, address: str) -> Sequence[tuple[Rate, str]]:
+        """Count a refresh token as one that is not valid, until it is known to be."""
+        keys, site = [(self._guesses, network_of(address))], site_of(address)
+        if site is not None:
+            keys.append((self._guesses_of_site, site))
+        await self._count(keys, "Too many refresh tokens that are not valid")
+        return keys
+
+    async def _count(self, keys: Sequence[tuple[Rate, str]], complaint: str) -> None:
+        for number, (rate, key) in enumerate(keys):
+            status = await self._limiter.take(rate, key)
+            if status.retry_after:
+                await self._give_back(keys[:number])
+                raise LimitedError(status, f"{complaint}; try again in {status.seconds_to_wait} s.")
 
     def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
@@ -127,17 +198,23 @@ class Logins:
         """Log out."""
         await self._store.run(self._accounts.end_session, session_id)
 
-    async def end_with_refresh_token(self, token: str) -> None:
-        """Log out with only the refresh token, for when the access token has expired."""
-        await self._store.run(self._accounts.end_session_of, token)
+    async def end_with_refresh_token(self, token: str, address: str) -> None:
+        """Log out with only the refresh token, for when the access token has expired.
 
+        Raises:
+            LimitedError: too many tokens from this address that are not valid.
+        """
+        keys = await self._count_guess(address)
+        session = await self._store.run(self._accounts.session_of, token)
+        if session is not None:
+            await self.end(session)
+            await self._give_back(keys)
 
-def _network(address: str) -> str:
-    """The unit that is rate limited: an IPv4 address, or an IPv6 /64, which usually belongs to one customer."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    async def run(self) -> NoReturn:
+        """Delete expired sessions and tokens now and then, until cancelled."""
+        while True:
+            try:
+                await self._store.run(self._accounts.delete_expired)
+            except SQLAlchemyError as error:
+                _log.warning("expired sessions cannot be deleted: %s", getattr(error, "orig", error))
+            await asyncio.sleep(self._cleanup_s)

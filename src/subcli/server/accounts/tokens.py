@@ -2,7 +2,8 @@
 
 An access token names a user and a session, that is, a family of refresh tokens. A watch token appears in a
 URL, which logs may record; so it opens one socket on one submission, once, within a minute. It carries the
-expiry of the access token that requested it, and the watch ends at that time.
+expiry of the access token that requested it, and the watch ends at that time. A device token says that somebody has
+logged in with it before, so that failed logins of others do not lock this device out; it opens nothing.
 """
 
 from __future__ import annotations
@@ -11,21 +12,59 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import jwt
+import msgspec
 
 from subcli.server.settings import ServerLimits
 
 _ALGORITHM: Final = "HS256"
-_REQUIRED: Final = ["sub", "exp", "iat", "aud", "jti"]
 _MAX_LENGTH: Final = 4096
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_JWS: Final = jwt.PyJWS()
+_MALFORMED: Final = (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What PyJWT and msgspec raise for malformed tokens."""
 _ACCESS: Final = ("at+jwt", "api")
 """Type (RFC 9068, section 2.1) and audience of an access token,"""
 _WATCH: Final = ("watch+jwt", "ws")
-"""and of a watch token."""
+"""of a watch token,"""
+_DEVICE: Final = ("device+jwt", "login")
+"""and of a device token."""
+
+
+# Each claim has one type and a range, whoever signed it. Ids and times fit into the database and into `datetime`.
+_UserId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,17}\Z")]
+_Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
+_Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=250_000_000_000)]
+_SubmissionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    """The claims that every token has. Times are Unix seconds, until the year 9892."""
+
+    sub: _UserId
+    aud: str
+    jti: _Id
+    iat: _Time
+    exp: _Time
+    nbf: _Time = 0
+
+
+class _AccessPayload(_Payload, frozen=True, kw_only=True):
+    """The claims of an access token."""
+
+    sid: _Id
+
+
+class _WatchPayload(_AccessPayload, frozen=True, kw_only=True):
+    """The claims of a watch token."""
+
+    submission: _SubmissionId
+    until: _Time
+
+
+_P = TypeVar("_P", bound=_Payload)
 
 
 class TokenError(Exception):
@@ -94,6 +133,19 @@ class TokenIssuer:
         }
         return self._sign(_WATCH, claims), seconds
 
+    def device(self, user_id: int) -> tuple[str, int]:
+        """Issue a device token. Returns it with its lifetime in seconds."""
+        seconds = self._limits.device_token
+        return self._sign(_DEVICE, {"sub": str(user_id), "exp": int(self._clock()) + seconds}), seconds
+
+    def read_device(self, token: str | None, user_id: int) -> str | None:
+        """The device's id if this is a valid token of a device of this user, else None."""
+        try:
+            claims = self._read(token or "", _DEVICE, _Payload)
+        except TokenError:
+            return None
+        return claims.jti if int(claims.sub) == user_id else None
+
     def _sign(self, kind: tuple[str, str], claims: dict[str, Any]) -> str:
         typ, audience = kind
         common = {"iat": int(self._clock()), "aud": audience, "jti": secrets.token_urlsafe(12)}
@@ -105,7 +157,8 @@ class TokenIssuer:
         Raises:
             TokenError: it is not valid, or has expired.
         """
-        return self._access(self._read(token, _ACCESS), "exp")
+        claims = self._read(token, _ACCESS, _AccessPayload)
+        return AccessClaims(int(claims.sub), claims.sid, self._with_leeway(claims.exp))
 
     def read_any(self, token: str) -> AccessClaims | WatchClaims:
         """Verify a token that is either an access token or a watch token.
@@ -115,37 +168,34 @@ class TokenIssuer:
         """
         if _type(token) != _WATCH[0]:
             return self.read_access(token)
-        claims = self._read(token, _WATCH)
-        submission_id = claims.get("submission")
-        if not isinstance(submission_id, int):
-            raise TokenError("token invalid")
-        expires = float(claims["exp"] + self._limits.leeway)
-        return WatchClaims(self._access(claims, "until"), submission_id, claims["jti"], expires)
+        claims = self._read(token, _WATCH, _WatchPayload)
+        access = AccessClaims(int(claims.sub), claims.sid, self._with_leeway(claims.until))
+        return WatchClaims(access, claims.submission, claims.jti, self._with_leeway(claims.exp))
 
-    def _read(self, token: str, kind: tuple[str, str]) -> dict[str, Any]:
+    def seconds_left(self, access: AccessClaims) -> float:
+        """Seconds until these claims expire."""
+        return max(0.0, access.expires - self._clock())
+
+    def _with_leeway(self, expiry: int) -> float:
+        return float(expiry + self._limits.leeway)
+
+    def _read(self, token: str, kind: tuple[str, str], payload: type[_P]) -> _P:
         typ, audience = kind
         if _type(token) != typ:
             raise TokenError("token invalid")
         try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._key,
-                algorithms=[_ALGORITHM],
-                audience=audience,
-                leeway=self._limits.leeway,
-                options={"require": _REQUIRED, "strict_aud": True},
-            )
-        except jwt.ExpiredSignatureError:
-            raise TokenError("token expired") from None
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
+            content = _JWS.decode(token, self._key, algorithms=[_ALGORITHM])
+            claims = msgspec.json.decode(content, type=payload)
+        except _MALFORMED:
             raise TokenError("token invalid") from None
-        return claims
-
-    def _access(self, claims: dict[str, Any], expiry: str) -> AccessClaims:
-        user_id, session, expires = claims["sub"], claims.get("sid"), claims.get(expiry)
-        if not _NUMBER.fullmatch(user_id) or not isinstance(session, str) or not isinstance(expires, int):
+        # Not left to PyJWT, which knows no other clock than the machine's. `iat` is not verified: it would refuse fresh
+        # tokens of a gateway whose clock is ahead.
+        now = self._clock()
+        if claims.aud != audience or claims.nbf > now + self._limits.leeway:
             raise TokenError("token invalid")
-        return AccessClaims(int(user_id), session, float(expires + self._limits.leeway))
+        if self._with_leeway(claims.exp) <= now:
+            raise TokenError("token expired")
+        return claims
 
 
 def _type(token: str) -> object:
@@ -158,6 +208,6 @@ def _type(token: str) -> object:
     if len(token) > _MAX_LENGTH or not _SHAPE.fullmatch(token):
         raise TokenError("token invalid")
     try:
-        return jwt.get_unverified_header(token).get("typ")
-    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        return _JWS.get_unverified_header(token).get("typ")
+    except _MALFORMED:
         raise TokenError("token invalid") from None

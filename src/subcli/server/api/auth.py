@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
-from subcli.server.accounts.logins import GrantError, Logins
+from subcli.server.accounts.logins import Granted, GrantError, Logins
 from subcli.server.api import models
 from subcli.server.parts import AuthServices, Services
 from subcli.shared.protocol import timestamp
@@ -23,21 +23,23 @@ _Bearer: TypeAlias = Annotated[HTTPAuthorizationCredentials | None, Depends(_SCH
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _MAX_BODY_BYTES: Final = 16 * 1024
 _MAX_FIELD_LENGTH: Final = 4096
+_DEVICE: Final = "subcli_device"
+"""The cookie by which a device is known that has logged in before. It authenticates nothing."""
 _DEMO: Final = "This server runs in demo mode, without logins; `subcli serve --auth` has them."
 
 
 def current_identity(services: Services) -> _Current:
     """A dependency that returns the user of a request, or responds with 401."""
 
-    async def current(bearer: _Bearer) -> Identity:
-        return await _authenticate(services, bearer)
+    async def current(_documented: _Bearer, request: Request) -> Identity:
+        return await _authenticate(services, request)
 
     return current
 
 
-async def _authenticate(services: Services, bearer: HTTPAuthorizationCredentials | None) -> Identity:
+async def _authenticate(services: Services, request: Request) -> Identity:
     try:
-        return await services.identities.of_request(None if bearer is None else bearer.credentials)
+        return await services.identities.of_request(request.headers.getlist("authorization"))
     except UnauthenticatedError as error:
         raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
 
@@ -77,7 +79,7 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
     @router.post(
         "/token",
         response_model=models.TokenResponse,
-        responses=error_responses(400, 401, 413, 429),
+        responses=error_responses(400, 401, 413, 429, 503),
         openapi_extra=documented,
     )
     async def token(request: Request) -> Response:
@@ -88,7 +90,7 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
             status = 401 if error.error == "invalid_grant" else 400
             answer = {"detail": error.detail, "error": error.error}
             return JSONResponse(answer, status, headers=CHALLENGE if status == 401 else None)
-        return JSONResponse(
+        response = JSONResponse(
             {
                 "access_token": granted.access_token,
                 "token_type": "bearer",
@@ -97,18 +99,26 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
             },
             headers={"Cache-Control": "no-store", "Pragma": "no-cache"},
         )
+        device, seconds = logins.device(granted)
+        is_secure = request.url.scheme == "https"
+        response.set_cookie(_DEVICE, device, seconds, httponly=True, samesite="strict", secure=is_secure)
+        return response
 
 
-async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Any:
+async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:
     kind = fields.get("grant_type")
     if kind == "password":
-        address = request.client.host if request.client else ""
-        return await logins.with_password(_field(fields, "username"), _field(fields, "password"), address)
+        name, password = _field(fields, "username"), _field(fields, "password")
+        return await logins.with_password(name, password, _address(request), request.cookies.get(_DEVICE))
     if kind == "refresh_token":
-        return await logins.with_refresh_token(_field(fields, "refresh_token"))
+        return await logins.with_refresh_token(_field(fields, "refresh_token"), _address(request))
     if kind is None:
         raise GrantError("invalid_request", "'grant_type' is missing.")
     raise GrantError("unsupported_grant_type", "'grant_type' must be 'password' or 'refresh_token'.")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _field(fields: Mapping[str, str], name: str) -> str:
@@ -139,13 +149,15 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
-    @router.post("/logout", responses=error_responses(400, 401, 413, 422))
-    async def logout(bearer: _Bearer, body: models.LogoutBody | None = None) -> models.LogoutResponse:
+    @router.post("/logout", responses=error_responses(400, 401, 413, 422, 429))
+    async def logout(
+        _documented: _Bearer, request: Request, body: models.LogoutBody | None = None
+    ) -> models.LogoutResponse:
         """End the session of the access token or, once that has expired, of the refresh token in the body."""
         if body is not None and body.refresh_token is not None:
-            await logins.end_with_refresh_token(body.refresh_token)
+            await logins.end_with_refresh_token(body.refresh_token, _address(request))
             return models.LogoutResponse(logged_out=True)
-        identity = await _authenticate(services, bearer)
+        identity = await _authenticate(services, request)
         if identity.access is not None:
             await logins.end(identity.access.session)
         return models.LogoutResponse(logged_out=True)

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from subcli.server.accounts.hashing import BusyError
 from subcli.server.limits import LimitedError
 
 _log: Final = logging.getLogger(__name__)
@@ -33,6 +34,12 @@ def add_error_handlers(app: FastAPI) -> None:
     async def limited(_request: Request, error: LimitedError) -> JSONResponse:
         content = {"detail": error.detail, "retry_after": error.status.seconds_to_wait}
         return JSONResponse(content, 429, headers=dict(error.status.headers()))
+
+    @app.exception_handler(BusyError)
+    async def busy(_request: Request, error: BusyError) -> JSONResponse:
+        detail = f"Too many logins at the same time; try again in {error.retry_after} s."
+        content = {"detail": detail, "retry_after": error.retry_after}
+        return JSONResponse(content, 503, headers={"Retry-After": str(error.retry_after)})
 
     @app.exception_handler(SQLAlchemyError)
     async def database_down(_request: Request, error: SQLAlchemyError) -> JSONResponse:

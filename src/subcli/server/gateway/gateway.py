@@ -15,8 +15,8 @@ from contextlib import aclosing, suppress
 from typing import Final
 from urllib.parse import parse_qs
 
-from subcli.server.accounts.identity import Identity, UnauthenticatedError
-from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, header
+from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
+from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
 from subcli.server.limits import FullError, Rate
 from subcli.server.log.records import ReplacedError, UnknownSubmissionError
 from subcli.server.observe.logs import log_context
@@ -136,15 +136,20 @@ class Gateway:
         sending = asyncio.create_task(self._send_events(socket, submission_id, after, epoch))
         listening = asyncio.create_task(self._listen(socket))
         try:
-            done, _ = await asyncio.wait(
-                {sending, listening}, timeout=identity.seconds_left, return_when=asyncio.FIRST_COMPLETED
-            )
+            with self._identities.watched(identity) as ended:
+                done, _ = await asyncio.wait(
+                    {sending, listening, ended},
+                    timeout=self._identities.seconds_left(identity),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
         finally:
             for task in (sending, listening):
                 task.cancel()
             await asyncio.wait({sending, listening})
         if not done:
             raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
+        if done == {ended}:
+            raise RefusedError(CloseCode.UNAUTHORIZED, "session ended")
         # Raises the reason. If both tasks ended, sending decides, because then the verdict has been sent.
         (sending if sending in done else listening).result()
 
@@ -199,11 +204,17 @@ def _submission_id(scope: Scope) -> int:
 
 
 def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
-    """The token in the `Authorization` header, otherwise in the specification's `?token=`."""
-    kind, _, token = header(scope, b"authorization").partition(" ")
-    if kind.lower() == "bearer":
-        return token.strip()
-    return query.get("token", [""])[-1] or None
+    """The token in the `Authorization` header, otherwise in the specification's `?token=`.
+
+    Raises:
+        UnauthenticatedError: either is there twice.
+    """
+    bearer, tokens = bearer_token(headers(scope, b"authorization")), query.get("token", [])
+    if bearer is not None:
+        return bearer
+    if len(tokens) > 1:
+        raise UnauthenticatedError("two tokens")
+    return tokens[0] if tokens else None
 
 
 def _after_seq(query: Mapping[str, Sequence[str]]) -> int:

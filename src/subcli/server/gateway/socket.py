@@ -221,7 +221,9 @@ def close_code(scope: Scope) -> int | None:
 
 def header(scope: Scope, name: bytes) -> str:
     """The header's first value, or an empty string."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""
+    return next(iter(headers(scope, name)), "")
+
+
+def headers(scope: Scope, name: bytes) -> list[str]:
+    """All values of a header."""
+    return [str(value, "latin-1") for key, value in scope["headers"] if key == name]

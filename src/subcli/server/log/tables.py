@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -72,6 +72,8 @@ refresh_tokens: Final = Table(
     Column("expires_at", Double, nullable=False),
     Column("used_at", Double),
     Index("ix_refresh_tokens_session_id", "session_id"),
+    Index("ix_refresh_tokens_expires_at", "expires_at"),
+    Index("ix_refresh_tokens_used_at", "used_at"),
 )
 
 used_tokens: Final = Table(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -32,7 +33,7 @@ from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.server import Authentication, Ready, ServerSettings
+    from subcli.server import Authentication, Ready, ServerLimits, ServerSettings
 
 
 Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")]
@@ -52,6 +53,10 @@ AllowOrigin: TypeAlias = Annotated[
 AccessTokenSeconds: TypeAlias = Annotated[
     int, typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for tests.")
 ]
+SetLimit: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set-limit", metavar="NAME=N", help="Set a limit, such as logins-address=100."),
+]
 TrustedProxy: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,6 +68,8 @@ TrustedProxy: TypeAlias = Annotated[
 RootPath: TypeAlias = Annotated[
     str, typer.Option("--root-path", metavar="PATH", help="Path below which a proxy shows the server, as /judge.")
 ]
+_MAX_DIGITS: Final = 7
+"""of a limit."""
 StopWithStdin: TypeAlias = Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)]
 
 
@@ -86,6 +93,7 @@ def register(app: typer.Typer) -> None:
         access_token_seconds: AccessTokenSeconds = 900,
         trusted_proxy: TrustedProxy = None,
         root_path: RootPath = "",
+        set_limit: SetLimit = None,
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
@@ -96,7 +104,7 @@ def register(app: typer.Typer) -> None:
         """Run a server on this machine."""
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
-        from subcli.server import ServerLimits, ServerSettings
+        from subcli.server import ServerSettings
 
         start_logging(common, streams, log_format, log_level)
         forget_passwords(streams)
@@ -108,7 +116,7 @@ def register(app: typer.Typer) -> None:
             redis=redis,
             problems_dir=problems,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=ServerLimits(access_token=access_token_seconds),
+            limits=_limits(set_limit or (), access_token_seconds),
             authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
@@ -162,6 +170,20 @@ def _authentication(streams: Streams) -> Authentication:
     # Removed: solutions that are judged here inherit the environment.
     key = streams.env.pop("SUBCLI_SECRET_KEY", "")
     return Authentication(Secret(key) if key else None)
+
+
+def _limits(wanted: Sequence[str], access_token_s: int) -> ServerLimits:
+    from subcli.server.settings import ADJUSTABLE, ServerLimits
+
+    changes: dict[str, int] = {}
+    for text in wanted:
+        name, _, number = text.partition("=")
+        if name not in ADJUSTABLE:
+            raise UsageError(f"{name!r} is not a limit.", hint=f"Limits: {', '.join(ADJUSTABLE)}.")
+        if not (number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS and int(number)):
+            raise UsageError(f"{number!r} is not a valid number for {name}.", hint=f"Example: --set-limit {name}=100.")
+        changes[ADJUSTABLE[name]] = int(number)
+    return ServerLimits(access_token=access_token_s, **changes)
 
 
 def _origin(text: str) -> str:

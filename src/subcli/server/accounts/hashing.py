@@ -1,0 +1,123 @@
+"""The turns in which passwords are hashed: few at a time, a bounded queue, fair between networks.
+
+Hashing is slow on purpose, so a few clients could keep it busy. Whoever waits has a queue with the others of the same
+network, and the networks are served in turn: a crowd at one address delays everybody else by one hash. When the queue
+is full, the longest of them gives up its latest place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+_T = TypeVar("_T")
+_MAX_RETRY_AFTER_S: Final = 60
+
+
+class BusyError(Exception):
+    """Too many logins wait. `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
+class HashingTurns:
+    """Gives out the turns, and runs functions that hash.
+
+    Args:
+        threads: how many turns there are at a time. Each hash takes one processor and the memory of `PasswordCost`.
+        places: how many may wait.
+    """
+
+    def __init__(self, threads: int, places: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._threads = threads
+        self._free = threads
+        self._places = places
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._hash_s = 0.1
+
+    def close(self) -> None:
+        """Wait for running hashes, then stop the threads."""
+        self._executor.shutdown()
+
+    @property
+    def length(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
+
+    @asynccontextmanager
+    async def turn(self, network: str) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it while the context is open.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        await self._wait(network)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def run(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """Call a function that hashes, in a thread. Only in one's turn."""
+        started = time.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        finally:
+            self._hash_s += (time.monotonic() - started - self._hash_s) / 8
+
+    async def _wait(self, network: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        if self.length >= self._places:
+            self._make_room(network)
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(network, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled() and place.exception() is None:
+                self._pass_on()
+            else:
+                self._leave(network, place)
+            raise
+
+    def _make_room(self, network: str) -> None:
+        longest = max(self._waiting, key=lambda each: len(self._waiting[each]), default=network)
+        own = len(self._waiting.get(network, ()))
+        busy = BusyError(min(_MAX_RETRY_AFTER_S, math.ceil(self.length * self._hash_s / self._threads) or 1))
+        if longest not in self._waiting or len(self._waiting[longest]) <= own + 1:
+            raise busy
+        place = self._waiting[longest][-1]
+        self._leave(longest, place)
+        place.set_exception(busy)
+
+    def _leave(self, network: str, place: asyncio.Future[None]) -> None:
+        queue = self._waiting.get(network)
+        if queue is not None and place in queue:
+            queue.remove(place)
+            if not queue:
+                del self._waiting[network]
+
+    def _pass_on(self) -> None:
+        """Give the turn to the first of the next network, which then goes to the end."""
+        while self._waiting:
+            network, queue = next(iter(self._waiting.items()))
+            place = queue.popleft()
+            if queue:
+                self._waiting.move_to_end(network)
+            else:
+                del self._waiting[network]
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1

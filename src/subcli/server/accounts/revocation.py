@@ -1,0 +1,68 @@
+"""Tells open sockets that their session has ended.
+
+A logout, `subcli user remove` and the reuse of a refresh token end sessions in the database, on any gateway or in no
+server at all. So each gateway asks the database, for all its sockets together. It needs no bus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from subcli.server.accounts.accounts import Accounts
+from subcli.server.log.store import Store
+
+_log: Final = logging.getLogger(__name__)
+_PER_QUERY: Final = 500
+
+
+class OpenSessions:
+    """The sessions of this gateway's open sockets.
+
+    Args:
+        interval_s: how often the database is asked.
+    """
+
+    def __init__(self, store: Store, accounts: Accounts, interval_s: float) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._interval_s = interval_s
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    @contextmanager
+    def watched(self, session_id: str) -> Iterator[asyncio.Future[None]]:
+        """A future that is done once the session has ended."""
+        ended = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(session_id, set()).add(ended)
+        try:
+            yield ended
+        finally:
+            self._waiting[session_id].discard(ended)
+            if not self._waiting[session_id]:
+                del self._waiting[session_id]
+
+    async def run(self) -> NoReturn:
+        """Look for sessions that have ended, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.check()
+            except SQLAlchemyError as error:
+                # Sockets stay open meanwhile: there are no new events without the database either.
+                _log.warning("the sessions of open sockets cannot be checked: %s", getattr(error, "orig", error))
+
+    async def check(self) -> None:
+        """Finish the futures of sessions that have ended."""
+        ids = list(self._waiting)
+        for start in range(0, len(ids), _PER_QUERY):
+            chunk = ids[start : start + _PER_QUERY]
+            still_open = await self._store.run(self._accounts.open_among, chunk)
+            for session_id in set(chunk) - still_open:
+                for ended in self._waiting.get(session_id, ()):
+                    if not ended.done():
+                        ended.set_result(None)

@@ -1,0 +1,95 @@
+"""The turns in which passwords are hashed, each held until the test lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from subcli.server.accounts.hashing import BusyError, HashingTurns
+
+
+@pytest.fixture
+def turns() -> Iterator[HashingTurns]:
+    turns = HashingTurns(threads=1, places=6)
+    yield turns
+    turns.close()
+
+
+class Crowd:
+    """Clients that wait for their turn, and say when they had it."""
+
+    def __init__(self, turns: HashingTurns) -> None:
+        self.turns = turns
+        self.served: list[str] = []
+        self.refused: list[str] = []
+        self.retry_after: list[int] = []
+        self.gate = asyncio.Event()
+
+    async def come(self, name: str) -> asyncio.Task[None]:
+        """The first letter of the name is the network."""
+        task = asyncio.create_task(self._wait(name))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return task
+
+    async def _wait(self, name: str) -> None:
+        try:
+            async with self.turns.turn(name[0]):
+                await self.gate.wait()
+                self.served.append(name)
+        except BusyError as busy:
+            self.refused.append(name)
+            self.retry_after.append(busy.retry_after)
+
+
+async def test_networks_are_served_in_turn(turns: HashingTurns) -> None:
+    """Within a network, whoever came first."""
+    crowd = Crowd(turns)
+    tasks = [await crowd.come(name) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1")]
+    assert turns.length == 6
+    crowd.gate.set()
+    await asyncio.gather(*tasks)
+    assert crowd.served == ["a1", "a2", "b1", "c1", "a3", "b2", "a4"]
+    assert (turns.length, crowd.refused) == (0, [])
+
+
+async def test_full_queue_takes_a_place_from_the_longest(turns: HashingTurns) -> None:
+    """So a crowd cannot keep others out; who is of the crowd, or of another as large, is refused at once."""
+    crowd = Crowd(turns)
+    tasks = [await crowd.come(f"a{number}") for number in range(8)]
+    assert crowd.refused == ["a7"]
+    tasks += [await crowd.come(f"b{number}") for number in range(4)]
+    assert crowd.refused == ["a7", "a6", "a5", "a4", "b3"]
+    assert min(crowd.retry_after) >= 1
+    assert turns.length == 6
+    crowd.gate.set()
+    await asyncio.gather(*tasks)
+    assert crowd.served == ["a0", "a1", "b0", "a2", "b1", "a3", "b2"]
+
+
+async def test_clients_that_leave_give_their_place_back(turns: HashingTurns) -> None:
+    """While they wait, and at the moment when it is their turn."""
+    crowd = Crowd(turns)
+    first, second, third, fourth = [await crowd.come(name) for name in ("a1", "a2", "b1", "c1")]
+    second.cancel()
+    await asyncio.wait([second])
+    assert turns.length == 2
+    first.cancel()
+    await asyncio.sleep(0)
+    third.cancel()
+    crowd.gate.set()
+    await asyncio.wait([first, third, fourth])
+    assert crowd.served == ["c1"]
+    again = await crowd.come("d1")
+    await again
+    assert crowd.served == ["c1", "d1"]
+    assert turns.length == 0
+
+
+async def test_hashing_runs_in_a_thread(turns: HashingTurns) -> None:
+    """What it returns and raises comes back."""
+    assert await turns.run(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await turns.run(divmod, 1, 0)

@@ -1,0 +1,122 @@
+"""Sockets that are open when their session ends, by whatever means and on whichever gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from websockets.exceptions import ConnectionClosed
+
+from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.revocation import OpenSessions
+from subcli.server.log.store import Store
+
+pytestmark = pytest.mark.every_backend
+
+
+def bearer(granted: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {granted['access_token']}"}
+
+
+async def log_out(live: Any, granted: dict[str, Any]) -> None:
+    assert (await live.http.post("/api/auth/logout", headers=bearer(granted))).status_code == 200
+
+
+async def log_out_with_refresh_token(live: Any, granted: dict[str, Any]) -> None:
+    response = await live.http.post("/api/auth/logout", json={"refresh_token": granted["refresh_token"]})
+    assert response.status_code == 200
+
+
+async def remove_user(live: Any, _granted: dict[str, Any]) -> None:
+    """What `subcli user remove` does, in a process of its own."""
+    await asyncio.to_thread(live.accounts.remove_user, "bob")
+
+
+async def reuse_refresh_token(live: Any, granted: dict[str, Any]) -> None:
+    for _ in range(2):
+        await live.grant(grant_type="refresh_token", refresh_token=granted["refresh_token"])
+
+
+async def watch(live: Any, submission_id: int, granted: dict[str, Any]) -> Any:
+    watcher = await live.watch(submission_id, f"?token={granted['access_token']}")
+    assert json.loads(await watcher.recv())["seq"] == 1
+    return watcher
+
+
+@pytest.mark.parametrize("end", [log_out, log_out_with_refresh_token, remove_user, reuse_refresh_token])
+async def test_sockets_end_with_their_session(start: Callable[..., Any], bus: str | None, end: Any) -> None:
+    """4003 on every gateway, however the session ended; other users watch on.
+
+    Several gateways share a database only with Redis; without it there is one.
+    """
+    limits = {"auth": True, "session_check": 0.05, "refresh_grace": 0.0}
+    async with start(**limits) as one, start(**limits) as two:
+        gateways = [one] if bus is None else [one, two]
+        watchers = {}
+        for name in ("ada", "bob"):
+            granted = await one.be(name)
+            submission_id = await one.submit("wait")
+            watchers[name] = [await watch(live, submission_id, granted) for live in gateways]
+        await end(one, granted)
+        for watcher in watchers["bob"]:
+            async with asyncio.timeout(30):
+                with suppress(ConnectionClosed):
+                    async for _ in watcher:
+                        pass
+            assert (watcher.close_code, watcher.close_reason) == (4003, "session ended")
+        for watcher in watchers["ada"]:
+            await asyncio.wait_for(await watcher.ping(), 30)
+
+
+async def test_sockets_survive_a_database_that_does_not_answer(
+    guarded: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions are checked again later, and what ended meanwhile is found then."""
+    accounts: Accounts = guarded.accounts
+    user = accounts.find_user("ada")
+    assert user is not None
+    session = accounts.open_session(user[0])
+    sessions = OpenSessions(store, accounts, 0.001)
+    failed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    open_among = accounts.open_among
+
+    def fail(_ids: object) -> set[str]:
+        loop.call_soon_threadsafe(failed.set)
+        raise OperationalError("SELECT", None, OSError("no connection"))
+
+    monkeypatch.setattr(accounts, "open_among", fail)
+    running = asyncio.create_task(sessions.run())
+    with sessions.watched(session.id) as ended:
+        await asyncio.wait_for(failed.wait(), 30)
+        assert not ended.done()
+        accounts.end_session(session.id)
+        monkeypatch.setattr(accounts, "open_among", open_among)
+        await asyncio.wait_for(ended, 30)
+    running.cancel()
+
+
+async def test_more_sessions_than_one_query_holds(guarded: Any, store: Store) -> None:
+    """Each is asked about, and only those that have ended are told."""
+    accounts: Accounts = guarded.accounts
+    user = accounts.find_user("ada")
+    assert user is not None
+    session = accounts.open_session(user[0])
+    sessions = OpenSessions(store, accounts, 3600)
+    with sessions.watched(session.id) as still_open, sessions.watched(session.id) as too:
+        contexts = [sessions.watched(f"{number:032x}") for number in range(1100)]
+        futures = [context.__enter__() for context in contexts]
+        await sessions.check()
+        assert all(future.done() for future in futures)
+        assert not still_open.done()
+        accounts.end_session(session.id)
+        await sessions.check()
+        assert still_open.done()
+        assert too.done()
+        for context in contexts:
+            context.__exit__(None, None, None)
