@@ -50,11 +50,14 @@ test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
 
+# test-core measures the core; what searches by chance would take three times as long, and the rest covers its lines.
+coverage: UNMEASURED := core shared simulation fuzz
 coverage: $(VENV)/.dev  ## measure branch coverage, subprocesses included, and check the minimum of each area
+	$(BIN)/python -m pytest tests/simulation tests/fuzz -n $(WORKERS)
 	@rm -rf $(COVERED)
 	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
 	COVERAGE_FILE=$(COVERED)/data \
-	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests -n $(WORKERS)
+	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests $(UNMEASURED:%=--ignore=tests/%) -n $(WORKERS)
 	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
 	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
 	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
@@ -64,6 +67,7 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/output/test_hostile.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
+	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 
 trials: $(VENV)/.dev  ## test frozen readers, a great shutdown, and verdicts on a busy machine and while workers die
 	$(BIN)/python -m bench.frozen_readers

@@ -47,8 +47,8 @@ class Area:
     paths: tuple[str, ...]
 
 
+# `make test-core` measures the core by its own tests: 100 %.
 AREAS = (
-    Area("core", 100, ("core/", "shared/protocol.py", "shared/secret.py")),
     Area("client", 90, ("client/", "settings/", "workspace/")),
     Area("output", 90, ("output/",)),
     # The goal is 90; docs/testing.md says what is missing.

@@ -192,7 +192,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("every_backend"):
         if "bus" not in metafunc.fixturenames:
             chosen.append((_POSTGRES, "memory"))
-        elif os.environ.get("SUBCLI_TEST_ALL"):
+        elif os.environ.get("SUBCLI_TEST_BACKENDS"):
             chosen += [(_POSTGRES, "redis"), (_POSTGRES, "memory"), (_SQLITE, "redis")]
         else:
             chosen.append((_POSTGRES, "redis"))

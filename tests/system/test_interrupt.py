@@ -106,7 +106,7 @@ async def test_while_submitting(command: Commands) -> None:
             words = ("submit", "a.py", "--problem", "1", "--plain", "--server", server.url)
             took, code, err = await interrupted(command, *words, ready=posted)
         assert code == 130, err
-        assert "The submission may not have arrived; `subcli list`" in err
+        assert "The submission may not have arrived; `subcli list" in err
         return took
 
     await within_a_second(attempt)

@@ -10,6 +10,7 @@ import signal
 import stat
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -56,11 +57,12 @@ async def test_open(command: Commands) -> None:
     browser.chmod(stat.S_IRWXU)
     opened = command.cwd / "opened"
     env = {"BROWSER": str(browser), "DISPLAY": ""}
-    for said, page in ((None, None), ("https://pages.example/1", "https://pages.example/1"), ("file:///x", None)):
-        async with scripted(
-            finish, rest=Rest(snapshot={"submission_id": 1, "status": "testing", "url": said})
-        ) as server:
-            wanted = page or f"{server.url}/submissions/1"
+    for said, page in ((None, "/submissions/1"), ("/pages/1", "/pages/1"), ("file:///x", "/submissions/1")):
+        snapshot: dict[str, Any] = {"submission_id": 1, "status": "testing", "url": said}
+        async with scripted(finish, rest=Rest(snapshot=snapshot)) as server:
+            wanted = server.url + page
+            if said == "/pages/1":
+                snapshot["url"] = wanted
             done = await command("open", "1", "--server", server.url, env=env)
             assert (done.code, done.out, done.err) == (0, f"{wanted}\n", "")
             await until(opened.exists)

@@ -158,8 +158,11 @@ def test_guide_states_the_limits() -> None:
         f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",
         f"burst of {limits.connects}, then {limits.connects / limits.rate_window:g} a second",
         f"burst of {limits.submits}, then {limits.submits / limits.rate_window:g} a second",
-        f"burst of {limits.logins}; {limits.logins_address}, then one every "
-        f"{limits.login_window / limits.logins:g}; {limits.login_window / limits.logins_address:g} s",
+        f"burst of {limits.logins}; {limits.logins_address}; {limits.logins_site}, then one every "
+        f"{limits.login_window / limits.logins:g}; {limits.login_window / limits.logins_address:g}; "
+        f"{limits.login_window / limits.logins_site:g} s",
+        f"burst of {limits.logins_account}, then one every {limits.login_window / limits.logins_account:g} s "
+        f"| a delay of {limits.login_delay:g} s |",
         f"| a client without any message | {limits.idle / 60:g} min |",
         f"| a client that does not read | {limits.send:g} s |",
         f"{limits.closing_rate:g} a second, or faster if needed to finish within {limits.closing:g} s",
