@@ -23,7 +23,7 @@ sys.dont_write_bytecode = False
 
 # Started in the background by a shell, we ignore SIGINT, and so would every program that the tests start and
 # interrupt: it is right to leave ignored what was ignored.
-for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
 

@@ -27,7 +27,8 @@ async def handshake(port: int, context: ssl.SSLContext) -> Blocked | None:
         blocked = tls_failure(error, f"127.0.0.1:{port}")
         assert blocked is not None
         return blocked
-    writer.close()
+    writer.transport.abort()
+    await asyncio.sleep(0)
     return None
 
 

@@ -915,3 +915,14 @@ def test_judging_is_not_promised_for_what_was_never_seen() -> None:
     while not isinstance(machine.action, Stop):
         machine(RestFailed(503, "HTTP 503"))
     assert "Judging continues" in machine.action.error.hint
+
+
+def test_token_from_just_before_is_no_second_refusal() -> None:
+    """The session ended right after its token was renewed: that token is tried, then a new one, then we stop."""
+    machine = live()
+    assert machine(Closed(4003)) == Refresh()
+    machine(Refreshed(ok=True, renewed=False))
+    assert machine(Closed(4003)) == Refresh()
+    machine(Refreshed(ok=True))
+    machine(Closed(4003))
+    assert machine.stopped_with is AuthError

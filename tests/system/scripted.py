@@ -290,6 +290,10 @@ class Server:
                 await writer.drain()
         except ConnectionError:
             pass
+        except asyncio.CancelledError:
+            # The test is over; a close would wait for a client that does not read.
+            writer.transport.abort()
+            raise
         finally:
             writer.close()
 
@@ -334,6 +338,8 @@ async def scripted(
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # For the transports, which close one round of the loop later.
+        await asyncio.sleep(0)
 
 
 # -- what a server says -----------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def bad_files(tmp_path: Path) -> Path:
         (["large.py", "fits.py", *PROBLEM], ["256 KiB"]),
         (["what.xyz", *PROBLEM], ["what.xyz", "--language"]),
         (["folder", *PROBLEM], ["folder"]),
-        (["fits.py"], ["--problem", "`subcli problems`"]),
+        (["fits.py"], ["--problem", "`subcli problems --server"]),
         (["fits.py", *PROBLEM, "--timeout", "soon"], ["'soon' is not a valid duration"]),
         ([*PROBLEM], ["file"]),
         (["fits.py", "-", *PROBLEM], ["stdin"]),

@@ -139,9 +139,18 @@ async def test_server_away_for_a_while(command: Commands) -> None:
     while json.loads(lines[-1]).get("attempt") != 2:
         lines.append(await process.stdout.readline())
     back = Server(Rest(), [finish])
-    listening = await asyncio.start_server(back.serve, "127.0.0.1", port)
+    ends: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends.append(writer)
+        await back.serve(reader, writer)
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", port)
     out, err = await asyncio.wait_for(process.communicate(), 30)
     listening.close()
+    for writer in ends:
+        writer.transport.abort()
+    await asyncio.sleep(0)
     assert process.returncode is not None
     done = Done(process.returncode, b"".join([*lines, out]).decode(), err.decode())
     check_all_seen(done, back, connects=1)

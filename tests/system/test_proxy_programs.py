@@ -57,7 +57,9 @@ async def running(port: int, name: str, *arguments: str) -> AsyncIterator[None]:
             while True:
                 assert process.returncode is None, (await process.communicate())[1]
                 try:
-                    (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    await writer.wait_closed()
                 except OSError:
                     await asyncio.sleep(0.02)
                 else:

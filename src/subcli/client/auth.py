@@ -108,7 +108,7 @@ class SessionLogin:
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             if self._renewed_at is not None and loop.time() - self._renewed_at < JUST_NOW_S:
-                return Refreshed(True)
+                return Refreshed(True, renewed=False)
             try:
                 renewed = await self._renew()
             except CredentialError as error:

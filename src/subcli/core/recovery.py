@@ -211,8 +211,9 @@ def step(state: State, input: Input, now: float, random: float) -> Step:
             return _caught_up(state, input, now, random)
         case RestFailed():
             return _catch_up_failed(state, input, now, random)
-        case Refreshed(ok, hint):
-            return _refreshed(state, ok, hint, now)
+        case Refreshed(ok, hint, renewed):
+            # A token that was not got for this refusal may be as dead as the last one.
+            return _refreshed(state if renewed else _with(state, refusals=0), ok, hint, now)
         case Blocked(reason, hint):
             return state, Stop(NetworkError(reason, hint=hint))
         case Replaced():

@@ -122,7 +122,9 @@ async def answers(proxy: Proxy, process: asyncio.subprocess.Process) -> None:
         while True:
             assert process.returncode is None, (await process.communicate())[1].decode()
             try:
-                (await asyncio.open_connection("127.0.0.1", proxy.port))[1].close()
+                _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+                writer.close()
+                await writer.wait_closed()
             except OSError:
                 await asyncio.sleep(0.02)
             else:

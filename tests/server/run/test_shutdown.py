@@ -168,7 +168,8 @@ async def test_requests_during_shutdown(start: Callable[..., Any]) -> None:
             f"ws://{host}:{port}/ws/submissions/{submission_id}", sock=upgraded, proxy=None, compression=None
         ) as late:
             assert (await closed(late))[0] == 1012
-        held[1].close()
+        held[1].transport.abort()
+        await asyncio.sleep(0)
 
 
 class Process:
