@@ -111,8 +111,8 @@ class RestFailed(msgspec.Struct, frozen=True):
 class Refreshed(msgspec.Struct, frozen=True):
     """We tried to authenticate again.
 
-    ``hint``: the command to type if that failed. ``renewed``: whether a token was got for this; otherwise one that was got
-    just before is tried first.
+    ``hint``: the command to type if that failed. ``renewed``: whether a token was got for this; otherwise one that was
+    got just before is tried first.
     """
 
     ok: bool
