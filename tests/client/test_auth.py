@@ -19,6 +19,7 @@ from subcli.client.auth import (
 )
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import CredentialError
+from subcli.core.inputs import Refreshed
 from subcli.shared.secret import Secret
 
 SERVER = "https://judge.example"
@@ -64,7 +65,7 @@ async def test_renews_and_keeps(credentials: Credentials) -> None:
     """The new pair is used, and kept for the next process."""
     server = Server()
     mine = login(credentials, server)
-    assert (await mine.refresh()).ok
+    assert (await mine.refresh(mine.token())).ok
     assert mine.token() == Secret("access-1")
     assert credentials.load(SERVER) == pair(1)
     record = credentials.login(SERVER)
@@ -76,16 +77,28 @@ async def test_one_renewal_for_all_watches(credentials: Credentials) -> None:
     """Twenty watches that are refused at the same moment cause one renewal."""
     server = Server()
     mine = login(credentials, server)
-    answers = await asyncio.gather(*(mine.refresh() for _ in range(20)))
+    answers = await asyncio.gather(*(mine.refresh(mine.token()) for _ in range(20)))
     assert all(answer.ok for answer in answers)
     assert server.asked == ["refresh-0"]
+
+
+async def test_refusal_of_a_token_that_was_replaced(credentials: Credentials) -> None:
+    """The new token is tried, however long ago it was got; only when it is refused itself, another is asked for."""
+    server = Server()
+    mine = login(credentials, server)
+    first = mine.token()
+    assert await mine.refresh(first) == Refreshed(True)
+    assert await mine.refresh(first) == Refreshed(True, renewed=False)
+    assert server.asked == ["refresh-0"]
+    assert await mine.refresh(mine.token()) == Refreshed(True)
+    assert mine.token() == Secret("access-2")
 
 
 async def test_processes_do_not_log_each_other_out(credentials: Credentials) -> None:
     """Ten processes whose token expires together: one renews, the others take what it kept."""
     server = Server()
     processes = [login(credentials, server) for _ in range(10)]
-    answers = await asyncio.gather(*(process.refresh() for process in processes))
+    answers = await asyncio.gather(*(process.refresh(process.token()) for process in processes))
     assert all(answer.ok for answer in answers)
     assert server.asked == ["refresh-0"]
     assert {process.token() for process in processes} == {Secret("access-1")}
@@ -96,7 +109,7 @@ async def test_refused(credentials: Credentials) -> None:
     server = Server()
     mine = login(credentials, server)
     server.current = 7
-    answer = await mine.refresh()
+    answer = await mine.refresh(mine.token())
     assert not answer.ok
     assert f"subcli auth login --server {SERVER}" in answer.hint
 
@@ -105,7 +118,7 @@ async def test_logged_out_meanwhile(credentials: Credentials) -> None:
     """A login deleted by another process is not made again."""
     mine = login(credentials, Server())
     credentials.delete(SERVER)
-    assert not (await mine.refresh()).ok
+    assert not (await mine.refresh(mine.token())).ok
     assert credentials.logins() == {}
 
 
@@ -113,20 +126,20 @@ async def test_no_refresh_token(credentials: Credentials) -> None:
     """A token given with --with-token cannot be renewed."""
     credentials.save(SERVER, None, Tokens(Secret("given")), "file")
     server = Server()
-    assert not (await login(credentials, server).refresh()).ok
+    assert not (await login(credentials, server).refresh(Secret("given"))).ok
     assert server.asked == []
 
 
 async def test_given_token() -> None:
     """A token from a variable cannot be renewed, and the hint names the variable."""
     given = GivenToken(Secret("x"), "SUBCLI_TOKEN", SERVER)
-    answer = await given.refresh()
+    answer = await given.refresh(given.token())
     assert given.token() == Secret("x")
     assert not answer.ok
     assert "SUBCLI_TOKEN" in answer.hint
-    nothing = await GivenToken(None, "", SERVER).refresh()
+    nothing = await GivenToken(None, "", SERVER).refresh(None)
     assert f"subcli auth login --server {SERVER}" in nothing.hint
-    withheld = await GivenToken(None, "", SERVER, "SUBCLI_TOKEN").refresh()
+    withheld = await GivenToken(None, "", SERVER, "SUBCLI_TOKEN").refresh(None)
     assert f"SUBCLI_TOKEN is sent only to a server that you name: `--server {SERVER}`" in withheld.hint
 
 
@@ -138,41 +151,39 @@ async def test_person_is_asked_last_and_once(credentials: Credentials) -> None:
     async def ask() -> SessionLogin | None:
         nonlocal asked
         asked += 1
-        return SessionLogin(pair(0), server.grant, SERVER, fresh=True)
+        return SessionLogin(pair(0), server.grant, SERVER)
 
     quiet = Prompting(login(credentials, Server()), ask, SERVER)
-    assert (await quiet.refresh()).ok
+    assert (await quiet.refresh(quiet.token())).ok
     assert asked == 0
     refused = Prompting(GivenToken(None), ask, SERVER)
-    answers = await asyncio.gather(*(refused.refresh() for _ in range(5)))
+    answers = await asyncio.gather(*(refused.refresh(refused.token()) for _ in range(5)))
     assert asked == 1
     assert all(answer.ok for answer in answers)
     assert refused.token() == Secret("access-0")
     assert server.asked == []
 
 
-async def test_login_of_the_prompt_is_renewed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_login_of_the_prompt_is_renewed_as_well() -> None:
     """What a person typed once lasts: its token is renewed silently when it expires in its turn."""
-    monkeypatch.setattr("subcli.client.auth.JUST_NOW_S", 0.0)
     server = Server()
 
     async def ask() -> SessionLogin | None:
-        return SessionLogin(pair(0), server.grant, SERVER, fresh=True)
+        return SessionLogin(pair(0), server.grant, SERVER)
 
     person = Prompting(GivenToken(None), ask, SERVER)
-    assert (await person.refresh()).ok
+    assert (await person.refresh(person.token())).ok
     for number in (1, 2, 3):
-        assert (await person.refresh()).ok
+        assert (await person.refresh(person.token())).ok
         assert person.token() == Secret(f"access-{number}")
     server.current = 9
-    assert not (await person.refresh()).ok
+    assert not (await person.refresh(person.token())).ok
 
 
 async def test_login_that_can_no_longer_be_kept(
     credentials: Credentials, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the renewed pair cannot be written, this process goes on with it, and says so once."""
-    monkeypatch.setattr("subcli.client.auth.JUST_NOW_S", 0.0)
     server = Server()
     mine = login(credentials, server)
 
@@ -181,7 +192,7 @@ async def test_login_that_can_no_longer_be_kept(
 
     monkeypatch.setattr(credentials, "save", fail)
     for number in (1, 2):
-        assert (await mine.refresh()).ok
+        assert (await mine.refresh(mine.token())).ok
         assert mine.token() == Secret(f"access-{number}")
     assert [record.getMessage() for record in caplog.records] == [
         "The renewed login could not be stored: The disk is full. Make room."
@@ -196,7 +207,7 @@ async def test_person_who_does_not_want_to(credentials: Credentials) -> None:
 
     nobody = Prompting(GivenToken(None), ask, SERVER)
     for _ in range(2):
-        answer = await nobody.refresh()
+        answer = await nobody.refresh(nobody.token())
         assert not answer.ok
         assert "subcli auth login" in answer.hint
 
@@ -211,7 +222,7 @@ async def test_lost_race_takes_the_pair_of_the_winner(credentials: Credentials) 
     tokens = credentials.load(SERVER)
     assert tokens is not None
     mine = StoredLogin(credentials, SERVER, tokens, grant)
-    assert (await mine.refresh()).ok
+    assert (await mine.refresh(mine.token())).ok
     assert mine.token() == Secret("access-1")
 
 

@@ -38,7 +38,8 @@ class Login:
     def token(self) -> Secret | None:
         return Secret(f"{TOKEN}-{self.refreshed}")
 
-    async def refresh(self) -> Refreshed:
+    async def refresh(self, refused: Secret | None) -> Refreshed:
+        assert refused == self.token()
         if self.refreshed >= self.renewals:
             return Refreshed(False, "Log in again.")
         self.refreshed += 1

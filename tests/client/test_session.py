@@ -176,7 +176,8 @@ class Login:
     def token(self) -> Secret | None:
         return None
 
-    async def refresh(self) -> Refreshed:
+    async def refresh(self, refused: Secret | None) -> Refreshed:
+        assert refused == self.token()
         await asyncio.sleep(1)
         self.refreshed_at.append(now())
         return Refreshed(True)

@@ -84,7 +84,7 @@ async def test_logged_out_while_renewing(tmp_path: Path) -> None:
         return Tokens(Secret("next"), Secret("next-refresh"))
 
     login = StoredLogin(credentials, SERVER, PAIR, grant)
-    assert (await login.refresh()).ok
+    assert (await login.refresh(login.token())).ok
     assert credentials.logins() == {}
     assert "next" not in (tmp_path / "credentials.json").read_text()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from subcli.core.backoff import MAX_ATTEMPTS, REFUSED_AT_ONCE_S
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.inputs import (
     Action,
@@ -925,4 +926,18 @@ def test_token_from_just_before_is_no_second_refusal() -> None:
     assert machine(Closed(4003)) == Refresh()
     machine(Refreshed(ok=True))
     machine(Closed(4003))
+    assert machine.stopped_with is AuthError
+
+
+def test_token_that_expired_on_the_way_is_no_second_refusal() -> None:
+    """The connect had to wait for longer than the token lived: another one is got, but not for ever."""
+    machine = live()
+    assert machine(Closed(4003, "token expired")) == Refresh()
+    for _ in range(MAX_ATTEMPTS):
+        machine(Refreshed(ok=True))
+        machine.now += REFUSED_AT_ONCE_S
+        assert machine(Closed(4003, "token expired")) == Refresh()
+    machine(Refreshed(ok=True))
+    machine.now += REFUSED_AT_ONCE_S
+    machine(Closed(4003, "token expired"))
     assert machine.stopped_with is AuthError

@@ -83,7 +83,7 @@ class Login:
     def token(self) -> Secret | None:
         return Secret("token")
 
-    async def refresh(self) -> Refreshed:
+    async def refresh(self, refused: Secret | None) -> Refreshed:
         await asyncio.sleep(self._world.latency_s)
         if self._world.refresh_fails:
             self.failed = True

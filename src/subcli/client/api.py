@@ -246,12 +246,13 @@ class Api:
             AuthError: the token is not accepted.
             RequestFailed: the request failed otherwise.
         """
+        token = self._http.token()
         try:
             return await self.me()
         except RequestFailed as failed:
             if failed.status not in (401, 403):
                 raise
-            await self._http.refresh(failed.reason)
+            await self._http.refresh(failed.reason, token)
         return await self.me()
 
     async def accepts_us(self) -> bool | None:
@@ -261,6 +262,7 @@ class Api:
             ``None`` if the answer does not tell.
         """
         for _ in range(2):
+            token = self._http.token()
             try:
                 await self._http.request("GET", "/submissions", decode=as_list, params={"limit": 1})
                 return True
@@ -269,7 +271,7 @@ class Api:
                     return None
                 reason = failed.reason
             try:
-                await self._http.refresh(reason)
+                await self._http.refresh(reason, token)
             except AuthError:
                 return False
         return False

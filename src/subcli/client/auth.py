@@ -33,9 +33,6 @@ MAX_TOKENS_BYTES: Final = 64 * 1024
 
 _log = logging.getLogger("subcli.auth")
 
-JUST_NOW_S: Final = 2.0
-"""A refusal this soon after a renewal was for the previous token."""
-
 
 class Authenticator(Protocol):
     """Supplies the token to send, and tries to get a new one when it is refused."""
@@ -44,8 +41,12 @@ class Authenticator(Protocol):
         """The token to send now, if there is one."""
         ...
 
-    async def refresh(self) -> Refreshed:
-        """Authenticate again. Shared by all watches of the process."""
+    async def refresh(self, refused: Secret | None) -> Refreshed:
+        """Authenticate again. Shared by all watches of the process.
+
+        Args:
+            refused: the token that the server did not accept, or ``None`` if none was sent.
+        """
         ...
 
 
@@ -69,7 +70,7 @@ class GivenToken:
         """The token given."""
         return self._token
 
-    async def refresh(self) -> Refreshed:
+    async def refresh(self, refused: Secret | None) -> Refreshed:
         """Always fails, with a hint."""
         if self._token:
             return Refreshed(False, f"The token from {self._origin} is not accepted: set a valid one.")
@@ -89,42 +90,35 @@ class SessionLogin:
         tokens: the pair to begin with.
         grant: gets the next one.
         server: for the hint.
-        fresh: the pair was issued just now; refusals in flight were for another one.
     """
 
-    def __init__(self, tokens: Tokens, grant: Grant, server: str, *, fresh: bool = False) -> None:
+    def __init__(self, tokens: Tokens, grant: Grant, server: str) -> None:
         self._tokens = tokens
         self._grant = grant
         self._server = server
         self._one_at_a_time = asyncio.Lock()
-        self._renewed_at = asyncio.get_running_loop().time() if fresh else None
 
     def token(self) -> Secret | None:
         """The access token."""
         return self._tokens.access
 
-    async def refresh(self) -> Refreshed:
-        """Get the next pair of tokens, once for all concurrent callers."""
-        loop = asyncio.get_running_loop()
+    async def refresh(self, refused: Secret | None) -> Refreshed:
+        """Get the next pair of tokens, once for all whose token was refused."""
         async with self._one_at_a_time:
-            if self._renewed_at is not None and loop.time() - self._renewed_at < JUST_NOW_S:
+            if self._tokens.access != refused:
                 return Refreshed(True, renewed=False)
             try:
-                renewed = await self._renew()
+                return await self._renew() or Refreshed(False, login_hint(self._server))
             except CredentialError as error:
                 return Refreshed(False, f"{error.message} {error.hint}")
-            if not renewed:
-                return Refreshed(False, login_hint(self._server))
-            self._renewed_at = loop.time()
-            return Refreshed(True)
 
-    async def _renew(self) -> bool:
-        """Get the next pair; return whether there was one."""
+    async def _renew(self) -> Refreshed | None:
+        """Get the next pair; ``None`` if there is none to be had."""
         tokens = await self._grant(self._tokens.refresh) if self._tokens.refresh is not None else None
         if tokens is None:
-            return False
+            return None
         self._tokens = tokens
-        return True
+        return Refreshed(True)
 
 
 class StoredLogin(SessionLogin):
@@ -135,51 +129,49 @@ class StoredLogin(SessionLogin):
         server: its URL.
         tokens: as loaded.
         grant: gets the next pair.
-        fresh: see :class:`SessionLogin`.
     """
 
-    def __init__(
-        self, credentials: Credentials, server: str, tokens: Tokens, grant: Grant, *, fresh: bool = False
-    ) -> None:
-        super().__init__(tokens, grant, server, fresh=fresh)
+    def __init__(self, credentials: Credentials, server: str, tokens: Tokens, grant: Grant) -> None:
+        super().__init__(tokens, grant, server)
         self._credentials = credentials
         self._is_kept = True
 
-    async def _renew(self) -> bool:
+    async def _renew(self) -> Refreshed | None:
         """Get the next pair: from another process that was faster, or from the server."""
         if not self._is_kept:
             return await super()._renew()
         async with self._credentials.locked():
             stored = await self._load()
-            if self._adopt(stored):
-                return True
+            if adopted := self._adopt(stored):
+                return adopted
             login = self._credentials.login(self._server)
             if stored is None or login is None:
-                return False
-            if not await super()._renew():
+                return None
+            renewed = await super()._renew()
+            if renewed is None:
                 # Another process may have used the same refresh token despite the lock.
                 return self._adopt(await self._load())
             if self._credentials.login(self._server) is None:
                 # Logged out meanwhile: this process goes on, and nothing is stored.
                 self._is_kept = False
-                return True
+                return renewed
             try:
                 await asyncio.to_thread(self._credentials.save, self._server, login.user, self._tokens, login.place)
             except CredentialError as error:
                 # This process goes on; the next one will have to log in, so say why now.
                 self._is_kept = False
                 _log.warning("The renewed login could not be stored: %s %s", error.message, error.hint)
-            return True
+            return renewed
 
     async def _load(self) -> Tokens | None:
         return await run_in_daemon_thread(self._credentials.load, self._server)
 
-    def _adopt(self, stored: Tokens | None) -> bool:
+    def _adopt(self, stored: Tokens | None) -> Refreshed | None:
         """Use the pair that another process has renewed, if there is one."""
         if stored is None or stored.access == self._tokens.access:
-            return False
+            return None
         self._tokens = stored
-        return True
+        return Refreshed(True, renewed=False)
 
 
 class Prompting:
@@ -202,10 +194,10 @@ class Prompting:
         """The token of the new login, or of the inner authenticator."""
         return self._inner.token()
 
-    async def refresh(self) -> Refreshed:
+    async def refresh(self, refused: Secret | None) -> Refreshed:
         """Renew silently if possible, else ask."""
         async with self._one_at_a_time:
-            silent = await self._inner.refresh()
+            silent = await self._inner.refresh(refused)
             if silent.ok or self._asked:
                 return silent
             self._asked = True

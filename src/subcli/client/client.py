@@ -233,7 +233,7 @@ class Client:
         Raises:
             AuthError: there is none.
         """
-        again = await self._authenticator.refresh()
+        again = await self._authenticator.refresh(self.token())
         if not again.ok:
             raise AuthError("The login cannot be renewed.", hint=again.hint)
 
@@ -454,12 +454,12 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
         login = credentials.login(server)
         if login is None:
             person.tell(_not_kept(server))
-            return SessionLogin(tokens, grant, server, fresh=True)
+            return SessionLogin(tokens, grant, server)
         try:
             await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
         except CredentialError as error:
             person.tell(f"{error.message} {_not_kept(server)}")
-            return SessionLogin(tokens, grant, server, fresh=True)
-        return StoredLogin(credentials, server, tokens, grant, fresh=True)
+            return SessionLogin(tokens, grant, server)
+        return StoredLogin(credentials, server, tokens, grant)
 
     return Prompting(inner, ask, server)

@@ -212,6 +212,7 @@ class Requester:
         refreshed = False
         while True:
             attempt += 1
+            token = self.token()
             try:
                 return await send()
             except RequestFailed as error:
@@ -219,8 +220,7 @@ class Requester:
             if not isinstance(failed.input, RestFailed):
                 raise NetworkError(failed.reason, hint=failed.hint)
             if failed.status == 401 and not refreshed:
-                refreshed = True
-                await self.refresh(failed.reason)
+                refreshed = await self.refresh(failed.reason, token)
                 continue
             effect_unknown = failed.status is None or failed.status >= 500
             if not repeatable and is_idempotent is not None and effect_unknown and self._answered:
@@ -237,15 +237,23 @@ class Requester:
                 raise decision
             await self._wait(decision, failed.reason, failed.status == 429 or failed.retry_after_s is not None)
 
-    async def refresh(self, reason: str) -> None:
-        """Get a new token after the server refused ours for ``reason``.
+    def token(self) -> Secret | None:
+        """The token that the next request sends, if there is one."""
+        return self._authenticator.token()
+
+    async def refresh(self, reason: str, refused: Secret | None) -> bool:
+        """Get another token after the server refused ``refused`` for ``reason``.
+
+        Returns:
+            whether it was got for this; otherwise it is one that was got meanwhile.
 
         Raises:
             AuthError: there is none to be had.
         """
-        refreshed = await self._authenticator.refresh()
+        refreshed = await self._authenticator.refresh(refused)
         if not refreshed.ok:
             raise unauthorized(reason, refreshed.hint)
+        return refreshed.renewed
 
     # -- one request ------------------------------------------------------------------------------
 
@@ -291,7 +299,7 @@ class Requester:
     async def _send(
         self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
     ) -> _Response:
-        token = self._authenticator.token()
+        token = self.token()
         if token:
             headers = {**headers, "Authorization": f"Bearer {token.reveal()}"}
         status: int | str = "no response"

@@ -122,6 +122,7 @@ class Session:
         self._info: ServerInfo | None = None
         self._asking_info: asyncio.Task[None] | None = None
         self._socket: OpenSocket | None = None
+        self._dialled_with = self._refused = authenticator.token()
         self._heartbeat = Heartbeat(0.0, 0.0)
         self._progressed = False
         self._has_caught_up = False
@@ -163,7 +164,7 @@ class Session:
                         new, input = await self._catch_up()
                     case Refresh():
                         self._abort()
-                        input = await self._authenticator.refresh()
+                        input = await self._authenticator.refresh(self._refused)
                     case Finish():
                         await self._close()
                         yield self._note(Connection("closed", code=CloseCode.NORMAL))
@@ -189,6 +190,7 @@ class Session:
         await asyncio.sleep(delay_s)
         asking_info = self._ask_info()
         _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
+        self._dialled_with = self._authenticator.token()
         try:
             self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq, self.watch.epoch)
         except Disconnected as disconnected:
@@ -206,6 +208,7 @@ class Session:
 
     def _disconnected(self, disconnected: Disconnected) -> Input:
         _state_log.debug("#%s 3 CLOSED %r", self.watch.submission_id, disconnected.input)
+        self._refused = self._dialled_with
         return disconnected.input
 
     def _ask_info(self) -> asyncio.Task[None]:
@@ -280,7 +283,7 @@ class Session:
         except TimeoutError:
             return Silent()
         except Disconnected as disconnected:
-            return disconnected.input
+            return self._disconnected(disconnected)
         return None
 
     def _progress(self, received: Received) -> Input | None:
@@ -317,11 +320,13 @@ class Session:
 
     async def _catch_up(self) -> tuple[Sequence[Message], Input]:
         """What was missed, from the event log, else from snapshot and results."""
+        asked_with = self._authenticator.token()
         try:
             fetched = await fetch_missed(self._api, self.watch.submission_id, self.watch.last_seq)
         except RequestFailed as failed:
             # It is still missing, and new events would keep the silence from being noticed: ask again soon.
             self._heartbeat.schedule_catch_up(_now() + QUIET_S)
+            self._refused = asked_with
             return (), failed.input
         self._info = fetched.info
         self._has_caught_up = True

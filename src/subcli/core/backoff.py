@@ -18,6 +18,9 @@ MAX_CONNECTS: Final = 5
 CONNECTS_WINDOW_S: Final = 10.0
 """At most ``MAX_CONNECTS`` in this many seconds, even if each connection brings new events."""
 
+REFUSED_AT_ONCE_S: Final = 3.0
+"""A new token that is refused later than this may have expired on the way; sooner, it is the server that refuses us."""
+
 OWN_SUBMIT_GRACE_S: Final = 5.0
 """How long after our own submit "not found" may mean "not yet"."""
 

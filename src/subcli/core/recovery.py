@@ -15,7 +15,7 @@ again after the backoff, and give up the socket when the attempts are used up):
 ``Closed`` 1000, 1001, 1005, 1006, 1011–1013      retry
 ``Closed`` 1002, 1003, 1007, 1008, 1010, 4500 up  stop (server)
 ``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
-``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a second time in a row: stop (auth)
+``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a new token refused within 3 s: stop (auth)
 ``Closed`` 4004                                   within 5 s of our own submit: again; else stop (not found)
 ``Closed`` 4010, ``Replaced`` (another log)       stop (server)
 ``Closed`` 4029, ``Refused`` 429                  wait as asked, at most 5 min; attempts used up: stop
@@ -58,6 +58,7 @@ from subcli.core.backoff import (
     OWN_SUBMIT_GRACE_S,
     POLL_GROWTH,
     POLL_S,
+    REFUSED_AT_ONCE_S,
     SLOW_CONTACT_S,
     STABLE_S,
     backoff,
@@ -144,6 +145,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         began_at: monotonic seconds of the last connect or catch-up.
         trouble: why there is no socket.
         refusals, refusal: authentications refused in a row, and the reason of the last.
+        authenticated_at: monotonic seconds of the last authentication.
         oversize, incurable: failures of their kind in a row.
         purpose: what to do after a catch-up: read, retry the socket, or poll.
         unanswered, rest_trouble: failed catch-ups in a row, and the reason of the last.
@@ -162,6 +164,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble = _NONE
     refusals: int = 0
     refusal: Trouble = _NONE
+    authenticated_at: float = 0.0
     oversize: int = 0
     incurable: int = 0
     purpose: Purpose = "retry"
@@ -263,9 +266,11 @@ def _first_contact(state: State, trouble: Trouble, now: float, random: float) ->
 
 
 def _authenticate(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    if state.refusals >= 1:
+    # Later, waiting to connect may have taken longer than the token lived.
+    is_at_once = now - state.authenticated_at < REFUSED_AT_ONCE_S
+    if state.refusals and (is_at_once or state.refusals > state.max_attempts):
         return state, Stop(unauthorized(trouble.reason))
-    return _with(state, refusals=1, refusal=trouble), Refresh()
+    return _with(state, refusals=state.refusals + 1, refusal=trouble), Refresh()
 
 
 def _not_found(state: State, trouble: Trouble, now: float, random: float) -> Step:
@@ -355,6 +360,7 @@ def _note_connect(state: State, now: float) -> State:
 def _refreshed(state: State, ok: bool, hint: str, now: float) -> Step:
     if not ok:
         return state, Stop(unauthorized(state.refusal.reason, hint))
+    state = _with(state, authenticated_at=now)
     if state.purpose == "poll":
         return _ask_after(0.0, state, now)
     return _connect(state, now, trouble=Trouble(state.refusal.code, "authenticated again"))
