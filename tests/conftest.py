@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import os
 import signal
 import sys
+import warnings
 import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -53,6 +56,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         places = [(number * len(rest) / (2 * len(long) + 1), item) for number, item in enumerate(long)]
         places += [(float(number), item) for number, item in enumerate(rest)]
         items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A socket that an asyncio test leaks is found right after it, and not in another test."""
+    result = yield
+    if inspect.iscoroutinefunction(getattr(item, "function", None)):
+        with warnings.catch_warnings(record=True) as leaked:
+            warnings.simplefilter("always")
+            gc.collect()
+        assert not leaked, [str(warning.message) for warning in leaked]
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

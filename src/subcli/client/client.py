@@ -25,6 +25,7 @@ from subcli.client.auth import (
 )
 from subcli.client.background import run_in_daemon_thread
 from subcli.client.body import BoundedTransport
+from subcli.client.giving_up import close_when_given_up
 from subcli.client.http import RequestFailed, Wait, wait_silently
 from subcli.client.network import USER_AGENT, unusable_proxy
 from subcli.client.records import Credentials
@@ -389,7 +390,7 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
         trust_env=False,
         proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
-        event_hooks={"request": [_dial_zone]},
+        event_hooks={"request": [_dial_zone, close_when_given_up]},
     )
 
 
