@@ -92,9 +92,7 @@ def test_variable_shadows_the_login(server: Rest, credentials: Credentials, home
     assert (shown["source"], shown["shadowed_login"], shown["renewable"]) == ("SUBCLI_TOKEN", True, False)
 
 
-@pytest.mark.parametrize(
-    ("code", "error"), [(429, RateLimitedError), (500, ServerError), (503, ServerError)], ids=str
-)
+@pytest.mark.parametrize(("code", "error"), [(429, RateLimitedError), (500, ServerError), (503, ServerError)], ids=str)
 def test_server_that_does_not_say_whose_a_token_is(
     credentials: Credentials, home: Path, code: int, error: type[SubcliError]
 ) -> None:
