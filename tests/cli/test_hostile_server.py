@@ -27,7 +27,7 @@ from subcli.cli.common import Common
 from subcli.cli.watching import run
 from subcli.cli.watching.options import Options
 from subcli.client import client as client_module
-from subcli.client import diagnose
+from subcli.client.doctor import access, reach
 from subcli.client.transport import Disconnected
 from subcli.core.errors import SubcliError
 from subcli.core.inputs import Refused
@@ -170,8 +170,8 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Wire]]:
 
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", Wire)
     monkeypatch.setattr(client_module, "open_socket", refuse)
-    monkeypatch.setattr(diagnose, "open_socket", refuse)
-    monkeypatch.setattr(diagnose, "_open", stand)
+    monkeypatch.setattr(access, "open_socket", refuse)
+    monkeypatch.setattr(reach, "_open", stand)
     monkeypatch.setattr("subcli.cli.patience.Patience.__call__", no_wait)
     monkeypatch.setattr(open_command, "_browse", lambda streams, url: True)
     yield Wire
