@@ -108,7 +108,7 @@ async def test_websocket_problems(
 
 async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some proxies pass the handshake but no frame."""
-    monkeypatch.setattr("subcli.client.doctor.reach.RESPONSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("subcli.client.doctor.access.RESPONSE_TIMEOUT_S", 0.2)
 
     async def mute(wire: Wire) -> None:
         await wire.accept()

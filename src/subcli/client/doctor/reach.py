@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 import time
@@ -86,7 +87,10 @@ async def _open(host: str | None, port: int | None, **options: Any) -> Mapping[s
             dialled_host(host or ""), port, happy_eyeballs_delay=ATTEMPT_DELAY_S, interleave=1, **options
         )
     certificate: Mapping[str, Any] = writer.get_extra_info("peercert") or {}
-    writer.close()
+    # At once: a polite end of TLS waits for the other side, and the loop may end before that.
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
     return certificate
 
 
