@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_group
 
+import subcli
+from subcli.cli.app import app
 from subcli.cli.commands import list as list_command
 from subcli.cli.common import Common, with_options
 from subcli.cli.request import request
@@ -56,3 +63,38 @@ def test_empty_list_proposes_the_same_server(tmp_path: Path) -> None:
         streams = captured(tmp_path)
         list_command.run(Common(server=server.url), streams.streams, 5)
     assert f"subcli submit --server {server.url} submits one" in " ".join(streams.out.getvalue().split())
+
+
+def _texts(source: str) -> Iterator[str]:
+    """Every string in a module, those with values in them as well: each value is an X."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+
+
+def _proposed() -> set[str]:
+    """Every command line in backquotes, in the program and in what its users read."""
+    root = Path(subcli.__file__).parent
+    texts = [text for path in root.rglob("*.py") if "problems" not in path.parts for text in _texts(path.read_text())]
+    texts += [path.read_text() for path in (root.parents[1] / "README.md", *root.parents[1].glob("docs/*.md"))]
+    return {line for text in texts for line in re.findall(r"`(subcli [^`]+)`", text)}
+
+
+def test_every_command_that_is_proposed_exists() -> None:
+    """With its options: a hint that ends in "No such command" is worse than none."""
+    top = get_group(app)
+    wrong = []
+    for line in sorted(_proposed()):
+        here, words = top, re.split(r"[ =]", line.partition(" <")[0].partition(" >")[0])[1:]
+        for word in words:
+            inner = getattr(here, "commands", {}).get(word)
+            if inner is not None:
+                here = inner
+            elif re.fullmatch("[a-z-]+", word) and isinstance(here, TyperGroup) and not word.startswith("-"):
+                wrong.append(line)
+        options = {name for parameter in here.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        known = options | {"--help", "--version"}
+        wrong += [line for word in words if re.match("-[a-z-]", word) and word not in known]
+    assert not wrong

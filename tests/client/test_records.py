@@ -142,12 +142,24 @@ def test_entry_that_is_gone(credentials: Credentials) -> None:
     assert f"subcli auth login --server {SERVER}" in raised.value.hint
 
 
-def test_damaged_records(credentials: Credentials, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"{", b'{"a":"\xff"}', b'{"a":' + b"[" * 5000])
+def test_damaged_records(credentials: Credentials, tmp_path: Path, content: bytes) -> None:
     """A damaged record is no login; logging in again mends it."""
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "logins.json").write_text("{")
+    (tmp_path / "config" / "logins.json").write_bytes(content)
     assert credentials.logins() == {}
     credentials.save(SERVER, "ada", PAIR, "keyring")
+    assert credentials.load(SERVER) == PAIR
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"a":"\xff"}', b'{"a":' + b"[" * 5000])
+def test_damaged_tokens(credentials: Credentials, tmp_path: Path, content: bytes) -> None:
+    """A plaintext file that cannot be read says so; logging in again mends it."""
+    credentials.save(SERVER, "ada", PAIR, "file")
+    (tmp_path / "config" / "credentials.json").write_bytes(content)
+    with pytest.raises(CredentialError, match=r"credentials\.json cannot be read"):
+        credentials.load(SERVER)
+    credentials.save(SERVER, "ada", PAIR, "file")
     assert credentials.load(SERVER) == PAIR
 
 

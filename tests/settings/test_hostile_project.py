@@ -260,6 +260,13 @@ def test_invalid_server_addresses(tmp_path: Path, server: str) -> None:
         settings(tmp_path, server=server)
 
 
+@pytest.mark.parametrize("name", ["SERVER", "API_PATH", "WS_URL", "PROBLEM", "LANGUAGE", "PROFILE"])
+def test_variables_that_are_not_text(tmp_path: Path, name: str) -> None:
+    """No server and no file of ours can hold them."""
+    with pytest.raises(UsageError, match=f"SUBCLI_{name} is not valid text"):
+        load({}, {f"SUBCLI_{name}": os.fsdecode(b"a\xff")}, tmp_path, None)
+
+
 def test_scheme_in_upper_case(tmp_path: Path) -> None:
     """`HTTPS://` is https."""
     assert settings(tmp_path, server="HTTPS://a.example").ws_url == "wss://a.example/ws"

@@ -17,7 +17,9 @@ import jsonschema
 import pytest
 
 from subcli.client import transport
-from subcli.client.diagnose import MAX_RESPONSE_BYTES, Diagnosis, diagnose
+from subcli.client.doctor.diagnose import diagnose
+from subcli.client.doctor.diagnosis import Diagnosis
+from subcli.client.doctor.reach import MAX_RESPONSE_BYTES
 from subcli.client.trust import system_trust
 from subcli.settings.config import load
 
@@ -106,7 +108,7 @@ async def test_websocket_problems(
 
 async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some proxies pass the handshake but no frame."""
-    monkeypatch.setattr("subcli.client.diagnose.RESPONSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("subcli.client.doctor.access.RESPONSE_TIMEOUT_S", 0.2)
 
     async def mute(wire: Wire) -> None:
         await wire.accept()

@@ -10,7 +10,7 @@ import functools
 import inspect
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -58,6 +58,10 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     no_input: bool = False
     insecure_http: bool = False
     debug: bool = False
+
+    def is_debugging(self, env: Mapping[str, str]) -> bool:
+        """Whether anything is logged to stderr: by ``--debug``, or by SUBCLI_DEBUG."""
+        return self.debug or bool(env.get("SUBCLI_DEBUG"))
 
     def for_server(self, pasted_server: str | None = None) -> str:
         """The options that make another command line reach the same server as this one."""
@@ -138,7 +142,7 @@ def command(
                 _check_unicode(value)
             if common.json and common.quiet:
                 raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
-            if common.debug or streams.env.get("SUBCLI_DEBUG"):
+            if common.is_debugging(streams.env):
                 from subcli.cli.debug import switch_on
                 from subcli.settings.token import secrets_in
 

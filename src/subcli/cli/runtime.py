@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -163,7 +164,8 @@ def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
 def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
     """If stdout is a pipe, notice at once that its reader went away, not only at the next write.
 
-    The writing end of a pipe never has data to read: the selector reports it only when the reader is gone.
+    The writing end of a pipe never has data to read: the selector reports it only when the reader is gone. A shell's
+    `exec 3<>FIFO` opens both ends at once, which says nothing about a reader.
     """
     loop = asyncio.get_running_loop()
     descriptor = _pipe_of(stdout)
@@ -185,7 +187,9 @@ def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
 def _pipe_of(stream: TextIO) -> int | None:
     try:
         descriptor = stream.fileno()
-        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        only_written = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        return descriptor if is_pipe and only_written else None
     except (OSError, ValueError, AttributeError):
         return None
 

@@ -49,6 +49,7 @@ from subcli.shared.protocol import MAX_ID
 from subcli.shared.secret import Secret
 from subcli.shared.suggest import did_you_mean
 from subcli.shared.urls import dialled_host, is_plain, same_origin, split_zone, without_zone
+from subcli.workspace.languages import languages_in
 from subcli.workspace.source import Source
 
 T = TypeVar("T")
@@ -209,7 +210,7 @@ class Client:
         found = names.get(problem) or next((entry for entry in known if str(entry.get("id")) == problem), None)
         if found is None:
             return did_you_mean(problem, names) or "`subcli problems` lists them."
-        languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
+        languages = languages_in(found)
         if language is None or not languages or language in languages:
             return ""
         return did_you_mean(language, languages) or f"It can be solved in {', '.join(languages)}."

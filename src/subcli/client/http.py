@@ -58,6 +58,9 @@ _NEVER_A_PAGE: Final = frozenset({404, 405, 501})
 _HTTPS_ONLY: Final = (b"HTTPS port", b"HTTPS server")
 """What nginx, and servers written in Go, say to plain HTTP."""
 
+_RETRY_AFTER_MAX_S: Final = 1e9
+"""As much as the header can say. JSON has numbers that no float can hold."""
+
 _log = logging.getLogger("subcli.http")
 
 
@@ -421,12 +424,19 @@ class Requester:
         phrase = page_title(response.content) if body is None else ""
         reason = error_detail(body) or f"HTTP {response.status} {phrase or response.phrase}".strip()
         retry_after_s = parse_retry_after(response.headers)
-        if retry_after_s is None and isinstance(body, dict) and isinstance(body.get("retry_after"), int | float):
-            retry_after_s = float(body["retry_after"])
+        if retry_after_s is None and isinstance(body, dict):
+            retry_after_s = _seconds(body.get("retry_after"))
         # A server may repeat what it was sent; the token is not shown all the same.
         reason = redact(reason, self._authenticator.token() or Secret(""))
         foreign = body is None and response.status in _NEVER_A_PAGE
         return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign)
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds in a body; ``None`` if it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        return None
+    return float(min(value, _RETRY_AFTER_MAX_S))
 
 
 def _not_http(complaint: str, address: str) -> str:

@@ -230,7 +230,7 @@ class Credentials:
             entry = msgspec.json.decode(path.read_bytes(), type=dict[str, str]).get(server)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise CredentialError(f"{path} cannot be read: {error}.", hint=keyring.HINT) from None
         return entry
 
@@ -285,7 +285,7 @@ class Credentials:
         try:
             try:
                 content: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-            except (FileNotFoundError, msgspec.MsgspecError):
+            except (FileNotFoundError, msgspec.MsgspecError, UnicodeError, RecursionError):
                 content = {}
             content.update(changes)
             kept = {key: value for key, value in content.items() if value is not None}

@@ -126,9 +126,9 @@ def load(
     layers: dict[Origin, Layer] = {
         "flag": _layer(flags),
         "pasted URL": Layer(server=pasted_server or None),
-        "variable": _layer({key: env.get(f"SUBCLI_{key.upper()}") for key in Layer.__struct_fields__}),
+        "variable": _layer({key: _variable(env, key) for key in Layer.__struct_fields__}),
         "project file": project,
-        "user file": _user_layer(user, profile or env.get("SUBCLI_PROFILE") or None),
+        "user file": _user_layer(user, profile or _variable(env, "profile")),
     }
     server = _choose_server(layers, user, project_path, known_servers)
     found = _merge(_without_other_servers(layer, server.url) for layer in layers.values())
@@ -155,6 +155,19 @@ def load(
 
 def _layer(values: Mapping[str, str | None]) -> Layer:
     return Layer(**{key: values.get(key) or None for key in Layer.__struct_fields__})
+
+
+def _variable(env: Mapping[str, str], key: str) -> str | None:
+    """The variable for a setting; ``None`` if it is empty or not set.
+
+    Raises:
+        UsageError: it has bytes that are not text, which no server and no file of ours can hold.
+    """
+    name = f"SUBCLI_{key.upper()}"
+    value = env.get(name) or None
+    if value is not None and any("\ud800" <= char <= "\udfff" for char in value):
+        raise UsageError(f"{name} is not valid text: {value!r}.", hint="It has bytes that are not UTF-8.")
+    return value
 
 
 def _user_layer(user: UserFile, profile: str | None) -> Layer:

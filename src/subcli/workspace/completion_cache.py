@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from subcli.settings.directories import own_directory
 from subcli.shared.files import write_atomically
+from subcli.workspace.languages import languages_in
 
 KINDS: Final = ("ids", "problems", "languages")
 KEPT_S: Final = 30 * 24 * 3600.0
@@ -105,6 +106,5 @@ def names_of_problems(rows: Iterable[object]) -> dict[str, list[str]]:
     for row in rows:
         if isinstance(row, dict):
             problems.append(str(row.get("slug") or row.get("id")))
-            spoken = row.get("languages")
-            languages.extend(map(str, spoken) if isinstance(spoken, list) else ())
+            languages.extend(languages_in(row))
     return {"problems": problems, "languages": languages}

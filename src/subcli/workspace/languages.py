@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Final
 
@@ -71,6 +71,12 @@ _ACCOMPANYING: Final = frozenset({"shell", "sql"})
 
 FAMILIES: Final = frozenset({"sql"})
 """Languages with dialects. The ending does not tell which one, but the problem may."""
+
+
+def languages_in(problem: Mapping[str, object]) -> list[str]:
+    """The languages that the server says a problem can be solved in; none if it does not say so in a readable way."""
+    told = problem.get("languages")
+    return [name for name in told if isinstance(name, str)] if isinstance(told, list) else []
 
 
 def file_name(language: str) -> str:

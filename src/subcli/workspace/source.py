@@ -16,7 +16,7 @@ from subcli.core.errors import UsageError
 from subcli.shared.protocol import MAX_SOURCE_BYTES
 from subcli.shared.suggest import closest
 from subcli.workspace.directory import Walk
-from subcli.workspace.languages import language_of
+from subcli.workspace.languages import language_of, languages_in
 from subcli.workspace.links import LinkRules, why_private
 
 NEAR_LIMIT_BYTES: Final = MAX_SOURCE_BYTES * 9 // 10
@@ -105,8 +105,7 @@ def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str:
     Raises:
         UsageError: The language is still unknown.
     """
-    languages, sources = problem.get("languages"), problem.get("sources")
-    names = [name for name in languages if isinstance(name, str)] if isinstance(languages, list) else []
+    names, sources = languages_in(problem), problem.get("sources")
     inferred = source.language()
     if inferred is not None and (not names or inferred in names):
         return inferred

@@ -13,7 +13,7 @@ from subcli.cli.commands.auth import login, logout, status, token
 from subcli.cli.commands.auth.expiry import expires_at
 from subcli.cli.common import Common
 from subcli.client.records import Credentials, Tokens
-from subcli.core.errors import AuthError, UsageError
+from subcli.core.errors import AuthError, RateLimitedError, ServerError, SubcliError, UsageError
 from subcli.shared.secret import Secret
 from tests.cli.rest import Rest, rest
 from tests.cli.streams import captured
@@ -90,6 +90,31 @@ def test_variable_shadows_the_login(server: Rest, credentials: Credentials, home
     assert status.status(Common(json=True, server=server.url), here.streams) == 0
     shown = here.json["auth"]
     assert (shown["source"], shown["shadowed_login"], shown["renewable"]) == ("SUBCLI_TOKEN", True, False)
+
+
+@pytest.mark.parametrize(("code", "error"), [(429, RateLimitedError), (500, ServerError), (503, ServerError)], ids=str)
+def test_server_that_does_not_say_whose_a_token_is(
+    credentials: Credentials, home: Path, code: int, error: type[SubcliError]
+) -> None:
+    """`auth status` and `auth login` end with the code of what is wrong, which is not the network."""
+    with rest({**ANSWERS, "GET /info": (200, {"name": "x"}), "GET /auth/me": (code, {"detail": "no"})}) as server:
+        here = captured(home, "token", SUBCLI_SERVER=server.url, SUBCLI_TOKEN=NEW)
+        with pytest.raises(error):
+            status.status(Common(), here.streams)
+        with pytest.raises(error):
+            login.login(Common(), here.streams, None, with_token=True, insecure_storage=True)
+    assert credentials.logins() == {}
+
+
+@pytest.mark.parametrize("code", [401, 500])
+def test_logout_that_the_server_refuses(credentials: Credentials, home: Path, code: int) -> None:
+    """It was reached, so nothing else is said."""
+    with rest({"POST /auth/logout": (code, {"detail": "no"})}) as server:
+        credentials.save(server.url, "ada", Tokens(Secret(NEW), Secret("first")), "file")
+        here = captured(home)
+        assert logout.logout(Common(server=server.url), here.streams) == 0
+    assert "could not be reached" not in here.out.getvalue()
+    assert "not revoked on the server" in here.out.getvalue()
 
 
 def test_logout_tells_the_server(server: Rest, credentials: Credentials, home: Path) -> None:
@@ -178,7 +203,7 @@ def test_expiry_that_is_not_a_time(exp: object) -> None:
     assert found is None or exp is True
 
 
-@pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.!.c", "a.bnVsbA.c"])
+@pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.!.c", "a.bnVsbA.c", f"a.{'W1tb' * 2000}.c"])
 def test_expiry_of_an_opaque_token(text: str) -> None:
     """Not every token is a JSON Web Token."""
     assert expires_at(Secret(text)) is None

@@ -9,13 +9,14 @@ import pytest
 
 from subcli.cli.commands import doctor
 from subcli.cli.common import Common
-from subcli.client import diagnose
+from subcli.client.doctor import diagnose
+from subcli.client.doctor.diagnosis import Diagnosis
 from tests.cli.streams import captured
 
 FINDINGS = [
-    diagnose.Diagnosis("settings", "ok", "server http://a"),
-    diagnose.Diagnosis("server", "failed", "nobody answers", "Start it.", "network"),
-    diagnose.Diagnosis("login", "skipped", "no server"),
+    Diagnosis("settings", "ok", "server http://a"),
+    Diagnosis("server", "failed", "nobody answers", "Start it.", "network"),
+    Diagnosis("login", "skipped", "no server"),
 ]
 
 
@@ -23,7 +24,7 @@ FINDINGS = [
 def findings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found, without looking."""
 
-    async def found(*_: object) -> AsyncIterator[diagnose.Diagnosis]:
+    async def found(*_: object) -> AsyncIterator[Diagnosis]:
         for finding in FINDINGS:
             yield finding
 

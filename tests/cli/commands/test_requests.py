@@ -150,6 +150,14 @@ def test_open(server: Rest, home: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert opened == [page]
 
 
+def test_browser_that_cannot_be_understood(server: Rest, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quotation mark that is not closed is no browser, and no fault of ours."""
+    monkeypatch.setenv("BROWSER", "firefox '%s")
+    monkeypatch.setattr("webbrowser._tryorder", None)
+    with pytest.raises(UsageError, match="browser"):
+        open_command.run(Common(server=server.url), captured(home).streams, 12)
+
+
 @pytest.mark.parametrize(
     ("url", "answer"),
     [

@@ -22,6 +22,7 @@ from tests.cli.streams import captured
         (Common(), Options(), True, {}, "LiveView"),
         (Common(), Options(plain=True), True, {}, "PlainView"),
         (Common(debug=True), Options(), True, {}, "PlainView"),
+        (Common(), Options(), True, {"SUBCLI_DEBUG": "http"}, "PlainView"),
         (Common(), Options(), True, {"CI": "1"}, "PlainView"),
         (Common(), Options(), True, {"TERM": "dumb"}, "PlainView"),
         (Common(), Options(), False, {"GITHUB_ACTIONS": "true"}, "GithubView"),

@@ -46,7 +46,7 @@ def test_problem_page() -> None:
         "limits": {"test_seconds": 20.0, "memory_mb": 256, "output_kb": 64, "nodes": 3, "note": "x"},
         "description": "# Heading\n\nKeep *values*.",
     }
-    text = printed(problem_page(problem, quiet=False), 120)
+    text = printed(problem_page(problem, quiet=False, next_command="subcli init kv-store"), 120)
     assert "limits     test 20 s, memory 256 MB, output 64 KB, nodes 3, note x\n" in text
     assert "languages  c\n" in text
     assert "tests      4\n" in text
@@ -56,15 +56,27 @@ def test_problem_page() -> None:
 
 def test_quiet_problem_page_is_the_description() -> None:
     """As the author wrote it, but harmless."""
-    assert printed(problem_page({"description": "# A\n\n*b*\x1b[2J"}, quiet=True)) == "# A\n\n*b*^[[2J\n"
+    assert (
+        printed(problem_page({"description": "# A\n\n*b*\x1b[2J"}, quiet=True, next_command="")) == "# A\n\n*b*^[[2J\n"
+    )
 
 
 def test_problem_page_without_fields() -> None:
     """A server may omit everything."""
-    assert printed(problem_page({}, quiet=False)).endswith("subcli init P\n")
+    assert printed(problem_page({}, quiet=False, next_command="subcli init 2")).endswith("subcli init 2\n")
 
 
 @pytest.mark.parametrize(("ok", "mark"), [(True, "✓"), (False, "✗"), (None, "–")])
 def test_check_line(ok: bool | None, mark: str) -> None:
     """Passed, failed, or impossible to check on this machine."""
     assert printed(check_line("bundled\nsolution", ok, "took 3 s")) == f"{mark} bundled solution         took 3 s\n"
+
+
+def test_texts_of_many_megabytes() -> None:
+    """They are cut: a list of so many megabytes, rendered as Markdown, would take minutes."""
+    huge = "word " * 500_000
+    rows = [{"id": 1, "slug": huge, "title": huge, "languages": [huge] * 5, "total_tests": huge}]
+    assert len(printed(problems_table(rows))) < 5_000
+    text = printed(problem_page({**rows[0], "description": huge}, quiet=False, next_command=""))
+    assert len(text) < 200_000
+    assert "… cut here; --json prints all of it." in text

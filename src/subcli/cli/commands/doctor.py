@@ -15,7 +15,7 @@ from subcli.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from subcli.client.diagnose import Diagnosis
+    from subcli.client.doctor.diagnosis import Diagnosis
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,8 @@ def run(common: Common, streams: Streams) -> int:
 
     async def main(_: Interrupts) -> list[Diagnosis]:
         from subcli import __version__
-        from subcli.client.diagnose import Diagnosis, diagnose
+        from subcli.client.doctor.diagnose import diagnose
+        from subcli.client.doctor.diagnosis import Diagnosis
 
         try:
             settings = common.settings(streams)

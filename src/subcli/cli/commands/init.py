@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,8 +75,10 @@ def run(
 
 
 async def _fetch(client: Client, problem: str, language: str | None) -> Template:
+    from subcli.workspace.languages import languages_in
+
     found = await client.problem(problem)
-    languages = [word for word in found.get("languages") or [] if isinstance(word, str)]
+    languages = languages_in(found)
     chosen = language or ("python" if "python" in languages or not languages else languages[0])
     return _as_template(slug_of(found) or problem, chosen, await client.template(problem, chosen))
 
@@ -85,7 +88,9 @@ def _as_template(problem: str, language: str, answer: dict[str, Any]) -> Templat
     files, submitted = answer.get("files"), answer.get("submit")
     if not isinstance(files, dict) or not files or not all(isinstance(text, str) for text in files.values()):
         raise UsageError(f"{problem} has no template for {language}.", hint="Start with an empty file.")
-    names = [name for name in submitted if name in files] if isinstance(submitted, list) else list(files)[:1]
+    if not isinstance(submitted, list):
+        submitted = list(files)[:1]
+    names = [name for name in submitted if isinstance(name, str) and name in files]
     return Template(problem=problem, language=language, files=files, submitted=names)
 
 
@@ -99,5 +104,5 @@ def _report(common: Common, streams: Streams, template: Template, target: Path, 
     else:
         streams.write("".join(f"  {one_line(str(path))}\n" for path in written))
         names = ", ".join(one_line(name) for name in template.submitted)
-        enter = f"cd {one_line(str(target))}"
+        enter = f"cd {one_line(shlex.quote(str(target)))}"
         streams.write_error(f"Edit {names}, then: {enter} && subcli submit{common.for_server()}\n")

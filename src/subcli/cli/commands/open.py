@@ -87,7 +87,8 @@ def _browse(streams: Streams, url: str) -> bool:
     with _discard_stdout(streams):
         try:
             return webbrowser.open(url)
-        except (webbrowser.Error, OSError):
+        except (webbrowser.Error, OSError, ValueError):
+            # The last for a BROWSER with a quotation mark that is not closed.
             return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -75,7 +76,9 @@ def show_problem(common: Common, streams: Streams, problem: str) -> int:
     else:
         from subcli.output.pages.problems import problem_page
 
-        streams.console().print(problem_page(found, quiet=common.quiet))
+        name = slug_of(found) or problem
+        next_command = f"subcli init {shlex.quote(name)}{common.for_server()}"
+        streams.console().print(problem_page(found, quiet=common.quiet, next_command=next_command))
     return exits.OK
 
 

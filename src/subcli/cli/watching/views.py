@@ -72,8 +72,8 @@ def _name(common: Common, options: Options, streams: Streams) -> str:
     name = choose_view(
         json=common.json,
         quiet=common.quiet,
-        # The log of --debug would be written into the live screen.
-        plain=options.plain or common.debug,
+        # The log would be written into the live screen.
+        plain=options.plain or common.is_debugging(streams.env),
         stdout_tty=streams.stdout_tty,
         stderr_tty=streams.stderr_tty,
         env=streams.env,

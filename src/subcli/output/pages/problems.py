@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.markdown import Markdown
@@ -11,6 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from subcli.output.printable import one_line, printable
+
+_DESCRIPTION_MAX: Final = 64 * 1024
+"""Characters of a description that are rendered: up to 90 µs each, so that megabytes would take minutes."""
+
+_CELL_MAX: Final = 300
+"""Characters of a title, a list of languages and the like."""
 
 
 def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -35,11 +41,19 @@ def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     return table
 
 
-def problem_page(problem: Mapping[str, Any], *, quiet: bool) -> RenderableType:
-    """Return one problem: its properties and its description; the bare description if ``quiet``."""
+def problem_page(problem: Mapping[str, Any], *, quiet: bool, next_command: str) -> RenderableType:
+    """Return one problem: its properties and its description; the bare description if ``quiet``.
+
+    Args:
+        problem: As the server describes it.
+        quiet: Whether to leave out everything else.
+        next_command: What to type to begin with it.
+    """
     description = printable(str(problem.get("description") or ""))
     if quiet:
         return Text(description)
+    if len(description) > _DESCRIPTION_MAX:
+        description = f"{description[:_DESCRIPTION_MAX]}\n\n… cut here; `--json` prints all of it."
     languages = problem.get("languages")
     limits = problem.get("limits")
     facts = Table.grid(padding=(0, 2, 0, 0))
@@ -54,8 +68,7 @@ def problem_page(problem: Mapping[str, Any], *, quiet: bool) -> RenderableType:
         facts.add_row("limits", _cell(", ".join(_limit(str(name), value) for name, value in limits.items())))
     title = Text(_word(problem.get("title")), style="bold")
     text = Markdown(description, hyperlinks=False)
-    slug = one_line(str(problem.get("slug") or "P"))
-    return Group(title, Text(), facts, Text(), text, Text(), Text(f"subcli init {slug}", style="dim"))
+    return Group(title, Text(), facts, Text(), text, Text(), Text(one_line(next_command), style="dim"))
 
 
 def check_line(name: str, ok: bool | None, detail: str) -> RenderableType:
@@ -74,7 +87,7 @@ def check_line(name: str, ok: bool | None, detail: str) -> RenderableType:
 def _limit(name: str, value: Any) -> str:
     """Return ``test 20 s`` for ``test_seconds`` and 20."""
     what, _, unit = name.rpartition("_")
-    number = f"{value:g}" if isinstance(value, int | float) else str(value)
+    number = f"{value:g}" if isinstance(value, float) else str(value)
     units = {"seconds": "s", "mb": "MB", "kb": "KB"}
     if unit in units:
         return f"{what.replace('_', ' ')} {number} {units[unit]}"
@@ -82,7 +95,7 @@ def _limit(name: str, value: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    return one_line(str(value)) if value is not None else "–"
+    return one_line(str(value), _CELL_MAX) if value is not None else "–"
 
 
 def _cell(value: Any) -> Text:

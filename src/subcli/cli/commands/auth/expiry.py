@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 
-import msgspec
-
+from subcli.client.body import decode_json
 from subcli.shared.protocol import timestamp
 from subcli.shared.secret import Secret
 
@@ -21,8 +20,8 @@ def expiry_s(token: Secret) -> float | None:
     if len(parts) != 3:
         return None
     try:
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, msgspec.DecodeError):
+        claims = decode_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
         return None
     seconds = claims.get("exp") if isinstance(claims, dict) else None
     return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 2**33 else None

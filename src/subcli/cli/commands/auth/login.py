@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from subcli.cli.commands.auth.unverified import unverified
 from subcli.cli.common import Common
 from subcli.cli.patience import Patience
 from subcli.cli.prompt import ask_login, in_daemon_thread, prompter_for
@@ -141,7 +142,7 @@ async def _me(http: httpx.AsyncClient, settings: Settings, token: Secret) -> dic
             raise AuthError("The server does not accept this token.", hint="Nothing was changed.") from None
         if failed.status in (404, 405):
             return None
-        raise NetworkError(f"The token could not be verified: {failed.reason}.", hint="Nothing was changed.") from None
+        raise unverified(failed, "Nothing was changed.") from None
 
 
 def _offer_profile(common: Common, streams: Streams, settings: Settings) -> None:

@@ -44,7 +44,7 @@ def logout(common: Common, streams: Streams) -> int:
     if common.json:
         streams.print_json({"logout": {"server": settings.server, "revoked": revoked}})
     elif not common.quiet:
-        rest = "" if revoked else " The server could not be reached; the login there will expire."
+        rest = "" if revoked else " It was not revoked on the server, where it will expire."
         streams.write(f"Logged out of {settings.server}.{rest}\n")
     return 0
 

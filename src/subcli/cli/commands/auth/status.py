@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from subcli.cli.commands.auth.expiry import expires_at
+from subcli.cli.commands.auth.unverified import unverified
 from subcli.cli.common import Common
 from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
@@ -13,7 +14,7 @@ from subcli.client.auth import withheld_hint
 from subcli.client.client import connect
 from subcli.client.http import RequestFailed
 from subcli.client.records import Credentials, Login
-from subcli.core.errors import AuthError, CredentialError, NetworkError
+from subcli.core.errors import AuthError, CredentialError
 from subcli.output.printable import one_line
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
@@ -85,8 +86,7 @@ async def _validity(
                 return False, user, client.token() or token
             if failed.status in (404, 405):
                 return None, user, token
-            hint = "Check that the server is running; `--server URL` names another."
-            raise NetworkError(failed.reason, hint=hint) from None
+            raise unverified(failed) from None
         token = client.token() or token
     return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
 

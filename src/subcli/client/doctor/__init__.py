@@ -1,0 +1,1 @@
+"""Checks everything between this machine and a verdict, for `subcli doctor`."""
