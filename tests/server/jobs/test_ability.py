@@ -196,6 +196,45 @@ async def test_the_authors_solution_decides_where_a_hello_world_does_not_fit(
     assert "does not judge fits-not in javascript: exit code 1" in caplog.text
 
 
+async def test_an_authors_solution_that_cannot_be_read(tmp_path: Path, path: Path) -> None:
+    """It decides nothing: the hello-world does, and the other languages are tried all the same."""
+    root = tmp_path / "latin"
+    (root / "tests").mkdir(parents=True)
+    (root / "description.md").write_text("Answer.")
+    (root / "answer.js").write_bytes(b"// caf\xe9")
+    (root / "problem.toml").write_text(
+        'id = 1\nslug = "latin"\ntitle = "T"\n[languages.javascript]\nsource = "a.js"\nrun = ["node"]\n'
+        '[languages.lua]\nsource = "a.lua"\nrun = ["node"]\n'
+        '[[solutions]]\nfile = "answer.js"\nlanguage = "javascript"\nexpect = "passed"\n'
+    )
+    trials = Trials()
+    trials.complaints["hello", "javascript"] = "exit code 1"
+    ability = Ability({"latin": load_problem(root)}, trials, space=lambda: PLENTY)
+    async with trying(ability):
+        await until(lambda: ability.is_settled)
+    assert works(ability) == {"latin": {"lua"}}
+
+
+async def test_a_trial_that_raises_ends_no_others(
+    problems: dict[str, Problem], path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was not foreseen is logged, and tried again."""
+    monkeypatch.setattr("subcli.server.jobs.ability._LOOK_S", 0.01)
+    trials = Trials()
+
+    async def breaks_once(job: Job) -> str:
+        await trials(job)
+        if len(trials.jobs) == 1:
+            raise RuntimeError("not foreseen")
+        return ""
+
+    ability = Ability(problems, breaks_once, space=lambda: PLENTY)
+    async with trying(ability):
+        await until(lambda: ability.is_settled)
+    assert works(ability) == {"one": {"python", "javascript"}, "two": {"python", "cobol"}}
+    assert "not foreseen" in caplog.text
+
+
 async def test_a_trial_without_space_says_nothing_about_the_language(problems: dict[str, Problem], path: Path) -> None:
     """The language is tried again as soon as there is space."""
     space = PLENTY

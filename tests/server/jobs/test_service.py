@@ -19,8 +19,14 @@ class Bench:
     def __init__(self, problem: Problem) -> None:
         self.pauses: list[float] = []
         self.slept: asyncio.Queue[None] = asyncio.Queue()
-        self.results: asyncio.Queue[str] = asyncio.Queue()
-        self.service = Service(Ability({"echo": problem}), self.results.get, 1.0, self._sleep)
+        self.results: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self.service = Service(Ability({"echo": problem}), self._test, 1.0, self._sleep)
+
+    async def _test(self) -> str:
+        result = await self.results.get()
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -30,7 +36,7 @@ class Bench:
         for problem in ("echo", other):
             self.service.failed(problem, "The judge failed: OSError.")
 
-    async def self_test(self, result: str) -> None:
+    async def self_test(self, result: str | Exception) -> None:
         """Let a pause end, and a self-test with this result; wait for what it changes."""
         pauses, was_out = len(self.pauses), bool(self.service.reason)
         self.slept.put_nowait(None)
@@ -80,6 +86,16 @@ async def test_it_comes_back_when_the_self_test_passes(problem: Problem, caplog:
         assert bench.pauses == [1, 2, 4, 8]
         assert "no space" in caplog.text
         assert "in service again" in caplog.text
+
+
+async def test_a_self_test_that_raises_is_one_that_failed(problem: Problem, caplog: pytest.LogCaptureFixture) -> None:
+    """As when no file can be opened. The next one may pass, and the worker is there for it."""
+    async with running(problem) as bench:
+        bench.fail_twice()
+        await bench.self_test(OSError(24, "Too many open files"))
+        assert "its self-test failed: OSError: [Errno 24] Too many open files" in caplog.text
+        await bench.self_test("")
+        assert bench.service.reason == ""
 
 
 async def test_returns_that_do_not_last_make_the_pauses_longer(problem: Problem) -> None:

@@ -25,6 +25,7 @@ from subcli.judge.process.space import Space
 from subcli.judge.trial import hello, reference
 from subcli.server.jobs.judging import Judge
 from subcli.server.log.requeue import Able
+from subcli.server.observe.tasks import log_and_continue
 
 TryOut: TypeAlias = Callable[[Job], Awaitable[str]]
 """Judges a job that a healthy judge gives `passed`. Returns why it did not; empty if it did."""
@@ -158,12 +159,13 @@ class Ability:
     async def keep_trying(self) -> None:
         """Until cancelled, try the languages that were never tried, or that failed a while ago."""
         while True:
-            self.look()
-            due = next(self._due(), None)
-            if due is None:
-                await asyncio.sleep(_LOOK_S)
-            else:
-                await self._try(due)
+            with log_and_continue("trying a language"):
+                self.look()
+                due = next(self._due(), None)
+                if due is not None:
+                    await self._try(due)
+                    continue
+            await asyncio.sleep(_LOOK_S)
 
     def _due(self) -> Iterator[_Trial]:
         space = self._measure()
@@ -254,7 +256,8 @@ def _shortage(space: Space | str, problem: Problem) -> str:
 def _reference(problem: Problem, language: str) -> Job | None:
     try:
         return reference(problem, language)
-    except OSError:
+    except (OSError, UnicodeDecodeError) as error:
+        _log.warning("the solution of %s in %s cannot be read: %s", problem.slug, language, error)
         return None
 
 

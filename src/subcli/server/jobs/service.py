@@ -123,7 +123,7 @@ class Service:
             pause_s = self._pause_s * 2 ** min(self._setbacks, _MANY)
             self._setbacks += 1
             await self._sleep(min(pause_s, _LONGEST_PAUSE_S))
-            if complaint := await self._test():
+            if complaint := await self._tested():
                 _log.error("this worker stays out of service: its self-test failed: %s", complaint)
                 continue
             _log.warning("this worker is in service again: its self-test passed")
@@ -134,6 +134,13 @@ class Service:
             self._out, self._in_a_row = "", 0
             self._has_left.clear()
             self._has_returned.set()
+
+    async def _tested(self) -> str:
+        try:
+            return await self._test()
+        except Exception as error:
+            # A machine on which the test cannot even begin is not well.
+            return f"{type(error).__name__}: {error}"
 
 
 class Standstill:

@@ -12,8 +12,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -29,6 +29,7 @@ from subcli.server.log.requeue import Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
+from subcli.server.observe.tasks import log_and_continue
 from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Workers:
     async def _sweep(self) -> None:
         """Take back what dead workers had, and enqueue what the store has and the queue lacks."""
         while True:
-            with _log_and_continue("looking for waiting submissions"):
+            with log_and_continue("looking for waiting submissions"):
                 for submission_id, has_ended in (await self._journal.take_back(self._attempts)).items():
                     _log.warning("submission %s: its worker has vanished", submission_id)
                     self._metrics.interrupted("vanished")
@@ -126,7 +127,7 @@ class Workers:
 
     async def _claim_and_judge(self) -> None:
         while True:
-            with _log_and_continue("taking a submission from the queue"):
+            with log_and_continue("taking a submission from the queue"):
                 await self._service.wait_until_able()
                 ticket = await self._queue.get()
                 able = self._service.able()
@@ -257,19 +258,10 @@ class Workers:
                 async with asyncio.timeout(_POSITIONS_CHECK_S):
                     await self._queue_moved.wait()
             self._queue_moved.clear()
-            with _log_and_continue("updating queue positions"):
+            with log_and_continue("updating queue positions"):
                 try:
                     await self._journal.update_queue_positions(_POSITIONS)
                 except SQLAlchemyError:
                     # The database is away, which is logged elsewhere. Try again.
                     self._queue_moved.set()
             await asyncio.sleep(_POSITIONS_INTERVAL_S)
-
-
-@contextmanager
-def _log_and_continue(what: str) -> Iterator[None]:
-    """Log an exception: neither a database that is away nor a bug must end the workers."""
-    try:
-        yield
-    except Exception:
-        _log.exception("%s failed; trying again later", what)
