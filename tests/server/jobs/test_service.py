@@ -8,9 +8,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from subcli.judge import Problem
+from subcli.judge import Job, Problem
 from subcli.server.jobs.ability import Ability
+from subcli.server.jobs.judging import Event
+from subcli.server.jobs.room import Room
 from subcli.server.jobs.service import Service, Standstill
+
+
+async def never(job: Job) -> AsyncIterator[Event]:
+    """A judge that is not called."""
+    raise AssertionError(job)
+    yield {}
 
 
 class Bench:
@@ -20,7 +28,7 @@ class Bench:
         self.pauses: list[float] = []
         self.slept: asyncio.Queue[None] = asyncio.Queue()
         self.results: asyncio.Queue[str | Exception] = asyncio.Queue()
-        self.service = Service(Ability({"echo": problem}), self._test, 1.0, self._sleep)
+        self.service = Service(Room(never), Ability({"echo": problem}), 2, self._test, 1.0, self._sleep)
 
     async def _test(self) -> str:
         result = await self.results.get()
@@ -124,11 +132,11 @@ async def test_a_broken_problem_does_not_keep_others_waiting(
 
 
 def test_a_standstill() -> None:
-    """The first submission of the queue has been the first for so long."""
+    """For how long the first submission of the queue has been the first."""
     now = [100.0]
-    standstill = Standstill(30, clock=lambda: now[0])
+    standstill = Standstill(clock=lambda: now[0])
     seen = []
     for first, seconds in [(None, 60), (1, 29), (1, 2), (1, 0), (2, 31), (2, 0), (None, 0), (2, 0)]:
         seen.append(standstill.lasts(first))
         now[0] += seconds
-    assert seen == [False, False, False, True, False, True, False, False]
+    assert seen == [0, 0, 29, 31, 0, 31, 0, 0]

@@ -48,7 +48,6 @@ class JudgingContext:
     store: Store
     journal: Journal
     problems: Mapping[str, Problem]
-    judge: Judge
     limits: ServerLimits
 
 
@@ -59,12 +58,12 @@ class Judging:
         claim: with the number of the attempt that is under way, or was the last.
     """
 
-    def __init__(self, context: JudgingContext, claim: Claim) -> None:
+    def __init__(self, context: JudgingContext, claim: Claim, judge: Judge) -> None:
         self._store = context.store
         self._journal = context.journal
         self._limits = context.limits
         self._problem = context.problems[claim.problem]
-        self._judge = context.judge
+        self._judge = judge
         self.claim = claim
         self._position = claim.last_seq
 

@@ -63,6 +63,14 @@ def can_judge(able: Able) -> ColumnElement[bool]:
     return or_(false(), *known)
 
 
+def is_judged_elsewhere() -> ColumnElement[bool]:
+    """Whether a worker is judging another submission to the same problem in the same language, and so can judge it."""
+    held = submissions.alias("held")
+    alike = (held.c.problem == submissions.c.problem, held.c.language == submissions.c.language)
+    query = select(held.c.id).where(held.c.final_status.is_(None), held.c.lease_until.is_not(None), *alike)
+    return query.correlate_except(held).exists()
+
+
 def unable(problem: str, language: str) -> str:
     """Why a submission waits although there may be idle workers."""
     return f"Waits for a worker that can judge {problem} in {language}."
