@@ -26,7 +26,7 @@ from subcli.server.jobs.room import Place
 from subcli.server.jobs.service import Service, Standstill
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
-from subcli.server.log.requeue import Able
+from subcli.server.log.requeue import NO_LONGER_ABLE, STOPPED, Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
@@ -44,10 +44,7 @@ _POSITIONS_CHECK_S: Final = 1.0
 """When other processes have moved the queue."""
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
-_HANDED_BACK: Final = {
-    "stopped": "Judged again from the start: the worker that had this submission was stopped.",
-    "unable": "Judged again from the start: the worker that had this submission can no longer judge it.",
-}
+_HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE}
 """What watchers are told, by the reason."""
 _IN_SERVICE: Final = "How many submissions this process judges at the same time; 0 while it takes none."
 

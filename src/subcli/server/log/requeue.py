@@ -26,7 +26,12 @@ IN_LINE: Final = (*WAITING, submissions.c.told.is_(False))
 IN_ORDER: Final = (submissions.c.turn, submissions.c.id)
 _LEFT_TO_OTHERS_S: Final = 60.0
 """How long a worker leaves what it failed on to others that are there."""
-LOST: Final = "Judged again from the start: the worker that had this submission went away."
+# What watchers are told about why a submission is judged again.
+AGAIN: Final = "Judged again from the start"
+LOST: Final = f"{AGAIN}: the worker that had this submission went away."
+STOPPED: Final = f"{AGAIN}: the worker that had this submission was stopped."
+NO_LONGER_ABLE: Final = f"{AGAIN}: the worker that had this submission can no longer judge it."
+CONTENDED: Final = "Judged again with nothing beside it: it ran out of time while the machine was busy."
 
 
 def waits_for(worker: str, able: Able, now: float) -> tuple[ColumnElement[bool], ...]:

@@ -55,6 +55,7 @@ from subcli.server.log.records import (
     record,
 )
 from subcli.server.log.requeue import (
+    AGAIN,
     IN_LINE,
     LOST,
     NEXT,
@@ -305,7 +306,7 @@ class Store:
             connection.execute(update(attempts).where(*this).values(failed=True))
             failures = row.failures + 1
             if failures < tries:
-                detail = f"{failure.detail} Judged again from the start, try {failures + 1} of {tries}."
+                detail = f"{failure.detail} {AGAIN}, try {failures + 1} of {tries}."
                 columns = {"failures": failures, "retry_at": self._clock() + retry_s * failures}
                 records = self._requeue(connection, row, detail, columns)
             elif failure.ending:
