@@ -41,7 +41,7 @@ from subcli.server import ServerLimits
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.log.database import open_database
-from subcli.server.log.requeue import LOST
+from subcli.server.log.requeue import AGAIN, CONTENDED, LOST, NO_LONGER_ABLE, STOPPED
 from subcli.server.log.tables import attempts, events, submissions
 from subcli.server.settings import PasswordCost
 from tests.backends import Postgres, RedisServer
@@ -100,6 +100,14 @@ exec "$@"
 """A directory that only this worker and its children see, so nothing stays behind. It is filled when the worker is
 ready: Python takes another one if it is full at the start.
 """
+_CAUSES: Final = {
+    STOPPED: "SIGTERM",
+    LOST: "SIGKILL",
+    NO_LONGER_ABLE: "what the worker lacks",
+    CONTENDED: "a time-out on a busy machine",
+}
+"""By what watchers are told."""
+_JUDGE_FAILED: Final = "a failure of the judge"
 
 
 @dataclass
@@ -379,15 +387,13 @@ class Herd:
 
     def _report_interrupted(self, logs: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
         """How long it took from an interruption until the next attempt was under way, by its cause."""
-        found: dict[str, list[float]] = {"SIGTERM": [], "SIGKILL": [], "a failure of the judge": []}
+        found: dict[str, list[float]] = {cause: [] for cause in (*_CAUSES.values(), _JUDGE_FAILED)}
         for submission_id, log in logs.items():
             for number, event in enumerate(log):
-                detail = str(event.get("detail"))
-                if event.get("status") != "pending" or event.get("attempt", 1) == 1 or "again" not in detail:
+                if event.get("status") != "pending" or (cause := interrupted_by(str(event.get("detail")))) is None:
                     continue
-                cause = "a failure of the judge" if "try " in detail else "SIGKILL" if detail == LOST else "SIGTERM"
                 since = moment(event)
-                if cause == "SIGKILL":
+                if cause == _CAUSES[LOST]:
                     # Its watchers are told when its lease has expired; it is interrupted from the kill on.
                     since = self.killed_at.get(submission_id, since)
                 again = (each for each in log[number:] if each.get("status") in ("building", "testing"))
@@ -408,6 +414,11 @@ class Herd:
         for is_many, who in ((True, f"the one with {self._words.many} at once"), (False, "the others")):
             p50, p95 = quantile(waits[is_many], 0.5), quantile(waits[is_many], 0.95)
             print(f"waited until judging began, {who}: p50 {p50:.1f} s, p95 {p95:.1f} s")
+
+
+def interrupted_by(detail: str) -> str | None:
+    """Why a judging was begun again, from what its watchers were told; None if that was something else."""
+    return _JUDGE_FAILED if f"{AGAIN}, try " in detail else _CAUSES.get(detail)
 
 
 def moment(event: Mapping[str, Any]) -> float:

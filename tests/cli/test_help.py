@@ -36,6 +36,7 @@ def test_help(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: py
     for label in re.findall(r"^  (?:-\w, )?--[\w-]+ (\S+)", options, flags=re.MULTILINE):
         assert label.isupper(), "a value is named in capitals"
     assert all(len(line) <= 80 for line in options.splitlines())
+    assert "{" not in options.partition("\n\n")[0], "an argument is named as in the man pages"
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path], ids=lambda path: " ".join(path))

@@ -26,6 +26,7 @@ from subcli.judge.trial import self_test
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.app import AuthConfig, create_app
+from subcli.server.jobs.service import service_of
 from subcli.server.log.database import open_database
 from subcli.server.log.store import Store
 from subcli.server.parts import Services
@@ -327,10 +328,11 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         engine = open_database(database)
         judge = judge or FakeJudge()
         chosen = ServerLimits(**{"shutdown": 1.0, **limits})
+        problems = problems or {"echo": make_problem()}
         app = create_app(
             engine,
-            problems or {"echo": make_problem()},
-            judge,
+            problems,
+            service_of(judge, problems, 1, chosen),
             limits=chosen,
             auth=AuthConfig(KEY, CHEAP) if auth else None,
             allowed_origins=origins,

@@ -46,6 +46,13 @@ def test_impossible_prefixes(run: Run, path: str) -> None:
     assert "is not a valid path" in done.stderr
 
 
+def test_a_prefix_that_is_a_path_of_the_server(run: Run) -> None:
+    """2: requests to the one would be taken for the other."""
+    done = run("serve", "--root-path", "/api/judge", "--port", "0")
+    assert done.returncode == 2
+    assert "cannot begin with /api, which is a path of the server itself" in done.stderr
+
+
 @pytest.mark.thorough
 async def test_page_below_the_prefix(below: Served, run: Run, tmp_path: Path) -> None:
     """Its links, requests and sockets stay below it, and so does the command that it shows."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
+from typer.core import TyperCommand
 
 from subcli.cli import exits
 from subcli.cli.resolve import resolve_settings
@@ -103,6 +104,12 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+class _Command(TyperCommand):
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """`ID`, as in the man pages and in every other program's usage, where typer says `{ID}`."""
+        return [re.sub(r"^\{(.*)\}$", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+
 def command(
     app: typer.Typer,
     name: str | None = None,
@@ -167,7 +174,7 @@ def command(
         if is_group:
             app.callback(invoke_without_command=True, epilog=epilog)(run)
         else:
-            app.command(name, epilog=epilog)(run)
+            app.command(name, epilog=epilog, cls=_Command)(run)
         return function
 
     return declare

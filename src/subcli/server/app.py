@@ -31,9 +31,7 @@ from subcli.server.edge.guard import GuardMiddleware
 from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
 from subcli.server.edge.prefix import PrefixMiddleware
 from subcli.server.gateway.gateway import Gateway
-from subcli.server.jobs.ability import Ability
-from subcli.server.jobs.judging import Judge
-from subcli.server.jobs.service import IN_SERVICE, Service, service_of
+from subcli.server.jobs.service import Service
 from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
@@ -62,14 +60,12 @@ class AuthConfig:
 def create_app(
     engine: Engine,
     problems: Mapping[str, Problem],
-    judge: Judge,
+    service: Service | None,
     *,
-    concurrency: int = 1,
     limits: ServerLimits | None = None,
     auth: AuthConfig | None = None,
     allowed_origins: Collection[str] = (),
     redis: Redis | None = None,
-    ability: Ability | None = None,
     root_path: str = "",
 ) -> FastAPI:
     """Create the ASGI application of a server.
@@ -77,24 +73,19 @@ def create_app(
     Args:
         engine: from `open_database`; the application disposes of its connections when it ends.
         problems: by slug.
-        judge: like `subcli.judge.judge`.
-        concurrency: how many submissions are judged at the same time; 0 for none in this process.
+        service: judges submissions; None if other processes do.
         limits: the defaults if None.
         auth: None for demo mode.
         allowed_origins: origins that may use the server in addition to its own, as returned by `normalize_origin`.
         redis: connects the server to other gateways and workers on the same database; the application closes it
             when it ends. None for a single process.
-        ability: what this process can judge; None to try no language beforehand.
         root_path: the path below which a proxy shows the server, as `/judge`.
     """
     limits = limits or ServerLimits()
     backbone = Backbone(engine, limits, redis)
-    service = service_of(judge, ability or Ability(problems), limits) if concurrency else None
     services = _make_services(engine, backbone, problems, limits, auth, redis, service)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    workers = Workers(store, journal, queue, problems, judge, concurrency, limits, services.metrics, service)
-    if service is not None:
-        services.metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else concurrency)
+    workers = Workers(store, journal, queue, problems, service, limits, services.metrics)
     app = FastAPI(
         title="subcli",
         version=version("subcli-watch"),
@@ -128,8 +119,6 @@ def _make_services(
 ) -> Services:
     limiter = _make_limiter(limits, redis)
     identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth)
-    metrics = Metrics()
-    metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", backbone.store.leases.queue_length)
     return Services(
         store=backbone.store,
         journal=backbone.journal,
@@ -140,7 +129,7 @@ def _make_services(
         limiter=limiter,
         submits=Rate("submits", limits.submits, limits.rate_window),
         redis=redis,
-        metrics=metrics,
+        metrics=Metrics(),
         lifecycle=Lifecycle(),
         service=service,
     )

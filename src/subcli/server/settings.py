@@ -121,6 +121,12 @@ ADJUSTABLE: Final = {
 """The limits that an operator may set (`--set-limit`), and their fields."""
 
 
+OWN_PATHS: Final = frozenset(
+    {"api", "attempts", "docs", "healthz", "metrics", "openapi.json", "readyz", "static", "submissions", "ws"}
+)
+"""How the server's own paths begin. A prefix that begins so would be taken off them."""
+
+
 @dataclass(frozen=True)
 class PasswordCost:
     """The cost of an argon2id hash. The default is the second recommendation of RFC 9106, section 4."""

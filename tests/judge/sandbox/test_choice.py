@@ -112,12 +112,6 @@ def test_server_without_a_working_sandbox_does_not_start(without_bwrap: str, tmp
         sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=1, data_dir=tmp_path, problems_dir=None)
 
 
-def test_gateway_without_workers_needs_no_sandbox(without_bwrap: str, tmp_path: Path) -> None:
-    """Its workers elsewhere have their own."""
-    _, made = sandboxed_judge(Sandbox.AUTO, for_others=True, concurrency=0, data_dir=tmp_path, problems_dir=None)
-    assert made.findings[0].holds
-
-
 @needs_bwrap
 def test_probe_reports_what_holds(tmp_path: Path) -> None:
     """One result each for namespaces, system calls, control groups and user."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from subcli.server.settings import OWN_PATHS
+
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
@@ -43,3 +45,10 @@ async def test_schemathesis_finds_no_errors(start: Any, tmp_path: Path, logged_i
         output = (await process.communicate())[0].decode()
         assert process.returncode == 0, output[-6000:]
         assert (await live.http.get("/api/info")).status_code == 200
+
+
+async def test_paths_that_no_prefix_may_begin_with(live: Any) -> None:
+    """Those that the server has."""
+    routes = live.server.config.app.routes
+    found = {route.path.split("/")[1] for route in routes if hasattr(route, "path")}
+    assert found | {"api"} == OWN_PATHS

@@ -62,7 +62,7 @@ def test_a_language_without_its_programs(
     assert [record.getMessage() for record in caplog.records] == [
         "this worker does not judge one in javascript: node: not installed"
     ]
-    assert ability.shortage == ""
+    assert ability.obstacle == ""
     (path / "node").touch(mode=0o755)
     assert ability.can_judge("one", "javascript")
     assert "judges one in javascript again" in caplog.text
@@ -96,15 +96,44 @@ def test_too_little_space(problems: dict[str, Problem], path: Path, caplog: pyte
     for mb, files, able in ((116, 5000, {"one", "two"}), (115, 5000, {"one"}), (79, 5000, set()), (116, 4095, set())):
         space = Space(mb, files)
         assert set(ability.look()) == able
-        assert bool(ability.shortage) is (not able)
+        assert bool(ability.obstacle) is (not able)
         assert set(ability.lasting) == {"one", "two"}
-    assert "4095 files" in ability.shortage
+    assert "4095 files" in ability.obstacle
     space = Space(-1, 0)
     assert ability.look() == {}
-    assert "Permission denied" in ability.shortage
+    assert "Permission denied" in ability.obstacle
     space = PLENTY
     assert set(ability.look()) == {"one", "two"}
-    assert "has space again" in caplog.text
+    its = "for the moment: its temporary directory:"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"this worker does not judge two {its} 115 MB are free, and 116 MB are needed",
+        f"this worker judges nothing {its} 79 MB are free, and 80 MB are needed",
+        "this worker has space for one again",
+        "this worker has space for two again",
+    ]
+
+
+def test_too_little_space_from_the_start(problems: dict[str, Problem], path: Path) -> None:
+    """What was never tried cannot be tried: the worker says that it judges nothing, and why."""
+    del problems["two"]
+    space = Space(1, 1)
+    ability = Ability(problems, Trials(), space=lambda: space)
+    assert ability.look() == {}
+    assert "1 MB are free" in ability.obstacle
+    assert set(ability.lasting) == {"one"}
+    # Enough for the problem, but not for its trial.
+    problems["one"] = replace(problems["one"], limits=ResourceLimits(disk_mb=8))
+    space = Space(30, 1_000_000)
+    ability = Ability(problems, Trials(), space=lambda: space)
+    assert "30 MB are free" in ability.obstacle
+
+
+def test_a_worker_that_lacks_everything(problems: dict[str, Problem], path: Path) -> None:
+    """It does not look healthy either."""
+    for problem in problems.values():
+        shutil.rmtree(problem.root)
+    ability = Ability(problems, space=lambda: PLENTY)
+    assert ability.obstacle == "it lacks what its problems need"
 
 
 class Trials:
@@ -148,6 +177,7 @@ async def test_nothing_is_judged_before_it_was_tried(
     async with trying(ability):
         await until(lambda: ability.is_settled)
     assert works(ability) == {"one": {"python", "javascript"}, "two": {"python", "cobol"}}
+    assert ability.obstacle == ""
     assert [(job.problem.slug, job.language) for job in trials.jobs] == [("hello", "python"), ("hello", "javascript")]
     assert "python works here" in caplog.text
 
@@ -194,6 +224,45 @@ async def test_the_authors_solution_decides_where_a_hello_world_does_not_fit(
     assert works(ability) == {"fits": {"javascript"}}
     assert trials.jobs[1].files == {"a.js": "1"}
     assert "does not judge fits-not in javascript: exit code 1" in caplog.text
+
+
+async def test_an_authors_solution_that_cannot_be_read(tmp_path: Path, path: Path) -> None:
+    """It decides nothing: the hello-world does, and the other languages are tried all the same."""
+    root = tmp_path / "latin"
+    (root / "tests").mkdir(parents=True)
+    (root / "description.md").write_text("Answer.")
+    (root / "answer.js").write_bytes(b"// caf\xe9")
+    (root / "problem.toml").write_text(
+        'id = 1\nslug = "latin"\ntitle = "T"\n[languages.javascript]\nsource = "a.js"\nrun = ["node"]\n'
+        '[languages.lua]\nsource = "a.lua"\nrun = ["node"]\n'
+        '[[solutions]]\nfile = "answer.js"\nlanguage = "javascript"\nexpect = "passed"\n'
+    )
+    trials = Trials()
+    trials.complaints["hello", "javascript"] = "exit code 1"
+    ability = Ability({"latin": load_problem(root)}, trials, space=lambda: PLENTY)
+    async with trying(ability):
+        await until(lambda: ability.is_settled)
+    assert works(ability) == {"latin": {"lua"}}
+
+
+async def test_a_trial_that_raises_ends_no_others(
+    problems: dict[str, Problem], path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was not foreseen is logged, and tried again."""
+    monkeypatch.setattr("subcli.server.jobs.ability._LOOK_S", 0.01)
+    trials = Trials()
+
+    async def breaks_once(job: Job) -> str:
+        await trials(job)
+        if len(trials.jobs) == 1:
+            raise RuntimeError("not foreseen")
+        return ""
+
+    ability = Ability(problems, breaks_once, space=lambda: PLENTY)
+    async with trying(ability):
+        await until(lambda: ability.is_settled)
+    assert works(ability) == {"one": {"python", "javascript"}, "two": {"python", "cobol"}}
+    assert "not foreseen" in caplog.text
 
 
 async def test_a_trial_without_space_says_nothing_about_the_language(problems: dict[str, Problem], path: Path) -> None:
@@ -246,3 +315,19 @@ async def test_a_judge_that_raises_fails_its_trial() -> None:
     job = Job(Problem(1, "hello", "", "", {}, ResourceLimits(), Path()), "c", {})
     assert await try_out(raises, job) == "OSError: no pipes left"
     assert await try_out(stops, job) == "hello in c: no verdict"
+
+
+@pytest.mark.parametrize(("second", "complaint"), [("passed", ""), ("failed", "hello in c: too slow")])
+async def test_a_trial_that_ran_out_of_time_on_a_busy_machine(second: str, complaint: str) -> None:
+    """It is repeated alone, and then it counts."""
+    jobs: list[Job] = []
+
+    async def busy(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        jobs.append(job)
+        yield {"type": "error_analysis", "error": "too slow"}
+        verdict = "failed" if len(jobs) == 1 else second
+        yield {"type": "complete", "final_status": verdict, "time_out": "contended"}
+
+    job = Job(Problem(1, "hello", "", "", {}, ResourceLimits(), Path()), "c", {})
+    assert await try_out(busy, job) == complaint
+    assert [each.alone for each in jobs] == [False, True]

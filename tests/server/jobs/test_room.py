@@ -9,7 +9,7 @@ import pytest
 
 from subcli.judge import Job, Problem
 from subcli.server.jobs.judging import Event
-from subcli.server.jobs.room import Room
+from subcli.server.jobs.room import Place, Room
 
 
 class Judgings:
@@ -18,7 +18,7 @@ class Judgings:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._ends: dict[str, asyncio.Event] = {}
-        self._room = Room(self._judge)
+        self.room = Room(self._judge)
         self.running: list[str] = []
 
     async def _judge(self, job: Job) -> AsyncIterator[Event]:
@@ -30,13 +30,13 @@ class Judgings:
         finally:
             self.running.remove(name)
 
-    def begin(self, name: str, *, alone: bool = False) -> asyncio.Task[object]:
+    def begin(self, name: str, *, alone: bool = False, place: Place | None = None) -> asyncio.Task[object]:
         """Ask for a judging. Its result is what it says of its time."""
         self._ends[name] = asyncio.Event()
         job = Job(self._problem, "python", {"name": name}, alone=alone)
 
         async def last() -> object:
-            return [event async for event in self._room.judge(job)][-1]["time_out"]
+            return [event async for event in self.room.judge(job, place)][-1]["time_out"]
 
         return asyncio.create_task(last())
 
@@ -95,3 +95,40 @@ async def test_a_cancelled_loner_makes_room(judgings: Judgings, is_running: bool
     assert "after" in await judgings.settled()
     judgings.end("after")
     assert await after == ("undisturbed" if is_running else "contended")
+
+
+async def test_a_kept_place_is_there_when_it_is_needed(judgings: Judgings) -> None:
+    """Who wants to be alone waits for it; nobody can keep another one meanwhile. An empty place is no company."""
+    with judgings.room.place() as place:
+        loner = judgings.begin("loner", alone=True)
+        assert await judgings.settled() == []
+        with judgings.room.place() as other:
+            assert other is None
+        claimed = judgings.begin("claimed", place=place)
+        assert await judgings.settled() == ["claimed"]
+        judgings.end("claimed")
+        assert await judgings.settled() == []
+    assert await judgings.settled() == ["loner"]
+    opened = asyncio.create_task(judgings.room.wait_until_open())
+    await judgings.settled()
+    assert not opened.done()
+    judgings.end("loner")
+    await opened
+    with judgings.room.place():
+        beside = judgings.begin("beside")
+        await judgings.settled()
+        judgings.end("beside")
+        assert [await each for each in (loner, claimed, beside)] == ["undisturbed"] * 3
+
+
+async def test_two_with_places_that_are_to_be_judged_alone(judgings: Judgings) -> None:
+    """Neither waits for the other's place."""
+    with judgings.room.place() as one, judgings.room.place() as two:
+        first = judgings.begin("first", alone=True, place=one)
+        second = judgings.begin("second", alone=True, place=two)
+        [now] = await judgings.settled()
+        judgings.end(now)
+        [then] = await judgings.settled()
+        assert {now, then} == {"first", "second"}
+        judgings.end(then)
+        assert [await first, await second] == ["undisturbed"] * 2

@@ -8,9 +8,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from subcli.judge import Problem
+from subcli.judge import Job, Problem
 from subcli.server.jobs.ability import Ability
+from subcli.server.jobs.judging import Event
+from subcli.server.jobs.room import Room
 from subcli.server.jobs.service import Service, Standstill
+
+
+async def never(job: Job) -> AsyncIterator[Event]:
+    """A judge that is not called."""
+    raise AssertionError(job)
+    yield {}
 
 
 class Bench:
@@ -19,8 +27,14 @@ class Bench:
     def __init__(self, problem: Problem) -> None:
         self.pauses: list[float] = []
         self.slept: asyncio.Queue[None] = asyncio.Queue()
-        self.results: asyncio.Queue[str] = asyncio.Queue()
-        self.service = Service(Ability({"echo": problem}), self.results.get, 1.0, self._sleep)
+        self.results: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self.service = Service(Room(never), Ability({"echo": problem}), 2, self._test, 1.0, self._sleep)
+
+    async def _test(self) -> str:
+        result = await self.results.get()
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -30,7 +44,7 @@ class Bench:
         for problem in ("echo", other):
             self.service.failed(problem, "The judge failed: OSError.")
 
-    async def self_test(self, result: str) -> None:
+    async def self_test(self, result: str | Exception) -> None:
         """Let a pause end, and a self-test with this result; wait for what it changes."""
         pauses, was_out = len(self.pauses), bool(self.service.reason)
         self.slept.put_nowait(None)
@@ -82,6 +96,16 @@ async def test_it_comes_back_when_the_self_test_passes(problem: Problem, caplog:
         assert "in service again" in caplog.text
 
 
+async def test_a_self_test_that_raises_is_one_that_failed(problem: Problem, caplog: pytest.LogCaptureFixture) -> None:
+    """As when no file can be opened. The next one may pass, and the worker is there for it."""
+    async with running(problem) as bench:
+        bench.fail_twice()
+        await bench.self_test(OSError(24, "Too many open files"))
+        assert "its self-test failed: OSError: [Errno 24] Too many open files" in caplog.text
+        await bench.self_test("")
+        assert bench.service.reason == ""
+
+
 async def test_returns_that_do_not_last_make_the_pauses_longer(problem: Problem) -> None:
     """A worker that passes its self-test and fails nevertheless; a verdict ends that."""
     async with running(problem) as bench:
@@ -108,11 +132,11 @@ async def test_a_broken_problem_does_not_keep_others_waiting(
 
 
 def test_a_standstill() -> None:
-    """The first submission of the queue has been the first for so long."""
+    """For how long the first submission of the queue has been the first."""
     now = [100.0]
-    standstill = Standstill(30, clock=lambda: now[0])
+    standstill = Standstill(clock=lambda: now[0])
     seen = []
     for first, seconds in [(None, 60), (1, 29), (1, 2), (1, 0), (2, 31), (2, 0), (None, 0), (2, 0)]:
         seen.append(standstill.lasts(first))
         now[0] += seconds
-    assert seen == [False, False, False, True, False, True, False, False]
+    assert seen == [0, 0, 29, 31, 0, 31, 0, 0]

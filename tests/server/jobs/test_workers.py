@@ -16,9 +16,8 @@ from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.exc import OperationalError
 
-from subcli.judge import Job, Problem
+from subcli.judge import Job, Problem, ResourceLimits
 from subcli.judge.process.space import Space
-from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.service import Service, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
@@ -149,6 +148,51 @@ async def test_a_time_out_under_load_is_judged_again_alone(workbench: Bench, fir
     assert [event["type"] for event in events].count("complete") == 1
     assert "time_out" not in json.dumps(events)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+def sweeps(bench: Bench, number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often a worker has looked at the queue since now; it looks often."""
+    monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.02)
+    store = bench.stores[number]
+    take_back, looks = store.take_back, list[None]()
+
+    def counted(*args: Any) -> Any:
+        looks.append(None)
+        return take_back(*args)
+
+    monkeypatch.setattr(store, "take_back", counted)
+    return lambda: len(looks)
+
+
+async def test_nothing_is_claimed_while_a_submission_is_judged_alone(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes meanwhile waits in the queue, where an idle worker takes it; then its own worker does."""
+    jobs: list[Job] = []
+    gate = asyncio.Event()
+
+    async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        jobs.append(job)
+        if job.alone:
+            await gate.wait()
+        for event in timed_out("failed", "contended") if len(jobs) == 1 else [event async for event in passes(job)]:
+            yield event
+
+    first = workbench.submit()
+    workbench.work(judge, concurrency=3)
+    await workbench.until(lambda: any(job.alone for job in jobs))
+    others = [workbench.submit() for _ in range(3)]
+    other = workbench.work(passes, concurrency=1)
+    await workbench.until(lambda: all(workbench.verdict(each) for each in others))
+    other.cancel()
+    await asyncio.wait([other])
+    last = workbench.submit()
+    looks = sweeps(workbench, 0, monkeypatch)
+    await workbench.until(lambda: looks() >= 3)
+    assert (len(jobs), workbench.store.lookup.attempts(last), workbench.verdict(first)) == (2, [], None)
+    gate.set()
+    await workbench.until(lambda: workbench.verdict(last) == workbench.verdict(first) == "passed")
+    assert [len(workbench.store.lookup.attempts(each)) for each in (first, *others, last)] == [1] * 5
 
 
 @pytest.mark.parametrize(("verdict", "time_out"), [("failed", "undisturbed"), ("passed", "contended"), ("failed", "")])
@@ -308,17 +352,18 @@ class Bench:
         backbone = self.backbone(limits)
         self.stores.append(backbone.store)
         problems = problems or {"echo": self.problem}
-        self.services.append(service_of(judge, Ability(problems, space=space), limits or self.limits))
+        limits = limits or self.limits
+        service = service_of(judge, problems, concurrency, limits, space=space) if concurrency else None
+        if service is not None:
+            self.services.append(service)
         workers = Workers(
             backbone.store,
             backbone.journal,
             backbone.queue,
             problems,
-            judge,
-            concurrency,
-            limits or self.limits,
+            service,
+            limits,
             self.metrics,
-            self.services[-1],
         )
 
         async def run() -> None:
@@ -395,7 +440,7 @@ async def test_an_interrupted_submission_is_judged_before_those_that_wait(workbe
 async def test_a_gateway_tells_that_all_workers_are_gone(workbench: Bench) -> None:
     """It takes back what a dead worker had, although it judges nothing itself."""
     submission_id = workbench.submit()
-    assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+    assert workbench.store.leases.claim_next("dies", ABLE, -1) is not None
     workbench.work(passes, concurrency=0)
     await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
     assert "went away" in workbench.events(submission_id)[-1]["detail"]
@@ -490,7 +535,7 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench, monkeypatch:
     take_nothing_back(workbench, monkeypatch)
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     workbench.store.take_back(10, running=True)
-    assert workbench.store.leases.claim(submission_id, "another", 3600) is not None
+    assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
     async with asyncio.timeout(30):
         await closed.wait()
     assert [event.get("status") for event in workbench.events(submission_id)] == ["pending", "testing", "pending"]
@@ -623,6 +668,55 @@ async def test_a_worker_without_space_claims_nothing(workbench: Bench) -> None:
     assert [[event["type"] for event in events] for events in told] == [["status_update", "complete"]] * 3
 
 
+async def test_a_standstill_takes_nobodys_place(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes later waits behind those that were told, and is told as well; everybody once."""
+    ids = [workbench.submit() for _ in range(2)]
+    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), space=lambda: Space(0, 0))
+    looks = sweeps(workbench, 0, monkeypatch)
+    await workbench.until(lambda: all(len(workbench.events(each)) == 2 for each in ids))
+    ids.append(workbench.submit())
+    assert workbench.events(ids[2])[0]["queue_position"] == 3
+    await workbench.until(lambda: len(workbench.events(ids[2])) == 2)
+    seen = looks()
+    await workbench.until(lambda: looks() >= seen + 3)
+    assert [len(workbench.events(each)) for each in ids] == [2] * 3
+    assert workbench.store.leases.claimable(10, "", ABLE) == ids
+    # Another worker does not say it once more.
+    assert workbench.store.tell_waiting(ids) == {}
+
+
+async def test_a_standstill_of_one_problem(workbench: Bench) -> None:
+    """There is space for the others, which are judged; the watchers of this one are told why they wait."""
+    problems = {"echo": workbench.problem, "big": replace(workbench.problem, limits=ResourceLimits(disk_mb=5000))}
+    big = workbench.store.create(NewSubmission(DEMO_USER, "big", "python", {"a": "1"}))[0].id
+    small = workbench.submit()
+    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), problems=problems)
+    await workbench.until(lambda: workbench.verdict(small) == "passed")
+    await workbench.until(lambda: len(workbench.events(big)) == 2)
+    assert workbench.events(big)[-1]["detail"] == "Waits for a worker that can judge big in python."
+
+
+async def test_no_standstill_while_another_worker_may_take_what_waits(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is busy with what it claimed before; not one that went past it."""
+    workbench.submit()
+    claim = workbench.store.leases.claim_next("busy", ABLE, 3600)
+    assert claim is not None
+    waiting = workbench.submit()
+    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), space=lambda: Space(0, 0))
+    looks = sweeps(workbench, 0, monkeypatch)
+    await workbench.until(lambda: looks() >= 5)
+    assert [event.get("detail") for event in workbench.events(waiting)] == [None]
+    other = workbench.store.create(NewSubmission(DEMO_USER, "other", "python", {"a": "1"}))[0].id
+    cancelled = workbench.store.cancel(claim.submission_id, DEMO_USER)
+    assert cancelled[-1].last
+    assert workbench.store.leases.claim_next("busy", {"other": ("python",)}, 3600) is not None
+    await workbench.until(lambda: len(workbench.events(waiting)) > 1)
+    assert workbench.events(waiting)[-1]["detail"] == "Waits for a worker that can judge echo in python."
+    assert [event.get("detail") for event in workbench.events(other)] == [None]
+
+
 async def test_what_vanishes_while_it_is_needed_is_no_try(workbench: Bench) -> None:
     """However often: the submission goes back, and waits for a worker that has what it needs."""
     space = PLENTY
@@ -640,7 +734,7 @@ async def test_what_vanishes_while_it_is_needed_is_no_try(workbench: Bench) -> N
     workbench.work(judge, ServerLimits(lease=3600, retry=3600), concurrency=1, space=lambda: space)
     for number in range(1, 5):
         await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == number + 1)  # noqa: B023
-        assert "lacks something" in workbench.events(submission_id)[-1]["detail"]
+        assert "can no longer judge it" in workbench.events(submission_id)[-1]["detail"]
         space = PLENTY
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
@@ -649,7 +743,7 @@ async def test_the_last_attempt_is_made(workbench: Bench) -> None:
     """As many attempts as the limit says, and no fewer."""
     submission_id = workbench.submit()
     for _ in range(2):
-        assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+        assert workbench.store.leases.claim_next("dies", ABLE, -1) is not None
         workbench.store.take_back(3)
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) is not None)
@@ -661,7 +755,7 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     submission_id = workbench.submit()
     for _ in range(3):
         workbench.store.take_back(3)
-        assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+        assert workbench.store.leases.claim_next("dies", ABLE, -1) is not None
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
@@ -719,9 +813,9 @@ async def test_positions_are_told_when_others_have_moved_the_queue(
 ) -> None:
     """A process that claims nothing, such as a gateway, looks from time to time."""
     monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_CHECK_S", 0.05)
-    first, second = workbench.submit(), workbench.submit()
+    _, second = workbench.submit(), workbench.submit()
     workbench.work(passes, concurrency=0)
-    assert workbench.store.leases.claim(first, "another", 3600) is not None
+    assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
     await workbench.until(lambda: places(workbench, [second]) == [1])
 
 
@@ -729,9 +823,9 @@ async def test_an_idle_worker_writes_nothing(workbench: Bench, monkeypatch: pyte
     """Its sweeps and looks at the positions read; a write lock would make others wait."""
     monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_CHECK_S", 0.05)
     monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.05)
-    judged, waiting = workbench.submit(), workbench.submit()
+    _, waiting = workbench.submit(), workbench.submit()
     # One is being judged elsewhere, one waits for another worker, and was told so.
-    assert workbench.store.leases.claim(judged, "another", 3600) is not None
+    assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
     workbench.store.tell_unable({}, 10)
     workbench.store.update_queue_positions(10)
     workbench.work(passes, problems={"echo": replace(workbench.problem, languages={})})
@@ -787,7 +881,7 @@ async def test_interruptions_are_counted(workbench: Bench) -> None:
     await workbench.until(lambda: workbench.events(submission_id)[-1]["status"] == "testing")
     first.cancel()
     await asyncio.wait([first])
-    assert workbench.store.leases.claim(submission_id, "dies", -1) is not None
+    assert workbench.store.leases.claim_next("dies", ABLE, -1) is not None
     workbench.work(passes, concurrency=0)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
     name = "subcli_verdicts_total{problem=echo,verdict=error}"

@@ -46,8 +46,8 @@ async def test_a_cancellation_is_published(store: Store) -> None:
 
 async def test_changed_positions_are_published(store: Store) -> None:
     """To those that moved up, and not twice."""
-    journal, first, second = Journal(store, MemoryBus()), submit(store), submit(store)
-    assert store.leases.claim(first, "worker", 60) is not None
+    journal, _, second = Journal(store, MemoryBus()), submit(store), submit(store)
+    assert store.leases.claim_next("worker", {"echo": ("python",)}, 60) is not None
     with journal.subscribe(second) as subscription:
         for _ in range(2):
             await journal.update_queue_positions(10)
@@ -59,7 +59,7 @@ async def test_changed_positions_are_published(store: Store) -> None:
 async def test_all_who_wait_learn_their_position(store: Store) -> None:
     """In transactions that are bounded."""
     journal, ids = Journal(store, MemoryBus()), [submit(store) for _ in range(4)]
-    assert store.leases.claim(ids[0], "worker", 60) is not None
+    assert store.leases.claim_next("worker", {"echo": ("python",)}, 60) is not None
     await journal.update_queue_positions(2)
     assert [store.lookup.snapshot(each, DEMO_USER).last_seq for each in ids] == [1, 2, 2, 2]
 

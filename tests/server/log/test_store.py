@@ -35,7 +35,7 @@ def new(key: str | None = None, source: str = "print()") -> NewSubmission:
 
 
 def claimed(store: Store, submission_id: int, lease: float = 60) -> Claim:
-    claim = store.leases.claim(submission_id, "worker", lease)
+    claim = store.leases.claim_next("worker", ABLE, lease)
     assert isinstance(claim, Claim)
     return claim
 
@@ -204,7 +204,7 @@ def test_nothing_follows_the_verdict(store: Store) -> None:
         append(store, submission_id, [result("late")])
     with pytest.raises(EndedError):
         store.cancel(submission_id, DEMO_USER)
-    assert store.leases.claim(submission_id, "worker", 60) is None
+    assert store.leases.claim_next("worker", ABLE, 60) is None
 
 
 def test_an_event_that_cannot_be_encoded_leaves_no_hole(store: Store) -> None:
@@ -220,7 +220,7 @@ def test_one_claim_at_a_time(store: Store) -> None:
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
-    assert store.leases.claim(submission_id, "other", 60) is None
+    assert store.leases.claim_next("other", ABLE, 60) is None
     assert store.leases.claimable(10, "", ABLE) == []
     store.hand_back(claim, "stopped")
     assert store.leases.claimable(10, "", ABLE) == [submission_id]
@@ -309,8 +309,8 @@ def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(eng
     ids = [store.create(new())[0].id for _ in range(40)]
     told: dict[int, list[int]] = {each: [place] for place, each in enumerate(ids, 1)}
     writes = 0
-    for number in range(20):
-        assert store.leases.claim(ids[number], "worker", 3600) is not None
+    for _ in range(20):
+        assert store.leases.claim_next("worker", ABLE, 3600) is not None
         for each, [record] in store.update_queue_positions(1000).items():
             told[each].append(json.loads(record.text)["queue_position"])
             writes += 1
@@ -335,11 +335,21 @@ def test_what_waits_for_an_able_worker_learns_its_place(store: Store) -> None:
     assert {each: last_event(store, each).get("queue_position") for each in (first, last)} == {first: 1, last: 3}
     assert list(store.update_queue_positions(10)) == [last]
     assert last_event(store, last)["queue_position"] == 2
-    assert store.leases.claim(first, "worker", 60) is not None
+    assert store.leases.claim_next("worker", ABLE, 60) is not None
     assert set(store.update_queue_positions(10)) == {other, last}
     told = last_event(store, other)
     assert (told["queue_position"], told["detail"]) == (1, "Waits for a worker that can judge new in python.")
     assert last_event(store, last)["queue_position"] == 1
+
+
+def test_what_another_worker_is_judging_only_waits_its_turn(store: Store) -> None:
+    """A worker that does not know a problem says nothing where another one does."""
+    first, second = (store.create(replace(new(), problem="new"))[0].id for _ in range(2))
+    claim = store.leases.claim_next("knows", {"new": ("python",)}, 3600)
+    assert claim is not None
+    assert store.tell_unable(ABLE, 10) == {}
+    store.cancel(first, DEMO_USER)
+    assert list(store.tell_unable(ABLE, 10)) == [second]
 
 
 def test_a_claim_says_whose_it_is_and_how_long_it_waited(engine: Engine) -> None:
@@ -353,7 +363,7 @@ def test_a_claim_says_whose_it_is_and_how_long_it_waited(engine: Engine) -> None
     now.append(1100.0)
     store.hand_back(claim, "stopped")
     now.append(1103.0)
-    again = store.leases.claim(submission_id, "another", 60)
+    again = store.leases.claim_next("another", ABLE, 60)
     assert again is not None
     assert again.waited_s == 3
     made = store.lookup.attempts(submission_id)
@@ -440,15 +450,16 @@ def test_a_worker_leaves_what_it_failed_on_to_those_who_are_busy(engine: Engine)
     """However long they need, up to a minute; but not to those who failed as well, nor to nobody."""
     now = [1000.0]
     store = Store(engine, lambda: now[-1])
-    submission_id, long = store.create(new())[0].id, store.create(new())[0].id
+    store.create(new())
+    assert store.leases.claim_next("busy", ABLE, 3600) is not None
+    submission_id = store.create(new())[0].id
 
     def failed(worker: str) -> None:
-        claim = store.leases.claim(submission_id, worker, 60)
+        claim = store.leases.claim_next(worker, ABLE, 60)
         assert claim is not None
         store.fail(claim, Failure("Full."), 5, 5)
 
     failed("sick")
-    assert store.leases.claim(long, "busy", 3600) is not None
     now.append(1030.0)
     assert store.leases.claimable(10, "sick", ABLE) == []
     assert store.leases.claim_next("sick", ABLE, 60) is None
@@ -458,7 +469,7 @@ def test_a_worker_leaves_what_it_failed_on_to_those_who_are_busy(engine: Engine)
     # Somebody else had it meanwhile and died: it is still not for the one that failed.
     now.append(1067.0)
     failed("other")
-    assert store.leases.claim(submission_id, "dies", -1) is not None
+    assert store.leases.claim_next("dies", ABLE, -1) is not None
     store.take_back(10)
     now.append(1080.0)
     assert store.leases.claimable(10, "sick", ABLE) == []

@@ -175,8 +175,11 @@ async def test_two_gateways_behind_nginx(start: Callable[..., Any], tmp_path: Pa
         # The link that a person clicks has the proxy's scheme and name.
         shown = (await http.get(f"/api/submissions/{submission_id}")).json()
         assert shown["url"] == f"https://localhost:{proxy.port}/submissions/{submission_id}"
-        for path in ("/metrics", "/readyz", "/healthz"):
-            assert (await http.get(path)).status_code == 404
+        for path in ("/metrics", "/readyz", "/healthz", "/attempts/1"):
+            for prefix in ("", "/judge", "/judge/"):
+                refused = await http.get(prefix + path)
+                # By nginx itself: a gateway has these paths with its prefix, too.
+                assert (refused.status_code, "nginx" in refused.text) == (404, True)
         response = await http.get(
             f"http://127.0.0.1:{proxy.plain_port}/api/info?x=1", headers={"Host": "judge.example"}
         )

@@ -201,14 +201,14 @@ def test_leases_are_released_by_the_only_process(tmp_path: Path, shared: bool) -
     url = f"sqlite:///{data_dir / 'subcli.db'}"
     store = Store(open_database(url), time.time)
     submission = NewSubmission(DEMO_USER, "echo", "python", {"solution.py": ""})
-    submission_id = store.create(submission)[0].id
-    assert store.leases.claim(submission_id, "another process", 3600)
+    store.create(submission)
+    assert store.leases.claim_next("another process", {"echo": ("python",)}, 3600)
     store.close()
     redis = "redis://127.0.0.1:1/0" if shared else None
     settings = ServerSettings(data_dir, port=0, redis=redis, concurrency=0)
     run(settings, on_ready=lambda _ready: os.kill(os.getpid(), signal.SIGTERM), judge=FakeJudge())
     store = Store(open_database(url), time.time)
-    assert (store.leases.claim(submission_id, "this process", 3600) is None) is shared
+    assert (store.leases.claim_next("this process", {"echo": ("python",)}, 3600) is None) is shared
     store.close()
 
 

@@ -1,4 +1,4 @@
-"""The signing key."""
+"""What processes need before they are ready."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
 from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.run.serve import run
-from subcli.server.run.startup import signing_key, warn_of_concurrency
+from subcli.server.run.startup import load_all_problems, prepare_judge, signing_key
 from subcli.shared.secret import Secret
 
 
@@ -88,10 +89,26 @@ def test_operators_key_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_judgings_than_cores_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_more_judgings_than_cores_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As many as there are cores are right."""
     cores = usable_cores()
-    warn_of_concurrency(cores)
-    assert caplog.text == ""
-    warn_of_concurrency(cores + 1)
+    for concurrency in (cores, cores + 1):
+        settings = ServerSettings(tmp_path, concurrency=concurrency, sandbox=Sandbox.NONE)
+        service, _ = prepare_judge(settings, {}, None, for_others=False)
+        assert service is not None
+        assert service.concurrency == concurrency
+    assert caplog.text.count("more than") == 1
     assert f"--concurrency {cores + 1} is more than the {cores} core" in caplog.text
+
+
+def test_a_gateway_without_workers_judges_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no sandbox and no compilers, and does not complain that they are not there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = ServerSettings(tmp_path, concurrency=0)
+    assert prepare_judge(settings, load_all_problems(None), None, for_others=True) == (
+        None,
+        ("judged by workers elsewhere",),
+    )
+    assert caplog.text == ""

@@ -85,6 +85,7 @@ def reference(problem: Problem, language: str) -> Job | None:
 
     Raises:
         OSError: it cannot be read.
+        UnicodeDecodeError: it is not text.
     """
     for solution in problem.solutions:
         if solution.language == language and solution.expect == "passed":

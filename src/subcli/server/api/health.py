@@ -1,7 +1,7 @@
 """Health checks and metrics, for load balancers, supervisors and Prometheus. Outside `/api`, and without user data.
 
 `/healthz`: the process is alive. `/readyz`: whether to send it requests. `/metrics`, and `/attempts/ID`, which workers
-judged a submission: only for this machine, addressed by a loopback name and not through a proxy, because they are
+claimed a submission: only for this machine, addressed by a loopback name and not through a proxy, because they are
 private to operators; `--metrics-address` exposes metrics elsewhere.
 """
 
@@ -56,6 +56,7 @@ def add_health(app: FastAPI, services: Services) -> None:
     async def attempts(request: Request, submission_id: SubmissionId) -> Response:
         if not _is_local(request):
             raise HTTPException(404)
+        # A row for each claim, with the attempt that it began. One that was judged again alone is two attempts.
         made = await services.store.run(services.store.lookup.attempts, submission_id)
         rows = [{"attempt": a.attempt, "worker": a.worker, "started_at": timestamp(a.started_at)} for a in made]
         return JSONResponse({"submission_id": submission_id, "attempts": rows})

@@ -14,8 +14,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -23,8 +23,9 @@ from subcli.judge import Job, Language, Problem
 from subcli.judge.problem import is_installed_program
 from subcli.judge.process.space import Space
 from subcli.judge.trial import hello, reference
-from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.judging import Event, Judge
 from subcli.server.log.requeue import Able
+from subcli.server.observe.tasks import log_and_continue
 
 TryOut: TypeAlias = Callable[[Job], Awaitable[str]]
 """Judges a job that a healthy judge gives `passed`. Returns why it did not; empty if it did."""
@@ -35,6 +36,8 @@ _OWN_MB: Final = 16
 _RETRY_S: Final = 60.0
 """When a language whose hello-world failed is tried again."""
 _LOOK_S: Final = 1.0
+_Key: TypeAlias = tuple[str, str]
+"""The slug of a problem and the name of one of its languages."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,8 @@ class Ability:
     """What this worker can judge, and why not the rest.
 
     Attributes:
-        everything: what it could judge if nothing were lacking: the languages of each problem, by slug.
-        lasting: what it can judge when there is space.
-        now: what it can judge now.
+        lasting: what it can judge when there is space: the languages of each problem, by slug. What is still to be
+            tried counts.
 
     Args:
         problems: by slug.
@@ -109,19 +111,25 @@ class Ability:
             for slug, problem in problems.items()
             for name, language in problem.languages.items()
         }
-        self._lacking: Mapping[tuple[str, str], str] = {}
+        self._lacking: Mapping[_Key, str] = {}
+        self._short: Mapping[_Key, str] = {}
+        """What there is no space for at the moment, and why."""
         self._found: dict[str, bool] = {}
         """Which programs were found in this look."""
-        self._space = ""
-        self.everything: Able = {slug: tuple(problem.languages) for slug, problem in problems.items()}
         self.lasting: Able = {}
-        self.now: Able = {}
+        self._now: Able = {}
         self.look()
 
     @property
-    def shortage(self) -> str:
+    def obstacle(self) -> str:
         """Why this worker can judge nothing at all for the moment; empty if it can."""
-        return self._space if self.lasting and not self.now else ""
+        if self._now:
+            return ""
+        if not self.lasting:
+            return "it lacks what its problems need"
+        if self._short.keys() == self._trial_of.keys() - self._lacking.keys():
+            return next(iter(self._short.values()))
+        return "its languages have not been tried yet"
 
     def _trial_for(self, job: Job | None) -> _Trial | None:
         """The trial of this job, shared by all languages that are tried alike."""
@@ -144,12 +152,22 @@ class Ability:
         lacking = {key: complaint for key in self._trial_of if (complaint := self._complaint(*key))}
         self._tell_changes(lacking)
         self._lacking = lacking
-        self.lasting = {slug: found for slug in self._problems if (found := tuple(self._languages(slug)))}
+        self.lasting = self._without(lacking)
         space = self._measure()
-        short = {slug: complaint for slug in self.lasting if (complaint := _shortage(space, self._problems[slug]))}
-        self._tell_space(next(iter(short.values()), ""))
-        self.now = {slug: languages for slug, languages in self.lasting.items() if slug not in short}
-        return self.now
+        keys = self._trial_of.keys() - lacking.keys()
+        short = {key: complaint for key in sorted(keys) if (complaint := self._shortage(space, *key))}
+        self._tell_space(short)
+        self._short = short
+        untried = {key for key, trial in self._trial_of.items() if _is_untried(trial)}
+        self._now = self._without({*lacking, *short, *untried})
+        return self._now
+
+    def _without(self, keys: Collection[_Key]) -> Able:
+        """All languages of all problems but these."""
+        left = {
+            slug: [name for name in each.languages if (slug, name) not in keys] for slug, each in self._problems.items()
+        }
+        return {slug: tuple(names) for slug, names in left.items() if names}
 
     def can_judge(self, problem: str, language: str) -> bool:
         """Whether this worker can judge a submission at this moment."""
@@ -158,17 +176,18 @@ class Ability:
     async def keep_trying(self) -> None:
         """Until cancelled, try the languages that were never tried, or that failed a while ago."""
         while True:
-            self.look()
-            due = next(self._due(), None)
-            if due is None:
-                await asyncio.sleep(_LOOK_S)
-            else:
-                await self._try(due)
+            with log_and_continue("trying a language"):
+                self.look()
+                due = next(self._due(), None)
+                if due is not None:
+                    await self._try(due)
+                    continue
+            await asyncio.sleep(_LOOK_S)
 
     def _due(self) -> Iterator[_Trial]:
         space = self._measure()
         for (slug, name), trial in self._trial_of.items():
-            if trial is None or self._missing(slug, name) or _shortage(space, trial.job.problem):
+            if trial is None or self._missing(slug, name) or _lack_of_space(space, trial.job.problem):
                 continue
             if _is_untried(trial) or (trial.complaint and self._clock() - trial.at >= _RETRY_S):
                 yield trial
@@ -176,7 +195,7 @@ class Ability:
     async def _try(self, trial: _Trial) -> None:
         assert self._try_out is not None
         complaint = await self._try_out(trial.job)
-        if complaint and _shortage(self._measure(), trial.job.problem):
+        if complaint and _lack_of_space(self._measure(), trial.job.problem):
             # That says nothing about the language.
             return
         if complaint and _is_untried(trial):
@@ -194,15 +213,16 @@ class Ability:
                 _log.info("%s works here for %s", name, slug)
                 self._trial_of[slug, name] = None
 
-    def _languages(self, slug: str) -> Iterator[str]:
-        for name in self._problems[slug].languages:
-            if (slug, name) not in self._lacking and not _is_untried(self._trial_of[slug, name]):
-                yield name
-
     def _complaint(self, slug: str, name: str) -> str:
         """What this worker lacks for a language of a problem; empty if nothing, or if it is still to be tried."""
         trial = self._trial_of[slug, name]
         return self._missing(slug, name) or (trial.complaint if trial else None) or ""
+
+    def _shortage(self, space: Space | str, slug: str, name: str) -> str:
+        """Why there is too little space for a language of a problem, or for its trial; empty if there is enough."""
+        trial = self._trial_of[slug, name]
+        untried = trial.job.problem if trial is not None and _is_untried(trial) else None
+        return _lack_of_space(space, self._problems[slug]) or (_lack_of_space(space, untried) if untried else "")
 
     def _missing(self, slug: str, name: str) -> str:
         needs = self._needs[slug, name]
@@ -223,17 +243,24 @@ class Ability:
         except OSError as error:
             return error.strerror or type(error).__name__
 
-    def _tell_changes(self, lacking: Mapping[tuple[str, str], str]) -> None:
+    def _tell_changes(self, lacking: Mapping[_Key, str]) -> None:
         for (slug, name), complaint in lacking.items():
             if self._lacking.get((slug, name)) != complaint:
                 _log.warning("this worker does not judge %s in %s: %s", slug, name, complaint)
         for slug, name in self._lacking.keys() - lacking.keys():
             _log.warning("this worker judges %s in %s again", slug, name)
 
-    def _tell_space(self, complaint: str) -> None:
-        if bool(complaint) != bool(self._space):
-            _log.warning("this worker %s", f"waits: {complaint}" if complaint else "has space again")
-        self._space = complaint
+    def _tell_space(self, short: Mapping[_Key, str]) -> None:
+        """Log for which problems there is no space any more, or again."""
+        now, before = ({slug: why for (slug, _), why in each.items()} for each in (short, self._short))
+        if len(now) > 1 and now.keys() == self.lasting.keys():
+            if now.keys() != before.keys():
+                _log.warning("this worker judges nothing for the moment: %s", next(iter(now.values())))
+            return
+        for slug in sorted(now.keys() - before.keys()):
+            _log.warning("this worker does not judge %s for the moment: %s", slug, now[slug])
+        for slug in sorted((before.keys() - now.keys()) & self.lasting.keys()):
+            _log.warning("this worker has space for %s again", slug)
 
 
 def _programs(problem: Problem, language: Language) -> tuple[str, ...]:
@@ -245,7 +272,7 @@ def _is_untried(trial: _Trial | None) -> bool:
     return trial is not None and trial.complaint is None
 
 
-def _shortage(space: Space | str, problem: Problem) -> str:
+def _lack_of_space(space: Space | str, problem: Problem) -> str:
     """Why there is too little space for a problem; empty if there is enough."""
     lack = space if isinstance(space, str) else space.lacks(problem.limits, more_mb=_OWN_MB)
     return f"its temporary directory: {lack}" if lack else ""
@@ -254,29 +281,40 @@ def _shortage(space: Space | str, problem: Problem) -> str:
 def _reference(problem: Problem, language: str) -> Job | None:
     try:
         return reference(problem, language)
-    except OSError:
+    except (OSError, UnicodeDecodeError) as error:
+        _log.warning("the solution of %s in %s cannot be read: %s", problem.slug, language, error)
         return None
 
 
 async def try_out(judge: Judge, job: Job) -> str:
-    """Judge a job that a healthy judge gives `passed`.
+    """Judge a job that a healthy judge gives `passed`; once more alone if it ran out of time on a busy machine.
 
     Returns:
-        why it did not: the judge's exception, or the compiler's or the test's words. Empty if it did.
+        why it did not pass: the judge's exception, or the compiler's or the test's words. Empty if it did.
     """
+    try:
+        ending, said = await _judged(judge, job)
+        if ending.get("time_out") == "contended" and ending["final_status"] != "passed":
+            ending, said = await _judged(judge, replace(job, alone=True))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    verdict = ending.get("final_status", "no verdict")
+    return "" if verdict == "passed" else f"{job.problem.slug} in {job.language}: {said.strip() or verdict}"
+
+
+async def _judged(judge: Judge, job: Job) -> tuple[Event, str]:
+    """The last event of a judging, empty if that ended without a verdict; and what was said about a failure."""
     events = judge(job)
+    ending: Event = {}
     said = ""
-    verdict = "no verdict"
     try:
         async for event in events:
             said = str(event.get("detail") or event.get("message") or said)
             if event["type"] == "error_analysis":
                 said = said or str(event["error"])
             if event["type"] == "complete":
-                verdict = str(event["final_status"])
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+                ending = event
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()
-    return "" if verdict == "passed" else f"{job.problem.slug} in {job.language}: {said.strip() or verdict}"
+    return ending, said

@@ -21,6 +21,7 @@ from subcli.judge import Job, Problem
 from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Append, Claim, EndedError, Failure, StaleFenceError
+from subcli.server.log.requeue import CONTENDED
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
@@ -34,7 +35,6 @@ _BUFFER_EVENTS: Final = 256
 _JUDGE_EXIT_TIMEOUT_S: Final = 10.0
 """How long a judge may take to end after its verdict."""
 _RETRY_DELAY_S: Final = 0.2
-_CONTENDED: Final = "Judged again with nothing beside it: it ran out of time while the machine was busy."
 
 
 class LostClaimError(Exception):
@@ -48,7 +48,6 @@ class JudgingContext:
     store: Store
     journal: Journal
     problems: Mapping[str, Problem]
-    judge: Judge
     limits: ServerLimits
 
 
@@ -59,12 +58,12 @@ class Judging:
         claim: with the number of the attempt that is under way, or was the last.
     """
 
-    def __init__(self, context: JudgingContext, claim: Claim) -> None:
+    def __init__(self, context: JudgingContext, claim: Claim, judge: Judge) -> None:
         self._store = context.store
         self._journal = context.journal
         self._limits = context.limits
         self._problem = context.problems[claim.problem]
-        self._judge = context.judge
+        self._judge = judge
         self.claim = claim
         self._position = claim.last_seq
 
@@ -94,7 +93,7 @@ class Judging:
     async def _begin_again(self) -> None:
         claim = self.claim = replace(self.claim, attempt=self.claim.attempt + 1)
         _log.info("submission %s: a time-out on a busy machine; judged again alone", claim.submission_id)
-        again = {"type": "status_update", "status": "pending", "attempt": claim.attempt, "detail": _CONTENDED}
+        again = {"type": "status_update", "status": "pending", "attempt": claim.attempt, "detail": CONTENDED}
         await self._append([again])
 
     async def _run_judge(self, renewing: asyncio.Task[None], *, alone: bool = False) -> str | Failure | None:

@@ -1,14 +1,15 @@
-"""The judgings of one process: many beside each other, or one alone.
+"""The judgings of one process: many at the same time, or a single one alone.
 
-A limit of time that passed while the machine had other things to do proves nothing. Such a submission is judged again
-with nothing beside it.
+A time-out proves nothing while the machine has other things to do. Such a submission is judged again with nothing
+beside it: no other judging begins until it has ended, and no other submission is claimed, because a worker of another
+process could judge it meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from subcli.judge import Job
@@ -16,9 +17,14 @@ from subcli.server.jobs.judging import Event, Judge
 
 
 @dataclass(eq=False)
-class _Stay:
-    """One judging, and whether there has been another one beside it."""
+class Place:
+    """A place in a room, for one judging at a time.
 
+    Attributes:
+        had_company: whether there was another judging beside this one.
+    """
+
+    is_judging: bool = False
     had_company: bool = False
 
 
@@ -31,41 +37,72 @@ class Room:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._present: set[_Stay] = set()
-        self._loners = 0
+        self._taken: set[Place] = set()
+        self._alone = 0
         """Judgings that are alone or wait for that. Nothing else begins meanwhile, so that they need not wait long."""
-        self._moved = asyncio.Event()
-        """Set, and replaced, when something begins to be possible."""
+        self._changed = asyncio.Event()
+        """Set, and replaced, when something that had to wait may be possible."""
 
-    async def judge(self, job: Job) -> AsyncGenerator[Event, None]:
-        """Judge a job beside others, or alone if it is to be; wait until that is possible.
+    async def wait_until_open(self) -> None:
+        """Wait while a job is judged alone, or is about to be."""
+        while self._alone:
+            await self._changed.wait()
+
+    @contextmanager
+    def place(self) -> Iterator[Place | None]:
+        """Keep a place, so that what is claimed now can be judged at once. None while a job is judged alone."""
+        if self._alone:
+            yield None
+            return
+        place = Place()
+        self._taken.add(place)
+        try:
+            yield place
+        finally:
+            self._leave(place)
+
+    async def judge(self, job: Job, place: Place | None = None) -> AsyncGenerator[Event, None]:
+        """Judge a job beside others, or alone if it is to be.
 
         Whatever the judge saw, a time-out counts as one on a busy machine if there was company.
+
+        Args:
+            place: one that was kept for this job; None to wait for one.
         """
-        async with self._enter(alone=job.alone) as stay:
+        async with self._judging(place or Place(), alone=job.alone) as here:
             events = self._judge(job)
             try:
                 async for event in events:
-                    under_load = stay.had_company and event.get("time_out")
+                    under_load = here.had_company and event.get("time_out")
                     yield {**event, "time_out": "contended"} if under_load else event
             finally:
                 if isinstance(events, AsyncGenerator):
                     await events.aclose()
 
     @asynccontextmanager
-    async def _enter(self, *, alone: bool) -> AsyncIterator[_Stay]:
-        stay = _Stay()
-        self._loners += alone
+    async def _judging(self, place: Place, *, alone: bool) -> AsyncIterator[Place]:
+        is_kept = place in self._taken and not alone
+        if alone and place in self._taken:
+            # Otherwise two that want to be alone would wait for each other.
+            self._leave(place)
+        self._alone += alone
         try:
-            while self._present if alone else self._loners:
-                await self._moved.wait()
-            self._present.add(stay)
-            if len(self._present) > 1:
-                for each in self._present:
+            while not is_kept and (self._taken if alone else self._alone):
+                await self._changed.wait()
+            self._taken.add(place)
+            place.is_judging, place.had_company = True, False
+            judging = [each for each in self._taken if each.is_judging]
+            if len(judging) > 1:
+                for each in judging:
                     each.had_company = True
-            yield stay
+            yield place
         finally:
-            self._loners -= alone
-            self._present.discard(stay)
-            self._moved.set()
-            self._moved = asyncio.Event()
+            place.is_judging = False
+            self._alone -= alone
+            if not is_kept:
+                self._leave(place)
+
+    def _leave(self, place: Place) -> None:
+        self._taken.discard(place)
+        self._changed.set()
+        self._changed = asyncio.Event()

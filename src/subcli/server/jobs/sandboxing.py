@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from subcli.judge import judge
-from subcli.judge.process.starter import LocalStarter
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import Choice, SandboxError, choose
-from subcli.judge.sandbox.probe import ProbeResult
 from subcli.server.jobs.judging import Judge
-from subcli.server.jobs.room import Room
 from subcli.server.settings import ServeError
 
 _log: Final = logging.getLogger(__name__)
@@ -32,20 +29,17 @@ def sandboxed_judge(
 
     Args:
         for_others: whether other people submit code: on a server with logins, and on its workers.
-        concurrency: how many submissions are judged at the same time; 0 if this process does not judge.
+        concurrency: how many submissions are judged at the same time.
         data_dir: hidden from solutions.
         problems_dir: hidden from solutions.
         readable: solutions may read it besides what their languages need.
 
     Returns:
-        the judge, in a room of its own, and the choice with its findings.
+        the judge, and the choice with its findings.
 
     Raises:
         ServeError: a sandbox is required and does not work here, or cannot show what is `readable`.
     """
-    if concurrency == 0:
-        # Other processes judge, each in its own sandbox.
-        return judge, Choice(LocalStarter(), Sandbox.NONE, (ProbeResult(True, "judged by workers elsewhere"),))
     hidden = tuple(path.absolute() for path in (data_dir, problems_dir) if path is not None)
     try:
         choice = choose(
@@ -61,4 +55,4 @@ def sandboxed_judge(
         # A missing guarantee matters where strangers' code runs; on one's own machine it is to be expected.
         is_warning = for_others and not finding.holds
         _log.log(logging.WARNING if is_warning else logging.INFO, "sandbox: %s", finding.text)
-    return Room(partial(judge, starter=choice.starter)).judge, choice
+    return partial(judge, starter=choice.starter), choice

@@ -11,22 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
+from subcli.judge import Problem
+from subcli.judge.process.space import Space
 from subcli.judge.trial import self_test
-from subcli.server.jobs.ability import Ability, try_out
+from subcli.server.jobs.ability import Ability, space_in_temporary_directory, try_out
 from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.room import Room
 from subcli.server.log.requeue import Able
 from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
 _LONGEST_PAUSE_S: Final = 60.0
-IN_SERVICE: Final = (
-    "subcli_workers_in_service",
-    "How many submissions this process judges at the same time; 0 while it takes none.",
-)
-"""The metric that tells it, with its description."""
 _MANY: Final = 32
 """Setbacks after which the pause is at its longest in any case."""
 _FAILURES: Final = 2
@@ -35,7 +34,11 @@ _LOOK_S: Final = 1.0
 
 
 class Service:
-    """Decides whether this worker takes submissions, and which.
+    """The judging of one process: where it takes place, and which submissions it takes.
+
+    Attributes:
+        room: where it judges.
+        concurrency: how many submissions it judges at the same time.
 
     Args:
         ability: what it can judge.
@@ -46,11 +49,15 @@ class Service:
 
     def __init__(
         self,
+        room: Room,
         ability: Ability,
+        concurrency: int,
         test: Callable[[], Awaitable[str]],
         pause_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.room = room
+        self.concurrency = concurrency
         self._ability = ability
         self._test = test
         self._pause_s = pause_s
@@ -68,21 +75,21 @@ class Service:
     @property
     def reason(self) -> str:
         """Why this worker takes nothing, in words without paths; empty if it is in service."""
-        return self._out or self._ability.shortage
+        return self._out or self._ability.obstacle
 
     @property
-    def lasting(self) -> Able | None:
-        """What this worker can judge when it is well; None while that is not known yet."""
-        return self._ability.lasting if self._ability.is_settled else None
+    def slots(self) -> int:
+        """How many submissions it judges at the same time; 0 while it takes none."""
+        return 0 if self.reason else self.concurrency
+
+    @property
+    def lasting(self) -> Able:
+        """What this worker can judge when it is well."""
+        return self._ability.lasting
 
     def able(self) -> Able:
         """What this worker can judge now: nothing while it is out of service."""
         return {} if self._out else self._ability.look()
-
-    @property
-    def everything(self) -> Able:
-        """What this worker could judge if it lacked nothing."""
-        return self._ability.everything
 
     def can_judge(self, problem: str, language: str) -> bool:
         """Whether this worker has what a submission needs, apart from being in service."""
@@ -123,7 +130,7 @@ class Service:
             pause_s = self._pause_s * 2 ** min(self._setbacks, _MANY)
             self._setbacks += 1
             await self._sleep(min(pause_s, _LONGEST_PAUSE_S))
-            if complaint := await self._test():
+            if complaint := await self._tested():
                 _log.error("this worker stays out of service: its self-test failed: %s", complaint)
                 continue
             _log.warning("this worker is in service again: its self-test passed")
@@ -135,23 +142,52 @@ class Service:
             self._has_left.clear()
             self._has_returned.set()
 
+    async def _tested(self) -> str:
+        try:
+            return await self._test()
+        except Exception as error:
+            # A machine on which the test cannot even begin is not well.
+            return f"{type(error).__name__}: {error}"
+
 
 class Standstill:
-    """Notices that the queue does not move: its first submission stays the first for as long as `seconds`."""
+    """Notices that the queue does not move, because the same submission stays the first one.
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
+    Attributes:
+        told: the submissions whose watchers know.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._first: int | None = None
         self._since = 0.0
+        self.told: set[int] = set()
 
-    def lasts(self, first: int | None) -> bool:
-        """Note which submission is first now, None if none is waiting. Whether it has been for so long."""
+    def lasts(self, first: int | None) -> float:
+        """Note which submission is first now, None if none is waiting. Returns for how many seconds it has been."""
         if first is None or first != self._first:
             self._first, self._since = first, self._clock()
-        return first is not None and self._clock() - self._since >= self._seconds
+            self.told.clear()
+        return 0.0 if first is None else self._clock() - self._since
 
 
-def service_of(judge: Judge, ability: Ability, limits: ServerLimits) -> Service:
-    """A service that tests itself with the judge of the submissions."""
-    return Service(ability, lambda: try_out(judge, self_test()), limits.self_test)
+def service_of(
+    judge: Judge,
+    problems: Mapping[str, Problem],
+    concurrency: int,
+    limits: ServerLimits,
+    *,
+    tries_languages: bool = False,
+    space: Callable[[], Space] = space_in_temporary_directory,
+) -> Service:
+    """A service that judges, tries languages and tests itself with this judge, all in one room.
+
+    Args:
+        problems: by slug.
+        tries_languages: whether languages are tried before they are used.
+        space: see `Ability`.
+    """
+    room = Room(judge)
+    tried = partial(try_out, room.judge)
+    ability = Ability(problems, tried if tries_languages else None, space=space)
+    return Service(room, ability, concurrency, lambda: tried(self_test()), limits.self_test)

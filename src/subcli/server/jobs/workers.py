@@ -12,23 +12,25 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Final
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final, Literal
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from subcli.judge import Problem
-from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.judging import Judge, Judging, JudgingContext
-from subcli.server.jobs.queue import JobQueue
-from subcli.server.jobs.service import Service, Standstill, service_of
+from subcli.server.jobs.queue import JobQueue, Ticket
+from subcli.server.jobs.room import Place
+from subcli.server.jobs.service import Service, Standstill
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
-from subcli.server.log.requeue import Able
+from subcli.server.log.requeue import NO_LONGER_ABLE, STOPPED, Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
+from subcli.server.observe.tasks import log_and_continue
 from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
@@ -42,8 +44,9 @@ _POSITIONS_CHECK_S: Final = 1.0
 """When other processes have moved the queue."""
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
-_STOPPED: Final = "Judged again from the start: the worker that had this submission was stopped."
-_UNABLE: Final = "Judged again from the start: the worker that had this submission lacks something to judge it."
+_HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE}
+"""What watchers are told, by the reason."""
+_IN_SERVICE: Final = "How many submissions this process judges at the same time; 0 while it takes none."
 
 
 class Workers:
@@ -51,10 +54,8 @@ class Workers:
 
     Args:
         problems: by slug.
-        judge: yields the events of one judging, the last one `complete`; closing it ends its processes.
-        concurrency: how many submissions are judged at the same time.
+        service: judges; None if other processes do, and this one only takes care of the queue.
         metrics: counts what the workers did.
-        service: whether it takes submissions, and which; None to take all of `problems` as long as the judge works.
     """
 
     def __init__(
@@ -63,39 +64,39 @@ class Workers:
         journal: Journal,
         queue: JobQueue,
         problems: Mapping[str, Problem],
-        judge: Judge,
-        concurrency: int,
+        service: Service | None,
         limits: ServerLimits,
         metrics: Metrics,
-        service: Service | None = None,
     ) -> None:
-        self._context = JudgingContext(store, journal, problems, judge, limits)
-        self._service = service or service_of(judge, Ability(problems), limits)
-        self._standstill = Standstill(limits.standstill)
+        self._context = JudgingContext(store, journal, problems, limits)
+        self._service = service
+        self._standstill = Standstill()
         self._store = store
         self._journal = journal
         self._queue = queue
-        self._concurrency = concurrency
         self._metrics = metrics
         self._lease_s = limits.lease
         self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._queue_moved = asyncio.Event()
+        metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
+        if service is not None:
+            metrics.add_gauge("subcli_workers_in_service", _IN_SERVICE, lambda: service.slots)
 
     async def run(self) -> None:
         """Judge until cancelled; then stop what is running and hand it back to be judged again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
             group.create_task(self._update_positions())
-            if self._concurrency:
-                group.create_task(self._service.run())
-            for _ in range(self._concurrency):
-                group.create_task(self._claim_and_judge())
+            if (service := self._service) is not None:
+                group.create_task(service.run())
+                for _ in range(service.concurrency):
+                    group.create_task(self._claim_and_judge(service))
 
     async def _sweep(self) -> None:
         """Take back what dead workers had, and enqueue what the store has and the queue lacks."""
         while True:
-            with _log_and_continue("looking for waiting submissions"):
+            with log_and_continue("looking for waiting submissions"):
                 for submission_id, has_ended in (await self._journal.take_back(self._attempts)).items():
                     _log.warning("submission %s: its worker has vanished", submission_id)
                     self._metrics.interrupted("vanished")
@@ -103,46 +104,68 @@ class Workers:
                         problem = await self._store.run(self._store.lookup.problem, submission_id)
                         self._metrics.ended(problem, "error")
                     self._queue.put(submission_id)
-                if self._concurrency:
-                    await self._enqueue_waiting()
+                if self._service is not None:
+                    await self._enqueue_waiting(self._service)
             await self._queue.pause(min(self._lease_s / 3, _SWEEP_INTERVAL_S))
 
-    async def _enqueue_waiting(self) -> None:
-        waiting = await self._claimable(self._service.able())
+    async def _enqueue_waiting(self, service: Service) -> None:
+        able = service.able()
+        waiting = await self._claimable(able)
         for submission_id in waiting:
             self._queue.put(submission_id)
-        for submission_id in waiting[: self._concurrency]:
+        for submission_id in waiting[: service.concurrency]:
             self._queue.put_here(submission_id)
-        lasting = self._service.lasting
-        if lasting is not None:
-            await self._journal.tell_unable(lasting, _SWEEP_LIMIT)
-        # Others may still take what a worker out of service does not, unless nobody has for a while.
-        first = await self._claimable(self._service.everything, limit=1) if self._service.reason else ()
-        if self._standstill.lasts(next(iter(first), None)):
-            await self._journal.tell_unable({}, _SWEEP_LIMIT)
+        await self._journal.tell_unable(service.lasting, _SWEEP_LIMIT)
+        await self._tell_standstill(service.lasting, able, waiting[:1])
+
+    async def _tell_standstill(self, lasting: Able, able: Able, next_here: Sequence[int]) -> None:
+        """Tell why they wait those whose turn it is, but that nobody takes.
+
+        Others may still take what this worker cannot judge for the moment: an idle one would have done so by now, and
+        one that is busy with what it claimed before may do so next.
+
+        Args:
+            lasting: what this worker can judge when it is well.
+            able: what it can judge now.
+            next_here: what it takes next.
+        """
+        blocked = _without(lasting, able)
+        first = await self._claimable(blocked and lasting, limit=1)
+        seconds = self._standstill.lasts(next(iter(first), None) if first != next_here else None)
+        if not seconds or seconds < self._context.limits.standstill:
+            return
+        if await self._store.run(self._store.leases.others_hold, self._name, seconds):
+            return
+        stuck = [each for each in await self._claimable(blocked) if each not in self._standstill.told]
+        if stuck:
+            await self._journal.tell_waiting(stuck)
+            self._standstill.told.update(stuck)
 
     async def _claimable(self, able: Able, limit: int = _SWEEP_LIMIT) -> Sequence[int]:
         return await self._store.run(self._store.leases.claimable, limit, self._name, able) if able else ()
 
-    async def _claim_and_judge(self) -> None:
+    async def _claim_and_judge(self, service: Service) -> None:
         while True:
-            with _log_and_continue("taking a submission from the queue"):
-                await self._service.wait_until_able()
+            with log_and_continue("taking a submission from the queue"):
+                await service.wait_until_able()
+                await service.room.wait_until_open()
                 ticket = await self._queue.get()
-                able = self._service.able()
-                claim = await self._claim(able) if able else None
-                self._queue.settle(ticket)
-                if not able:
-                    # Out of service meanwhile: another worker may take it.
-                    self._queue.put(ticket.submission_id)
-                if claim is not None:
-                    if claim.submission_id != ticket.submission_id:
-                        # Its turn is later.
-                        self._queue.put(ticket.submission_id)
-                    await self._run_claim(claim)
+                with service.room.place() as place:
+                    await self._use_ticket(service, ticket, place)
                 continue
             # The queue hands out again what was not claimed, or a sweep finds it.
             await asyncio.sleep(_RETRY_DELAY_S)
+
+    async def _use_ticket(self, service: Service, ticket: Ticket, place: Place | None) -> None:
+        """Claim what is next, if this worker is still able to judge it at once, and judge it."""
+        able = {} if place is None else service.able()
+        claim = await self._claim(able) if able else None
+        self._queue.settle(ticket)
+        if not able or (claim is not None and claim.submission_id != ticket.submission_id):
+            # Another worker may take it, or its turn is later.
+            self._queue.put(ticket.submission_id)
+        if claim is not None:
+            await self._run_claim(service, claim, partial(service.room.judge, place=place))
 
     async def _claim(self, able: Able) -> Claim | None:
         """Claim the next submission; retry while the database is away, as taking the next one would not help."""
@@ -165,21 +188,21 @@ class Workers:
             # The process is stopping, and the claim may be committed.
             await asyncio.wait([claiming])
             if claiming.exception() is None and (claim := claiming.result()) is not None:
-                await self._hand_back(claim, _STOPPED)
+                await self._hand_back(claim, "stopped")
             raise
 
-    async def _hand_back(self, claim: Claim, detail: str) -> None:
+    async def _hand_back(self, claim: Claim, reason: Literal["stopped", "unable"]) -> None:
         """This worker cannot judge it, as when the process is stopping: it is judged next, by another one."""
         with suppress(SQLAlchemyError, StaleFenceError, EndedError):
-            await self._journal.hand_back(claim, detail)
+            await self._journal.hand_back(claim, _HANDED_BACK[reason])
             _log.info("submission %s: handed back", claim.submission_id)
-            self._metrics.interrupted("stopped" if detail == _STOPPED else "unable")
+            self._metrics.interrupted(reason)
             self._queue.put(claim.submission_id)
 
-    async def _run_claim(self, claim: Claim) -> None:
+    async def _run_claim(self, service: Service, claim: Claim, judge: Judge) -> None:
         """Judge in a separate task, which can be cancelled alone."""
         with log_context(submission=claim.submission_id):
-            judging = Judging(self._context, claim)
+            judging = Judging(self._context, claim, judge)
             task = asyncio.create_task(judging.run())
         started = time.monotonic()
         self._metrics.claimed(claim.waited_s)
@@ -193,24 +216,24 @@ class Workers:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-                await self._hand_back(claim, _STOPPED)
+                await self._hand_back(claim, "stopped")
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
             _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
         elif (outcome := task.result()) is not None:
-            await self._finish(judging.claim, outcome, judging_s)
+            await self._finish(service, judging.claim, outcome, judging_s)
 
-    async def _finish(self, claim: Claim, outcome: str | Failure, judging_s: float) -> None:
+    async def _finish(self, service: Service, claim: Claim, outcome: str | Failure, judging_s: float) -> None:
         if not isinstance(outcome, Failure):
-            self._service.succeeded()
-        elif not self._service.can_judge(claim.problem, claim.language):
+            service.succeeded()
+        elif not service.can_judge(claim.problem, claim.language):
             # What it needs has vanished, so this was no try.
             _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
-            await self._hand_back(claim, _UNABLE)
+            await self._hand_back(claim, "unable")
             return
         else:
-            self._service.failed(claim.problem, outcome.detail)
+            service.failed(claim.problem, outcome.detail)
             if not await self._fail(claim, outcome):
                 return
             outcome = "error"
@@ -257,7 +280,7 @@ class Workers:
                 async with asyncio.timeout(_POSITIONS_CHECK_S):
                     await self._queue_moved.wait()
             self._queue_moved.clear()
-            with _log_and_continue("updating queue positions"):
+            with log_and_continue("updating queue positions"):
                 try:
                     await self._journal.update_queue_positions(_POSITIONS)
                 except SQLAlchemyError:
@@ -266,10 +289,7 @@ class Workers:
             await asyncio.sleep(_POSITIONS_INTERVAL_S)
 
 
-@contextmanager
-def _log_and_continue(what: str) -> Iterator[None]:
-    """Log an exception: neither a database that is away nor a bug must end the workers."""
-    try:
-        yield
-    except Exception:
-        _log.exception("%s failed; trying again later", what)
+def _without(able: Able, less: Able) -> Able:
+    """The languages of each problem in one of these, but not in the other."""
+    left = {slug: [name for name in names if name not in less.get(slug, ())] for slug, names in able.items()}
+    return {slug: names for slug, names in left.items() if names}

@@ -97,6 +97,16 @@ class Journal:
         for submission_id, records in appended.items():
             self._bus.publish(submission_id, records)
 
+    async def tell_waiting(self, ids: Sequence[int]) -> None:
+        """Publish what `Store.tell_waiting` appends.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
+        appended = await self._store.run(self._store.tell_waiting, ids)
+        for submission_id, records in appended.items():
+            self._bus.publish(submission_id, records)
+
     async def update_queue_positions(self, limit: int) -> None:
         """Publish what `Store.update_queue_positions` appends, in transactions for at most `limit` submissions.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, insert, or_, select, update
 
 from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.records import Claim
@@ -30,11 +30,6 @@ class Leases:
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
-
-    def claim(self, submission_id: int, owner: str, lease_s: float) -> Claim | None:
-        """Claim this submission for `lease_s` seconds. None if it does not wait."""
-        with self._write.begin() as connection:
-            return self._claim(connection, submission_id, owner, lease_s)
 
     def claim_next(self, owner: str, able: Able, lease_s: float) -> Claim | None:
         """Claim the submission whose turn it is. None if nothing waits for this worker."""
@@ -97,6 +92,16 @@ class Leases:
         query = select(submissions.c.id).where(*waits_for(owner, able, self._clock())).order_by(*IN_ORDER).limit(limit)
         with self._read.begin() as connection:
             return list(connection.execute(query).scalars())
+
+    def others_hold(self, owner: str, seconds: float) -> bool:
+        """Return whether another worker is still judging what it claimed at least so many seconds ago."""
+        now = self._clock()
+        this = and_(attempts.c.submission_id == submissions.c.id, attempts.c.fence == submissions.c.fence)
+        is_held = (submissions.c.final_status.is_(None), submissions.c.lease_until > now)
+        by_others = (submissions.c.lease_owner != owner, attempts.c.started_at <= now - seconds)
+        query = select(submissions.c.id).join(attempts, this).where(*is_held, *by_others).limit(1)
+        with self._read.begin() as connection:
+            return connection.execute(query).first() is not None
 
     def queue_length(self) -> int:
         """Return the number of submissions that have neither a verdict nor a worker."""

@@ -26,7 +26,12 @@ IN_LINE: Final = (*WAITING, submissions.c.told.is_(False))
 IN_ORDER: Final = (submissions.c.turn, submissions.c.id)
 _LEFT_TO_OTHERS_S: Final = 60.0
 """How long a worker leaves what it failed on to others that are there."""
-LOST: Final = "Judged again from the start: the worker that had this submission went away."
+# What watchers are told about why a submission is judged again.
+AGAIN: Final = "Judged again from the start"
+LOST: Final = f"{AGAIN}: the worker that had this submission went away."
+STOPPED: Final = f"{AGAIN}: the worker that had this submission was stopped."
+NO_LONGER_ABLE: Final = f"{AGAIN}: the worker that had this submission can no longer judge it."
+CONTENDED: Final = "Judged again with nothing beside it: it ran out of time while the machine was busy."
 
 
 def waits_for(worker: str, able: Able, now: float) -> tuple[ColumnElement[bool], ...]:
@@ -61,6 +66,14 @@ def can_judge(able: Able) -> ColumnElement[bool]:
         for problem, languages in sorted(able.items())
     )
     return or_(false(), *known)
+
+
+def is_judged_elsewhere() -> ColumnElement[bool]:
+    """Whether a worker is judging another submission to the same problem in the same language, and so can judge it."""
+    held = submissions.alias("held")
+    alike = (held.c.problem == submissions.c.problem, held.c.language == submissions.c.language)
+    query = select(held.c.id).where(held.c.final_status.is_(None), held.c.lease_until.is_not(None), *alike)
+    return query.correlate_except(held).exists()
 
 
 def unable(problem: str, language: str) -> str:

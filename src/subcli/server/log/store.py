@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Engine,
     Row,
     Select,
+    and_,
     bindparam,
     func,
     insert,
@@ -52,9 +54,20 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
     record,
 )
-from subcli.server.log.requeue import IN_LINE, LOST, NEXT, WAITING, Able, can_judge, pending, unable
+from subcli.server.log.requeue import (
+    AGAIN,
+    IN_LINE,
+    LOST,
+    NEXT,
+    WAITING,
+    Able,
+    can_judge,
+    is_judged_elsewhere,
+    pending,
+    unable,
+)
 from subcli.server.log.results import summary_of
-from subcli.server.log.tables import attempts, submissions, write_probes
+from subcli.server.log.tables import attempts, events, submissions, write_probes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -293,7 +306,7 @@ class Store:
             connection.execute(update(attempts).where(*this).values(failed=True))
             failures = row.failures + 1
             if failures < tries:
-                detail = f"{failure.detail} Judged again from the start, try {failures + 1} of {tries}."
+                detail = f"{failure.detail} {AGAIN}, try {failures + 1} of {tries}."
                 columns = {"failures": failures, "retry_at": self._clock() + retry_s * failures}
                 records = self._requeue(connection, row, detail, columns)
             elif failure.ending:
@@ -330,7 +343,9 @@ class Store:
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
     def tell_unable(self, able: Able, limit: int) -> dict[int, Records]:
-        """Tell the watchers of what a worker cannot judge that it waits for another, once.
+        """Tell the watchers of what a worker lacks something to judge that it waits for another one, once.
+
+        What is being judged somewhere at this moment, only waits its turn.
 
         Args:
             able: what the worker can judge.
@@ -339,15 +354,35 @@ class Store:
         Returns:
             what was appended, by submission.
         """
-        query = select(*STATE).where(*IN_LINE, not_(can_judge(able))).order_by(submissions.c.id).limit(limit)
-        appended: dict[int, Records] = {}
+        which = (*IN_LINE, not_(can_judge(able)), not_(is_judged_elsewhere()))
+        query = select(*STATE).where(*which).order_by(submissions.c.id).limit(limit)
         if not self._finds(query):
-            return appended
+            return {}
         with self._write.begin() as connection:
             lock_queue(connection)
-            for row in connection.execute(query.with_for_update(skip_locked=True)).all():
-                event = pending(max(1, row.attempt), detail=unable(row.problem, row.language))
-                appended[row.id] = self._append(connection, row, [event], {"told": True})
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+            appended = {row.id: self._append(connection, row, [_unable(row)], {"told": True}) for row in rows}
+        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
+
+    def tell_waiting(self, ids: Sequence[int]) -> dict[int, Records]:
+        """Tell the watchers of these submissions that they wait for a worker; they keep their places in the queue.
+
+        Args:
+            ids: those that no longer wait, and those whose last event says the same, are left out.
+
+        Returns:
+            what was appended, by submission.
+        """
+        last = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
+        said = select(submissions.c.id, events.c.payload).join(events, last).where(submissions.c.id.in_(ids))
+        appended: dict[int, Records] = {}
+        with self._write.begin() as connection:
+            lock_queue(connection)
+            rows = connection.execute(_WAITING, {"submissions": ids}).all()
+            known = {row.id: json.loads(row.payload).get("detail") for row in connection.execute(said)}
+            for row in rows:
+                if known.get(row.id) != unable(row.problem, row.language):
+                    appended[row.id] = self._append(connection, row, [_unable(row)])
         return {submission_id: self._committed(records) for submission_id, records in appended.items()}
 
     def _requeue(self, connection: Connection, row: Row[Any], detail: str, columns: Mapping[str, Any]) -> Records:
@@ -392,8 +427,7 @@ class Store:
             query = places_to_tell(now, limit)
             places = {row.id: row.place for row in connection.execute(query)}
             for row in connection.execute(_WAITING, {"submissions": list(places)}).all():
-                fields = {"detail": unable(row.problem, row.language)} if row.told else {}
-                event = pending(max(1, row.attempt), queue_position=places[row.id], **fields)
+                event = {**(_unable(row) if row.told else _still_pending(row)), "queue_position": places[row.id]}
                 changes[row.id] = number_events(row, [event], now)
             write_changes(connection, list(changes.values()))
         appended = {submission_id: change.records for submission_id, change in changes.items()}
@@ -442,6 +476,15 @@ def _locked(connection: Connection, submission_id: int, *conditions: ColumnEleme
     if row is None:
         raise UnknownSubmissionError
     return row
+
+
+def _still_pending(row: Row[Any]) -> dict[str, Any]:
+    """What the watchers of a submission are told while it waits."""
+    return pending(max(1, row.attempt))
+
+
+def _unable(row: Row[Any]) -> dict[str, Any]:
+    return {**_still_pending(row), "detail": unable(row.problem, row.language)}
 
 
 def _next_turn(connection: Connection, owner_id: int) -> int:

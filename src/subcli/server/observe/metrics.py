@@ -92,7 +92,7 @@ class Metrics:
         )
         self._interrupted = Counter(
             "subcli_interrupted",
-            "Judgings that were interrupted: the worker was stopped, is no longer able, or has vanished.",
+            "Judgings that were interrupted: the worker was stopped, can no longer judge it (unable), or has vanished.",
             ["reason"],
             registry=self._registry,
         )

@@ -1,10 +1,14 @@
-"""Cancelling tasks reliably."""
+"""Tasks that go on whatever happens, and cancelling tasks reliably."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+_log: Final = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 
 
@@ -20,3 +24,12 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_RETRY_S)
+
+
+@contextmanager
+def log_and_continue(what: str) -> Iterator[None]:
+    """Log an exception: neither a database that is away nor a bug must end a background task."""
+    try:
+        yield
+    except Exception:
+        _log.exception("%s failed; trying again later", what)

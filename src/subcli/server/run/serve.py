@@ -7,27 +7,21 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
-from subcli.judge.sandbox import Sandbox
-from subcli.judge.sandbox.choice import Choice
 from subcli.server.app import AuthConfig, create_app
 from subcli.server.edge.origins import is_loopback
-from subcli.server.jobs.ability import Ability, try_out
 from subcli.server.jobs.judging import Judge
-from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.log.database import open_database
 from subcli.server.log.sharing import using
 from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
 from subcli.server.run.startup import (
-    clear_temporary_directory,
     connect_redis,
     load_all_problems,
     make_data_dir,
+    prepare_judge,
     serve_metrics,
     signing_key,
-    warn_of_concurrency,
 )
 from subcli.server.settings import Ready, ServeError, ServerSettings
 
@@ -51,15 +45,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
         problems = load_all_problems(settings.problems_dir)
-        sandbox: tuple[str, ...] = ()
-        ability = None
-        if judge is None:
-            clear_temporary_directory()
-            warn_of_concurrency(settings.concurrency)
-            judge, choice = _sandboxed_judge(settings)
-            sandbox = tuple(finding.text for finding in choice.findings)
-            if choice.name is Sandbox.BWRAP or settings.authentication is not None:
-                ability = Ability(problems, partial(try_out, judge))
+        service, sandbox = prepare_judge(
+            settings, problems, judge, for_others=auth is not None, data_dir=settings.data_dir
+        )
         engine = open_database(settings.database_url)
         stack.callback(engine.dispose)
         stack.enter_context(using(engine, joined=redis is not None))
@@ -69,13 +57,11 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         app = create_app(
             engine,
             problems,
-            judge,
-            concurrency=settings.concurrency,
+            service,
             limits=settings.limits,
             auth=auth,
             allowed_origins=settings.allowed_origins,
             redis=redis,
-            ability=ability,
             root_path=settings.root_path,
         )
         if settings.metrics_address is not None:
@@ -92,17 +78,6 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
 def _auth_config(settings: ServerSettings) -> AuthConfig | None:
     wanted = settings.authentication
     return None if wanted is None else AuthConfig(signing_key(settings.data_dir, wanted.key), wanted.cost)
-
-
-def _sandboxed_judge(settings: ServerSettings) -> tuple[Judge, Choice]:
-    return sandboxed_judge(
-        settings.sandbox,
-        for_others=settings.authentication is not None,
-        concurrency=settings.concurrency,
-        data_dir=settings.data_dir,
-        problems_dir=settings.problems_dir,
-        readable=settings.sandbox_read,
-    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What processes need before they are ready: data directory, signing key, problems, Redis, metrics.
+"""What processes need before they are ready: data directory, signing key, problems, judge, Redis, metrics.
 
 Every failure is a `ServeError`: a sentence and a hint.
 """
@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Final
 from subcli.judge import Problem, ProblemError
 from subcli.judge.problem_file import load_valid_problems
 from subcli.judge.process.workplace import remove_leftovers
+from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
-from subcli.server.settings import ServeError
+from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.sandboxing import sandboxed_judge
+from subcli.server.jobs.service import Service, service_of
+from subcli.server.settings import ServeError, ServerSettings, WorkerSettings
 from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
 
@@ -111,13 +115,50 @@ def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
     return problems
 
 
-def clear_temporary_directory() -> None:
-    """Remove what judges that were killed together with their supervisors have left."""
+def prepare_judge(
+    settings: ServerSettings | WorkerSettings,
+    problems: Mapping[str, Problem],
+    judge: Judge | None,
+    *,
+    for_others: bool,
+    data_dir: Path | None = None,
+) -> tuple[Service | None, tuple[str, ...]]:
+    """What judges submissions in this process; the temporary directory is cleared of what killed judges left in it.
+
+    Args:
+        judge: one that needs no sandbox; None for the real one, in the sandbox that the settings ask for.
+        for_others: whether other people submit code.
+        data_dir: hidden from solutions.
+
+    Returns:
+        the service, None if other processes judge; and sentences on what its sandbox does and does not protect from.
+
+    Raises:
+        ServeError: there is no such sandbox here.
+    """
+    concurrency, limits = settings.concurrency, settings.limits
+    if not concurrency:
+        return None, ("judged by workers elsewhere",) if judge is None else ()
+    if judge is not None:
+        return service_of(judge, problems, concurrency, limits), ()
     if removed := remove_leftovers():
         _log.warning("directories of killed judges removed from the temporary directory: %d", removed)
+    _warn_of_concurrency(concurrency)
+    judge, choice = sandboxed_judge(
+        settings.sandbox,
+        for_others=for_others,
+        concurrency=concurrency,
+        data_dir=data_dir,
+        problems_dir=settings.problems_dir,
+        readable=settings.sandbox_read,
+    )
+    # On one's own machine, the programs of a language are enough.
+    tries_languages = for_others or choice.name is Sandbox.BWRAP
+    service = service_of(judge, problems, concurrency, limits, tries_languages=tries_languages)
+    return service, tuple(finding.text for finding in choice.findings)
 
 
-def warn_of_concurrency(concurrency: int) -> None:
+def _warn_of_concurrency(concurrency: int) -> None:
     """Say so if submissions that are judged at the same time have to share processors."""
     cores = usable_cores()
     if concurrency > cores:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from sqlalchemy import Engine
 
-from subcli.judge import Problem
-from subcli.server.jobs.ability import Ability, try_out
 from subcli.server.jobs.judging import Judge
-from subcli.server.jobs.sandboxing import sandboxed_judge
-from subcli.server.jobs.service import IN_SERVICE, service_of
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.log.sharing import using
@@ -22,7 +18,7 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics, warn_of_concurrency
+from subcli.server.run.startup import load_all_problems, prepare_judge, serve_metrics
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -45,55 +41,22 @@ def run_worker(
         engine = open_database(settings.database)
         stack.callback(engine.dispose)
         stack.enter_context(using(engine, joined=True))
-        sandbox: tuple[str, ...] = ()
-        if judge is None:
-            clear_temporary_directory()
-            warn_of_concurrency(settings.concurrency)
-            judge, sandbox = _sandboxed_judge(settings)
-            ability = Ability(problems, partial(try_out, judge))
-        else:
-            ability = Ability(problems)
+        # A server with several processes always judges other people's code.
+        service, sandbox = prepare_judge(settings, problems, judge, for_others=True)
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(metrics, *settings.metrics_address))
         started = partial(on_ready, _ready(settings, engine, sandbox))
-        asyncio.run(
-            _work(settings, Backbone(engine, settings.limits, redis), problems, judge, ability, metrics, started)
-        )
+        backbone = Backbone(engine, settings.limits, redis)
+        workers = Workers(backbone.store, backbone.journal, backbone.queue, problems, service, settings.limits, metrics)
+        asyncio.run(_work(backbone, workers, settings.limits.deadline, started))
 
 
-async def _work(
-    settings: WorkerSettings,
-    backbone: Backbone,
-    problems: Mapping[str, Problem],
-    judge: Judge,
-    ability: Ability,
-    metrics: Metrics,
-    on_started: Callable[[], None],
-) -> None:
-    limits = settings.limits
-    store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    metrics.add_gauge("subcli_queue_length", "Submissions waiting for a worker.", store.leases.queue_length)
-    service = service_of(judge, ability, limits)
-    metrics.add_gauge(*IN_SERVICE, lambda: 0 if service.reason else settings.concurrency)
-    workers = Workers(store, journal, queue, problems, judge, settings.concurrency, limits, metrics, service)
-    with _stop_on_signals(limits.deadline) as stopping:
+async def _work(backbone: Backbone, workers: Workers, deadline: float, on_started: Callable[[], None]) -> None:
+    with _stop_on_signals(deadline) as stopping:
         async with backbone.running(workers.run()):
             on_started()
             await stopping.wait()
-
-
-def _sandboxed_judge(settings: WorkerSettings) -> tuple[Judge, tuple[str, ...]]:
-    judge, choice = sandboxed_judge(
-        settings.sandbox,
-        # A server with several processes always judges other people's code.
-        for_others=True,
-        concurrency=settings.concurrency,
-        data_dir=None,
-        problems_dir=settings.problems_dir,
-        readable=settings.sandbox_read,
-    )
-    return judge, tuple(finding.text for finding in choice.findings)
 
 
 @contextmanager

@@ -207,9 +207,16 @@ def _network(text: str) -> str:
 
 
 def _root_path(text: str) -> str:
+    from subcli.server.settings import OWN_PATHS
+
     segments = text.strip("/").split("/") if text.strip("/") else []
     if any(not re.fullmatch(r"[A-Za-z0-9._~-]+", segment) or segment in (".", "..") for segment in segments):
         raise UsageError(f"{text!r} is not a valid path.", hint="Example: --root-path /judge.")
+    if segments and segments[0] in OWN_PATHS:
+        raise UsageError(
+            f"--root-path cannot begin with /{segments[0]}, which is a path of the server itself.",
+            hint="Example: --root-path /judge.",
+        )
     return "".join(f"/{segment}" for segment in segments)
 
 
