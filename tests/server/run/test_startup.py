@@ -1,7 +1,8 @@
-"""The signing key."""
+"""The signing key, the copy of the problems, concurrency."""
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from subcli.judge.sandbox.groups import usable_cores
 from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.run.serve import run
-from subcli.server.run.startup import signing_key, warn_of_concurrency
+from subcli.server.run.startup import copied_problems, signing_key, warn_of_concurrency
 from subcli.shared.secret import Secret
 
 
@@ -95,3 +96,25 @@ def test_more_judgings_than_cores_are_warned_of(caplog: pytest.LogCaptureFixture
     assert caplog.text == ""
     warn_of_concurrency(cores + 1)
     assert f"--concurrency {cores + 1} is more than the {cores} core" in caplog.text
+
+
+def test_problems_that_cannot_be_copied(tmp_path: Path) -> None:
+    """One sentence names the place, and a hint says what to do."""
+    with pytest.raises(ServeError) as error, copied_problems(None, tmp_path / "missing"):
+        pass
+    assert error.value.message == f"Cannot copy the problems to {tmp_path}/missing: No such file or directory."
+    assert "--data-dir" in error.value.hint
+
+
+def test_what_is_not_in_the_copy_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The operator reads what may change while the server runs, and that an earlier server was killed."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "link").symlink_to("/")
+    with copied_problems(None, tmp_path) as snapshot:
+        killed = tmp_path / "killed"
+        shutil.copytree(snapshot.path, killed)
+    killed.rename(snapshot.path)
+    with copied_problems(tmp_path / "mine", tmp_path):
+        pass
+    assert f"of the problems, {tmp_path}/mine/link leads out of {tmp_path}/mine: / is not copied" in caplog.text
+    assert f"directories of killed processes removed from {tmp_path}: 1" in caplog.text

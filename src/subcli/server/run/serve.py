@@ -21,9 +21,9 @@ from subcli.server.log.sharing import using
 from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
 from subcli.server.run.startup import (
-    clear_temporary_directory,
+    clear_leftovers,
     connect_redis,
-    load_all_problems,
+    copied_problems,
     make_data_dir,
     serve_metrics,
     signing_key,
@@ -50,11 +50,11 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         auth = _auth_config(settings)
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
-        problems = load_all_problems(settings.problems_dir)
+        problems = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir)).problems
         sandbox: tuple[str, ...] = ()
         ability = None
         if judge is None:
-            clear_temporary_directory()
+            clear_leftovers()
             warn_of_concurrency(settings.concurrency)
             judge, choice = _sandboxed_judge(settings)
             sandbox = tuple(finding.text for finding in choice.findings)

@@ -9,15 +9,16 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from subcli.judge import Problem, ProblemError
-from subcli.judge.problem_file import load_valid_problems
+from subcli.judge import ProblemError
 from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox.groups import usable_cores
+from subcli.judge.snapshot import Snapshot, problem_snapshot
 from subcli.server.settings import ServeError
 from subcli.shared.files import write_atomically
 from subcli.shared.secret import Secret
@@ -94,27 +95,42 @@ def _checked(key: bytes, source: str) -> bytes:
     return key
 
 
-def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
-    """Load the bundled problems and those in `directory`. Returns them by slug.
+@contextmanager
+def copied_problems(directory: Path | None, parent: Path | None) -> Iterator[Snapshot]:
+    """A copy of the bundled problems and of those in `directory`, for as long as the process runs.
 
     One author's mistake does not stop the server: a problem that is not valid is left out and named in the log.
 
+    Args:
+        directory: the operator's problems.
+        parent: where the copy is made; default: the temporary directory.
+
     Raises:
-        ServeError: there is no such directory.
+        ServeError: there is no such directory, or the copy cannot be made.
     """
-    try:
-        problems, broken = load_valid_problems(directory)
-    except ProblemError as error:
-        raise ServeError(f"Cannot load the problems: {error}.", "Check the directory given to --problems.") from error
-    for complaint in broken:
-        _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
-    return problems
+    clear_leftovers(parent)
+    with ExitStack() as stack:
+        try:
+            snapshot = stack.enter_context(problem_snapshot(directory, parent))
+        except ProblemError as error:
+            hint = "Check the directory given to --problems."
+            raise ServeError(f"Cannot load the problems: {error}.", hint) from error
+        except OSError as error:
+            where = parent or tempfile.gettempdir()
+            hint = "It needs as much space as the problems; choose another place with --data-dir."
+            raise ServeError(f"Cannot copy the problems to {where}: {error.strerror}.", hint) from error
+        for complaint in snapshot.broken:
+            _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
+        for remark in snapshot.remarks:
+            _log.warning("of the problems, %s", remark)
+        yield snapshot
 
 
-def clear_temporary_directory() -> None:
-    """Remove what judges that were killed together with their supervisors have left."""
-    if removed := remove_leftovers():
-        _log.warning("directories of killed judges removed from the temporary directory: %d", removed)
+def clear_leftovers(directory: Path | None = None) -> None:
+    """Remove what killed processes have left in a directory; default: the temporary directory."""
+    if removed := remove_leftovers(directory):
+        where = directory or "the temporary directory"
+        _log.warning("directories of killed processes removed from %s: %d", where, removed)
 
 
 def warn_of_concurrency(concurrency: int) -> None:

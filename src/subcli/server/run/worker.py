@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -22,7 +23,13 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics, warn_of_concurrency
+from subcli.server.run.startup import (
+    clear_leftovers,
+    copied_problems,
+    make_data_dir,
+    serve_metrics,
+    warn_of_concurrency,
+)
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -40,16 +47,19 @@ def run_worker(
         ServeError: the worker cannot start.
     """
     with ExitStack() as stack:
-        problems = load_all_problems(settings.problems_dir)
+        if settings.data_dir is not None:
+            make_data_dir(settings.data_dir)
+        snapshot = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir))
+        problems = snapshot.problems
         redis = connect(settings.redis)
         engine = open_database(settings.database)
         stack.callback(engine.dispose)
         stack.enter_context(using(engine, joined=True))
         sandbox: tuple[str, ...] = ()
         if judge is None:
-            clear_temporary_directory()
+            clear_leftovers()
             warn_of_concurrency(settings.concurrency)
-            judge, sandbox = _sandboxed_judge(settings)
+            judge, sandbox = _sandboxed_judge(settings, snapshot.path)
             ability = Ability(problems, partial(try_out, judge))
         else:
             ability = Ability(problems)
@@ -83,13 +93,13 @@ async def _work(
             await stopping.wait()
 
 
-def _sandboxed_judge(settings: WorkerSettings) -> tuple[Judge, tuple[str, ...]]:
+def _sandboxed_judge(settings: WorkerSettings, copy_dir: Path) -> tuple[Judge, tuple[str, ...]]:
     judge, choice = sandboxed_judge(
         settings.sandbox,
         # A server with several processes always judges other people's code.
         for_others=True,
         concurrency=settings.concurrency,
-        data_dir=None,
+        data_dir=copy_dir,
         problems_dir=settings.problems_dir,
         readable=settings.sandbox_read,
     )
