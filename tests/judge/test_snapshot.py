@@ -270,6 +270,14 @@ def test_what_is_no_file_is_left_out(tree: Path, data: Path) -> None:
         assert sorted(os.listdir(root.parent)) == ["common", "sum"]
 
 
+def test_data_directory_may_be_among_the_problems(tree: Path) -> None:
+    """The copy does not contain itself, nor the server's data."""
+    (tree / "data").mkdir()
+    with problem_snapshot(tree, tree / "data") as taken:
+        assert sorted(os.listdir(taken.path / "own")) == ["common", "sum"]
+        assert taken.remarks == ()
+
+
 def test_too_many_files_are_refused(tree: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home directory, given by mistake, is not copied."""
     monkeypatch.setattr(snapshot, "_MOST", 50)

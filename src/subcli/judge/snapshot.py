@@ -180,7 +180,7 @@ class _Copy:
         for name in self._names():
             if only not in (None, name):
                 (self.target / name).symlink_to(f"{self._real}/{name}")
-            elif name not in _IGNORED:
+            elif name not in _IGNORED and not self.target.is_relative_to(f"{self._real}/{name}"):
                 try:
                     self._copy(name)
                 except _UnreadableError as error:
