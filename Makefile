@@ -69,9 +69,10 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 
-trials: $(VENV)/.dev  ## test frozen readers, a great shutdown, and verdicts on a busy machine and while workers die
+trials: $(VENV)/.dev  ## test frozen readers, a great shutdown, the watchdog, and verdicts under load and while workers die
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
+	$(BIN)/python -m bench.looks
 	$(BIN)/python -m bench.busy_machine
 	$(BIN)/python -m bench.herd
 

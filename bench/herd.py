@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from bench.crowd import need_files, quantile, watch
 from bench.processes import free_port
@@ -361,6 +361,9 @@ class Herd:
             for row in connection.execute(select(events).order_by(events.c.submission_id, events.c.seq)):
                 logs.setdefault(row.submission_id, []).append(json.loads(row.payload))
             claims = [row.worker for row in connection.execute(select(attempts.c.worker))]
+            first_claim = func.min(attempts.c.started_at)
+            waited = select(submissions.c.id, submissions.c.created_at, first_claim).join(attempts)
+            spans = {row[0]: (row[1], row[2]) for row in connection.execute(waited.group_by(submissions.c.id))}
         right = 0
         for each in self.followed:
             given = logs[each.submission_id][-1].get("final_status")
@@ -373,7 +376,7 @@ class Herd:
         given = Counter(logs[each.submission_id][-1].get("final_status") for each in self.followed)
         print(f"right verdicts: {right} of {len(self.followed)}; `error`: {given['error']}; {dict(given)}")
         self._report_interrupted(logs)
-        self._report_waiting(logs)
+        self._report_waiting(spans)
         workers = (*self.workers, self.sick)
         shares = {process.name: sum(map(process.judged_with, claims)) for process in workers}
         print(f"claims by worker: {shares}")
@@ -403,17 +406,35 @@ class Herd:
             most = f"; under way again after {min(took):.1f} to {max(took):.1f} s" if took else ""
             print(f"interrupted by {cause}: {len(took)}{most}")
 
-    def _report_waiting(self, logs: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
-        """How long users waited from submitting until their judging began."""
-        waits: dict[bool, list[float]] = {True: [], False: []}
-        for each in self.followed:
-            log = logs[each.submission_id]
-            begun = next((event for event in log if event.get("status") in ("building", "testing")), None)
-            if begun is not None:
-                waits[each.user == MANY].append(moment(begun) - moment(log[0]))
-        for is_many, who in ((True, f"the one with {self._words.many} at once"), (False, "the others")):
-            p50, p95 = quantile(waits[is_many], 0.5), quantile(waits[is_many], 0.95)
-            print(f"waited until judging began, {who}: p50 {p50:.1f} s, p95 {p95:.1f} s")
+    def _report_waiting(self, spans: Mapping[int, tuple[float, float]]) -> None:
+        """How long users waited, and whether each was served in turn.
+
+        Only those count who handed in while the one with many was waiting: nobody stood in the way of the others. Turns
+        do not depend on how quick the workers are: while a submission waits, one of each other user's may be taken, and
+        one more for each that its own user handed in before and that waits as well.
+
+        Args:
+            spans: by submission, when it was handed in and when a worker first took it, as Unix times.
+        """
+        users = {each.submission_id: each.user for each in self.followed}
+        many = sorted(span for number, span in spans.items() if users[number] == MANY)
+        over = max(taken for _, taken in many)
+        beside = {
+            number: span for number, span in spans.items() if users[number] != MANY and many[0][0] < span[0] < over
+        }
+        rows = ((f"the one with {len(many)} at once", many), (f"{len(beside)} of others meanwhile", beside.values()))
+        for who, waits in rows:
+            took = [taken - handed_in for handed_in, taken in waits] or [0.0]
+            p50, p95 = quantile(took, 0.5), quantile(took, 0.95)
+            print(f"waited until judging began, {who}: p50 {p50:.1f} s, p95 {p95:.1f} s, longest {max(took):.1f} s")
+        passed, too_many = [0], 0
+        for number, (handed_in, taken) in beside.items():
+            before = sum(
+                users[other] == users[number] and span[0] < handed_in < span[1] for other, span in spans.items()
+            )
+            passed.append(sum(handed_in < each < taken for _, each in many))
+            too_many += passed[-1] > 1 + before
+        print(f"of the one's, taken while one of the others' waited: {max(passed)} at most; out of turn: {too_many}")
 
 
 def interrupted_by(detail: str) -> str | None:

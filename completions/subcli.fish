@@ -173,6 +173,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l debug -d 'Log everything to stde
 complete -c subcli -n "__subcli_at ' serve'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' worker'" -l database -r -f -d 'Database, instead of a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
 complete -c subcli -n "__subcli_at ' worker'" -l redis -r -f -d 'Connect several servers and workers on one database: redis://HOST:PORT/0'
+complete -c subcli -n "__subcli_at ' worker'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Where to keep a copy of the problems while it runs'
 complete -c subcli -n "__subcli_at ' worker'" -l problems -r -f -a '(__fish_complete_directories)' -d 'Directory with more problems'
 complete -c subcli -n "__subcli_at ' worker'" -l concurrency -r -f -d 'Judge this many at once. Default: the number of cores'
 complete -c subcli -n "__subcli_at ' worker'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from subcli.judge.events import Event
 from subcli.judge.job import Job
 from subcli.judge.problem import Language, Problem, ProblemError, Solution
-from subcli.judge.problem_file import load_problem
 from subcli.judge.process.starter import Starter
 from subcli.judge.process.text import cut
+from subcli.judge.snapshot import snapshot_of_one
 from subcli.judge.supervise.engine import judge
 
 _NOT_STARTED = frozenset(
@@ -86,19 +86,21 @@ def check_problem(directory: Path, *, starter: Starter | None = None) -> Report:
     return Report(directory, asyncio.run(collect()))
 
 
-async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncIterator[Check]:
+async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGenerator[Check, None]:
     """Check the whole problem in `directory`, and yield each result as soon as it is known."""
-    try:
-        problem = load_problem(directory)
-    except ProblemError as error:
-        yield Check("problem.toml", False, str(error))
-        return
-    yield Check("problem.toml", True, f"{problem.slug}: {problem.title}")
-    yield _has_reference(problem)
-    for language in problem.languages.values():
-        yield await _template(problem, language, starter)
-    for solution in problem.solutions:
-        yield await _solution(problem, solution, starter)
+    with ExitStack() as stack:
+        try:
+            # As on a server: all of it is judged as it is now, whatever its author edits meanwhile.
+            problem = stack.enter_context(snapshot_of_one(directory))
+        except (ProblemError, OSError) as error:
+            yield Check("problem.toml", False, str(error))
+            return
+        yield Check("problem.toml", True, f"{problem.slug}: {problem.title}")
+        yield _has_reference(problem)
+        for language in problem.languages.values():
+            yield await _template(problem, language, starter)
+        for solution in problem.solutions:
+            yield await _solution(problem, solution, starter)
 
 
 def _has_reference(problem: Problem) -> Check:

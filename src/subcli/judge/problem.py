@@ -184,6 +184,25 @@ class Problem:
     solutions: tuple[Solution, ...] = ()
     local_files: tuple[Path, ...] = field(default=())
     """Files that `subcli init` copies, to run tests locally."""
+    copied_from: Path | None = None
+    """The author's directory, if `root` is a copy of it."""
+
+    @property
+    def origin(self) -> Path:
+        """The author's directory, for messages to authors and operators."""
+        return self.copied_from or self.root
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Its directory; if that is a copy, also the original, and the copy of what lies beside it."""
+        return (self.root,) if self.copied_from is None else (self.root, self.root.parent, self.copied_from)
+
+    def as_authored(self, text: str) -> str:
+        """A text for authors and operators, with their own paths in place of the copy's."""
+        if self.copied_from is None:
+            return text
+        # The problems beside it, and what they share, are copied along with it.
+        return text.replace(str(self.root.parent), str(self.copied_from.parent))
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain data, for the process that judges: it must not read a file that changes meanwhile."""

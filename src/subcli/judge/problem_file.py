@@ -7,6 +7,7 @@ the first submission fails. Every error names the file, the line and the key.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -17,7 +18,8 @@ from msgspec import Meta
 from subcli.judge.problem import AtLeast1, Language, Problem, ProblemError, ResourceLimits, Solution
 from subcli.shared.toml import Keys, TomlError, TomlFile
 
-_BUNDLED: Final = Path(__file__).with_name("problems")
+BUNDLED: Final = Path(__file__).with_name("problems")
+"""The directory of the bundled problems."""
 
 Text: TypeAlias = Annotated[str, Meta(pattern=r"\S", description="a string that is not blank")]
 Slug: TypeAlias = Annotated[
@@ -83,19 +85,29 @@ class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     local_files: InnerPaths = ()
 
 
-def load_problem(root: Path) -> Problem:
+def load_problem(root: Path, origin: Path | None = None) -> Problem:
     """Read the problem in the directory `root`.
+
+    Args:
+        root: the directory.
+        origin: the author's directory, if `root` is a copy of it. Errors name its files.
 
     Raises:
         ProblemError: there is no `problem.toml`, or it is not valid.
     """
+
+    def as_authored(text: str) -> str:
+        return text if origin is None else text.replace(str(root), str(origin))
+
     try:
-        return _load(root, TomlFile.read(root / "problem.toml"))
+        problem = _load(root, TomlFile.read(root / "problem.toml"))
     except TomlError as error:
-        hint = f". {error.hint}" if error.hint else ""
-        raise ProblemError(error.path, error.problem + hint, error.line) from None
+        complaint = f"{error.problem}. {error.hint}" if error.hint else error.problem
+        raise ProblemError(Path(as_authored(str(error.path))), as_authored(complaint), error.line) from None
     except OSError as error:
-        raise ProblemError(root / "problem.toml", f"names what cannot be read: {error}") from None
+        complaint = as_authored(f"names what cannot be read: {error}")
+        raise ProblemError((origin or root) / "problem.toml", complaint) from None
+    return problem if origin is None else replace(problem, copied_from=origin.absolute())
 
 
 def load_problems(directory: Path | None = None) -> dict[str, Problem]:
@@ -110,8 +122,14 @@ def load_problems(directory: Path | None = None) -> dict[str, Problem]:
     return problems
 
 
-def load_valid_problems(directory: Path | None = None) -> tuple[dict[str, Problem], tuple[ProblemError, ...]]:
+def load_valid_problems(
+    directory: Path | None = None, copies: Mapping[Path, Path] = MappingProxyType({})
+) -> tuple[dict[str, Problem], tuple[ProblemError, ...]]:
     """Load problems as `load_problems` does, and leave out those that are not valid.
+
+    Args:
+        directory: an operator's problems.
+        copies: copies of `BUNDLED` and of `directory` that are read instead.
 
     Returns:
         The others by slug, and one error for each problem that was left out.
@@ -121,14 +139,15 @@ def load_valid_problems(directory: Path | None = None) -> tuple[dict[str, Proble
     """
     problems: dict[str, Problem] = {}
     broken: list[ProblemError] = []
-    for parent in (_BUNDLED, directory):
+    for parent in (BUNDLED, directory):
         if parent is None:
             continue
         if not parent.is_dir():
             raise ProblemError(parent, "no such directory")
-        for root in sorted(path.parent for path in parent.glob("*/problem.toml")):
+        copy = copies.get(parent)
+        for root in sorted(path.parent for path in (copy or parent).glob("*/problem.toml")):
             try:
-                problem = load_problem(root)
+                problem = load_problem(root, None if copy is None else parent / root.name)
                 _check_unique(problem, problems)
             except ProblemError as error:
                 broken.append(error)
@@ -140,7 +159,9 @@ def load_valid_problems(directory: Path | None = None) -> tuple[dict[str, Proble
 def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:
     for other in others.values():
         if other.slug == problem.slug or other.id == problem.id:
-            raise ProblemError(problem.root / "problem.toml", f"has the id or the slug of the problem in {other.root}")
+            raise ProblemError(
+                problem.origin / "problem.toml", f"has the id or the slug of the problem in {other.origin}"
+            )
 
 
 def _load(root: Path, file: TomlFile) -> Problem:

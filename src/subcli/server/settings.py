@@ -205,6 +205,7 @@ class WorkerSettings:
         database: SQLAlchemy URL of the servers' database.
         redis: URL of the servers' Redis.
         problems_dir: the same problems as the servers have.
+        data_dir: where the copy of the problems is kept while the worker runs; default: the temporary directory.
         concurrency: how many submissions are judged at the same time.
         limits: limits and timeouts.
         metrics_address: host and port that serve `/metrics` without authentication; None for nowhere.
@@ -215,6 +216,7 @@ class WorkerSettings:
     database: str
     redis: str
     problems_dir: Path | None = None
+    data_dir: Path | None = None
     concurrency: int = 1
     limits: ServerLimits = field(default_factory=ServerLimits)
     metrics_address: tuple[str, int] | None = None

@@ -67,7 +67,7 @@ def test_last_line_is_the_last_that_is_not_blank(text: str, expected: str) -> No
 )
 def test_paths_of_the_server_are_not_shown(directory: str, text: str, shown: str) -> None:
     """What is the submission's or the problem's becomes relative; the rest is named."""
-    assert ServerPaths(directory, "/srv/problems/p", ["/tmp/base"]).strip(text) == shown
+    assert ServerPaths(directory, ["/srv/problems/p"], ["/tmp/base"]).strip(text) == shown
 
 
 @pytest.mark.parametrize("step", [1, 3, 100])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from subcli.judge import Problem, judge, load_problem
+from subcli.judge import Job, Problem, judge, load_problem
+from subcli.server.run.startup import copied_problems
 
 PROBLEM = """
 id = 99
@@ -51,7 +52,7 @@ class Waiting:
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Waiting:
-    root, gates = tmp_path / "waiting", tmp_path / "gates"
+    root, gates = tmp_path / "problems" / "waiting", tmp_path / "gates"
     (root / "tests").mkdir(parents=True)
     gates.mkdir()
     (root / "problem.toml").write_text(PROBLEM)
@@ -111,6 +112,31 @@ async def test_stopping_the_server_ends_the_processes(start: Callable[..., Any],
         running = descendants() - before
         assert running
     assert not running & descendants()
+
+
+async def test_edits_between_claim_and_judging_change_nothing(start: Callable[..., Any], waiting: Waiting) -> None:
+    """What judges and what is told is what was there when the server started."""
+    root = waiting.problems["waiting"].root
+    for number in range(4):
+        waiting.open(number)
+    with (root / "problem.toml").open("a") as file:
+        file.write('template = "template.py"\n')
+    (root / "template.py").write_text("pass")
+    files = [root / "tests" / "test_waiting.py", root / "template.py", root / "problem.toml"]
+
+    async def edit_and_judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:
+        for path in files:
+            path.write_text("no longer valid {")
+        async with aclosing(judge(job)) as judging:
+            async for event in judging:
+                yield event
+
+    with copied_problems(root.parent, root.parents[1]) as copied:
+        async with start(edit_and_judge, copied.problems) as live:
+            ended = await live.ended(await live.submit(problem="waiting"))
+            assert (ended["final_status"], ended["summary"]["passed"]) == ("passed", 4)
+            told = (await live.http.get("/api/problems/waiting/template/python")).json()
+            assert told["files"] == {"solution.py": "pass"}
 
 
 def descendants() -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
 from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.run.serve import run
-from subcli.server.run.startup import load_all_problems, prepare_judge, signing_key
+from subcli.server.run.startup import copied_problems, prepare_judge, signing_key
 from subcli.shared.secret import Secret
 
 
@@ -94,7 +95,7 @@ def test_more_judgings_than_cores_are_warned_of(tmp_path: Path, caplog: pytest.L
     cores = usable_cores()
     for concurrency in (cores, cores + 1):
         settings = ServerSettings(tmp_path, concurrency=concurrency, sandbox=Sandbox.NONE)
-        service, _ = prepare_judge(settings, {}, None, for_others=False)
+        service, _ = prepare_judge(settings, {}, None, for_others=False, data_dir=tmp_path)
         assert service is not None
         assert service.concurrency == concurrency
     assert caplog.text.count("more than") == 1
@@ -107,8 +108,29 @@ def test_a_gateway_without_workers_judges_nothing(
     """It needs no sandbox and no compilers, and does not complain that they are not there."""
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = ServerSettings(tmp_path, concurrency=0)
-    assert prepare_judge(settings, load_all_problems(None), None, for_others=True) == (
-        None,
-        ("judged by workers elsewhere",),
-    )
+    with copied_problems(None, tmp_path) as snapshot:
+        prepared = prepare_judge(settings, snapshot.problems, None, for_others=True, data_dir=tmp_path)
+    assert prepared == (None, ("judged by workers elsewhere",))
     assert caplog.text == ""
+
+
+def test_problems_that_cannot_be_copied(tmp_path: Path) -> None:
+    """One sentence names the place, and a hint says what to do."""
+    with pytest.raises(ServeError) as error, copied_problems(None, tmp_path / "missing"):
+        pass
+    assert error.value.message == f"Cannot copy the problems to {tmp_path}/missing: No such file or directory."
+    assert "--data-dir" in error.value.hint
+
+
+def test_what_is_not_in_the_copy_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The operator reads what may change while the server runs, and that an earlier server was killed."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "link").symlink_to("/")
+    with copied_problems(None, tmp_path) as snapshot:
+        killed = tmp_path / "killed"
+        shutil.copytree(snapshot.path, killed)
+    killed.rename(snapshot.path)
+    with copied_problems(tmp_path / "mine", tmp_path):
+        pass
+    assert f"of the problems, {tmp_path}/mine/link leads out of {tmp_path}/mine: / is not copied" in caplog.text
+    assert f"directories of killed processes removed from {tmp_path}: 1" in caplog.text

@@ -42,13 +42,14 @@ class ServerPaths:
 
     Args:
         workdir: The submission's directory: what is below it becomes relative.
-        problem: The problem's directory: the same.
+        problem: The problem's directory, and others of its author: the same.
         scratch: Directories of the judge's own, which are hidden as a whole.
     """
 
-    def __init__(self, workdir: str, problem: str = "", scratch: Collection[str] = ()) -> None:
+    def __init__(self, workdir: str, problem: Collection[str] = (), scratch: Collection[str] = ()) -> None:
         home = _home()
-        names = {home: "~", **_of_this_program(), **dict.fromkeys(scratch, "judge"), problem: "", workdir: ""}
+        hidden = {**dict.fromkeys(scratch, "judge"), **dict.fromkeys(problem, ""), workdir: ""}
+        names = {home: "~", **_of_this_program(), **hidden}
         self._names = {path.rstrip("/"): name for path, name in names.items() if path.rstrip("/")}
         # The longest first: one may lie in another. `/root` is no part of `/srv/root`; the others are unmistakable.
         words = [

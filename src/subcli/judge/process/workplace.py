@@ -1,9 +1,9 @@
-"""Directories in which submissions are judged, and what a killed judge left of them.
+"""Directories in which submissions are judged or problems are kept, and what a killed process left of them.
 
 A judge removes its directory itself, and so does its supervisor if the judge dies. Only if both are killed does it
 stay, and the next start removes it. Each directory has a marker, a file on which the judge and its supervisor hold a
 lock for as long as one of them lives. Nothing is removed that is not, beyond doubt, such a directory of this user on
-this machine whose lock nobody holds.
+this machine whose lock nobody holds. The copies of problems that servers make are kept in the same way.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from subcli.judge.process.removal import mounted_below, remove_tree
 
-_PREFIX: Final = "subcli-judge-"
-_NAME: Final = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
-"""What `tempfile.mkdtemp` makes of the prefix."""
+_NAME: Final = re.compile(r"subcli-(?:judge|problems)-[a-z0-9_]{8}")
+"""What `tempfile.mkdtemp` makes of a prefix."""
 _MARKER: Final = "marker"
 _TEXT_BYTES: Final = 1024
 _log: Final = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Workplace:
-    """A directory for one submission.
+    """A directory for one submission, or for a copy of problems.
 
     Attributes:
         path: the directory.
@@ -45,13 +44,17 @@ class Workplace:
 
 
 @contextmanager
-def workplace() -> Iterator[Workplace]:
-    """A new directory in the temporary directory, removed at the end.
+def workplace(purpose: Literal["judge", "problems"] = "judge", parent: Path | None = None) -> Iterator[Workplace]:
+    """A new directory that only this user can read, removed at the end.
+
+    Args:
+        purpose: what it is for; part of its name.
+        parent: where it is made; default: the temporary directory.
 
     Raises:
         OSError: it cannot be made.
     """
-    base = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    base = Path(tempfile.mkdtemp(prefix=f"subcli-{purpose}-", dir=parent))
     try:
         lock = _mark(base)
     except BaseException:
@@ -98,7 +101,7 @@ def _text(base: Path) -> bytes:
 
 
 def remove_leftovers(directory: Path | None = None) -> int:
-    """Remove the directories of judges that were killed.
+    """Remove the directories of processes that were killed.
 
     Args:
         directory: where they are; default: the temporary directory.
@@ -128,7 +131,7 @@ def _is_open_to_renaming(directory: Path) -> bool:
 
 
 def _remove_if_left(base: Path) -> bool:
-    """Remove a directory if it was left by a judge that is dead.
+    """Remove a directory if it was left by a process that is dead.
 
     Raises:
         OSError: it is not such a directory, or somebody lives in it.

@@ -70,7 +70,7 @@ def view_for(
     """What a solution of `problem` in `language` sees, apart from the submission itself.
 
     Args:
-        problem: Its directory is hidden.
+        problem: Its directory is hidden, and so is the one that it is a copy of.
         language: Its programs are shown.
         hidden: More directories to hide, such as the server's data.
         readable: More files and directories to show, where they are not hidden.
@@ -102,7 +102,7 @@ def view_for(
         else:
             shown.append(path)
     kept = _outermost(shown)
-    secrets = [_PACKAGE, problem.root, *hidden]
+    secrets = [_PACKAGE, problem.root, problem.origin, *hidden]
     covered = _outermost(path.resolve() for path in secrets if _is_within(path.resolve(), kept) and path.is_dir())
     return SandboxView(
         shown=tuple(map(str, kept)),

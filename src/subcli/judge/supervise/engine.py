@@ -51,6 +51,10 @@ async def judge(
         starter: What the solution's processes run under. Default: `LocalStarter`.
         on_fault: Called with what is wrong with the judge or the problem, in full. Default: it is logged.
     """
+
+    def tell_fault(text: str) -> None:
+        on_fault(job.problem.as_authored(text))
+
     with workplace() as place:
         refusal = _prepare(job, place.path)
         if refusal is not None:
@@ -60,12 +64,12 @@ async def judge(
         language = job.problem.languages[job.language]
         try:
             with (starter or LocalStarter()).open(place.path / "work", job.problem, language) as plans:
-                async with aclosing(_run(job, place, plans, on_fault)) as events_of_run:
+                async with aclosing(_run(job, place, plans, tell_fault)) as events_of_run:
                     async for event in events_of_run:
                         yield event
         except OSError as error:
             # Out of processes, descriptors or disk space. Nothing of the submission has run.
-            on_fault(f"the judge could not start: {error}")
+            tell_fault(f"the judge could not start: {error}")
             for event in _judge_error(f"the judge could not start: {os.strerror(error.errno or 0)}"):
                 yield event
 

@@ -68,7 +68,9 @@ class Supervisor:
         """Watches what runs, or ran last: the build or the tests."""
         analyst = Analyst(order.files, order.language.name)
         self._paths = ServerPaths(
-            order.plans.run.directory, str(order.problem.root), (str(order.scratch), str(order.scratch.parent))
+            order.plans.run.directory,
+            [str(path) for path in order.problem.directories],
+            (str(order.scratch), str(order.scratch.parent)),
         )
         self._results = Results(self._emit, channel.drain, analyst, self._paths, self._is_contended)
         self._ended_with_build = False

@@ -21,7 +21,7 @@ def sandboxed_judge(
     *,
     for_others: bool,
     concurrency: int,
-    data_dir: Path | None,
+    data_dir: Path,
     problems_dir: Path | None,
     readable: tuple[Path, ...] = (),
 ) -> tuple[Judge, Choice]:
@@ -30,7 +30,7 @@ def sandboxed_judge(
     Args:
         for_others: whether other people submit code: on a server with logins, and on its workers.
         concurrency: how many submissions are judged at the same time.
-        data_dir: hidden from solutions.
+        data_dir: the server's data, or the worker's copy of the problems; hidden from solutions.
         problems_dir: hidden from solutions.
         readable: solutions may read it besides what their languages need.
 

@@ -17,7 +17,7 @@ from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
 from subcli.server.run.startup import (
     connect_redis,
-    load_all_problems,
+    copied_problems,
     make_data_dir,
     prepare_judge,
     serve_metrics,
@@ -44,7 +44,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         auth = _auth_config(settings)
         listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
-        problems = load_all_problems(settings.problems_dir)
+        problems = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir)).problems
         service, sandbox = prepare_judge(
             settings, problems, judge, for_others=auth is not None, data_dir=settings.data_dir
         )

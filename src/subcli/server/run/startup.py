@@ -9,16 +9,17 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from subcli.judge import Problem, ProblemError
-from subcli.judge.problem_file import load_valid_problems
 from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
+from subcli.judge.snapshot import Snapshot, problem_snapshot
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.jobs.service import Service, service_of
@@ -98,21 +99,35 @@ def _checked(key: bytes, source: str) -> bytes:
     return key
 
 
-def load_all_problems(directory: Path | None) -> Mapping[str, Problem]:
-    """Load the bundled problems and those in `directory`. Returns them by slug.
+@contextmanager
+def copied_problems(directory: Path | None, parent: Path | None) -> Iterator[Snapshot]:
+    """A copy of the bundled problems and of those in `directory`, for as long as the process runs.
 
     One author's mistake does not stop the server: a problem that is not valid is left out and named in the log.
 
+    Args:
+        directory: the operator's problems.
+        parent: where the copy is made; default: the temporary directory.
+
     Raises:
-        ServeError: there is no such directory.
+        ServeError: there is no such directory, or the copy cannot be made.
     """
-    try:
-        problems, broken = load_valid_problems(directory)
-    except ProblemError as error:
-        raise ServeError(f"Cannot load the problems: {error}.", "Check the directory given to --problems.") from error
-    for complaint in broken:
-        _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
-    return problems
+    clear_leftovers(parent)
+    with ExitStack() as stack:
+        try:
+            snapshot = stack.enter_context(problem_snapshot(directory, parent))
+        except ProblemError as error:
+            hint = "Check the directory given to --problems."
+            raise ServeError(f"Cannot load the problems: {error}.", hint) from error
+        except OSError as error:
+            where = parent or tempfile.gettempdir()
+            hint = "It needs as much space as the problems; choose another place with --data-dir."
+            raise ServeError(f"Cannot copy the problems to {where}: {error.strerror}.", hint) from error
+        for complaint in snapshot.broken:
+            _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
+        for remark in snapshot.remarks:
+            _log.warning("of the problems, %s", remark)
+        yield snapshot
 
 
 def prepare_judge(
@@ -121,14 +136,14 @@ def prepare_judge(
     judge: Judge | None,
     *,
     for_others: bool,
-    data_dir: Path | None = None,
+    data_dir: Path,
 ) -> tuple[Service | None, tuple[str, ...]]:
     """What judges submissions in this process; the temporary directory is cleared of what killed judges left in it.
 
     Args:
         judge: one that needs no sandbox; None for the real one, in the sandbox that the settings ask for.
         for_others: whether other people submit code.
-        data_dir: hidden from solutions.
+        data_dir: the server's data, or the worker's copy of the problems; hidden from solutions.
 
     Returns:
         the service, None if other processes judge; and sentences on what its sandbox does and does not protect from.
@@ -141,8 +156,7 @@ def prepare_judge(
         return None, ("judged by workers elsewhere",) if judge is None else ()
     if judge is not None:
         return service_of(judge, problems, concurrency, limits), ()
-    if removed := remove_leftovers():
-        _log.warning("directories of killed judges removed from the temporary directory: %d", removed)
+    clear_leftovers()
     _warn_of_concurrency(concurrency)
     judge, choice = sandboxed_judge(
         settings.sandbox,
@@ -156,6 +170,13 @@ def prepare_judge(
     tries_languages = for_others or choice.name is Sandbox.BWRAP
     service = service_of(judge, problems, concurrency, limits, tries_languages=tries_languages)
     return service, tuple(finding.text for finding in choice.findings)
+
+
+def clear_leftovers(directory: Path | None = None) -> None:
+    """Remove what killed processes have left in a directory; default: the temporary directory."""
+    if removed := remove_leftovers(directory):
+        where = directory or "the temporary directory"
+        _log.warning("directories of killed processes removed from %s: %d", where, removed)
 
 
 def _warn_of_concurrency(concurrency: int) -> None:

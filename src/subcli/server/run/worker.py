@@ -18,7 +18,7 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import load_all_problems, prepare_judge, serve_metrics
+from subcli.server.run.startup import copied_problems, make_data_dir, prepare_judge, serve_metrics
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -36,13 +36,16 @@ def run_worker(
         ServeError: the worker cannot start.
     """
     with ExitStack() as stack:
-        problems = load_all_problems(settings.problems_dir)
+        if settings.data_dir is not None:
+            make_data_dir(settings.data_dir)
+        snapshot = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir))
+        problems = snapshot.problems
         redis = connect(settings.redis)
         engine = open_database(settings.database)
         stack.callback(engine.dispose)
         stack.enter_context(using(engine, joined=True))
         # A server with several processes always judges other people's code.
-        service, sandbox = prepare_judge(settings, problems, judge, for_others=True)
+        service, sandbox = prepare_judge(settings, problems, judge, for_others=True, data_dir=snapshot.path)
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(metrics, *settings.metrics_address))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -20,16 +21,24 @@ from subcli.cli.commands.server.options import (
     SandboxChoice,
     SandboxRead,
     address,
+    default_data_dir,
     forget_passwords,
     require_server_extra,
     start_logging,
 )
-from subcli.cli.common import Common, command
+from subcli.cli.common import Common, command, expanded
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.server import WorkerReady
+
+DataDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", callback=expanded, help="Where to keep a copy of the problems while it runs."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +55,7 @@ def register(app: typer.Typer) -> None:
         streams: Streams,
         database: Database = None,
         redis: RedisUrl = None,
+        data_dir: DataDir = None,
         problems: Problems = None,
         concurrency: Concurrency = None,
         sandbox: SandboxChoice = "auto",
@@ -73,6 +83,7 @@ def register(app: typer.Typer) -> None:
             database=database,
             redis=redis,
             problems_dir=problems,
+            data_dir=data_dir or _default_data_dir(),
             concurrency=concurrency or usable_cores(),
             metrics_address=address(metrics_address),
             sandbox=Sandbox(sandbox),
@@ -85,6 +96,19 @@ def register(app: typer.Typer) -> None:
         except ServeError as error:
             raise UsageError(error.message, hint=error.hint) from None
         return 0
+
+
+def _default_data_dir() -> Path | None:
+    """A server's; none where it cannot be made, as in a container or a service without a home directory."""
+    from subcli.server import ServeError
+    from subcli.server.run.startup import make_data_dir
+
+    directory = default_data_dir()
+    try:
+        make_data_dir(directory)
+    except ServeError:
+        return None
+    return directory
 
 
 def _print_ready(common: Common, streams: Streams, ready: WorkerReady) -> None:
