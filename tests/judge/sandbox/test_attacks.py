@@ -112,8 +112,12 @@ CHECKS: dict[str, Any] = {
     "ask_dns": failed,
     "connect_abstract": failed,
     "connect_unix": failed,
-    "interfaces": lambda got: got == {"got": ["lo"]},
+    "interfaces": lambda got: failed(got) or got == {"got": ["lo"]},
     "odd_sockets": lambda got: failed(got, ("EPERM", "EAFNOSUPPORT", "EACCES")),
+    "open_sockets": lambda got: failed(got, DENIED),
+    "pass_descriptors": lambda got: failed(got, DENIED),
+    "enlarge_buffers": lambda got: failed(got, DENIED),
+    "name_a_socket": lambda got: failed(got, DENIED),
     "environment": lambda got: SECRET not in json.dumps(got) and not [n for n in got["names"] if "SUBCLI" in n],
     "see_processes": lambda got: got["count"] <= 3 and failed(got["victim"]),
     "signal_others": failed,
@@ -143,11 +147,12 @@ CHECKS: dict[str, Any] = {
     "name_a_pipe": lambda got: failed(got, DENIED),
 }
 KILLED: dict[str, tuple[str, ...]] = {
-    "fork_bomb": ("processes", "timeout"),
+    "fork_bomb": ("processes",),
     "daemons": (),
     "threads_without_end": (),
     "fill_memory": ("memory", "early_exit", "exception", "crash"),
     "fill_memory_with_children": ("memory",),
+    "fill_sockets": ("memory",),
     "fill_tmp": (),
     "fill_shared_memory": (),
     "use_up_inodes": ("disk",),
@@ -180,6 +185,10 @@ REAL = (
     "read_memory_of_others",
     "loads",
     "interfaces",
+    "open_sockets",
+    "pass_descriptors",
+    "enlarge_buffers",
+    "name_a_socket",
 )
 
 

@@ -19,7 +19,7 @@ from subcli.judge.process.processes import Process, descendants, is_all_below, k
 from subcli.judge.process.space import SpaceWatch
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
-from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
+from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, in_sockets, on_disk
 from subcli.judge.sandbox.groups import out_of_memory
 
 _INTERVAL_S = 0.05
@@ -195,8 +195,9 @@ class Watchdog:
         plans = self._plans
         depths = by_depth(running)
         # The first process of a sandbox shows the files of all of them.
-        places = [in_memory(each.pid, plans.scratch) for each in running if depths[each.pid] == plans.run.layers - 1]
-        in_files = sum(place.size for place in places)
+        sandboxes = [each.pid for each in running if depths[each.pid] == plans.run.layers - 1]
+        places = [in_memory(sandbox, plans.scratch) for sandbox in sandboxes]
+        in_kernel = sum(place.size for place in places) + sum(map(in_sockets, sandboxes))
         if self._building:
             workspace = Path(plans.build.directory)
             places.append(on_disk(workspace, self._disk) + deleted(running, workspace.stat().st_dev))
@@ -204,7 +205,7 @@ class Watchdog:
         return Usage(
             processes=len(sizes),
             largest=max(sizes, default=0),
-            memory=sum(sizes) + in_files,
+            memory=sum(sizes) + in_kernel,
             places=tuple(places),
             killed=out_of_memory(plans.groups) - self._killed,
         )

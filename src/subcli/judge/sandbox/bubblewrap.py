@@ -24,6 +24,7 @@ from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user
+from subcli.judge.sandbox.syscalls import compiled
 from subcli.judge.sandbox.view import SandboxView, unreachable, view_for
 
 LAYERS: Final = 2
@@ -49,7 +50,7 @@ class BubblewrapStarter:
 
     Attributes:
         program: the path of `bwrap`.
-        filter: the system call filter as a BPF program; empty for none.
+        filtered: whether there is a system call filter.
         groups: where control groups can be created.
         cpus: processors for each submission; needs a control group.
         hidden: more directories that no solution may see.
@@ -57,7 +58,7 @@ class BubblewrapStarter:
     """
 
     program: str
-    filter: bytes
+    filtered: bool
     groups: Groups
     cpus: float
     hidden: tuple[Path, ...] = ()
@@ -84,8 +85,8 @@ class BubblewrapStarter:
             if user is not None:
                 outer += [f"--tasks={tasks}", f"--user={user}"]
             program = [self.program]
-            if self.filter:
-                (base / "filter").write_bytes(self.filter)
+            if self.filtered:
+                (base / "filter").write_bytes(compiled(network=problem.network))
                 outer.append(f"--filter={base / 'filter'}")
                 program += ["--seccomp", "{filter}"]
             head = [*outer, "--", *program, *_NAMESPACES, *_root(view, facts, limits.disk_mb * _MEGABYTE)]
