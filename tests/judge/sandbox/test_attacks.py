@@ -105,6 +105,7 @@ CHECKS: dict[str, Any] = {
     "write_kernel_settings": failed,
     "write_to_the_first_process": lambda got: failed(got) or got == {"got": None},
     "open_devices": failed,
+    "allocate_at_once": lambda got: failed(got, ("EOPNOTSUPP", "ENOTSUP")),
     "make_a_device": failed,
     "open_by_handle": lambda got: failed(got, DENIED),
     "connect_tcp": failed,
@@ -185,6 +186,7 @@ REAL = (
     "read_memory_of_others",
     "loads",
     "interfaces",
+    "allocate_at_once",
     "open_sockets",
     "pass_descriptors",
     "enlarge_buffers",
@@ -429,6 +431,11 @@ def test_attacks_on_limits_are_stopped(world: World, identity: str, subtests: py
 
 
 BUILDS = {
+    "fills the disk without writing": (
+        "import os\nn = 0\nwhile True:\n    n += 1\n    f = os.open(f'f{n}', os.O_CREAT | os.O_RDWR)\n"
+        "    os.posix_fallocate(f, 0, 1_000_000)\n    os.close(f)\n",
+        "disk",
+    ),
     "fills the disk with files": (
         "n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'wb').write(b'x' * 1_000_000)\n",
         "disk",

@@ -2,9 +2,9 @@
 
 A program can still compute, allocate memory, read, write, and start children and threads. Denied are calls that reach
 the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), create namespaces, hold memory that no limit
-counts (sockets, descriptors in flight, bigger pipes), or could carry information between two sandboxes: named pipes,
-which can be written to even on a read-only mount; locks, leases and watches on files that both can read; the machine's
-load.
+counts (sockets, descriptors in flight, bigger pipes), or take disk space faster than anybody looks (fallocate). So are
+those that could carry information between two sandboxes: named pipes, which can be written to even on a read-only
+mount; locks, leases and watches on files that both can read; the machine's load.
 
 Sockets are denied but for pairs of AF_UNIX, without which asyncio, Java's files and Node's child processes do not work.
 Their buffers keep the default size and are counted (`usage.py`). A problem that asks for a network gets the families
@@ -118,6 +118,8 @@ def compiled(*, network: bool = False) -> bytes:
             rules.deny(name, errno.EPERM)
         for name in ABSENT:
             rules.deny(name, errno.ENOSYS)
+        # As on a file system that cannot: programs write instead, which takes time, and is noticed.
+        rules.deny("fallocate", errno.EOPNOTSUPP)
         for flag in _NEW_NAMESPACES:
             rules.deny("clone", errno.EPERM, _Comparison(0, _MASKED_EQUAL, flag, flag))
         for number in _IOCTLS:
