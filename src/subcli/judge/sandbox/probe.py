@@ -78,8 +78,9 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = (), readable: tuple[Path, .
         return Probe(None, reason=error.strerror or str(error))
     except ValueError as error:
         return Probe(None, reason=str(error))
-    own = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
-    separate = [name for name in _NAMESPACES if name in seen["namespaces"] and seen["namespaces"][name] != own[name]]
+    # A server that hides its environment may not list this directory.
+    there = {name: seen["namespaces"][name] for name in _NAMESPACES if name in seen["namespaces"]}
+    separate = [name for name, link in there.items() if link != os.readlink(f"/proc/self/ns/{name}")]
     broken = _broken(seen, separate, filtered=filtered)
     if broken:
         return Probe(None, reason=broken)
