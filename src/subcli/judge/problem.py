@@ -182,6 +182,8 @@ class Problem:
     """The command that prints TAP, where `runner` is `tap`."""
     total_tests: int | None = None
     solutions: tuple[Solution, ...] = ()
+    network: bool = False
+    """Whether its solutions may open sockets, on a loopback of their own."""
     local_files: tuple[Path, ...] = field(default=())
     """Files that `subcli init` copies, to run tests locally."""
     copied_from: Path | None = None

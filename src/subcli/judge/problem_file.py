@@ -80,6 +80,7 @@ class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tests: InnerPath = "tests"
     command: Words = ()
     total_tests: AtLeast1 | None = None
+    network: Annotated[bool, Meta(description="true or false")] = False
     limits: ResourceLimits = ResourceLimits()
     solutions: Annotated[tuple[SolutionTable, ...], Meta(description="written as `[[solutions]]`")] = ()
     local_files: InnerPaths = ()
@@ -187,6 +188,7 @@ def _load(root: Path, file: TomlFile) -> Problem:
         tests=table.tests,
         command=table.command,
         total_tests=table.total_tests,
+        network=table.network,
         solutions=tuple(_solution(root, file, table, number) for number in range(len(table.solutions))),
         local_files=tuple(_existing(root, file, ("local_files",), name) for name in table.local_files),
     )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from subcli.judge.process.processes import Process, kill_all, look_at
 
 HEAD = """
 import os, signal, subprocess, sys, threading, time
@@ -108,3 +113,53 @@ def test_ended_orphan_counts_until_it_is_reaped() -> None:
         )
         == "False True"
     )
+
+
+@pytest.fixture
+def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Two children that do nothing."""
+    started = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    yield started
+    for each in started:
+        each.kill()
+        each.wait()
+
+
+def seen(child: subprocess.Popen[bytes]) -> Process:
+    found = look_at(child.pid)
+    assert found is not None
+    return found
+
+
+def test_slow_look_does_not_prevent_killing(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    """Where the time is up as soon as processes are found, they are killed all the same.
+
+    Beside a fork bomb one look took three seconds, of the two in which it was to be over: nothing was ever killed.
+    """
+
+    def find() -> list[Process]:
+        return [seen(child) for child in sleepers]
+
+    assert not kill_all(find, timeout_s=0)
+    assert [child.wait(30) for child in sleepers] == [-signal.SIGKILL] * 2
+
+
+def test_sandboxes_are_killed_before_anything_else(
+    sleepers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal to the sandbox ends all that is in it; signals to each process come too late for a fork bomb."""
+    solution, sandbox = sleepers
+    signals: list[tuple[int, int]] = []
+    send = os.kill
+
+    def note(pid: int, number: int) -> None:
+        signals.append((pid, number))
+        send(pid, number)
+
+    monkeypatch.setattr(os, "kill", note)
+    kill_all(list, known=[seen(solution), replace(seen(sandbox), name="bwrap")])
+    assert signals == [
+        (sandbox.pid, signal.SIGKILL),
+        (solution.pid, signal.SIGSTOP),
+        (solution.pid, signal.SIGKILL),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from subcli.judge import ResourceLimits
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.limits import left_behind, over_limit, over_limits
 from subcli.judge.process.processes import Process, descendants
-from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
+from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, in_sockets, on_disk
 
 MB = 1024 * 1024
 LIMITS = ResourceLimits(memory_mb=100, total_memory_mb=300, processes=4, disk_mb=8, files=20)
@@ -159,3 +160,19 @@ def test_this_process_is_below_its_parent() -> None:
     assert me.session == os.getsid(0)
     assert me.is_alive
     assert me.resident_bytes > 5 * MB
+
+
+def test_sockets_count_with_what_they_may_hold() -> None:
+    """Each by the size of its buffer: what waits in it is in no process's memory."""
+    before = in_sockets(os.getpid())
+    pairs = [socket.socketpair() for _ in range(40)]
+    with_pairs = in_sockets(os.getpid())
+    for each in (each for pair in pairs for each in pair):
+        each.close()
+    # Others in this network namespace may open or close some meanwhile.
+    assert with_pairs - before > 40 * 128 * 1024
+
+
+def test_sockets_of_a_process_that_has_ended() -> None:
+    """It holds none."""
+    assert in_sockets(2**22 + 1) == 0

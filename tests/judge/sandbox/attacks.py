@@ -162,6 +162,12 @@ def open_devices() -> Any:
     ]
 
 
+def allocate_at_once() -> Any:
+    """Disk space by the gigabyte, between two looks of whoever watches it."""
+    with open("/tmp/subcli-allocated", "wb") as file:
+        return {"error": call(285, file.fileno(), 0, 0, 1 << 20)}
+
+
 def make_a_device() -> Any:
     return tried(os.mknod, "/tmp/subcli-disk", 0o600 | 0o060000, os.makedev(254, 0))
 
@@ -207,6 +213,40 @@ def odd_sockets() -> Any:
     # Those of AF_TIPC come in pairs; the others are made all the same, and then found not to.
     pairs = [{"error": call(53, f, k, 0, ctypes.create_string_buffer(8))} for f, k in ((30, 5), (40, 1), (38, 5))]
     return alone + pairs
+
+
+def open_sockets() -> Any:
+    """Loopback connections hold memory that no process maps, and that control groups of version 1 do not count."""
+    families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLINK)
+    return [tried(lambda f=f, k=k: socket.socket(f, k).close()) for f in families for k in (1, 2)]
+
+
+def pass_descriptors() -> Any:
+    """Files in flight are held by no process, and counted for each user of the machine."""
+    left, right = socket.socketpair()
+    with left, right:
+        return tried(socket.send_fds, left, [b"x"], [0] * 200)
+
+
+def enlarge_buffers() -> Any:
+    left, right = socket.socketpair()
+    reading, writing = os.pipe()
+    with left, right, os.fdopen(reading), os.fdopen(writing, "w"):
+        return [
+            tried(left.setsockopt, socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22),
+            tried(right.setsockopt, socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22),
+            tried(fcntl.fcntl, writing, 1031, 1 << 20),
+        ]
+
+
+def name_a_socket() -> Any:
+    left, right = socket.socketpair()
+    with left, right:
+        return [
+            tried(left.bind, "\0subcli-attack"),
+            tried(left.bind, f"/tmp/subcli-socket-{os.getpid()}"),
+            tried(left.connect, "\0subcli-attack"),
+        ]
 
 
 # -- processes
@@ -426,11 +466,11 @@ def control_groups() -> Any:
 
 @inside_only
 def fork_bomb() -> Any:
+    """Each process in a session of its own, where there are groups of sessions for processors, and never idle."""
     while True:
-        try:
+        with contextlib.suppress(OSError):
             os.fork()
-        except OSError:
-            time.sleep(0.001)
+            os.setsid()
 
 
 @inside_only
@@ -476,6 +516,24 @@ def fill_memory_with_children() -> Any:
             kept = [b"x" * 1_000_000 for _ in range(50)]
             time.sleep(20)
             os._exit(len(kept) and 0)
+    time.sleep(20)
+
+
+@inside_only
+def fill_sockets() -> Any:
+    """Pairs full of what nobody reads: a quarter of a megabyte each, in the kernel."""
+    for _ in range(8):
+        if os.fork() == 0:
+            break
+    kept = []
+    with contextlib.suppress(OSError):
+        while True:
+            kept += socket.socketpair()
+            for each in kept[-2:]:
+                each.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        each.send(b"x" * 65_536)
     time.sleep(20)
 
 

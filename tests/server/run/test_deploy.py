@@ -130,7 +130,7 @@ def test_dockerfile() -> None:
 
 
 @pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze (Debian: systemd) is missing")
-@pytest.mark.parametrize(("name", "exposure"), [("subcli-gateway@.service", 15), ("subcli-worker@.service", 50)])
+@pytest.mark.parametrize(("name", "exposure"), [("subcli-gateway@.service", 10), ("subcli-worker@.service", 30)])
 def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
     """systemd reports no problems, and an exposure below the given tenths."""
     assert SYSTEMD_ANALYZE is not None

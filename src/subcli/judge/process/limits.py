@@ -13,18 +13,19 @@ _MEGABYTE = 1024 * 1024
 
 def over_limits(limits: ResourceLimits, usage: Usage) -> Evidence | None:
     """The first limit that `usage` exceeds, or None."""
-    return _processes(limits, usage) or _disk(limits, usage) or _memory(limits, usage)
+    return too_many_processes(limits, usage.processes) or _disk(limits, usage) or _memory(limits, usage)
 
 
-def _processes(limits: ResourceLimits, usage: Usage) -> Evidence | None:
-    if usage.processes <= limits.processes:
+def too_many_processes(limits: ResourceLimits, count: int) -> Evidence | None:
+    """The limit, if `count` processes at once exceed it."""
+    if count <= limits.processes:
         return None
     return Evidence(
         kind="limit",
         limit="processes",
-        message=f"{usage.processes} processes at once, more than the limit of {limits.processes}",
+        message=f"{count} processes at once, more than the limit of {limits.processes}",
         expected=f"at most {limits.processes} processes",
-        actual=f"{usage.processes} processes",
+        actual=f"{count} processes",
     )
 
 

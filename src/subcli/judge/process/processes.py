@@ -11,7 +11,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BUSY = ("R", "D")
+_SANDBOX = "bwrap"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Process:
             return False
         # The state is the main thread's; the others have their own.
         return any(state in _BUSY for state in _thread_states(self.pid))
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether it is bubblewrap, with whose end the kernel ends the whole PID namespace below it.
+
+        A solution may call itself that, and gains nothing.
+        """
+        return self.name == _SANDBOX
 
     @property
     def is_alive(self) -> bool:
@@ -161,27 +170,35 @@ def kill_descendants(root: int, *, timeout_s: float = 5.0) -> bool:
     return kill_all(lambda: [process for process in descendants(root) if process.is_alive], timeout_s=timeout_s)
 
 
-def kill_all(find: Callable[[], list[Process]], *, timeout_s: float = 5.0) -> bool:
+def kill_all(
+    find: Callable[[], list[Process]], *, known: Sequence[Process] = (), timeout_s: float = 5.0
+) -> bool:
     """Kill what `find` finds until it finds nothing more.
 
-    All processes are stopped before they are killed, because a stopped process cannot fork.
+    Sandboxes are killed first: each takes all that it holds with it, however fast that forks. Other processes are
+    stopped before they are killed, because a stopped process cannot fork.
 
     Args:
         find: Returns the processes that are still alive.
-        timeout_s: When to give up.
+        known: What it has found already. Beside a fork bomb, looking takes longer than killing.
+        timeout_s: When to give up; not before all that was found has been killed once.
 
     Returns:
         Whether everything is gone.
     """
     deadline = time.monotonic() + timeout_s
-    while alive := find():
-        if time.monotonic() > deadline:
-            return False
-        for process in alive:
+    alive = known or find()
+    while alive:
+        kill(process for process in alive if process.is_sandbox)
+        others = [process for process in alive if not process.is_sandbox]
+        for process in others:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process.pid, signal.SIGSTOP)
-        kill(alive)
+        kill(others)
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.002)
+        alive = find()
     return True
 
 

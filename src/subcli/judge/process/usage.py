@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from subcli.judge.process.processes import Process
@@ -32,7 +33,7 @@ class Usage:
     largest: int
     """The memory of the largest process."""
     memory: int
-    """The memory of all processes, and of their files in memory."""
+    """The memory of all processes, of their files in memory, and of their sockets."""
     places: tuple[Files, ...]
     """The files in each place where it can leave any: the memory of each sandbox, and the disk."""
     killed: int
@@ -72,6 +73,24 @@ def in_memory(sandbox: int, directories: Iterable[str]) -> Files:
                 os.close(descriptor)
             used += Files(there.f_files - there.f_ffree, (there.f_blocks - there.f_bfree) * there.f_frsize)
     return used
+
+
+def in_sockets(sandbox: int) -> int:
+    """How many bytes the sockets of a sandbox may hold in the kernel, where no process's memory shows them.
+
+    Args:
+        sandbox: The id of the sandbox's first process, which was born in its network namespace.
+    """
+    with suppress(OSError, ValueError), open(f"/proc/{sandbox}/net/sockstat", "rb") as file:
+        # "sockets: used N"
+        return int(file.readline().split()[2]) * _socket_bytes()
+    return 0
+
+
+@cache
+def _socket_bytes() -> int:
+    """What one socket may hold that was sent and not received: its default, which no solution can raise."""
+    return int(Path("/proc/sys/net/core/wmem_default").read_text())
 
 
 def on_disk(directory: Path, enough: Files) -> Files:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import ResourceLimits
-from subcli.judge.process.limits import over_limits
+from subcli.judge.process.limits import over_limits, too_many_processes
 from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, look_at, reap_adopted
 from subcli.judge.process.space import SpaceWatch
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
-from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, on_disk
+from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memory, in_sockets, on_disk
 from subcli.judge.sandbox.groups import out_of_memory
 
 _INTERVAL_S = 0.05
@@ -169,8 +169,7 @@ class Watchdog:
             # Processes that were just killed need a moment to disappear; a daemon stays.
             await asyncio.sleep(0.01)
             left = self.solution_processes()
-        depths = by_depth(left)
-        count = sum(depths[each.pid] >= self._plans.run.layers for each in left)
+        count = len(self._without_sandboxes(left))
         if left:
             kill_all(self.solution_processes)
         reap_adopted(self._below(), self._own_children)
@@ -181,30 +180,44 @@ class Watchdog:
         below = self._below()
         reap_adopted(below, self._own_children)
         running = self._of_solution(below)
+        crowd = too_many_processes(self._limits, len(self._without_sandboxes(running)))
+        if crowd is not None:
+            # Before anything else: beside a fork bomb each look at its processes can take a second.
+            self._stop(crowd, running)
         self._stopwatch.sample(running, below)
         if self._whole.is_up:
             self.submission_over.set()
-        if not running:
+        if crowd is not None or not running:
             return
         found = self._over_limit(running)
         if found is not None:
-            self.exceeded = self.exceeded or found
-            kill_all(self.solution_processes, timeout_s=_KILL_TIMEOUT_S)
+            self._stop(found, running)
+
+    def _stop(self, exceeded: Evidence, running: list[Process]) -> None:
+        """Kill the solution, of which these processes were seen, for exceeding a limit."""
+        self.exceeded = self.exceeded or exceeded
+        kill_all(self.solution_processes, known=running, timeout_s=_KILL_TIMEOUT_S)
+
+    def _without_sandboxes(self, running: list[Process]) -> list[Process]:
+        """The processes that the solution itself has started, without bubblewrap's."""
+        depths = by_depth(running)
+        return [each for each in running if depths[each.pid] >= self._plans.run.layers]
 
     def _usage(self, running: list[Process]) -> Usage:
         plans = self._plans
         depths = by_depth(running)
         # The first process of a sandbox shows the files of all of them.
-        places = [in_memory(each.pid, plans.scratch) for each in running if depths[each.pid] == plans.run.layers - 1]
-        in_files = sum(place.size for place in places)
+        sandboxes = [each.pid for each in running if depths[each.pid] == plans.run.layers - 1]
+        places = [in_memory(sandbox, plans.scratch) for sandbox in sandboxes]
+        in_kernel = sum(place.size for place in places) + sum(map(in_sockets, sandboxes))
         if self._building:
             workspace = Path(plans.build.directory)
             places.append(on_disk(workspace, self._disk) + deleted(running, workspace.stat().st_dev))
-        sizes = [each.resident_bytes for each in running if depths[each.pid] >= plans.run.layers]
+        sizes = [each.resident_bytes for each in self._without_sandboxes(running)]
         return Usage(
             processes=len(sizes),
             largest=max(sizes, default=0),
-            memory=sum(sizes) + in_files,
+            memory=sum(sizes) + in_kernel,
             places=tuple(places),
             killed=out_of_memory(plans.groups) - self._killed,
         )

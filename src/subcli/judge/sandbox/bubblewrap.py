@@ -24,6 +24,7 @@ from subcli.judge.problem import Language, Problem, ResourceLimits
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user
+from subcli.judge.sandbox.syscalls import compiled
 from subcli.judge.sandbox.view import SandboxView, unreachable, view_for
 
 LAYERS: Final = 2
@@ -32,7 +33,11 @@ SCRATCH: Final = ("/tmp", "/dev/shm")
 OPEN_FILES: Final = 256
 _MEGABYTE: Final = 1024 * 1024
 _TASKS_PER_PROCESS: Final = 16
-"""Threads count too. This only contains a fork bomb until the watchdog sees it."""
+"""Of a submission. Threads count too. This only contains a fork bomb until the watchdog sees it."""
+_NODE_SHARE: Final = 2
+"""One node gets half of that: looking at what a fork bomb has made takes the watchdog its time."""
+_MIN_TASKS: Final = 128
+"""A JVM on a machine with many processors starts dozens of threads."""
 _INNER_USER: Final = "1000"
 # Files of /proc that show how busy the machine is, or with what.
 _REVEALING: Final = (
@@ -49,7 +54,7 @@ class BubblewrapStarter:
 
     Attributes:
         program: the path of `bwrap`.
-        filter: the system call filter as a BPF program; empty for none.
+        filtered: whether there is a system call filter.
         groups: where control groups can be created.
         cpus: processors for each submission; needs a control group.
         hidden: more directories that no solution may see.
@@ -57,7 +62,7 @@ class BubblewrapStarter:
     """
 
     program: str
-    filter: bytes
+    filtered: bool
     groups: Groups
     cpus: float
     hidden: tuple[Path, ...] = ()
@@ -66,7 +71,7 @@ class BubblewrapStarter:
     @contextmanager
     def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
         limits = problem.limits
-        tasks = limits.processes * _TASKS_PER_PROCESS
+        tasks = max(limits.processes * _TASKS_PER_PROCESS, _NODE_SHARE * _MIN_TASKS)
         view = view_for(problem, language, self.hidden, self.readable)
         user = next_user()
         base = workspace.parent
@@ -84,12 +89,12 @@ class BubblewrapStarter:
             if user is not None:
                 outer += [f"--tasks={tasks}", f"--user={user}"]
             program = [self.program]
-            if self.filter:
-                (base / "filter").write_bytes(self.filter)
+            if self.filtered:
+                (base / "filter").write_bytes(compiled(network=problem.network))
                 outer.append(f"--filter={base / 'filter'}")
                 program += ["--seccomp", "{filter}"]
             head = [*outer, "--", *program, *_NAMESPACES, *_root(view, facts, limits.disk_mb * _MEGABYTE)]
-            tail = ["--remount-ro", "/", "--chdir", str(workspace), "--", *_inside(tasks)]
+            tail = ["--remount-ro", "/", "--chdir", str(workspace), "--", *_inside(tasks // _NODE_SHARE)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
 
             def plan(limits: ResourceLimits, bind: str) -> StartPlan:

@@ -67,20 +67,21 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = (), readable: tuple[Path, .
     if program is None:
         return Probe(None, reason="bubblewrap (`bwrap`) is not installed")
     try:
-        rules, filtered = compiled(), "system calls filtered"
+        filtered, rules = bool(compiled()), "system calls filtered"
     except FilterError as error:
-        rules, filtered = b"", f"system calls not filtered: {error}"
+        filtered, rules = False, f"system calls not filtered: {error}"
     groups = find_groups()
-    starter = BubblewrapStarter(program, rules, groups, cpus, hidden, readable)
+    starter = BubblewrapStarter(program, filtered, groups, cpus, hidden, readable)
     try:
         seen = _run(starter)
     except OSError as error:
         return Probe(None, reason=error.strerror or str(error))
     except ValueError as error:
         return Probe(None, reason=str(error))
-    own = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
-    separate = [name for name in _NAMESPACES if name in seen["namespaces"] and seen["namespaces"][name] != own[name]]
-    broken = _broken(seen, separate, filtered=bool(rules))
+    # A server that hides its environment may not list this directory.
+    there = {name: seen["namespaces"][name] for name in _NAMESPACES if name in seen["namespaces"]}
+    separate = [name for name, link in there.items() if link != os.readlink(f"/proc/self/ns/{name}")]
+    broken = _broken(seen, separate, filtered=filtered)
     if broken:
         return Probe(None, reason=broken)
     return Probe(
@@ -89,7 +90,7 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = (), readable: tuple[Path, .
             ProbeResult(
                 True, f"{_version(program)}: separate {', '.join(separate)} namespaces; no network, files read-only"
             ),
-            ProbeResult(bool(rules), filtered),
+            ProbeResult(filtered, rules),
             _groups(groups, cpus),
             _user(seen["user"]),
         ),

@@ -1,9 +1,14 @@
 """Denies system calls that a solution does not need, with a seccomp filter made by libseccomp.
 
 A program can still compute, allocate memory, read, write, and start children and threads. Denied are calls that reach
-the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), create namespaces, or could carry information
-between two sandboxes: named pipes, which can be written to even on a read-only mount; locks, leases and watches on
-files that both can read; the machine's load.
+the rest of the kernel (mounts, modules, tracing, keys, BPF, io_uring), create namespaces, hold memory that no limit
+counts (sockets, descriptors in flight, bigger pipes), or take disk space faster than anybody looks (fallocate). So are
+those that could carry information between two sandboxes: named pipes, which can be written to even on a read-only
+mount; locks, leases and watches on files that both can read; the machine's load.
+
+Sockets are denied but for pairs of AF_UNIX, without which asyncio, Java's files and Node's child processes do not work.
+Their buffers keep the default size and are counted (`usage.py`). A problem that asks for a network gets the families
+that a network namespace confines.
 
 A denied call fails with EPERM. Calls that programs try and can do without fail with ENOSYS, as on a kernel that lacks
 them, and so do calls that the library does not know yet. Calls for another architecture kill the process.
@@ -13,9 +18,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import Final
 
@@ -58,12 +64,24 @@ _NEW_NAMESPACES: Final = (
     *(0x0002_0000, 0x0200_0000, 0x0400_0000),  # mount, cgroup, uts
     *(0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000),  # ipc, user, pid, net
 )
+_SOCKETS: Final = (
+    # a socket exists only in a pair, which is connected from the start
+    *("connect", "bind", "listen", "accept", "accept4"),
+    # with SCM_RIGHTS, files that no process holds any more; the kernel counts them for each user of the machine
+    *("sendmsg", "sendmmsg"),
+    # bigger buffers
+    "setsockopt",
+)
 _IOCTLS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into a terminal
-_FCNTLS: Final = (5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026)  # locks of all kinds, leases, F_NOTIFY
+_FCNTLS: Final = (
+    *(5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026),  # locks of all kinds, leases, F_NOTIFY
+    1_031,  # F_SETPIPE_SZ: all processes of a user share what their pipes may hold
+)
 _MAKING_NODES: Final = (("mknod", 1), ("mknodat", 2))
 """Calls that create a node, with the position of the argument for its type."""
 _KIND, _PIPE = 0o170000, 0o010000  # S_IFMT, S_IFIFO
-_FAMILIES: Final = frozenset((1, 2, 10, 16))
+_UNIX: Final = 1
+_FAMILIES: Final = frozenset((_UNIX, 2, 10, 16))
 """Sockets that a network namespace confines: unix, inet, inet6, netlink. Not vsock, which reaches a hypervisor."""
 _PERSONALITIES: Final = 0xFFFF_FFFF & ~(0x0000_0008 | 0x0002_0000 | 0x0004_0000)
 """Every bit except 32-bit Linux, UNAME26 and ADDR_NO_RANDOMIZE, which sanitizers need."""
@@ -84,8 +102,12 @@ class FilterError(Exception):
     """A filter cannot be made here; the message says why."""
 
 
-def compiled() -> bytes:
+@functools.cache
+def compiled(*, network: bool = False) -> bytes:
     """The filter as a BPF program for `bwrap --seccomp`.
+
+    Args:
+        network: Whether sockets on the sandbox's own loopback are allowed.
 
     Raises:
         FilterError: libseccomp is not installed, or fails.
@@ -96,6 +118,8 @@ def compiled() -> bytes:
             rules.deny(name, errno.EPERM)
         for name in ABSENT:
             rules.deny(name, errno.ENOSYS)
+        # As on a file system that cannot: programs write instead, which takes time, and is noticed.
+        rules.deny("fallocate", errno.EOPNOTSUPP)
         for flag in _NEW_NAMESPACES:
             rules.deny("clone", errno.EPERM, _Comparison(0, _MASKED_EQUAL, flag, flag))
         for number in _IOCTLS:
@@ -104,11 +128,14 @@ def compiled() -> bytes:
             rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
         for name, argument in _MAKING_NODES:
             rules.deny(name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, _KIND, _PIPE))
-        # `socketpair` creates two sockets of the family, even if the family does not support pairs.
-        for name in ("socket", "socketpair"):
-            for family in set(range(max(_FAMILIES))) - _FAMILIES:
-                rules.deny(name, errno.EAFNOSUPPORT, _Comparison(0, _EQUAL, family))
-            rules.deny(name, errno.EAFNOSUPPORT, _Comparison(0, _GREATER, max(_FAMILIES)))
+        if network:
+            rules.deny_families("socket", _FAMILIES, errno.EAFNOSUPPORT)
+        else:
+            rules.deny("socket", errno.EACCES)
+            for name in _SOCKETS:
+                rules.deny(name, errno.EPERM)
+        # It creates two sockets of the family, even if the family does not support pairs.
+        rules.deny_families("socketpair", _FAMILIES if network else {_UNIX}, errno.EAFNOSUPPORT)
         for bit in range(32):
             if _PERSONALITIES >> bit & 1:
                 # This also denies 0xffffffff, which only queries the personality.
@@ -154,6 +181,12 @@ class _Filter:
         # Negative: this architecture or this version of the library does not have it; see `deny_unknown`.
         if number >= 0:
             self._add(number, code, [] if comparison is None else [comparison])
+
+    def deny_families(self, name: str, allowed: Set[int], code: int) -> None:
+        """Make a system call fail whose first argument is a family of sockets, unless that is `allowed`."""
+        for family in set(range(max(allowed))) - allowed:
+            self.deny(name, code, _Comparison(0, _EQUAL, family))
+        self.deny(name, code, _Comparison(0, _GREATER, max(allowed)))
 
     def deny_unknown(self, code: int) -> None:
         """Make every call fail that is newer than the library."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -113,9 +114,20 @@ def default_data_dir() -> Path:
     return user_data_path("subcli") / "server"
 
 
-def forget_passwords(streams: Streams) -> None:
-    """Remove the URLs, which hold passwords, from the environment that judged solutions inherit."""
-    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS"):
+def hide_environment() -> None:
+    """Keep other processes of this user from reading the secrets in this one's environment and memory.
+
+    Those in its environment stay readable in /proc/PID/environ when they are removed from `os.environ`.
+    """
+    if sys.platform == "linux":
+        from subcli.judge.process.processes import hide_from_peers
+
+        hide_from_peers()
+
+
+def forget_secrets(streams: Streams) -> None:
+    """Remove what is secret from the environment that children inherit. The URLs hold passwords."""
+    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS", "SUBCLI_SECRET_KEY", "SUBCLI_TOKEN"):
         streams.env.pop(name, None)
 
 

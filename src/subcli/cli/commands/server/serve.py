@@ -24,7 +24,8 @@ from subcli.cli.commands.server.options import (
     SandboxRead,
     address,
     default_data_dir,
-    forget_passwords,
+    forget_secrets,
+    hide_environment,
     require_server_extra,
     start_logging,
 )
@@ -102,12 +103,12 @@ def register(app: typer.Typer) -> None:
         stop_with_stdin: StopWithStdin = False,
     ) -> int:
         """Run a server on this machine."""
+        hide_environment()
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.server import ServerSettings
 
         start_logging(common, streams, log_format, log_level)
-        forget_passwords(streams)
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
             host=host,
@@ -126,6 +127,7 @@ def register(app: typer.Typer) -> None:
             sandbox_read=tuple(sandbox_read or ()),
             stop_with_stdin=stop_with_stdin,
         )
+        forget_secrets(streams)
         return run(common, streams, settings)
 
 
@@ -167,8 +169,7 @@ def _authentication(streams: Streams) -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
 
-    # Removed: solutions that are judged here inherit the environment.
-    key = streams.env.pop("SUBCLI_SECRET_KEY", "")
+    key = streams.env.get("SUBCLI_SECRET_KEY", "")
     return Authentication(Secret(key) if key else None)
 
 

@@ -22,7 +22,8 @@ from subcli.cli.commands.server.options import (
     SandboxRead,
     address,
     default_data_dir,
-    forget_passwords,
+    forget_secrets,
+    hide_environment,
     require_server_extra,
     start_logging,
 )
@@ -65,6 +66,7 @@ def register(app: typer.Typer) -> None:
         log_level: LogLevel = "warning",
     ) -> int:
         """Judge submissions for servers that share a database."""
+        hide_environment()
         require_server_extra()
         from subcli.judge.sandbox import Sandbox
         from subcli.judge.sandbox.groups import usable_cores
@@ -78,7 +80,7 @@ def register(app: typer.Typer) -> None:
                 hint="Use the same as for `subcli serve`, or set SUBCLI_DATABASE and SUBCLI_REDIS.",
             )
         start_logging(common, streams, log_format, log_level)
-        forget_passwords(streams)
+        forget_secrets(streams)
         settings = WorkerSettings(
             database=database,
             redis=redis,
