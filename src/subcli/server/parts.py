@@ -106,7 +106,8 @@ class AuthServices:
 class Services:
     """The services of one gateway.
 
-    `auth` is None in demo mode; `submits` is how often one user may submit; `service` is None if other processes judge.
+    `auth` is None in demo mode, `page_token` (`edge/page_token.py`) elsewhere; `submits` is how often one user may submit;
+    `service` is None if other processes judge.
     """
 
     store: Store
@@ -115,6 +116,7 @@ class Services:
     problems: Mapping[str, Problem]
     identities: Identities
     auth: AuthServices | None
+    page_token: str | None
     limiter: Limiter
     submits: Rate
     redis: Redis | None

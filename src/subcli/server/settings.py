@@ -232,12 +232,14 @@ class Ready:
 
     Attributes:
         database: URL without the password.
+        page_token: in demo mode, what the address of a page carries so that it may change something.
         sandbox: sentences on what the judge's sandbox does and does not protect from.
     """
 
     url: str
     data_dir: Path
     database: str
+    page_token: str | None = None
     sandbox: tuple[str, ...] = ()
 
 

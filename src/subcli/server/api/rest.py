@@ -16,6 +16,7 @@ from subcli.server.accounts.identity import Identity
 from subcli.server.api import models
 from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
 from subcli.server.api.validation import SourceError, check_files
+from subcli.server.edge.page_token import is_from_browser
 from subcli.server.limits import LimitedError
 from subcli.server.log.records import (
     EndedError,
@@ -53,12 +54,18 @@ def make_router(services: Services) -> APIRouter:
 
 
 def _add_problems(router: APIRouter, services: Services) -> None:
-    @router.get("/info")
-    async def info() -> models.InfoResponse:
+    @router.get("/info", response_model_exclude_none=True)
+    async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
         features = ["resume", "idempotency"] if demo else ["resume", "idempotency", "watch_token"]
-        return models.InfoResponse(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
+        return models.InfoResponse(
+            name="subcli",
+            version=version("subcli-watch"),
+            demo=demo,
+            features=features,
+            page_token=None if is_from_browser(request.headers.raw) else services.page_token,
+        )
 
     @router.get("/problems")
     async def list_problems() -> models.ProblemListResponse:
