@@ -106,8 +106,8 @@ class AuthServices:
 class Services:
     """The services of one gateway.
 
-    `auth` is None in demo mode, `page_token` (`edge/page_token.py`) elsewhere; `submits` is how often one user may submit;
-    `service` is None if other processes judge.
+    `auth` is None in demo mode, and `page_token` (`edge/page_token.py`) in every other. `submits` is how often one user
+    may submit; `service` is None if other processes judge.
     """
 
     store: Store

@@ -29,6 +29,10 @@ class ServerLimits:
     submits: int = 120
     """Submissions that a user may make within `rate_window`; then 429. Not limited in demo mode."""
     rate_window: float = 60.0
+    clients: int = 50_000
+    """Connections of a process, if it has enough descriptors. Those that send nothing make room for new ones."""
+    clients_address: int = 2_000
+    """Connections from one network, and at most half of all. Not limited for proxies, which count for many."""
     send: float = 10.0
     """How long a client that does not read may block a send; then 1013."""
     tail_records: int = 1024
@@ -105,6 +109,8 @@ class ServerLimits:
 ADJUSTABLE: Final = {
     name.replace("_", "-"): name
     for name in (
+        "clients",
+        "clients_address",
         "connects",
         "submits",
         "logins",

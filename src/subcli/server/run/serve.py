@@ -25,6 +25,7 @@ from subcli.server.run.startup import (
     connect_redis,
     load_all_problems,
     make_data_dir,
+    raise_descriptor_limit,
     serve_metrics,
     signing_key,
     warn_of_concurrency,
@@ -45,6 +46,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
     Raises:
         ServeError: the server cannot start.
     """
+    raise_descriptor_limit()
     with ExitStack() as stack:
         make_data_dir(settings.data_dir)
         auth = _auth_config(settings)

@@ -22,7 +22,13 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import clear_temporary_directory, load_all_problems, serve_metrics, warn_of_concurrency
+from subcli.server.run.startup import (
+    clear_temporary_directory,
+    load_all_problems,
+    raise_descriptor_limit,
+    serve_metrics,
+    warn_of_concurrency,
+)
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -39,6 +45,7 @@ def run_worker(
     Raises:
         ServeError: the worker cannot start.
     """
+    raise_descriptor_limit()
     with ExitStack() as stack:
         problems = load_all_problems(settings.problems_dir)
         redis = connect(settings.redis)
