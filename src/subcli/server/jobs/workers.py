@@ -43,6 +43,7 @@ _POSITIONS_CHECK_S: Final = 1.0
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
 _STOPPED: Final = "Judged again from the start: the worker that had this submission was stopped."
+_SHORT: Final = "Judged again from the start: the worker had too little memory, or too few processes or descriptors."
 _UNABLE: Final = "Judged again from the start: the worker that had this submission lacks something to judge it."
 
 
@@ -208,6 +209,12 @@ class Workers:
             # What it needs has vanished, so this was no try.
             _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
             await self._hand_back(claim, _UNABLE)
+            return
+        elif outcome.is_shortage:
+            # Nor was this, however often it happens.
+            _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
+            self._service.fell_short(outcome.detail)
+            await self._hand_back(claim, _SHORT)
             return
         else:
             self._service.failed(claim.problem, outcome.detail)
