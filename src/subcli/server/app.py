@@ -142,6 +142,8 @@ def _make_services(
         page_token=None if auth_services else secrets.token_urlsafe(32),
         limiter=limiter,
         submits=Rate("submits", limits.submits, limits.rate_window),
+        reads=Rate("reads", limits.reads, limits.rate_window),
+        watch_tokens=Rate("watch-tokens", limits.watch_tokens, limits.rate_window),
         redis=redis,
         metrics=metrics,
         lifecycle=Lifecycle(),

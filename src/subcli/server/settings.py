@@ -28,6 +28,10 @@ class ServerLimits:
     """Sockets that a user may open within `rate_window`; then 4029. Not limited in demo mode, which has one user."""
     submits: int = 120
     """Submissions that a user may make within `rate_window`; then 429. Not limited in demo mode."""
+    reads: int = 3000
+    """Requests within `rate_window` by which a user may read submissions, results and logs; then 429,"""
+    watch_tokens: int = 600
+    """and those for a watch token. Neither is limited in demo mode."""
     rate_window: float = 60.0
     clients: int = 50_000
     """Connections of a process, if it has enough descriptors. Those that send nothing make room for new ones."""
@@ -113,6 +117,8 @@ ADJUSTABLE: Final = {
         "clients_address",
         "connects",
         "submits",
+        "reads",
+        "watch_tokens",
         "logins",
         "logins_address",
         "logins_site",
