@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -149,6 +149,35 @@ async def test_submitting_too_often(start: Callable[..., Any]) -> None:
         assert (await live.http.post("/api/submissions", json=body)).status_code == 201
 
 
+READS = ["", "/{id}", "/{id}/tests", "/{id}/events"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "policy", "method", "paths"),
+    [
+        ("reads", "reads", "GET", READS),
+        ("watch_tokens", "watch-tokens", "POST", ["/{id}/watch-token"] * 4),
+        # What is not found counts as well.
+        ("reads", "reads", "GET", ["/999"] * 4),
+    ],
+)
+async def test_asking_too_often(
+    start: Callable[..., Any], limit: str, policy: str, method: str, paths: Sequence[str]
+) -> None:
+    """429 with `Retry-After` and the policy, whichever of them it is. Other users are not affected."""
+    async with start(auth=True, rate_window=60.0, **{limit: 3}) as live:
+        await live.be("ada")
+        submission_id = await live.submit("wait")
+        asked = [f"/api/submissions{path.format(id=submission_id)}" for path in paths]
+        answers = [await live.http.request(method, path) for path in asked]
+        assert 429 not in {answer.status_code for answer in answers[:3]}
+        assert answers[3].status_code == 429
+        assert 1 <= int(answers[3].headers["retry-after"]) <= 20
+        assert answers[3].headers["ratelimit-policy"] == f'"{policy}";q=3;w=60'
+        await live.be("bob")
+        assert (await live.http.request(method, asked[0])).status_code != 429
+
+
 async def test_connecting_too_often(start: Callable[..., Any]) -> None:
     """4029 with `retry_after=`, across submissions. Other users are not affected."""
     async with start(auth=True, connects=3, rate_window=60.0) as live:
@@ -166,7 +195,7 @@ async def test_connecting_too_often(start: Callable[..., Any]) -> None:
 
 async def test_demo_mode_has_no_user_limits(start: Callable[..., Any]) -> None:
     """Demo mode has no limits per user."""
-    async with start(connects=1, submits=1) as live:
+    async with start(connects=1, submits=1, reads=1) as live:
         ids = [await live.submit("wait") for _ in range(3)]
         for submission_id in ids:
             assert await next_event(await live.watch(submission_id))

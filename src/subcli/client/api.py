@@ -8,6 +8,7 @@ The plain calls are made once and raise :class:`subcli.client.http.RequestFailed
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -27,6 +28,7 @@ from subcli.workspace.languages import file_name
 
 Json: TypeAlias = dict[str, Any]
 EVENTS_PER_PAGE: Final = 1000
+_PAGE_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
 class ServerInfo(msgspec.Struct, frozen=True):
@@ -36,6 +38,8 @@ class ServerInfo(msgspec.Struct, frozen=True):
     version: str = ""
     demo: bool = False
     features: frozenset[str] = frozenset()
+    page_token: str = ""
+    """In demo mode, what the address of a page carries so that it may change something."""
 
     @property
     def resume(self) -> bool:
@@ -337,12 +341,13 @@ def as_server_info(body: Any) -> ServerInfo:
     """The body of ``GET /info``; features that are not a list count as none."""
     if not isinstance(body, dict):
         return ServerInfo()
-    features = body.get("features")
+    features, page_token = body.get("features"), body.get("page_token")
     return ServerInfo(
         name=str(body.get("name", "")),
         version=str(body.get("version", "")),
         demo=body.get("demo") is True,
         features=frozenset(str(feature) for feature in features) if isinstance(features, list) else frozenset(),
+        page_token=page_token if isinstance(page_token, str) and _PAGE_TOKEN.fullmatch(page_token) else "",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -29,6 +30,7 @@ from subcli.server.api.rest import make_router
 from subcli.server.edge.access import AccessLogMiddleware
 from subcli.server.edge.guard import GuardMiddleware
 from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
+from subcli.server.edge.page_token import HEADER, PageTokenMiddleware
 from subcli.server.edge.prefix import PrefixMiddleware
 from subcli.server.gateway.gateway import Gateway
 from subcli.server.jobs.service import Service
@@ -126,8 +128,11 @@ def _make_services(
         problems=problems,
         identities=identities,
         auth=auth_services,
+        page_token=None if auth_services else secrets.token_urlsafe(32),
         limiter=limiter,
         submits=Rate("submits", limits.submits, limits.rate_window),
+        reads=Rate("reads", limits.reads, limits.rate_window),
+        watch_tokens=Rate("watch-tokens", limits.watch_tokens, limits.rate_window),
         redis=redis,
         metrics=Metrics(),
         lifecycle=Lifecycle(),
@@ -179,17 +184,19 @@ def _make_lifespan(
 def _add_middleware(
     app: FastAPI, services: Services, limits: ServerLimits, origins: OriginRules, allowed_origins: Collection[str]
 ) -> None:
-    """Add the middleware, innermost first: body limit, CORS, guard, access log.
+    """Add the middleware, innermost first: body limit, page token, CORS, guard, access log.
 
     `FastAPI(max_body_size=...)` is not used because it would put the body limit outermost.
     """
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=limits.body_bytes)
+    if services.page_token is not None:
+        app.add_middleware(PageTokenMiddleware, token=services.page_token)
     if allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(allowed_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", HEADER],
             expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
         )
     app.add_middleware(

@@ -106,7 +106,8 @@ class AuthServices:
 class Services:
     """The services of one gateway.
 
-    `auth` is None in demo mode; `submits` is how often one user may submit; `service` is None if other processes judge.
+    `auth` is None in demo mode, and `page_token` (`edge/page_token.py`) in every other. `submits`,
+    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge.
     """
 
     store: Store
@@ -115,8 +116,11 @@ class Services:
     problems: Mapping[str, Problem]
     identities: Identities
     auth: AuthServices | None
+    page_token: str | None
     limiter: Limiter
     submits: Rate
+    reads: Rate
+    watch_tokens: Rate
     redis: Redis | None
     metrics: Metrics
     lifecycle: Lifecycle

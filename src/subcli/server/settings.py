@@ -28,7 +28,15 @@ class ServerLimits:
     """Sockets that a user may open within `rate_window`; then 4029. Not limited in demo mode, which has one user."""
     submits: int = 120
     """Submissions that a user may make within `rate_window`; then 429. Not limited in demo mode."""
+    reads: int = 3000
+    """Requests within `rate_window` by which a user may read submissions, results and logs; then 429,"""
+    watch_tokens: int = 600
+    """and those for a watch token. Neither is limited in demo mode."""
     rate_window: float = 60.0
+    clients: int = 50_000
+    """Connections of a process, if it has enough descriptors. Those that send nothing make room for new ones."""
+    clients_address: int = 2_000
+    """Connections from one network, and at most half of all. Not limited for proxies, which count for many."""
     send: float = 10.0
     """How long a client that does not read may block a send; then 1013."""
     tail_records: int = 1024
@@ -105,8 +113,12 @@ class ServerLimits:
 ADJUSTABLE: Final = {
     name.replace("_", "-"): name
     for name in (
+        "clients",
+        "clients_address",
         "connects",
         "submits",
+        "reads",
+        "watch_tokens",
         "logins",
         "logins_address",
         "logins_site",
@@ -240,12 +252,14 @@ class Ready:
 
     Attributes:
         database: URL without the password.
+        page_token: in demo mode, what the address of a page carries so that it may change something.
         sandbox: sentences on what the judge's sandbox does and does not protect from.
     """
 
     url: str
     data_dir: Path
     database: str
+    page_token: str | None = None
     sandbox: tuple[str, ...] = ()
 
 

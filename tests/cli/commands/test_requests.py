@@ -159,6 +159,38 @@ def test_browser_that_cannot_be_understood(server: Rest, home: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
+    ("info", "url", "query"),
+    [
+        ({"demo": True, "page_token": "aA1-_"}, None, "?token=aA1-_"),
+        ({"demo": True, "page_token": "aA1-_"}, "https://evil.example/", ""),
+        ({"demo": False, "page_token": "aA1-_"}, None, ""),
+        ({"demo": True, "page_token": "a&b"}, None, ""),
+        ({"demo": True, "page_token": 5}, None, ""),
+        ({"demo": True}, None, ""),
+    ],
+)
+def test_open_carries_the_token_of_pages(
+    home: Path, monkeypatch: pytest.MonkeyPatch, info: dict[str, Any], url: str | None, query: str
+) -> None:
+    """In demo mode, to this server only; it is not printed."""
+    opened: list[str] = []
+
+    def browse(streams: object, url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(open_command, "_browse", browse)
+    monkeypatch.setattr(open_command, "_ask_about_other_host", lambda *_: None)
+    answers = {"GET /info": (200, info), "GET /submissions/12": (200, {"id": 12, "status": "passed", "url": url})}
+    here = captured(home)
+    with rest(answers) as server:
+        page = url or f"{server.url}/submissions/12"
+        assert open_command.run(Common(server=server.url), here.streams, 12) == 0
+    assert opened == [page + query]
+    assert here.out.getvalue() == f"{page}\n"
+
+
+@pytest.mark.parametrize(
     ("url", "answer"),
     [
         ("https://evil.example/submissions/12", "y\n"),

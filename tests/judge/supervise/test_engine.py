@@ -94,6 +94,7 @@ async def test_judge_that_cannot_start_says_so(
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "error"
     assert seen[1]["error"] == "the judge could not start: Resource temporarily unavailable"
+    assert seen[-1]["shortage"] is True
 
 
 def test_supervisor_without_an_order_starts_nothing() -> None:

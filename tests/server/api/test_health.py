@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sqlite3
 import threading
@@ -79,12 +80,28 @@ async def test_not_ready_if_the_database_fails(live: Any, monkeypatch: pytest.Mo
     assert (await live.http.get("/healthz")).status_code == 200
 
 
+async def test_readiness_is_looked_up_once_a_second(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many ask, one after the other or together; whether the server is stopping is told at once."""
+    monkeypatch.setattr("subcli.server.api.health._FRESH_S", 3600.0)
+    looks: list[None] = []
+    monkeypatch.setattr(live.services.store, "try_to_write", lambda: looks.append(None))
+    await asyncio.gather(*(live.http.get("/readyz") for _ in range(20)))
+    assert len(looks) == 1
+    live.services.lifecycle.stop()
+    response = await live.http.get("/readyz")
+    assert (response.status_code, response.json()["stopping"], len(looks)) == (503, True, 1)
+    monkeypatch.setattr("subcli.server.api.health._FRESH_S", 0.0)
+    await live.http.get("/readyz")
+    assert len(looks) == 2
+
+
 async def test_not_ready_if_the_database_does_not_answer(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 while the database still hangs."""
     monkeypatch.setattr("subcli.server.api.health._CHECK_TIMEOUT_S", 0.1)
     hanging = threading.Event()
     begun: list[bool] = []
     monkeypatch.setattr(live.services.store, "try_to_write", lambda: begun.append(hanging.wait(60)))
+    monkeypatch.setattr("subcli.server.api.health._FRESH_S", 0.0)
     responses = [await live.http.get("/readyz") for _ in range(6)]
     # However many ask, only one of the store's threads waits.
     assert begun == []

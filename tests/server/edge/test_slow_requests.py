@@ -23,7 +23,8 @@ BEGINNINGS = {
 
 async def test_slow_requests_are_disconnected(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever in a request the client stalls, even if it sends a byte now and then. Open sockets are not affected."""
-    monkeypatch.setattr("subcli.server.edge.slow_requests.REQUEST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("subcli.server.edge.slow_requests.HEAD_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("subcli.server.edge.slow_requests.BODY_TIMEOUT_S", 0.5)
     watching = await live.watch(await live.submit("wait"))
     await next_event(watching)
     host, _, port = live.url.removeprefix("http://").partition(":")

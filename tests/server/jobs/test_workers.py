@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import threading
@@ -29,7 +30,7 @@ from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect
 from subcli.server.settings import ServerLimits
 from tests.server.api.test_health import samples
-from tests.server.conftest import SELF_TEST
+from tests.server.conftest import SELF_TEST, SHORT
 
 pytestmark = pytest.mark.every_backend
 ABLE = {"echo": ("python",)}
@@ -86,6 +87,38 @@ async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
     else:
         assert snapshot["summary"]["passed"] == 1 or UNENCODABLE in last
         assert "judge" in events[-2]["detail"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        (OSError(errno.EMFILE, "Too many open files"),),
+        (OSError(errno.ENFILE, "Too many open files in system"),),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"),),
+        (MemoryError(),),
+        (*JUDGE_ERROR[:-1], {**JUDGE_ERROR[-1], "shortage": True}),
+    ],
+    ids=["descriptors", "descriptors of all", "processes", "memory", "our memory", "told by the judge"],
+)
+async def test_our_own_shortage_is_never_a_verdict(start: Callable[..., Any], last: Sequence[Any]) -> None:
+    """However often this process lacks descriptors, processes or memory, the submission waits and is judged again."""
+    async with start(retry=3600, self_test=0.01) as live:
+        submission_id = await live.submit("wait")
+        for number in range(4):
+            await live.until(lambda: len(live.judge.jobs) == number + 1)  # noqa: B023
+            for each in last:
+                await live.judge.events.put(each)
+        await live.until(lambda: len(live.judge.jobs) == 5)
+        for each in SHORT:
+            await live.judge.events.put(each)
+        snapshot = await live.ended(submission_id)
+        events = await events_of(live, submission_id)
+    assert snapshot["final_status"] == "passed"
+    told = [event["detail"] for event in events if event.get("status") == "pending" and "detail" in event]
+    assert ["memory" in detail for detail in told if detail.startswith("Judged again")] == [True] * 4
+    assert "shortage" not in json.dumps(events)
+    assert not any(event["type"] == "error_analysis" for event in events)
 
 
 async def test_a_failure_of_one_worker_is_not_a_verdict(workbench: Bench) -> None:

@@ -19,6 +19,8 @@ from compose_spec import PyCompose
 from dockerfile_parse import DockerfileParser
 
 from subcli.server import ServerLimits
+from subcli.server.edge.slow_requests import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, READ_TIMEOUT_S
+from subcli.server.settings import ADJUSTABLE
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -158,6 +160,13 @@ def test_guide_states_the_limits() -> None:
         f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",
         f"burst of {limits.connects}, then {limits.connects / limits.rate_window:g} a second",
         f"burst of {limits.submits}, then {limits.submits / limits.rate_window:g} a second",
+        f"burst of {limits.reads}, then {limits.reads / limits.rate_window:g} a second",
+        f"| watch tokens per user | burst of {limits.watch_tokens}, "
+        f"then {limits.watch_tokens / limits.rate_window:g} a second |",
+        f"| connections of a gateway | {limits.clients}, or its descriptors less 256 |",
+        f"| connections per network | {limits.clients_address}, at most half of all; proxies are exempt |",
+        f"| time until a request's head is complete; its body | {HEAD_TIMEOUT_S:g} s; {BODY_TIMEOUT_S:g} s |",
+        f"| a response of which nothing is read | {READ_TIMEOUT_S:g} s |",
         f"burst of {limits.logins}; {limits.logins_address}; {limits.logins_site}, then one every "
         f"{limits.login_window / limits.logins:g}; {limits.login_window / limits.logins_address:g}; "
         f"{limits.login_window / limits.logins_site:g} s",
@@ -168,3 +177,4 @@ def test_guide_states_the_limits() -> None:
         f"{limits.closing_rate:g} a second, or faster if needed to finish within {limits.closing:g} s",
     ):
         assert said in guide
+    assert [name for name in ADJUSTABLE if f"`{name}`" not in guide] == []

@@ -19,6 +19,7 @@ from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import Job, UnsafePath, write_files
 from subcli.judge.process.processes import kill_all, kill_descendants, started_from
+from subcli.judge.process.shortage import is_shortage
 from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_environment
 from subcli.judge.process.stopwatch import MAX_STRETCH
 from subcli.judge.process.workplace import Workplace, workplace
@@ -71,7 +72,9 @@ async def judge(
             # Out of processes, descriptors or disk space. Nothing of the submission has run.
             tell_fault(f"the judge could not start: {error}")
             for event in _judge_error(f"the judge could not start: {os.strerror(error.errno or 0)}"):
-                yield event
+                # Like `time_out`, for the caller alone.
+                is_ours = event["type"] == "complete" and is_shortage(error)
+                yield {**event, "shortage": True} if is_ours else event
 
 
 async def _run(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import FastAPI, Path, Request
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from subcli.server.jobs.service import Service
 
 _log: Final = logging.getLogger(__name__)
+_FRESH_S: Final = 1.0
+"""How old what `/readyz` tells of the database and Redis may be."""
 _CHECK_TIMEOUT_S: Final = 2.0
 """How long the database and Redis may take to answer."""
 SubmissionId = Annotated[int, Path(ge=1, lt=1 << 63)]
@@ -34,7 +37,7 @@ _PROXY_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-pro
 
 def add_health(app: FastAPI, services: Services) -> None:
     """Add `/healthz`, `/readyz`, `/metrics` and `/attempts/ID`."""
-    database = _Database(services)
+    backends = _Backends(services)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
@@ -42,7 +45,7 @@ def add_health(app: FastAPI, services: Services) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
-        state = await _state(services, database)
+        state = await _state(services, backends)
         return JSONResponse(state, 200 if state["ready"] else 503)
 
     # Not a coroutine, because gauges that are read on demand may block.
@@ -62,15 +65,15 @@ def add_health(app: FastAPI, services: Services) -> None:
         return JSONResponse({"submission_id": submission_id, "attempts": rows})
 
 
-async def _state(services: Services, database: _Database) -> dict[str, Any]:
+async def _state(services: Services, backends: _Backends) -> dict[str, Any]:
     """The body of `/readyz`. Without Redis everything works, only slower, so the server stays ready."""
-    is_up = await database.is_up()
+    is_up, redis = await backends.look()
     stopping = services.lifecycle.is_stopping
     return {
         "ready": is_up and not stopping,
         "stopping": stopping,
         "database": "up" if is_up else "down",
-        "redis": "none" if services.redis is None else "up" if await _is_redis_up(services.redis) else "down",
+        "redis": redis,
         "judging": _judging(services.service),
     }
 
@@ -94,6 +97,28 @@ async def _is_redis_up(redis: Redis) -> bool:
 def redis_up(redis: Redis, loop: asyncio.AbstractEventLoop) -> float:
     """1.0 if Redis answers, else 0.0. Call it from another thread than the loop's."""
     return float(asyncio.run_coroutine_threadsafe(_is_redis_up(redis), loop).result(2 * _CHECK_TIMEOUT_S))
+
+
+class _Backends:
+    """Whether database and Redis are up, found out at most once in `_FRESH_S`, however many ask."""
+
+    def __init__(self, services: Services) -> None:
+        self._database = _Database(services)
+        self._redis = services.redis
+        self._looking: asyncio.Task[tuple[bool, str]] | None = None
+        self._looked_at = 0.0
+
+    async def look(self) -> tuple[bool, str]:
+        """Whether the database is up, and the state of Redis."""
+        if self._looking is None or (self._looking.done() and time.monotonic() - self._looked_at >= _FRESH_S):
+            self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> tuple[bool, str]:
+        redis = "none" if self._redis is None else "up" if await _is_redis_up(self._redis) else "down"
+        is_up = await self._database.is_up()
+        self._looked_at = time.monotonic()
+        return is_up, redis
 
 
 class _Database:

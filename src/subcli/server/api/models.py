@@ -17,6 +17,10 @@ class InfoResponse(BaseModel):
     version: str
     demo: bool = Field(description="Whether the server runs without logins.")
     features: list[str] = Field(description="Features beyond the specification.")
+    page_token: str | None = Field(
+        None,
+        description="In demo mode, and not told to browsers: with `?token=` and this, a page may change something.",
+    )
 
 
 class ProblemSummaryBody(BaseModel):

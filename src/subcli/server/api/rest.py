@@ -16,7 +16,8 @@ from subcli.server.accounts.identity import Identity
 from subcli.server.api import models
 from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
 from subcli.server.api.validation import SourceError, check_files
-from subcli.server.limits import LimitedError
+from subcli.server.edge.page_token import is_from_browser
+from subcli.server.limits import LimitedError, Rate
 from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
@@ -53,12 +54,18 @@ def make_router(services: Services) -> APIRouter:
 
 
 def _add_problems(router: APIRouter, services: Services) -> None:
-    @router.get("/info")
-    async def info() -> models.InfoResponse:
+    @router.get("/info", response_model_exclude_none=True)
+    async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
         features = ["resume", "idempotency"] if demo else ["resume", "idempotency", "watch_token"]
-        return models.InfoResponse(name="subcli", version=version("subcli-watch"), demo=demo, features=features)
+        return models.InfoResponse(
+            name="subcli",
+            version=version("subcli-watch"),
+            demo=demo,
+            features=features,
+            page_token=None if is_from_browser(request.headers.raw) else services.page_token,
+        )
 
     @router.get("/problems")
     async def list_problems() -> models.ProblemListResponse:
@@ -92,21 +99,14 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
-
-    async def rate_limited(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
-        """The user, if the rate limit on submissions allows another one."""
-        if identity.is_limited:
-            status = await services.limiter.take(services.submits, str(identity.user_id))
-            if status.retry_after:
-                raise LimitedError(status, f"Too many submissions; try again in {status.seconds_to_wait} s.")
-            response.headers.update(status.headers())
-        return identity
+    submitting = _limited(services, current, services.submits, "submissions")
+    reading = _limited(services, current, services.reads, "requests")
 
     @router.post("/submissions", status_code=201, responses=error_responses(400, 401, 404, 413, 422, 429))
     async def submit(
         body: models.SubmissionBody,
         request: Request,
-        identity: Annotated[Identity, Depends(rate_limited)],
+        identity: Annotated[Identity, Depends(submitting)],
         idempotency_key: IdempotencyKey = None,
     ) -> models.SubmissionResponse:
         """Submit code to be judged."""
@@ -130,10 +130,10 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             services.queue.put(snapshot.id)
         return _submission(snapshot, request)
 
-    @router.get("/submissions", responses=error_responses(401, 404, 422))
+    @router.get("/submissions", responses=error_responses(401, 404, 422, 429))
     async def list_submissions(
         request: Request,
-        identity: Annotated[Identity, Depends(current)],
+        identity: Annotated[Identity, Depends(reading)],
         limit: Limit = 20,
         problem: str | None = None,
     ) -> models.SubmissionListResponse:
@@ -143,10 +143,26 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         return models.SubmissionListResponse(submissions=[_submission(snapshot, request) for snapshot in found])
 
 
+def _limited(services: Services, current: _Current, rate: Rate, what: str) -> _Current:
+    """A dependency: the user of a request, if the rate allows another one. It responds with 429 otherwise."""
+
+    async def limited(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
+        if identity.is_limited:
+            status = await services.limiter.take(rate, str(identity.user_id))
+            if status.retry_after:
+                raise LimitedError(status, f"Too many {what}; try again in {status.seconds_to_wait} s.")
+            response.headers.update(status.headers())
+        return identity
+
+    return limited
+
+
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
+    reading = _limited(services, current, services.reads, "requests")
+    asking_for_tokens = _limited(services, current, services.watch_tokens, "watch tokens")
 
-    async def find(submission_id: int, identity: Annotated[Identity, Depends(current)]) -> Snapshot:
+    async def find(submission_id: int, identity: Annotated[Identity, Depends(reading)]) -> Snapshot:
         """The submission, if it belongs to the user. Otherwise it looks as if it did not exist."""
         if not 0 < submission_id <= _MAX_ID:
             _refuse_unknown(submission_id)
@@ -155,18 +171,18 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
-    @router.get("/submissions/{submission_id}", responses=error_responses(401, 404, 422))
+    @router.get("/submissions/{submission_id}", responses=error_responses(401, 404, 422, 429))
     async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Get the current state of a submission."""
         return _submission(found, request)
 
-    @router.get("/submissions/{submission_id}/tests", responses=error_responses(401, 404, 422))
+    @router.get("/submissions/{submission_id}/tests", responses=error_responses(401, 404, 422, 429))
     async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
         """Get the latest result of each test."""
         rows = last_results(await store.run(store.lookup.results, found.id))
         return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
 
-    @router.get("/submissions/{submission_id}/events", responses=error_responses(401, 404, 422))
+    @router.get("/submissions/{submission_id}/events", responses=error_responses(401, 404, 422, 429))
     async def list_events(
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
     ) -> models.EventPageResponse:
@@ -180,7 +196,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             epoch=page.epoch,
         )
 
-    @router.post("/submissions/{submission_id}/cancel", responses=error_responses(401, 404, 409, 422))
+    @router.post("/submissions/{submission_id}/cancel", responses=error_responses(401, 404, 409, 422, 429))
     async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Stop judging; the verdict is `cancelled`."""
         try:
@@ -193,9 +209,9 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     if (auth := services.auth) is None:
         return
 
-    @router.post("/submissions/{submission_id}/watch-token", responses=error_responses(401, 404, 422))
+    @router.post("/submissions/{submission_id}/watch-token", responses=error_responses(401, 404, 422, 429))
     async def make_watch_token(
-        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
+        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(asking_for_tokens)]
     ) -> models.WatchTokenResponse:
         """Issue a token for one socket on this submission, valid once and for less than a minute."""
         return watch_token(auth, identity, found.id)

@@ -1,63 +1,130 @@
-"""Protection against slow requests ("slow loris", CVE-2007-6750), which uvicorn lacks.
+"""Protection against slow requests ("slow loris", CVE-2007-6750) and crowds of connections, which uvicorn lacks.
 
-uvicorn limits how long a connection may be idle *after* a response. A connection that never sends a request, or sends
-it byte by byte, stays open for ever, so a single peer can exhaust the file descriptors. Also, asyncio reads up to
-256 KiB at once, and all of it is parsed at once: that can be 40,000 body chunks or WebSocket frames, half a second
-during which nobody else is served.
+uvicorn limits how long a connection may be idle *after* a response. A connection that never sends a request, sends it
+byte by byte, or does not read the response stays open for ever, so a single peer can exhaust the file descriptors.
+Also, asyncio reads up to 256 KiB at once, and all of it is parsed at once: that can be 40,000 body chunks or WebSocket
+frames, half a second during which nobody else is served.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-REQUEST_TIMEOUT_S: Final = 60.0
-"""How long a whole request, body included, may take to arrive."""
+from subcli.server.edge.crowd import Crowd
+from subcli.server.gateway.socket import GatewayProtocol
+
+HEAD_TIMEOUT_S: Final = 10.0
+"""How long the head of a request may take to arrive, the first one from the start of the connection,"""
+BODY_TIMEOUT_S: Final = 60.0
+"""and its body, from the end of the head."""
+READ_TIMEOUT_S: Final = 60.0
+"""How long a peer may read nothing of what there is."""
 
 _MAX_READ_BYTES: Final = 16 * 1024
 
 
 class RequestProtocol(H11Protocol):
-    """uvicorn's HTTP protocol, with a time limit for receiving a request."""
+    """uvicorn's HTTP protocol, with limits on time and on the number of connections.
 
-    _timeout: asyncio.TimerHandle | None = None
-    _is_socket = False
+    Args:
+        crowd: the connections of this process.
+        more: as uvicorn makes its protocols.
+    """
+
+    def __init__(self, *, crowd: Crowd, **more: Any) -> None:
+        super().__init__(**more)
+        self._crowd = crowd
+        self._awaited = ""
+        """What the peer is sending: a `head`, a `body`, or nothing."""
+        self._timeout: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._is_socket = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # Also applies once the connection becomes a WebSocket. Transports of other event loops lack the attribute.
         with suppress(AttributeError):
             transport.max_size = _MAX_READ_BYTES  # type: ignore[attr-defined]
-        self._start_timeout()
+        if self._crowd.enter(transport, self.client[0] if self.client else None):
+            self._await("head", HEAD_TIMEOUT_S)
+        else:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._is_socket:
             return
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._start_timeout()
+        if self.conn.their_state is h11.IDLE:
+            self._await("head", HEAD_TIMEOUT_S)
+        elif self.conn.their_state is h11.SEND_BODY:
+            self._await("body", BODY_TIMEOUT_S)
         else:
-            self._cancel_timeout()
+            self._await_nothing()
+
+    def on_response_complete(self) -> None:
+        # Also begins with the next request, if that was sent already.
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._await("body", BODY_TIMEOUT_S)
+        elif self.conn.their_state is h11.IDLE or self.transport.is_closing():
+            self._crowd.is_waited_for(self.transport)
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(READ_TIMEOUT_S, self._abort_if_closing)
+
+    def _abort_if_closing(self) -> None:
+        """What is left has not been read for so long: asyncio would wait for ever."""
+        if self.transport.is_closing():
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._crowd.is_waited_for(self.transport)
+        self._unread = self.loop.call_later(READ_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._crowd.is_served(self.transport)
+        self._stop_unread()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._is_socket = True
-        self._cancel_timeout()
+        self._await_nothing()
         super().handle_websocket_upgrade(event)
+        socket = self.transport.get_protocol()
+        assert isinstance(socket, GatewayProtocol)
+        socket.join(self._crowd)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_timeout()
+        self._leave()
         super().connection_lost(exc)
 
-    def _start_timeout(self) -> None:
-        """Start the timer, unless it is already running for this request."""
-        if self._timeout is None and not self.transport.is_closing():
-            self._timeout = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
+    def _leave(self) -> None:
+        self._await_nothing()
+        self._stop_unread()
+        self._crowd.leave(self.transport)
 
-    def _cancel_timeout(self) -> None:
+    def _await(self, what: str, seconds: float) -> None:
+        """Give the peer this much time, unless it already runs."""
+        if self._awaited == what or self.transport.is_closing():
+            return
+        self._await_nothing()
+        self._awaited = what
+        self._timeout = self.loop.call_later(seconds, self.transport.abort)
+        self._crowd.is_waited_for(self.transport)
+
+    def _await_nothing(self) -> None:
+        self._awaited = ""
         if self._timeout is not None:
             self._timeout.cancel()
             self._timeout = None
+        self._crowd.is_served(self.transport)
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

@@ -114,7 +114,8 @@ class Gateway:
         try:
             with log_context(submission=submission_id):
                 async with self._limiter.slot(str(submission_id), self._limits.connections):
-                    await self._talk(socket, identity, submission_id, after, query.get("epoch", [""])[-1] or None)
+                    with socket.served():
+                        await self._talk(socket, identity, submission_id, after, query.get("epoch", [""])[-1] or None)
         except FullError:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
 

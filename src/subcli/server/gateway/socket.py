@@ -9,7 +9,8 @@ closing on a peer that does not read (an ASGI `send`, even of a close, waits unt
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -18,6 +19,7 @@ from websockets import http11
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from subcli.server.edge.crowd import Crowd
 from subcli.server.log.records import Record
 from subcli.shared.protocol import CloseCode
 
@@ -49,6 +51,30 @@ class DisconnectedError(Exception):
 
 class GatewayProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offered to the application in `scope["extensions"]`."""
+
+    _crowd: Crowd | None = None
+
+    def join(self, crowd: Crowd) -> None:
+        """Stay in the crowd that the connection is in; before it is served, it can be closed to make room."""
+        self._crowd = crowd
+        crowd.is_waited_for(self.transport)
+
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """While the context is open, the connection is not closed to make room for others."""
+        if self._crowd is None:
+            yield
+            return
+        self._crowd.is_served(self.transport)
+        try:
+            yield
+        finally:
+            self._crowd.is_waited_for(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._crowd is not None:
+            self._crowd.leave(self.transport)
+        super().connection_lost(exc)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -194,6 +220,10 @@ class ServerSocket:
             chunk.append(record.frame)
             size += len(record.frame)
         await self._protocol.write_frames(chunk[0] if len(chunk) == 1 else b"".join(chunk))
+
+    def served(self) -> AbstractContextManager[None]:
+        """While the context is open, the connection is not closed to make room for others."""
+        return nullcontext() if self._protocol is None else self._protocol.served()
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close once there is room."""

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.judge import Job, Problem
+from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Append, Claim, EndedError, Failure, StaleFenceError
@@ -116,7 +117,7 @@ class Judging:
             raise
         except Exception as error:
             _log.exception("submission %s: an event could not be stored", claim.submission_id)
-            outcome = Failure(f"The judge failed: {type(error).__name__}.")
+            outcome = Failure(f"The judge failed: {type(error).__name__}.", is_shortage=is_shortage(error))
         finally:
             reading.cancel()
             await asyncio.wait([reading])
@@ -160,9 +161,9 @@ class Judging:
                 event = queue.get_nowait()
             # A terminal status without its verdict would look like the end on another platform: commit both together.
             end = next((at for at, each in enumerate(batch) if _is_terminal(each)), len(batch))
-            verdict, is_doubtful = None, False
+            verdict, is_doubtful, lacked_something = None, False, False
             if batch and batch[-1]["type"] == "complete":
-                batch[-1], time_out = _without_time_out(batch[-1])
+                batch[-1], time_out, lacked_something = _stored(batch[-1])
                 verdict = batch[-1]["final_status"]
                 is_doubtful = time_out == "contended" and verdict not in ("passed", "error") and not is_final
             if verdict == "error" or is_doubtful:
@@ -175,9 +176,9 @@ class Judging:
             if is_doubtful:
                 return None
             if verdict is not None:
-                return Failure(_reason(batch), batch) if batch else str(verdict)
+                return Failure(_reason(batch), batch, lacked_something) if batch else str(verdict)
             if isinstance(event, Exception):
-                return Failure(f"The judge failed: {type(event).__name__}.")
+                return Failure(f"The judge failed: {type(event).__name__}.", is_shortage=is_shortage(event))
             if event is None:
                 return Failure("The judge stopped without a verdict.")
 
@@ -233,9 +234,10 @@ def _stamped(event: Event, attempt: int) -> Event:
     return stamped
 
 
-def _without_time_out(ending: Event) -> tuple[Event, object]:
-    """A verdict as it is stored, and what the judge says to us alone."""
-    return {key: value for key, value in ending.items() if key != "time_out"}, ending.get("time_out")
+def _stored(ending: Event) -> tuple[Event, object, bool]:
+    """A verdict as it is stored, and what the judge says to us alone: of a time-out, and of a shortage."""
+    stored = {key: value for key, value in ending.items() if key not in ("time_out", "shortage")}
+    return stored, ending.get("time_out"), ending.get("shortage") is True
 
 
 def _reason(ending: list[Event]) -> str:

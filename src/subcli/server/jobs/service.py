@@ -112,8 +112,16 @@ class Service:
         """The judge failed on a submission to this problem, which was not the submission's fault."""
         self._in_a_row += 1
         self._failing.add(problem)
-        if self._in_a_row >= _FAILURES and not self._out:
-            self._out = f"the judge failed {self._in_a_row} times in a row; the last time: {why}"
+        if self._in_a_row >= _FAILURES:
+            self._leave(f"the judge failed {self._in_a_row} times in a row; the last time: {why}")
+
+    def fell_short(self, why: str) -> None:
+        """This process lacks descriptors, memory or processes. It would lack them for the next submission as well."""
+        self._leave(f"too little memory, or too few processes or descriptors: {why}")
+
+    def _leave(self, why: str) -> None:
+        if not self._out:
+            self._out = why
             _log.error("this worker is out of service: %s", self._out)
             self._has_returned.clear()
             self._has_left.set()

@@ -26,7 +26,7 @@ from subcli.server.jobs.room import Place
 from subcli.server.jobs.service import Service, Standstill
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
-from subcli.server.log.requeue import NO_LONGER_ABLE, STOPPED, Able
+from subcli.server.log.requeue import NO_LONGER_ABLE, STOPPED, TOO_LITTLE, Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
@@ -44,7 +44,7 @@ _POSITIONS_CHECK_S: Final = 1.0
 """When other processes have moved the queue."""
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
-_HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE}
+_HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE, "short": TOO_LITTLE}
 """What watchers are told, by the reason."""
 _IN_SERVICE: Final = "How many submissions this process judges at the same time; 0 while it takes none."
 
@@ -191,7 +191,7 @@ class Workers:
                 await self._hand_back(claim, "stopped")
             raise
 
-    async def _hand_back(self, claim: Claim, reason: Literal["stopped", "unable"]) -> None:
+    async def _hand_back(self, claim: Claim, reason: Literal["stopped", "unable", "short"]) -> None:
         """This worker cannot judge it, as when the process is stopping: it is judged next, by another one."""
         with suppress(SQLAlchemyError, StaleFenceError, EndedError):
             await self._journal.hand_back(claim, _HANDED_BACK[reason])
@@ -231,6 +231,12 @@ class Workers:
             # What it needs has vanished, so this was no try.
             _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
             await self._hand_back(claim, "unable")
+            return
+        elif outcome.is_shortage:
+            # Nor was this, however often it happens.
+            _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
+            service.fell_short(outcome.detail)
+            await self._hand_back(claim, "short")
             return
         else:
             service.failed(claim.problem, outcome.detail)

@@ -132,10 +132,12 @@ class Failure:
     Attributes:
         detail: why, a sentence for the watchers.
         ending: the judge's own last events, with the verdict `error`; none if it gave no verdict.
+        is_shortage: whether this machine or process had too little of something, which is no try.
     """
 
     detail: str
     ending: Sequence[Mapping[str, Any]] = ()
+    is_shortage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class Metrics:
         )
         self._interrupted = Counter(
             "subcli_interrupted",
-            "Judgings that were interrupted: the worker was stopped, can no longer judge it (unable), or has vanished.",
+            "Judgings that were interrupted: the worker was stopped, became unable, ran short, or vanished.",
             ["reason"],
             registry=self._registry,
         )
@@ -136,7 +136,7 @@ class Metrics:
         """Count a judging in which the judge failed, whether or not the submission is tried again."""
         self._judge_errors.labels(problem).inc()
 
-    def interrupted(self, reason: Literal["stopped", "unable", "vanished"]) -> None:
+    def interrupted(self, reason: Literal["stopped", "unable", "short", "vanished"]) -> None:
         """Count a judging that is begun again."""
         self._interrupted.labels(reason).inc()
 

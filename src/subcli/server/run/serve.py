@@ -20,6 +20,7 @@ from subcli.server.run.startup import (
     copied_problems,
     make_data_dir,
     prepare_judge,
+    raise_descriptor_limit,
     serve_metrics,
     signing_key,
 )
@@ -39,6 +40,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
     Raises:
         ServeError: the server cannot start.
     """
+    raise_descriptor_limit()
     with ExitStack() as stack:
         make_data_dir(settings.data_dir)
         auth = _auth_config(settings)
@@ -68,7 +70,8 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             stack.callback(serve_metrics(app.state.services.metrics, *settings.metrics_address))
         database = engine.url.render_as_string(hide_password=True)
         url = _url(listener) + settings.root_path
-        ready = Ready(url=url, data_dir=settings.data_dir, database=database, sandbox=sandbox)
+        page_token = app.state.services.page_token
+        ready = Ready(url, settings.data_dir, database, page_token, sandbox)
         server = Server(
             app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin, settings.trusted_proxies
         )

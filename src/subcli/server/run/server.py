@@ -9,11 +9,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 
+from subcli.server.edge.crowd import Crowd, room_for_clients
 from subcli.server.edge.slow_requests import RequestProtocol
 from subcli.server.gateway.socket import MAX_HEAD_BYTES, GatewayProtocol
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
@@ -23,6 +25,9 @@ from subcli.shared.protocol import MAX_MESSAGE_BYTES
 from subcli.shared.secret import RedactingFilter
 
 BACKLOG: Final = 2048
+"""How many connections the kernel keeps that were not accepted yet,"""
+_ACCEPTED_AT_ONCE: Final = 32
+"""and how many asyncio accepts before those that are too many can be closed."""
 _REDACTING: Final = RedactingFilter()
 
 
@@ -31,9 +36,10 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
     log = logging.getLogger("uvicorn.error")
     log.addFilter(is_worth_logging)
     log.addFilter(_REDACTING)
+    crowd = Crowd(min(limits.clients, room_for_clients()), limits.clients_address, trusted_proxies)
     return uvicorn.Config(
         app,
-        http=RequestProtocol,
+        http=partial(RequestProtocol, crowd=crowd),  # type: ignore[arg-type]
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
@@ -46,7 +52,7 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
         log_level="warning",
         log_config=None,
         lifespan="on",
-        backlog=BACKLOG,
+        backlog=_ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=max(1, round(limits.shutdown)),
         server_header=False,
         forwarded_allow_ips=["127.0.0.0/8", "::1", *trusted_proxies],
@@ -89,6 +95,9 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or []:
+            # asyncio has set it to the number that it accepts at once.
+            listener.listen(BACKLOG)
         if self._stop_with_stdin:
             loop = asyncio.get_running_loop()
             threading.Thread(target=self._wait_for_stdin, args=(loop,), daemon=True).start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import secrets
 import stat
 import tempfile
@@ -20,6 +21,7 @@ from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
 from subcli.judge.snapshot import Snapshot, problem_snapshot
+from subcli.server.edge.crowd import MAX_DESCRIPTORS
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
 from subcli.server.jobs.service import Service, service_of
@@ -37,6 +39,14 @@ MIN_KEY_BYTES: Final = 32
 """A key shorter than the hash weakens HS256 (RFC 7518, section 3.2)."""
 _KEY_FILE: Final = "signing.key"
 _KEY_ENTROPY_BYTES: Final = 48
+
+
+def raise_descriptor_limit() -> None:
+    """Raise the soft limit of descriptors, often 1,024, as far as the hard one allows and is of use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def make_data_dir(path: Path) -> None:

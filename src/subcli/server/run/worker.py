@@ -18,7 +18,13 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect, shown
 from subcli.server.run.shutdown import Signals
-from subcli.server.run.startup import copied_problems, make_data_dir, prepare_judge, serve_metrics
+from subcli.server.run.startup import (
+    copied_problems,
+    make_data_dir,
+    prepare_judge,
+    raise_descriptor_limit,
+    serve_metrics,
+)
 from subcli.server.settings import WorkerReady, WorkerSettings
 
 
@@ -35,6 +41,7 @@ def run_worker(
     Raises:
         ServeError: the worker cannot start.
     """
+    raise_descriptor_limit()
     with ExitStack() as stack:
         if settings.data_dir is not None:
             make_data_dir(settings.data_dir)

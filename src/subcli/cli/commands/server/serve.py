@@ -226,6 +226,7 @@ _LOGINS = "logins are required; put TLS in front"
 
 
 def _print_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool) -> None:
+    token = "" if ready.page_token is None else f"?token={ready.page_token}"
     if common.json:
         streams.print_json(
             {
@@ -243,7 +244,7 @@ def _print_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool
         streams.write(
             f"Serving on {ready.url}\n"
             f"  data in   {ready.data_dir}\n"
-            f"  API docs  {ready.url}/docs\n"
+            f"  API docs  {ready.url}/docs{token}\n"
             f"  {_LOGINS if logins else _DEMO}\n"
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
             f"\nNext, in another terminal:\n"
