@@ -857,10 +857,16 @@ async def test_an_idle_worker_writes_nothing(workbench: Bench, monkeypatch: pyte
     monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_CHECK_S", 0.05)
     monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.05)
     _, waiting = workbench.submit(), workbench.submit()
-    # One is being judged elsewhere, one waits for another worker, and was told so.
+    # One is being judged elsewhere, one waits for another worker, and one for a worker that knows it, and was told so.
     assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
-    workbench.store.tell_unable({}, 10)
-    workbench.store.update_queue_positions(10)
+    other = workbench.store.create(NewSubmission(DEMO_USER, "new", "python", {"a": "1"}))[0].id
+    assert list(workbench.store.tell_unable(ABLE, 10)) == [other]
+
+    def told_places() -> bool:
+        workbench.store.update_queue_positions(10)
+        return places(workbench, [waiting, other]) == [1, 2]
+
+    await workbench.until(told_places)
     workbench.work(passes, problems={"echo": replace(workbench.problem, languages={})})
     [store] = workbench.stores
     begun: list[bool] = []
