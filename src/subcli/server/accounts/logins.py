@@ -43,6 +43,7 @@ class Granted:
     access_token: str
     refresh_token: str
     expires_in: int
+    user_id: int
 
 
 class Logins:
@@ -151,8 +152,8 @@ class Logins:
             raise GrantError("invalid_grant", "Wrong user or password.") from None
 
     def device(self, granted: Granted) -> tuple[str, int]:
-        """A token by which this device is known at later logins, and its lifetime in seconds."""
-        return self._tokens.device(self._tokens.read_access(granted.access_token).user_id)
+        """A token by which this browser is known at later logins, and its lifetime in seconds."""
+        return self._tokens.device(granted.user_id)
 
     async def with_refresh_token(self, token: str, address: str) -> Granted:
         """Refresh a session.
@@ -192,7 +193,7 @@ class Logins:
 
     def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
-        return Granted(access_token, session.refresh_token, self._lifetime)
+        return Granted(access_token, session.refresh_token, self._lifetime, session.user_id)
 
     async def end(self, session_id: str) -> None:
         """Log out."""
