@@ -171,7 +171,7 @@ def _make_lifespan(
         others = [services.limiter.run(), services.identities.run()]
         if services.auth is not None:
             others.append(services.auth.logins.run())
-        async with backbone.running(workers.run(), *others) as working:
+        async with backbone.running(workers.run(), *others, on_failure=services.lifecycle.fail) as working:
             # Hand running jobs back at once, so that another worker can take them.
             services.lifecycle.when_stopping(working.cancel)
             yield

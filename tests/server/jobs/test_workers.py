@@ -400,7 +400,7 @@ class Bench:
         )
 
         async def run() -> None:
-            async with backbone.running(workers.run()) as working:
+            async with backbone.running(workers.run(), on_failure=print) as working:
                 await working
 
         self.tasks.append(asyncio.create_task(run()))
@@ -991,7 +991,7 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(
     async def idle() -> None:
         await asyncio.sleep(3600)
 
-    async with gateway.running(idle()):
+    async with gateway.running(idle(), on_failure=print):
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         await gateway.journal.cancel(submission_id, DEMO_USER)
         async with asyncio.timeout(30):
@@ -1016,7 +1016,7 @@ async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench, mon
     async def idle() -> None:
         await asyncio.sleep(3600)
 
-    async with gateway.running(idle()):
+    async with gateway.running(idle(), on_failure=print):
         gateway.queue.put(submission_id)
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         workbench.work(passes, limits)

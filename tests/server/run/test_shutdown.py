@@ -18,10 +18,15 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from subcli.server.jobs.workers import Workers
+from subcli.server.log.feed import Journal
 from subcli.server.log.records import NewSubmission
+from subcli.server.run.serve import run
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
-from subcli.server.settings import ServerLimits
+from subcli.server.run.worker import run_worker
+from subcli.server.settings import ServerLimits, ServerSettings, WorkerSettings
 from tests.server.clock import VirtualTimeLoop
+from tests.server.conftest import FakeJudge
 from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
 
 SERVE = Path(__file__).parents[1] / "serve.py"
@@ -76,6 +81,25 @@ def test_shutdown_callbacks_run_once() -> None:
     lifecycle.stop()
     lifecycle.when_stopping(lambda: calls.append("late"))
     assert (calls, lifecycle.is_stopping) == (["first", "late"], True)
+
+
+async def broken(*_: object) -> None:
+    raise RuntimeError("a bug")
+
+
+def test_a_server_whose_background_task_has_failed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its exception: half alive it would keep submissions waiting, and nobody would start it again."""
+    monkeypatch.setattr(Journal, "compare_positions", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(ServerSettings(tmp_path, port=0), on_ready=print, judge=FakeJudge())
+
+
+def test_a_worker_whose_background_task_has_failed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server does. Redis need not be there."""
+    monkeypatch.setattr(Workers, "run", broken)
+    database = f"sqlite:///{tmp_path / 'subcli.db'}"
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_worker(WorkerSettings(database, "redis://127.0.0.1:1/0"), on_ready=print, judge=FakeJudge())
 
 
 def test_second_signal_and_deadline() -> None:

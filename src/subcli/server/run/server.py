@@ -89,6 +89,7 @@ class Server(uvicorn.Server):
         self._on_started = on_started
         self._stop_with_stdin = stop_with_stdin
         self._signals = Signals(self._stop, limits.deadline)
+        self._lifecycle.when_failed(lambda: self._signals.begin(signal.SIGTERM))
 
     def _stop(self) -> None:
         self.should_exit = True
