@@ -48,7 +48,7 @@ class Backbone:
         self._redis = redis
         self._bus, self.queue = _between_processes(limits, redis)
         self.store = Store(engine, time.time)
-        self.journal = Journal(self.store, self._bus, limits.compare)
+        self.journal = Journal(self.store, self._bus, limits.compare_s)
 
     @asynccontextmanager
     async def running(
@@ -96,7 +96,7 @@ def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, 
     from subcli.server.redis.bus import RedisBus
     from subcli.server.redis.queue import RedisQueue
 
-    return RedisBus(redis, local), RedisQueue(redis, limits.lease)
+    return RedisBus(redis, local), RedisQueue(redis, limits.lease_s)
 
 
 @dataclass(frozen=True)

@@ -66,18 +66,18 @@ class Logins:
         self._accounts = accounts
         self._tokens = tokens
         self._passwords = passwords
-        self._lifetime = limits.access_token
+        self._lifetime = limits.access_token_s
         self._limiter = limiter
-        self._delay_s = limits.login_delay
-        self._by_pair = Rate("logins", limits.logins, limits.login_window)
-        self._by_device = Rate("logins-device", limits.logins, limits.login_window)
-        self._by_network = Rate("logins-address", limits.logins_address, limits.login_window)
-        self._by_site = Rate("logins-site", limits.logins_site, limits.login_window)
-        self._by_account = Rate("logins-account", limits.logins_account, limits.login_window)
-        self._refreshes = Rate("refreshes", limits.refreshes, limits.refresh_window)
-        self._guesses = Rate("guesses-address", limits.guesses, limits.login_window)
-        self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window)
-        self._cleanup_s = limits.cleanup
+        self._delay_s = limits.login_delay_s
+        self._by_pair = Rate("logins", limits.logins, limits.login_window_s)
+        self._by_device = Rate("logins-device", limits.logins, limits.login_window_s)
+        self._by_network = Rate("logins-address", limits.logins_address, limits.login_window_s)
+        self._by_site = Rate("logins-site", limits.logins_site, limits.login_window_s)
+        self._by_account = Rate("logins-account", limits.logins_account, limits.login_window_s)
+        self._refreshes = Rate("refreshes", limits.refreshes, limits.refresh_window_s)
+        self._guesses = Rate("guesses-address", limits.guesses, limits.login_window_s)
+        self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window_s)
+        self._cleanup_s = limits.cleanup_s
         self.hashing = HashingTurns(limits.hashes, limits.hash_queue)
 
     def close(self) -> None:

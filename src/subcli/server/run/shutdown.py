@@ -72,13 +72,13 @@ async def close_gradually(connections: Sequence[Closable], limits: ServerLimits)
 
     Args:
         connections: closed in this order.
-        limits: `closing_rate` connections per second, or more if that would take longer than `closing` seconds.
+        limits: `closing_per_s` connections, or more if that would take longer than `closing_s`.
     """
     if not connections:
         return
     loop = asyncio.get_running_loop()
     started = loop.time()
-    gap_s = min(1 / limits.closing_rate, limits.closing / len(connections))
+    gap_s = min(1 / limits.closing_per_s, limits.closing_s / len(connections))
     closed = 0
     while True:
         # Close all that are due, so that the time spent closing does not delay the last ones.

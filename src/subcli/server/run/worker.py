@@ -59,7 +59,7 @@ def run_worker(
         started = partial(on_ready, _ready(settings, engine, sandbox))
         backbone = Backbone(engine, settings.limits, redis)
         workers = Workers(backbone.store, backbone.journal, backbone.queue, problems, service, settings.limits, metrics)
-        asyncio.run(_work(backbone, workers, settings.limits.deadline, started))
+        asyncio.run(_work(backbone, workers, settings.limits.deadline_s, started))
 
 
 async def _work(backbone: Backbone, workers: Workers, deadline: float, on_started: Callable[[], None]) -> None:
