@@ -155,7 +155,7 @@ async def main() -> None:
         stack.callback(redis.close)
         redis.start()
         database, bus = f"sqlite:///{directory}/trial.db", f"redis={redis.url()}"
-        going, port = await gateway(database, "0", bus, f"idle={3600}")
+        going, port = await gateway(database, "0", bus, f"idle_s={3600}")
         staying = None
         try:
             crowd = Crowd(0)

@@ -20,7 +20,7 @@ from subcli.server.run.worker import run_worker
 
 TESTS = 6
 # A worker's death is noticed after a lease and a sweep: here within 3 s, with default settings within 20.
-LIMITS = ServerLimits(lease=2.0, shutdown=1.0)
+LIMITS = ServerLimits(lease_s=2.0, shutdown_s=1.0)
 
 
 async def judge(job: Job) -> AsyncIterator[Mapping[str, Any]]:

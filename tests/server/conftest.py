@@ -327,7 +327,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
         judge = judge or FakeJudge()
-        chosen = ServerLimits(**{"shutdown": 1.0, **limits})
+        chosen = ServerLimits(**{"shutdown_s": 1.0, **limits})
         problems = problems or {"echo": make_problem()}
         app = create_app(
             engine,

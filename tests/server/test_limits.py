@@ -129,7 +129,7 @@ async def test_slots(limiter: MemoryLimiter) -> None:
 
 async def test_submitting_too_often(start: Callable[..., Any]) -> None:
     """429 with `Retry-After` and a sentence; every response says what is left. Other users are not affected."""
-    async with start(auth=True, submits=3, rate_window=30.0) as live:
+    async with start(auth=True, submits=3, rate_window_s=30.0) as live:
         await live.be("ada")
         body = {"problem": "echo", "language": "python", "source_code": "x"}
         answers = [await live.http.post("/api/submissions", json=body) for _ in range(4)]
@@ -165,7 +165,7 @@ async def test_asking_too_often(
     start: Callable[..., Any], limit: str, policy: str, method: str, paths: Sequence[str]
 ) -> None:
     """429 with `Retry-After` and the policy, whichever of them it is. Other users are not affected."""
-    async with start(auth=True, rate_window=60.0, **{limit: 3}) as live:
+    async with start(auth=True, rate_window_s=60.0, **{limit: 3}) as live:
         await live.be("ada")
         submission_id = await live.submit("wait")
         asked = [f"/api/submissions{path.format(id=submission_id)}" for path in paths]
@@ -180,7 +180,7 @@ async def test_asking_too_often(
 
 async def test_connecting_too_often(start: Callable[..., Any]) -> None:
     """4029 with `retry_after=`, across submissions. Other users are not affected."""
-    async with start(auth=True, connects=3, rate_window=60.0) as live:
+    async with start(auth=True, connects=3, rate_window_s=60.0) as live:
         granted = await live.be("ada")
         headers = {"additional_headers": {"Authorization": f"Bearer {granted['access_token']}"}}
         for number in range(3):

@@ -130,9 +130,9 @@ def _make_services(
         auth=auth_services,
         page_token=None if auth_services else secrets.token_urlsafe(32),
         limiter=limiter,
-        submits=Rate("submits", limits.submits, limits.rate_window),
-        reads=Rate("reads", limits.reads, limits.rate_window),
-        watch_tokens=Rate("watch-tokens", limits.watch_tokens, limits.rate_window),
+        submits=Rate("submits", limits.submits, limits.rate_window_s),
+        reads=Rate("reads", limits.reads, limits.rate_window_s),
+        watch_tokens=Rate("watch-tokens", limits.watch_tokens, limits.rate_window_s),
         redis=redis,
         metrics=Metrics(),
         lifecycle=Lifecycle(),
@@ -146,7 +146,7 @@ def _make_limiter(limits: ServerLimits, redis: Redis | None) -> Limiter:
         return local
     from subcli.server.redis.limits import RedisLimiter
 
-    return RedisLimiter(redis, local, limits.slot_lease)
+    return RedisLimiter(redis, local, limits.slot_lease_s)
 
 
 def _make_auth(
@@ -171,7 +171,7 @@ def _make_lifespan(
         others = [services.limiter.run(), services.identities.run()]
         if services.auth is not None:
             others.append(services.auth.logins.run())
-        async with backbone.running(workers.run(), *others) as working:
+        async with backbone.running(workers.run(), *others, on_failure=services.lifecycle.fail) as working:
             # Hand running jobs back at once, so that another worker can take them.
             services.lifecycle.when_stopping(working.cancel)
             yield

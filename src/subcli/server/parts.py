@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -48,25 +48,35 @@ class Backbone:
         self._redis = redis
         self._bus, self.queue = _between_processes(limits, redis)
         self.store = Store(engine, time.time)
-        self.journal = Journal(self.store, self._bus, limits.compare)
+        self.journal = Journal(self.store, self._bus, limits.compare_s)
 
     @asynccontextmanager
     async def running(
-        self, working: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]
+        self,
+        working: Coroutine[Any, Any, None],
+        *others: Coroutine[Any, Any, None],
+        on_failure: Callable[[BaseException], object],
     ) -> AsyncIterator[asyncio.Task[None]]:
         """Exchange events and jobs with other processes, and run these coroutines as well.
 
         Args:
             working: is ended first, so that its last events and jobs are still sent.
             others: end after it.
+            on_failure: called with what one of them raised. None of them should, so half of the process is dead then.
 
         Yields:
             the task of `working`.
         """
         exchanging = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
         tasks = [asyncio.create_task(each) for each in (working, *others, *exchanging)]
+
+        def check(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.critical("a background task failed: %r", error, exc_info=error)
+                on_failure(error)
+
         for task in tasks:
-            task.add_done_callback(_log_failure)
+            task.add_done_callback(check)
         try:
             yield tasks[0]
         finally:
@@ -86,12 +96,7 @@ def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, 
     from subcli.server.redis.bus import RedisBus
     from subcli.server.redis.queue import RedisQueue
 
-    return RedisBus(redis, local), RedisQueue(redis, limits.lease)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a background task failed: %r", error, exc_info=error)
+    return RedisBus(redis, local), RedisQueue(redis, limits.lease_s)
 
 
 @dataclass(frozen=True)

@@ -14,96 +14,100 @@ from subcli.shared.secret import Secret
 class ServerLimits:
     """Limits and timeouts, from the specification ("Server Configuration") and our own. Times are in seconds."""
 
-    idle: float = 300.0
+    idle_s: float = 300.0
     """A socket is closed with 1001 after this long without any message from the client."""
-    heartbeat: float = 30.0
+    heartbeat_s: float = 30.0
     """Interval of the WebSocket pings that the server sends."""
     connections: int = 10
     """Maximum sockets per submission; further ones are closed with 4029."""
-    retry_after: int = 5
+    retry_after_s: int = 5
     """The wait suggested to a client that exceeded `connections`."""
-    slot_lease: float = 60.0
+    slot_lease_s: float = 60.0
     """How long the other gateways keep counting the sockets of a gateway that died."""
     connects: int = 600
-    """Sockets that a user may open within `rate_window`; then 4029. Not limited in demo mode, which has one user."""
+    """Sockets that a user may open within `rate_window_s`; then 4029. Not limited in demo mode, which has one user."""
     submits: int = 120
-    """Submissions that a user may make within `rate_window`; then 429. Not limited in demo mode."""
+    """Submissions that a user may make within `rate_window_s`; then 429. Not limited in demo mode."""
     reads: int = 3000
-    """Requests within `rate_window` by which a user may read submissions, results and logs; then 429,"""
+    """Requests within `rate_window_s` by which a user may read submissions, results and logs; then 429,"""
     watch_tokens: int = 600
     """and those for a watch token. Neither is limited in demo mode."""
-    rate_window: float = 60.0
+    rate_window_s: float = 60.0
+    """The time within which `connects`, `submits`, `reads` and `watch_tokens` count."""
     clients: int = 50_000
     """Connections of a process, if it has enough descriptors. Those that send nothing make room for new ones."""
     clients_address: int = 2_000
     """Connections from one network, and at most half of all. Not limited for proxies, which count for many."""
-    send: float = 10.0
+    send_s: float = 10.0
     """How long a client that does not read may block a send; then 1013."""
     tail_records: int = 1024
     """How many of a submission's latest events are kept in memory for its watchers,"""
     tail_bytes: int = 1024 * 1024
     """and how many bytes of them."""
-    compare: float = 30.0
+    compare_s: float = 30.0
     """How often the position of a silent stream is compared with the log."""
-    lease: float = 12.0
+    lease_s: float = 12.0
     """How long a worker owns a submission without renewing the lease."""
     attempts: int = 10
     """How many workers may vanish while they judge a submission before its verdict is `error`."""
     tries: int = 3
     """How often a submission is tried before a failure of the judge becomes its verdict `error`."""
-    retry: float = 5.0
+    retry_s: float = 5.0
     """How long the worker whose judge failed leaves a submission to others; twice as long after the second failure."""
-    self_test: float = 1.0
-    """How long a worker whose judge failed twice in a row waits before its first self-test; then twice as long, …"""
-    standstill: float = 30.0
-    """How long the same submission is first in the queue before a worker out of service tells all that they wait."""
-    closing: float = 6.0
+    self_test_s: float = 1.0
+    """How long a worker whose judge failed twice in a row waits before its first self-test; each next wait is twice as
+    long, up to a minute."""
+    standstill_s: float = 30.0
+    """How long a submission must be the first of the queue, with no worker to take it, before its watchers are told."""
+    closing_s: float = 6.0
     """Maximum time for closing all sockets gradually after SIGTERM."""
-    closing_rate: float = 500.0
-    """Sockets closed per second; more if `closing` would be exceeded."""
-    shutdown: float = 2.0
+    closing_per_s: float = 500.0
+    """Sockets closed per second; more if `closing_s` would be exceeded."""
+    shutdown_s: float = 2.0
     """How long connections may take to end after their sockets were closed."""
-    deadline: float = 9.5
+    deadline_s: float = 9.5
     """A process that is still running this long after SIGTERM exits at once."""
     body_bytes: int = 2 * 1024 * 1024
     """Maximum request body; 256 KiB of source may be six times as large in JSON."""
-    access_token: int = 900
+    access_token_s: int = 900
     """Lifetime of an access token (contract, section 6: 15 min)."""
-    refresh_token: int = 30 * 86400
+    refresh_token_s: int = 30 * 86400
     """Lifetime of a session that is not refreshed."""
-    refresh_grace: float = 10.0
+    refresh_grace_s: float = 10.0
     """How long a used refresh token still returns its successor, in case the response was lost."""
     refreshes: int = 20
-    """How often a session may be refreshed within `refresh_window`; then 429."""
-    refresh_window: float = 600.0
-    refresh_reuse: float = 7 * 86400.0
+    """How often a session may be refreshed within `refresh_window_s`; then 429."""
+    refresh_window_s: float = 600.0
+    """The time within which `refreshes` count."""
+    refresh_reuse_s: float = 7 * 86400.0
     """How long after its use a refresh token is kept, so that its reuse ends the session."""
     guesses: int = 300
-    """Refresh tokens that are not valid, at refreshes and logouts, from one network within `login_window`; then 429,"""
+    """Invalid refresh tokens, at refreshes and logouts, from one network within `login_window_s`; then 429,"""
     guesses_site: int = 1200
     """and from one IPv6 /56."""
-    cleanup: float = 600.0
+    cleanup_s: float = 600.0
     """How often each gateway deletes expired sessions and tokens."""
-    watch_token: int = 55
-    """Lifetime of a watch token; less than 60 s even with `leeway`."""
-    session_check: float = 2.0
+    watch_token_s: int = 55
+    """Lifetime of a watch token; less than 60 s even with `leeway_s`."""
+    session_check_s: float = 2.0
     """How often each gateway looks for sessions that have ended, to close their sockets with 4003."""
-    leeway: int = 2
+    leeway_s: int = 2
     """How far the clocks of gateways may differ; extends the lifetime of tokens."""
     logins: int = 10
-    """Failed login attempts within `login_window` on an account from one network; then 429. The same from one device
-    that has logged in before."""
+    """Failed login attempts within `login_window_s` on an account from one network; then 429. The same from one browser
+    with which somebody has logged in before."""
     logins_address: int = 30
     """Failed login attempts from one network (an IPv4 address or IPv6 /64), whatever the account,"""
     logins_site: int = 120
     """and from one IPv6 /56."""
     logins_account: int = 30
     """Failed login attempts on an account from all networks before further ones are delayed,"""
-    login_delay: float = 2.0
+    login_delay_s: float = 2.0
     """and by how long. Nobody is refused because of what others do elsewhere."""
-    login_window: float = 60.0
-    device_token: int = 365 * 86400
-    """How long a device counts as one that has logged in before."""
+    login_window_s: float = 60.0
+    """The time within which failed logins and `guesses` count."""
+    device_token_s: int = 365 * 86400
+    """How long a browser counts as one with which somebody has logged in before."""
     hashes: int = 2
     """Passwords that are hashed at the same time,"""
     hash_queue: int = 256

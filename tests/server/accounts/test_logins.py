@@ -26,8 +26,8 @@ LIMITS = ServerLimits(
     logins_address=5,
     logins_site=8,
     logins_account=4,
-    login_delay=0.001,
-    login_window=60.0,
+    login_delay_s=0.001,
+    login_window_s=60.0,
     refreshes=3,
     guesses=4,
     guesses_site=6,
@@ -106,8 +106,8 @@ async def test_account_as_a_whole_is_only_slowed_down(
     assert slept == []
     assert await attempt(logins, "ada", "192.0.2.77") == "wrong"
     assert await attempt(logins, "ada", "192.0.2.77", PASSWORD) == "granted"
-    assert slept == [LIMITS.login_delay] * 2
-    clock.now += LIMITS.login_window
+    assert slept == [LIMITS.login_delay_s] * 2
+    clock.now += LIMITS.login_window_s
     assert await attempt(logins, "ada", "192.0.2.77", PASSWORD) == "granted"
     assert len(slept) == 2
 
@@ -126,7 +126,7 @@ async def test_device_that_logged_in_before_gets_through(
     assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "granted"
     seen = [await attempt(logins, "ada", f"192.0.2.{n}", device=device) for n in range(4)]
     assert seen == ["wrong"] * 3 + ["logins-device"]
-    clock.now += seconds + LIMITS.leeway - 1
+    clock.now += seconds + LIMITS.leeway_s - 1
     for _ in range(4):
         await attempt(logins, "ada", "192.0.2.1")
     assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "granted"
@@ -252,7 +252,7 @@ async def test_refresh_token_of_a_grant(logins: Logins, tokens: TokenIssuer) -> 
     granted = await logins.with_password("ada", PASSWORD, "")
     refreshed = await logins.with_refresh_token(granted.refresh_token, "192.0.2.1")
     assert refreshed.refresh_token != granted.refresh_token
-    assert granted.expires_in == refreshed.expires_in == LIMITS.access_token
+    assert granted.expires_in == refreshed.expires_in == LIMITS.access_token_s
     before, after = (tokens.read_access(each.access_token) for each in (granted, refreshed))
     assert (before.user_id, before.session) == (after.user_id, after.session)
     await logins.end_with_refresh_token(refreshed.refresh_token, "192.0.2.1")
@@ -281,7 +281,7 @@ async def test_refreshes_of_one_session_are_limited(logins: Logins, clock: Clock
         one = await refresh(logins, one, f"192.0.2.{number}")
     assert await refresh(logins, one) == "refreshes"
     assert len(await refresh(logins, other)) == 43
-    clock.now += LIMITS.refresh_window / LIMITS.refreshes
+    clock.now += LIMITS.refresh_window_s / LIMITS.refreshes
     assert len(await refresh(logins, one)) == 43
 
 
@@ -307,7 +307,7 @@ async def test_expired_sessions_are_deleted_by_a_job(
     store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Again and again, also after the database did not answer once."""
-    limits = ServerLimits(cleanup=0.001)
+    limits = ServerLimits(cleanup_s=0.001)
     logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits)
     calls: list[str] = []
     done = asyncio.Event()
@@ -323,7 +323,7 @@ async def test_expired_sessions_are_deleted_by_a_job(
 
     monkeypatch.setattr(accounts, "delete_expired", noted)
     token = (await logins.with_password("ada", PASSWORD, "")).refresh_token
-    clock.now += LIMITS.refresh_token + 1
+    clock.now += LIMITS.refresh_token_s + 1
     running = asyncio.create_task(logins.run())
     await asyncio.wait_for(done.wait(), 30)
     running.cancel()
@@ -335,11 +335,11 @@ async def test_expired_sessions_are_deleted_by_a_job(
 def test_leeway_extends_every_token(overdue_s: int) -> None:
     """For gateways whose clocks differ: an expired token stays valid that much longer, and says until when."""
     now = int(time.time())
-    limits = ServerLimits(access_token=100, watch_token=50, leeway=60)
+    limits = ServerLimits(access_token_s=100, watch_token_s=50, leeway_s=60)
     access_token = TokenIssuer(KEY, limits, lambda: now - 100 - overdue_s).access(7, "s")
     watch_token, _ = TokenIssuer(KEY, limits, lambda: now - 50 - overdue_s).watch(AccessClaims(7, "s", now + 1000), 42)
     reader = TokenIssuer(KEY, limits, lambda: now)
-    if overdue_s > limits.leeway:
+    if overdue_s > limits.leeway_s:
         for token in (access_token, watch_token):
             with pytest.raises(TokenError, match=r"^token expired$"):
                 reader.read_any(token)
@@ -367,9 +367,9 @@ async def test_reasons_name_no_token(token: str | None, tokens: TokenIssuer, sto
 
 def test_watch_token_does_not_outlive_its_access_token(clock: Clock) -> None:
     """Its lifetime is cut to what is left of the access token, and its claims say when that ends."""
-    limits = ServerLimits(access_token=900, watch_token=55, leeway=2)
+    limits = ServerLimits(access_token_s=900, watch_token_s=55, leeway_s=2)
     tokens = TokenIssuer(KEY, limits, clock)
-    access = AccessClaims(7, "s", clock.now + 30 + limits.leeway)
+    access = AccessClaims(7, "s", clock.now + 30 + limits.leeway_s)
     assert tokens.watch(access, 1)[1] == 30
     assert tokens.watch(AccessClaims(7, "s", clock.now + 900), 1)[1] == 55
     assert tokens.watch(AccessClaims(7, "s", clock.now - 5), 1)[1] == 0

@@ -54,7 +54,7 @@ async def test_sockets_end_with_their_session(start: Callable[..., Any], bus: st
 
     Several gateways share a database only with Redis; without it there is one.
     """
-    limits = {"auth": True, "session_check": 0.05, "refresh_grace": 0.0}
+    limits = {"auth": True, "session_check_s": 0.05, "refresh_grace_s": 0.0}
     async with start(**limits) as one, start(**limits) as two:
         gateways = [one] if bus is None else [one, two]
         watchers = {}

@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def accounts(engine: Engine, clock: Clock) -> Accounts:
-    limits = ServerLimits(refresh_token=LIFETIME_S, refresh_grace=GRACE_S, refresh_reuse=REUSE_S)
+    limits = ServerLimits(refresh_token_s=LIFETIME_S, refresh_grace_s=GRACE_S, refresh_reuse_s=REUSE_S)
     return Accounts(engine, clock, limits, b"a signing key of tests, long enough")
 
 
@@ -108,7 +108,7 @@ def test_successors_depend_on_the_signing_key(engine: Engine, clock: Clock, acco
     accounts.add_user("ada", "hash")
     opened = accounts.open_session(user_id(accounts))
     successor = accounts.rotate(opened.refresh_token)
-    other = Accounts(engine, clock, ServerLimits(refresh_grace=GRACE_S), b"another signing key")
+    other = Accounts(engine, clock, ServerLimits(refresh_grace_s=GRACE_S), b"another signing key")
     assert other.rotate(opened.refresh_token).refresh_token != successor.refresh_token
 
 

@@ -203,7 +203,7 @@ async def test_token_given_twice_in_the_query(guarded: Any) -> None:
 
 async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
     """The socket is closed with 4003, whether an access token or a watch token opened it."""
-    async with start(auth=True, access_token=3, leeway=0) as live:
+    async with start(auth=True, access_token_s=3, leeway_s=0) as live:
         await live.be("ada")
         submission_id = await live.submit("wait")
         for kind in ("access", "watch"):
@@ -236,7 +236,7 @@ async def test_tokens_are_not_logged(guarded: Any, caplog: pytest.LogCaptureFixt
 def test_token_claims() -> None:
     """Tokens contain what they were issued for, and expire according to the limits."""
     now = time.time()
-    tokens = TokenIssuer(KEY, ServerLimits(access_token=100, watch_token=10, leeway=2), lambda: now)
+    tokens = TokenIssuer(KEY, ServerLimits(access_token_s=100, watch_token_s=10, leeway_s=2), lambda: now)
     access = tokens.read_access(tokens.access(7, "s" * 32))
     assert access == AccessClaims(7, "s" * 32, int(now) + 102)
     token, seconds = tokens.watch(access, 42)
@@ -253,7 +253,7 @@ def test_token_claims() -> None:
 def test_clock_of_the_gateway_that_issued_it_may_be_ahead() -> None:
     """When a token was issued is not verified, and `nbf` has the leeway, so skew costs no login."""
     now = 1_000_000.0
-    tokens = TokenIssuer(KEY, ServerLimits(leeway=2), lambda: now)
+    tokens = TokenIssuer(KEY, ServerLimits(leeway_s=2), lambda: now)
     for ahead_s in (8, 600):
         ahead = TokenIssuer(KEY, ServerLimits(), lambda s=ahead_s: now + s)  # type: ignore[misc]
         assert tokens.read_access(ahead.access(7, "s")).user_id == 7
@@ -267,7 +267,7 @@ def test_clock_of_the_gateway_that_issued_it_may_be_ahead() -> None:
 def test_one_clock_issues_and_verifies(kind: str) -> None:
     """A token is good until its expiry and the leeway by the given clock, whatever the time of the machine."""
     clock = Clock()
-    tokens = TokenIssuer(KEY, ServerLimits(access_token=100, watch_token=100, leeway=2), clock)
+    tokens = TokenIssuer(KEY, ServerLimits(access_token_s=100, watch_token_s=100, leeway_s=2), clock)
     for start in (1000.0, 4e9):
         clock.now = start
         token = tokens.access(7, "s")

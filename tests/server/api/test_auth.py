@@ -153,7 +153,7 @@ async def test_outdated_hash_is_replaced_at_login(guarded: Any) -> None:
 
 async def test_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
     """Each returns a successor, reuse ends the whole family, and none is stored in plain text."""
-    async with start(auth=True, refresh_grace=0) as live:
+    async with start(auth=True, refresh_grace_s=0) as live:
         first = await live.be("ada")
         other = await live.log_in("ada")
         second = (await refreshed(live, first["refresh_token"])).json()
@@ -209,7 +209,7 @@ async def test_logging_out_without_a_login(guarded: Any) -> None:
 
 async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
     """After so many wrong passwords 429 with `Retry-After`, even for the right one, and for unknown users alike."""
-    async with start(auth=True, logins=3, login_window=6000.0) as live:
+    async with start(auth=True, logins=3, login_window_s=6000.0) as live:
         live.add_user("ada")
         for name in ("ada", "nobody"):
             wrong = {"grant_type": "password", "username": name, "password": "wrong"}
@@ -249,7 +249,7 @@ _FORWARDED = (("junk-{}", "192.0.2.1, _{}"), ("192.0.2.1:8{}",), ("2001:db8::{}"
 
 async def test_login_attempts_through_a_proxy(start: Callable[..., Any]) -> None:
     """Neither what is no address in `X-Forwarded-For` nor another address of the same network escapes the limits."""
-    async with start(auth=True, logins_address=5, logins_site=5, login_window=6000.0) as live:
+    async with start(auth=True, logins_address=5, logins_site=5, login_window_s=6000.0) as live:
         for forms in _FORWARDED:
             statuses = []
             for number, form in enumerate(itertools.islice(itertools.cycle(forms), 8)):
@@ -276,7 +276,7 @@ async def test_logins_that_find_no_place(start: Callable[..., Any]) -> None:
 
 async def test_device_cookie(start: Callable[..., Any]) -> None:
     """A login sets it for programs and pages alike, out of reach of scripts and other sites; others get none."""
-    async with start(auth=True, logins=3, login_window=6000.0) as live:
+    async with start(auth=True, logins=3, login_window_s=6000.0) as live:
         live.add_user("ada")
         login = {"grant_type": "password", "username": "ada", "password": PASSWORD}
         cookie = (await live.grant(**login)).headers["set-cookie"]

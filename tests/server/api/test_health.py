@@ -58,7 +58,7 @@ async def test_healthy_server(live: Any) -> None:
 
 async def test_a_worker_out_of_service(start: Callable[..., Any]) -> None:
     """`/readyz` and a metric tell it; the server stays ready, because it still accepts and shows submissions."""
-    async with start(self_test=3600) as live:
+    async with start(self_test_s=3600) as live:
         assert (await scraped(live))["subcli_workers_in_service"] == 1
         for _ in range(2):
             live.services.service.failed("echo", "The judge failed: OSError.")
@@ -131,7 +131,7 @@ async def test_not_ready_if_the_database_is_read_only(live: Any, engine: Engine)
 
 async def test_which_worker_judged_is_for_operators(start: Callable[..., Any]) -> None:
     """Each attempt with its worker, for this machine only; nothing that learners read names one."""
-    async with start(retry=0.01) as live:
+    async with start(retry_s=0.01) as live:
         submission_id = await live.submit("wait")
         await live.judge.events.put(None)
         await live.judge.events.put({"type": "complete", "final_status": "passed", "summary": {}})
@@ -161,7 +161,7 @@ async def test_stays_ready_without_redis(start: Callable[..., Any]) -> None:
 
 async def test_not_ready_during_shutdown(start: Callable[..., Any]) -> None:
     """During shutdown `/readyz` is 503 on connections that are still open."""
-    async with start(closing_rate=1.0) as live:
+    async with start(closing_per_s=1.0) as live:
         submission_id = await live.submit("wait")
         for _ in range(2):
             await next_event(await live.watch(submission_id))

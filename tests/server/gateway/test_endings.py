@@ -86,7 +86,7 @@ async def test_full_submission_is_refused_with_the_configured_wait() -> None:
     """4029 with `retry_after=`, before any event."""
     fakes = Fakes()
     fakes.is_full = True
-    closed = (await serve(fakes, limits=ServerLimits(retry_after=9)))[-1]
+    closed = (await serve(fakes, limits=ServerLimits(retry_after_s=9)))[-1]
     assert (closed["code"], closed["reason"]) == (4029, "retry_after=9")
     assert fakes.followed == []
 

@@ -224,7 +224,7 @@ async def test_pongs_and_events_do_not_mix(live: Any) -> None:
 
 async def test_silent_client_is_closed_with_1001(start: Callable[..., Any]) -> None:
     """Without any message for the connection timeout: 1001. One that pings stays, though connected for longer."""
-    async with start(idle=1.0) as live:
+    async with start(idle_s=1.0) as live:
         submission_id = await live.submit("wait")
         pinging = await live.watch(submission_id)
         await next_event(pinging)
@@ -344,7 +344,7 @@ async def test_flooding_client_does_not_starve_others(live: Any) -> None:
 async def test_pongs_do_not_pile_up_for_slow_readers(start: Callable[..., Any]) -> None:
     """Pongs are not buffered for a peer that does not read them."""
     # However long it takes here, the server does not disconnect the peer meanwhile.
-    async with start(send=600) as live:
+    async with start(send_s=600) as live:
         _, writer = await shaken(live)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         # The kernel then keeps little of it for us: 300 x 200 pongs are more than its buffers and a megabyte.
@@ -359,7 +359,7 @@ async def test_pongs_do_not_pile_up_for_slow_readers(start: Callable[..., Any]) 
 
 async def test_slow_reader_is_closed_with_1013(start: Callable[..., Any]) -> None:
     """It is closed with 1013 after a bounded time, and never delays other watchers."""
-    async with start(send=0.3) as live:
+    async with start(send_s=0.3) as live:
         submission_id = await live.submit("wait")
         frozen = raw_watcher(live.url, submission_id)
         healthy = await live.watch(submission_id, max_queue=None)
@@ -395,7 +395,7 @@ async def test_slow_reader_is_closed_with_1013(start: Callable[..., Any]) -> Non
 async def test_frozen_reader_is_disconnected(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that does not even read the close frame is disconnected, so connections do not pile up."""
     monkeypatch.setattr("subcli.server.gateway.socket._SLOW_READER_LINGER_S", 0.2)
-    async with start(send=0.2) as live:
+    async with start(send_s=0.2) as live:
         submission_id = await live.submit("wait")
         frozen = raw_watcher(live.url, submission_id)
         for number in range(200):

@@ -62,7 +62,7 @@ async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
 
     Before the last try, the submission goes back, and its watchers are told why.
     """
-    async with start(retry=0.01, self_test=0.01) as live:
+    async with start(retry_s=0.01, self_test_s=0.01) as live:
         submission_id = await live.submit("wait")
         for number in range(3):
             await live.until(lambda: len(live.judge.jobs) == number + 1)  # noqa: B023
@@ -103,7 +103,7 @@ async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
 )
 async def test_our_own_shortage_is_never_a_verdict(start: Callable[..., Any], last: Sequence[Any]) -> None:
     """However often this process lacks descriptors, processes or memory, the submission waits and is judged again."""
-    async with start(retry=3600, self_test=0.01) as live:
+    async with start(retry_s=3600, self_test_s=0.01) as live:
         submission_id = await live.submit("wait")
         for number in range(4):
             await live.until(lambda: len(live.judge.jobs) == number + 1)  # noqa: B023
@@ -132,7 +132,7 @@ async def test_a_failure_of_one_worker_is_not_a_verdict(workbench: Bench) -> Non
         raise OSError("full")
 
     submission_id = workbench.submit()
-    worker = workbench.work(fails, ServerLimits(retry=3600), concurrency=1)
+    worker = workbench.work(fails, ServerLimits(retry_s=3600), concurrency=1)
     await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == 2)
     told = workbench.events(submission_id)[-1]
     assert (told["status"], "OSError" in told["detail"]) == ("pending", True)
@@ -257,7 +257,7 @@ async def test_a_judge_that_fails_when_it_judges_again_is_tried_again(workbench:
             yield event
 
     submission_id = workbench.submit()
-    workbench.work(judge, ServerLimits(lease=3600, retry=0.01))
+    workbench.work(judge, ServerLimits(lease_s=3600, retry_s=0.01))
     await workbench.until(lambda: workbench.verdict(submission_id) == "failed")
     assert [(job.attempt, job.alone) for job in jobs] == [(1, False), (2, True), (3, False), (4, True)]
 
@@ -357,7 +357,7 @@ class Bench:
         self.redis = redis
         self.problem = problem
         # A lease that expires while the machine is busy would have a submission judged twice.
-        self.limits = ServerLimits(lease=3600, attempts=3)
+        self.limits = ServerLimits(lease_s=3600, attempts=3)
         self.tasks: list[asyncio.Task[None]] = []
         self.stores: list[Store] = []
         self.services: list[Service] = []
@@ -400,7 +400,7 @@ class Bench:
         )
 
         async def run() -> None:
-            async with backbone.running(workers.run()) as working:
+            async with backbone.running(workers.run(), on_failure=print) as working:
                 await working
 
         self.tasks.append(asyncio.create_task(run()))
@@ -496,7 +496,7 @@ async def test_ten_restarts_during_one_judging(workbench: Bench) -> None:
 async def test_a_claim_that_was_under_way_is_handed_back(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker is stopped between claiming a submission and judging it: nobody waits for its lease."""
     submission_id = workbench.submit()
-    limits = ServerLimits(lease=3600)
+    limits = ServerLimits(lease_s=3600)
     worker = workbench.work(passes, limits, concurrency=1)
     [store] = workbench.stores
     claim_next, go = store.leases.claim_next, threading.Event()
@@ -525,7 +525,7 @@ def take_nothing_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_lease_is_renewed_while_judging(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A judging that takes longer than a lease stays with its worker."""
-    limits, renewals = ServerLimits(lease=0.3), list[tuple[float, float, bool]]()
+    limits, renewals = ServerLimits(lease_s=0.3), list[tuple[float, float, bool]]()
 
     async def slow(job: Job) -> AsyncIterator[Mapping[str, Any]]:
         yield {"type": "status_update", "status": "testing"}
@@ -546,9 +546,9 @@ async def test_a_lease_is_renewed_while_judging(workbench: Bench, monkeypatch: p
     monkeypatch.setattr(store.leases, "renew", noted)
     await workbench.until(lambda: len(workbench.seconds) == 1)
     assert workbench.verdict(submission_id) == "passed"
-    assert {each[1:] for each in renewals} == {(limits.lease, True)}
+    assert {each[1:] for each in renewals} == {(limits.lease_s, True)}
     # Four renewals, a third of a lease apart: the judging took longer than a lease.
-    assert renewals[3][0] - renewals[0][0] >= limits.lease
+    assert renewals[3][0] - renewals[0][0] >= limits.lease_s
     assert max(event.get("attempt", 1) for event in workbench.events(submission_id)) == 1
 
 
@@ -564,7 +564,7 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench, monkeypatch:
             closed.set()
 
     submission_id = workbench.submit()
-    workbench.work(judge, ServerLimits(lease=0.6))
+    workbench.work(judge, ServerLimits(lease_s=0.6))
     take_nothing_back(workbench, monkeypatch)
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     workbench.store.take_back(10, running=True)
@@ -589,7 +589,7 @@ def away(times: int, method: Callable[..., Any]) -> Callable[..., Any]:
 async def test_events_outlast_a_database_that_is_away(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Claiming and appending are repeated: the submission is judged once, and its log has no hole."""
     submission_id = workbench.submit()
-    workbench.work(passes, ServerLimits(lease=3600))
+    workbench.work(passes, ServerLimits(lease_s=3600))
     [store] = workbench.stores
     monkeypatch.setattr(store.leases, "claim_next", away(2, store.leases.claim_next))
     monkeypatch.setattr(store, "append_all", away(2, store.append_all))
@@ -608,7 +608,7 @@ async def test_a_renewal_that_fails_is_not_a_lost_lease(workbench: Bench, monkey
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     submission_id = workbench.submit()
-    workbench.work(judge, ServerLimits(lease=0.6))
+    workbench.work(judge, ServerLimits(lease_s=0.6))
     take_nothing_back(workbench, monkeypatch)
     [store] = workbench.stores
     renew = store.leases.renew
@@ -627,7 +627,7 @@ async def test_a_sweep_that_fails_does_not_end_the_workers(
 ) -> None:
     """The failure is logged, and the next sweep finds what is waiting."""
     submission_id = workbench.submit()
-    workbench.work(passes, ServerLimits(lease=0.6))
+    workbench.work(passes, ServerLimits(lease_s=0.6))
     take_nothing_back(workbench, monkeypatch)
     [store] = workbench.stores
     monkeypatch.setattr(store.leases, "claimable", away(1, store.leases.claimable))
@@ -669,7 +669,7 @@ async def test_a_sick_worker_does_not_empty_the_queue(workbench: Bench, caplog: 
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     ids = [workbench.submit() for _ in range(30)]
-    workbench.work(judge, ServerLimits(lease=3600, retry=0, self_test=0.01), concurrency=1)
+    workbench.work(judge, ServerLimits(lease_s=3600, retry_s=0, self_test_s=0.01), concurrency=1)
     [service] = workbench.services
     await workbench.until(lambda: tests >= 3)
     assert tries == 2
@@ -687,7 +687,7 @@ async def test_a_worker_without_space_claims_nothing(workbench: Bench) -> None:
     """What nobody else takes waits, and its watchers are told why. With space it is judged."""
     space = Space(3, 1_000_000)
     ids = [workbench.submit() for _ in range(3)]
-    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), space=lambda: space)
+    workbench.work(passes, ServerLimits(lease_s=3600, standstill_s=0.01), space=lambda: space)
     await workbench.until(lambda: all(len(workbench.events(each)) == 2 for each in ids))
     assert [workbench.events(each)[-1]["detail"] for each in ids] == [
         "Waits for a worker that can judge echo in python."
@@ -704,7 +704,7 @@ async def test_a_worker_without_space_claims_nothing(workbench: Bench) -> None:
 async def test_a_standstill_takes_nobodys_place(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes later waits behind those that were told, and is told as well; everybody once."""
     ids = [workbench.submit() for _ in range(2)]
-    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), space=lambda: Space(0, 0))
+    workbench.work(passes, ServerLimits(lease_s=3600, standstill_s=0.01), space=lambda: Space(0, 0))
     looks = sweeps(workbench, 0, monkeypatch)
     await workbench.until(lambda: all(len(workbench.events(each)) == 2 for each in ids))
     ids.append(workbench.submit())
@@ -723,7 +723,7 @@ async def test_a_standstill_of_one_problem(workbench: Bench) -> None:
     problems = {"echo": workbench.problem, "big": replace(workbench.problem, limits=ResourceLimits(disk_mb=5000))}
     big = workbench.store.create(NewSubmission(DEMO_USER, "big", "python", {"a": "1"}))[0].id
     small = workbench.submit()
-    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), problems=problems)
+    workbench.work(passes, ServerLimits(lease_s=3600, standstill_s=0.01), problems=problems)
     await workbench.until(lambda: workbench.verdict(small) == "passed")
     await workbench.until(lambda: len(workbench.events(big)) == 2)
     assert workbench.events(big)[-1]["detail"] == "Waits for a worker that can judge big in python."
@@ -737,7 +737,7 @@ async def test_no_standstill_while_another_worker_may_take_what_waits(
     claim = workbench.store.leases.claim_next("busy", ABLE, 3600)
     assert claim is not None
     waiting = workbench.submit()
-    workbench.work(passes, ServerLimits(lease=3600, standstill=0.01), space=lambda: Space(0, 0))
+    workbench.work(passes, ServerLimits(lease_s=3600, standstill_s=0.01), space=lambda: Space(0, 0))
     looks = sweeps(workbench, 0, monkeypatch)
     await workbench.until(lambda: looks() >= 5)
     assert [event.get("detail") for event in workbench.events(waiting)] == [None]
@@ -764,7 +764,7 @@ async def test_what_vanishes_while_it_is_needed_is_no_try(workbench: Bench) -> N
         yield {"type": "complete", "final_status": "passed", "summary": {}}
 
     submission_id = workbench.submit()
-    workbench.work(judge, ServerLimits(lease=3600, retry=3600), concurrency=1, space=lambda: space)
+    workbench.work(judge, ServerLimits(lease_s=3600, retry_s=3600), concurrency=1, space=lambda: space)
     for number in range(1, 5):
         await workbench.until(lambda: workbench.events(submission_id)[-1].get("attempt") == number + 1)  # noqa: B023
         assert "can no longer judge it" in workbench.events(submission_id)[-1]["detail"]
@@ -857,10 +857,16 @@ async def test_an_idle_worker_writes_nothing(workbench: Bench, monkeypatch: pyte
     monkeypatch.setattr("subcli.server.jobs.workers._POSITIONS_CHECK_S", 0.05)
     monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.05)
     _, waiting = workbench.submit(), workbench.submit()
-    # One is being judged elsewhere, one waits for another worker, and was told so.
+    # One is being judged elsewhere, one waits for another worker, and one for a worker that knows it, and was told so.
     assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
-    workbench.store.tell_unable({}, 10)
-    workbench.store.update_queue_positions(10)
+    other = workbench.store.create(NewSubmission(DEMO_USER, "new", "python", {"a": "1"}))[0].id
+    assert list(workbench.store.tell_unable(ABLE, 10)) == [other]
+
+    def told_places() -> bool:
+        workbench.store.update_queue_positions(10)
+        return places(workbench, [waiting, other]) == [1, 2]
+
+    await workbench.until(told_places)
     workbench.work(passes, problems={"echo": replace(workbench.problem, languages={})})
     [store] = workbench.stores
     begun: list[bool] = []
@@ -883,7 +889,7 @@ async def test_each_verdict_is_a_line_in_the_log(workbench: Bench, caplog: pytes
 
     caplog.set_level(logging.INFO, "subcli")
     ids = [workbench.submit() for _ in range(2)]
-    workbench.work(judge, replace(workbench.limits, retry=0), concurrency=1)
+    workbench.work(judge, replace(workbench.limits, retry_s=0), concurrency=1)
     await workbench.until(lambda: len(judged(caplog)) == 2)
     lines = {line["submission"]: line for line in judged(caplog)}
     assert [lines[each]["verdict"] for each in ids] == ["passed", "failed"]
@@ -977,7 +983,7 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(
             closed.set()
 
     submission_id = workbench.submit()
-    limits = ServerLimits(lease=3600 if workbench.redis else 0.6)
+    limits = ServerLimits(lease_s=3600 if workbench.redis else 0.6)
     workbench.work(judge, limits)
     take_nothing_back(workbench, monkeypatch)
     gateway = workbench.backbone(limits)
@@ -985,7 +991,7 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(
     async def idle() -> None:
         await asyncio.sleep(3600)
 
-    async with gateway.running(idle()):
+    async with gateway.running(idle(), on_failure=print):
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         await gateway.journal.cancel(submission_id, DEMO_USER)
         async with asyncio.timeout(30):
@@ -1000,7 +1006,7 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(
 
 async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It releases and enqueues it: another process waits neither for the lease nor for a sweep."""
-    limits = ServerLimits(lease=3600 if workbench.redis else 0.6)
+    limits = ServerLimits(lease_s=3600 if workbench.redis else 0.6)
     first = workbench.work(hangs, limits)
     take_nothing_back(workbench, monkeypatch)
     await asyncio.sleep(0)
@@ -1010,7 +1016,7 @@ async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench, mon
     async def idle() -> None:
         await asyncio.sleep(3600)
 
-    async with gateway.running(idle()):
+    async with gateway.running(idle(), on_failure=print):
         gateway.queue.put(submission_id)
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         workbench.work(passes, limits)

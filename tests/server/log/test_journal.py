@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import pytest
+from sqlalchemy import Engine
 
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Journal, compare_once
@@ -44,10 +46,18 @@ async def test_a_cancellation_is_published(store: Store) -> None:
     assert all(each.committed for each in published)
 
 
-async def test_changed_positions_are_published(store: Store) -> None:
+@pytest.fixture
+def hasty(engine: Engine) -> Iterator[Store]:
+    """A store for which a second passes at each look at the clock."""
+    store = Store(engine, itertools.count(1000.0).__next__)
+    yield store
+    store.close()
+
+
+async def test_changed_positions_are_published(hasty: Store) -> None:
     """To those that moved up, and not twice."""
-    journal, _, second = Journal(store, MemoryBus()), submit(store), submit(store)
-    assert store.leases.claim_next("worker", {"echo": ("python",)}, 60) is not None
+    journal, _, second = Journal(hasty, MemoryBus()), submit(hasty), submit(hasty)
+    assert hasty.leases.claim_next("worker", {"echo": ("python",)}, 3600) is not None
     with journal.subscribe(second) as subscription:
         for _ in range(2):
             await journal.update_queue_positions(10)
@@ -56,12 +66,12 @@ async def test_changed_positions_are_published(store: Store) -> None:
     assert [json.loads(each.text)["queue_position"] for each in published] == [1]
 
 
-async def test_all_who_wait_learn_their_position(store: Store) -> None:
+async def test_all_who_wait_learn_their_position(hasty: Store) -> None:
     """In transactions that are bounded."""
-    journal, ids = Journal(store, MemoryBus()), [submit(store) for _ in range(4)]
-    assert store.leases.claim_next("worker", {"echo": ("python",)}, 60) is not None
+    journal, ids = Journal(hasty, MemoryBus()), [submit(hasty) for _ in range(4)]
+    assert hasty.leases.claim_next("worker", {"echo": ("python",)}, 3600) is not None
     await journal.update_queue_positions(2)
-    assert [store.lookup.snapshot(each, DEMO_USER).last_seq for each in ids] == [1, 2, 2, 2]
+    assert [hasty.lookup.snapshot(each, DEMO_USER).last_seq for each in ids] == [1, 2, 2, 2]
 
 
 async def test_positions_are_compared_until_the_log_can_be_read(

@@ -281,8 +281,10 @@ def test_what_was_interrupted_is_next(store: Store) -> None:
     assert (again.submission_id, again.attempt) == (ids[1], 2)
 
 
-def test_users_are_served_in_turn(store: Store, engine: Engine) -> None:
+def test_users_are_served_in_turn(engine: Engine) -> None:
     """The k-th waiting submission of each before the (k+1)-th of anyone; the position says so."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO users (id, name, created_at) VALUES (2, 'ada', 0), (3, 'bob', 0)"))
     owners = (1, 1, 1, 2, 3, 2)
@@ -291,6 +293,7 @@ def test_users_are_served_in_turn(store: Store, engine: Engine) -> None:
     assert told == [1, 2, 3, 2, 3, 5]
     in_order = [ids[n] for n in (0, 3, 4, 1, 5, 2)]
     assert store.leases.claimable(10, "", ABLE) == in_order
+    now.append(1009.0)
     store.update_queue_positions(10)
     assert [last_event(store, each)["queue_position"] for each in in_order] == [1, 2, 3, 4, 5, 6]
     for each in in_order[:4]:
@@ -300,6 +303,7 @@ def test_users_are_served_in_turn(store: Store, engine: Engine) -> None:
     # Who comes later is served with those of the turn that is being served, not before them.
     late = store.create(NewSubmission(3, "echo", "python", {"a": "1"}))[0].id
     assert store.leases.claimable(10, "", ABLE) == [ids[5], late, ids[2]]
+    store.close()
 
 
 def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(engine: Engine) -> None:
@@ -311,6 +315,7 @@ def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(eng
     writes = 0
     for _ in range(20):
         assert store.leases.claim_next("worker", ABLE, 3600) is not None
+        now.append(now[-1] + 1)
         for each, [record] in store.update_queue_positions(1000).items():
             told[each].append(json.loads(record.text)["queue_position"])
             writes += 1
@@ -318,28 +323,74 @@ def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(eng
     assert told[ids[25]][-5:] == [10, 9, 8, 7, 6]
     # To tell everybody each time would have taken 20 writes a claim in the end, and 39 at first.
     assert writes < 20 * 20
-    now.append(1005.0)
+    now.append(1023.0)
     assert store.update_queue_positions(1000) == {}
-    now.append(1010.0)
+    now.append(1029.0)
     late = store.update_queue_positions(1000)
     assert json.loads(late[ids[39]][0].text)["queue_position"] == 20
-    now.append(1020.0)
+    now.append(1060.0)
     assert store.update_queue_positions(1000) == {}
     store.close()
 
 
-def test_what_waits_for_an_able_worker_learns_its_place(store: Store) -> None:
+def test_low_places_are_told_seldom_while_users_come_and_go(engine: Engine) -> None:
+    """In front of those of the second turn, somebody comes each second, and somebody is judged."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    with engine.begin() as connection:
+        users = ", ".join(f"({number}, 'user{number}', 0)" for number in range(2, 100))
+        connection.execute(text(f"INSERT INTO users (id, name, created_at) VALUES {users}"))
+    ids = [store.create(new())[0].id for _ in range(4)]
+    told: dict[int, list[tuple[float, int]]] = {each: [] for each in ids[1:]}
+    for owner in range(2, 92):
+        store.create(NewSubmission(owner, "echo", "python", {"a": "1"}))
+        # A look between the two, and one after both.
+        for is_claimed in (False, True):
+            if is_claimed:
+                assert store.leases.claim_next("worker", ABLE, 3600) is not None
+            for each, [record] in store.update_queue_positions(1000).items():
+                if each in told:
+                    told[each].append((now[-1], json.loads(record.text)["queue_position"]))
+            now.append(now[-1] + 0.5)
+    assert now[-1] == 1090
+    assert max(map(len, told.values())) <= 2 * 90 / 9
+    for at, place in enumerate((1, 2, 3)):
+        assert told[ids[at + 1]][-1][1] - place in (0, 1)
+    store.close()
+
+
+def test_a_place_is_not_told_twice_within_a_second(engine: Engine) -> None:
+    """Where many are claimed at once; the last one is told as soon as the second has passed."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    ids = [store.create(new())[0].id for _ in range(5)]
+    for _ in range(3):
+        assert store.leases.claim_next("worker", ABLE, 3600) is not None
+        assert store.update_queue_positions(10) == {}
+        now.append(now[-1] + 0.3)
+    now.append(1001.0)
+    told = store.update_queue_positions(10).items()
+    assert {each: json.loads(item.text)["queue_position"] for each, [item] in told} == {ids[3]: 1, ids[4]: 2}
+    store.close()
+
+
+def test_what_waits_for_an_able_worker_learns_its_place(engine: Engine) -> None:
     """With the reason why it waits; it delays nobody else in the count."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
     first, other, last = (store.create(replace(new(), problem=slug))[0].id for slug in ("echo", "new", "echo"))
     assert list(store.tell_unable(ABLE, 10)) == [other]
     assert {each: last_event(store, each).get("queue_position") for each in (first, last)} == {first: 1, last: 3}
+    now.append(1001.0)
     assert list(store.update_queue_positions(10)) == [last]
     assert last_event(store, last)["queue_position"] == 2
     assert store.leases.claim_next("worker", ABLE, 60) is not None
+    now.append(1002.0)
     assert set(store.update_queue_positions(10)) == {other, last}
     told = last_event(store, other)
     assert (told["queue_position"], told["detail"]) == (1, "Waits for a worker that can judge new in python.")
     assert last_event(store, last)["queue_position"] == 1
+    store.close()
 
 
 def test_what_another_worker_is_judging_only_waits_its_turn(store: Store) -> None:

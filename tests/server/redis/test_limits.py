@@ -269,7 +269,7 @@ async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url:
 @pytest.mark.usefixtures("patient")
 async def test_a_user_over_two_gateways(start: Callable[..., Any], url: str) -> None:
     """Submissions and login attempts are counted together."""
-    options = {"auth": True, "submits": 3, "logins": 4, "rate_window": 600.0, "login_window": 600.0, "redis": url}
+    options = {"auth": True, "submits": 3, "logins": 4, "rate_window_s": 600.0, "login_window_s": 600.0, "redis": url}
     async with start(**options) as one, start(**options) as two:
         await one.be("ada")
         two.http.headers.update(one.http.headers)

@@ -108,7 +108,7 @@ def test_compose_file() -> None:
             assert re.search(r":\d", service["image"])
             continue
         assert set(service["depends_on"]) == {"postgres", "redis"}
-        assert float(service["stop_grace_period"].removesuffix("s")) > ServerLimits().deadline
+        assert float(service["stop_grace_period"].removesuffix("s")) > ServerLimits().deadline_s
         assert service["networks"] == ["inner"]
         assert ("trusted-proxy" in " ".join(service["command"])) == name.startswith("gateway")
         if name.startswith("gateway"):
@@ -146,7 +146,7 @@ def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
         assert done.stderr == ""
     stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert stop is not None
-    assert int(stop[1]) > ServerLimits().deadline
+    assert int(stop[1]) > ServerLimits().deadline_s
     unit.write_text(text.replace("ProtectHome=", "ProtectHom="))
     done = subprocess.run([SYSTEMD_ANALYZE, "verify", unit], capture_output=True, text=True, timeout=60)
     assert "ProtectHom" in done.stderr
@@ -157,24 +157,24 @@ def test_guide_states_the_limits() -> None:
     limits = ServerLimits()
     guide = (DEPLOY / "README.md").read_text()
     for said in (
-        f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after}` |",
-        f"burst of {limits.connects}, then {limits.connects / limits.rate_window:g} a second",
-        f"burst of {limits.submits}, then {limits.submits / limits.rate_window:g} a second",
-        f"burst of {limits.reads}, then {limits.reads / limits.rate_window:g} a second",
+        f"| connections per submission | {limits.connections} | 4029 `retry_after={limits.retry_after_s}` |",
+        f"burst of {limits.connects}, then {limits.connects / limits.rate_window_s:g} a second",
+        f"burst of {limits.submits}, then {limits.submits / limits.rate_window_s:g} a second",
+        f"burst of {limits.reads}, then {limits.reads / limits.rate_window_s:g} a second",
         f"| watch tokens per user | burst of {limits.watch_tokens}, "
-        f"then {limits.watch_tokens / limits.rate_window:g} a second |",
+        f"then {limits.watch_tokens / limits.rate_window_s:g} a second |",
         f"| connections of a gateway | {limits.clients}, or its descriptors less 256 |",
         f"| connections per network | {limits.clients_address}, at most half of all; proxies are exempt |",
         f"| time until a request's head is complete; its body | {HEAD_TIMEOUT_S:g} s; {BODY_TIMEOUT_S:g} s |",
         f"| a response of which nothing is read | {READ_TIMEOUT_S:g} s |",
         f"burst of {limits.logins}; {limits.logins_address}; {limits.logins_site}, then one every "
-        f"{limits.login_window / limits.logins:g}; {limits.login_window / limits.logins_address:g}; "
-        f"{limits.login_window / limits.logins_site:g} s",
-        f"burst of {limits.logins_account}, then one every {limits.login_window / limits.logins_account:g} s "
-        f"| a delay of {limits.login_delay:g} s |",
-        f"| a client without any message | {limits.idle / 60:g} min |",
-        f"| a client that does not read | {limits.send:g} s |",
-        f"{limits.closing_rate:g} a second, or faster if needed to finish within {limits.closing:g} s",
+        f"{limits.login_window_s / limits.logins:g}; {limits.login_window_s / limits.logins_address:g}; "
+        f"{limits.login_window_s / limits.logins_site:g} s",
+        f"burst of {limits.logins_account}, then one every {limits.login_window_s / limits.logins_account:g} s "
+        f"| a delay of {limits.login_delay_s:g} s |",
+        f"| a client without any message | {limits.idle_s / 60:g} min |",
+        f"| a client that does not read | {limits.send_s:g} s |",
+        f"{limits.closing_per_s:g} a second, or faster if needed to finish within {limits.closing_s:g} s",
     ):
         assert said in guide
     assert [name for name in ADJUSTABLE if f"`{name}`" not in guide] == []

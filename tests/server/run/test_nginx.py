@@ -202,7 +202,7 @@ async def test_gateway_shutdown_behind_nginx(start: Callable[..., Any], tmp_path
     """Watchers of a gateway that stops get its 1012 through the proxy and come back to the other one; nobody who asks
     meanwhile notices."""
     async with start() as staying:
-        leaving = start(closing_rate=20.0)
+        leaving = start(closing_per_s=20.0)
         going = await leaving.__aenter__()
         directory = tmp_path / "nginx"
         async with proxied(directory, going.url, staying.url) as proxy:

@@ -18,10 +18,15 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from subcli.server.jobs.workers import Workers
+from subcli.server.log.feed import Journal
 from subcli.server.log.records import NewSubmission
+from subcli.server.run.serve import run
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
-from subcli.server.settings import ServerLimits
+from subcli.server.run.worker import run_worker
+from subcli.server.settings import ServerLimits, ServerSettings, WorkerSettings
 from tests.server.clock import VirtualTimeLoop
+from tests.server.conftest import FakeJudge
 from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
 
 SERVE = Path(__file__).parents[1] / "serve.py"
@@ -53,7 +58,7 @@ def test_connections_are_closed_gradually(rate: float, closing: float, gap: floa
     connections = [Connection() for _ in range(50)]
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         started = runner.get_loop().time()
-        runner.run(close_gradually(connections, ServerLimits(closing_rate=rate, closing=closing)))
+        runner.run(close_gradually(connections, ServerLimits(closing_per_s=rate, closing_s=closing)))
     closed_at = [each.closed_at for each in connections if each.closed_at is not None]
     assert closed_at == [pytest.approx(started + n * gap, abs=0.0101) for n in range(50)]
     assert closed_at == sorted(closed_at)
@@ -78,6 +83,25 @@ def test_shutdown_callbacks_run_once() -> None:
     assert (calls, lifecycle.is_stopping) == (["first", "late"], True)
 
 
+async def broken(*_: object) -> None:
+    raise RuntimeError("a bug")
+
+
+def test_a_server_whose_background_task_has_failed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its exception: half alive it would keep submissions waiting, and nobody would start it again."""
+    monkeypatch.setattr(Journal, "compare_positions", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(ServerSettings(tmp_path, port=0), on_ready=print, judge=FakeJudge())
+
+
+def test_a_worker_whose_background_task_has_failed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server does. Redis need not be there."""
+    monkeypatch.setattr(Workers, "run", broken)
+    database = f"sqlite:///{tmp_path / 'subcli.db'}"
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_worker(WorkerSettings(database, "redis://127.0.0.1:1/0"), on_ready=print, judge=FakeJudge())
+
+
 def test_second_signal_and_deadline() -> None:
     """The first signal starts the shutdown; a second one or the deadline ends the process with 128 + signal."""
     asked: list[str] = []
@@ -99,7 +123,7 @@ def test_second_signal_and_deadline() -> None:
 
 async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
     """Each gets 1012, not all at the same moment, even if it is sending."""
-    async with start(closing_rate=20.0) as live:
+    async with start(closing_per_s=20.0) as live:
         ids = [await live.submit("wait") for _ in range(2)]
         watchers = [await live.watch(number, max_queue=None) for number in ids for _ in range(10)]
         for watcher in watchers:
@@ -127,7 +151,7 @@ async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
 
 async def test_a_request_that_outlasts_the_shutdown(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told to come again, not that the server is broken: clients repeat what got 503, and not what got 500."""
-    async with start(shutdown=1.0) as live:
+    async with start(shutdown_s=1.0) as live:
         create, go, has_begun = live.services.store.create, threading.Event(), threading.Event()
 
         def slow(new: NewSubmission) -> Any:
@@ -149,7 +173,7 @@ async def test_a_request_that_outlasts_the_shutdown(start: Callable[..., Any], m
 async def test_requests_during_shutdown(start: Callable[..., Any]) -> None:
     """Over a connection that was kept alive: answered with `Connection: close`; a new socket gets 1012; a new
     connection is refused."""
-    async with start(closing_rate=1.0) as live:
+    async with start(closing_per_s=1.0) as live:
         submission_id = await live.submit("wait")
         for _ in range(3):
             await next_event(await live.watch(submission_id))
@@ -212,7 +236,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
     """The second signal does not wait for watchers."""
-    server = serve("closing_rate=0.01", "closing=40", "deadline=60")
+    server = serve("closing_per_s=0.01", "closing_s=40", "deadline_s=60")
     submission_id = server.submit()
     watchers = [raw_watcher(server.url, submission_id) for _ in range(3)]
     for watcher in watchers:
@@ -231,7 +255,7 @@ def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
 def test_frozen_readers_do_not_delay_shutdown(serve: Callable[..., Process]) -> None:
     """With watchers that never read, the server still exits in time, and cleanly."""
     # The deadline that ends it in any case is out of reach: it has to end by itself.
-    server = serve("deadline=60")
+    server = serve("deadline_s=60")
     submission_id = server.submit()
     frozen = [raw_watcher(server.url, submission_id) for _ in range(5)]
     begun = time.monotonic()

@@ -165,7 +165,7 @@ class Accounts:
             ).one_or_none()
             if known is None:
                 raise UnknownUserError
-            expires = now + self._limits.refresh_token
+            expires = now + self._limits.refresh_token_s
             connection.execute(
                 insert(sessions).values(id=session_id, user_id=user_id, created_at=now, expires_at=expires)
             )
@@ -196,14 +196,14 @@ class Accounts:
                 session = LoginSession(row.session_id, row.user_id, self._successor(token))
                 self._use(connection, token, session, now)
                 return session
-            if now - row.used_at <= self._limits.refresh_grace:
+            if now - row.used_at <= self._limits.refresh_grace_s:
                 return LoginSession(row.session_id, row.user_id, self._successor(token))
             # Raise only after this block has committed the deletion.
             connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
         raise InvalidRefreshTokenError
 
     def _use(self, connection: Connection, token: str, session: LoginSession, now: float) -> None:
-        expires = now + self._limits.refresh_token
+        expires = now + self._limits.refresh_token_s
         connection.execute(update(refresh_tokens).where(refresh_tokens.c.hash == _hash(token)).values(used_at=now))
         connection.execute(
             insert(refresh_tokens).values(hash=_hash(session.refresh_token), session_id=session.id, expires_at=expires)
@@ -253,7 +253,7 @@ class Accounts:
     def delete_expired(self) -> None:
         """Delete what has expired, and refresh tokens whose reuse no longer has to be detected."""
         now = self._clock()
-        used_before = now - self._limits.refresh_reuse
+        used_before = now - self._limits.refresh_reuse_s
         with self._write.begin() as connection:
             connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
             connection.execute(delete(sessions).where(sessions.c.expires_at < now))

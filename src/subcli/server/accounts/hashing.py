@@ -1,8 +1,8 @@
 """The turns in which passwords are hashed: few at a time, a bounded queue, fair between networks.
 
-Hashing is slow on purpose, so a few clients could keep it busy. Whoever waits has a queue with the others of the same
-network, and the networks are served in turn: a crowd at one address delays everybody else by one hash. When the queue
-is full, the longest of them gives up its latest place.
+Hashing is slow on purpose, so a few clients could keep it busy. Each network has a queue of its own, and the networks
+are served in turn: a crowd at one address delays everybody else by one hash. When there is no more room, the longest
+queue loses its latest entry.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class TokenIdentities:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
-        self._sessions = OpenSessions(store, accounts, limits.session_check)
+        self._sessions = OpenSessions(store, accounts, limits.session_check_s)
 
     async def run(self) -> None:
         await self._sessions.run()

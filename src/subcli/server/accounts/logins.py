@@ -43,6 +43,7 @@ class Granted:
     access_token: str
     refresh_token: str
     expires_in: int
+    user_id: int
 
 
 class Logins:
@@ -65,18 +66,18 @@ class Logins:
         self._accounts = accounts
         self._tokens = tokens
         self._passwords = passwords
-        self._lifetime = limits.access_token
+        self._lifetime = limits.access_token_s
         self._limiter = limiter
-        self._delay_s = limits.login_delay
-        self._by_pair = Rate("logins", limits.logins, limits.login_window)
-        self._by_device = Rate("logins-device", limits.logins, limits.login_window)
-        self._by_network = Rate("logins-address", limits.logins_address, limits.login_window)
-        self._by_site = Rate("logins-site", limits.logins_site, limits.login_window)
-        self._by_account = Rate("logins-account", limits.logins_account, limits.login_window)
-        self._refreshes = Rate("refreshes", limits.refreshes, limits.refresh_window)
-        self._guesses = Rate("guesses-address", limits.guesses, limits.login_window)
-        self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window)
-        self._cleanup_s = limits.cleanup
+        self._delay_s = limits.login_delay_s
+        self._by_pair = Rate("logins", limits.logins, limits.login_window_s)
+        self._by_device = Rate("logins-device", limits.logins, limits.login_window_s)
+        self._by_network = Rate("logins-address", limits.logins_address, limits.login_window_s)
+        self._by_site = Rate("logins-site", limits.logins_site, limits.login_window_s)
+        self._by_account = Rate("logins-account", limits.logins_account, limits.login_window_s)
+        self._refreshes = Rate("refreshes", limits.refreshes, limits.refresh_window_s)
+        self._guesses = Rate("guesses-address", limits.guesses, limits.login_window_s)
+        self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window_s)
+        self._cleanup_s = limits.cleanup_s
         self.hashing = HashingTurns(limits.hashes, limits.hash_queue)
 
     def close(self) -> None:
@@ -151,8 +152,8 @@ class Logins:
             raise GrantError("invalid_grant", "Wrong user or password.") from None
 
     def device(self, granted: Granted) -> tuple[str, int]:
-        """A token by which this device is known at later logins, and its lifetime in seconds."""
-        return self._tokens.device(self._tokens.read_access(granted.access_token).user_id)
+        """A token by which this browser is known at later logins, and its lifetime in seconds."""
+        return self._tokens.device(granted.user_id)
 
     async def with_refresh_token(self, token: str, address: str) -> Granted:
         """Refresh a session.
@@ -192,7 +193,7 @@ class Logins:
 
     def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
-        return Granted(access_token, session.refresh_token, self._lifetime)
+        return Granted(access_token, session.refresh_token, self._lifetime, session.user_id)
 
     async def end(self, session_id: str) -> None:
         """Log out."""

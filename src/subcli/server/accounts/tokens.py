@@ -117,13 +117,13 @@ class TokenIssuer:
 
     def access(self, user_id: int, session: str) -> str:
         """Issue an access token."""
-        claims = {"sub": str(user_id), "sid": session, "exp": int(self._clock()) + self._limits.access_token}
+        claims = {"sub": str(user_id), "sid": session, "exp": int(self._clock()) + self._limits.access_token_s}
         return self._sign(_ACCESS, claims)
 
     def watch(self, access: AccessClaims, submission_id: int) -> tuple[str, int]:
         """Issue a watch token. Returns it with its lifetime in seconds."""
-        until = int(access.expires) - self._limits.leeway
-        seconds = max(0, min(self._limits.watch_token, until - int(self._clock())))
+        until = int(access.expires) - self._limits.leeway_s
+        seconds = max(0, min(self._limits.watch_token_s, until - int(self._clock())))
         claims = {
             "sub": str(access.user_id),
             "sid": access.session,
@@ -135,7 +135,7 @@ class TokenIssuer:
 
     def device(self, user_id: int) -> tuple[str, int]:
         """Issue a device token. Returns it with its lifetime in seconds."""
-        seconds = self._limits.device_token
+        seconds = self._limits.device_token_s
         return self._sign(_DEVICE, {"sub": str(user_id), "exp": int(self._clock()) + seconds}), seconds
 
     def read_device(self, token: str | None, user_id: int) -> str | None:
@@ -177,7 +177,7 @@ class TokenIssuer:
         return max(0.0, access.expires - self._clock())
 
     def _with_leeway(self, expiry: int) -> float:
-        return float(expiry + self._limits.leeway)
+        return float(expiry + self._limits.leeway_s)
 
     def _read(self, token: str, kind: tuple[str, str], payload: type[_P]) -> _P:
         typ, audience = kind
@@ -191,7 +191,7 @@ class TokenIssuer:
         # Not left to PyJWT, which knows no other clock than the machine's. `iat` is not verified: it would refuse fresh
         # tokens of a gateway whose clock is ahead.
         now = self._clock()
-        if claims.aud != audience or claims.nbf > now + self._limits.leeway:
+        if claims.aud != audience or claims.nbf > now + self._limits.leeway_s:
             raise TokenError("token invalid")
         if self._with_leeway(claims.exp) <= now:
             raise TokenError("token expired")

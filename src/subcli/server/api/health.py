@@ -129,7 +129,7 @@ class _Database:
         self._trying: asyncio.Task[None] | None = None
 
     async def is_up(self) -> bool:
-        # Whoever asks while a write hangs waits for that one: a crowd of questions must not take the store's threads.
+        # While a write hangs, all requests wait for that one: many of them must not use up the store's threads.
         if self._trying is None or self._trying.done():
             self._trying = asyncio.create_task(self._store.run(self._store.try_to_write))
         try:

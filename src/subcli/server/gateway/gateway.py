@@ -50,7 +50,7 @@ class Gateway:
         self._lifecycle = services.lifecycle
         self._limits = limits
         self._limiter = services.limiter
-        self._connects = Rate("connects", limits.connects, limits.rate_window)
+        self._connects = Rate("connects", limits.connects, limits.rate_window_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = ServerSocket(scope, receive, send)
@@ -88,7 +88,7 @@ class Gateway:
             socket.close_now(code, reason)
             return
         try:
-            async with asyncio.timeout(self._limits.send):
+            async with asyncio.timeout(self._limits.send_s):
                 await socket.close(code, reason)
         except TimeoutError:
             socket.close_now(code, reason)
@@ -117,7 +117,7 @@ class Gateway:
                     with socket.served():
                         await self._talk(socket, identity, submission_id, after, query.get("epoch", [""])[-1] or None)
         except FullError:
-            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after}") from None
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:
@@ -175,10 +175,10 @@ class Gateway:
         """Answer pings until the client disconnects or stays silent for too long."""
         while True:
             try:
-                async with asyncio.timeout(self._limits.idle):
+                async with asyncio.timeout(self._limits.idle_s):
                     message = await socket.receive()
             except TimeoutError:
-                raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle:g} s") from None
+                raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle_s:g} s") from None
             if _is_ping(message):
                 await self._send_in_time(socket.send_text(PONG))
             # Neither call above suspends while there is data to read and room to write. Give other clients a turn.
@@ -191,7 +191,7 @@ class Gateway:
             RefusedError: the client reads too slowly.
         """
         try:
-            async with asyncio.timeout(self._limits.send):
+            async with asyncio.timeout(self._limits.send_s):
                 await sending
         except TimeoutError:
             raise RefusedError(CloseCode.TRY_AGAIN_LATER, "reading too slowly") from None

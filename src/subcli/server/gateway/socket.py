@@ -34,7 +34,7 @@ _SLOW_READER_LINGER_S: Final = 5.0
 FLUSH_TIMEOUT_S: Final = 1.0
 """The same after a protocol error; the peer may still be sending."""
 _SHUTDOWN_LINGER_SHARE: Final = 0.75
-"""The same on shutdown, as a share of `ServerLimits.shutdown`."""
+"""The same on shutdown, as a share of `ServerLimits.shutdown_s`."""
 _MAX_WRITE_BYTES: Final = 64 * 1024
 _MAX_UNSENT_BYTES: Final = 128 * 1024
 """How much unsent data the kernel buffers per peer before a send has to wait."""

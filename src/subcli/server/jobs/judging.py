@@ -184,7 +184,7 @@ class Judging:
 
     async def _append(self, batch: list[Event]) -> None:
         """Append events; retry while the database is away, for as long as the lease may still be held."""
-        deadline = time.monotonic() + self._limits.lease
+        deadline = time.monotonic() + self._limits.lease_s
         while True:
             try:
                 claim = self.claim
@@ -205,11 +205,11 @@ class Judging:
         with self._journal.subscribe(self.claim.submission_id) as subscription:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._limits.lease / 3):
+                    async with asyncio.timeout(self._limits.lease_s / 3):
                         await self._wait_for_foreign_event(subscription)
                 try:
                     leases = self._store.leases
-                    is_held = await self._store.run(leases.renew, self.claim, self._limits.lease)
+                    is_held = await self._store.run(leases.renew, self.claim, self._limits.lease_s)
                 except SQLAlchemyError:
                     is_held = True
                 if not is_held:

@@ -198,4 +198,4 @@ def service_of(
     room = Room(judge)
     tried = partial(try_out, room.judge)
     ability = Ability(problems, tried if tries_languages else None, space=space)
-    return Service(room, ability, concurrency, lambda: tried(self_test()), limits.self_test)
+    return Service(room, ability, concurrency, lambda: tried(self_test()), limits.self_test_s)

@@ -75,7 +75,7 @@ class Workers:
         self._journal = journal
         self._queue = queue
         self._metrics = metrics
-        self._lease_s = limits.lease
+        self._lease_s = limits.lease_s
         self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._queue_moved = asyncio.Event()
@@ -132,7 +132,7 @@ class Workers:
         blocked = _without(lasting, able)
         first = await self._claimable(blocked and lasting, limit=1)
         seconds = self._standstill.lasts(next(iter(first), None) if first != next_here else None)
-        if not seconds or seconds < self._context.limits.standstill:
+        if not seconds or seconds < self._context.limits.standstill_s:
             return
         if await self._store.run(self._store.leases.others_hold, self._name, seconds):
             return
@@ -268,7 +268,7 @@ class Workers:
         _log.warning("submission %s: %s", claim.submission_id, failure.detail, extra={"worker": self._name})
         self._metrics.judge_failed(claim.problem)
         limits = self._context.limits
-        failing = asyncio.create_task(self._journal.fail(claim, failure, limits.tries, limits.retry))
+        failing = asyncio.create_task(self._journal.fail(claim, failure, limits.tries, limits.retry_s))
         try:
             return await asyncio.shield(failing)
         except (StaleFenceError, EndedError):

@@ -1,8 +1,9 @@
 """The places of those that wait, and whose watchers are to be told theirs again.
 
-A claim moves everybody behind it by one. Telling all of them each time would take a write for each waiting submission
-at each claim. So a place is told again when it has changed by a tenth of the one told last, which takes some ten writes
-at a claim for each factor of e in the length of the queue; and a smaller change after `_TELL_AGAIN_S`.
+A claim moves everybody behind it by one, and who comes may be served before others. Telling all of them each time would
+take a write for each waiting submission at each claim. So a place is told again when it has become better by a tenth
+of the one told last, but not within `_AT_MOST_EVERY_S`; any other change is told after `_TELL_AGAIN_S`. For a place
+below ten each change is a tenth: there users who come and go would be told to all, up and down.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from subcli.server.log.tables import submissions
 
 _TELL_AGAIN_S: Final = 9.0
 """With a look every second, within 10 s."""
+_AT_MOST_EVERY_S: Final = 1.0
 _TENTH: Final = 10
 
 
@@ -32,16 +34,13 @@ def places_to_tell(now: float, limit: int) -> Select[int, int]:
         submissions.c.position_told_at,
     ).where(*WAITING)
     waiting = in_order.subquery()
-    moved = func.abs(waiting.c.place - waiting.c.position_told)
+    told, told_at = waiting.c.position_told, waiting.c.position_told_at
     is_due = or_(
-        waiting.c.position_told.is_(None),
-        moved * _TENTH >= waiting.c.position_told,
-        waiting.c.position_told_at <= now - _TELL_AGAIN_S,
+        and_((told - waiting.c.place) * _TENTH >= told, told_at <= now - _AT_MOST_EVERY_S),
+        told_at <= now - _TELL_AGAIN_S,
     )
-    never_or_moved = or_(waiting.c.position_told.is_(None), moved > 0)
-    return (
-        select(waiting.c.id, waiting.c.place).where(and_(never_or_moved, is_due)).order_by(waiting.c.place).limit(limit)
-    )
+    never_or_moved = or_(told.is_(None), and_(waiting.c.place != told, is_due))
+    return select(waiting.c.id, waiting.c.place).where(never_or_moved).order_by(waiting.c.place).limit(limit)
 
 
 def _place() -> ColumnElement[int]:

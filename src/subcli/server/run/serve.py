@@ -76,6 +76,8 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             app, settings.limits, lambda: on_ready(ready), settings.stop_with_stdin, settings.trusted_proxies
         )
         server.run(sockets=[listener])
+        if (failure := app.state.services.lifecycle.failure) is not None:
+            raise failure
 
 
 def _auth_config(settings: ServerSettings) -> AuthConfig | None:

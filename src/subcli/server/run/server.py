@@ -44,8 +44,8 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
-        ws_ping_interval=limits.heartbeat,
-        # Dead peers are detected by `ServerLimits.idle` and TCP. Slow ones must not be disconnected with 1011.
+        ws_ping_interval=limits.heartbeat_s,
+        # Dead peers are detected by `ServerLimits.idle_s` and TCP. Slow ones must not be disconnected with 1011.
         ws_ping_timeout=None,
         # uvicorn logs URLs with their query, and so `?token=`.
         access_log=False,
@@ -53,7 +53,7 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
         log_config=None,
         lifespan="on",
         backlog=_ACCEPTED_AT_ONCE,
-        timeout_graceful_shutdown=max(1, round(limits.shutdown)),
+        timeout_graceful_shutdown=max(1, round(limits.shutdown_s)),
         server_header=False,
         forwarded_allow_ips=["127.0.0.0/8", "::1", *trusted_proxies],
     )
@@ -88,7 +88,8 @@ class Server(uvicorn.Server):
         self._limits = limits
         self._on_started = on_started
         self._stop_with_stdin = stop_with_stdin
-        self._signals = Signals(self._stop, limits.deadline)
+        self._signals = Signals(self._stop, limits.deadline_s)
+        self._lifecycle.when_failed(lambda: self._signals.begin(signal.SIGTERM))
 
     def _stop(self) -> None:
         self.should_exit = True

@@ -31,11 +31,26 @@ class Closable(Protocol):
 
 
 class Lifecycle:
-    """Whether this process is shutting down, and callbacks for when it starts to."""
+    """Whether this process is shutting down, and callbacks for when it starts to.
+
+    Attributes:
+        failure: what one of its background tasks has raised; None if none has.
+    """
 
     def __init__(self) -> None:
         self.is_stopping = False
+        self.failure: BaseException | None = None
         self._callbacks: list[Callable[[], object]] = []
+        self._end: Callable[[], object] = self.stop
+
+    def when_failed(self, end: Callable[[], object]) -> None:
+        """Call `end` when a background task has failed, to shut the process down."""
+        self._end = end
+
+    def fail(self, error: BaseException) -> None:
+        """Note that a background task has failed: end, so that a supervisor starts this process again."""
+        self.failure = self.failure or error
+        self._end()
 
     def when_stopping(self, callback: Callable[[], object]) -> None:
         """Call `callback` when the shutdown starts, or now if it already has."""
@@ -57,13 +72,13 @@ async def close_gradually(connections: Sequence[Closable], limits: ServerLimits)
 
     Args:
         connections: closed in this order.
-        limits: `closing_rate` connections per second, or more if that would take longer than `closing` seconds.
+        limits: `closing_per_s` connections, or more if that would take longer than `closing_s`.
     """
     if not connections:
         return
     loop = asyncio.get_running_loop()
     started = loop.time()
-    gap_s = min(1 / limits.closing_rate, limits.closing / len(connections))
+    gap_s = min(1 / limits.closing_per_s, limits.closing_s / len(connections))
     closed = 0
     while True:
         # Close all that are due, so that the time spent closing does not delay the last ones.
@@ -95,6 +110,12 @@ class Signals:
         """Handle a signal."""
         if self._timer is not None:
             self._end(128 + number)
+        else:
+            self.begin(number)
+
+    def begin(self, number: int) -> None:
+        """Start the shutdown as this signal does, unless it has begun."""
+        if self._timer is not None:
             return
         # A thread, because the event loop or a database driver may be what hangs.
         self._timer = threading.Timer(self._deadline, self._overdue, (number,))

@@ -59,18 +59,26 @@ def run_worker(
         started = partial(on_ready, _ready(settings, engine, sandbox))
         backbone = Backbone(engine, settings.limits, redis)
         workers = Workers(backbone.store, backbone.journal, backbone.queue, problems, service, settings.limits, metrics)
-        asyncio.run(_work(backbone, workers, settings.limits.deadline, started))
+        asyncio.run(_work(backbone, workers, settings.limits.deadline_s, started))
 
 
 async def _work(backbone: Backbone, workers: Workers, deadline: float, on_started: Callable[[], None]) -> None:
-    with _stop_on_signals(deadline) as stopping:
-        async with backbone.running(workers.run()):
+    failures: list[BaseException] = []
+    with _stop_on_signals(deadline) as (stopping, signals):
+
+        def fail(error: BaseException) -> None:
+            failures.append(error)
+            signals.begin(signal.SIGTERM)
+
+        async with backbone.running(workers.run(), on_failure=fail):
             on_started()
             await stopping.wait()
+    if failures:
+        raise failures[0]
 
 
 @contextmanager
-def _stop_on_signals(deadline: float) -> Iterator[asyncio.Event]:
+def _stop_on_signals(deadline: float) -> Iterator[tuple[asyncio.Event, Signals]]:
     """An event that the first signal sets. A second signal or the deadline ends the process."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -78,7 +86,7 @@ def _stop_on_signals(deadline: float) -> Iterator[asyncio.Event]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.handle, number)
     try:
-        yield stopping
+        yield stopping, signals
     finally:
         signals.cancel()
 

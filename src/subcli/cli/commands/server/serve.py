@@ -184,7 +184,7 @@ def _limits(wanted: Sequence[str], access_token_s: int) -> ServerLimits:
         if not (number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS and int(number)):
             raise UsageError(f"{number!r} is not a valid number for {name}.", hint=f"Example: --set-limit {name}=100.")
         changes[ADJUSTABLE[name]] = int(number)
-    return ServerLimits(access_token=access_token_s, **changes)
+    return ServerLimits(access_token_s=access_token_s, **changes)
 
 
 def _origin(text: str) -> str:
