@@ -6,6 +6,7 @@ the first submission fails. Every error names the file, the line and the key.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -108,7 +109,7 @@ def load_problem(root: Path, origin: Path | None = None) -> Problem:
     except OSError as error:
         complaint = as_authored(f"names what cannot be read: {error}")
         raise ProblemError((origin or root) / "problem.toml", complaint) from None
-    return problem if origin is None else replace(problem, copied_from=origin.absolute())
+    return problem if origin is None else replace(problem, copied_from=Path(os.path.abspath(origin)))
 
 
 def load_problems(directory: Path | None = None) -> dict[str, Problem]:

@@ -117,7 +117,6 @@ class _Entry:
     """What was found at a path. Two of them are equal if nothing has changed between them."""
 
     mode: int
-    inode: int
     size: int
     modified_ns: int
     changed_ns: int
@@ -135,7 +134,7 @@ class _Entry:
         # A directory's size and times change with its entries, which are looked at themselves.
         is_directory = stat.S_ISDIR(found.st_mode)
         times = (0, 0, 0) if is_directory else (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        return _Entry(found.st_mode, found.st_ino, *times, leads)
+        return _Entry(found.st_mode, *times, leads)
 
 
 class _Copy:
@@ -177,7 +176,7 @@ class _Copy:
             OSError: the copy cannot be written.
         """
         self.target.mkdir(mode=0o700)
-        for name in self._names():
+        for name in self._names(only):
             if only not in (None, name):
                 (self.target / name).symlink_to(f"{self._real}/{name}")
             elif name not in _IGNORED and not self.target.is_relative_to(f"{self._real}/{name}"):
@@ -186,10 +185,13 @@ class _Copy:
                 except _UnreadableError as error:
                     self._leave_out(name, str(error), is_problem=name == only)
 
-    def _names(self) -> list[str]:
+    def _names(self, only: str | None) -> list[str]:
         try:
             return sorted(os.listdir(self._real))
         except OSError as error:
+            if only is not None:
+                # An author's directory may lie in one that cannot be listed.
+                return [only]
             raise ProblemError(self._source, f"cannot be read: {error.strerror}") from None
 
     def _leave_out(self, name: str, why: str, *, is_problem: bool) -> None:
@@ -215,6 +217,7 @@ class _Copy:
                 for path, entry in found.items():
                     self._write(root + path, entry, f"{self.target}/{name}{path}")
                 if self._scan(root) == found:
+                    self._found += len(found)
                     return
             _discard(self.target / name)
             time.sleep(_PAUSE_S)
@@ -238,7 +241,6 @@ class _Copy:
                     waiting += [f"{path}/{name}" for name in set(os.listdir(root + path)) - _IGNORED]
             if self._found + len(found) > _MOST:
                 raise ProblemError(self._source, f"has more than {_MOST:,} files; it must contain problems only")
-        self._found += len(found)
         return found
 
     def _write(self, path: str, entry: _Entry, target: str) -> None:
