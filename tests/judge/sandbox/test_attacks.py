@@ -144,6 +144,13 @@ CHECKS: dict[str, Any] = {
         and got["pressure"] in ({"got": []}, {"error": "ENOENT"})
         and got["sysinfo"] in DENIED
     ),
+    "open_a_terminal": failed,
+    "count_what_others_do": lambda got: (
+        all(each in ({"got": []}, {"error": "ENOENT"}) for each in got["listed"].values()) and not got["speeds"]
+    ),
+    "queue_signals": lambda got: got <= 1_024,
+    "use_up_requests": lambda got: got in DENIED,
+    "ask_what_is_cached": lambda got: failed(got, ("EOPNOTSUPP", "ENOTSUP")),
     "control_groups": failed,
     "name_a_pipe": lambda got: failed(got, DENIED),
 }
@@ -186,6 +193,11 @@ REAL = (
     "read_memory_of_others",
     "loads",
     "interfaces",
+    "open_a_terminal",
+    "count_what_others_do",
+    "queue_signals",
+    "use_up_requests",
+    "ask_what_is_cached",
     "allocate_at_once",
     "open_sockets",
     "pass_descriptors",
