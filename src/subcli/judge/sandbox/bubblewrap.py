@@ -34,7 +34,7 @@ SCRATCH: Final = ("/tmp", "/dev/shm")
 OPEN_FILES: Final = 256
 _MEGABYTE: Final = 1024 * 1024
 _TASKS_PER_PROCESS: Final = 8
-"""Threads count too. This only contains a fork bomb until the watchdog sees it, and looking at many takes it its time."""
+"""Threads count too. This only contains a fork bomb until the watchdog has looked at all that it made."""
 _MIN_TASKS: Final = 128
 """A JVM on a machine with many processors starts dozens of threads."""
 _PENDING_SIGNALS: Final = 1_024

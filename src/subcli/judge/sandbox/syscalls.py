@@ -10,8 +10,9 @@ Sockets are denied but for pairs of AF_UNIX, without which asyncio, Java's files
 Their buffers keep the default size and are counted (`usage.py`). A problem that asks for a network gets the families
 that a network namespace confines.
 
-Some calls that would act upon the whole machine do nothing instead. A denied call fails with EPERM. Calls that programs try and can do without fail with ENOSYS, as on a kernel that lacks
-them, and so do calls that the library does not know yet. Calls for another architecture kill the process.
+A denied call fails with EPERM. Calls that programs try and can do without fail with ENOSYS, as on a kernel that lacks
+them, and so do calls that the library does not know yet. Some that would act upon the whole machine succeed and do
+nothing. Calls for another architecture kill the process.
 """
 
 from __future__ import annotations
