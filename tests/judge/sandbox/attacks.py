@@ -562,7 +562,7 @@ def fill_sockets() -> Any:
     for _ in range(8):
         if os.fork() == 0:
             break
-    kept = []
+    kept: list[socket.socket] = []
     with contextlib.suppress(OSError):
         while True:
             kept += socket.socketpair()
