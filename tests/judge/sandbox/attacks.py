@@ -431,6 +431,43 @@ def loads() -> Any:
     }
 
 
+def open_a_terminal() -> Any:
+    """Pseudo-terminals are numbered, and their number is limited, for the whole machine."""
+    return [tried(lambda p=p: os.close(os.open(p, os.O_RDWR | os.O_NOCTTY))) for p in ("/dev/ptmx", "/dev/pts/ptmx")]
+
+
+def count_what_others_do() -> Any:
+    """Files of /proc that change with what the machine does, and none of which is a process's."""
+    found = {}
+    for name in ("fs", "irq", "bus", "tty", "driver"):
+        found[name] = tried(os.listdir, f"/proc/{name}")
+    speeds = {line for line in text("/proc/cpuinfo", 100_000).splitlines() if line.startswith("cpu MHz")}
+    return {"listed": found, "speeds": sorted(speeds)}
+
+
+def queue_signals() -> Any:
+    """As many as one user may have pending, so that the next node's are refused."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+    queued = 0
+    # siginfo_t with SI_QUEUE
+    block = struct.pack("iii", signal.SIGRTMIN, 0, -1).ljust(128, b"\0")
+    while queued < 10_000 and call(129, os.getpid(), int(signal.SIGRTMIN), block) == 0:
+        queued += 1
+    return queued
+
+
+def use_up_requests() -> Any:
+    """Asynchronous requests (io_setup) are limited for the whole machine."""
+    context = ctypes.c_ulong(0)
+    return call(206, 64, ctypes.byref(context))
+
+
+def ask_what_is_cached() -> Any:
+    """Whether somebody has read a page of a file, without touching it (RWF_NOWAIT)."""
+    with open(sys.executable, "rb") as file:
+        return tried(os.preadv, file.fileno(), [bytearray(1)], 0, 8)
+
+
 def leave_a_message() -> Any:
     for place in ("/tmp", "/dev/shm"):
         with open(f"{place}/subcli-message", "w") as file:
@@ -525,7 +562,7 @@ def fill_sockets() -> Any:
     for _ in range(8):
         if os.fork() == 0:
             break
-    kept = []
+    kept: list[socket.socket] = []
     with contextlib.suppress(OSError):
         while True:
             kept += socket.socketpair()

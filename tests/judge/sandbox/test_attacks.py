@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -73,6 +74,10 @@ run = ["{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"]
 source = "node.py"
 run = ["{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"]
 bounded_address_space = false
+[languages.c]
+source = "attacks.c"
+build = ["cc", "-O1", "-o", "attacks", "{source}"]
+run = ["./attacks"]
 [languages.built]
 source = "node.py"
 build = ["{python}", "-S", "{source}", "build"]
@@ -144,6 +149,13 @@ CHECKS: dict[str, Any] = {
         and got["pressure"] in ({"got": []}, {"error": "ENOENT"})
         and got["sysinfo"] in DENIED
     ),
+    "open_a_terminal": failed,
+    "count_what_others_do": lambda got: (
+        all(each in ({"got": []}, {"error": "ENOENT"}) for each in got["listed"].values()) and not got["speeds"]
+    ),
+    "queue_signals": lambda got: got <= 1_024,
+    "use_up_requests": lambda got: got in DENIED,
+    "ask_what_is_cached": lambda got: failed(got, ("EOPNOTSUPP", "ENOTSUP")),
     "control_groups": failed,
     "name_a_pipe": lambda got: failed(got, DENIED),
 }
@@ -186,12 +198,29 @@ REAL = (
     "read_memory_of_others",
     "loads",
     "interfaces",
+    "open_a_terminal",
+    "count_what_others_do",
+    "queue_signals",
+    "use_up_requests",
+    "ask_what_is_cached",
     "allocate_at_once",
     "open_sockets",
     "pass_descriptors",
     "enlarge_buffers",
     "name_a_socket",
 )
+
+
+C_REFUSED = {
+    *("EPERM", "EACCES", "ENOSYS", "EROFS", "ENOENT", "EINVAL", "EAFNOSUPPORT", "EOPNOTSUPP", "ENOMEM", "ETXTBSY"),
+    f"signal {signal.SIGSYS.value}",
+}
+C_REAL = (
+    *("socket_inet", "socket_unix", "pass_descriptors", "send_many", "enlarge_send_buffer", "bind_a_pair", "trace_me"),
+    *("memory_file", "shared_memory", "enlarge_pipe", "record_lock", "whole_lock", "named_pipe", "terminal"),
+    *("watch_files", "write_own_memory", "read_accounts"),
+)
+"""Attacks in C that succeed without a sandbox wherever Linux runs."""
 
 
 @dataclass
@@ -403,6 +432,37 @@ def test_attacks_gain_nothing(world: World, identity: str, subtests: pytest.Subt
 
 
 @pytest.mark.thorough
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
+def test_system_calls_gain_nothing(world: World, identity: str) -> None:
+    """A program in C makes a hundred system calls, with arguments that try to pass by a filter: each is refused."""
+    needs_sandbox(identity)
+    source = (HERE / "attacks.c").read_text()
+    outcome = judged(world, [["all"]], language="c", files={"attacks.c": source})
+    got = gains(results(outcome))["all"]["c"]
+    assert got["tried"] == source.count("    TRY(")
+    assert got["succeeded"] == []
+    assert set(got["answers"]) <= C_REFUSED
+    no_groups_are_left()
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize(("world", "identity"), [("user", "user")], indirect=["world"])
+def test_system_calls_succeed_without_a_sandbox(world: World, identity: str) -> None:
+    """The same program outside, as a user who owns nothing: many of its calls are allowed there."""
+    needs_sandbox(identity)
+    program = world.root / "attacks"
+    subprocess.run(["cc", "-O1", "-o", program, HERE / "attacks.c"], check=True)
+    world.root.chmod(0o711)
+    os.chown(world.root / "tmp", world.owner, world.owner)
+    command = [*as_user(world.owner), str(program), "all"]
+    done = subprocess.run(command, cwd=world.root / "tmp", capture_output=True, text=True, timeout=60, check=True)
+    got = json.loads(done.stdout)
+    assert set(C_REAL) <= set(got["succeeded"])
+
+
+@pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
@@ -500,6 +560,19 @@ def test_builds_stay_within_bounds(world: World, identity: str, subtests: pytest
             assert (world.root / "data" / "secret").read_text() == SECRET
             assert (world.root / "data").stat().st_mode & 0o777 == world.mode
     no_groups_are_left()
+
+
+def test_attacks_are_counted() -> None:
+    """The numbers in docs/testing.md are those of the attacks here."""
+    table = (HERE.parents[2] / "docs" / "testing.md").read_text()
+    in_c = (HERE / "attacks.c").read_text().count("    TRY(")
+    for kind, count in (
+        ("sandbox, in Python", len(CHECKS) + 1),  # the neighbours
+        ("sandbox, in C", in_c),
+        ("limits of a run", len(KILLED)),
+        ("limits of a build", len(BUILDS)),
+    ):
+        assert re.search(rf"^\| {kind}: [^|]*\| {count} \|", table, re.MULTILINE), (kind, count)
 
 
 def no_groups_are_left() -> None:

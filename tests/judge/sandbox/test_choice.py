@@ -278,3 +278,13 @@ def test_leftover_group_is_not_reused(tmp_path: Path) -> None:
     (second,) = groups.make(allowance)
     assert Path(second).is_dir()
     assert Path(second) not in (Path(first), left)
+
+
+@pytest.mark.parametrize(
+    ("version", "file", "value"), [(1, "memory.kmem.tcp.limit_in_bytes", "5000"), (2, "memory.swap.max", "0")]
+)
+def test_memory_that_a_group_does_not_count_by_itself(tmp_path: Path, version: int, file: str, value: str) -> None:
+    """Connections in version 1, swap in version 2: limited as well."""
+    groups = Groups({tmp_path: (version, ("memory",))})
+    (made,) = groups.make(Allowance(memory=5000, tasks=1, cpus=1.0))
+    assert Path(made, file).read_text() == value

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,12 +33,11 @@ LAYERS: Final = 2
 SCRATCH: Final = ("/tmp", "/dev/shm")
 OPEN_FILES: Final = 256
 _MEGABYTE: Final = 1024 * 1024
-_TASKS_PER_PROCESS: Final = 16
-"""Of a submission. Threads count too. This only contains a fork bomb until the watchdog sees it."""
-_NODE_SHARE: Final = 2
-"""One node gets half of that: looking at what a fork bomb has made takes the watchdog its time."""
+_TASKS_PER_PROCESS: Final = 8
+"""Threads count too. This only contains a fork bomb until the watchdog has looked at all that it made."""
 _MIN_TASKS: Final = 128
 """A JVM on a machine with many processors starts dozens of threads."""
+_PENDING_SIGNALS: Final = 1_024
 _INNER_USER: Final = "1000"
 # Files of /proc that show how busy the machine is, or with what.
 _REVEALING: Final = (
@@ -45,7 +45,12 @@ _REVEALING: Final = (
     *("swaps", "locks", "timer_list", "slabinfo", "sched_debug", "latency_stats", "keys", "key-users", "kallsyms"),
     *("cmdline", "config.gz", "modules", "vmallocinfo", "cgroups"),
 )
-_REVEALING_DIRECTORIES: Final = ("pressure", "acpi", "scsi", "sys/fs", "sys/kernel/pty", "sys/kernel/random")
+_REVEALING_DIRECTORIES: Final = (
+    *("pressure", "acpi", "scsi", "fs", "irq", "bus", "tty", "driver"),
+    *("sys/fs", "sys/kernel/pty", "sys/kernel/random"),
+)
+_DEVICES: Final = ("null", "zero", "full", "random", "urandom")
+_STREAMS: Final = (("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr"))
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class BubblewrapStarter:
     @contextmanager
     def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
         limits = problem.limits
-        tasks = max(limits.processes * _TASKS_PER_PROCESS, _NODE_SHARE * _MIN_TASKS)
+        own_tasks = max(limits.processes * _TASKS_PER_PROCESS, _MIN_TASKS)
+        # Of all nodes together: no node can use up what another one needs, and tell it something by that.
+        tasks = own_tasks * limits.processes
         view = view_for(problem, language, self.hidden, self.readable)
         user = next_user()
         base = workspace.parent
@@ -94,7 +101,7 @@ class BubblewrapStarter:
                 outer.append(f"--filter={base / 'filter'}")
                 program += ["--seccomp", "{filter}"]
             head = [*outer, "--", *program, *_NAMESPACES, *_root(view, facts, limits.disk_mb * _MEGABYTE)]
-            tail = ["--remount-ro", "/", "--chdir", str(workspace), "--", *_inside(tasks // _NODE_SHARE)]
+            tail = ["--remount-ro", "/", "--chdir", str(workspace), "--", *_inside(own_tasks)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
 
             def plan(limits: ResourceLimits, bind: str) -> StartPlan:
@@ -129,7 +136,12 @@ def _root(view: SandboxView, facts: Mapping[str, str], size: int) -> list[str]:
     for directory in _REVEALING_DIRECTORIES:
         if os.path.isdir(f"/proc/{directory}"):
             words += _empty(f"/proc/{directory}")
-    words += ["--remount-ro", "/proc", "--dev", "/dev"]
+    words += ["--remount-ro", "/proc", *_empty("/dev")]
+    # Not bubblewrap's own /dev: its pseudo-terminals are numbered and limited for the whole machine.
+    for device in _DEVICES:
+        words += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    for leads, name in _STREAMS:
+        words += ["--symlink", leads, f"/dev/{name}"]
     for directory in SCRATCH:
         words += ["--perms", "1777", "--size", str(size), "--tmpfs", directory]
     words += ["--remount-ro", "/dev"]
@@ -151,9 +163,10 @@ def _empty(directory: str) -> list[str]:
 
 
 def _inside(tasks: int) -> list[str]:
-    """A command prefix inside the sandbox. There the limit applies to this sandbox, not to all of the user's tasks."""
+    """A command prefix inside the sandbox. There the limits are of this sandbox, not of all that the user runs."""
     prlimit = shutil.which("prlimit")
-    return [prlimit, f"--nproc={tasks}:{tasks}", "--"] if prlimit else []
+    limits = {"nproc": tasks, "sigpending": _PENDING_SIGNALS}
+    return [prlimit, *(f"--{name}={limit}:{limit}" for name, limit in limits.items()), "--"] if prlimit else []
 
 
 def _hand_over(workspace: Path, user: int) -> None:
@@ -173,6 +186,7 @@ def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:
         "empty": "",
         "loadavg": "0.00 0.00 0.00 1/1 1\n",
         "stat": f"cpu  {idle}\n" + "".join(f"cpu{number} {idle}\n" for number in range(cpus)) + "btime 0\n",
+        "cpuinfo": re.sub(r"^cpu MHz.*\n", "", Path("/proc/cpuinfo").read_text(), flags=re.MULTILINE),
         "meminfo": "".join(f"{name}: {kilobytes} kB\n" for name in ("MemTotal", "MemFree", "MemAvailable")),
     }
     directory.mkdir()

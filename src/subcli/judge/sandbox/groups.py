@@ -52,6 +52,12 @@ class Allowance:
         }
 
 
+    def further(self, version: int) -> Mapping[str, int]:
+        """The values to write for memory that the limit does not cover by itself, where the kernel has these files."""
+        # Version 1 counts what TCP holds apart, and only if it is told a limit; version 2 lets a group swap.
+        return {"memory.kmem.tcp.limit_in_bytes": self.memory} if version == 1 else {"memory.swap.max": 0}
+
+
 @dataclass(frozen=True)
 class Groups:
     """The hierarchies in which groups can be created, each with its version and its usable controllers."""
@@ -90,10 +96,9 @@ class Groups:
                 for controller in controllers:
                     for file, value in settings[controller].items():
                         (directory / file).write_text(str(value))
-                # Swapped memory would not count. Not every kernel has this setting.
-                for file in ("memory.swap.max",) if version == 2 else ():
+                for file, limit in allowance.further(version).items():
                     with suppress(OSError):
-                        (directory / file).write_text("0")
+                        (directory / file).write_text(str(limit))
         except OSError:
             remove_groups(made)
             raise

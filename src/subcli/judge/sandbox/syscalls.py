@@ -11,7 +11,8 @@ Their buffers keep the default size and are counted (`usage.py`). A problem that
 that a network namespace confines.
 
 A denied call fails with EPERM. Calls that programs try and can do without fail with ENOSYS, as on a kernel that lacks
-them, and so do calls that the library does not know yet. Calls for another architecture kill the process.
+them, and so do calls that the library does not know yet. Some that would act upon the whole machine succeed and do
+nothing. Calls for another architecture kill the process.
 """
 
 from __future__ import annotations
@@ -59,7 +60,11 @@ ABSENT: Final = (
     *("memfd_create", "memfd_secret", "shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "semget", "mq_open"),
     # what others are doing: the load, files that they read
     *("sysinfo", "inotify_init", "inotify_init1", "inotify_add_watch", "mincore", "cachestat"),
+    # asynchronous requests are limited for the machine as a whole
+    *("io_setup", "io_submit", "io_getevents", "io_pgetevents", "io_cancel", "io_destroy"),
 )
+IGNORED: Final = ("sync", "syncfs")
+"""Calls that do nothing and succeed: they would make everybody wait for everybody's disks."""
 _NEW_NAMESPACES: Final = (
     *(0x0002_0000, 0x0200_0000, 0x0400_0000),  # mount, cgroup, uts
     *(0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000),  # ipc, user, pid, net
@@ -72,6 +77,7 @@ _SOCKETS: Final = (
     # bigger buffers
     "setsockopt",
 )
+_NOWAIT, _DONTNEED = 8, 4  # RWF_NOWAIT, POSIX_FADV_DONTNEED
 _IOCTLS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into a terminal
 _FCNTLS: Final = (
     *(5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026),  # locks of all kinds, leases, F_NOTIFY
@@ -118,6 +124,11 @@ def compiled(*, network: bool = False) -> bytes:
             rules.deny(name, errno.EPERM)
         for name in ABSENT:
             rules.deny(name, errno.ENOSYS)
+        for name in IGNORED:
+            rules.deny(name, 0)
+        # Whether a page of a shared file is in memory, and seeing to it that it is not.
+        rules.deny("preadv2", errno.EOPNOTSUPP, _Comparison(5, _MASKED_EQUAL, _NOWAIT, _NOWAIT))
+        rules.deny("fadvise64", 0, _Comparison(3, _MASKED_EQUAL, _WORD, _DONTNEED))
         # As on a file system that cannot: programs write instead, which takes time, and is noticed.
         rules.deny("fallocate", errno.EOPNOTSUPP)
         for flag in _NEW_NAMESPACES:
@@ -177,6 +188,7 @@ class _Filter:
 
     def deny(self, name: str, code: int, comparison: _Comparison | None = None) -> None:
         """Make a system call fail with `code`: always, or if one of its arguments matches `comparison`."""
+        # (The code 0 makes it succeed, and do nothing.)
         number = self._library.seccomp_syscall_resolve_name(name.encode())
         # Negative: this architecture or this version of the library does not have it; see `deny_unknown`.
         if number >= 0:
