@@ -23,7 +23,7 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -36,6 +36,7 @@ _subcli() {
     case $prev in
         --after-seq) kind=none ;;
         --allow-origin) kind=none ;;
+        --audit-log) kind=none ;;
         --concurrency) kind=none ;;
         --data-dir) kind=directories ;;
         --database) kind=none ;;
@@ -72,7 +73,7 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' worker') offered='--database --redis --data-dir --problems --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -87,9 +88,9 @@ _subcli() {
                     ' auth status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth token') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' user') offered='--help -h' ;;
-                    ' user add') offered='--password-stdin --data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user add') offered='--password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user remove') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user remove') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                 esac
                 kind=words
             else

@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --audit-log --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -161,6 +161,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l set-limit -r -f -d 'Set a limit,
 complete -c subcli -n "__subcli_at ' serve'" -l metrics-address -r -f -d 'Serve Prometheus metrics here (unauthenticated; do not expose publicly)'
 complete -c subcli -n "__subcli_at ' serve'" -l log-format -r -f -a 'text json' -d 'Format of the log: text or json'
 complete -c subcli -n "__subcli_at ' serve'" -l log-level -r -f -a 'debug info warning error' -d 'debug, info, warning or error. info logs every request and socket'
+complete -c subcli -n "__subcli_at ' serve'" -l audit-log -r -f -d 'Append logins, refusals, logouts, tokens and changes of users to this file, as JSON lines; - for stderr'
 complete -c subcli -n "__subcli_at ' serve'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
 complete -c subcli -n "__subcli_at ' serve'" -l sandbox-read -r -F -d 'Let solutions in the sandbox read this file or directory as well'
 complete -c subcli -n "__subcli_at ' serve'" -l json -d 'Print JSON on stdout and nothing else'
@@ -301,6 +302,7 @@ complete -c subcli -n "__subcli_at ' user' 0" -a remove -d 'Remove a user and en
 complete -c subcli -n "__subcli_at ' user add'" -l password-stdin -d 'Read the password from stdin, one line'
 complete -c subcli -n "__subcli_at ' user add'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Data directory of the server'
 complete -c subcli -n "__subcli_at ' user add'" -l database -r -f -d 'Database, instead of a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
+complete -c subcli -n "__subcli_at ' user add'" -l audit-log -r -f -d 'Append logins, refusals, logouts, tokens and changes of users to this file, as JSON lines; - for stderr'
 complete -c subcli -n "__subcli_at ' user add'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' user add'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' user add'" -l server -r -f -d 'Server to use'
@@ -321,6 +323,7 @@ complete -c subcli -n "__subcli_at ' user list'" -l debug -d 'Log everything to 
 complete -c subcli -n "__subcli_at ' user list'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' user remove'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Data directory of the server'
 complete -c subcli -n "__subcli_at ' user remove'" -l database -r -f -d 'Database, instead of a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
+complete -c subcli -n "__subcli_at ' user remove'" -l audit-log -r -f -d 'Append logins, refusals, logouts, tokens and changes of users to this file, as JSON lines; - for stderr'
 complete -c subcli -n "__subcli_at ' user remove'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' user remove'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' user remove'" -l server -r -f -d 'Server to use'

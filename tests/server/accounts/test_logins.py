@@ -242,7 +242,7 @@ async def test_watch_token_is_for_one_socket(
     with pytest.raises(UnauthenticatedError, match=r"^token invalid$"):
         await identities.of_request([f"Bearer {tokens.watch(access, 7)[0]}"])
     unused, _ = tokens.watch(access, 7)
-    await logins.end(access.session)
+    await logins.end(access.session, "ada", "192.0.2.1")
     with pytest.raises(UnauthenticatedError, match=r"^session ended$"):
         await identities.of_socket(unused, 7)
 

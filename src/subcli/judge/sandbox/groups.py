@@ -51,7 +51,6 @@ class Allowance:
             "cpu": {"cpu.max": f"{quota} {_PERIOD_US}"},
         }
 
-
     def further(self, version: int) -> Mapping[str, int]:
         """The values to write for memory that the limit does not cover by itself, where the kernel has these files."""
         # Version 1 counts what TCP holds apart, and only if it is told a limit; version 2 lets a group swap.

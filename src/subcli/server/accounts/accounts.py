@@ -46,6 +46,15 @@ class InvalidRefreshTokenError(Exception):
     """The refresh token is unknown, expired or already used, or its session has ended."""
 
 
+class ReusedRefreshTokenError(InvalidRefreshTokenError):
+    """The refresh token was used before, so its session was ended. Carries what the session was."""
+
+    def __init__(self, session: str, user: str) -> None:
+        super().__init__(session, user)
+        self.session = session
+        self.user = user
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """One user, as shown by `subcli user list`.
@@ -62,10 +71,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class LoginSession:
-    """A login and its newest refresh token."""
+    """A login, the user's name, and its newest refresh token."""
 
     id: str
     user_id: int
+    user: str
     refresh_token: str
 
 
@@ -160,10 +170,10 @@ class Accounts:
         session_id, token = secrets.token_hex(16), secrets.token_urlsafe(32)
         now = self._clock()
         with self._write.begin() as connection:
-            known = connection.execute(
-                select(users.c.id).where(users.c.id == user_id, users.c.password_hash.is_not(None)).with_for_update()
-            ).one_or_none()
-            if known is None:
+            name = connection.execute(
+                select(users.c.name).where(users.c.id == user_id, users.c.password_hash.is_not(None)).with_for_update()
+            ).scalar_one_or_none()
+            if name is None:
                 raise UnknownUserError
             expires = now + self._limits.refresh_token_s
             connection.execute(
@@ -172,7 +182,7 @@ class Accounts:
             connection.execute(
                 insert(refresh_tokens).values(hash=_hash(token), session_id=session_id, expires_at=expires)
             )
-        return LoginSession(session_id, user_id, token)
+        return LoginSession(session_id, user_id, name, token)
 
     def rotate(self, token: str) -> LoginSession:
         """Exchange a refresh token for its successor, and extend the session.
@@ -185,22 +195,23 @@ class Accounts:
         now = self._clock()
         with self._write.begin() as connection:
             row = connection.execute(
-                select(refresh_tokens, sessions.c.user_id)
+                select(refresh_tokens, sessions.c.user_id, users.c.name)
                 .join_from(refresh_tokens, sessions)
+                .join(users)
                 .where(refresh_tokens.c.hash == _hash(token))
-                .with_for_update()
+                .with_for_update(of=(refresh_tokens, sessions))
             ).one_or_none()
             if row is None or row.expires_at <= now:
                 raise InvalidRefreshTokenError
             if row.used_at is None:
-                session = LoginSession(row.session_id, row.user_id, self._successor(token))
+                session = LoginSession(row.session_id, row.user_id, row.name, self._successor(token))
                 self._use(connection, token, session, now)
                 return session
             if now - row.used_at <= self._limits.refresh_grace_s:
-                return LoginSession(row.session_id, row.user_id, self._successor(token))
+                return LoginSession(row.session_id, row.user_id, row.name, self._successor(token))
             # Raise only after this block has committed the deletion.
             connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
-        raise InvalidRefreshTokenError
+        raise ReusedRefreshTokenError(row.session_id, row.name)
 
     def _use(self, connection: Connection, token: str, session: LoginSession, now: float) -> None:
         expires = now + self._limits.refresh_token_s

@@ -10,16 +10,27 @@ from typing import Final, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from subcli.server.accounts.accounts import Accounts, InvalidRefreshTokenError, LoginSession, UnknownUserError
+from subcli.server.accounts.accounts import (
+    Accounts,
+    InvalidRefreshTokenError,
+    LoginSession,
+    ReusedRefreshTokenError,
+    UnknownUserError,
+)
 from subcli.server.accounts.hashing import BusyError, HashingTurns
 from subcli.server.accounts.networks import network_of, site_of
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
+from subcli.server.observe import audit
 from subcli.server.settings import ServerLimits
 
 _log: Final = logging.getLogger(__name__)
+
+
+_RECORDED: Final = Rate("audit", 20, 60.0)
+"""How many refusals for limits the audit log tells of one network."""
 
 
 class GrantError(Exception):
@@ -101,7 +112,22 @@ class Logins:
             BusyError: too many logins wait for their turn.
         """
         found = await self._store.run(self._accounts.find_user, name)
-        known = None if found is None else self._tokens.read_device(device, found[0])
+        user = None if found is None else name
+        try:
+            session = await self._with_password(name, password, address, found and found[0], device)
+        except GrantError as error:
+            audit.record("login", "refused", user=user, client=address, reason=error.error)
+            raise
+        except (LimitedError, BusyError) as error:
+            await self._record_limited("login", user, address, error)
+            raise
+        audit.record("login", "granted", user=user, client=address, session=session.id)
+        return self._granted(session)
+
+    async def _with_password(
+        self, name: str, password: str, address: str, user_id: int | None, device: str | None
+    ) -> LoginSession:
+        known = None if user_id is None else self._tokens.read_device(device, user_id)
         account = name.casefold()[:256]
         network, site = network_of(address), site_of(address)
         # Who has a /56 could otherwise be served 256 times as often as others.
@@ -116,14 +142,21 @@ class Logins:
             await asyncio.sleep(self._delay_s)
             return await self._in_turn(name, password, crowd, keys)
         try:
-            granted = await self._in_turn(name, password, crowd, keys)
+            session = await self._in_turn(name, password, crowd, keys)
         except (LimitedError, BusyError):
             await self._limiter.give_back(self._by_account, account)
             raise
         await self._limiter.give_back(self._by_account, account)
-        return granted
+        return session
 
-    async def _in_turn(self, name: str, password: str, crowd: str, keys: Sequence[tuple[Rate, str]]) -> Granted:
+    async def _record_limited(self, what: str, user: str | None, address: str, error: LimitedError | BusyError) -> None:
+        """These cost nothing, so that a flood of them must not fill the log."""
+        status = await self._limiter.take(_RECORDED, network_of(address))
+        if not status.retry_after:
+            reason = error.status.rate.name if isinstance(error, LimitedError) else "busy"
+            audit.record(what, "refused", user=user, client=address, reason=reason)
+
+    async def _in_turn(self, name: str, password: str, crowd: str, keys: Sequence[tuple[Rate, str]]) -> LoginSession:
         async with self.hashing.turn(crowd):
             # Count before checking, so that parallel attempts cannot exceed the limit. Success gives the count back.
             # Counted only now, when it is this attempt's turn, so that a crowd that logs in at once counts as failures
@@ -131,7 +164,7 @@ class Logins:
             await self._count(keys, "Too many login attempts")
             session = await self._check(name, password)
             await self._give_back(keys)
-        return self._granted(session)
+        return session
 
     async def _give_back(self, counted: Sequence[tuple[Rate, str]]) -> None:
         for rate, key in counted:
@@ -162,19 +195,31 @@ class Logins:
             GrantError: the refresh token is not valid, or no longer.
             LimitedError: too many refreshes of this session, or too many tokens from this address that are not valid.
         """
+        try:
+            session = await self._with_refresh_token(token, address)
+        except LimitedError as error:
+            await self._record_limited("refresh", None, address, error)
+            raise
+        except InvalidRefreshTokenError as error:
+            if isinstance(error, ReusedRefreshTokenError):
+                audit.record("refresh", "reused", user=error.user, client=address, session=error.session)
+            else:
+                audit.record("refresh", "refused", client=address, reason="invalid_grant")
+            raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
+        audit.record("refresh", "granted", user=session.user, client=address, session=session.id)
+        return self._granted(session)
+
+    async def _with_refresh_token(self, token: str, address: str) -> LoginSession:
         keys = await self._count_guess(address)
-        session = await self._store.run(self._accounts.session_of, token)
-        if session is not None:
-            status = await self._limiter.take(self._refreshes, session)
+        known = await self._store.run(self._accounts.session_of, token)
+        if known is not None:
+            status = await self._limiter.take(self._refreshes, known)
             if status.retry_after:
                 await self._give_back(keys)
                 raise LimitedError(status, f"Too many refreshes; try again in {status.seconds_to_wait} s.")
-        try:
-            granted = self._granted(await self._store.run(self._accounts.rotate, token))
-        except InvalidRefreshTokenError:
-            raise GrantError("invalid_grant", "The login has expired or ended; log in again.") from None
+        session = await self._store.run(self._accounts.rotate, token)
         await self._give_back(keys)
-        return granted
+        return session
 
     async def _count_guess(self, address: str) -> Sequence[tuple[Rate, str]]:
         """Count a refresh token as one that is not valid, until it is known to be."""
@@ -195,9 +240,10 @@ class Logins:
         access_token = self._tokens.access(session.user_id, session.id)
         return Granted(access_token, session.refresh_token, self._lifetime, session.user_id)
 
-    async def end(self, session_id: str) -> None:
-        """Log out."""
+    async def end(self, session_id: str, user: str | None, address: str) -> None:
+        """Log out. The last two are for the audit log."""
         await self._store.run(self._accounts.end_session, session_id)
+        audit.record("logout", "done", user=user, client=address, session=session_id)
 
     async def end_with_refresh_token(self, token: str, address: str) -> None:
         """Log out with only the refresh token, for when the access token has expired.
@@ -208,7 +254,7 @@ class Logins:
         keys = await self._count_guess(address)
         session = await self._store.run(self._accounts.session_of, token)
         if session is not None:
-            await self.end(session)
+            await self.end(session, None, address)
             await self._give_back(keys)
 
     async def run(self) -> NoReturn:

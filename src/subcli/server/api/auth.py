@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.accounts.logins import Granted, GrantError, Logins
 from subcli.server.api import models
+from subcli.server.observe import audit
 from subcli.server.parts import AuthServices, Services
 from subcli.shared.protocol import timestamp
 
@@ -159,7 +160,7 @@ def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
             return models.LogoutResponse(logged_out=True)
         identity = await _authenticate(services, request)
         if identity.access is not None:
-            await logins.end(identity.access.session)
+            await logins.end(identity.access.session, identity.name, _address(request))
         return models.LogoutResponse(logged_out=True)
 
 
@@ -173,9 +174,19 @@ def _add_me(router: APIRouter, current: _Current) -> None:
         )
 
 
-def watch_token(auth: AuthServices, identity: Identity, submission_id: int) -> models.WatchTokenResponse:
+def watch_token(
+    auth: AuthServices, identity: Identity, submission_id: int, request: Request
+) -> models.WatchTokenResponse:
     """Issue a token for one socket on a submission that belongs to `identity`."""
     if identity.access is None:
         raise HTTPException(404, _DEMO)
     token, seconds = auth.tokens.watch(identity.access, submission_id)
+    audit.record(
+        "watch token",
+        "granted",
+        user=identity.name,
+        client=_address(request),
+        session=identity.access.session,
+        submission=submission_id,
+    )
     return models.WatchTokenResponse(token=token, expires_in=seconds)

@@ -211,10 +211,12 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     @router.post("/submissions/{submission_id}/watch-token", responses=error_responses(401, 404, 422, 429))
     async def make_watch_token(
-        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(asking_for_tokens)]
+        found: Annotated[Snapshot, Depends(find)],
+        identity: Annotated[Identity, Depends(asking_for_tokens)],
+        request: Request,
     ) -> models.WatchTokenResponse:
         """Issue a token for one socket on this submission, valid once and for less than a minute."""
-        return watch_token(auth, identity, found.id)
+        return watch_token(auth, identity, found.id, request)
 
 
 def _find_problem(services: Services, name: str) -> Problem:

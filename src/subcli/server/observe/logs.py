@@ -24,6 +24,7 @@ _REQUEST: Final[ContextVar[str | None]] = ContextVar("request", default=None)
 _SUBMISSION: Final[ContextVar[int | None]] = ContextVar("submission", default=None)
 _FIELDS: Final = (
     *("request", "submission", "client", "method", "path", "status", "code", "seconds"),
+    *("outcome", "reason", "by", "session"),
     *("user", "problem", "language", "verdict", "attempt", "waiting_s", "judging_s", "worker"),
 )
 """Extra fields of a record, in this order."""
@@ -45,13 +46,18 @@ def configure(
         secrets: redacted literally, in addition to everything that looks like a secret.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.addFilter(_add_context)
-    handler.addFilter(RedactingFilter(*secrets))
-    handler.setFormatter(_Json() if form == "json" else _Text())
+    prepare(handler, form, secrets)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level.upper())
     return handler
+
+
+def prepare(handler: logging.Handler, form: Format, secrets: Sequence[Secret] = ()) -> None:
+    """Let a handler write records as all others are written: with their context, redacted, in this format."""
+    handler.addFilter(_add_context)
+    handler.addFilter(RedactingFilter(*secrets))
+    handler.setFormatter(_Json() if form == "json" else _Text())
 
 
 @contextmanager

@@ -85,6 +85,17 @@ LogLevel: TypeAlias = Annotated[
         help="debug, info, warning or error. info logs every request and socket.",
     ),
 ]
+AuditLog: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--audit-log",
+        metavar="FILE",
+        envvar="SUBCLI_AUDIT_LOG",
+        show_envvar=True,
+        callback=lambda path: path or None,
+        help="Append logins, refusals, logouts, tokens and changes of users to this file, as JSON lines; - for stderr.",
+    ),
+]
 MetricsAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -142,6 +153,24 @@ def start_logging(
 
     logging.getLogger().handlers.clear()
     configure(form, "debug" if common.debug else level, secrets=tuple(secrets_in(streams.env)))
+
+
+def start_audit_log(target: str | None) -> None:
+    """Let the audit log go to a file of its own, or to stderr.
+
+    Raises:
+        UsageError: The file cannot be written to.
+    """
+    from subcli.server.observe.audit import write_to
+
+    if target is None:
+        return
+    try:
+        write_to(target)
+    except OSError as error:
+        raise UsageError(
+            f"The audit log {target} cannot be written: {error.strerror}.", hint="Choose another --audit-log."
+        ) from None
 
 
 def address(text: str | None) -> tuple[str, int] | None:

@@ -13,6 +13,7 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.commands.server.options import (
+    AuditLog,
     Concurrency,
     Database,
     LogFormat,
@@ -27,6 +28,7 @@ from subcli.cli.commands.server.options import (
     forget_secrets,
     hide_environment,
     require_server_extra,
+    start_audit_log,
     start_logging,
 )
 from subcli.cli.common import Common, command, expanded
@@ -98,6 +100,7 @@ def register(app: typer.Typer) -> None:
         metrics_address: MetricsAddress = None,
         log_format: LogFormat = "text",
         log_level: LogLevel = "warning",
+        audit_log: AuditLog = None,
         sandbox: SandboxChoice = "auto",
         sandbox_read: SandboxRead = None,
         stop_with_stdin: StopWithStdin = False,
@@ -109,6 +112,7 @@ def register(app: typer.Typer) -> None:
         from subcli.server import ServerSettings
 
         start_logging(common, streams, log_format, log_level)
+        start_audit_log(audit_log)
         settings = ServerSettings(
             data_dir=data_dir or default_data_dir(),
             host=host,

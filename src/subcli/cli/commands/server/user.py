@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import Database, default_data_dir, require_server_extra
+from subcli.cli.commands.server.options import (
+    AuditLog,
+    Database,
+    default_data_dir,
+    require_server_extra,
+    start_audit_log,
+)
 from subcli.cli.common import Common, command, expanded
 from subcli.cli.common import group as make_group
 from subcli.cli.streams import Streams
@@ -47,8 +54,11 @@ def register(app: typer.Typer) -> None:
         ] = False,
         data_dir: DataDir = None,
         database: Database = None,
+        audit_log: AuditLog = None,
     ) -> int:
         """Add a user; prompts for the password."""
+        require_server_extra()
+        start_audit_log(audit_log)
         return run_add(common, streams, name, data_dir, database, password_stdin=password_stdin)
 
     @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
@@ -61,9 +71,16 @@ def register(app: typer.Typer) -> None:
 
     @command(group, "remove", codes=(*exits.LOCAL, 5), example="subcli user remove ada")
     def remove(
-        common: Common, streams: Streams, name: Name, data_dir: DataDir = None, database: Database = None
+        common: Common,
+        streams: Streams,
+        name: Name,
+        data_dir: DataDir = None,
+        database: Database = None,
+        audit_log: AuditLog = None,
     ) -> int:
         """Remove a user and end their sessions; submissions stay."""
+        require_server_extra()
+        start_audit_log(audit_log)
         return run_remove(common, streams, name, data_dir, database)
 
 
@@ -93,6 +110,7 @@ def run_add(
             raise UsageError(str(error), hint="Choose another one.") from None
         except UserExistsError:
             raise UsageError(f"User {name} already exists.", hint="`subcli user list` shows them.") from None
+        _record("user added", name)
     if common.json:
         streams.print_json({"user": {"name": name}})
     elif not common.quiet:
@@ -113,11 +131,25 @@ def run_remove(common: Common, streams: Streams, name: str, data_dir: Path | Non
             accounts.remove_user(name)
         except UnknownUserError:
             raise NotFoundError(f"There is no user {name[:64]}.", hint="`subcli user list` shows them.") from None
+        _record("user removed", name)
     if common.json:
         streams.print_json({"user": {"name": name}})
     elif not common.quiet:
         streams.write(f"Removed {name}; sessions have ended, submissions stay.\n")
     return 0
+
+
+def _record(what: str, name: str) -> None:
+    """Tell the audit log, and who has done it."""
+    import pwd
+
+    from subcli.server.observe import audit
+
+    try:
+        operator = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        operator = str(os.getuid())
+    audit.record(what, "done", user=name, by=operator)
 
 
 def _show(common: Common, streams: Streams, found: list[User]) -> None:
