@@ -181,13 +181,16 @@ def _read_password(name: str, common: Common, streams: Streams, *, from_stdin: b
             raise UsageError("The password on stdin is not UTF-8.", hint="Give one line of text.") from None
     if common.no_input:
         raise UsageError("`--no-input` does not allow prompting for the password.", hint="Use --password-stdin.")
-    import getpass
+    from subcli.cli.prompt import answer
+    from subcli.cli.runtime import run
 
-    try:
-        password = getpass.getpass(f"Password for {name}: ")
-        again = getpass.getpass("Once more: ")
-    except EOFError:
-        raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.") from None
+    async def ask() -> tuple[str, str]:
+        password = await answer(streams, f"Password for {name}: ", hidden=True)
+        return password, await answer(streams, "Once more: ", hidden=True) if password else ""
+
+    password, again = run(lambda _: ask(), streams)
+    if not password:
+        raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.")
     if password != again:
         raise UsageError("The passwords do not match.", hint="Try again.")
     return password
