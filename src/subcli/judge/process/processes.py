@@ -170,9 +170,7 @@ def kill_descendants(root: int, *, timeout_s: float = 5.0) -> bool:
     return kill_all(lambda: [process for process in descendants(root) if process.is_alive], timeout_s=timeout_s)
 
 
-def kill_all(
-    find: Callable[[], list[Process]], *, known: Sequence[Process] = (), timeout_s: float = 5.0
-) -> bool:
+def kill_all(find: Callable[[], list[Process]], *, known: Sequence[Process] = (), timeout_s: float = 5.0) -> bool:
     """Kill what `find` finds until it finds nothing more.
 
     Sandboxes are killed first: each takes all that it holds with it, however fast that forks. Other processes are

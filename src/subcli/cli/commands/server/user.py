@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import Database, default_data_dir, require_server_extra
+from subcli.cli.commands.server.options import Database, data_directory, require_server_extra
 from subcli.cli.common import Common, command, expanded
 from subcli.cli.common import group as make_group
 from subcli.cli.streams import Streams
@@ -156,7 +156,7 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
     from subcli.server.log.database import open_database
     from subcli.server.run.startup import make_data_dir
 
-    settings = ServerSettings(data_dir or default_data_dir(), database=database)
+    settings = ServerSettings(data_directory(data_dir, database), database=database)
     try:
         if settings.database is None:
             make_data_dir(settings.data_dir)
