@@ -27,7 +27,10 @@ def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
         return
     from subcli.output import junit
     from subcli.output.terminal.report import report as tell
+    from subcli.workspace.links import check_written
 
+    cwd = streams.cwd or Path()
+    check_written(path, cwd)
     junit.check_path(path)
     report = junit.JunitView(now())
     try:
@@ -39,10 +42,14 @@ def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
         report.fault(_unforeseen(error))
         raise
     finally:
+        # The verdict decides the exit code all the same (contract, section 1).
         try:
+            # Once more: judging took its time.
+            check_written(path, cwd)
             junit.write(path, report.document())
+        except UsageError as failure:
+            tell(failure, streams.stderr, streams.env)
         except OSError as error:
-            # The verdict decides the exit code all the same (contract, section 1).
             failure = UsageError(f"{path} could not be written: {error.strerror or error}.", hint="Name another file.")
             tell(failure, streams.stderr, streams.env)
 
