@@ -47,11 +47,14 @@ def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
             # Once more: judging took its time.
             check_written(path, cwd)
             junit.write(path, report.document())
-        except UsageError as failure:
-            tell(failure, streams.stderr, streams.env)
-        except OSError as error:
-            failure = UsageError(f"{path} could not be written: {error.strerror or error}.", hint="Name another file.")
-            tell(failure, streams.stderr, streams.env)
+        except (UsageError, OSError) as error:
+            tell(_not_written(path, error), streams.stderr, streams.env)
+
+
+def _not_written(path: Path, error: UsageError | OSError) -> UsageError:
+    if isinstance(error, UsageError):
+        return error
+    return UsageError(f"{path} could not be written: {error.strerror or error}.", hint="Name another file.")
 
 
 def _unforeseen(error: BaseException) -> SubcliError:
