@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.wire import Wire, connect_here
+
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -29,3 +31,11 @@ def logging_as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Wire]]:
+    """A server in memory, whose answers the test sets."""
+    connect_here(monkeypatch)
+    yield Wire
+    Wire.answers = {}

@@ -11,9 +11,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
-import httpx
 import pytest
 
 from subcli.cli import exits
@@ -26,16 +25,12 @@ from subcli.cli.commands.auth import token as auth_token
 from subcli.cli.common import Common
 from subcli.cli.watching import run
 from subcli.cli.watching.options import Options
-from subcli.client import client as client_module
-from subcli.client.doctor import access, reach
-from subcli.client.transport import Disconnected
 from subcli.core.errors import SubcliError
-from subcli.core.inputs import Refused
 from subcli.output.terminal.report import report
 from subcli.shared.protocol import INVISIBLE
 from tests.cli.streams import Captured, captured
+from tests.cli.wire import SERVER, Wire, encode
 
-SERVER = "http://127.0.0.1:9"
 HARMFUL = re.compile(f"[{INVISIBLE}]")
 SAID_MAX = 5_000
 """Characters of an error and its hint."""
@@ -134,53 +129,6 @@ ASKS: dict[str, list[str]] = {
     "auth status": ["GET /auth/me"],
     "auth token": ["GET /info"],
 }
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """A connection to a server that answers in memory.
-
-    Attributes:
-        answers: status and body by method and path.
-    """
-
-    answers: ClassVar[dict[str, tuple[int, bytes]]] = {}
-
-    def __init__(self, **options: object) -> None:
-        super().__init__()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await request.aread()
-        call = f"{request.method} {request.url.path.removeprefix('/api')}"
-        code, body = Wire.answers.get(call, (404, b'{"detail": "Not Found"}'))
-        return httpx.Response(code, stream=httpx.ByteStream(body))
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Wire]]:
-    """Every connection of the client ends here, and no socket opens."""
-
-    async def refuse(*_: object, **__: object) -> object:
-        raise Disconnected(Refused(404, "HTTP 404"))
-
-    async def stand(*_: object, **__: object) -> dict[str, object]:
-        return {}
-
-    async def no_wait(*_: object) -> None:
-        """Repeats come at once."""
-
-    monkeypatch.setattr(httpx, "AsyncHTTPTransport", Wire)
-    monkeypatch.setattr(client_module, "open_socket", refuse)
-    monkeypatch.setattr(access, "open_socket", refuse)
-    monkeypatch.setattr(reach, "_open", stand)
-    monkeypatch.setattr("subcli.cli.patience.Patience.__call__", no_wait)
-    monkeypatch.setattr(open_command, "_browse", lambda streams, url: True)
-    yield Wire
-    Wire.answers = {}
-
-
-def encode(value: Any) -> bytes:
-    """As JSON."""
-    return json.dumps(value).encode()
 
 
 def fields(value: Any, path: Place = ()) -> Iterator[Place]:

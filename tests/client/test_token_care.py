@@ -117,11 +117,10 @@ _STOPPED = """
 import asyncio, os, signal
 from subcli.cli.runtime import stoppable
 from subcli.cli.streams import Streams
-class View:
-    def suspend(self): print("suspend", flush=True)
-    def resume(self): print("resume", flush=True)
+def suspend(): print("suspend", flush=True)
+def resume(): print("resume", flush=True)
 async def main():
-    with stoppable(View(), Streams.of_process()):
+    with stoppable(suspend, resume, Streams.of_process()):
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTSTP)
             await asyncio.sleep(0.1)

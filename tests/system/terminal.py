@@ -37,13 +37,14 @@ class Terminal:
     """One command on a pty of its own.
 
     Attributes:
+        program: what runs there.
         raw: every byte that it wrote.
         screen: what can be seen.
     """
 
     def __init__(self, command: Commands, *arguments: str) -> None:
         self._command = command
-        self._arguments = arguments
+        self.program = [*SUBCLI, *arguments]
         self.raw = b""
         self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=1000)
         self._stream = pyte.ByteStream(self.screen)
@@ -55,8 +56,7 @@ class Terminal:
         self.before = termios.tcgetattr(slave)
         self.started = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
-            *SUBCLI,
-            *self._arguments,
+            *self.program,
             env=self._command.env,
             cwd=self._command.cwd,
             stdin=slave,

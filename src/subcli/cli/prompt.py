@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+import termios
+from collections.abc import Iterator
+from typing import Any, Final
 
 from subcli.cli.common import Common
 from subcli.cli.patience import Patience
 from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
+from subcli.core.errors import UsageError
 from subcli.output.view import View
 from subcli.shared.secret import Secret
 
-T = TypeVar("T")
+_UNREADABLE: Final = "\ufffd"
+"""What stdin has in place of bytes that are not text (:func:`subcli.cli.streams.open_streams`)."""
 
 
 def prompter_for(common: Common, streams: Streams, patience: Patience | None = None) -> TerminalPrompter | None:
@@ -44,9 +47,7 @@ class TerminalPrompter:
         """Ask for user name and password; ``None`` if the user ends the input instead."""
         with self._view_suspended(), self._patience.paused() if self._patience else contextlib.nullcontext():
             self._streams.write_error(f"{server} requires a login.\n")
-            # The question goes straight to the terminal: whatever is on its way there comes first.
-            await self._streams.read_by_all()
-            return await in_daemon_thread(lambda: ask_login(self._streams), self._streams)
+            return await ask_login(self._streams)
 
     def refused(self, reason: str) -> None:
         """Say why the login failed."""
@@ -71,41 +72,87 @@ class TerminalPrompter:
             self.view.resume()
 
 
-def ask_login(streams: Streams, user: str | None = None) -> tuple[str, Secret] | None:
-    """Ask for a user name, unless given, and a password; ``None`` if the input ends or either is empty."""
-    import getpass
+async def ask_login(streams: Streams, user: str | None = None) -> tuple[str, Secret] | None:
+    """Ask for a user name, unless given, and a password; ``None`` if the input ends or either is empty.
 
-    try:
-        if not user:
-            streams.write_error("User: ")
-            user = streams.stdin.readline().strip()
-        password = getpass.getpass("Password: ", stream=streams.stderr) if user else ""
-    except EOFError:
-        return None
+    Raises:
+        UsageError: What was typed is not text.
+    """
+    if not user:
+        user = (await answer(streams, "User: ")).strip()
+    password = await answer(streams, "Password: ", hidden=True) if user else ""
     return (user, Secret(password)) if user and password else None
 
 
 async def confirm(streams: Streams, question: str) -> bool:
     """Ask a question that is answered by ``y`` or ``yes``; everything else, and the end of the input, is a no."""
-    streams.write_error(f"{question} [y/N] ")
-    await streams.read_by_all()
-    answer = await in_daemon_thread(streams.stdin.readline, streams)
-    return answer.strip().lower() in ("y", "yes")
+    return (await answer(streams, f"{question} [y/N] ")).strip().lower() in ("y", "yes")
 
 
-async def in_daemon_thread(work: Callable[[], T], streams: Streams) -> T:
-    """Run ``work``, which waits for the user, so that Ctrl-C works at once and leaves the terminal as it was."""
-    import termios
+async def answer(streams: Streams, question: str, *, hidden: bool = False) -> str:
+    """The line that the user types; empty at the end of the input.
 
-    before = termios.tcgetattr(streams.stdin) if streams.stdin_tty else None
-    try:
-        # A thread that reads the terminal cannot be woken, and must not delay the exit.
-        return await run_in_daemon_thread(work)
-    except asyncio.CancelledError:
-        # The message about it goes on a line of its own, not behind the question.
-        if before is not None:
+    Ctrl-C works at once. Ctrl-Z gives the terminal back to the shell as it was, and `fg` asks again.
+
+    Args:
+        streams: of the terminal.
+        question: to ask, with a space behind it.
+        hidden: Whether to show nothing of what is typed.
+
+    Raises:
+        UsageError: It is not text.
+    """
+    from subcli.cli.runtime import stoppable
+
+    keyboard = _Keyboard(streams, hidden=hidden)
+
+    def ask() -> None:
+        keyboard.take()
+        streams.write_error(question)
+
+    with stoppable(keyboard.leave, ask, streams):
+        try:
+            ask()
+            # The keys are read from the terminal itself, however slowly it shows the question.
+            await streams.read_by_all()
+            # A thread that reads the terminal cannot be woken, and must not delay the exit.
+            line = await run_in_daemon_thread(streams.stdin.readline)
+            if hidden:
+                streams.write_error("\n")
+        except asyncio.CancelledError:
+            # The message about it goes on a line of its own, not behind the question.
             streams.write_error("\n")
-        raise
-    finally:
-        if before is not None:
-            termios.tcsetattr(streams.stdin, termios.TCSADRAIN, before)
+            raise
+        finally:
+            keyboard.leave()
+    if _UNREADABLE in line:
+        raise UsageError(
+            f"What was typed is not text in {streams.stdin.encoding}.", hint="Check the encoding of the terminal."
+        )
+    return line.rstrip("\n")
+
+
+class _Keyboard:
+    """Whether the terminal shows what is typed.
+
+    Args:
+        streams: of the terminal; nothing happens where stdin is none.
+        hidden: Whether it shows nothing.
+    """
+
+    def __init__(self, streams: Streams, *, hidden: bool) -> None:
+        self._descriptor = streams.stdin.fileno() if streams.stdin_tty and hidden else None
+        self._before: list[Any] = []
+
+    def take(self) -> None:
+        """Show nothing from now on."""
+        if self._descriptor is not None:
+            self._before = termios.tcgetattr(self._descriptor)
+            silent = list(self._before)
+            silent[3] &= ~(termios.ECHO | termios.ECHONL)
+            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, silent)
+
+    def leave(self) -> None:
+        """Make the terminal what it was; not after its output has been shown, which Ctrl-S may have stopped."""
+        if self._descriptor is not None and self._before:
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)

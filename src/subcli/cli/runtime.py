@@ -1,7 +1,7 @@
 """Run a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick.
 
 :func:`run` is for every command that waits for something; :func:`stoppable` adds Ctrl-Z and ``fg`` where there is a
-screen that must leave the terminal to the shell.
+screen or a prompt that must leave the terminal to the shell.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import socket
 import stat
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import Any, TextIO, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
+from weakref import WeakKeyDictionary
 
 from subcli.cli.outlet import GRACE_S
 from subcli.cli.streams import Streams
@@ -27,6 +28,13 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FATAL = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGXCPU)
 """They end the program as they would without a handler, once the terminal has been restored."""
+
+
+class _Stop(NamedTuple):
+    """Who has the terminal: what gives it back, and what stops the process after that."""
+
+    leave: Callable[[], None]
+    stop: Callable[[], None]
 
 
 class Interrupts:
@@ -126,10 +134,13 @@ def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
     fatal = [each for each in _FATAL if before[each] is signal.SIG_DFL]
 
     def leave_terminal() -> None:
+        leaving = [stop.leave for stop in _stops.get(loop, ())]
         if interrupts.view is not None:
+            leaving.append(interrupts.view.suspend)
+        for leave in leaving:
             # Whatever was interrupted, perhaps the very view, the program ends here.
             with contextlib.suppress(Exception):
-                interrupts.view.suspend()
+                leave()
                 streams.settle(GRACE_S)
 
     def end_at_once(number: int, frame: FrameType | None) -> None:
@@ -194,22 +205,43 @@ def _pipe_of(stream: TextIO) -> int | None:
         return None
 
 
+_stops: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Stop]] = WeakKeyDictionary()
+"""Who has the terminal in each event loop: the last one."""
+
+
 @contextlib.contextmanager
-def stoppable(view: View, streams: Streams) -> Iterator[None]:
-    """In this context, SIGTSTP restores the terminal before the process stops."""
+def stoppable(leave: Callable[[], None], take: Callable[[], None], streams: Streams) -> Iterator[None]:
+    """In this context, SIGTSTP gives the terminal back to the shell before the process stops.
+
+    Where several contexts overlap, the latest alone has the terminal. A SIGTSTP that our parent ignores stays ignored.
+
+    Args:
+        leave: makes the terminal what it was.
+        take: goes on where ``leave`` stopped.
+        streams: what they have written reaches the terminal before the process stops.
+    """
+    if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:
+        yield
+        return
     loop = asyncio.get_running_loop()
+    stops = _stops.setdefault(loop, [])
 
     def stop() -> None:
-        view.suspend()
+        leave()
         streams.settle(GRACE_S)
         # Not SIGSTOP: the kernel ignores SIGTSTP where no shell could resume us (ssh -t HOST subcli …).
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, stop)
-        view.resume()
+        take()
 
+    stops.append(mine := _Stop(leave, stop))
     loop.add_signal_handler(signal.SIGTSTP, stop)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGTSTP)
+        stops.remove(mine)
+        if stops:
+            loop.add_signal_handler(signal.SIGTSTP, stops[-1].stop)
+        else:
+            loop.remove_signal_handler(signal.SIGTSTP)

@@ -3,7 +3,8 @@
 Code may come from strangers, as in a pull request: a link in it may lead to any file of whoever submits it, and the
 judge's answer may print that file into a public log. So nothing outside the working tree is read through a link, and
 inside it nothing that is hidden or that git ignores, such as ``.git/config``, which contains a token in many CI
-systems. This holds for what the command line names, what a project file names and what lies in a directory alike.
+systems. This holds for what the command line names, what a project file names and what lies in a directory alike. For
+the same reason nothing is written through such a link.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from subcli.core.errors import UsageError
 from subcli.settings.files import PROJECT_FILE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
 
+_NOT_THROUGH: Final = "Nothing is written there: remove the link, or name the file that it leads to."
 _HINT: Final = "Replace it with a copy; `--follow-links` follows it all the same."
 
 
@@ -115,3 +117,31 @@ class LinkRules:
         if why := why_private(target, common):
             raise UsageError(f"{shown} is a link to {target.relative_to(tree)}, which is {why}.", hint=_HINT)
         return target
+
+
+def check_written(path: Path, cwd: Path) -> None:
+    """Check that writing ``path`` writes nothing that a link in the working tree chose.
+
+    Links elsewhere are the user's own, such as ``/dev/stdout``.
+
+    Args:
+        path: as it was named; it need not exist.
+        cwd: the working directory.
+
+    Raises:
+        UsageError: one of its links leads out of the working tree, or to something hidden in it.
+    """
+    base = cwd.resolve()
+    tree = working_tree(base, base)
+    here = Path(path.anchor) if path.is_absolute() else base
+    for part in path.parts[bool(path.anchor) :]:
+        here = here.parent if part == ".." else here / part
+        if not os.path.islink(here):
+            continue
+        link, here = here, Path(os.path.realpath(here))
+        if not link.is_relative_to(tree):
+            continue
+        if not here.is_relative_to(tree):
+            raise UsageError(f"{path} leads through a link out of {tree}.", hint=_NOT_THROUGH)
+        if any(name.startswith(".") for name in here.relative_to(tree).parts):
+            raise UsageError(f"{path} leads through a link to something hidden.", hint=_NOT_THROUGH)

@@ -144,6 +144,8 @@ def read_source(paths: Sequence[str], *, root: Path | None = None, follow_links:
     Raises:
         UsageError: A file does not exist, is empty, binary or too large, or must not be read.
     """
+    if root is not None and "-" in paths:
+        raise UsageError("A project file cannot submit stdin.", hint="To submit it anyway: `subcli submit -`.")
     if list(paths) == ["-"]:
         return _checked({"<stdin>": sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)}, {}, single=True)
     if "-" in paths:

@@ -48,3 +48,56 @@ def test_directory_that_goes_away(tmp_path: Path) -> None:
     with junit_report(directory / "results.xml", here.streams):
         directory.rmdir()
     assert f"error: {directory / 'results.xml'} could not be written" in here.err.getvalue()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A stranger's repository, beside files of ours."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "profile").write_text("mine")
+    here = tmp_path / "checkout"
+    (here / ".git" / "hooks").mkdir(parents=True)
+    (here / "build").mkdir()
+    return here
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "name"),
+    [
+        ("results.xml", "../mine/profile", "results.xml"),
+        ("results.xml", "../mine/new", "results.xml"),
+        ("results.xml", "/dev/full", "results.xml"),
+        ("results.xml", ".git/hooks/post-checkout", "results.xml"),
+        ("reports", "../mine", "reports/profile"),
+        ("reports", "../mine", "reports/deep/new.xml"),
+        ("reports", "build/../..", "reports/mine/profile"),
+    ],
+)
+def test_link_in_the_repository(checkout: Path, link: str, target: str, name: str) -> None:
+    """It does not choose what is overwritten: refused before anything is submitted."""
+    (checkout / link).symlink_to(target)
+    with pytest.raises(UsageError), junit_report(checkout / name, captured(checkout).streams):
+        raise AssertionError("not reached")
+    assert [path.name for path in (checkout.parent / "mine").iterdir()] == ["profile"]
+    assert (checkout.parent / "mine" / "profile").read_text() == "mine"
+    assert list((checkout / ".git" / "hooks").iterdir()) == []
+
+
+def test_link_made_while_judging(checkout: Path) -> None:
+    """What is built at that time may be a stranger's as well."""
+    here = captured(checkout)
+    with junit_report(checkout / "results.xml", here.streams):
+        (checkout / "results.xml").symlink_to("../mine/profile")
+    assert (checkout.parent / "mine" / "profile").read_text() == "mine"
+    assert "leads through a link out of" in here.err.getvalue()
+
+
+def test_links_that_are_followed(checkout: Path) -> None:
+    """Those within the repository, and those of the user."""
+    (checkout / "results.xml").symlink_to("build/results.xml")
+    (checkout.parent / "latest.xml").symlink_to("mine/results.xml")
+    for path, written in (("results.xml", "build/results.xml"), ("../latest.xml", "../mine/results.xml")):
+        with junit_report(checkout / path, captured(checkout).streams):
+            pass
+        assert "testsuites" in (checkout / written).read_text()
+    assert (checkout / "results.xml").is_symlink()

@@ -46,7 +46,7 @@ async def follow_all(
         view.begin(session.watch)
     async with following.started() as tasks:
         try:
-            with stoppable(view, streams):
+            with stoppable(view.suspend, view.resume, streams):
                 async with asyncio.timeout(options.left()) as limit:
                     await following.wait_for(tasks)
                     await streams.read_by_all()

@@ -27,7 +27,10 @@ def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
         return
     from subcli.output import junit
     from subcli.output.terminal.report import report as tell
+    from subcli.workspace.links import check_written
 
+    cwd = streams.cwd or Path()
+    check_written(path, cwd)
     junit.check_path(path)
     report = junit.JunitView(now())
     try:
@@ -39,12 +42,19 @@ def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
         report.fault(_unforeseen(error))
         raise
     finally:
+        # The verdict decides the exit code all the same (contract, section 1).
         try:
+            # Once more: judging took its time.
+            check_written(path, cwd)
             junit.write(path, report.document())
-        except OSError as error:
-            # The verdict decides the exit code all the same (contract, section 1).
-            failure = UsageError(f"{path} could not be written: {error.strerror or error}.", hint="Name another file.")
-            tell(failure, streams.stderr, streams.env)
+        except (UsageError, OSError) as error:
+            tell(_not_written(path, error), streams.stderr, streams.env)
+
+
+def _not_written(path: Path, error: UsageError | OSError) -> UsageError:
+    if isinstance(error, UsageError):
+        return error
+    return UsageError(f"{path} could not be written: {error.strerror or error}.", hint="Name another file.")
 
 
 def _unforeseen(error: BaseException) -> SubcliError:

@@ -10,7 +10,7 @@ import httpx
 from subcli.cli.commands.auth.unverified import unverified
 from subcli.cli.common import Common
 from subcli.cli.patience import Patience
-from subcli.cli.prompt import ask_login, in_daemon_thread, prompter_for
+from subcli.cli.prompt import answer, ask_login, prompter_for
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
 from subcli.client.api import Api
@@ -22,6 +22,7 @@ from subcli.client.network import describe_failure
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import AuthError, NetworkError, RateLimitedError, ServerError, UsageError
 from subcli.output.printable import one_line
+from subcli.output.terminal.report import report
 from subcli.settings.config import Settings
 from subcli.settings.files import add_profile, user_directory, user_file
 from subcli.shared.secret import Secret, is_token
@@ -87,10 +88,10 @@ async def _ask(common: Common, streams: Streams, user: str | None, patience: Pat
             hint="Use a token instead: `subcli auth login --with-token < FILE`.",
         )
     with patience.paused():
-        answer = await in_daemon_thread(lambda: ask_login(streams, user), streams)
-    if answer is None:
+        asked = await ask_login(streams, user)
+    if asked is None:
         raise UsageError("No user name or no password was given.", hint="Nothing was changed.")
-    return answer
+    return asked
 
 
 def _token_from_stdin(streams: Streams) -> Secret:
@@ -150,8 +151,12 @@ def _offer_profile(common: Common, streams: Streams, settings: Settings) -> None
     path = user_file()
     if settings.server_origin != "flag" or path is None or prompter_for(common, streams) is None:
         return
-    streams.write_error("Save this server as a profile named (empty: do not save): ")
-    name = streams.stdin.readline().strip()
-    if name:
-        add_profile(path, name, settings.server)
-        streams.write_error(f"Use it with `--profile {name}`.\n")
+    question = "Save this server as a profile named (empty: do not save): "
+    try:
+        name = run(lambda _: answer(streams, question), streams).strip()
+        if name:
+            add_profile(path, name, settings.server)
+            streams.write_error(f"Use it with `--profile {name}`.\n")
+    except UsageError as error:
+        # The login is stored all the same.
+        report(error, streams.stderr, streams.env)

@@ -125,6 +125,26 @@ def default_data_dir() -> Path:
     return user_data_path("subcli") / "server"
 
 
+def data_directory(given: Path | None, database: str | None) -> Path:
+    """The directory for a server's data.
+
+    Args:
+        given: on the command line, if any.
+        database: of the command line; if none is named, it lies in the directory.
+
+    Raises:
+        UsageError: The address of a database cannot contain its path.
+    """
+    directory = given or default_data_dir()
+    path = str(directory.absolute())
+    if database is None and ("?" in path or any("\ud800" <= char <= "\udfff" for char in path)):
+        raise UsageError(
+            f"{directory} cannot hold the database: its path contains `?`, or bytes that are not UTF-8.",
+            hint="Choose another with `--data-dir`.",
+        )
+    return directory
+
+
 def hide_environment() -> None:
     """Keep other processes of this user from reading the secrets in this one's environment and memory.
 

@@ -24,6 +24,7 @@ from subcli.cli.commands.server.options import (
     SandboxChoice,
     SandboxRead,
     address,
+    data_directory,
     default_data_dir,
     forget_secrets,
     hide_environment,
@@ -114,7 +115,7 @@ def register(app: typer.Typer) -> None:
         start_logging(common, streams, log_format, log_level)
         start_audit_log(audit_log)
         settings = ServerSettings(
-            data_dir=data_dir or default_data_dir(),
+            data_dir=data_directory(data_dir, database),
             host=host,
             port=port,
             database=database,

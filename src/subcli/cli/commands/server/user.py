@@ -14,7 +14,7 @@ from subcli.cli import exits
 from subcli.cli.commands.server.options import (
     AuditLog,
     Database,
-    default_data_dir,
+    data_directory,
     require_server_extra,
     start_audit_log,
 )
@@ -188,7 +188,7 @@ def _accounts(data_dir: Path | None, database: str | None) -> Iterator[Accounts]
     from subcli.server.log.database import open_database
     from subcli.server.run.startup import make_data_dir
 
-    settings = ServerSettings(data_dir or default_data_dir(), database=database)
+    settings = ServerSettings(data_directory(data_dir, database), database=database)
     try:
         if settings.database is None:
             make_data_dir(settings.data_dir)
@@ -213,13 +213,16 @@ def _read_password(name: str, common: Common, streams: Streams, *, from_stdin: b
             raise UsageError("The password on stdin is not UTF-8.", hint="Give one line of text.") from None
     if common.no_input:
         raise UsageError("`--no-input` does not allow prompting for the password.", hint="Use --password-stdin.")
-    import getpass
+    from subcli.cli.prompt import answer
+    from subcli.cli.runtime import run
 
-    try:
-        password = getpass.getpass(f"Password for {name}: ")
-        again = getpass.getpass("Once more: ")
-    except EOFError:
-        raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.") from None
+    async def ask() -> tuple[str, str]:
+        password = await answer(streams, f"Password for {name}: ", hidden=True)
+        return password, await answer(streams, "Once more: ", hidden=True) if password else ""
+
+    password, again = run(lambda _: ask(), streams)
+    if not password:
+        raise UsageError("No password was given.", hint="Type it twice, or use --password-stdin.")
     if password != again:
         raise UsageError("The passwords do not match.", hint="Try again.")
     return password
