@@ -28,8 +28,10 @@ HEADER: Final = "X-Subcli-Token"
 """For pages of allowed origins, which get no cookie of ours."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SENT_BY_BROWSERS: Final = re.compile(rb"origin|referer|cookie|sec-(?!websocket-|fetch-mode).*")
-"""Scripts of a page can neither set these nor leave all of them out. (Node's `fetch` sends `Sec-Fetch-Mode` alone.)"""
+_SENT_BY_BROWSERS: Final = re.compile(rb"origin|referer|sec-(?!websocket-|fetch-mode).*")
+"""Scripts of a page can neither set these nor leave all of them out. (Node's `fetch` sends `Sec-Fetch-Mode` alone.)
+
+Not `Cookie`: programs send back what a load balancer in front of the server has set."""
 _AGENTS_OF_BROWSERS: Final = (b"mozilla/", b"opera/")
 _PARAMETER: Final = "token"
 _NEEDED: Final = (
