@@ -37,7 +37,7 @@ async def test_who_did_what(start: Callable[..., Any], tmp_path: Path) -> None:
     """Logins, refusals, refreshes, reuse, logouts and tokens: who, when, from where, and no secret."""
     file = tmp_path / "audit.jsonl"
     audit.write_to(str(file))
-    async with start(auth=True, refresh_grace=0.0, logins=3, hash_queue=1) as live:
+    async with start(auth=True, refresh_grace_s=0.0, logins=3, hash_queue=1) as live:
         granted = await live.be("ada")
         secrets = [PASSWORD, WRONG, TYPED_AS_NAME, GUESSED, *granted.values()]
         submission_id = await live.submit()
@@ -86,7 +86,7 @@ async def test_flood_of_refusals_does_not_fill_the_log(
     file = tmp_path / "audit.jsonl"
     audit.write_to(str(file))
     monkeypatch.setattr("subcli.server.accounts.logins._RECORDED", Rate("audit", 5, 36_000.0))
-    async with start(auth=True, logins_address=1, login_window=36_000.0) as live:
+    async with start(auth=True, logins_address=1, login_window_s=36_000.0) as live:
         async with asyncio.timeout(60):
             for number in range(12):
                 await live.grant(grant_type="password", username=f"user{number}", password=WRONG)

@@ -49,8 +49,10 @@ class Lifecycle:
 
     def fail(self, error: BaseException) -> None:
         """Note that a background task has failed: end, so that a supervisor starts this process again."""
-        self.failure = self.failure or error
-        self._end()
+        # What fails while the process is ending is logged, and changes nothing.
+        if not self.is_stopping:
+            self.failure = self.failure or error
+            self._end()
 
     def when_stopping(self, callback: Callable[[], object]) -> None:
         """Call `callback` when the shutdown starts, or now if it already has."""

@@ -67,8 +67,10 @@ async def _work(backbone: Backbone, workers: Workers, deadline: float, on_starte
     with _stop_on_signals(deadline) as (stopping, signals):
 
         def fail(error: BaseException) -> None:
-            failures.append(error)
-            signals.begin(signal.SIGTERM)
+            # What fails while the process is ending is logged, and changes nothing.
+            if not stopping.is_set():
+                failures.append(error)
+                signals.begin(signal.SIGTERM)
 
         async with backbone.running(workers.run(), on_failure=fail):
             on_started()
