@@ -171,7 +171,7 @@ class Watchdog:
             left = self.solution_processes()
         count = len(self._without_sandboxes(left))
         if left:
-            kill_all(self.solution_processes)
+            kill_all(self.solution_processes, known=left)
         reap_adopted(self._below(), self._own_children)
         return count
 
