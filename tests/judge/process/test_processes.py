@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.judge.process.processes import Process, kill_all, look_at
+from subcli.judge.process.processes import Process, is_crowded, kill_all, look_at, sandboxes_below
 
 HEAD = """
 import os, signal, subprocess, sys, threading, time
@@ -163,3 +164,40 @@ def test_sandboxes_are_killed_before_anything_else(
         (solution.pid, signal.SIGSTOP),
         (solution.pid, signal.SIGKILL),
     ]
+
+
+CROWD = """
+import os, time
+for number in range(6):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60 if number < 3 else 0)
+        os._exit(0)
+    if number >= 3:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+print("ready", flush=True)
+time.sleep(60)
+"""
+"""Four processes that live, and three that have ended and that nobody has waited for."""
+
+
+@needs_lists
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_crowd_in_a_sandbox_is_seen_from_its_first_process() -> None:
+    """Both processes of bubblewrap are found, and how many live inside is known without a look at all processes."""
+    words = ["bwrap", "--unshare-user", "--unshare-pid", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc"]
+    sandbox = subprocess.Popen([*words, sys.executable, "-I", "-S", "-c", CROWD], stdout=subprocess.PIPE)
+    assert sandbox.stdout is not None
+    try:
+        if sandbox.stdout.readline() != b"ready\n":
+            pytest.skip("bubblewrap does not work here")
+        ((outer, first),) = (pair for pair in sandboxes_below(os.getpid()) if pair[0].pid == sandbox.pid)
+        assert (outer.is_sandbox, first.is_sandbox, first.parent) == (True, True, sandbox.pid)
+        assert is_crowded(first.pid, 3)
+        # What has ended does not count, waited for or not.
+        assert not is_crowded(first.pid, 4)
+        # This is not inside of anything: all processes of the machine are no crowd of a sandbox.
+        assert not is_crowded(os.getpid(), 0)
+    finally:
+        sandbox.kill()
+        sandbox.communicate()

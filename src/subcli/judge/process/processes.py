@@ -132,6 +132,60 @@ def _children(pid: int) -> list[bytes]:
         os.close(descriptor)
 
 
+def sandboxes_below(root: int) -> list[tuple[Process, Process]]:
+    """Bubblewrap's two processes of each sandbox below `root`, the second being the first inside.
+
+    Found without a look at what runs inside, however much that is. Empty where the kernel lists no children.
+    """
+    found: list[tuple[Process, Process]] = []
+    waiting: list[tuple[int, Process | None]] = [(root, None)]
+    while waiting:
+        pid, above = waiting.pop()
+        for child in _children_of_all_threads(pid):
+            process = look_at(child)
+            if process is None:
+                continue
+            if process.is_sandbox and above is not None:
+                found.append((above, process))
+            else:
+                waiting.append((child, process if process.is_sandbox else None))
+    return found
+
+
+def is_crowded(sandbox: int, limit: int) -> bool:
+    """Whether more than `limit` processes live in a sandbox, besides its first one, whose id outside this is.
+
+    No more of them are looked at than it takes to know.
+    """
+    try:
+        descriptor = os.open(f"/proc/{sandbox}/root/proc", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        # While a sandbox is being made, this is the machine's.
+        if os.fstat(descriptor).st_dev == os.stat("/proc").st_dev:
+            return False
+        inside = [name for name in os.listdir(descriptor) if name.isdigit() and name != "1"]
+        alive = 0
+        for name in inside if len(inside) > limit else ():
+            process = _look_in(f"{name}/stat", descriptor)
+            alive += process is not None and process.is_alive
+            if alive > limit:
+                return True
+    except OSError:
+        pass  # It has ended.
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _children_of_all_threads(pid: int) -> Iterable[int]:
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                yield from map(int, file.read().split())
+
+
 def delay_s(pid: int, threads: int = 1) -> float:
     """How long a process has been ready to run without a processor, in seconds; 0 if it has ended.
 
@@ -229,8 +283,12 @@ def _all_processes() -> Iterable[Process]:
 
 def look_at(pid: int) -> Process | None:
     """What one process does now; None if there is no such process."""
+    return _look_in(f"/proc/{pid}/stat")
+
+
+def _look_in(path: str, directory: int | None = None) -> Process | None:
     try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY, dir_fd=directory)
     except OSError:
         return None
     try:

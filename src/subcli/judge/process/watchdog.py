@@ -15,7 +15,16 @@ from pathlib import Path
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limits, too_many_processes
-from subcli.judge.process.processes import Process, descendants, is_all_below, kill_all, look_at, reap_adopted
+from subcli.judge.process.processes import (
+    Process,
+    descendants,
+    is_all_below,
+    is_crowded,
+    kill_all,
+    look_at,
+    reap_adopted,
+    sandboxes_below,
+)
 from subcli.judge.process.space import SpaceWatch
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
@@ -139,10 +148,14 @@ class Watchdog:
 
     def _below(self) -> list[Process]:
         """Every process below this one. Between most tests only the tests' own is there."""
-        if self._tests_pid is not None and is_all_below(self._tests_pid):
+        if self._tests_pid is not None and self._is_idle():
             tests = look_at(self._tests_pid)
             return [] if tests is None else [tests]
         return descendants(os.getpid())
+
+    def _is_idle(self) -> bool:
+        """Whether there is nothing but the tests' own process."""
+        return self._tests_pid is not None and is_all_below(self._tests_pid)
 
     def _of_solution(self, below: list[Process]) -> list[Process]:
         found = [process for process in below if process.session not in self._own_sessions and process.is_alive]
@@ -171,18 +184,20 @@ class Watchdog:
             left = self.solution_processes()
         count = len(self._without_sandboxes(left))
         if left:
-            kill_all(self.solution_processes)
+            kill_all(self.solution_processes, known=left)
         reap_adopted(self._below(), self._own_children)
         return count
 
     def _sample(self) -> None:
         self.space.look()
+        if not self._is_idle():
+            # Before anything else: beside a fork bomb, one look at all processes can take seconds.
+            self._stop_crowds()
         below = self._below()
         reap_adopted(below, self._own_children)
         running = self._of_solution(below)
         crowd = too_many_processes(self._limits, len(self._without_sandboxes(running)))
         if crowd is not None:
-            # Before anything else: beside a fork bomb each look at its processes can take a second.
             self._stop(crowd, running)
         self._stopwatch.sample(running, below)
         if self._whole.is_up:
@@ -192,6 +207,15 @@ class Watchdog:
         found = self._over_limit(running)
         if found is not None:
             self._stop(found, running)
+
+    def _stop_crowds(self) -> None:
+        """Kill sandboxes in which there are too many processes."""
+        limit = self._limits.processes
+        pairs = sandboxes_below(os.getpid()) if self._plans.run.layers else []
+        crowded = [each for pair in pairs if is_crowded(pair[1].pid, limit) for each in pair]
+        crowd = too_many_processes(self._limits, limit + 1)
+        if crowded and crowd is not None:
+            self._stop(crowd, crowded)
 
     def _stop(self, exceeded: Evidence, running: list[Process]) -> None:
         """Kill the solution, of which these processes were seen, for exceeding a limit."""
