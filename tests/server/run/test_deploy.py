@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from dockerfile_parse import DockerfileParser
 
 from subcli.server import ServerLimits
 from subcli.server.edge.slow_requests import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, READ_TIMEOUT_S
+from subcli.server.run.startup import MIN_KEY_BYTES
 from subcli.server.settings import ADJUSTABLE
 
 ROOT = Path(__file__).parents[3]
@@ -113,8 +115,28 @@ def test_compose_file() -> None:
         assert ("trusted-proxy" in " ".join(service["command"])) == name.startswith("gateway")
         if name.startswith("gateway"):
             assert f"--trusted-proxy={subnet}" in service["command"]
-    for name in re.findall(r"\$\{(\w+)", text):
-        assert f"\n{name}=" in (DEPLOY / "env.example").read_text()
+    # Secrets are files, and each is mounted where it is named.
+    assert "${" not in text
+    for service in whole["services"].values():
+        wanted = re.findall(r"/run/secrets/(\w+)", f"{service.get('environment')} {service.get('command')}")
+        assert sorted(wanted) == sorted(service.get("secrets", ()))
+    assert "secret_key" not in whole["services"]["worker-1"]["secrets"]
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    """Those that `compose.yaml` mounts, in a closed directory; another run changes none."""
+    shutil.copy(DEPLOY / "make-secrets", tmp_path)
+    made = [subprocess.run(["sh", tmp_path / "make-secrets"], capture_output=True, timeout=60) for _ in range(2)]
+    assert [each.returncode for each in made] == [0, 1]
+    directory = tmp_path / "secrets"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["make-secrets", "secrets"]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    found = {path.name: path.read_text().strip() for path in directory.iterdir()}
+    assert {f"secrets/{name}" for name in found} == {each["file"] for each in compose()["secrets"].values()}
+    assert len(found["secret_key"]) >= MIN_KEY_BYTES
+    assert f":{found['postgres_password']}@" in found["database_url"]
+    assert f":{found['redis_conf'].removeprefix('requirepass ')}@" in found["redis_url"]
+    assert len(set(found.values())) == 5
 
 
 def test_dockerfile() -> None:
