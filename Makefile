@@ -15,7 +15,8 @@ ROUNDS  ?= 200
 COVERED := $(CURDIR)/$(VENV)/coverage
 CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel clean
+.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel \
+  requirements audit sbom release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -105,6 +106,26 @@ picture: $(VENV)/.dev  ## render docs/live.svg from a real run
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist .
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(PIP) --group release
+	@touch $@
+
+IMAGE := docs/deploy/requirements.txt
+
+requirements: $(VENV)/.release  ## pin what the server's image installs, with hashes
+	$(BIN)/uv pip compile pyproject.toml --extra server --group image --constraint constraints.txt --python-version 3.13 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file $(IMAGE)
+
+audit: $(VENV)/.release  ## look for known vulnerabilities in what the server's image installs
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $(IMAGE)
+
+sbom: $(VENV)/.release  ## write dist/subcli.cdx.json, the parts of the server's image (CycloneDX)
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements $(IMAGE) --pyproject pyproject.toml --output-reproducible --validate \
+	  --output-file dist/subcli.cdx.json
+
+release: audit wheel sbom  ## everything that a release consists of, into dist/
 
 clean:
 	rm -rf $(VENV) mutants dist build .mypy_cache .ruff_cache .pytest_cache

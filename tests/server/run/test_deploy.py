@@ -123,6 +123,29 @@ def test_compose_file() -> None:
     assert "secret_key" not in whole["services"]["worker-1"]["secrets"]
 
 
+def test_requirements_of_the_image() -> None:
+    """What the image installs is what the tests ran with, all of it with hashes, and from no host that is named."""
+    text = (DEPLOY / "requirements.txt").read_text()
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    versions = {canonical_name(name): version for name, version in pinned.items()}
+    found: dict[str, str] = {}
+    for entry in text.replace(" \\\n", " ").splitlines():
+        what, *hashes = entry.split()
+        name, _, version = what.partition("==")
+        found[name] = version
+        assert hashes, name
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", each) for each in hashes), name
+    assert {name: versions.get(name) for name in found} == found
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["server"], "hatchling"]
+    assert {canonical_name(re.split(r"[<>=\[;]", each)[0]) for each in wanted} <= found.keys()
+
+
+def canonical_name(name: str) -> str:
+    """As indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     """Those that `compose.yaml` mounts, in a closed directory; another run changes none."""
     shutil.copy(DEPLOY / "make-secrets", tmp_path)
