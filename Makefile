@@ -70,12 +70,13 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 
-trials: $(VENV)/.dev  ## test frozen readers, a great shutdown, the watchdog, and verdicts under load and while workers die
+trials: $(VENV)/.dev  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 	$(BIN)/python -m bench.looks
 	$(BIN)/python -m bench.busy_machine
 	$(BIN)/python -m bench.herd
+	$(BIN)/python -m bench.foreign
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
