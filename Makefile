@@ -15,7 +15,8 @@ ROUNDS  ?= 200
 COVERED := $(CURDIR)/$(VENV)/coverage
 CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel clean
+.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel \
+  requirements audit sbom release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -69,12 +70,13 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 
-trials: $(VENV)/.dev  ## test frozen readers, a great shutdown, the watchdog, and verdicts under load and while workers die
+trials: $(VENV)/.dev  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 	$(BIN)/python -m bench.looks
 	$(BIN)/python -m bench.busy_machine
 	$(BIN)/python -m bench.herd
+	$(BIN)/python -m bench.foreign
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
@@ -105,6 +107,26 @@ picture: $(VENV)/.dev  ## render docs/live.svg from a real run
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist .
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(PIP) --group release
+	@touch $@
+
+IMAGE := docs/deploy/requirements.txt
+
+requirements: $(VENV)/.release  ## pin what the server's image installs, with hashes
+	$(BIN)/uv pip compile pyproject.toml --extra server --group image --constraint constraints.txt --python-version 3.13 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file $(IMAGE)
+
+audit: $(VENV)/.release  ## look for known vulnerabilities in what the server's image installs
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $(IMAGE)
+
+sbom: $(VENV)/.release  ## write dist/subcli.cdx.json, the parts of the server's image (CycloneDX)
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements $(IMAGE) --pyproject pyproject.toml --output-reproducible --validate \
+	  --output-file dist/subcli.cdx.json
+
+release: audit wheel sbom  ## everything that a release consists of, into dist/
 
 clean:
 	rm -rf $(VENV) mutants dist build .mypy_cache .ruff_cache .pytest_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from subcli.cli.commands.server.options import address, require_server_extra
 from subcli.cli.main import run
 from subcli.core.errors import UsageError
 from subcli.server.settings import ADJUSTABLE, ServerLimits, ServerSettings
+from subcli.shared.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,35 @@ def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(["serve", *given]) == 0
     expected = {field: number for number, field in enumerate(ADJUSTABLE.values(), start=501)}
     assert seen[0].limits == ServerLimits(**expected)
+
+
+def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the secrets of containers are; what is given otherwise comes first. A file that is not there is named."""
+    seen: list[ServerSettings] = []
+
+    def noted(_common: object, _streams: object, settings: ServerSettings) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(serve, "run", noted)
+    for name in ("DATABASE", "REDIS", "SECRET_KEY"):
+        (tmp_path / name).write_text(f"{name} of the file\n")
+        monkeypatch.setenv(f"SUBCLI_{name}_FILE", str(tmp_path / name))
+    assert run(["serve", "--auth"]) == 0
+    assert (seen[0].database, seen[0].redis) == ("DATABASE of the file", "REDIS of the file")
+    key = seen[0].authentication
+    assert key is not None
+    assert key.key == Secret("SECRET_KEY of the file")
+    monkeypatch.setenv("SUBCLI_REDIS", "redis://given")
+    assert run(["serve", "--database", "sqlite://"]) == 0
+    assert (seen[1].database, seen[1].redis) == ("sqlite://", "redis://given")
+    (tmp_path / "DATABASE").write_text("\n")
+    assert run(["serve"]) == 2
+    assert "is empty" in capsys.readouterr().err
+    (tmp_path / "DATABASE").unlink()
+    for command in (["serve"], ["worker"], ["user", "list"], ["user", "add", "ada"], ["user", "remove", "ada"]):
+        assert run(command) == 2
+        assert "DATABASE cannot be read: No such file or directory." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from dockerfile_parse import DockerfileParser
 
 from subcli.server import ServerLimits
 from subcli.server.edge.slow_requests import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, READ_TIMEOUT_S
+from subcli.server.run.startup import MIN_KEY_BYTES
 from subcli.server.settings import ADJUSTABLE
 
 ROOT = Path(__file__).parents[3]
@@ -113,8 +115,51 @@ def test_compose_file() -> None:
         assert ("trusted-proxy" in " ".join(service["command"])) == name.startswith("gateway")
         if name.startswith("gateway"):
             assert f"--trusted-proxy={subnet}" in service["command"]
-    for name in re.findall(r"\$\{(\w+)", text):
-        assert f"\n{name}=" in (DEPLOY / "env.example").read_text()
+    # Secrets are files, and each is mounted where it is named.
+    assert "${" not in text
+    for service in whole["services"].values():
+        wanted = re.findall(r"/run/secrets/(\w+)", f"{service.get('environment')} {service.get('command')}")
+        assert sorted(wanted) == sorted(service.get("secrets", ()))
+    assert "secret_key" not in whole["services"]["worker-1"]["secrets"]
+
+
+def test_requirements_of_the_image() -> None:
+    """What the image installs is what the tests ran with, all of it with hashes, and from no host that is named."""
+    text = (DEPLOY / "requirements.txt").read_text()
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    versions = {canonical_name(name): version for name, version in pinned.items()}
+    found: dict[str, str] = {}
+    for entry in text.replace(" \\\n", " ").splitlines():
+        what, *hashes = entry.split()
+        name, _, version = what.partition("==")
+        found[name] = version
+        assert hashes, name
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", each) for each in hashes), name
+    assert {name: versions.get(name) for name in found} == found
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["server"], "hatchling"]
+    assert {canonical_name(re.split(r"[<>=\[;]", each)[0]) for each in wanted} <= found.keys()
+
+
+def canonical_name(name: str) -> str:
+    """As indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    """Those that `compose.yaml` mounts, in a closed directory; another run changes none."""
+    shutil.copy(DEPLOY / "make-secrets", tmp_path)
+    made = [subprocess.run(["sh", tmp_path / "make-secrets"], capture_output=True, timeout=60) for _ in range(2)]
+    assert [each.returncode for each in made] == [0, 1]
+    directory = tmp_path / "secrets"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["make-secrets", "secrets"]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    found = {path.name: path.read_text().strip() for path in directory.iterdir()}
+    assert {f"secrets/{name}" for name in found} == {each["file"] for each in compose()["secrets"].values()}
+    assert len(found["secret_key"]) >= MIN_KEY_BYTES
+    assert f":{found['postgres_password']}@" in found["database_url"]
+    assert f":{found['redis_conf'].removeprefix('requirepass ')}@" in found["redis_url"]
+    assert len(set(found.values())) == 5
 
 
 def test_dockerfile() -> None:

@@ -145,6 +145,25 @@ def data_directory(given: Path | None, database: str | None) -> Path:
     return directory
 
 
+def given_or_in_file(streams: Streams, given: str | None, name: str) -> str | None:
+    """A secret of a flag or variable, else the content of the file that the variable NAME_FILE names.
+
+    Raises:
+        UsageError: The file cannot be read, is empty, or is not text.
+    """
+    path = streams.env.get(f"{name}_FILE")
+    if given or not path:
+        return given
+    try:
+        text = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"{path} cannot be read: {reason}.", hint=f"{name}_FILE names it.") from None
+    if not text:
+        raise UsageError(f"{path} is empty.", hint=f"{name}_FILE names it.")
+    return text
+
+
 def hide_environment() -> None:
     """Keep other processes of this user from reading the secrets in this one's environment and memory.
 

@@ -27,6 +27,7 @@ from subcli.cli.commands.server.options import (
     data_directory,
     default_data_dir,
     forget_secrets,
+    given_or_in_file,
     hide_environment,
     require_server_extra,
     start_audit_log,
@@ -114,6 +115,8 @@ def register(app: typer.Typer) -> None:
 
         start_logging(common, streams, log_format, log_level)
         start_audit_log(audit_log)
+        database = given_or_in_file(streams, database, "SUBCLI_DATABASE")
+        redis = given_or_in_file(streams, redis, "SUBCLI_REDIS")
         settings = ServerSettings(
             data_dir=data_directory(data_dir, database),
             host=host,
@@ -174,7 +177,7 @@ def _authentication(streams: Streams) -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
 
-    key = streams.env.get("SUBCLI_SECRET_KEY", "")
+    key = given_or_in_file(streams, streams.env.get("SUBCLI_SECRET_KEY"), "SUBCLI_SECRET_KEY")
     return Authentication(Secret(key) if key else None)
 
 

@@ -15,6 +15,7 @@ from subcli.cli.commands.server.options import (
     AuditLog,
     Database,
     data_directory,
+    given_or_in_file,
     require_server_extra,
     start_audit_log,
 )
@@ -59,11 +60,13 @@ def register(app: typer.Typer) -> None:
         """Add a user; prompts for the password."""
         require_server_extra()
         start_audit_log(audit_log)
+        database = given_or_in_file(streams, database, "SUBCLI_DATABASE")
         return run_add(common, streams, name, data_dir, database, password_stdin=password_stdin)
 
     @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
     def list_users(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
         """List users and their number of sessions."""
+        database = given_or_in_file(streams, database, "SUBCLI_DATABASE")
         with _accounts(data_dir, database) as accounts:
             found = accounts.list_users()
         _show(common, streams, found)
@@ -81,6 +84,7 @@ def register(app: typer.Typer) -> None:
         """Remove a user and end their sessions; submissions stay."""
         require_server_extra()
         start_audit_log(audit_log)
+        database = given_or_in_file(streams, database, "SUBCLI_DATABASE")
         return run_remove(common, streams, name, data_dir, database)
 
 

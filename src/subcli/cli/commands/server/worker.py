@@ -23,6 +23,7 @@ from subcli.cli.commands.server.options import (
     address,
     default_data_dir,
     forget_secrets,
+    given_or_in_file,
     hide_environment,
     require_server_extra,
     start_logging,
@@ -73,6 +74,8 @@ def register(app: typer.Typer) -> None:
         from subcli.server import ServeError, WorkerSettings
         from subcli.server.run.worker import run_worker
 
+        database = given_or_in_file(streams, database, "SUBCLI_DATABASE")
+        redis = given_or_in_file(streams, redis, "SUBCLI_REDIS")
         missing = [name for name, value in (("--database", database), ("--redis", redis)) if value is None]
         if database is None or redis is None:
             raise UsageError(
