@@ -18,7 +18,7 @@ from rich.console import Console
 
 from subcli.cli.common import Common
 from subcli.cli.streams import Streams
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.judge import load_problems

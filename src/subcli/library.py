@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.settings.config import DEFAULT_SERVER, Settings, load

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.client.doctor.diagnose import diagnose
 from subcli.client.trust import system_trust
 from subcli.core.watch import Watch

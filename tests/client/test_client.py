@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from subcli.client.auth import GivenToken
-from subcli.client.client import Client, connect, slugify
+from subcli.client.client import Client, slugify
+from subcli.client.connection import connect
 from subcli.client.network import error_detail
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import NotFoundError, ServerError

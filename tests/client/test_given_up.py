@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.core.watch import Watch
 from subcli.settings.config import load
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.core import recovery
 from subcli.core.watch import Watch
 from subcli.settings.config import load

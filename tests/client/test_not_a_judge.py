@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from subcli.client.client import Client, connect
+from subcli.client.client import Client
+from subcli.client.connection import connect
 from subcli.core.errors import NetworkError, NotFoundError, ServerError, SubcliError
 from subcli.core.watch import Watch
 from subcli.settings.config import load

@@ -15,7 +15,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from subcli.client.client import Client, connect
+from subcli.client.client import Client
+from subcli.client.connection import connect
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch

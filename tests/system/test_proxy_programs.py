@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.client.trust import system_trust
 from subcli.core.errors import NetworkError, SubcliError
 from subcli.core.submission import Connection

@@ -33,7 +33,7 @@ def request(
     from subcli.cli.patience import Patience
     from subcli.cli.prompt import prompter_for
     from subcli.cli.runtime import Interrupts, run
-    from subcli.client.client import connect
+    from subcli.client.connection import connect
 
     settings = common.settings(streams, pasted_server=pasted_server)
 

@@ -22,7 +22,8 @@ from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.cli.watching.views import is_live, make_view, same_name
-from subcli.client.client import Client, connect, epoch_of
+from subcli.client.client import Client, epoch_of
+from subcli.client.connection import connect
 from subcli.client.session import Session
 from subcli.core.watch import Watch
 from subcli.output.view import View

@@ -14,7 +14,7 @@ from typing import Final
 
 from subcli.client.api import ServerInfo
 from subcli.client.background import run_in_daemon_thread
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.client.doctor.access import check_keyring, check_token, check_websocket
 from subcli.client.doctor.diagnosis import Diagnosis
 from subcli.client.doctor.reach import (

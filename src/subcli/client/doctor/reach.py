@@ -16,7 +16,7 @@ import msgspec
 
 from subcli.client.api import ServerInfo, as_server_info
 from subcli.client.body import decode_json
-from subcli.client.client import http_client
+from subcli.client.connection import http_client
 from subcli.client.doctor.diagnosis import Diagnosis
 from subcli.client.network import describe_failure, redirected, server_time, tls_failure
 from subcli.client.transport import ATTEMPT_DELAY_S

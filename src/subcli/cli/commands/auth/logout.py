@@ -8,7 +8,7 @@ from subcli.cli.common import Common
 from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
-from subcli.client.client import http_client
+from subcli.client.connection import http_client
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import CredentialError, NetworkError, UsageError
 from subcli.settings.config import Settings

@@ -11,8 +11,8 @@ from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
 from subcli.client.auth import withheld_hint
-from subcli.client.client import connect
-from subcli.client.http import RequestFailed
+from subcli.client.connection import connect
+from subcli.client.exchange import RequestFailed
 from subcli.client.records import Credentials, Login
 from subcli.core.errors import AuthError, CredentialError
 from subcli.output.printable import one_line

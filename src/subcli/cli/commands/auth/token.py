@@ -7,7 +7,7 @@ from subcli.cli.common import Common
 from subcli.cli.patience import Patience
 from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
-from subcli.client.client import connect
+from subcli.client.connection import connect
 from subcli.core.errors import AuthError
 from subcli.settings.config import Settings
 from subcli.shared.secret import Secret
