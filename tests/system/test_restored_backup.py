@@ -117,12 +117,15 @@ def test_sqlite(judging: Callable[..., Judging], env: dict[str, str], tmp_path: 
         live.backup(copy)
     process = submitting(server, env, tmp_path)
     lines = until(process, "test_result")
+    # It is not to come back before the other submission is there.
+    process.send_signal(signal.SIGSTOP)
     server.kill()
     for name in ("subcli.db-wal", "subcli.db-shm"):
         (data_dir / name).unlink(missing_ok=True)
     os.replace(backup, data_dir / "subcli.db")
     server.start()
     new = server.submit("print('the new one')")
+    process.send_signal(signal.SIGCONT)
     check(process, lines, new)
     again = subprocess.run(
         [*SUBCLI, "watch", "1", "-q", "--server", server.url], env=env, capture_output=True, text=True, timeout=60
@@ -141,11 +144,13 @@ def test_postgresql(judging: Callable[..., Judging], env: dict[str, str], tmp_pa
     process = submitting(server, env, tmp_path)
     lines = until(process, "test_result")
     # Nobody writes between the two, so that the old one is not brought back by a reconnecting process.
+    process.send_signal(signal.SIGSTOP)
     server.process.send_signal(signal.SIGSTOP)
     postgres.execute("DROP DATABASE live WITH (FORCE)")
     postgres.execute("CREATE DATABASE live TEMPLATE backup")
     server.process.send_signal(signal.SIGCONT)
     new = server.submit("print('the new one')")
+    process.send_signal(signal.SIGCONT)
     check(process, lines, new)
     server.kill()
     postgres.execute("DROP DATABASE live WITH (FORCE)")
