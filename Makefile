@@ -13,6 +13,7 @@ SAMPLE  ?=
 FUZZ    ?= 20000
 ROUNDS  ?= 200
 COVERED := $(CURDIR)/$(VENV)/coverage
+BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
 CORE    := core/*,src/subcli/shared/protocol.py,src/subcli/shared/secret.py
 
 .PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel \
@@ -41,7 +42,7 @@ demo: $(VENV)/.runtime  ## submit a bundled solution to a temporary server and w
 
 test: $(VENV)/.dev  ## run the tests, the core first; SUBCLI_TEST_ALL=1 includes the slow ones
 	$(MAKE) --no-print-directory test-core
-	$(BIN)/python -m pytest tests --ignore=tests/core --ignore=tests/shared -n $(WORKERS)
+	$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS)
 
 # Without plug-ins: loading them would take longer than these thousand small tests.
 test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
@@ -51,14 +52,13 @@ test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
 
-# test-core measures the core; what searches by chance would take three times as long, and the rest covers its lines.
-coverage: UNMEASURED := core shared simulation fuzz
-coverage: $(VENV)/.dev  ## measure branch coverage, subprocesses included, and check the minimum of each area
-	$(BIN)/python -m pytest tests/simulation tests/fuzz -n $(WORKERS)
+# test-core measures the core.
+coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and check each area's minimum
+	$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS) -m unmeasured
 	@rm -rf $(COVERED)
 	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
-	COVERAGE_FILE=$(COVERED)/data \
-	  $(BIN)/python -m coverage run --rcfile=tests/coverage.toml -m pytest tests $(UNMEASURED:%=--ignore=tests/%) -n $(WORKERS)
+	COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage run --rcfile=tests/coverage.toml \
+	  -m pytest $(BESIDE_CORE) -n $(WORKERS) -m 'not unmeasured'
 	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
 	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
 	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
@@ -69,6 +69,7 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/output/test_hostile.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
+	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)
 
 trials: $(VENV)/.dev  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
 	$(BIN)/python -m bench.frozen_readers

@@ -45,8 +45,11 @@ async def test_repeats_count_and_are_named(patience: Patience) -> None:
 
 async def test_waits_that_the_server_asked_for_do_not_count(patience: Patience) -> None:
     """`Retry-After` may be longer than the limit."""
+    waited = False
     async with patience.waiting():
         await patience(0.5, "HTTP 429", True)
+        waited = True
+    assert waited
 
 
 async def test_questions_do_not_count(patience: Patience, stderr: io.StringIO) -> None:
@@ -70,6 +73,8 @@ async def test_timeout_of_the_user_counts_everything(patience: Patience) -> None
     """Longer or shorter than our limit, and whoever asked for the wait."""
     async with patience.waiting(60.0):
         await asyncio.sleep(0.4)
+        slept = True
+    assert slept
     with pytest.raises(TimeoutError):
         async with patience.waiting(0.1):
             await patience(60.0, "HTTP 429", True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .processes import running
-from .trial import KINDS, Trial
+from .trial import KINDS, SUBMISSIONS, WATCHERS, Trial
 
 if TYPE_CHECKING:
     from tests.backends import Postgres, RedisServer
@@ -27,6 +27,8 @@ async def test_killing_everything_in_turn(tmp_path: Path, postgres: Postgres, re
         try:
             for number in range(ROUNDS):
                 course = await trial.round(KINDS[number % len(KINDS)], seed=number)
+                assert len(course.seen) == SUBMISSIONS * WATCHERS, course.line()
+                assert len(set(course.acknowledged)) == len(course.acknowledged) == SUBMISSIONS
                 print(course.line())
                 await asyncio.sleep(0)
         except BaseException as error:

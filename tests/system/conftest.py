@@ -225,10 +225,11 @@ def run(env: dict[str, str], tmp_path: Path) -> Run:
 class Lines:
     """A command whose stdout is read line by line while it runs, each with the moment of its arrival."""
 
-    def __init__(self, *arguments: str, env: dict[str, str]) -> None:
+    def __init__(self, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> None:
         self.process = subprocess.Popen(
             [*SUBCLI, *arguments],
             env=env,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -105,6 +105,7 @@ def test_rejected_submission(server: Served, run: Run, bad_files: Path) -> None:
     assert json.loads(run("list", "--json", *at).stdout)["submissions"] == []
 
 
+@pytest.mark.thorough
 def test_wrong_kind_of_server(run: Run, server: Served) -> None:
     """Another server or path gives a sentence, not a traceback."""
     check_told(run("list", "--server", f"{server.url}/nothing-here"), 6, "doctor")

@@ -95,7 +95,17 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("script", ENDINGS.values(), ids=ENDINGS.keys())
+SEEN_AGAIN = ("1000", "1001", "1013", "1014", "4000", "4499")
+"""To the client they are like 1011 and 1012; `tests/core` has them all."""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=name, marks=pytest.mark.thorough if name in SEEN_AGAIN else ())
+        for name, script in ENDINGS.items()
+    ],
+)
 async def test_lost_connection_is_resumed(command: Commands, script: Script) -> None:
     """A connection that ends at seq 3 is followed by one that resumes after 3."""
     async with scripted(script, finish) as server:

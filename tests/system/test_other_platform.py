@@ -198,7 +198,16 @@ async def test_list_cancel_and_open(command: Commands) -> None:
     assert absent.code == 5, absent
 
 
-@pytest.mark.parametrize("status", ["failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "deploy_failed",
+        *(
+            pytest.param(status, marks=pytest.mark.thorough)
+            for status in ("failed", "build_failed", "validation_failed", "cancelled")
+        ),
+    ],
+)
 async def test_other_terminal_statuses(command: Commands, status: str) -> None:
     """Every terminal status but `completed` counts as `failed`: exit 1."""
     async with running(command, OtherPlatform(status=status, judges=False)) as (_, subcli):

@@ -97,6 +97,7 @@ async def test_page_tells_a_shared_cause_once(page: Page, server: Served, run: R
     assert all("mine.py:4" in card for card in cards)
 
 
+@pytest.mark.thorough
 async def test_docs_of_the_api(page: Page, server: Served) -> None:
     """Swagger UI works under the strict policy, and loads nothing from elsewhere."""
     await page.open(f"{server.url}/docs")
@@ -106,6 +107,7 @@ async def test_docs_of_the_api(page: Page, server: Served) -> None:
     assert page.complaints == []
 
 
+@pytest.mark.thorough
 async def test_page_login(page: Page, serve: Callable[..., Served], run: Run) -> None:
     """It asks for a login if required, stores it nowhere, and puts no long-lived token into a URL."""
     server = serve("--auth", "--sandbox", "none")

@@ -46,10 +46,13 @@ def test_demo_passes_and_streams(follow: Callable[..., Lines]) -> None:
 
 
 @pytest.mark.thorough
-def test_demo_failing_ends_with_one(follow: Callable[..., Lines]) -> None:
-    """`subcli demo --failing` ends with 1; both failing tests come with an analysis that names the user's line."""
-    lines = follow("demo", "--failing", "--json")
-    assert lines.end() == 1
+def test_demo_failing_ends_with_one(tmp_path: Path) -> None:
+    """`subcli demo --failing` ends with 1; both failing tests come with an analysis that names the user's line.
+
+    The environment is empty, as for every command in `test_empty_environment.py`.
+    """
+    lines = Lines("demo", "--failing", "--json", env={}, cwd=tmp_path)
+    assert lines.end(80) == 1, lines.errors
     check_is_valid(lines.lines)
     failed = [result for result in lines.of("test_result") if result["status"] != "passed"]
     analyses = lines.of("error_analysis")

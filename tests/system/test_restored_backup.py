@@ -134,6 +134,7 @@ def test_sqlite(judging: Callable[..., Judging], env: dict[str, str], tmp_path: 
     assert "records were replaced" in again.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_postgresql(judging: Callable[..., Judging], env: dict[str, str], tmp_path: Path, postgres: Postgres) -> None:
     """The database is put back under the running server, whose gateway and worker still hold the old submission."""

@@ -42,6 +42,13 @@ def scheduling(pid: int) -> Scheduling | None:
     return Scheduling(int(ran) / 1e9, int(queued) / 1e9)
 
 
+def scheduled_time() -> float:
+    """The seconds of a clock that stands still while the main thread waits for a CPU."""
+    counters = scheduling(os.getpid())
+    assert counters is not None
+    return time.monotonic() - counters.queued_s
+
+
 class Sampler:
     """Follows one process from an event loop until it ends.
 

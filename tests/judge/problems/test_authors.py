@@ -172,6 +172,7 @@ def test_words_of_the_compiler_are_shown(author: Author) -> None:
 BUILD = """build = ["sh", "-c", "echo a.sh:1: the first error; echo note: and a note; exit 1"]"""
 
 
+@pytest.mark.thorough
 def test_error_of_the_test_module_is_shown(author: Author) -> None:
     """A module that the tests import and that is not there is named, with the line that imports it."""
     root = author(('runner = "tap"\ncommand = ["sh", "run.sh"]', ""))

@@ -65,6 +65,7 @@ def starter(request: pytest.FixtureRequest) -> Starter:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 async def test_cpp_compiles_for_a_small_program(tiny: MakeProblem, starter: Starter) -> None:
     """The whole standard library is compiled where the program may use 64 MB."""

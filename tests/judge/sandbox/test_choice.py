@@ -206,8 +206,8 @@ async def test_a_solution_reads_what_it_is_let_to_read(open_directory: Path) -> 
 @pytest.mark.parametrize(
     ("slug", "name", "verdict"),
     [
-        ("lru-cache", "passing.c", "passed"),
-        ("lru-cache", "crashing.c", "failed"),
+        pytest.param("lru-cache", "passing.c", "passed", marks=pytest.mark.thorough),
+        pytest.param("lru-cache", "crashing.c", "failed", marks=pytest.mark.thorough),
         ("lru-cache", "broken.c", "build_failed"),
         ("lru-cache", "passing.py", "passed"),
     ],

@@ -81,6 +81,13 @@ def test_columns_sets_the_width() -> None:
     assert make_console(io.StringIO(), {}).width == 120
 
 
+@pytest.mark.parametrize("columns", ["0", "-1", "", "wide", "99999999999", "1e3", "\u0663"])
+def test_impossible_columns_count_as_unset(columns: str) -> None:
+    """As scripts leave them, or as nobody has them."""
+    console = make_console(io.StringIO(), {"COLUMNS": columns, "LINES": columns})
+    assert console.size == make_console(io.StringIO(), {}).size
+
+
 def test_console_does_not_interpret_markup() -> None:
     """Foreign text is printed as it is, even as a string."""
     stream = io.StringIO()

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from subcli.server.jobs.queue import Ticket
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.queue import RedisQueue
+from tests.system.timing import scheduled_time
 
 if TYPE_CHECKING:
     from tests.backends import RedisServer
@@ -149,9 +150,9 @@ async def test_without_redis_workers_judge_what_sweeps_find(
     await nothing_more(worker)
     getattr(redis_server, harm)()
     waits = asyncio.create_task(worker.get())
-    started = time.monotonic()
+    started = scheduled_time()
     gateway.put(7)
-    assert time.monotonic() - started < 0.5
+    assert scheduled_time() - started < 0.5
     pausing = time.monotonic()
     await worker.pause(3600)
     await worker.pause(3600)
