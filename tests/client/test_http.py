@@ -14,7 +14,8 @@ import pytest
 
 from subcli.client.api import Api, ServerInfo, as_list, as_object
 from subcli.client.body import MAX_BODY_BYTES, MAX_VALUES, BoundedTransport
-from subcli.client.http import MAX_REASON_LENGTH, MAX_REDIRECTS, Requester, RequestFailed
+from subcli.client.exchange import RequestFailed
+from subcli.client.http import MAX_REASON_LENGTH, MAX_REDIRECTS, Requester
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.inputs import Refreshed, RestFailed
 from subcli.settings.proxies import read_proxies

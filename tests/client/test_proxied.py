@@ -12,7 +12,7 @@ import pytest
 from subcli import __version__
 from subcli.client.client import Client
 from subcli.client.connection import connect
-from subcli.client.http import wait_silently
+from subcli.client.exchange import wait_silently
 from subcli.client.transport import Disconnected
 from subcli.core.errors import NetworkError, SubcliError
 from subcli.core.inputs import Blocked, Lost, Refused

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from subcli.client.api import EventLog, ServerInfo
+from subcli.client.exchange import RequestFailed
 from subcli.client.heartbeat import (
     MAX_CLOCK_GAP_S,
     PING_INTERVAL_S,
@@ -22,7 +23,6 @@ from subcli.client.heartbeat import (
     QUIET_WITH_RESUME_S,
     Heartbeat,
 )
-from subcli.client.http import RequestFailed
 from subcli.client.missed import CATCH_UP_TIMEOUT_S, fetch_hole, fetch_missed
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected

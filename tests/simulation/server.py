@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from subcli.client.api import EventLog, ServerInfo
-from subcli.client.http import RequestFailed
+from subcli.client.exchange import RequestFailed
 from subcli.client.session import OpenSocket
 from subcli.client.transport import Disconnected
 from subcli.core.inputs import Blocked, Closed, Lost, Refreshed, Refused, RestFailed

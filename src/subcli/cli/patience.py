@@ -22,7 +22,7 @@ NOTICE_AFTER_S: Final = 3.0
 
 
 class Patience:
-    """Bounds the part of a command that waits for ``server``; it is also the :data:`subcli.client.http.Wait` there.
+    """Bounds the part of a command that waits for ``server``; it is also the :data:`subcli.client.exchange.Wait` there.
 
     Args:
         server: its URL.

@@ -1,7 +1,7 @@
 """The calls of the REST half (contract, section 6).
 
-The plain calls are made once and raise :class:`subcli.client.http.RequestFailed`: catching up has its own way to retry
-(:mod:`subcli.core.recovery`). Those that a command cannot go on without are retried and raise
+The plain calls are made once and raise :class:`subcli.client.exchange.RequestFailed`: catching up has its own way to
+retry (:mod:`subcli.core.recovery`). Those that a command cannot go on without are retried and raise
 :class:`subcli.core.errors.SubcliError`; where both exist, their names end in ``_with_retry``.
 """
 
@@ -18,7 +18,8 @@ import httpx
 import msgspec
 
 from subcli.client.auth import Authenticator
-from subcli.client.http import Requester, RequestFailed, Wait, wait_silently
+from subcli.client.exchange import RequestFailed, Wait, wait_silently
+from subcli.client.http import Requester
 from subcli.core.backoff import MAX_ATTEMPTS
 from subcli.core.errors import AuthError, ServerError, not_a_judge
 from subcli.core.inputs import RestFailed

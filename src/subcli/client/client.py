@@ -14,7 +14,7 @@ from subcli.client.api import Api
 from subcli.client.auth import (
     Authenticator,
 )
-from subcli.client.http import RequestFailed, Wait, wait_silently
+from subcli.client.exchange import RequestFailed, Wait, wait_silently
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected, Socket, open_socket
 from subcli.core.errors import (

@@ -24,8 +24,8 @@ from subcli.client.auth import (
 from subcli.client.background import run_in_daemon_thread
 from subcli.client.body import BoundedTransport
 from subcli.client.client import Client
+from subcli.client.exchange import Wait, wait_silently
 from subcli.client.giving_up import close_when_given_up
-from subcli.client.http import Wait, wait_silently
 from subcli.client.network import USER_AGENT, unusable_proxy
 from subcli.client.records import Credentials
 from subcli.client.trust import system_trust

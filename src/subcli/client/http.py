@@ -11,13 +11,13 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
-import msgspec
 
 from subcli.client.auth import Authenticator
 from subcli.client.body import BodyRefusedError, check_values, decode_json
+from subcli.client.exchange import RequestFailed, Response, Stage, Wait, wait_silently
 from subcli.client.network import (
     describe_failure,
     error_detail,
@@ -62,77 +62,6 @@ _RETRY_AFTER_MAX_S: Final = 1e9
 """As much as the header can say. JSON has numbers that no float can hold."""
 
 _log = logging.getLogger("subcli.http")
-
-
-Wait: TypeAlias = Callable[[float, str, bool], Awaitable[None]]
-"""Waits so many seconds, and may tell the user the given reason. The flag says that the server asked for the wait."""
-
-
-async def wait_silently(seconds: float, reason: str, asked: bool) -> None:
-    """Wait without telling anybody."""
-    await asyncio.sleep(seconds)
-
-
-class RequestFailed(Exception):
-    """A request got no response, or not the one it asked for.
-
-    Attributes:
-        input: what the recovery machine is told.
-        status: the HTTP status; ``None`` if there was no response.
-        reason: one sentence, without secrets.
-        retry_after_s: how long the server asked us to wait, if it did.
-        blocked: retrying cannot help: an untrusted certificate, or a proxy that requires credentials.
-        hint: what to do about that.
-    """
-
-    def __init__(self, input: RestFailed | Blocked) -> None:
-        super().__init__(input.reason)
-        self.input = input
-        self.reason = input.reason
-        self.hint = input.hint
-        self.blocked = isinstance(input, Blocked)
-        if isinstance(input, Blocked):
-            self.status, self.retry_after_s = None, None
-        else:
-            self.status, self.retry_after_s = input.status, input.retry_after_s
-
-
-class _Response(msgspec.Struct, frozen=True):
-    """An HTTP response, read to its end."""
-
-    status: int
-    phrase: str
-    headers: httpx.Headers
-    content: bytes
-
-    @property
-    def is_success(self) -> bool:
-        """Whether it is what was asked for."""
-        return 200 <= self.status < 300
-
-    @property
-    def location(self) -> str | None:
-        """The target of a redirect."""
-        return self.headers.get("Location") if self.status in (301, 302, 303, 307, 308) else None
-
-
-class _Stage:
-    """How far a request through a proxy came, told by httpcore's ``trace`` extension: whose fault is its failure?
-
-    Args:
-        tunnelled: the request is one of https, which begins after ``CONNECT``.
-    """
-
-    def __init__(self, tunnelled: bool) -> None:
-        self.at_proxy = False
-        self._reached = "proxy.start_tls.started" if tunnelled else "http11.send_request_body.complete"
-
-    async def note(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of an event of httpcore."""
-        if event == "connection.connect_tcp.started":
-            self.at_proxy = True
-        elif event == self._reached:
-            self.at_proxy = False
 
 
 class Requester:
@@ -301,12 +230,12 @@ class Requester:
 
     async def _send(
         self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
-    ) -> _Response:
+    ) -> Response:
         token = self.token()
         if token:
             headers = {**headers, "Authorization": f"Bearer {token.reveal()}"}
         status: int | str = "no response"
-        stage = _Stage(url.startswith("https:"))
+        stage = Stage(url.startswith("https:"))
         extensions = {"trace": stage.note} if self._proxy.url is not None else None
         sending = self._client.stream(method, url, headers=headers, params=params, json=json, extensions=extensions)
         try:
@@ -314,7 +243,7 @@ class Requester:
                 async with sending as response:
                     self._answered = True
                     status = response.status_code
-                    received = _Response(status, response.reason_phrase, response.headers, await response.aread())
+                    received = Response(status, response.reason_phrase, response.headers, await response.aread())
             check_values(received.content)
         except TimeoutError:
             raise RequestFailed(RestFailed(None, f"no complete response within {REQUEST_TIMEOUT_S:g} s")) from None
@@ -372,7 +301,7 @@ class Requester:
         address = through(self._proxy, address)
         return RestFailed(None, _not_http(complaint, address) or describe_failure(cause or error, address))
 
-    def _decode(self, decode: Callable[[Any], T], response: _Response) -> T:
+    def _decode(self, decode: Callable[[Any], T], response: Response) -> T:
         body = decode_json(response.content)
         if not response.is_success:
             raise RequestFailed(self._refusal(response, body))
@@ -417,7 +346,7 @@ class Requester:
         words = reason if reason.startswith("HTTP ") else f"HTTP {status}: {reason}"
         return RequestFailed(RestFailed(status, f"{self._base} answers {words.rstrip('.')}", hint=hint, foreign=True))
 
-    def _refusal(self, response: _Response, body: Any) -> RestFailed | Blocked:
+    def _refusal(self, response: Response, body: Any) -> RestFailed | Blocked:
         """What a response outside 2xx says."""
         if response.status == 400 and any(words in response.content for words in _HTTPS_ONLY):
             return speaks_https(httpx.URL(self._base).netloc.decode())

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Final, NamedTuple, Protocol
 
 from subcli.client.api import EventLog, ServerInfo
-from subcli.client.http import RequestFailed
+from subcli.client.exchange import RequestFailed
 from subcli.core.catchup import is_over
 from subcli.core.inputs import RestFailed
 

@@ -16,8 +16,8 @@ from typing import Final, Protocol, TypeAlias
 
 from subcli.client.api import ServerInfo
 from subcli.client.auth import Authenticator
+from subcli.client.exchange import RequestFailed
 from subcli.client.heartbeat import PONG_TIMEOUT_S, QUIET_S, Heartbeat
-from subcli.client.http import RequestFailed
 from subcli.client.missed import Rest, fetch_hole, fetch_missed
 from subcli.client.transport import Disconnected
 from subcli.core.backoff import MAX_ATTEMPTS, MAX_BAD_FRAMES

@@ -67,7 +67,7 @@ class StderrNotices:
 
 
 class Countdown:
-    """Waits before a request is repeated (:data:`subcli.client.http.Wait`), with a message on stderr."""
+    """Waits before a request is repeated (:data:`subcli.client.exchange.Wait`), with a message on stderr."""
 
     def __init__(self, stderr: TextIO) -> None:
         self._stderr = stderr

@@ -14,7 +14,7 @@ from subcli.client.doctor.reach import (
     RESPONSE_TIMEOUT_S,
     milliseconds,
 )
-from subcli.client.http import RequestFailed
+from subcli.client.exchange import RequestFailed
 from subcli.client.keyring import CALL_TIMEOUT_S
 from subcli.client.records import Credentials
 from subcli.client.transport import Disconnected, DisconnectReason, open_socket

@@ -16,7 +16,7 @@ from subcli.cli.streams import Streams
 from subcli.client.api import Api
 from subcli.client.auth import GivenToken, TokenRefusedError, password_grant, place_for
 from subcli.client.connection import http_client
-from subcli.client.http import RequestFailed
+from subcli.client.exchange import RequestFailed
 from subcli.client.keyring import LOGIN_TIMEOUT_S
 from subcli.client.network import describe_failure
 from subcli.client.records import Credentials, Tokens

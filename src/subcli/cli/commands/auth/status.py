@@ -12,7 +12,7 @@ from subcli.cli.runtime import run
 from subcli.cli.streams import Streams
 from subcli.client.auth import withheld_hint
 from subcli.client.connection import connect
-from subcli.client.http import RequestFailed
+from subcli.client.exchange import RequestFailed
 from subcli.client.records import Credentials, Login
 from subcli.core.errors import AuthError, CredentialError
 from subcli.output.printable import one_line

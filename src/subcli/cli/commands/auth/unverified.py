@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subcli.client.http import RequestFailed
+from subcli.client.exchange import RequestFailed
 from subcli.core.errors import NetworkError, ServerError, SubcliError, rate_limited
 
 
