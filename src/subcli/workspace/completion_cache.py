@@ -67,7 +67,8 @@ class CompletionCache:
 
     def _names(self, content: Mapping[str, Any], kind: str) -> list[str]:
         match content.get(kind):
-            case [int() | float() as at, list() as names] if 0 <= time.time() - at < KEPT_S:
+            # Compared, not subtracted: a file that was damaged may hold a number that no float can.
+            case [int() | float() as at, list() as names] if time.time() - KEPT_S < at <= time.time():
                 return [name for name in names if isinstance(name, str) and is_plain(name)]
         return []
 

@@ -57,6 +57,17 @@ def test_cache_belongs_to_one_server(cache: CompletionCache, tmp_path: Path) -> 
     assert cache.names("ids") == []
 
 
+@pytest.mark.parametrize("at", ["1" + "0" * 400, "1e308", "NaN", '"now"', "null", "[]"])
+def test_damaged_cache(cache: CompletionCache, tmp_path: Path, at: str) -> None:
+    """It offers nothing, and the next command mends it."""
+    cache.keep("ids", [1])
+    (path,) = (tmp_path / "names").iterdir()
+    path.write_text('{"server": "http://a.example", "ids": [%s, ["1"]]}' % at)  # noqa: UP031
+    assert cache.names("ids") == []
+    cache.add("ids", 2)
+    assert cache.names("ids") == ["2"]
+
+
 def test_old_names_are_not_offered(cache: CompletionCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no command has refreshed for a month; a clock that was put back counts as old too."""
     cache.keep("ids", [1])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from subcli.cli.common import Common
 from subcli.cli.watching.notices import Countdown, StderrNotices
@@ -81,6 +84,23 @@ async def test_long_waits_are_explained(streams: Captured, monkeypatch: pytest.M
     await Countdown(streams.err)(7.2, "busy\x1b[2J", True)
     assert slept == [7.2]
     assert streams.err.getvalue() == "retrying in 8 s: busy^[[2J\n"
+
+
+@pytest.mark.parametrize("reason", ["the server is busy, " * 20, "\u4e2d\u6587" * 100])
+async def test_countdown_stays_on_one_line(reason: str) -> None:
+    """A reason that wraps would leave a row of itself on the terminal every second."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stderr = Terminal()
+    waiting = asyncio.ensure_future(Countdown(stderr)(30, reason, True))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    (shown,) = filter(None, stderr.getvalue().split("\r\x1b[K"))
+    assert shown.startswith("retrying in 30 s: ")
+    assert cell_len(shown) < 80
 
 
 @pytest.mark.parametrize(

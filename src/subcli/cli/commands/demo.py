@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import IO, Annotated, Final
 
 import msgspec
 import typer
@@ -22,6 +23,7 @@ from subcli.core.errors import InternalError
 PROBLEM: Final = "leader-election"
 START_S: Final = 30.0
 STOP_S: Final = 10.0
+_SHOWS_WHY: Final = "`subcli serve` shows why."
 
 
 def register(app: typer.Typer) -> None:
@@ -67,16 +69,29 @@ def _server(data_dir: Path) -> Iterator[str]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            line = process.stdout.readline()
-            if not line:
-                raise InternalError("The demo's server did not start.", hint="`subcli serve` shows why.")
-            ready = msgspec.json.decode(line)
-            if ready.get("type") != "ready":
-                raise InternalError(f"The demo's server did not start: {ready['error']['message']}")
-            yield str(ready["url"])
+            yield _address(process.stdout)
         finally:
             process.stdin.close()
             try:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _address(stdout: IO[bytes]) -> str:
+    """The address in the first line that the server prints.
+
+    Raises:
+        InternalError: There is none in time, or the line says why there is none.
+    """
+    announced = select.poll()
+    announced.register(stdout, select.POLLIN)
+    if not announced.poll(START_S * 1000):
+        raise InternalError(f"The demo's server did not start within {START_S:g} s.", hint=_SHOWS_WHY)
+    line = stdout.readline()
+    if not line:
+        raise InternalError("The demo's server did not start.", hint=_SHOWS_WHY)
+    ready = msgspec.json.decode(line)
+    if ready.get("type") != "ready":
+        raise InternalError(f"The demo's server did not start: {ready['error']['message']}", hint=_SHOWS_WHY)
+    return str(ready["url"])

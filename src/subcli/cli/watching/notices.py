@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Callable
 from typing import TextIO
 
@@ -15,11 +16,13 @@ from subcli.cli.common import Common
 from subcli.cli.streams import Streams
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Connection
-from subcli.output.printable import one_line
+from subcli.output.printable import cut, one_line
 from subcli.output.terminal.report import report
 from subcli.output.view import Ending
 
 REASON_MAX = 300
+DEFAULT_COLUMNS = 80
+"""Of a terminal that does not say."""
 SILENT_S = 1.0
 
 
@@ -86,13 +89,23 @@ class Countdown:
             return
         try:
             while (left := until - loop.time()) > 0:
-                self._say(f"\r\x1b[K{self._words(left, reason)}")
+                self._say(f"\r\x1b[K{self._fitting(self._words(left, reason))}")
                 await asyncio.sleep(min(left, 1.0))
         finally:
             self._say("\r\x1b[K")
 
     def _words(self, seconds: float, reason: str) -> str:
         return f"retrying in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
+
+    def _fitting(self, words: str) -> str:
+        """What fits on one line: of one that wraps, only the last row would be written over."""
+        try:
+            columns = os.get_terminal_size(self._stderr.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        columns = columns or DEFAULT_COLUMNS
+        # Other letters may be two columns wide.
+        return cut(words, columns - 1 if words.isascii() else columns // 2)
 
     def _say(self, text: str) -> None:
         self._stderr.write(text)
