@@ -14,7 +14,7 @@ from .trial import KINDS, SUBMISSIONS, WATCHERS, Trial
 if TYPE_CHECKING:
     from tests.backends import Postgres, RedisServer
 
-ROUNDS = 12
+ROUNDS = 8
 
 
 @pytest.mark.thorough
