@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from subcli.server.edge.slow_requests import RequestProtocol
@@ -74,3 +75,8 @@ async def test_long_body_is_read_in_small_chunks(live: Any, monkeypatch: pytest.
     assert response.status_code == 422
     assert sum(sizes) > 1_000_000
     assert max(sizes) <= 16 * 1024
+
+
+async def test_clients_close_idle_connections_first(live: Any) -> None:
+    """Otherwise a request could be sent at the moment in which the server closes."""
+    assert live.server.config.timeout_keep_alive > (httpx.Limits().keepalive_expiry or 0)

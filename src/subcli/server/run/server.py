@@ -28,6 +28,9 @@ BACKLOG: Final = 2048
 """How many connections the kernel keeps that were not accepted yet,"""
 _ACCEPTED_AT_ONCE: Final = 32
 """and how many asyncio accepts before those that are too many can be closed."""
+KEEP_ALIVE_S: Final = 20
+"""How long an idle connection is kept. Longer than HTTP clients keep theirs (httpx 5 s, our nginx 4 s), or they would
+send a request at the moment in which it is closed."""
 _REDACTING: Final = RedactingFilter()
 
 
@@ -53,6 +56,7 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
         log_config=None,
         lifespan="on",
         backlog=_ACCEPTED_AT_ONCE,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(limits.shutdown_s)),
         server_header=False,
         forwarded_allow_ips=["127.0.0.0/8", "::1", *trusted_proxies],
