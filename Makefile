@@ -59,7 +59,7 @@ coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and che
 	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
 	COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage run --rcfile=tests/coverage.toml \
 	  -m pytest $(BESIDE_CORE) -n $(WORKERS) -m 'not unmeasured'
-	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
+	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(CURDIR)/$(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
 	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
 	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
 

@@ -42,14 +42,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 
 
 UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
-UNMEASURED_IF_THOROUGH = {"judge", "test_readme.py", "test_empty_environment.py"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """`make coverage` leaves unmeasured what would take far longer, or whose processes it cannot measure, and which
     takes only lines that the rest takes too."""
-    places = set(item.path.parts)
-    if places & UNMEASURED or (item.get_closest_marker("thorough") and places & UNMEASURED_IF_THOROUGH):
+    if item.get_closest_marker("thorough") or UNMEASURED & set(item.path.parts):
         item.add_marker(pytest.mark.unmeasured)
 
 
