@@ -75,6 +75,8 @@ class Answer:
 
 NOT_THERE = Answer(404, {"detail": "Not Found"})
 FULL = frozenset({"resume", "idempotency"})
+_LAST_ROUNDS = 5
+"""How many rounds of the loop it may take until what was just accepted has come to the server."""
 
 
 @dataclass
@@ -322,12 +324,12 @@ async def scripted(
     server = Server(rest or Rest(), scripts or (gone,), scheme="https" if tls else "http")
     if isinstance(rest, Rest):
         rest.server = server
-    tasks: set[asyncio.Task[Any]] = set()
+    peers: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(server.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        peers[task] = writer
+        task.add_done_callback(peers.pop)
 
     listening = await asyncio.start_server(connected, host, 0, ssl=tls, limit=1 << 22)
     server.port = listening.sockets[0].getsockname()[1]
@@ -335,11 +337,14 @@ async def scripted(
         yield server
     finally:
         listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # For the transports, which close one round of the loop later.
-        await asyncio.sleep(0)
+        # What was accepted a moment ago gets its task only now, and transports close one round of the loop later.
+        for _ in range(_LAST_ROUNDS):
+            for task, writer in peers.items():
+                task.cancel()
+                # A task that has not begun yet would not.
+                writer.transport.abort()
+            await asyncio.gather(*peers, return_exceptions=True)
+            await asyncio.sleep(0)
 
 
 # -- what a server says -----------------------------------------------------------------------------
