@@ -111,6 +111,14 @@ async def test_proxy_that_is_none(url: str, answer: Answer) -> None:
     assert f"proxy {proxy}" in blocked.reason
 
 
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip"])
+async def test_bodies_are_bounded_behind_a_proxy(encoding: str) -> None:
+    """As without one: what was not asked for is not decompressed."""
+    async with scripted(rest=answering(Answer(200, [], headers={"Content-Encoding": encoding}))) as server:
+        error = await rest_error(HTTP, HTTP_PROXY=f"127.0.0.1:{server.port}")
+    assert f"is encoded as '{encoding}', which was not asked for" in error.message
+
+
 async def answer_in_plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """What a server for plain HTTP says to a TLS handshake."""
     await reader.read(1)

@@ -86,8 +86,8 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
         transport=BoundedTransport(transport),
         timeout=HTTP_TIMEOUT_S,
         follow_redirects=False,
+        # No `proxy` here: httpx would send through a transport of its own, without bounds and without our certificates.
         trust_env=False,
-        proxy=httpx.Proxy(url, ssl_context=system_trust() if url.startswith("https:") else None) if url else None,
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
         event_hooks={"request": [_dial_zone, close_when_given_up]},
     )

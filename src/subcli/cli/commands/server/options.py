@@ -155,7 +155,7 @@ def given_or_in_file(streams: Streams, given: str | None, name: str) -> str | No
     if given or not path:
         return given
     try:
-        text = Path(path).read_text().strip()
+        text = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(f"{path} cannot be read: {reason}.", hint=f"{name}_FILE names it.") from None
