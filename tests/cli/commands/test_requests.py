@@ -190,6 +190,24 @@ def test_open_carries_the_token_of_pages(
     assert here.out.getvalue() == f"{page}\n"
 
 
+@pytest.mark.parametrize("answer", [(500, {"detail": "broken"}), (429, {}), (200, [])])
+def test_page_is_opened_though_the_token_is_not_to_be_had(
+    home: Path, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asked for the token: where the request for it fails, the command does its work."""
+    opened: list[str] = []
+
+    def browse(streams: object, url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(open_command, "_browse", browse)
+    answers = {"GET /info": answer, "GET /submissions/12": (200, {"id": 12, "status": "passed"})}
+    with rest(answers) as server:
+        assert open_command.run(Common(server=server.url), captured(home).streams, 12) == 0
+        assert opened == [f"{server.url}/submissions/12"]
+
+
 @pytest.mark.parametrize(
     ("url", "answer"),
     [

@@ -17,7 +17,6 @@ from subcli.core.errors import UsageError
 from subcli.shared.urls import redirect_target
 
 if TYPE_CHECKING:
-    from subcli.client.api import ServerInfo
     from subcli.client.client import Client
 
 
@@ -46,11 +45,11 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
             may be opened.
     """
 
-    async def call(client: Client) -> tuple[str, str, ServerInfo]:
+    async def call(client: Client) -> tuple[str, str, str]:
         url = client.page_url(number, await client.api.submission_with_retry(number))
-        return url, client.settings.page_url(number), await client.api.info_with_retry()
+        return url, client.settings.page_url(number), await _page_token(client)
 
-    url, expected, info = request(common, streams, call, pasted_server=server)
+    url, expected, page_token = request(common, streams, call, pasted_server=server)
     if common.json:
         streams.print_json({"open": {"submission_id": number, "url": url}})
         return 0
@@ -59,12 +58,23 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
         return 0
     if redirect_target(expected, url) is None:
         _ask_about_other_host(common, streams, url, expected)
-    elif info.demo and info.page_token:
+    elif page_token:
         # Not printed: scripts compare the address, and the page shows everything without.
-        url = f"{url}?token={info.page_token}"
+        url = f"{url}?token={page_token}"
     if not _browse(streams, url):
         raise UsageError("No browser found.", hint="Open the address above, or set BROWSER.")
     return 0
+
+
+async def _page_token(client: Client) -> str:
+    """With which the page may change something in demo mode; empty where there is none, or the server does not tell."""
+    from subcli.client.exchange import RequestFailed
+
+    try:
+        info = await client.api.info()
+    except RequestFailed:
+        return ""
+    return info.page_token if info.demo else ""
 
 
 def _ask_about_other_host(common: Common, streams: Streams, url: str, expected: str) -> None:
