@@ -21,7 +21,8 @@ from sqlalchemy import Engine, create_engine, text
 from websockets.asyncio.client import ClientConnection, connect
 
 from subcli.judge.job import Job
-from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.trial import self_test
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords

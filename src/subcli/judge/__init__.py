@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from subcli.judge.job import Job, UnsafePath
-    from subcli.judge.problem import Language, Problem, ProblemError, ResourceLimits
+    from subcli.judge.languages.language import Language
+    from subcli.judge.problem import Problem, ProblemError, ResourceLimits
     from subcli.judge.problem_file import load_problem, load_problems
     from subcli.judge.process.starter import LocalStarter, Starter, StartPlan
     from subcli.judge.supervise.engine import judge
 
 _HOMES = {
     "Job": "job",
-    "Language": "problem",
+    "Language": "languages.language",
     "ResourceLimits": "problem",
     "LocalStarter": "process.starter",
     "Problem": "problem",

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from subcli.judge.events import Event
 from subcli.judge.job import Job
-from subcli.judge.problem import Language, Problem, ProblemError, Solution
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ProblemError, Solution
 from subcli.judge.process.starter import Starter
 from subcli.judge.process.text import cut
 from subcli.judge.snapshot import snapshot_of_one

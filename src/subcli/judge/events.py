@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from subcli.judge.process.text import cut
 
 if TYPE_CHECKING:
     from subcli.judge.analysis.finding import Finding
+    from subcli.judge.outcome import Outcome
 
 Event = dict[str, object]
 TimeOut: TypeAlias = Literal["", "undisturbed", "contended"]
@@ -17,6 +19,28 @@ TimeOut: TypeAlias = Literal["", "undisturbed", "contended"]
 
 MAX_BYTES = 48_000
 """A message may have 64 KB (specification, "Server Configuration"); the server adds fields of its own."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a test used and what it is worth, as far as that is known.
+
+    Attributes:
+        cpu_ms: processor time of the solution.
+        memory_kb: the most memory that one of its processes used at once.
+        group: the group of tests that it belongs to.
+        score: the points that it was given.
+        max_score: the most that it can be given.
+    """
+
+    cpu_ms: int | None = None
+    memory_kb: int | None = None
+    group: str = ""
+    score: float | None = None
+    max_score: float | None = None
+
+
+NOT_MEASURED = Measured()
 
 
 def status_update(status: str, **more: object) -> Event:
@@ -35,6 +59,8 @@ def result(
     expected: str = "",
     actual: str = "",
     output: str = "",
+    outcome: Outcome,
+    measured: Measured = NOT_MEASURED,
 ) -> Event:
     """A test has ended."""
     return _without_empty(
@@ -49,6 +75,12 @@ def result(
             "expected": expected,
             "actual": actual,
             "output": output,
+            "outcome": outcome,
+            "cpu_ms": measured.cpu_ms,
+            "memory_kb": measured.memory_kb,
+            "group": measured.group,
+            "score": measured.score,
+            "max_score": measured.max_score,
         }
     )
 
@@ -70,7 +102,7 @@ def error_analysis(finding: Finding, *, test_id: str = "", test_name: str = "") 
     return {**event, "suggestions": list(finding.suggestions)}
 
 
-def complete(final_status: str, summary: Mapping[str, int], time_out: TimeOut = "") -> Event:
+def complete(final_status: str, summary: Mapping[str, float], time_out: TimeOut = "") -> Event:
     """The verdict, always the last event. `time_out` is for the judge's caller, not for those who submit."""
     return _without_empty(
         {"type": "complete", "final_status": final_status, "summary": dict(summary), "time_out": time_out}

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from subcli.judge.problem import AtLeast1, Language, Problem, ProblemError, ResourceLimits, Solution
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import AtLeast1, Problem, ProblemError, ResourceLimits, Solution
 from subcli.shared.toml import Keys, TomlError, TomlFile
 
 BUNDLED: Final = Path(__file__).with_name("problems")

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from subcli.judge import Job, LocalStarter, judge, load_problem, load_problems
-from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.sandbox import Sandbox, choice
 from subcli.judge.sandbox.choice import SandboxError, choose
 from subcli.judge.sandbox.groups import Allowance, Groups

@@ -196,6 +196,7 @@ def test_events_are_bounded(character: str) -> None:
         test_name="n",
         test_type="t",
         status="failed",
+        outcome="wrong_answer",
         duration_ms=1,
         message="m",
         expected=character * 60_000,

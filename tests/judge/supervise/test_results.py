@@ -40,9 +40,16 @@ def results(seen: list[Event], machine: Machine) -> Results:
     return Results(seen.append, drain, analyst, ServerPaths(WORKDIR), lambda: machine.is_busy)
 
 
-def finish(results: Results, status: str, evidence: Evidence | None = None, **more: str) -> None:
+def finish(results: Results, status: str, evidence: Evidence | None = None, output: str = "") -> None:
     results.finished(
-        test_id="1", name="One", kind="chaos", status=status, duration_ms=3, evidence=evidence, message="", **more
+        test_id="1",
+        name="One",
+        kind="chaos",
+        status=status,
+        duration_ms=3,
+        evidence=evidence,
+        message="",
+        output=output,
     )
 
 
@@ -77,6 +84,7 @@ def test_failure_is_followed_by_its_analysis(results: Results, seen: list[Event]
         "test_name": "One",
         "test_type": "chaos",
         "status": "failed",
+        "outcome": "runtime_error",
         "duration_ms": 3,
         "message": "a.py died",
         "output": "in a.py and .",

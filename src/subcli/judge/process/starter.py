@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from subcli.judge.problem import Language, Problem, ResourceLimits
+    from subcli.judge.languages.language import Language
+    from subcli.judge.problem import Problem, ResourceLimits
 
 _PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_CONFIG")
 """What the judge's own processes keep of its environment besides PATH. The second measures them where we are measured;

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
 from subcli.judge.sandbox.identity import next_user

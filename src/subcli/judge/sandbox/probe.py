@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.processes import process_below
 from subcli.judge.process.starter import spawn
 from subcli.judge.process.workplace import workplace

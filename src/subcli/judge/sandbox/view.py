@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from subcli.judge.problem import SHIMS, Language, Problem
+from subcli.judge.languages.language import SHIMS, Language
+from subcli.judge.problem import Problem
 
 _PACKAGE: Final = Path(__file__).parents[2]
 _MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
+from subcli.judge.events import NOT_MEASURED, Measured
 from subcli.judge.evidence import Evidence
+from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
 
 _STATUSES = ("passed", "failed", "error", "skipped")
@@ -42,6 +44,7 @@ class Results:
         self.time_out: events.TimeOut = ""
         self._counts = dict.fromkeys(_STATUSES, 0)
         self._total: int | None = None
+        self._score: tuple[float, float | None] | None = None
 
     @property
     def reported(self) -> int:
@@ -62,6 +65,10 @@ class Results:
         """Tests that the judge itself could not carry out."""
         return self._counts["error"]
 
+    def score(self, score: float, max_score: float | None) -> None:
+        """What the submission is worth; for problems with points."""
+        self._score = (score, max_score)
+
     def testing(self, total: int | None) -> None:
         """The tests begin; `total` is None if their number is not known."""
         self._total = total
@@ -78,8 +85,15 @@ class Results:
         evidence: Evidence | None = None,
         message: str = "",
         output: str = "",
+        outcome: Outcome | None = None,
+        measured: Measured = NOT_MEASURED,
     ) -> None:
-        """One test has ended. A failure is followed by its analysis."""
+        """One test has ended. A failure is followed by its analysis.
+
+        Args:
+            outcome: How it ended, if `evidence` does not say so.
+        """
+        outcome = outcome or outcome_of(status, evidence)
         self._counts[status] += 1
         if evidence is not None:
             self._note(evidence)
@@ -96,6 +110,8 @@ class Results:
                 expected=evidence.expected if evidence else "",
                 actual=evidence.actual if evidence else "",
                 output=self._paths.strip(output),
+                outcome=outcome,
+                measured=measured,
             )
         )
         if evidence is not None:
@@ -117,13 +133,20 @@ class Results:
         if evidence.is_time_out and self.time_out != "contended":
             self.time_out = "contended" if self._is_contended() else "undisturbed"
 
-    def summary(self, duration_ms: int) -> Mapping[str, int]:
+    def summary(self, duration_ms: int) -> Mapping[str, float]:
         """The counts, as `complete` carries them. Tests that never ran count as skipped."""
-        summary = {
+        summary: dict[str, float] = {
             "total_tests": max(self._total or 0, self.reported),
             "passed": self._counts["passed"],
             "failed": self.failed,
             "duration_ms": duration_ms,
         }
         skipped = self._counts["skipped"] + self.missing
-        return {**summary, "skipped": skipped} if skipped else summary
+        if skipped:
+            summary["skipped"] = skipped
+        if self._score is not None:
+            score, max_score = self._score
+            summary["score"] = score
+            if max_score is not None:
+                summary["max_score"] = max_score
+        return summary

@@ -13,7 +13,8 @@ from typing import Any
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.evidence import Evidence
-from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.limits import over_limit
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import ServerPaths

@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from subcli.judge.job import Job
-from subcli.judge.problem import Language, Problem, ResourceLimits
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import Problem, ResourceLimits
 
 _HERE: Final = Path(__file__).parent
 _HELLO: Final = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from subcli.judge import Job, Language, Problem
-from subcli.judge.problem import is_installed_program
+from subcli.judge.languages.language import is_installed_program
 from subcli.judge.process.space import Space
 from subcli.judge.trial import hello, reference
 from subcli.server.jobs.judging import Event, Judge

@@ -1,0 +1,5 @@
+"""Problems whose tests are cases: an input, an answer, and a comparison or a checker that decides.
+
+model       what a problem of cases is, however it was written: an ICPC package, or `runner = "cases"`
+grading     which case runs next, and what groups and the whole are worth
+"""

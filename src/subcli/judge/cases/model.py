@@ -1,0 +1,124 @@
+"""What a problem of cases is, however its author wrote it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from subcli.judge.languages.language import Language
+
+Feedback: TypeAlias = Literal["full", "outcome", "none"]
+"""What those who submit learn of a case: everything, its outcome alone, or not even that it ran."""
+Aggregation: TypeAlias = Literal["pass-fail", "sum", "min", "max", "avg"]
+"""How the score of a group is made of the scores of its parts."""
+Verdicts: TypeAlias = Literal["first_error", "worst_error", "any_accepted", "always_accept"]
+"""How the outcome of a group is made of the outcomes of its parts."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The built-in comparison of an output with an answer, token by token unless `exact`.
+
+    Tolerances apply to tokens that are numbers in the answer; one of the two suffices.
+    """
+
+    exact: bool = False
+    """Byte for byte; the other fields do not apply."""
+    case_sensitive: bool = False
+    space_change_sensitive: bool = False
+    absolute_tolerance: float | None = None
+    relative_tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program of the author's: an output validator, a checker or a grader. It is built once for each version."""
+
+    directory: Path
+    files: tuple[str, ...]
+    """Its source files, relative to `directory`."""
+    language: Language
+    entry: str
+    """The file to start."""
+
+
+@dataclass(frozen=True)
+class Checker:
+    """An output validator of the author's.
+
+    It is started as `validator INPUT ANSWER FEEDBACK_DIR [arguments]` with the output on its stdin, exits with 42 if it
+    accepts it and with 43 if not, and may write `teammessage.txt`, `judgemessage.txt` and `score.txt`.
+    """
+
+    tool: Tool
+    interactive: bool = False
+    """Whether its stdin and stdout are joined to those of the solution while both run."""
+    max_passes: int = 1
+    """How often the solution runs for one case; it runs again while the checker writes `nextpass.in`."""
+    scores: bool = False
+    """Whether it may write `score.txt`."""
+    seconds: float = 60.0
+    memory_mb: int = 2048
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """One case."""
+
+    name: str
+    """Unique within the problem, such as `secret/group1/03`."""
+    input: Path
+    answer: Path
+    arguments: tuple[str, ...] = ()
+    """What the checker gets besides."""
+    comparison: Comparison = Comparison()
+    """Applies where the problem has no checker."""
+    feedback: Feedback = "full"
+    points: float | None = None
+    """Its score if it is accepted; None where there is no scoring, or the checker says."""
+    program_arguments: tuple[str, ...] = ()
+    """Arguments of the solution."""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Cases and groups in the order in which they run."""
+
+    name: str
+    """Such as `secret/group1`; empty for the whole."""
+    parts: tuple[Case | Group, ...]
+    stop_on_failure: bool = True
+    """Whether the rest of the group is skipped once a part of it was not accepted."""
+    aggregation: Aggregation = "pass-fail"
+    verdicts: Verdicts = "first_error"
+    max_score: float | None = None
+    """Where the author says so; `pass-fail` gives it to a group that is accepted as a whole."""
+    score_range: tuple[float, float] | None = None
+    ignores_samples: bool = False
+    """Whether its part `sample` counts neither for the outcome nor for the score."""
+    requires: tuple[str, ...] = ()
+    """Names of groups that must be accepted; else it is skipped."""
+    grader: Tool | None = None
+    """A program that decides instead of `aggregation` and `verdicts`."""
+    grader_arguments: tuple[str, ...] = ()
+
+    def cases(self) -> Iterator[Case]:
+        """All cases in it and in its groups, in order."""
+        for part in self.parts:
+            if isinstance(part, Case):
+                yield part
+            else:
+                yield from part.cases()
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """The tests of one problem."""
+
+    root: Group
+    checker: Checker | None = None
+    is_scored: bool = False
+    pass_score: float | None = None
+    """The score from which the verdict is `passed`; None: accepted, and the highest score where there is one."""

@@ -1,0 +1,1 @@
+"""Languages in which solutions, and the programs of problem authors, are written."""
