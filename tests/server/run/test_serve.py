@@ -30,7 +30,7 @@ from subcli.server.log.database import open_database
 from subcli.server.log.records import NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.run.serve import run
+from subcli.server.run.serve import listen, run
 from subcli.server.run.server import is_worth_logging
 from tests.server.conftest import FakeJudge
 from tests.system.timing import Ending
@@ -263,3 +263,20 @@ def test_shutdown_without_tasks_is_not_logged() -> None:
         return is_worth_logging(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, message, (tasks,), None))
 
     assert (told(0), told(3)) == (False, True)
+
+
+async def test_answers_are_not_held_back() -> None:
+    """asyncio switches Nagle off only where it sees that a socket speaks TCP; else an answer waits up to 40 ms."""
+    seen: list[int] = []
+
+    def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0, everywhere=False) as listener:
+        async with await asyncio.start_server(accepted, sock=listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+    assert seen == [1]

@@ -44,7 +44,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
     with ExitStack() as stack:
         make_data_dir(settings.data_dir)
         auth = _auth_config(settings)
-        listener = stack.enter_context(_listen(settings.host, settings.port, everywhere=auth is not None))
+        listener = stack.enter_context(listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
         problems = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir)).problems
         service, sandbox = prepare_judge(
@@ -86,7 +86,7 @@ def _auth_config(settings: ServerSettings) -> AuthConfig | None:
 
 
 @contextmanager
-def _listen(host: str, port: int, *, everywhere: bool) -> Iterator[socket.socket]:
+def listen(host: str, port: int, *, everywhere: bool) -> Iterator[socket.socket]:
     """A listening socket. Without `everywhere`, only loopback addresses are allowed."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -98,7 +98,7 @@ def _listen(host: str, port: int, *, everywhere: bool) -> Iterator[socket.socket
             "Use --host 127.0.0.1, or enable logins with --auth.",
         )
     family, _, _, _, address = found[0]
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
