@@ -12,7 +12,7 @@ from subcli.client.connection import connect
 from subcli.core import recovery
 from subcli.core.watch import Watch
 from subcli.settings.config import load
-from subcli.shared.protocol import Message
+from subcli.shared.messages import Message
 from tests.system.scripted import Answer, Request, Rest, Wire, scripted
 
 EVENTS: list[dict[str, Any]] = [

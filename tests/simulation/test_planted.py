@@ -20,7 +20,7 @@ from subcli.core.inputs import Input, Opened, Progressed, Read
 from subcli.core.recovery import State, Step, step
 from subcli.core.tally import Tally
 from subcli.core.watch import Received, Watch
-from subcli.shared.protocol import Message, Row, TestResult
+from subcli.shared.messages import Message, Row, TestResult
 from tests.simulation.judgement import BrokenPromise, play
 from tests.simulation.server import Server
 
