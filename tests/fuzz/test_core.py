@@ -42,7 +42,8 @@ from subcli.core.inputs import (
     Stop,
     TooManyBadFrames,
 )
-from subcli.core.recovery import State, step
+from subcli.core.recovery import step
+from subcli.core.recovery.state import State
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
 from subcli.core.watch import HELD_MAX, Watch
 from subcli.shared.decoding import MalformedMessageError, decode, from_mapping

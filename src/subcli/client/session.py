@@ -43,7 +43,8 @@ from subcli.core.inputs import (
     Stop,
     TooManyBadFrames,
 )
-from subcli.core.recovery import State, step
+from subcli.core.recovery import step
+from subcli.core.recovery.state import State
 from subcli.core.submission import Connection
 from subcli.core.watch import Received, Watch
 from subcli.shared.messages import Message, Raw, StatusUpdate
