@@ -37,7 +37,10 @@ class Area:
 
 
 AREAS = {
-    "core": Area(("core", "shared/protocol.py", "shared/secret.py"), ("tests/core", "tests/shared")),
+    "core": Area(
+        ("core", *(f"shared/{name}" for name in ("protocol", "messages", "decoding", "encoding", "secret"))),
+        ("tests/core", "tests/shared"),
+    ),
     "session": Area(("client/session", "client/heartbeat", "client/missed"), ("tests/client/test_session.py",)),
     "output": Area(("output",), ("tests/output",)),
     "log": Area(("server/log",), ("tests/server/log",)),

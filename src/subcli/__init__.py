@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from subcli.core.errors import SubcliError
     from subcli.library import follow, submit
-    from subcli.shared.protocol import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
+    from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestResult, Unknown
 
 __all__ = [
     "Complete",
@@ -37,11 +37,11 @@ _HOME = {
     "follow": "library",
     "submit": "library",
     "SubcliError": "core.errors",
-    "Complete": "shared.protocol",
-    "ErrorAnalysis": "shared.protocol",
-    "StatusUpdate": "shared.protocol",
-    "TestResult": "shared.protocol",
-    "Unknown": "shared.protocol",
+    "Complete": "shared.messages",
+    "ErrorAnalysis": "shared.messages",
+    "StatusUpdate": "shared.messages",
+    "TestResult": "shared.messages",
+    "Unknown": "shared.messages",
 }
 
 

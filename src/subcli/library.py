@@ -11,7 +11,7 @@ from subcli.client.connection import connect
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.settings.config import DEFAULT_SERVER, Settings, load
-from subcli.shared.protocol import Message
+from subcli.shared.messages import Message
 from subcli.workspace.source import read_source
 
 

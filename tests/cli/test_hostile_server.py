@@ -27,7 +27,7 @@ from subcli.cli.watching import run
 from subcli.cli.watching.options import Options
 from subcli.core.errors import SubcliError
 from subcli.output.terminal.report import report
-from subcli.shared.protocol import INVISIBLE
+from subcli.shared.encoding import INVISIBLE
 from tests.cli.streams import Captured, captured
 from tests.cli.wire import SERVER, Wire, encode
 

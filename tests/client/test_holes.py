@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from subcli.client.connection import connect
-from subcli.core import recovery
+from subcli.core.recovery import moves
 from subcli.core.watch import Watch
 from subcli.settings.config import load
-from subcli.shared.protocol import Message
+from subcli.shared.messages import Message
 from tests.system.scripted import Answer, Request, Rest, Wire, scripted
 
 EVENTS: list[dict[str, Any]] = [
@@ -26,7 +26,7 @@ EVENTS: list[dict[str, Any]] = [
 async def test_replay_closes_a_hole(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the log answers, as long as the submission is there."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(recovery, "wait", lambda *_: 0.01)
+    monkeypatch.setattr(moves, "wait", lambda *_: 0.01)
 
     async def with_a_hole(wire: Wire) -> None:
         await wire.accept()

@@ -30,7 +30,7 @@ from subcli.core.errors import ServerError
 from subcli.core.inputs import Closed, Refreshed, RestFailed, Silent, Slept
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
-from subcli.shared.protocol import Complete, Message
+from subcli.shared.messages import Complete, Message
 from subcli.shared.secret import Secret
 from tests.simulation.virtual import run
 

@@ -9,7 +9,8 @@ import pytest
 from subcli.core.catchup import events_from_log, is_over, missed, verdict
 from subcli.core.submission import Counts
 from subcli.core.watch import Watch
-from subcli.shared.protocol import TERMINAL_STATUSES, Complete, ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.protocol import TERMINAL_STATUSES
 
 A = {"test_name": "A", "status": "passed"}
 B = {"test_name": "B", "status": "failed"}

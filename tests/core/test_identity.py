@@ -11,7 +11,8 @@ import pytest
 from subcli.core.catchup import missed
 from subcli.core.identity import Explained, ResultIndex, is_about
 from subcli.core.watch import Watch
-from subcli.shared.protocol import ErrorAnalysis, Row, TestResult, from_mapping
+from subcli.shared.decoding import from_mapping
+from subcli.shared.messages import ErrorAnalysis, Row, TestResult
 
 
 def result(

@@ -39,7 +39,8 @@ from subcli.core.inputs import (
     Stop,
     TooManyBadFrames,
 )
-from subcli.core.recovery import State, step
+from subcli.core.recovery import step
+from subcli.core.recovery.state import State
 
 LIVE = Opened(needs_catch_up=False)
 RETRIED = {1000, 1001, 1005, 1006, 1011, 1012, 1013}

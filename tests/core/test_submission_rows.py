@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from subcli.core.submission import read_row
-from subcli.shared.protocol import Summary
+from subcli.shared.messages import Summary
 
 
 def test_row_of_our_server() -> None:

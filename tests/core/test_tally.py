@@ -6,7 +6,7 @@ import pytest
 
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
 from subcli.core.tally import Tally
-from subcli.shared.protocol import TestResult
+from subcli.shared.messages import TestResult
 
 
 def result(name: str, status: str = "passed", test_id: int | str | None = None) -> TestResult:

@@ -10,7 +10,8 @@ import pytest
 
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Connection, Counts, Stage
 from subcli.core.watch import HELD_MAX, Hole, Received, Watch
-from subcli.shared.protocol import Complete, Message, StatusUpdate, from_mapping
+from subcli.shared.decoding import from_mapping
+from subcli.shared.messages import Complete, Message, StatusUpdate
 
 ID = 7
 

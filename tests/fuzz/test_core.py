@@ -42,24 +42,14 @@ from subcli.core.inputs import (
     Stop,
     TooManyBadFrames,
 )
-from subcli.core.recovery import State, step
+from subcli.core.recovery import step
+from subcli.core.recovery.state import State
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
 from subcli.core.watch import HELD_MAX, Watch
-from subcli.shared.protocol import (
-    EVENT_TYPES,
-    INVISIBLE,
-    STATUS_RANKS,
-    TERMINAL_STATUSES,
-    Complete,
-    Control,
-    MalformedMessageError,
-    Message,
-    TestResult,
-    Unknown,
-    decode,
-    encode,
-    from_mapping,
-)
+from subcli.shared.decoding import MalformedMessageError, decode, from_mapping
+from subcli.shared.encoding import INVISIBLE, encode
+from subcli.shared.messages import MESSAGES, Complete, Control, Message, TestResult, Unknown
+from subcli.shared.protocol import STATUS_RANKS, TERMINAL_STATUSES
 from subcli.shared.secret import MASK, Secret, redact
 
 CASES = int(os.environ.get("SUBCLI_FUZZ", "150"))
@@ -84,10 +74,10 @@ FIELDS = (
     *("duration_ms", "test_id", "test_type", "message", "expected", "actual", "output", "error_category", "error"),
     *("analysis", "suggestions", "category", "location", "final_status", "summary"),
 )
-words = st.sampled_from([*STATUS_RANKS, *EVENT_TYPES, "passed", "failed", "error", "skipped", "connected", "A", "B"])
+words = st.sampled_from([*STATUS_RANKS, *MESSAGES, "passed", "failed", "error", "skipped", "connected", "A", "B"])
 seqs = st.integers(min_value=-2, max_value=12) | st.sampled_from((2**53, 10**30))
 messages = st.fixed_dictionaries(
-    {"type": st.sampled_from((*EVENT_TYPES, "connected"))},
+    {"type": st.sampled_from((*MESSAGES, "connected"))},
     optional=dict.fromkeys(FIELDS, words | values)
     | {"submission_id": st.sampled_from((7, "7", 8)) | values, "seq": seqs | values},
 )

@@ -12,7 +12,7 @@ import pytest
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT
 from subcli.core.watch import Watch
 from subcli.output.ndjson import NdjsonView
-from subcli.shared.protocol import encode
+from subcli.shared.encoding import encode
 
 TESTS = 100
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)

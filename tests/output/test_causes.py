@@ -18,7 +18,7 @@ from subcli.output.terminal.console import make_console
 from subcli.output.text.causes import NAMES_MAX, Causes
 from subcli.output.view import NullView
 from subcli.output.workflow_commands import CommandSafeStream
-from subcli.shared.protocol import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, TestResult
 from tests.output.playhouse.script import Clock, Stage
 
 NAMES = [f"case {number:02}" for number in range(1, 11)]
@@ -138,7 +138,7 @@ def test_many_names_are_counted() -> None:
 
 
 def _event(fields: dict[str, Any]) -> ErrorAnalysis:
-    from subcli.shared.protocol import from_mapping
+    from subcli.shared.decoding import from_mapping
 
     event = from_mapping({"type": "error_analysis", **fields})
     assert isinstance(event, ErrorAnalysis)

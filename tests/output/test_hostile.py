@@ -23,7 +23,8 @@ from subcli.output.pages.tables import submission_page, submissions_table
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
 from subcli.output.text.lines import Line, LineRenderer, clip, verbatim, wrap
-from subcli.shared.protocol import INVISIBLE, MalformedMessageError
+from subcli.shared.decoding import MalformedMessageError
+from subcli.shared.encoding import INVISIBLE
 from tests.output.playhouse.calls import calls_of
 from tests.output.playhouse.script import Clock, Stage
 from tests.output.playhouse.terminal import terminal

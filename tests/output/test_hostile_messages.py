@@ -25,7 +25,7 @@ from subcli.output.plain import PlainView
 from subcli.output.terminal.attention import WindowStatus
 from subcli.output.terminal.console import make_console
 from subcli.output.view import CompositeView, Ending, QuietView, View
-from subcli.shared.protocol import INVISIBLE
+from subcli.shared.encoding import INVISIBLE
 from tests.output.playhouse.script import Clock
 from tests.output.test_hostile import OURS, Tape
 

@@ -19,7 +19,8 @@ from subcli.core.errors import (
 )
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
-from subcli.shared.protocol import STATUS_RANKS, Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
+from subcli.shared.messages import Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
+from subcli.shared.protocol import STATUS_RANKS
 from tests.simulation.server import Server
 from tests.simulation.virtual import run
 from tests.simulation.world import BEGAN, SUBMISSION, Kind, Namesakes, World, make

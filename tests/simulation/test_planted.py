@@ -14,13 +14,14 @@ import pytest
 from subcli.client import heartbeat, missed, session
 from subcli.client.api import EventLog
 from subcli.client.session import OpenSocket
-from subcli.core import backoff, catchup, identity, recovery, watch
+from subcli.core import backoff, catchup, identity, watch
 from subcli.core.identity import ResultIndex
 from subcli.core.inputs import Input, Opened, Progressed, Read
-from subcli.core.recovery import State, Step, step
+from subcli.core.recovery import disconnects, moves, rest_answers, step
+from subcli.core.recovery.state import State, Step
 from subcli.core.tally import Tally
 from subcli.core.watch import Received, Watch
-from subcli.shared.protocol import Message, Row, TestResult
+from subcli.shared.messages import Message, Row, TestResult
 from tests.simulation.judgement import BrokenPromise, play
 from tests.simulation.server import Server
 
@@ -93,7 +94,7 @@ def early_events_shown_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def storms(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery, "throttle_connects", lambda delay_s, connects, now: delay_s)
+    patch.setattr(moves, "throttle_connects", lambda delay_s, connects, now: delay_s)
 
 
 def greetings_taken_for_progress(patch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,7 @@ def a_lost_last_event_waited_for(patch: pytest.MonkeyPatch) -> None:
 
 def hours_waited_if_told_so(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(backoff, "MAX_RETRY_AFTER_S", 1e9)
-    patch.setattr(recovery, "MAX_RETRY_AFTER_S", 1e9)
+    patch.setattr(rest_answers, "MAX_RETRY_AFTER_S", 1e9)
 
 
 def hanging_requests_waited_for(patch: pytest.MonkeyPatch) -> None:
@@ -138,7 +139,7 @@ def sockets_left_open(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_grace_after_our_own_submit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery, "OWN_SUBMIT_GRACE_S", 0.0)
+    patch.setattr(disconnects, "OWN_SUBMIT_GRACE_S", 0.0)
 
 
 def results_known_by_their_ids_alone(patch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,8 @@ def rows_of_namesakes_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 
 def socket_given_up_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery, "INCURABLE_MAX", 1)
+    patch.setattr(disconnects, "INCURABLE_MAX", 1)
+    patch.setattr(rest_answers, "INCURABLE_MAX", 1)
 
 
 def logs_taken_for_the_same(patch: pytest.MonkeyPatch) -> None:
@@ -176,7 +178,7 @@ def snapshots_not_compared(patch: pytest.MonkeyPatch) -> None:
 
 
 def replaced_log_asked_for_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery, "_CLOSES", {**recovery._CLOSES, 4010: recovery._retry})
+    patch.setattr(disconnects, "_CLOSES", {**disconnects._CLOSES, 4010: disconnects._retry})
     snapshots_not_compared(patch)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
 from subcli.core.watch import Watch
-from subcli.shared.protocol import TestResult
+from subcli.shared.messages import TestResult
 from tests.simulation.virtual import StuckError, run
 
 

@@ -199,7 +199,7 @@ def group(parent: typer.Typer, name: str, *, summary: str, example: str) -> type
 
 def now() -> str:
     """The current time in the format of the messages."""
-    from subcli.shared.protocol import timestamp
+    from subcli.shared.encoding import timestamp
 
     return timestamp(time.time())
 

@@ -162,7 +162,7 @@ class Streams:
     def print_json(self, fields: Mapping[str, Any]) -> None:
         """Print one object on stdout, with the schema's version."""
         from subcli.output.ndjson import SCHEMA_VERSION
-        from subcli.shared.protocol import encode_any
+        from subcli.shared.encoding import encode_any
 
         self.write(encode_any({"schema": SCHEMA_VERSION, **fields}) + "\n")
 

@@ -43,10 +43,12 @@ from subcli.core.inputs import (
     Stop,
     TooManyBadFrames,
 )
-from subcli.core.recovery import State, step
+from subcli.core.recovery import step
+from subcli.core.recovery.state import State
 from subcli.core.submission import Connection
 from subcli.core.watch import Received, Watch
-from subcli.shared.protocol import TERMINAL_STATUSES, CloseCode, Message, Raw, StatusUpdate
+from subcli.shared.messages import Message, Raw, StatusUpdate
+from subcli.shared.protocol import TERMINAL_STATUSES, CloseCode
 
 INFO_TIMEOUT_S: Final = 1.0
 """How long an open socket waits to learn whether the server replays its log."""

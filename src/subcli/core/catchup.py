@@ -11,16 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from subcli.shared.protocol import (
-    STATUS_RANKS,
-    TERMINAL_STATUSES,
-    Complete,
-    MalformedMessageError,
-    Message,
-    Raw,
-    Row,
-    from_mapping,
-)
+from subcli.shared.decoding import MalformedMessageError, from_mapping
+from subcli.shared.messages import Complete, Message, Raw, Row
+from subcli.shared.protocol import STATUS_RANKS, TERMINAL_STATUSES
 
 _TEST_FIELDS: Final = (
     "test_id",

@@ -27,7 +27,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from subcli.shared.protocol import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, TestResult
 
 
 class _Test(msgspec.Struct, eq=False):

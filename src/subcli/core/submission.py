@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from subcli.shared.protocol import Complete, ErrorAnalysis, Raw, Summary, TestResult, read_summary
+from subcli.shared.decoding import read_summary
+from subcli.shared.messages import Complete, ErrorAnalysis, Raw, Summary, TestResult
 
 RECENT_KEPT: Final = 200
 """How many of the latest results a :class:`Submission` has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from subcli.core.identity import ResultIndex
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
-from subcli.shared.protocol import TestResult
+from subcli.shared.messages import TestResult
 
 
 class Tally:

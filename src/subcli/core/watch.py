@@ -41,19 +41,9 @@ from typing import Final, NamedTuple, TypeVar
 
 from subcli.core.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
 from subcli.core.tally import Tally
-from subcli.shared.protocol import (
-    STATUS_RANKS,
-    Complete,
-    Control,
-    ErrorAnalysis,
-    MalformedMessageError,
-    Message,
-    Raw,
-    StatusUpdate,
-    TestResult,
-    Unknown,
-    decode,
-)
+from subcli.shared.decoding import MalformedMessageError, decode
+from subcli.shared.messages import Complete, Control, ErrorAnalysis, Message, Raw, StatusUpdate, TestResult, Unknown
+from subcli.shared.protocol import STATUS_RANKS
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
 from subcli.shared.files import check_writable, write_atomically
-from subcli.shared.protocol import Complete, ErrorAnalysis, TestResult
+from subcli.shared.messages import Complete, ErrorAnalysis, TestResult
 
 _NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
 _MESSAGE_CHARS: Final = 500

@@ -14,7 +14,7 @@ import msgspec
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
 from subcli.output.view import Ending, NullView, ViewEvent
-from subcli.shared.protocol import encode_any
+from subcli.shared.encoding import encode_any
 
 SCHEMA_VERSION: Final = 1
 """Version of everything that ``--json`` prints; raised when a field changes its meaning or is removed."""

@@ -17,7 +17,7 @@ from subcli.output.text.causes import cause_of
 from subcli.output.text.lines import Line, LineRenderer, clip
 from subcli.output.text.theme import ACCENT, DIM, MIDDLE_DOT, WARN, test_mark
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.protocol import ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.messages import ErrorAnalysis, StatusUpdate, TestResult
 
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from subcli.shared.protocol import INVISIBLE
+from subcli.shared.encoding import INVISIBLE
 
 _HARMFUL: Final = re.compile(f"[{INVISIBLE}\ud800-\udfff]")
 

@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, ConnectionState
 from subcli.output.ndjson import SCHEMA_VERSION
-from subcli.shared.protocol import EVENT_TYPES, Unknown, required_fields
+from subcli.shared.messages import MESSAGES, Unknown, required_fields
 
 _ANY: Final[dict[str, Any]] = {}
 _INTEGER: Final = {"type": "integer"}
@@ -43,7 +43,7 @@ _NOTES: Final = {
 
 def build() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12)."""
-    events = {name: _event(name) for name in EVENT_TYPES}
+    events = {name: _event(name) for name in MESSAGES}
     lines = _own_lines()
     definitions = {**lines, **events, "other_event": _other_event([*lines, *events]), **_objects()}
     return {

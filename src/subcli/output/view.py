@@ -16,7 +16,7 @@ import msgspec
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, Submission
 from subcli.output.printable import one_line
-from subcli.shared.protocol import Complete, Message
+from subcli.shared.messages import Complete, Message
 
 ViewEvent: TypeAlias = Message | Connection
 """What a view is told about a submission: a message of the server, or a change of the connection."""

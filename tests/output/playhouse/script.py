@@ -11,7 +11,7 @@ from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.output.view import Ending, View
-from subcli.shared.protocol import from_mapping
+from subcli.shared.decoding import from_mapping
 
 BEGIN = "2026-03-01T10:00:{:06.3f}Z"
 

@@ -10,7 +10,8 @@ from subcli.core.submission import Connection, Counts, Submission
 from subcli.output.live.summary import outcome
 from subcli.output.text import words
 from subcli.output.text.details import place, reason
-from subcli.shared.protocol import Complete, Location, Summary, TestResult, from_mapping
+from subcli.shared.decoding import from_mapping
+from subcli.shared.messages import Complete, Location, Summary, TestResult
 
 
 @pytest.mark.parametrize(

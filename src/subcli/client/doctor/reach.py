@@ -23,7 +23,7 @@ from subcli.client.transport import ATTEMPT_DELAY_S
 from subcli.client.trust import system_trust, trust_origin
 from subcli.core.errors import SubcliError, UsageError
 from subcli.settings.config import Settings
-from subcli.shared.protocol import timestamp
+from subcli.shared.encoding import timestamp
 from subcli.shared.secret import redact
 from subcli.shared.urls import dialled_host, is_loopback, redirect_target, split_zone
 

@@ -18,7 +18,7 @@ from subcli.output.text import details
 from subcli.output.text.causes import Causes
 from subcli.output.text.diff import value_text
 from subcli.output.view import Ending
-from subcli.shared.protocol import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, TestResult
 
 ANNOTATIONS_MAX: Final = 10
 """GitHub shows no more annotations of one kind per step."""

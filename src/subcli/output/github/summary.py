@@ -14,7 +14,7 @@ from subcli.output.text import details, words
 from subcli.output.text.causes import Cause, Causes
 from subcli.output.text.theme import test_mark
 from subcli.output.view import Ending
-from subcli.shared.protocol import TestResult
+from subcli.shared.messages import TestResult
 
 SUMMARY_MAX_BYTES: Final = 256 * 1024
 """The most that is appended."""

@@ -21,7 +21,7 @@ from subcli.output.text.causes import Causes
 from subcli.output.text.lines import Line, clip
 from subcli.output.text.theme import ACCENT, BAD, DIM, ELLIPSIS, FAIL, GUTTER, MIDDLE_DOT, STRONG
 from subcli.output.view import Ending
-from subcli.shared.protocol import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, TestResult
 
 WIDE_COLUMNS: Final = 120
 """From this width on, the analyses stand beside the tests."""

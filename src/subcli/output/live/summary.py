@@ -30,7 +30,7 @@ from subcli.output.text.theme import (
     verdict_mark,
 )
 from subcli.output.view import Ending
-from subcli.shared.protocol import Complete, ErrorAnalysis, Summary, TestResult
+from subcli.shared.messages import Complete, ErrorAnalysis, Summary, TestResult
 
 TABLE_ROWS_MAX: Final = 20
 """With more tests than this, only the failed ones are listed."""

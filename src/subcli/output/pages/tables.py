@@ -14,7 +14,8 @@ from subcli.output.text import details, parts, words
 from subcli.output.text.causes import Causes
 from subcli.output.text.lines import AdaptiveBlock, Line, clip
 from subcli.output.text.theme import ACCENT, DIM, DOT, ELLIPSIS, STRONG, Mark, test_mark, verdict_mark
-from subcli.shared.protocol import Complete, ErrorAnalysis, MalformedMessageError, TestResult, from_mapping
+from subcli.shared.decoding import MalformedMessageError, from_mapping
+from subcli.shared.messages import Complete, ErrorAnalysis, TestResult
 
 TEXT_MAX_COLUMNS: Final = 100
 """Text in longer lines would be hard to read."""

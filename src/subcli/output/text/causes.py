@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from subcli.core.identity import Explained
-from subcli.shared.protocol import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, TestResult
 
 NAMES_MAX: Final = 20
 

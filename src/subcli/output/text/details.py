@@ -10,7 +10,7 @@ from rich.style import Style
 from subcli.output.text.diff import comparison, value_text
 from subcli.output.text.lines import CODE_PREFIXES, Line, clip, verbatim, wrap
 from subcli.output.text.theme import ACCENT, ARROW, DIM, ELLIPSIS, GUTTER, PLAIN, STRONG
-from subcli.shared.protocol import ErrorAnalysis, Location, TestResult
+from subcli.shared.messages import ErrorAnalysis, Location, TestResult
 
 TEXT_LINES: Final = 24
 SUGGESTIONS_MAX: Final = 5

@@ -30,7 +30,8 @@ from subcli.output.text.theme import (
     test_mark,
     verdict_mark,
 )
-from subcli.shared.protocol import TERMINAL_STATUSES, StatusUpdate, TestResult
+from subcli.shared.messages import StatusUpdate, TestResult
+from subcli.shared.protocol import TERMINAL_STATUSES
 
 MARGIN: Final = 1
 """Columns left free on either side of the screen."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from subcli.core.submission import Connection, Counts, Submission
-from subcli.shared.protocol import CloseCode, Complete, Summary
+from subcli.shared.messages import Complete, Summary
+from subcli.shared.protocol import CloseCode
 
 _ABSURD_MS: Final = 1e11
 _AGES: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))

@@ -16,7 +16,7 @@ from subcli.server.accounts.logins import Granted, GrantError, Logins
 from subcli.server.api import models
 from subcli.server.observe import audit
 from subcli.server.parts import AuthServices, Services
-from subcli.shared.protocol import timestamp
+from subcli.shared.encoding import timestamp
 
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 _SCHEME: Final = HTTPBearer(auto_error=False, description="An access token of `POST /api/auth/token`.")

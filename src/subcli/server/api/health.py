@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from subcli.server.edge.origins import is_loopback, parse_host
 from subcli.server.parts import Services
-from subcli.shared.protocol import timestamp
+from subcli.shared.encoding import timestamp
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

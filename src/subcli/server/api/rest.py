@@ -27,7 +27,7 @@ from subcli.server.log.records import (
 )
 from subcli.server.log.results import last_results
 from subcli.server.parts import Services
-from subcli.shared.protocol import timestamp
+from subcli.shared.encoding import timestamp
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _MAX_ID: Final = 2**63 - 1

@@ -25,7 +25,8 @@ from subcli.server.log.records import Append, Claim, EndedError, Failure, StaleF
 from subcli.server.log.requeue import CONTENDED
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
-from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
+from subcli.shared.encoding import timestamp
+from subcli.shared.protocol import TERMINAL_STATUSES
 
 Event: TypeAlias = Mapping[str, Any]
 Judge: TypeAlias = Callable[[Job], AsyncIterator[Event]]

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, bindparam, insert, update
 from subcli.server.log.lookup import ENDED
 from subcli.server.log.records import EndedError, Record, encode_within, record, storable
 from subcli.server.log.tables import events, submissions
-from subcli.shared.protocol import TERMINAL_STATUSES, timestamp
+from subcli.shared.encoding import timestamp
+from subcli.shared.protocol import TERMINAL_STATUSES
 
 _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
 # The columns that number_events reads. Without the files, which would be read and decoded for each event.

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from subcli.shared.protocol import MAX_MESSAGE_BYTES, encode
+from subcli.shared.encoding import encode
+from subcli.shared.protocol import MAX_MESSAGE_BYTES
 
 _FIN_TEXT: Final = 0x81
 _MARKER: Final = "… [{} characters cut]"

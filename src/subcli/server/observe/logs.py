@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
-from subcli.shared.protocol import timestamp
+from subcli.shared.encoding import timestamp
 from subcli.shared.secret import RedactingFilter, Secret
 
 Format: TypeAlias = Literal["text", "json"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from subcli.client.body import decode_json
-from subcli.shared.protocol import timestamp
+from subcli.shared.encoding import timestamp
 from subcli.shared.secret import Secret
 
 

@@ -157,7 +157,7 @@ def _record(what: str, name: str) -> None:
 
 
 def _show(common: Common, streams: Streams, found: list[User]) -> None:
-    from subcli.shared.protocol import timestamp
+    from subcli.shared.encoding import timestamp
 
     if common.json:
         rows = [

@@ -1,0 +1,175 @@
+"""The messages of the specification as frozen values. Pure: no I/O, no clock.
+
+Server to client, each a JSON object in one text frame (specification, "Message Protocol")::
+
+    status_update   a stage of judging was reached
+    test_result     one test ended
+    error_analysis  why one test failed
+    complete        the verdict; nothing follows
+
+Anything else that has a ``type`` is an :class:`Unknown` event: kept, shown in JSON, otherwise ignored.
+There are also bare texts that are not JSON: ``pong`` (the answer to our ping) and ``ping`` (ours; some platforms send
+it as well and expect ``pong``).
+
+An event keeps the mapping it was decoded from (``raw``) besides its typed fields, so that unknown fields are passed on.
+:mod:`subcli.shared.decoding` makes events from frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
+
+import msgspec
+
+Raw: TypeAlias = Mapping[str, Any]
+Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+"""From 1 to the largest integer of JavaScript; anything else counts as absent."""
+
+Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The counts that come with ``complete``. They never override the verdict."""
+
+    total_tests: int | None = None
+    passed: int | None = None
+    failed: int | None = None
+    skipped: int | None = None
+    duration_ms: float | None = None
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A place in the submitted code."""
+
+    file: str
+    line: int | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One server message about a submission. ``raw`` is the mapping it came as.
+
+    Attributes:
+        submission_id: as the server sent it, if it did.
+        seq: position in the submission's log, from 1 without holes; ``None`` from servers without it.
+        epoch: the name of that log; only the event with ``seq`` 1 has it.
+        timestamp: as the server wrote it.
+    """
+
+    type_name: ClassVar[str] = ""
+    submission_id: int | str | None = None
+    seq: Seq | None = None
+    epoch: Word | None = None
+    timestamp: str | None = None
+
+    @property
+    def raw(self) -> Raw:
+        """The mapping that this event was decoded from, with every field."""
+        raw: Raw = self.__dict__["raw"]
+        return raw
+
+    @property
+    def type(self) -> str:
+        """The message's ``type``."""
+        return str(self.raw["type"])
+
+
+class StatusUpdate(Event, frozen=True, kw_only=True):
+    """``status_update``: a stage was reached."""
+
+    type_name: ClassVar[str] = "status_update"
+    status: Word
+    total_tests: int | None = None
+    queue_position: int | None = None
+    attempt: int | None = None
+    detail: str | None = None
+    progress: float | None = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Where a result stands in a listing over REST, which tells apart what ids and names do not.
+
+    Attributes:
+        id: the row's own id, or its place among its namesakes.
+        namesakes: how many rows of the same type and name there are, itself included, ended or not.
+    """
+
+    id: str
+    namesakes: int
+
+
+class TestResult(Event, frozen=True, kw_only=True):
+    """``test_result``: one test ended. ``duration_ms`` in milliseconds."""
+
+    __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
+    type_name: ClassVar[str] = "test_result"
+    test_name: str
+    status: Word
+    duration_ms: float | None = None
+    test_id: int | str | None = None
+    test_type: str | None = None
+    message: str | None = None
+    expected: Any = None
+    actual: Any = None
+    output: str | None = None
+    error_category: str | None = None
+
+    @property
+    def row(self) -> Row | None:
+        """Its row, if it was listed over REST instead of sent over the socket."""
+        row: Row | None = self.__dict__.get("row")
+        return row
+
+    @property
+    def number(self) -> int:
+        """Which test of the submission this is, counted from 0; set by the watch that takes the result."""
+        return int(self.__dict__["number"])
+
+
+class ErrorAnalysis(Event, frozen=True, kw_only=True):
+    """``error_analysis``: why something failed, and what to do about it."""
+
+    type_name: ClassVar[str] = "error_analysis"
+    error: str = ""
+    analysis: str = ""
+    suggestions: tuple[str, ...] = ()
+    test_id: int | str | None = None
+    test_name: str | None = None
+    test_type: str | None = None
+    category: str | None = None
+    location: Location | None = None
+
+
+class Complete(Event, frozen=True, kw_only=True):
+    """``complete``: the verdict. ``final_status`` alone decides (contract, section 1)."""
+
+    type_name: ClassVar[str] = "complete"
+    final_status: Word
+    summary: Summary = Summary()
+
+
+class Unknown(Event, frozen=True, kw_only=True):
+    """An event of an unknown type."""
+
+
+class Control(msgspec.Struct, frozen=True):
+    """A bare text that is not JSON. ``reply`` is what the sender expects, if anything."""
+
+    text: str
+    reply: str | None = None
+
+
+Message: TypeAlias = StatusUpdate | TestResult | ErrorAnalysis | Complete | Unknown
+
+MESSAGES: Final[Mapping[str, type[Message]]] = {
+    cls.type_name: cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete)
+}
+"""The messages of the specification by their ``type``."""
+
+
+def required_fields(kind: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The required and the optional fields of a type in :data:`MESSAGES`, beside those that every event may have."""
+    fields = msgspec.structs.fields(MESSAGES[kind])
+    required = frozenset(field.encode_name for field in fields if field.required)
+    outer = ("submission_id", "timestamp")
+    return required, tuple(field.encode_name for field in fields if field.encode_name not in (*required, *outer))
