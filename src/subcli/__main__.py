@@ -35,7 +35,7 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         # A broken installation, which `run` cannot report. Python itself would exit with 1, the code of a verdict.
-        sys.stderr.write(f"error: subcli has a fault: {type(error).__name__}: {error}\n")
+        _say(f"error: subcli has a fault: {type(error).__name__}: {error}")
         sys.exit(3)
     # At exit the interpreter would collect cycles among everything, which takes a sixth of a short command.
     gc.freeze()
@@ -55,8 +55,16 @@ def _print_alone(text: str) -> None:
     except BrokenPipeError:
         sys.exit(141)
     except OSError as error:
-        sys.stderr.write(f"error: The output cannot be written: {error.strerror}.\n")
+        _say(f"error: The output cannot be written: {error.strerror}.")
         sys.exit(2)
+
+
+def _say(text: str) -> None:
+    """Print a line on stderr, if anybody reads it. Python itself would exit with 1 or 120 where nobody does."""
+    try:
+        os.write(2, f"{text}\n".encode(errors="backslashreplace"))
+    except OSError:
+        pass
 
 
 def _fill_closed_streams() -> None:

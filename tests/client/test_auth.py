@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -197,6 +198,30 @@ async def test_login_that_can_no_longer_be_kept(
     assert [record.getMessage() for record in caplog.records] == [
         "The renewed login could not be stored: The disk is full. Make room."
     ]
+
+
+def test_keyring_that_hangs_delays_no_end(credentials: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is interrupted while its renewed login is stored ends without waiting for the store."""
+    begun, released, done = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        begun.set()
+        released.wait(30)
+        done.set()
+
+    async def interrupted() -> None:
+        mine = login(credentials, Server())
+        monkeypatch.setattr(credentials, "save", hang)
+        renewing = asyncio.create_task(mine.refresh(mine.token()))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        renewing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await renewing
+
+    asyncio.run(interrupted())
+    assert not done.is_set()
+    released.set()
 
 
 async def test_person_who_does_not_want_to(credentials: Credentials) -> None:

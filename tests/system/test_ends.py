@@ -206,6 +206,35 @@ async def test_pipe_closed_in_a_flood(command: Commands) -> None:
         assert err == b""
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("watch 1 --json --debug --server {url} >out", 0),
+        ("status 7 --server {url}", 5),
+        ("watch 1 --json --fail-fast --max-attempts nonsense", 2),
+        ("--version >/dev/full", 2),
+        ("", 2),
+    ],
+)
+@pytest.mark.parametrize("stderr", ["dead", "full"])
+async def test_stderr_that_cannot_be_written(command: Commands, words: str, code: int, stderr: str) -> None:
+    """What nobody hears does not end the work: a reader of stderr that left, or a full disk, changes no exit code."""
+    read, write = os.pipe()
+    os.close(read)
+    redirected = "2>/dev/full" if stderr == "full" else ""
+
+    def none_but_one(request: Request) -> Answer | None:
+        return Answer(404, {"detail": "Not Found"}) if "/7" in request.path else None
+
+    async with scripted(some(6), rest=Rest(first=none_but_one)) as server:
+        shell = f"{' '.join(SUBCLI)} {words.format(url=server.url)} {redirected}"
+        process = await asyncio.create_subprocess_shell(shell, env=command.env, cwd=command.cwd, stderr=write)
+        os.close(write)
+        assert await asyncio.wait_for(process.wait(), 40) == code
+    if ">out" in words:
+        assert '"final_status":"passed"' in (command.cwd / "out").read_text().splitlines()[-1].replace(" ", "")
+
+
 async def test_closed_standard_streams(command: Commands) -> None:
     """`>&-`: the verdict still decides; no socket takes the place of stdout. A full disk is named."""
     async with scripted(some(6)) as server:

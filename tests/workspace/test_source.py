@@ -7,12 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from subcli.core.errors import UsageError
+from subcli.workspace import history as history_module
 from subcli.workspace.history import MAX_ENTRIES, History, digest
 from subcli.workspace.source import Source, read_source
 from tests.system.conftest import needs
@@ -344,7 +349,44 @@ def test_history_is_bounded_and_bears_everything(tmp_path: Path) -> None:
     History(None).add("s", "p", "c", CODE, 1, 0.0)
     assert History(None).find_same("s", "p", "c", CODE) is None
     History(tmp_path / "submitted.json" / "below").add("s", "p", "c", CODE, 1, 0.0)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["submitted.json"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"submitted.json", "submitted.lock"}
+
+
+def test_submissions_of_the_same_moment_are_all_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes while another is between its reading and its writing waits: neither entry is lost."""
+    path = tmp_path / "submitted.json"
+    reading, going_on = threading.Event(), threading.Event()
+    write = history_module.write_atomically
+
+    def pause(*arguments: Any, **options: Any) -> None:
+        if not reading.is_set():
+            reading.set()
+            going_on.wait(30)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(history_module, "write_atomically", pause)
+    monkeypatch.setattr(history_module, "LOCK_S", 30.0)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(History(path).add, "s", "one", "c", CODE, 1, 1.0)
+        assert reading.wait(30)
+        second = threads.submit(History(path).add, "s", "two", "c", CODE, 2, 2.0)
+        wait([second], 0.1)  # without a lock, it is done by now
+        going_on.set()
+        first.result(30)
+        second.result(30)
+    assert [History(path).find_same("s", problem, "c", CODE) is not None for problem in ("one", "two")] == [True, True]
+
+
+def test_lock_that_cannot_be_had_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that somebody keeps, or that cannot be opened, costs a moment and no entry."""
+    path = tmp_path / "submitted.json"
+    monkeypatch.setattr(history_module, "LOCK_S", 0.05)
+    with FileLock(path.with_suffix(".lock")):
+        History(path).add("s", "p", "c", CODE, 1, 1.0)
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    path.with_suffix(".lock").mkdir()
+    History(path).add("s", "q", "c", CODE, 2, 2.0)
+    assert [History(path).find_same("s", problem, "c", CODE) is not None for problem in ("p", "q")] == [True, True]
 
 
 def test_history_follows_no_planted_link(tmp_path: Path) -> None:

@@ -44,13 +44,16 @@ class Writer:
 
     Args:
         waits: whether the file may have to wait for a reader. Regular files and ``/dev/null`` need no thread.
+        is_needed: whether the program has failed if this cannot be written. What is said on stderr is not needed: its
+            reader may leave, or its disk be full, and the work goes on.
 
     Attributes:
         failure: why nothing can be written any more. What is written afterwards is dropped.
     """
 
-    def __init__(self, *, waits: bool = True) -> None:
+    def __init__(self, *, waits: bool = True, is_needed: bool = True) -> None:
         self._waits = waits
+        self._is_needed = is_needed
         self.failure: OSError | None = None
         self._jobs: queue.SimpleQueue[tuple[int, bytes] | _Written] = queue.SimpleQueue()
         self._handed = 0
@@ -200,6 +203,9 @@ class Writer:
         try:
             write_all(descriptor, chunk)
         except OSError as error:
+            if not self._is_needed:
+                self.abandon()
+                return
             self.failure = error
             self._on_failure(error)
 

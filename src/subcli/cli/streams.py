@@ -42,7 +42,9 @@ def open_streams(*, json: bool) -> None:
             descriptor = stream.fileno()
             status = os.fstat(descriptor)
             waits = not (stat.S_ISREG(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not stream.isatty()))
-            writer = writers.setdefault((status.st_dev, status.st_ino), Writer(waits=waits))
+            # Where stderr is the same file as stdout, it is as needed.
+            made = Writer(waits=waits, is_needed=name == "stdout")
+            writer = writers.setdefault((status.st_dev, status.st_ino), made)
             encoding = "utf-8" if json and name == "stdout" else stream.encoding
             outlet: Any = Outlet(descriptor, writer)
             setattr(sys, name, io.TextIOWrapper(outlet, encoding=encoding, errors="backslashreplace"))
@@ -108,7 +110,7 @@ class Streams:
         """In this context, in which an event loop runs, no reader makes the program wait.
 
         Args:
-            on_failure: called, in another thread, when stdout or stderr cannot be written.
+            on_failure: called, in another thread, when stdout cannot be written.
             lossy: drop what the readers do not take in time, instead of keeping it.
         """
         with contextlib.ExitStack() as stack:

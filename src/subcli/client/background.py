@@ -19,7 +19,7 @@ T = TypeVar("T")
 def start_daemon_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
     """Call ``function(*args, **kwargs)`` in a daemon thread of its own.
 
-    Only for calls that may be abandoned at any moment, such as reading or looking up.
+    Only for calls that may be abandoned at any moment: what they write, they write as a whole.
 
     Returns:
         A future with what the call returns or raises.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator
@@ -156,7 +155,7 @@ async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: 
             person.tell(_not_kept(server))
             return SessionLogin(tokens, grant, server)
         try:
-            await asyncio.to_thread(credentials.save, server, answer[0], tokens, login.place)
+            await run_in_daemon_thread(credentials.save, server, answer[0], tokens, login.place)
         except CredentialError as error:
             person.tell(f"{error.message} {_not_kept(server)}")
             return SessionLogin(tokens, grant, server)

@@ -23,7 +23,7 @@ import msgspec
 
 from subcli.client import keyring
 from subcli.core.errors import CredentialError
-from subcli.shared.files import check_writable, write_atomically
+from subcli.shared.files import check_writable, exclude_others, write_atomically
 from subcli.shared.secret import Secret, is_token
 from subcli.shared.urls import server_identity
 
@@ -272,13 +272,8 @@ class Credentials:
         This is not the lock of :meth:`locked`, which a caller that saves a renewed login already holds. If the lock
         cannot be had, the file is changed all the same.
         """
-        from filelock import FileLock  # takes 100 ms to import
-
-        with contextlib.suppress(OSError, CredentialError, NotImplementedError):
-            path = self._file("write-lock")
-            held.enter_context(
-                FileLock(path, WRITE_LOCK_S, poll_interval=LOCK_POLL_S, preserve_lock_file=True, fallback_to_soft=False)
-            )
+        with contextlib.suppress(CredentialError):
+            held.enter_context(exclude_others(self._file("write-lock"), WRITE_LOCK_S))
 
     def _replace_json(self, name: str, changes: dict[str, Any]) -> None:
         path = self._file(name)

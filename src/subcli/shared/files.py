@@ -1,5 +1,7 @@
 """Writes files as a whole: whoever reads one sees the old content or the new, never half of either.
 
+What is read, changed and written back is changed by one process at a time: :func:`exclude_others`.
+
 Completion and ``--version`` must stay fast, so nothing slow is imported here.
 """
 
@@ -8,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 _NEW_FILE_MODE: Final = 0o666
+_LOCK_POLL_S: Final = 0.02
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 """O_EXCL: never through a link that somebody else put into a shared directory."""
 _NOT_IN_DIRECTORY: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV)
@@ -67,6 +71,26 @@ def check_writable(path: Path) -> None:
         descriptor = os.open(probe, _NEW, 0o600)
         os.unlink(probe)
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def exclude_others(lock: Path, timeout_s: float) -> Iterator[None]:
+    """In this context no other process that asks for the same lock changes a file between our reading and our writing.
+
+    A lock that cannot be had, or not in time, is passed over: a lost change is better than a command that hangs.
+
+    Args:
+        lock: the lock's file, which stays. Its directory must exist.
+        timeout_s: how long to wait for it, in seconds.
+    """
+    from filelock import FileLock  # takes up to 100 ms to import
+
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, NotImplementedError):
+            held.enter_context(
+                FileLock(lock, timeout_s, poll_interval=_LOCK_POLL_S, preserve_lock_file=True, fallback_to_soft=False)
+            )
+        yield
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:

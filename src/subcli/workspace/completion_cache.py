@@ -2,7 +2,8 @@
 
 One file for each server in the user's cache directory, mode 0600, replaced as a whole. Commands that receive lists
 store them here (:func:`remember`); :mod:`subcli.cli.completion.candidates` reads them. Names come from a server and
-end up on a command line: only what :func:`is_plain` accepts is stored and returned.
+end up on a command line: only what :func:`is_plain` accepts is stored and returned. Commands that run at the same time
+take turns with a file.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import contextlib
 import json
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from subcli.settings.directories import own_directory
-from subcli.shared.files import write_atomically
+from subcli.shared.files import exclude_others, write_atomically
 from subcli.workspace.languages import languages_in
 
 KINDS: Final = ("ids", "problems", "languages")
@@ -24,6 +25,8 @@ KEPT_S: Final = 30 * 24 * 3600.0
 """A list that no command has refreshed for so long is no longer offered."""
 MAX_NAMES: Final = 200
 MAX_LENGTH: Final = 100
+LOCK_S: Final = 0.5
+"""How long one process waits for another that writes a file."""
 _FILE_MAX: Final = 256 * 1024
 _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -57,13 +60,12 @@ class CompletionCache:
 
     def keep(self, kind: str, names: Iterable[object]) -> None:
         """Store the names of a kind, in their order, instead of those before."""
-        content = self._read()
-        plain = [text for name in names if is_plain(text := str(name))]
-        self._write({**content, kind: [time.time(), list(dict.fromkeys(plain))[:MAX_NAMES]]})
+        given = list(names)
+        self._change(lambda content: {kind: given})
 
-    def add(self, kind: str, name: object) -> None:
-        """Store one more name, before the others."""
-        self.keep(kind, [name, *self.names(kind)])
+    def add(self, **names: object) -> None:
+        """Store one more name of each of these kinds, before the others."""
+        self._change(lambda content: {kind: [name, *self._names(content, kind)] for kind, name in names.items()})
 
     def _names(self, content: Mapping[str, Any], kind: str) -> list[str]:
         match content.get(kind):
@@ -83,14 +85,20 @@ class CompletionCache:
         # Two addresses may share a file; the later one has it.
         return content if isinstance(content, dict) and content.get("server") == self._server else {}
 
-    def _write(self, content: Mapping[str, Any]) -> None:
+    def _change(self, change: Callable[[Mapping[str, Any]], Mapping[str, Iterable[object]]]) -> None:
+        """Replace the lists that ``change`` returns for the present content."""
         if self._path is None:
             return
         # Without a cache, TAB offers nothing.
         with contextlib.suppress(OSError, ValueError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            content = {**content, "server": self._server}
-            write_atomically(self._path, json.dumps(content).encode("ascii"), mode=0o600)
+            with exclude_others(self._path.with_suffix(".lock"), LOCK_S):
+                content = self._read()
+                for kind, names in change(content).items():
+                    plain = [text for name in names if is_plain(text := str(name))]
+                    content[kind] = [time.time(), list(dict.fromkeys(plain))[:MAX_NAMES]]
+                content["server"] = self._server
+                write_atomically(self._path, json.dumps(content).encode("ascii"), mode=0o600)
 
 
 def remember(server: str, **lists: Iterable[object]) -> None:

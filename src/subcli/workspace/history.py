@@ -3,7 +3,7 @@
 So a command can warn when the same code is submitted again, and notice that an id has become another submission's
 because the server was restored from a backup. A small file in the user's state directory maps each server and problem
 to a digest of the code, the submission id, the time and the name of the submission's log. It contains no code and no
-secrets. If it cannot be read or written, nothing is noticed.
+secrets. If it cannot be read or written, nothing is noticed. Submissions that are made at the same time take turns with it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import Final
 import msgspec
 
 from subcli.settings.directories import own_directory
-from subcli.shared.files import write_atomically
+from subcli.shared.files import exclude_others, write_atomically
 from subcli.workspace.source import Source
 
 MAX_ENTRIES: Final = 200
 """The oldest entries are dropped first."""
+LOCK_S: Final = 0.5
+"""How long one process waits for another that writes the file."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -75,13 +77,15 @@ class History:
         """Remember a submission."""
         if self._path is None:
             return
-        entries = self._read()
-        entries.pop(_key(server, problem), None)
-        entries[_key(server, problem)] = Entry(digest(language, source), submission_id, at, epoch)
-        kept = dict(list(entries.items())[-MAX_ENTRIES:])
+        entry = Entry(digest(language, source), submission_id, at, epoch)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self._path, msgspec.json.encode(kept), mode=0o600)
+            with exclude_others(self._path.with_suffix(".lock"), LOCK_S):
+                entries = self._read()
+                entries.pop(_key(server, problem), None)
+                entries[_key(server, problem)] = entry
+                kept = dict(list(entries.items())[-MAX_ENTRIES:])
+                write_atomically(self._path, msgspec.json.encode(kept), mode=0o600)
 
     def _read(self) -> dict[str, Entry]:
         if self._path is None:

@@ -56,7 +56,7 @@ def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the secrets of containers are; what is given otherwise comes first. A file that is not there is named."""
+    """As the secrets of containers are; a flag comes first, and two variables are one too many. A file that is not there is named."""
     seen: list[ServerSettings] = []
 
     def noted(_common: object, _streams: object, settings: ServerSettings) -> int:
@@ -72,9 +72,13 @@ def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     key = seen[0].authentication
     assert key is not None
     assert key.key == Secret("SECRET_KEY of the file")
-    monkeypatch.setenv("SUBCLI_REDIS", "redis://given")
     assert run(["serve", "--database", "sqlite://"]) == 0
-    assert (seen[1].database, seen[1].redis) == ("sqlite://", "redis://given")
+    assert (seen[1].database, seen[1].redis) == ("sqlite://", "REDIS of the file")
+    for name in ("DATABASE", "REDIS", "SECRET_KEY"):
+        with monkeypatch.context() as both:
+            both.setenv(f"SUBCLI_{name}", "given")
+            assert run(["serve", "--auth"]) == 2
+            assert f"SUBCLI_{name} and SUBCLI_{name}_FILE are both set." in capsys.readouterr().err
     (tmp_path / "DATABASE").write_text("\n")
     assert run(["serve"]) == 2
     assert "is empty" in capsys.readouterr().err

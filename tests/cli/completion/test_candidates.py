@@ -36,8 +36,8 @@ def test_names_are_plain_words(cache: CompletionCache) -> None:
 def test_cache_is_private_and_bounded(cache: CompletionCache, tmp_path: Path) -> None:
     """Mode 0600, nothing left beside it, never more than so many names."""
     cache.keep("ids", range(10 * MAX_NAMES))
-    cache.add("ids", 99999)
-    (path,) = (tmp_path / "names").iterdir()
+    cache.add(ids=99999)
+    (path,) = (tmp_path / "names").glob("*.json")
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     names = cache.names("ids")
@@ -48,11 +48,11 @@ def test_cache_is_private_and_bounded(cache: CompletionCache, tmp_path: Path) ->
 def test_cache_belongs_to_one_server(cache: CompletionCache, tmp_path: Path) -> None:
     """Another server's file is not read, even where both have the same name."""
     cache.keep("ids", [1])
-    (path,) = (tmp_path / "names").iterdir()
+    (path,) = (tmp_path / "names").glob("*.json")
     other = CompletionCache("http://b.example", tmp_path / "names")
     assert other.names("ids") == []
     other.keep("ids", [2])
-    (theirs,) = set((tmp_path / "names").iterdir()) - {path}
+    (theirs,) = set((tmp_path / "names").glob("*.json")) - {path}
     theirs.replace(path)
     assert cache.names("ids") == []
 
@@ -61,10 +61,10 @@ def test_cache_belongs_to_one_server(cache: CompletionCache, tmp_path: Path) -> 
 def test_damaged_cache(cache: CompletionCache, tmp_path: Path, at: str) -> None:
     """It offers nothing, and the next command mends it."""
     cache.keep("ids", [1])
-    (path,) = (tmp_path / "names").iterdir()
+    (path,) = (tmp_path / "names").glob("*.json")
     path.write_text('{"server": "http://a.example", "ids": [%s, ["1"]]}' % at)  # noqa: UP031
     assert cache.names("ids") == []
-    cache.add("ids", 2)
+    cache.add(ids=2)
     assert cache.names("ids") == ["2"]
 
 
@@ -81,7 +81,7 @@ def test_old_names_are_not_offered(cache: CompletionCache, monkeypatch: pytest.M
 def test_broken_cache(cache: CompletionCache, tmp_path: Path, content: str) -> None:
     """A file that is not ours counts as none, and is replaced."""
     cache.keep("ids", [1])
-    (path,) = (tmp_path / "names").iterdir()
+    (path,) = (tmp_path / "names").glob("*.json")
     path.write_text(content)
     assert cache.names("ids") == []
     cache.keep("ids", [2])

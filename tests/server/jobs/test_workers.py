@@ -722,6 +722,15 @@ async def test_a_standstill_takes_nobodys_place(workbench: Bench, monkeypatch: p
     assert workbench.store.tell_waiting(ids) == {}
 
 
+async def test_a_standstill_of_many(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, all are told why, a page at a time."""
+    monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_LIMIT", 2)
+    monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.01)
+    ids = [workbench.submit() for _ in range(5)]
+    workbench.work(passes, ServerLimits(lease_s=3600, standstill_s=0.01), space=lambda: Space(0, 0))
+    await workbench.until(lambda: all(len(workbench.events(each)) == 2 for each in ids))
+
+
 async def test_a_standstill_of_one_problem(workbench: Bench) -> None:
     """There is space for the others, which are judged; the watchers of this one are told why they wait."""
     problems = {"echo": workbench.problem, "big": replace(workbench.problem, limits=ResourceLimits(disk_mb=5000))}

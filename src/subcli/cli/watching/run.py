@@ -7,6 +7,7 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,7 @@ from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.cli.watching.views import is_live, make_view, same_name
+from subcli.client.background import start_daemon_thread
 from subcli.client.client import Client, epoch_of
 from subcli.client.connection import connect
 from subcli.client.session import Session
@@ -34,6 +36,8 @@ from subcli.workspace.source import Source
 
 RECORD_AFTER_S: Final = 0.1
 """By then the first event has been shown; it does not have to wait for two files."""
+RECORD_WITHIN_S: Final = 0.8
+"""A command that ends waits no longer for them: Ctrl-C ends it within a second."""
 
 
 class CodeToSubmit(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,7 @@ def submit(
                 raise options.timed_out(exits.MAYBE_SUBMITTED) from None
             number = int(answer["submission_id"])
             epoch = epoch_of(answer)
-            with _recorded(settings, job, number, epoch):
+            async with _recorded(settings, job, number, epoch):
                 if no_watch:
                     _print_submitted(common, streams, number, answer, options.command("watch", number))
                     return exits.OK
@@ -197,24 +201,29 @@ class _Desk:
             expecting.cancel()
 
 
-@contextlib.contextmanager
-def _recorded(settings: Settings, job: CodeToSubmit, number: int, epoch: str | None) -> Iterator[None]:
-    """Add the submission to the history, but not while its first event is on its way, and however the watch ends."""
+@contextlib.asynccontextmanager
+async def _recorded(settings: Settings, job: CodeToSubmit, number: int, epoch: str | None) -> AsyncIterator[None]:
+    """Add the submission to the history, but not while its first event is on its way, and however the watch ends.
+
+    Neither the watch nor, beyond :data:`RECORD_WITHIN_S`, its end waits for a file that hangs.
+    """
     at = time.time()
 
-    @functools.cache
     def record() -> None:
         History(state_file()).add(settings.server, job.problem, job.language, job.source, number, at, epoch)
         cache = CompletionCache(settings.server, cache_directory())
-        for kind, name in (("ids", number), ("problems", job.problem), ("languages", job.language)):
-            cache.add(kind, name)
+        cache.add(ids=number, problems=job.problem, languages=job.language)
 
-    soon = asyncio.get_running_loop().call_later(RECORD_AFTER_S, record)
+    @functools.cache
+    def begin() -> Future[None]:
+        return start_daemon_thread(record)
+
+    soon = asyncio.get_running_loop().call_later(RECORD_AFTER_S, begin)
     try:
         yield
     finally:
         soon.cancel()
-        record()
+        await asyncio.wait([asyncio.wrap_future(begin())], timeout=RECORD_WITHIN_S)
 
 
 def _print_submitted(common: Common, streams: Streams, number: int, answer: dict[str, Any], next_command: str) -> None:

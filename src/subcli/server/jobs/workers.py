@@ -110,7 +110,7 @@ class Workers:
 
     async def _enqueue_waiting(self, service: Service) -> None:
         able = service.able()
-        waiting = await self._claimable(able)
+        waiting = await self._claimable(able, _SWEEP_LIMIT)
         for submission_id in waiting:
             self._queue.put(submission_id)
         for submission_id in waiting[: service.concurrency]:
@@ -136,12 +136,14 @@ class Workers:
             return
         if await self._store.run(self._store.leases.others_hold, self._name, seconds):
             return
-        stuck = [each for each in await self._claimable(blocked) if each not in self._standstill.told]
+        # A page at each sweep: among so many there are that many that were not told, if there are any.
+        told = self._standstill.told
+        stuck = [each for each in await self._claimable(blocked, len(told) + _SWEEP_LIMIT) if each not in told]
         if stuck:
             await self._journal.tell_waiting(stuck)
-            self._standstill.told.update(stuck)
+            told.update(stuck)
 
-    async def _claimable(self, able: Able, limit: int = _SWEEP_LIMIT) -> Sequence[int]:
+    async def _claimable(self, able: Able, limit: int) -> Sequence[int]:
         return await self._store.run(self._store.leases.claimable, limit, self._name, able) if able else ()
 
     async def _claim_and_judge(self, service: Service) -> None:

@@ -149,11 +149,14 @@ def given_or_in_file(streams: Streams, given: str | None, name: str) -> str | No
     """A secret of a flag or variable, else the content of the file that the variable NAME_FILE names.
 
     Raises:
-        UsageError: The file cannot be read, is empty, or is not text.
+        UsageError: Both variables are set, or the file cannot be read, is empty, or is not text.
     """
     path = streams.env.get(f"{name}_FILE")
-    if given or not path:
+    if not path or (given and given != streams.env.get(name)):
         return given
+    if given:
+        # Whoever changes a secret in one of two places would not notice which one counts.
+        raise UsageError(f"{name} and {name}_FILE are both set.", hint="Unset one of them.")
     try:
         text = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
