@@ -187,13 +187,13 @@ def sweeps(bench: Bench, number: int, monkeypatch: pytest.MonkeyPatch) -> Callab
     """How often a worker has looked at the queue since now; it looks often."""
     monkeypatch.setattr("subcli.server.jobs.workers._SWEEP_INTERVAL_S", 0.02)
     store = bench.stores[number]
-    take_back, looks = store.take_back, list[None]()
+    take_back, looks = store.interruptions.take_back, list[None]()
 
     def counted(*args: Any) -> Any:
         looks.append(None)
         return take_back(*args)
 
-    monkeypatch.setattr(store, "take_back", counted)
+    monkeypatch.setattr(store.interruptions, "take_back", counted)
     return lambda: len(looks)
 
 
@@ -520,7 +520,7 @@ async def test_a_claim_that_was_under_way_is_handed_back(workbench: Bench, monke
 def take_nothing_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases can be short, for frequent renewals, and yet a busy machine loses none: no sweep looks for them."""
     for store in bench.stores:
-        monkeypatch.setattr(store, "take_back", lambda *_: {})
+        monkeypatch.setattr(store.interruptions, "take_back", lambda *_: {})
 
 
 async def test_a_lease_is_renewed_while_judging(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -567,7 +567,7 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench, monkeypatch:
     workbench.work(judge, ServerLimits(lease_s=0.6))
     take_nothing_back(workbench, monkeypatch)
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
-    workbench.store.take_back(10, running=True)
+    workbench.store.interruptions.take_back(10, running=True)
     assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
     async with asyncio.timeout(30):
         await closed.wait()
@@ -646,7 +646,7 @@ async def test_what_this_worker_does_not_know_waits(workbench: Bench, slug: str,
     told = workbench.events(submission_id)[-1]
     assert (told["status"], told["attempt"]) == ("pending", 1)
     assert told["detail"] == f"Waits for a worker that can judge {slug} in {language}."
-    assert workbench.store.tell_unable(ABLE, 10) == {}
+    assert workbench.store.waiting.tell_unable(ABLE, 10) == {}
     languages = {**workbench.problem.languages, language: next(iter(workbench.problem.languages.values()))}
     workbench.work(passes, problems={slug: replace(workbench.problem, languages=languages)})
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
@@ -719,7 +719,7 @@ async def test_a_standstill_takes_nobodys_place(workbench: Bench, monkeypatch: p
     assert [len(workbench.events(each)) for each in ids] == [2] * 3
     assert workbench.store.leases.claimable(10, "", ABLE) == ids
     # Another worker does not say it once more.
-    assert workbench.store.tell_waiting(ids) == {}
+    assert workbench.store.waiting.tell_waiting(ids) == {}
 
 
 async def test_a_standstill_of_many(workbench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -790,7 +790,7 @@ async def test_the_last_attempt_is_made(workbench: Bench) -> None:
     submission_id = workbench.submit()
     for _ in range(2):
         assert workbench.store.leases.claim_next("dies", ABLE, -1) is not None
-        workbench.store.take_back(3)
+        workbench.store.interruptions.take_back(3)
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) is not None)
     assert workbench.verdict(submission_id) == "passed"
@@ -800,7 +800,7 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     """After the limit of attempts, so that one submission cannot keep a server busy for ever."""
     submission_id = workbench.submit()
     for _ in range(3):
-        workbench.store.take_back(3)
+        workbench.store.interruptions.take_back(3)
         assert workbench.store.leases.claim_next("dies", ABLE, -1) is not None
     workbench.work(passes)
     await workbench.until(lambda: workbench.verdict(submission_id) == "error")
@@ -839,13 +839,13 @@ async def test_positions_are_updated_less_often_than_submissions_are_claimed(
     ids = [workbench.submit() for _ in range(60)]
     workbench.work(judge, concurrency=50)
     [store] = workbench.stores
-    looks, update_queue_positions = list[int](), store.update_queue_positions
+    looks, update_queue_positions = list[int](), store.waiting.update_queue_positions
 
     def counted(limit: int) -> Any:
         looks.append(len(judging))
         return update_queue_positions(limit)
 
-    monkeypatch.setattr(store, "update_queue_positions", counted)
+    monkeypatch.setattr(store.waiting, "update_queue_positions", counted)
     await workbench.until(lambda: len(judging) == 50)
     await workbench.until(lambda: len(looks) == 1)
     gate.set()
@@ -873,10 +873,10 @@ async def test_an_idle_worker_writes_nothing(workbench: Bench, monkeypatch: pyte
     # One is being judged elsewhere, one waits for another worker, and one for a worker that knows it, and was told so.
     assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
     other = workbench.store.create(NewSubmission(DEMO_USER, "new", "python", {"a": "1"}))[0].id
-    assert list(workbench.store.tell_unable(ABLE, 10)) == [other]
+    assert list(workbench.store.waiting.tell_unable(ABLE, 10)) == [other]
 
     def told_places() -> bool:
-        workbench.store.update_queue_positions(10)
+        workbench.store.waiting.update_queue_positions(10)
         return places(workbench, [waiting, other]) == [1, 2]
 
     await workbench.until(told_places)
@@ -950,7 +950,7 @@ async def test_positions_are_updated_when_the_database_is_back(
     first, second, third = (workbench.submit() for _ in range(3))
     workbench.work(hangs, concurrency=1)
     [store] = workbench.stores
-    monkeypatch.setattr(store, "update_queue_positions", away(2, store.update_queue_positions))
+    monkeypatch.setattr(store.waiting, "update_queue_positions", away(2, store.waiting.update_queue_positions))
     last = {"type": "status_update", "status": "pending", "queue_position": 2, "attempt": 1}
     await workbench.until(lambda: last.items() <= workbench.events(third)[-1].items())
     assert workbench.events(second)[-1]["queue_position"] == 1

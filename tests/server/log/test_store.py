@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from subcli.server.log.appending import Records
 from subcli.server.log.records import (
     Append,
     Claim,
@@ -23,7 +24,7 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
 )
 from subcli.server.log.requeue import LOST
-from subcli.server.log.store import Records, Store
+from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 
 pytestmark = pytest.mark.every_backend
@@ -121,7 +122,7 @@ def test_the_first_start_counts_for_the_duration(engine: Engine) -> None:
     submission_id = store.create(new())[0].id
     claimed(store, submission_id, lease=-1)
     now.append(1010.0)
-    store.take_back(10)
+    store.interruptions.take_back(10)
     claimed(store, submission_id)
     now.append(1025.0)
     store.cancel(submission_id, DEMO_USER)
@@ -222,7 +223,7 @@ def test_one_claim_at_a_time(store: Store) -> None:
     assert (claim.attempt, claim.files) == (1, {"solution.py": "print()"})
     assert store.leases.claim_next("other", ABLE, 60) is None
     assert store.leases.claimable(10, "", ABLE) == []
-    store.hand_back(claim, "stopped")
+    store.interruptions.hand_back(claim, "stopped")
     assert store.leases.claimable(10, "", ABLE) == [submission_id]
     assert claimed(store, submission_id).attempt == 2
 
@@ -231,13 +232,13 @@ def test_a_late_worker_is_fenced_off(store: Store) -> None:
     """When a lease has expired and another worker has claimed the submission, the first one's events are refused."""
     submission_id = store.create(new())[0].id
     dead = claimed(store, submission_id, lease=-1)
-    store.take_back(10)
+    store.interruptions.take_back(10)
     living = claimed(store, submission_id)
     with pytest.raises(StaleFenceError):
         append(store, submission_id, [result("late")], dead.fence)
     assert not store.leases.renew(dead, 60)
     with pytest.raises(StaleFenceError):
-        store.hand_back(dead, "late")
+        store.interruptions.hand_back(dead, "late")
     assert store.leases.renew(living, 60)
     append(store, submission_id, [result("good")], living.fence)
 
@@ -246,8 +247,8 @@ def test_the_only_process_takes_every_lease_back(store: Store) -> None:
     """The only process on a database does so when it starts."""
     submission_id = store.create(new())[0].id
     claimed(store, submission_id)
-    assert not store.take_back(10)
-    assert list(store.take_back(10, running=True)) == [submission_id]
+    assert not store.interruptions.take_back(10)
+    assert list(store.interruptions.take_back(10, running=True)) == [submission_id]
     assert store.leases.claimable(10, "", ABLE) == [submission_id]
 
 
@@ -256,7 +257,7 @@ def test_a_renewal_does_not_undo_a_hand_back(store: Store) -> None:
     submission_id = store.create(new())[0].id
     claim = claimed(store, submission_id)
     assert store.leases.renew(claim, 60)
-    store.hand_back(claim, "stopped")
+    store.interruptions.hand_back(claim, "stopped")
     assert not store.leases.renew(claim, 60)
     assert store.leases.claimable(10, "", ABLE) == [submission_id]
 
@@ -273,8 +274,8 @@ def test_what_was_interrupted_is_next(store: Store) -> None:
     assert second is not None
     assert third is not None
     assert [claim.submission_id for claim in (first, second, third)] == ids[:3]
-    store.hand_back(third, "stopped")
-    assert list(store.take_back(10)) == [second.submission_id]
+    store.interruptions.hand_back(third, "stopped")
+    assert list(store.interruptions.take_back(10)) == [second.submission_id]
     assert store.leases.claimable(10, "", ABLE) == [ids[1], ids[2], ids[3]]
     again = store.leases.claim_next("another", ABLE, 60)
     assert again is not None
@@ -294,7 +295,7 @@ def test_users_are_served_in_turn(engine: Engine) -> None:
     in_order = [ids[n] for n in (0, 3, 4, 1, 5, 2)]
     assert store.leases.claimable(10, "", ABLE) == in_order
     now.append(1009.0)
-    store.update_queue_positions(10)
+    store.waiting.update_queue_positions(10)
     assert [last_event(store, each)["queue_position"] for each in in_order] == [1, 2, 3, 4, 5, 6]
     for each in in_order[:4]:
         claim = store.leases.claim_next("worker", ABLE, 60)
@@ -316,7 +317,7 @@ def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(eng
     for _ in range(20):
         assert store.leases.claim_next("worker", ABLE, 3600) is not None
         now.append(now[-1] + 1)
-        for each, [record] in store.update_queue_positions(1000).items():
+        for each, [record] in store.waiting.update_queue_positions(1000).items():
             told[each].append(json.loads(record.text)["queue_position"])
             writes += 1
     assert told[ids[39]] == [40, 36, 32, 28, 25, 22]
@@ -324,12 +325,12 @@ def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(eng
     # To tell everybody each time would have taken 20 writes a claim in the end, and 39 at first.
     assert writes < 20 * 20
     now.append(1023.0)
-    assert store.update_queue_positions(1000) == {}
+    assert store.waiting.update_queue_positions(1000) == {}
     now.append(1029.0)
-    late = store.update_queue_positions(1000)
+    late = store.waiting.update_queue_positions(1000)
     assert json.loads(late[ids[39]][0].text)["queue_position"] == 20
     now.append(1060.0)
-    assert store.update_queue_positions(1000) == {}
+    assert store.waiting.update_queue_positions(1000) == {}
     store.close()
 
 
@@ -348,7 +349,7 @@ def test_low_places_are_told_seldom_while_users_come_and_go(engine: Engine) -> N
         for is_claimed in (False, True):
             if is_claimed:
                 assert store.leases.claim_next("worker", ABLE, 3600) is not None
-            for each, [record] in store.update_queue_positions(1000).items():
+            for each, [record] in store.waiting.update_queue_positions(1000).items():
                 if each in told:
                     told[each].append((now[-1], json.loads(record.text)["queue_position"]))
             now.append(now[-1] + 0.5)
@@ -366,10 +367,10 @@ def test_a_place_is_not_told_twice_within_a_second(engine: Engine) -> None:
     ids = [store.create(new())[0].id for _ in range(5)]
     for _ in range(3):
         assert store.leases.claim_next("worker", ABLE, 3600) is not None
-        assert store.update_queue_positions(10) == {}
+        assert store.waiting.update_queue_positions(10) == {}
         now.append(now[-1] + 0.3)
     now.append(1001.0)
-    told = store.update_queue_positions(10).items()
+    told = store.waiting.update_queue_positions(10).items()
     assert {each: json.loads(item.text)["queue_position"] for each, [item] in told} == {ids[3]: 1, ids[4]: 2}
     store.close()
 
@@ -379,14 +380,14 @@ def test_what_waits_for_an_able_worker_learns_its_place(engine: Engine) -> None:
     now = [1000.0]
     store = Store(engine, lambda: now[-1])
     first, other, last = (store.create(replace(new(), problem=slug))[0].id for slug in ("echo", "new", "echo"))
-    assert list(store.tell_unable(ABLE, 10)) == [other]
+    assert list(store.waiting.tell_unable(ABLE, 10)) == [other]
     assert {each: last_event(store, each).get("queue_position") for each in (first, last)} == {first: 1, last: 3}
     now.append(1001.0)
-    assert list(store.update_queue_positions(10)) == [last]
+    assert list(store.waiting.update_queue_positions(10)) == [last]
     assert last_event(store, last)["queue_position"] == 2
     assert store.leases.claim_next("worker", ABLE, 60) is not None
     now.append(1002.0)
-    assert set(store.update_queue_positions(10)) == {other, last}
+    assert set(store.waiting.update_queue_positions(10)) == {other, last}
     told = last_event(store, other)
     assert (told["queue_position"], told["detail"]) == (1, "Waits for a worker that can judge new in python.")
     assert last_event(store, last)["queue_position"] == 1
@@ -398,9 +399,9 @@ def test_what_another_worker_is_judging_only_waits_its_turn(store: Store) -> Non
     first, second = (store.create(replace(new(), problem="new"))[0].id for _ in range(2))
     claim = store.leases.claim_next("knows", {"new": ("python",)}, 3600)
     assert claim is not None
-    assert store.tell_unable(ABLE, 10) == {}
+    assert store.waiting.tell_unable(ABLE, 10) == {}
     store.cancel(first, DEMO_USER)
-    assert list(store.tell_unable(ABLE, 10)) == [second]
+    assert list(store.waiting.tell_unable(ABLE, 10)) == [second]
 
 
 def test_a_claim_says_whose_it_is_and_how_long_it_waited(engine: Engine) -> None:
@@ -412,7 +413,7 @@ def test_a_claim_says_whose_it_is_and_how_long_it_waited(engine: Engine) -> None
     claim = claimed(store, submission_id)
     assert (claim.owner, claim.waited_s) == ("demo", 7)
     now.append(1100.0)
-    store.hand_back(claim, "stopped")
+    store.interruptions.hand_back(claim, "stopped")
     now.append(1103.0)
     again = store.leases.claim_next("another", ABLE, 60)
     assert again is not None
@@ -432,9 +433,9 @@ def test_watchers_learn_of_an_interruption_at_once(store: Store, is_lost: bool) 
     claim = claimed(store, submission_id, -1 if is_lost else 60)
     append(store, submission_id, [{"type": "status_update", "status": "testing"}], claim.fence)
     if is_lost:
-        [records] = store.take_back(10).values()
+        [records] = store.interruptions.take_back(10).values()
     else:
-        records = store.hand_back(claim, "It was stopped.")
+        records = store.interruptions.hand_back(claim, "It was stopped.")
     assert [each.seq for each in records] == [3]
     assert records[0].committed is not None
     told = last_event(store, submission_id)
@@ -453,21 +454,21 @@ def test_what_has_ended_is_not_handed_back(store: Store) -> None:
     claim = claimed(store, submission_id)
     store.cancel(submission_id, DEMO_USER)
     with pytest.raises(EndedError):
-        store.hand_back(claim, "stopped")
-    assert store.take_back(10, running=True) == {}
+        store.interruptions.hand_back(claim, "stopped")
+    assert store.interruptions.take_back(10, running=True) == {}
 
 
 def test_restarts_are_no_failures(store: Store) -> None:
     """Handing a submission back any number of times never ends it; workers that vanish do, at the limit."""
     submission_id = store.create(new())[0].id
     for _ in range(10):
-        store.hand_back(claimed(store, submission_id), "stopped")
+        store.interruptions.hand_back(claimed(store, submission_id), "stopped")
     for _ in range(2):
         claimed(store, submission_id, lease=-1)
-        store.take_back(3)
+        store.interruptions.take_back(3)
     assert store.lookup.snapshot(submission_id, DEMO_USER).final_status is None
     assert claimed(store, submission_id, lease=-1).attempt == 13
-    [records] = store.take_back(3).values()
+    [records] = store.interruptions.take_back(3).values()
     assert [each.last for each in records] == [False, True]
     assert "3 times" in records[0].text
     assert store.lookup.snapshot(submission_id, DEMO_USER).final_status == "error"
@@ -482,18 +483,18 @@ def test_a_failure_leaves_a_submission_to_other_workers(engine: Engine) -> None:
         claim = store.leases.claim_next("sick", ABLE, 60)
         assert claim is not None
         assert claim.submission_id == submission_id
-        [told] = store.fail(claim, Failure("Full."), 3, 5)
+        [told] = store.interruptions.fail(claim, Failure("Full."), 3, 5)
         assert f"Full. Judged again from the start, try {number + 1} of 3." in told.text
         assert store.leases.claimable(10, "sick", ABLE) == [later]
         assert store.leases.claimable(10, "healthy", ABLE) == [submission_id, later]
         now.append(now[-1] + wait_s)
         assert store.leases.claimable(10, "sick", ABLE) == [submission_id, later]
-    records = store.fail(claimed(store, submission_id), Failure("Full."), 3, 5)
+    records = store.interruptions.fail(claimed(store, submission_id), Failure("Full."), 3, 5)
     assert [each.last for each in records] == [False, True]
     assert last_event(store, submission_id)["final_status"] == "error"
     assert claim is not None
     with pytest.raises(EndedError):
-        store.fail(claim, Failure("Late."), 3, 5)
+        store.interruptions.fail(claim, Failure("Late."), 3, 5)
     store.close()
 
 
@@ -508,7 +509,7 @@ def test_a_worker_leaves_what_it_failed_on_to_those_who_are_busy(engine: Engine)
     def failed(worker: str) -> None:
         claim = store.leases.claim_next(worker, ABLE, 60)
         assert claim is not None
-        store.fail(claim, Failure("Full."), 5, 5)
+        store.interruptions.fail(claim, Failure("Full."), 5, 5)
 
     failed("sick")
     now.append(1030.0)
@@ -521,7 +522,7 @@ def test_a_worker_leaves_what_it_failed_on_to_those_who_are_busy(engine: Engine)
     now.append(1067.0)
     failed("other")
     assert store.leases.claim_next("dies", ABLE, -1) is not None
-    store.take_back(10)
+    store.interruptions.take_back(10)
     now.append(1080.0)
     assert store.leases.claimable(10, "sick", ABLE) == []
     failed("busy")
@@ -657,6 +658,6 @@ def test_a_claim_on_another_log_of_the_same_id(store: Store) -> None:
     stale = replace(claimed(store, submission_id), epoch="another")
     assert not store.leases.renew(stale, 60)
     with pytest.raises(StaleFenceError):
-        store.hand_back(stale, "because")
+        store.interruptions.hand_back(stale, "because")
     with pytest.raises(StaleFenceError):
-        store.fail(stale, Failure("because"), 3, 5)
+        store.interruptions.fail(stale, Failure("because"), 3, 5)

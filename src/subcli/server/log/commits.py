@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from subcli.server.log.appending import Records
 from subcli.server.log.bus import Bus
 from subcli.server.log.records import Append
-from subcli.server.log.store import Records, Store
+from subcli.server.log.store import Store
 
 _log: Final = logging.getLogger(__name__)
 _GROUP_SIZE: Final = 100

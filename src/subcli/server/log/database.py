@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib.resources import as_file, files
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from subcli.server.log.tables import REVISION
@@ -94,6 +94,16 @@ def _engine(url: str) -> Engine:
 def reading(engine: Engine) -> Engine:
     """Return `engine` for read-only transactions, which take no write lock."""
     return engine.execution_options(**{_READING: True})
+
+
+def has_rows(reader: Engine, query: Select[*tuple[Any, ...]]) -> bool:
+    """Return whether a query finds anything, without the lock of a writer.
+
+    Args:
+        reader: from `reading`.
+    """
+    with reader.begin() as connection:
+        return connection.execute(query.limit(1)).first() is not None
 
 
 def migrate(engine: Engine) -> None:

@@ -18,11 +18,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from contextlib import AbstractContextManager
 from typing import Final
 
+from subcli.server.log.appending import Records
 from subcli.server.log.bus import Bus, Subscription
 from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError
 from subcli.server.log.requeue import Able
-from subcli.server.log.store import Records, Store
+from subcli.server.log.store import Store
 
 _log: Final = logging.getLogger(__name__)
 _PAGE_SIZE: Final = 500
@@ -59,22 +60,27 @@ class Journal:
         self._bus.publish(submission_id, records)
 
     async def hand_back(self, claim: Claim, detail: str) -> None:
-        """Put a submission back at the head of the queue and publish why. Raises what `Store.hand_back` does."""
-        records = await self._store.run(self._store.hand_back, claim, detail)
+        """Put a submission back at the head of the queue and publish why.
+
+        Raises what `Interruptions.hand_back` does.
+        """
+        records = await self._store.run(self._store.interruptions.hand_back, claim, detail)
         self._bus.publish(claim.submission_id, records)
 
     async def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> bool:
-        """Put a submission back, or end it, because the judge failed. See `Store.fail`.
+        """Put a submission back, or end it, because the judge failed. See `Interruptions.fail`.
 
         Returns:
             whether it has ended now.
         """
-        records = await self._store.run(self._store.fail, claim, failure, tries, retry_s)
+        records = await self._store.run(self._store.interruptions.fail, claim, failure, tries, retry_s)
         self._bus.publish(claim.submission_id, records)
         return records[-1].last
 
     async def take_back(self, attempts: int) -> Mapping[int, bool]:
-        """Put the submissions whose worker has vanished back into the queue and publish that. See `Store.take_back`.
+        """Put the submissions whose worker has vanished back into the queue and publish that.
+
+        See `Interruptions.take_back`.
 
         Returns:
             the submissions, and whether each has ended now.
@@ -82,39 +88,39 @@ class Journal:
         Raises:
             SQLAlchemyError: the database does not answer.
         """
-        appended = await self._store.run(self._store.take_back, attempts)
+        appended = await self._store.run(self._store.interruptions.take_back, attempts)
         for submission_id, records in appended.items():
             self._bus.publish(submission_id, records)
         return {submission_id: records[-1].last for submission_id, records in appended.items()}
 
     async def tell_unable(self, able: Able, limit: int) -> None:
-        """Publish what `Store.tell_unable` appends.
+        """Publish what `WaitingSubmissions.tell_unable` appends.
 
         Raises:
             SQLAlchemyError: the database does not answer.
         """
-        appended = await self._store.run(self._store.tell_unable, able, limit)
+        appended = await self._store.run(self._store.waiting.tell_unable, able, limit)
         for submission_id, records in appended.items():
             self._bus.publish(submission_id, records)
 
     async def tell_waiting(self, ids: Sequence[int]) -> None:
-        """Publish what `Store.tell_waiting` appends.
+        """Publish what `WaitingSubmissions.tell_waiting` appends.
 
         Raises:
             SQLAlchemyError: the database does not answer.
         """
-        appended = await self._store.run(self._store.tell_waiting, ids)
+        appended = await self._store.run(self._store.waiting.tell_waiting, ids)
         for submission_id, records in appended.items():
             self._bus.publish(submission_id, records)
 
     async def update_queue_positions(self, limit: int) -> None:
-        """Publish what `Store.update_queue_positions` appends, in transactions for at most `limit` submissions.
+        """Publish what `WaitingSubmissions.update_queue_positions` appends, at most `limit` in a transaction.
 
         Raises:
             SQLAlchemyError: the database does not answer.
         """
         while True:
-            appended = await self._store.run(self._store.update_queue_positions, limit)
+            appended = await self._store.run(self._store.waiting.update_queue_positions, limit)
             for submission_id, records in appended.items():
                 self._bus.publish(submission_id, records)
             if len(appended) < limit:

@@ -12,81 +12,57 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
     Row,
-    Select,
-    and_,
     bindparam,
     func,
     insert,
-    not_,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
 from subcli.server.log.changes import STATE, Change, number_events, write_changes
 from subcli.server.log.database import lock_queue, reading
+from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
-from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, results_of, snapshot_of
-from subcli.server.log.positions import places_to_tell
+from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, snapshot_of
 from subcli.server.log.records import (
     Append,
-    Claim,
     EndedError,
-    Failure,
     KeyReusedError,
     NewSubmission,
-    Record,
     Snapshot,
     StaleFenceError,
-    UnknownSubmissionError,
     record,
 )
 from subcli.server.log.requeue import (
-    AGAIN,
     IN_LINE,
-    LOST,
     NEXT,
     WAITING,
-    Able,
-    can_judge,
-    is_judged_elsewhere,
     pending,
-    unable,
 )
-from subcli.server.log.results import summary_of
-from subcli.server.log.tables import attempts, events, submissions, write_probes
+from subcli.server.log.tables import submissions, write_probes
+from subcli.server.log.waiting import WaitingSubmissions
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Records: TypeAlias = tuple[Record, ...]
 
 _THREADS: Final = 4
 _EPOCH_BYTES: Final = 8
 # Built once: building a statement costs about as much as executing it.
-_LOCKED: Final = select(*STATE).where(submissions.c.id == bindparam("submission")).with_for_update()
 _FREE: Final = (
     select(*STATE)
     .where(submissions.c.id.in_(bindparam("submissions", expanding=True)))
     # A transaction that locks several rows waits for none of them, so no two can wait for each other.
-    .with_for_update(skip_locked=True)
-)
-# One that is being cancelled at this moment is left out.
-_WAITING: Final[Select[*tuple[Any, ...]]] = (
-    select(*STATE, submissions.c.told)
-    .where(submissions.c.id.in_(bindparam("submissions", expanding=True)), *WAITING)
     .with_for_update(skip_locked=True)
 )
 
@@ -97,6 +73,8 @@ class Store:
     Attributes:
         lookup: queries.
         leases: which worker judges which submission.
+        interruptions: what goes back to the queue without a verdict.
+        waiting: what those are told who wait.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -106,6 +84,8 @@ class Store:
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self.lookup = Lookup(engine)
         self.leases = Leases(engine, clock)
+        self.interruptions = Interruptions(engine, clock)
+        self.waiting = WaitingSubmissions(engine, clock)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
@@ -186,7 +166,7 @@ class Store:
             )
             .returning(submissions)
         ).one()
-        self._append(connection, created, [pending(1, queue_position=ahead + 1)])
+        append_to(connection, created, [pending(1, queue_position=ahead + 1)], now)
         return snapshot_of(connection, created.id)
 
     # -- appending -----------------------------------------------------------------------------------
@@ -201,9 +181,9 @@ class Store:
             TypeError: an event cannot be represented in JSON.
         """
         with self._write.begin() as connection:
-            change = self._prepare(connection, _locked(connection, wanted.submission_id), wanted)
+            change = self._prepare(connection, locked(connection, wanted.submission_id), wanted)
             write_changes(connection, [change])
-        return self._committed(change.records)
+        return committed(change.records, self._clock())
 
     def append_all(self, wanted: Sequence[Append]) -> list[Records | Exception | None]:
         """Commit the appends of several submissions in one transaction.
@@ -224,7 +204,7 @@ class Store:
             rows = {row.id: row for row in connection.execute(_FREE, {"submissions": ids})}
             prepared = [self._try_to_prepare(connection, rows.get(each.submission_id), each) for each in wanted]
             write_changes(connection, [each for each in prepared if isinstance(each, Change)])
-        return [self._committed(each.records) if isinstance(each, Change) else each for each in prepared]
+        return [committed(each.records, self._clock()) if isinstance(each, Change) else each for each in prepared]
 
     def _try_to_prepare(
         self, connection: Connection, row: Row[Any] | None, wanted: Append
@@ -263,180 +243,17 @@ class Store:
             EndedError: the submission already has its verdict.
         """
         with self._write.begin() as connection:
-            row = _locked(connection, submission_id, submissions.c.owner_id == owner_id)
+            row = locked(connection, submission_id, submissions.c.owner_id == owner_id)
             if row.final_status is not None:
                 raise EndedError
-            summary = self._summary_so_far(connection, row)
-            records = self._append(
-                connection,
-                row,
-                [
-                    {"type": "status_update", "status": "cancelled"},
-                    {"type": "complete", "final_status": "cancelled", "summary": summary},
-                ],
-            )
-        return self._committed(records)
-
-    def hand_back(self, claim: Claim, detail: str) -> Records:
-        """Put a submission back at the head of the queue before its verdict, through no fault of anybody's.
-
-        Args:
-            detail: tells its watchers why.
-
-        Raises:
-            StaleFenceError: it is another worker's now, or back already.
-            EndedError: it has its verdict.
-        """
-        with self._write.begin() as connection:
-            records = self._requeue(connection, _held(connection, claim), detail, {})
-        return self._committed(records)
-
-    def fail(self, claim: Claim, failure: Failure, tries: int, retry_s: float) -> Records:
-        """Put a submission back because the judge failed; end it with `error` if it did so for the last time.
-
-        Args:
-            tries: how often a submission is tried.
-            retry_s: seconds in which workers that failed do not get it again; longer with each failure.
-
-        Raises what `hand_back` does.
-        """
-        with self._write.begin() as connection:
-            row = _held(connection, claim)
-            this = (attempts.c.submission_id == row.id, attempts.c.fence == claim.fence)
-            connection.execute(update(attempts).where(*this).values(failed=True))
-            failures = row.failures + 1
-            if failures < tries:
-                detail = f"{failure.detail} {AGAIN}, try {failures + 1} of {tries}."
-                columns = {"failures": failures, "retry_at": self._clock() + retry_s * failures}
-                records = self._requeue(connection, row, detail, columns)
-            elif failure.ending:
-                records = self._append(connection, row, failure.ending)
-            else:
-                records = self._end(connection, row, failure.detail)
-        return self._committed(records)
-
-    def take_back(self, attempts: int, *, running: bool = False) -> dict[int, Records]:
-        """Put the submissions whose worker has vanished back at the head of the queue.
-
-        Args:
-            attempts: a submission that has lost so many workers gets the verdict `error`.
-            running: take those as well whose lease still runs. Only for a process that knows that it is the only
-                one on this database.
-
-        Returns:
-            what was appended, by submission.
-        """
-        lease = submissions.c.lease_until
-        lost = lease.is_not(None) if running else lease < self._clock()
-        query = select(*STATE).where(submissions.c.final_status.is_(None), lost).order_by(submissions.c.id)
-        appended: dict[int, Records] = {}
-        if not self._finds(query):
-            return appended
-        with self._write.begin() as connection:
-            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-            for row in rows:
-                if row.losses + 1 >= attempts:
-                    detail = f"Judging was started {row.losses + 1} times and never finished."
-                    appended[row.id] = self._end(connection, row, detail)
-                else:
-                    appended[row.id] = self._requeue(connection, row, LOST, {"losses": row.losses + 1})
-        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
-
-    def tell_unable(self, able: Able, limit: int) -> dict[int, Records]:
-        """Tell the watchers of what a worker lacks something to judge that it waits for another one, once.
-
-        What is being judged somewhere at this moment, only waits its turn.
-
-        Args:
-            able: what the worker can judge.
-            limit: tell those of at most so many submissions.
-
-        Returns:
-            what was appended, by submission.
-        """
-        which = (*IN_LINE, not_(can_judge(able)), not_(is_judged_elsewhere()))
-        query = select(*STATE).where(*which).order_by(submissions.c.id).limit(limit)
-        if not self._finds(query):
-            return {}
-        with self._write.begin() as connection:
-            lock_queue(connection)
-            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-            appended = {row.id: self._append(connection, row, [_unable(row)], {"told": True}) for row in rows}
-        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
-
-    def tell_waiting(self, ids: Sequence[int]) -> dict[int, Records]:
-        """Tell the watchers of these submissions that they wait for a worker; they keep their places in the queue.
-
-        Args:
-            ids: those that no longer wait, and those whose last event says the same, are left out.
-
-        Returns:
-            what was appended, by submission.
-        """
-        last = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
-        said = select(submissions.c.id, events.c.payload).join(events, last).where(submissions.c.id.in_(ids))
-        appended: dict[int, Records] = {}
-        with self._write.begin() as connection:
-            lock_queue(connection)
-            rows = connection.execute(_WAITING, {"submissions": ids}).all()
-            known = {row.id: json.loads(row.payload).get("detail") for row in connection.execute(said)}
-            for row in rows:
-                if known.get(row.id) != unable(row.problem, row.language):
-                    appended[row.id] = self._append(connection, row, [_unable(row)])
-        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
-
-    def _requeue(self, connection: Connection, row: Row[Any], detail: str, columns: Mapping[str, Any]) -> Records:
-        ahead = connection.execute(
-            select(func.count())
-            .select_from(submissions)
-            .where(*WAITING, submissions.c.turn == NEXT, submissions.c.id < row.id)
-        ).scalar_one()
-        attempt = row.attempt + 1
-        event = pending(attempt, queue_position=ahead + 1, detail=detail)
-        back = {"attempt": attempt, "turn": NEXT, "fence": row.fence + 1}
-        back |= {"lease_until": None, "waiting_since": self._clock(), **columns}
-        return self._append(connection, row, [event], back)
-
-    def _end(self, connection: Connection, row: Row[Any], detail: str) -> Records:
-        """Append the verdict `error`, which is not the fault of the submitted code."""
-        return self._append(
-            connection,
-            row,
-            [
-                {"type": "status_update", "status": "failed", "attempt": row.attempt, "detail": detail},
-                {
-                    "type": "complete",
-                    "final_status": "error",
-                    "summary": self._summary_so_far(connection, row),
-                },
-            ],
-        )
-
-    def update_queue_positions(self, limit: int) -> dict[int, Records]:
-        """Append their position to the first `limit` waiting submissions whose watchers are to be told it.
-
-        Returns:
-            what was appended, by submission.
-        """
-        changes: dict[int, Change] = {}
-        if not self._finds(places_to_tell(self._clock(), limit)):
-            return {}
-        with self._write.begin() as connection:
-            lock_queue(connection)
             now = self._clock()
-            query = places_to_tell(now, limit)
-            places = {row.id: row.place for row in connection.execute(query)}
-            for row in connection.execute(_WAITING, {"submissions": list(places)}).all():
-                event = {**(_unable(row) if row.told else _still_pending(row)), "queue_position": places[row.id]}
-                changes[row.id] = number_events(row, [event], now)
-            write_changes(connection, list(changes.values()))
-        appended = {submission_id: change.records for submission_id, change in changes.items()}
-        return {submission_id: self._committed(records) for submission_id, records in appended.items()}
-
-    def _finds(self, query: Select[*tuple[Any, ...]]) -> bool:
-        """Whether there is anything, without the lock of a writer. What comes a moment later is found the next time."""
-        with self._read.begin() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+            summary = summary_so_far(connection, row, now)
+            ending: list[dict[str, Any]] = [
+                {"type": "status_update", "status": "cancelled"},
+                {"type": "complete", "final_status": "cancelled", "summary": summary},
+            ]
+            records = append_to(connection, row, ending, now)
+        return committed(records, self._clock())
 
     def try_to_write(self) -> None:
         """Write something that nobody reads.
@@ -447,45 +264,6 @@ class Store:
         with self._write.begin() as connection:
             connection.execute(update(write_probes).values(written_at=self._clock()))
 
-    def _summary_so_far(self, connection: Connection, row: Row[Any]) -> dict[str, int]:
-        started = row.started_at or self._clock()
-        return summary_of(results_of(connection, row.id), row.total_tests, self._clock() - started)
-
-    def _append(
-        self,
-        connection: Connection,
-        row: Row[Any],
-        batch: Sequence[Mapping[str, Any]],
-        columns: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Records:
-        """Append to a locked row, and set more columns of it."""
-        change = number_events(row, batch, self._clock())
-        change = replace(change, submission={**change.submission, **columns})
-        write_changes(connection, [change])
-        return change.records
-
-    def _committed(self, records: Records) -> Records:
-        """These records with the moment of their commit, which is now."""
-        now = self._clock()
-        return tuple(replace(each, committed=now) for each in records)
-
-
-def _locked(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Row[Any]:
-    statement = _LOCKED.where(*conditions) if conditions else _LOCKED
-    row = connection.execute(statement, {"submission": submission_id}).one_or_none()
-    if row is None:
-        raise UnknownSubmissionError
-    return row
-
-
-def _still_pending(row: Row[Any]) -> dict[str, Any]:
-    """What the watchers of a submission are told while it waits."""
-    return pending(max(1, row.attempt))
-
-
-def _unable(row: Row[Any]) -> dict[str, Any]:
-    return {**_still_pending(row), "detail": unable(row.problem, row.language)}
-
 
 def _next_turn(connection: Connection, owner_id: int) -> int:
     """The turn after this owner's last one, but not before those that are being served."""
@@ -495,13 +273,3 @@ def _next_turn(connection: Connection, owner_id: int) -> int:
         select(func.max(turn)).where(*WAITING, never_begun, submissions.c.owner_id == owner_id)
     ).scalar_one()
     return max(served or 0, 0 if last is None else int(last) + 1)
-
-
-def _held(connection: Connection, claim: Claim) -> Row[Any]:
-    """Lock the row of a submission that is still held with this claim."""
-    row = _locked(connection, claim.submission_id)
-    if row.final_status is not None:
-        raise EndedError
-    if (row.fence, row.epoch) != (claim.fence, claim.epoch):
-        raise StaleFenceError
-    return row

@@ -12,8 +12,8 @@ from subcli.server.app import AuthConfig, create_app
 from subcli.server.edge.origins import is_loopback
 from subcli.server.jobs.judging import Judge
 from subcli.server.log.database import open_database
+from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.sharing import using
-from subcli.server.log.store import Store
 from subcli.server.run.server import BACKLOG, Server
 from subcli.server.run.startup import (
     connect_redis,
@@ -55,7 +55,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         stack.enter_context(using(engine, joined=redis is not None))
         if redis is None:
             # This is the only process on the database, so the holders of its leases are dead. Elsewhere they expire.
-            Store(engine, time.time).take_back(settings.limits.attempts, running=True)
+            Interruptions(engine, time.time).take_back(settings.limits.attempts, running=True)
         app = create_app(
             engine,
             problems,
