@@ -15,8 +15,13 @@ Feedback: TypeAlias = Literal["full", "outcome", "none"]
 """What those who submit learn of a case: everything, its outcome alone, or not even that it ran."""
 Aggregation: TypeAlias = Literal["pass-fail", "sum", "min", "max", "avg"]
 """How the score of a group is made of the scores of its parts."""
-Verdicts: TypeAlias = Literal["first_error", "worst_error", "any_accepted", "always_accept"]
+Verdicts: TypeAlias = Literal["first_error", "worst_error", "always_accept"]
 """How the outcome of a group is made of the outcomes of its parts."""
+CheckerScore: TypeAlias = Literal["optional", "required", "bounded", "unbounded", "forbidden", "ignored"]
+"""Whether a checker may score an output that it accepts.
+
+`bounded`: from 0 to `points`, or as a part of them; `unbounded`: it must, from 0 up.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=Tr
     feedback: Feedback = "full"
     points: float | None = None
     """Its score if it is accepted; None where there is no scoring, or the checker says."""
+    rejected_points: float = 0.0
+    """Its score if it is not accepted."""
+    checker_score: CheckerScore = "optional"
     program_arguments: tuple[str, ...] = ()
     """Arguments of the solution."""
 
@@ -93,6 +101,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=T
     """Whether the rest of the group is skipped once a part of it was not accepted."""
     aggregation: Aggregation = "pass-fail"
     verdicts: Verdicts = "first_error"
+    accepts_any: bool = False
+    """Whether one accepted part is enough; `verdicts` applies where there is none."""
     max_score: float | None = None
     """Where the author says so; `pass-fail` gives it to a group that is accepted as a whole."""
     score_range: tuple[float, float] | None = None
@@ -120,5 +130,7 @@ class CaseSet:
     root: Group
     checker: Checker | None = None
     is_scored: bool = False
+    zero_if_rejected: bool = False
+    """Whether a submission that is not accepted has no points, whatever its groups are worth."""
     pass_score: float | None = None
     """The score from which the verdict is `passed`; None: accepted, and the highest score where there is one."""
