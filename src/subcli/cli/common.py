@@ -129,45 +129,16 @@ def command(
     """
 
     def declare(function: Callable[..., int]) -> Callable[..., int]:
-        # Without the two that `run` hands over.
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[2:]
-        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        shared = [
-            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_OPTIONS[option])
-            for option, default in zip(Common.__struct_fields__, Common.__struct_defaults__, strict=True)
-        ]
-
         @functools.wraps(function)
         def run(*, context: typer.Context, **given: Any) -> int:
-            # `subcli problems --server URL show X` means the same as with the option at the end.
-            before = context.meta.get(__name__, Common())
-            options = Common.__struct_fields__
-            common = Common(**{option: given.pop(option) or getattr(before, option) for option in options})
-            context.meta[__name__] = common
-            streams: Streams = context.obj
-            for value in (*given.values(), common.server, common.profile):
-                _check_unicode(value)
-            if common.json and common.quiet:
-                raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
-            if common.is_debugging(streams.env):
-                from subcli.cli.debug import switch_on
-                from subcli.settings.token import secrets_in
-
-                switch_on(streams.env.get("SUBCLI_DEBUG", ""), streams.stderr, *secrets_in(streams.env))
+            common, streams = _take_common(context, given), context.obj
+            _check(common, given)
+            _log_if_asked(common, streams)
             if context.invoked_subcommand is not None:
                 return exits.OK
-            try:
-                return function(common, streams, **given)
-            except SubcliError as error:
-                error.hint = with_options(error.hint, common.for_server())
-                raise
-            except BrokenPipeError:
-                raise exits.ReaderGone from None
-            except KeyboardInterrupt:
-                raise exits.CtrlC from None
+            return _call(function, common, streams, given)
 
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        parameters = [*own, *shared, context]
+        parameters = _parameters(function)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         epilog = exits.epilog(example, codes)
@@ -178,6 +149,58 @@ def command(
         return function
 
     return declare
+
+
+def _parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
+    """What typer makes options of: a command's own parameters, the common options, and the context."""
+    by_name = inspect.Parameter.KEYWORD_ONLY
+    # Without the two that `_call` hands over.
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[2:]
+    shared = [
+        inspect.Parameter(option, by_name, default=default, annotation=_OPTIONS[option])
+        for option, default in zip(Common.__struct_fields__, Common.__struct_defaults__, strict=True)
+    ]
+    context = inspect.Parameter("context", by_name, annotation=typer.Context)
+    return [*(parameter.replace(kind=by_name) for parameter in own), *shared, context]
+
+
+def _take_common(context: typer.Context, given: dict[str, Any]) -> Common:
+    """Take the common options out of what was given.
+
+    `subcli problems --server URL show X` means the same as with the option at the end.
+    """
+    before = context.meta.get(__name__, Common())
+    options = Common.__struct_fields__
+    common = Common(**{option: given.pop(option) or getattr(before, option) for option in options})
+    context.meta[__name__] = common
+    return common
+
+
+def _check(common: Common, given: Mapping[str, Any]) -> None:
+    for value in (*given.values(), common.server, common.profile):
+        _check_unicode(value)
+    if common.json and common.quiet:
+        raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
+
+
+def _log_if_asked(common: Common, streams: Streams) -> None:
+    if common.is_debugging(streams.env):
+        from subcli.cli.debug import switch_on
+        from subcli.settings.token import secrets_in
+
+        switch_on(streams.env.get("SUBCLI_DEBUG", ""), streams.stderr, *secrets_in(streams.env))
+
+
+def _call(function: Callable[..., int], common: Common, streams: Streams, given: Mapping[str, Any]) -> int:
+    try:
+        return function(common, streams, **given)
+    except SubcliError as error:
+        error.hint = with_options(error.hint, common.for_server())
+        raise
+    except BrokenPipeError:
+        raise exits.ReaderGone from None
+    except KeyboardInterrupt:
+        raise exits.CtrlC from None
 
 
 def _check_unicode(value: object) -> None:

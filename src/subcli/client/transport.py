@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -177,22 +177,10 @@ async def open_socket(
     Raises:
         Disconnected: with ``Refused``, ``Lost`` or ``Blocked``.
     """
-    headers: Mapping[str, str] = {}
-    full = url
-    if token:
-        headers = {"Authorization": f"Bearer {token.reveal()}"}
-    if query_token:
-        full = f"{url}{'&' if '?' in url else '?'}token={quote(query_token.reveal(), safe='')}"
-    secrets = [secret for secret in (token, query_token) if secret]
-    parts = urlsplit(url)
     if proxy.problem:
         raise Disconnected(Blocked(f"{proxy.problem}.", proxy.hint))
-    options: dict[str, Any] = {"ssl": system_trust()} if parts.scheme == "wss" else {}
-    if split_zone(parts.hostname or "")[1]:
-        options["host"] = dialled_host(parts.hostname or "")
-    way = proxy.url.reveal() if proxy.url is not None else None
-    if way is not None and way.startswith("https:"):
-        options["proxy_ssl"] = system_trust()
+    secrets = [secret for secret in (token, query_token) if secret]
+    options = _way(url, proxy)
     made: list[_Connection] = []
 
     def make(*args: Any, **given: Any) -> _Connection:
@@ -201,40 +189,72 @@ async def open_socket(
 
     try:
         connection = await _Handshake(
-            without_zone(full),
-            additional_headers=headers,
+            without_zone(_with_token(url, query_token)),
+            additional_headers={"Authorization": f"Bearer {token.reveal()}"} if token else {},
             create_connection=cast(type[_Connection], make),
             compression=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,
             max_size=MAX_FRAME_BYTES,
-            proxy=way,
             user_agent_header=USER_AGENT,
             happy_eyeballs_delay=ATTEMPT_DELAY_S,
             interleave=1,
             **options,
         )
-    except InvalidStatus as refused:
-        raise Disconnected(_refusal(refused, secrets)) from None
-    except ProxyError as error:
-        raise Disconnected(_proxy_failure(error, proxy)) from None
-    except InvalidMessage as error:
-        if isinstance(error.__cause__, EOFError):
-            raise Disconnected(
-                Lost(f"{parts.netloc} closed the connection during the handshake", reached=True)
-            ) from None
-        raise Disconnected(Refused(400, "the answer to the handshake is not HTTP")) from None
-    except InvalidHandshake:
-        raise Disconnected(Refused(400, "the answer to the handshake is not that of a WebSocket server")) from None
-    except (OSError, EOFError) as error:
-        raise Disconnected(_unconnected(error, parts.netloc, proxy, connected=bool(made))) from None
-    except (InvalidURI, ValueError):
-        # Our own addresses were checked before, so this is the address of a redirect.
-        raise Disconnected(Refused(400, "the redirect does not lead to a valid address")) from None
+    except (InvalidHandshake, InvalidURI, OSError, EOFError, ValueError) as error:
+        raise Disconnected(_failed_handshake(error, secrets, url, proxy, connected=bool(made))) from None
     assert isinstance(connection, _Connection)
     connection.last_byte_at = asyncio.get_running_loop().time()
     return Socket(connection, *secrets)
+
+
+def _with_token(url: str, token: Secret | None) -> str:
+    """``url`` with the specification's ``?token=``."""
+    if not token:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}token={quote(token.reveal(), safe='')}"
+
+
+def _way(url: str, proxy: Proxy) -> dict[str, Any]:
+    """The options of a connection that depend on where it leads, and through what."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    options: dict[str, Any] = {"proxy": None if proxy.url is None else proxy.url.reveal()}
+    if parts.scheme == "wss":
+        options["ssl"] = system_trust()
+    if split_zone(host)[1]:
+        options["host"] = dialled_host(host)
+    if options["proxy"] is not None and options["proxy"].startswith("https:"):
+        options["proxy_ssl"] = system_trust()
+    return options
+
+
+def _failed_handshake(
+    error: Exception, secrets: Sequence[Secret], url: str, proxy: Proxy, *, connected: bool
+) -> Refused | Lost | Blocked:
+    """What a handshake that did not succeed means.
+
+    Args:
+        connected: whether there was a TCP connection, to the server or the proxy.
+    """
+    authority = urlsplit(url).netloc
+    match error:
+        case InvalidStatus():
+            return _refusal(error, secrets)
+        case ProxyError():
+            return _proxy_failure(error, proxy)
+        case InvalidMessage(__cause__=EOFError()):
+            return Lost(f"{authority} closed the connection during the handshake", reached=True)
+        case InvalidMessage():
+            return Refused(400, "the answer to the handshake is not HTTP")
+        case InvalidHandshake():
+            return Refused(400, "the answer to the handshake is not that of a WebSocket server")
+        case OSError() | EOFError():
+            return _unconnected(error, authority, proxy, connected=connected)
+        case _:
+            # Our own addresses were checked before, so this is the address of a redirect.
+            return Refused(400, "the redirect does not lead to a valid address")
 
 
 def _closing(closed: ConnectionClosed, secrets: Sequence[Secret]) -> Closed:

@@ -1,0 +1,1 @@
+"""A trial with many submissions: `python -m bench.herd`."""
