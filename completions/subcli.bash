@@ -23,7 +23,7 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -43,6 +43,7 @@ _subcli() {
         --host) kind=none ;;
         --junit-xml) kind=files ;;
         --language) kind=languages ;;
+        --languages) kind=files ;;
         --limit) kind=none ;;
         --log-format) kind=words offered='text json' ;;
         --log-level) kind=words offered='debug info warning error' ;;
@@ -73,8 +74,8 @@ _subcli() {
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' worker') offered='--database --redis --data-dir --problems --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --languages --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' worker') offered='--database --redis --data-dir --problems --languages --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

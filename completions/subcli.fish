@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --audit-log --concurrency --data-dir --database --host --junit-xml --language --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --audit-log --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
     set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -149,6 +149,7 @@ complete -c subcli -n "__subcli_at ' serve'" -l host -r -f -d 'Address to listen
 complete -c subcli -n "__subcli_at ' serve'" -l port -r -f -d 'Port to listen on; 0 picks a free one'
 complete -c subcli -n "__subcli_at ' serve'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Where to store submissions'
 complete -c subcli -n "__subcli_at ' serve'" -l problems -r -f -a '(__fish_complete_directories)' -d 'Directory with more problems'
+complete -c subcli -n "__subcli_at ' serve'" -l languages -r -F -d 'File with more languages. Default: languages.toml in --problems'
 complete -c subcli -n "__subcli_at ' serve'" -l concurrency -r -f -d 'Judge this many at once. Default: the number of cores'
 complete -c subcli -n "__subcli_at ' serve'" -l no-worker -d 'Leave judging to `subcli worker`'
 complete -c subcli -n "__subcli_at ' serve'" -l database -r -f -d 'Database, instead of a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
@@ -176,6 +177,7 @@ complete -c subcli -n "__subcli_at ' worker'" -l database -r -f -d 'Database, in
 complete -c subcli -n "__subcli_at ' worker'" -l redis -r -f -d 'Connect several servers and workers on one database: redis://HOST:PORT/0'
 complete -c subcli -n "__subcli_at ' worker'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Where to keep a copy of the problems while it runs'
 complete -c subcli -n "__subcli_at ' worker'" -l problems -r -f -a '(__fish_complete_directories)' -d 'Directory with more problems'
+complete -c subcli -n "__subcli_at ' worker'" -l languages -r -F -d 'File with more languages. Default: languages.toml in --problems'
 complete -c subcli -n "__subcli_at ' worker'" -l concurrency -r -f -d 'Judge this many at once. Default: the number of cores'
 complete -c subcli -n "__subcli_at ' worker'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
 complete -c subcli -n "__subcli_at ' worker'" -l sandbox-read -r -F -d 'Let solutions in the sandbox read this file or directory as well'

@@ -17,13 +17,24 @@ import msgspec
 from msgspec import Meta
 
 from subcli.judge.languages.language import Language
+from subcli.judge.languages.table import (
+    InnerPath,
+    Languages,
+    LanguageTable,
+    Text,
+    Words,
+    bundled,
+    derive,
+    languages_in,
+    read_languages,
+)
 from subcli.judge.problem import AtLeast1, Problem, ProblemError, ResourceLimits, Solution
+from subcli.shared.suggest import did_you_mean
 from subcli.shared.toml import Keys, TomlError, TomlFile
 
 BUNDLED: Final = Path(__file__).with_name("problems")
 """The directory of the bundled problems."""
 
-Text: TypeAlias = Annotated[str, Meta(pattern=r"\S", description="a string that is not blank")]
 Slug: TypeAlias = Annotated[
     str,
     Meta(
@@ -31,30 +42,13 @@ Slug: TypeAlias = Annotated[
         description="1 to 64 lower-case letters, digits or hyphens, beginning with a letter or digit",
     ),
 ]
-# Not blank, not absolute, and no part is "..".
-InnerPath: TypeAlias = Annotated[
-    str,
-    Meta(pattern=r"\A(?!/)(?!([\s\S]*/)?\.\.(/|\Z))[\s\S]*\S", description="a relative path that contains no `..`"),
-]
-Words: TypeAlias = Annotated[
-    tuple[Annotated[str, Meta(min_length=1)], ...], Meta(description="a list of strings, none of them empty")
-]
-Command: TypeAlias = Annotated[
-    tuple[Annotated[str, Meta(min_length=1)], ...],
-    Meta(min_length=1, description="a list of strings, one for each word"),
-]
 InnerPaths: TypeAlias = Annotated[tuple[InnerPath, ...], Meta(description="a list of relative paths")]
 
 
-class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table `[languages.NAME]`."""
+class OwnLanguageTable(LanguageTable, frozen=True):
+    """A table `[languages.NAME]` of a problem."""
 
-    source: InnerPath
-    run: Command
-    build: Words = ()
     template: InnerPath | None = None
-    requires: Words = ()
-    bounded_address_space: Annotated[bool, Meta(description="true or false")] = True
 
 
 class SolutionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +69,8 @@ class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slug: Slug
     title: Text
     languages: Annotated[
-        dict[str, Any], Meta(min_length=1, description="a table of at least one language, `[languages.NAME]`")
+        dict[str, Any] | tuple[str, ...] | Literal["all"],
+        Meta(description='a list of languages, "all", or at least one table `[languages.NAME]`'),
     ]
     description: InnerPath = "description.md"
     runner: Annotated[Literal["pytest", "tap"], Meta(description="one of pytest, tap")] = "pytest"
@@ -88,22 +83,26 @@ class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     local_files: InnerPaths = ()
 
 
-def load_problem(root: Path, origin: Path | None = None) -> Problem:
+def load_problem(root: Path, origin: Path | None = None, languages: Languages | None = None) -> Problem:
     """Read the problem in the directory `root`.
 
     Args:
         root: the directory.
         origin: the author's directory, if `root` is a copy of it. Errors name its files.
+        languages: those that it may name; default: the judge's, with what the `languages.toml` beside `root` says.
 
     Raises:
-        ProblemError: there is no `problem.toml`, or it is not valid.
+        ProblemError: there is no `problem.toml`, or it is not valid; or `languages.toml` is not.
     """
 
     def as_authored(text: str) -> str:
-        return text if origin is None else text.replace(str(root), str(origin))
+        if origin is None:
+            return text
+        return text.replace(str(root), str(origin)).replace(str(root.parent), str(origin.parent))
 
     try:
-        problem = _load(root, TomlFile.read(root / "problem.toml"))
+        known = languages_in(root.parent) if languages is None else languages
+        problem = _load(root, TomlFile.read(root / "problem.toml"), known)
     except TomlError as error:
         complaint = f"{error.problem}. {error.hint}" if error.hint else error.problem
         raise ProblemError(Path(as_authored(str(error.path))), as_authored(complaint), error.line) from None
@@ -126,20 +125,24 @@ def load_problems(directory: Path | None = None) -> dict[str, Problem]:
 
 
 def load_valid_problems(
-    directory: Path | None = None, copies: Mapping[Path, Path] = MappingProxyType({})
+    directory: Path | None = None,
+    copies: Mapping[Path, Path] = MappingProxyType({}),
+    languages: Path | None = None,
 ) -> tuple[dict[str, Problem], tuple[ProblemError, ...]]:
     """Load problems as `load_problems` does, and leave out those that are not valid.
 
     Args:
         directory: an operator's problems.
         copies: copies of `BUNDLED` and of `directory` that are read instead.
+        languages: an operator's file that adds languages; default: the `languages.toml` in `directory`.
 
     Returns:
         The others by slug, and one error for each problem that was left out.
 
     Raises:
-        ProblemError: there is no such directory.
+        ProblemError: there is no such directory, or the file of languages is not valid.
     """
+    known = _known_languages(directory, languages)
     problems: dict[str, Problem] = {}
     broken: list[ProblemError] = []
     for parent in (BUNDLED, directory):
@@ -150,13 +153,20 @@ def load_valid_problems(
         copy = copies.get(parent)
         for root in sorted(path.parent for path in (copy or parent).glob("*/problem.toml")):
             try:
-                problem = load_problem(root, None if copy is None else parent / root.name)
+                problem = load_problem(root, None if copy is None else parent / root.name, known)
                 _check_unique(problem, problems)
             except ProblemError as error:
                 broken.append(error)
             else:
                 problems[problem.slug] = problem
     return problems, tuple(broken)
+
+
+def _known_languages(directory: Path | None, file: Path | None) -> Languages:
+    try:
+        return languages_in(directory) if file is None else read_languages(file, bundled())
+    except TomlError as error:
+        raise ProblemError(error.path, error.problem, error.line) from None
 
 
 def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:
@@ -167,7 +177,7 @@ def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:
             )
 
 
-def _load(root: Path, file: TomlFile) -> Problem:
+def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
     table = file.convert(ProblemTable)
     if table.runner == "tap" and not table.command:
         raise file.error(("command",), "is missing; the runner `tap` needs it")
@@ -178,12 +188,13 @@ def _load(root: Path, file: TomlFile) -> Problem:
         text = description.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TomlError(description, f"cannot be read: {error}") from None
+    languages = _languages(root, file, table, known)
     return Problem(
         id=table.id,
         slug=table.slug,
         title=table.title,
         description=text,
-        languages=MappingProxyType({name: _language(root, file, name) for name in table.languages}),
+        languages=languages,
         limits=_limits(file, table.limits),
         root=root.resolve(),
         runner=table.runner,
@@ -191,7 +202,7 @@ def _load(root: Path, file: TomlFile) -> Problem:
         command=table.command,
         total_tests=table.total_tests,
         network=table.network,
-        solutions=tuple(_solution(root, file, table, number) for number in range(len(table.solutions))),
+        solutions=tuple(_solution(root, file, table, languages, number) for number in range(len(table.solutions))),
         local_files=tuple(_existing(root, file, ("local_files",), name) for name in table.local_files),
     )
 
@@ -203,25 +214,36 @@ def _limits(file: TomlFile, limits: ResourceLimits) -> ResourceLimits:
     return msgspec.structs.replace(limits, answer_seconds=min(limits.answer_seconds, limits.test_seconds / 4))
 
 
-def _language(root: Path, file: TomlFile, name: str) -> Language:
+def _languages(root: Path, file: TomlFile, table: ProblemTable, known: Languages) -> Languages:
+    """The languages of a problem, which are those that are known, or inherit from them."""
+    said = table.languages
+    if said == "all":
+        return known
+    if not said:
+        raise file.error(("languages",), 'must be a list of languages, "all", or tables `[languages.NAME]`')
+    if isinstance(said, Mapping):
+        return MappingProxyType({name: _own_language(root, file, name, known) for name in said})
+    for number, name in enumerate(said):
+        if name not in known:
+            hint = f"{did_you_mean(name, known)} Known: {', '.join(known)}.".lstrip()
+            raise file.error(("languages", number), f"must be a language that the judge knows, not {name!r}", hint=hint)
+    return MappingProxyType({name: known[name] for name in said})
+
+
+def _own_language(root: Path, file: TomlFile, name: str, known: Languages) -> Language:
     keys = ("languages", name)
-    table = file.convert(LanguageTable, keys)
-    return Language(
-        name=name,
-        source=table.source,
-        run=table.run,
-        build=table.build,
-        template=_existing(root, file, (*keys, "template"), table.template) if table.template else None,
-        requires=table.requires,
-        bounded_address_space=table.bounded_address_space,
-    )
+    table = file.convert(OwnLanguageTable, keys)
+    language = derive(file, keys, name, table, known)
+    if table.template is None:
+        return language
+    return replace(language, template=_existing(root, file, (*keys, "template"), table.template))
 
 
-def _solution(root: Path, file: TomlFile, problem: ProblemTable, number: int) -> Solution:
+def _solution(root: Path, file: TomlFile, problem: ProblemTable, languages: Languages, number: int) -> Solution:
     table = problem.solutions[number]
     keys = ("solutions", number)
-    if table.language not in problem.languages:
-        known = ", ".join(problem.languages)
+    if table.language not in languages:
+        known = ", ".join(languages)
         raise file.error((*keys, "language"), f"must be a language of this problem ({known}), not {table.language!r}")
     if table.failed and table.expect != "failed":
         raise file.error((*keys, "failed"), 'is only allowed with `expect = "failed"`')

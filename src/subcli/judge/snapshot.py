@@ -56,15 +56,18 @@ class Snapshot:
 
 
 @contextmanager
-def problem_snapshot(directory: Path | None, parent: Path | None = None) -> Iterator[Snapshot]:
+def problem_snapshot(
+    directory: Path | None, parent: Path | None = None, languages: Path | None = None
+) -> Iterator[Snapshot]:
     """A copy of the bundled problems and of those in `directory`, removed at the end.
 
     Args:
         directory: an operator's problems, each in a subdirectory.
         parent: where the copy is made; default: the temporary directory.
+        languages: an operator's file that adds languages; default: the `languages.toml` in `directory`.
 
     Raises:
-        ProblemError: there is no such directory, or it has too many files.
+        ProblemError: there is no such directory, or it has too many files; or the file of languages is not valid.
         OSError: the copy cannot be written.
     """
     if directory is not None and not directory.is_dir():
@@ -76,7 +79,8 @@ def problem_snapshot(directory: Path | None, parent: Path | None = None) -> Iter
             copies[directory] = _Copy(directory, base / "own")
         for copy in copies.values():
             copy.make()
-        problems, broken = load_valid_problems(directory, {source: copy.target for source, copy in copies.items()})
+        targets = {source: copy.target for source, copy in copies.items()}
+        problems, broken = load_valid_problems(directory, targets, languages)
         yield Snapshot(
             path=base,
             problems=problems,

@@ -181,6 +181,7 @@ class ServerSettings:
         database: SQLAlchemy URL; by default a SQLite file in `data_dir`.
         redis: URL of the Redis that connects several gateways and workers on one database; None for a single process.
         problems_dir: the operator's problems, in addition to the bundled ones.
+        languages: the operator's file of languages; default: the `languages.toml` in `problems_dir`, if there is one.
         concurrency: how many submissions are judged at the same time; 0 for none in this process.
         limits: limits and timeouts.
         authentication: None for demo mode: no logins, and only for this machine.
@@ -201,6 +202,7 @@ class ServerSettings:
     database: str | None = None
     redis: str | None = None
     problems_dir: Path | None = None
+    languages: Path | None = None
     concurrency: int = 1
     limits: ServerLimits = field(default_factory=ServerLimits)
     authentication: Authentication | None = None
@@ -226,6 +228,7 @@ class WorkerSettings:
         database: SQLAlchemy URL of the servers' database.
         redis: URL of the servers' Redis.
         problems_dir: the same problems as the servers have.
+        languages: the same file of languages as the servers have.
         data_dir: where the copy of the problems is kept while the worker runs; default: the temporary directory.
         concurrency: how many submissions are judged at the same time.
         limits: limits and timeouts.
@@ -237,6 +240,7 @@ class WorkerSettings:
     database: str
     redis: str
     problems_dir: Path | None = None
+    languages: Path | None = None
     data_dir: Path | None = None
     concurrency: int = 1
     limits: ServerLimits = field(default_factory=ServerLimits)

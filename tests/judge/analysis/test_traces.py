@@ -124,6 +124,29 @@ goroutine 1 [chan receive]:
 main.main()
 \t/tmp/w/adder.go:8 +0x2f
 """
+RUBY = """\
+/tmp/w/e.rb:2:in `/': divided by 0 (ZeroDivisionError)
+\tfrom /tmp/w/e.rb:2:in `f'
+\tfrom /tmp/w/e.rb:4:in `<main>'
+"""
+MONO = """\
+
+Unhandled Exception:
+System.IndexOutOfRangeException: Index was outside the bounds of the array.
+  at P.Main (System.String[] args) [0x00001] in /tmp/w/E.cs:6\x20
+[ERROR] FATAL UNHANDLED EXCEPTION: System.IndexOutOfRangeException: Index was outside the bounds of the array.
+  at P.Main (System.String[] args) [0x00001] in /tmp/w/E.cs:6\x20
+"""
+DOTNET = """\
+Unhandled exception. System.DivideByZeroException: Attempted to divide by zero.
+   at P.F(Int32 x) in /tmp/w/E.cs:line 4
+   at P.Main(String[] args) in /tmp/w/E.cs:line 6
+"""
+GHC = """\
+a.out: no such thing
+CallStack (from HasCallStack):
+  error, called at Main.hs:3:7 in main:Main
+"""
 RUST_OLD = "thread 'main' panicked at 'index out of bounds: the len is 2 but the index is 2', e.rs:1:35\n"
 RUST_NEW = """\
 
@@ -275,3 +298,43 @@ def test_same_file() -> None:
     assert is_same_file("Main.java", "Main.java")
     assert not is_same_file("/tmp/w/other/main.rs", "src/main.rs")
     assert not is_same_file("/tmp/w/xmain.rs", "main.rs")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "text", "expected"),
+    [
+        (
+            "ruby",
+            RUBY,
+            Trace(
+                "ZeroDivisionError",
+                "divided by 0",
+                (Call("/tmp/w/e.rb", 2, "/"), Call("/tmp/w/e.rb", 2, "f"), Call("/tmp/w/e.rb", 4, "<main>")),
+            ),
+        ),
+        (
+            "csharp",
+            MONO,
+            Trace(
+                "IndexOutOfRangeException",
+                "Index was outside the bounds of the array.",
+                (Call("/tmp/w/E.cs", 6, "P.Main"), Call("/tmp/w/E.cs", 6, "P.Main")),
+            ),
+        ),
+        (
+            "csharp",
+            DOTNET,
+            Trace(
+                "DivideByZeroException",
+                "Attempted to divide by zero.",
+                (Call("/tmp/w/E.cs", 4, "P.F"), Call("/tmp/w/E.cs", 6, "P.Main")),
+            ),
+        ),
+        ("haskell", GHC, Trace("error", "no such thing", (Call("Main.hs", 3, "error"),))),
+    ],
+)
+def test_some_runtimes_are_read_where_the_language_says_so(runtime: str, text: str, expected: Trace) -> None:
+    """Programs in other languages print lines that look like theirs."""
+    assert read_trace(text, runtime) == expected
+    assert read_trace(text) is None
+    assert read_trace(text[:40], runtime) is None

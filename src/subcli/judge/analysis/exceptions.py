@@ -98,7 +98,7 @@ def uncaught(evidence: Evidence, context: Context) -> Finding | None:
     """What a runtime printed when an exception, a panic or an assertion ended the program."""
     if evidence.kind not in ("exit", "tap"):
         return None
-    trace = read_trace(evidence.stderr)
+    trace = read_trace(evidence.stderr, context.runtime)
     if trace is None or trace.at_load:
         return None
     place = place_in_trace(trace, context)

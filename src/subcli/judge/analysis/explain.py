@@ -26,10 +26,13 @@ class Analyst:
         files: The submission, to tell its own lines from a library's.
         language: Its name.
         rules: Rules to try before the built-in ones. Default: those that the operator has installed.
+        runtime: Whose tracebacks to look for first.
     """
 
-    def __init__(self, files: Mapping[str, str], language: str, rules: Iterable[Rule] | None = None) -> None:
-        self._context = Context(files=files, language=language)
+    def __init__(
+        self, files: Mapping[str, str], language: str, rules: Iterable[Rule] | None = None, runtime: str = ""
+    ) -> None:
+        self._context = Context(files=files, language=language, runtime=runtime)
         self._operator_rules = None if rules is None else list(rules)
 
     def analyse(self, evidence: Evidence) -> Finding:

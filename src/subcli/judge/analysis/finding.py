@@ -14,6 +14,8 @@ class Context:
 
     files: Mapping[str, str]
     language: str
+    runtime: str = ""
+    """Whose tracebacks to look for first; see `traces.read_trace`."""
 
     def line_text(self, file: str, line: int) -> str:
         """A line of the submission without its indentation; empty if there is no such line."""

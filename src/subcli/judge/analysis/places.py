@@ -44,7 +44,7 @@ def place_in_trace(trace: Trace, context: Context) -> Site | None:
 
 def place_in(text: str, context: Context) -> Site | None:
     """The user's line in a traceback, a compiler's message or a sanitizer's report."""
-    trace = read_trace(text)
+    trace = read_trace(text, context.runtime)
     if trace is not None and trace.frames:
         return place_in_trace(trace, context)
     found = _own(_PYTHON.finditer(text), context)

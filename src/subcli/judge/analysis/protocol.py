@@ -59,7 +59,7 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
         return None
     got = shorten(evidence.actual, 500) if evidence.actual.strip() else "nothing"
     analysis = f"The test expected {shorten(evidence.expected, 500)} and got {got}."
-    trace = read_trace(evidence.stderr)
+    trace = read_trace(evidence.stderr, context.runtime)
     if trace is not None and not trace.at_load:
         place = place_in_trace(trace, context)
         at = f" at {place.file}:{place.line}" if place else ""

@@ -37,7 +37,7 @@ def missing_tool(evidence: Evidence, context: Context) -> Finding | None:
 
 def syntax_error(evidence: Evidence, context: Context) -> Finding | None:
     """The interpreter cannot parse the file."""
-    trace = read_trace(evidence.stderr) if evidence.kind in ("build", "exit", "tap") else None
+    trace = read_trace(evidence.stderr, context.runtime) if evidence.kind in ("build", "exit", "tap") else None
     if trace is None or not trace.at_load:
         return None
     place = place_in_trace(trace, context)

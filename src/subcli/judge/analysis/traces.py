@@ -50,10 +50,16 @@ class Trace:
     at_load: bool = False
 
 
-def read_trace(stderr: str) -> Trace | None:
-    """The exception that ended a program, from what it wrote to stderr; ``None`` if no runtime printed one."""
+def read_trace(stderr: str, runtime: str = "") -> Trace | None:
+    """The exception that ended a program, from what it wrote to stderr; ``None`` if no runtime printed one.
+
+    Args:
+        stderr: what it wrote.
+        runtime: whose exceptions are looked for first, as `languages.toml` names it under `traceback`.
+    """
     text = stderr[-_MAX_CHARACTERS:]
-    return next((trace for parse in _PARSERS if (trace := parse(text)) is not None), None)
+    parsers = (*_OF_RUNTIME.get(runtime, ()), *_PARSERS)
+    return next((trace for parse in parsers if (trace := parse(text)) is not None), None)
 
 
 # -- Python -----------------------------------------------------------------------------------------
@@ -244,6 +250,68 @@ def _heap(text: str) -> Trace | None:
     return found and Trace("heap", found["text"].rstrip("* \n:").removesuffix(" ***"))
 
 
+# -- Ruby, C# and Haskell: only where the language says so, because other programs may print the like ---------
+
+_RUBY: Final = re.compile(
+    rf"^(?P<file>[^\n:]{{1,1000}}):{_LINE}:in [`'](?P<function>[^'\n]{{1,300}})': (?P<text>[^\n]*) "
+    r"\((?P<name>[A-Z][\w:]{0,200})\)$",
+    re.MULTILINE,
+)
+_RUBY_FRAME: Final = re.compile(
+    rf"^\tfrom (?P<file>[^\n:]{{1,1000}}):{_LINE}:in [`'](?P<function>[^'\n]{{1,300}})'$", re.MULTILINE
+)
+_CSHARP: Final = re.compile(
+    r"^(?:Unhandled [Ee]xception(?::\n|\. )|\[ERROR\] FATAL UNHANDLED EXCEPTION: )"
+    r"(?P<name>[\w.`+]{1,300}): (?P<text>[^\n]*)$",
+    re.MULTILINE,
+)
+_CSHARP_FRAME: Final = re.compile(
+    r"^ {2,3}at (?P<function>[\w.`+<>/]{1,300}) ?\([^()\n]{0,1000}\) (?:\[0x[0-9a-f]{1,16}\] )?"
+    rf"in (?P<file>[^\n:]{{1,1000}}):(?:line )?{_LINE} ?$",
+    re.MULTILINE,
+)
+_HASKELL: Final = re.compile(
+    r"^[^\s:][^\n:]{0,200}: (?P<text>[^\n]+)(?=\nCallStack \(from HasCallStack\):$)", re.MULTILINE
+)
+_HASKELL_FRAME: Final = re.compile(
+    rf"^  (?P<function>[^\n]{{1,300}}), called at (?P<file>[^\n:]{{1,1000}}):{_LINE}:\d{{1,7}} in [^\n]{{1,300}}$",
+    re.MULTILINE,
+)
+
+
+def _ruby(text: str) -> Trace | None:
+    """An exception that nothing rescued."""
+    found = _RUBY.search(text)
+    if found is None:
+        return None
+    return Trace(found["name"], found["text"], (*_frames([found]), *_frames(_RUBY_FRAME.finditer(text, found.end()))))
+
+
+def _csharp(text: str) -> Trace | None:
+    """An unhandled exception, as Mono and .NET print it. Files are named where there are debugging symbols."""
+    found = _CSHARP.search(text)
+    if found is None:
+        return None
+    frames = _frames(_CSHARP_FRAME.finditer(text, found.end()))
+    return Trace(found["name"].rpartition(".")[2], found["text"], frames)
+
+
+def _haskell(text: str) -> Trace | None:
+    """A call of `error`, or of what uses it."""
+    found = _HASKELL.search(text)
+    return found and Trace("error", found["text"], _frames(_HASKELL_FRAME.finditer(text, found.end())))
+
+
+_OF_RUNTIME: Final[dict[str, tuple[Callable[[str], Trace | None], ...]]] = {
+    "python": (_python, _python_syntax),
+    "java": (_java,),
+    "go": (_go,),
+    "rust": (_rust,),
+    "node": (_node,),
+    "csharp": (_csharp,),
+    "haskell": (_haskell,),
+    "ruby": (_ruby,),
+}
 _PARSERS: Final[tuple[Callable[[str], Trace | None], ...]] = (
     _python,
     _python_syntax,

@@ -67,7 +67,7 @@ class Supervisor:
         self._channel = channel
         self._watchdog: Watchdog | None = None
         """Watches what runs, or ran last: the build or the tests."""
-        analyst = Analyst(order.files, order.language.name)
+        analyst = Analyst(order.files, order.language.name, runtime=order.language.traceback)
         self._paths = ServerPaths(
             order.plans.run.directory,
             [str(path) for path in order.problem.directories],

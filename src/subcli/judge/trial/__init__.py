@@ -15,6 +15,7 @@ import msgspec
 
 from subcli.judge.job import Job
 from subcli.judge.languages.language import Language
+from subcli.judge.languages.table import bundled
 from subcli.judge.problem import Problem, ResourceLimits
 
 _HERE: Final = Path(__file__).parent
@@ -36,6 +37,7 @@ _HELLO: Final = {
     ".rb": 'puts "hello"\n',
     ".rs": 'fn main() {\n    println!("hello");\n}\n',
     ".sh": "echo hello\n",
+    ".ts": 'console.log("hello");\n',
 }
 """By the extension of a language's source file. `CLASS` is its name without the extension."""
 _LEAST: Final = ResourceLimits(memory_mb=512, total_memory_mb=1024, test_seconds=20, submission_seconds=30)
@@ -97,12 +99,7 @@ def reference(problem: Problem, language: str) -> Job | None:
 
 def self_test() -> Job:
     """A job with a solution that passes. It needs what most problems need: Python, pytest, and nodes that answer."""
-    language = Language(
-        name="python",
-        source="node.py",
-        build=("{python}", "-s", "-S", "-P", "-m", "py_compile", "{sources}"),
-        run=("{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"),
-    )
+    language = replace(bundled()["python"], source="node.py")
     return Job(
         Problem(
             id=1,

@@ -238,7 +238,8 @@ def _files(problem: Problem, body: models.SubmissionBody) -> dict[str, str]:
         raise HTTPException(422, "Give either 'source_code' or 'files'.")
     files = body.files
     if files is None:
-        files = {problem.languages[body.language].name_of_single(body.file_name): body.source_code or ""}
+        text = body.source_code or ""
+        files = {problem.languages[body.language].name_of_single(body.file_name, text): text}
     try:
         check_files(files)
     except SourceError as error:

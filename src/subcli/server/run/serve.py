@@ -46,7 +46,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         auth = _auth_config(settings)
         listener = stack.enter_context(listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
-        problems = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir)).problems
+        problems = stack.enter_context(
+            copied_problems(settings.problems_dir, settings.data_dir, settings.languages)
+        ).problems
         service, sandbox = prepare_judge(
             settings, problems, judge, for_others=auth is not None, data_dir=settings.data_dir
         )

@@ -110,7 +110,7 @@ def _checked(key: bytes, source: str) -> bytes:
 
 
 @contextmanager
-def copied_problems(directory: Path | None, parent: Path | None) -> Iterator[Snapshot]:
+def copied_problems(directory: Path | None, parent: Path | None, languages: Path | None = None) -> Iterator[Snapshot]:
     """A copy of the bundled problems and of those in `directory`, for as long as the process runs.
 
     One author's mistake does not stop the server: a problem that is not valid is left out and named in the log.
@@ -118,6 +118,7 @@ def copied_problems(directory: Path | None, parent: Path | None) -> Iterator[Sna
     Args:
         directory: the operator's problems.
         parent: where the copy is made; default: the temporary directory.
+        languages: the operator's file of languages; default: the one in `directory`, if there is one.
 
     Raises:
         ServeError: there is no such directory, or the copy cannot be made.
@@ -125,9 +126,9 @@ def copied_problems(directory: Path | None, parent: Path | None) -> Iterator[Sna
     clear_leftovers(parent)
     with ExitStack() as stack:
         try:
-            snapshot = stack.enter_context(problem_snapshot(directory, parent))
+            snapshot = stack.enter_context(problem_snapshot(directory, parent, languages))
         except ProblemError as error:
-            hint = "Check the directory given to --problems."
+            hint = "Check what is given to --problems and --languages."
             raise ServeError(f"Cannot load the problems: {error}.", hint) from error
         except OSError as error:
             where = parent or tempfile.gettempdir()

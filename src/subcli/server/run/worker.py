@@ -45,7 +45,7 @@ def run_worker(
     with ExitStack() as stack:
         if settings.data_dir is not None:
             make_data_dir(settings.data_dir)
-        snapshot = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir))
+        snapshot = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir, settings.languages))
         problems = snapshot.problems
         redis = connect(settings.redis)
         engine = open_database(settings.database)

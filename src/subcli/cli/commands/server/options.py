@@ -41,6 +41,15 @@ Problems: TypeAlias = Annotated[
     Path | None,
     typer.Option("--problems", metavar="DIR", callback=expanded, help="Directory with more problems."),
 ]
+Languages: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--languages",
+        metavar="FILE",
+        callback=expanded,
+        help="File with more languages. Default: languages.toml in --problems.",
+    ),
+]
 Concurrency: TypeAlias = Annotated[
     int | None,
     typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: the number of cores."),

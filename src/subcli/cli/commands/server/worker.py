@@ -13,6 +13,7 @@ from subcli.cli import exits
 from subcli.cli.commands.server.options import (
     Concurrency,
     Database,
+    Languages,
     LogFormat,
     LogLevel,
     MetricsAddress,
@@ -59,6 +60,7 @@ def register(app: typer.Typer) -> None:
         redis: RedisUrl = None,
         data_dir: DataDir = None,
         problems: Problems = None,
+        languages: Languages = None,
         concurrency: Concurrency = None,
         sandbox: SandboxChoice = "auto",
         sandbox_read: SandboxRead = None,
@@ -88,6 +90,7 @@ def register(app: typer.Typer) -> None:
             database=database,
             redis=redis,
             problems_dir=problems,
+            languages=languages,
             data_dir=data_dir or _default_data_dir(),
             concurrency=concurrency or usable_cores(),
             metrics_address=address(metrics_address),

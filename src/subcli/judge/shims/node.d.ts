@@ -1,0 +1,34 @@
+// What Node.js provides, for tsc on machines without @types/node. Everything is `any`: the judge checks a solution's own
+// types, not how it uses Node.js.
+declare var process: any;
+declare var require: any;
+declare var module: any;
+declare var exports: any;
+declare var __filename: string;
+declare var __dirname: string;
+declare var global: any;
+declare var Buffer: any;
+declare var setImmediate: any;
+declare module "assert";
+declare module "buffer";
+declare module "child_process";
+declare module "crypto";
+declare module "events";
+declare module "fs";
+declare module "fs/promises";
+declare module "http";
+declare module "net";
+declare module "os";
+declare module "path";
+declare module "perf_hooks";
+declare module "process";
+declare module "readline";
+declare module "readline/promises";
+declare module "stream";
+declare module "string_decoder";
+declare module "timers";
+declare module "url";
+declare module "util";
+declare module "worker_threads";
+declare module "zlib";
+declare module "node:*";
