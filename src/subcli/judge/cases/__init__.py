@@ -2,4 +2,6 @@
 
 model       what a problem of cases is, however it was written: an ICPC package, or `runner = "cases"`
 grading     which case runs next, and what groups and the whole are worth
+compare     the built-in comparison of an output with an answer
+difference  what a learner needs of a wrong answer
 """

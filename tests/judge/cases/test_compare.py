@@ -1,0 +1,173 @@
+"""The built-in comparison, and what it says of a wrong answer.
+
+`bench.default_validator` compares it with the default validator of Kattis; the table here holds what that one answers.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from subcli.judge.cases.compare import compare
+from subcli.judge.cases.difference import Difference, Kind
+from subcli.judge.cases.model import Comparison
+
+TOKENS = Comparison()
+CASE = Comparison(case_sensitive=True)
+SPACE = Comparison(space_change_sensitive=True)
+EXACT = Comparison(exact=True)
+CLOSE = Comparison(absolute_tolerance=1e-3, relative_tolerance=1e-3)
+RELATIVE = Comparison(relative_tolerance=1e-3)
+ABSOLUTE = Comparison(absolute_tolerance=1e-3)
+SPACE_CLOSE = Comparison(space_change_sensitive=True, absolute_tolerance=1e-3)
+WIDE = Comparison(absolute_tolerance=1e200)
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "comparison"),
+    [
+        (b"1 2\n", b"  1\r\n\x0b2\x0c\t", TOKENS),
+        (b"", b" \n", TOKENS),
+        (b"Yes", b"yEs", TOKENS),
+        (b"Yes", b"Yes\n", CASE),
+        (b"a b\n", b"A b\n", SPACE),
+        (b"1.0 x\n", b"1.00 x\n", SPACE_CLOSE),
+        (b"1000", b"1000.9", RELATIVE),
+        (b"0", b"-0.001", ABSOLUTE),
+        (b"0", b"-0", RELATIVE),
+        (b"0.0314", b"3.14000000e-2", CLOSE),
+        (b"inf", b"INF", CLOSE),
+        (b"1e400", b"1E400", CLOSE),
+        (b"a\0b", b"a\0c", TOKENS),
+        (b"\0b", b"\0c", TOKENS),
+        *((b"1e199", number, WIDE) for number in (b"1e", b"1E+", b"1.5e-", b".5", b"5.", b"1e-400", b"0e" + b"9" * 99)),
+        *(
+            (b"1e199", number, WIDE)
+            for number in (b"0x.", b"-0x1", b"0X.8", b"0x1.p1", b"0x1p", b"0x1p+", b"+0x1p-99999")
+        ),
+    ],
+)
+def test_accepted(answer: bytes, output: bytes, comparison: Comparison) -> None:
+    """White space, letters and digits may differ as far as the comparison allows."""
+    assert compare(output, answer, comparison) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "comparison", "kind"),
+    [
+        (b"1 2", b"1 3", TOKENS, "token"),
+        (b"\xc3\x84", b"\xc3\xa4", TOKENS, "token"),
+        (b"Yes", b"yes", CASE, "token"),
+        (b"1 2", b"12", TOKENS, "token"),
+        (b"1 2", b"1", TOKENS, "missing"),
+        (b"1", b"1 2", TOKENS, "extra"),
+        (b"1 2", b"1", SPACE, "missing"),
+        (b"1", b"1 2", SPACE, "extra"),
+        (b"1", b"12", SPACE, "token"),
+        (b"1 2", b"1\n2", SPACE, "space"),
+        (b"1 2", b"1 2\n", SPACE, "space"),
+        (b"1 2", b"1  3", SPACE, "space"),
+        (b"1 2 3", b"1 3  3", SPACE, "token"),
+        (b"1.0 x\n", b"1.00 x", SPACE_CLOSE, "space"),
+        (b"1.0", b"1", TOKENS, "token"),
+        (b"1000", b"1001.1", RELATIVE, "number"),
+        (b"0", b"0.0011", CLOSE, "number"),
+        (b"0", b"1e-300", RELATIVE, "number"),
+        (b"1\n", b"1", EXACT, "bytes"),
+        *(
+            (b"1", word, WIDE, "not_a_number")
+            for word in (b"nan", b"-inf", b"infinity", b"1e400", b"1_0", b".", b"+", b"e5")
+        ),
+        *(
+            (b"1", word, WIDE, "not_a_number")
+            for word in (b"0x", b"0xp1", b"0x.p", b"0x_1", b"0x1p99999", b"1e5e", b"1\x1c")
+        ),
+        *(
+            (b"1", word, WIDE, "not_a_number")
+            for word in (b"\xef\xbc\x91", b"\0", b"1,0", b"++1", b"1e1.5", b"1" * 400)
+        ),
+        (b"nan", b"1", CLOSE, "token"),
+        (b"1e308", b"-1e308", RELATIVE, "number"),
+    ],
+)
+def test_refused(answer: bytes, output: bytes, comparison: Comparison, kind: Kind) -> None:
+    """Whatever differs otherwise is a wrong answer, and what differs is said."""
+    difference = compare(output, answer, comparison)
+    assert difference is not None
+    assert difference.kind == kind
+
+
+def test_many_numbers() -> None:
+    """Numbers are compared in chunks; one wrong, infinite or oddly written one among them is still seen."""
+    answer = b"1.5\n" * 5000
+    close = b"1.5001\n" * 4500
+    assert compare(close + b"0x1.8\n" * 500, answer, CLOSE) is None
+    for number in (b"1.6", b"inf", b"nan", b"1_5e-1", b"1e999", b"x"):
+        difference = compare(close + number + b"\n" + b"1.5001\n" * 499, answer, CLOSE)
+        assert difference is not None
+        assert (difference.actual.line, difference.actual.column) == (4501, 1)
+
+
+def differing(output: bytes, answer: bytes, comparison: Comparison = TOKENS) -> Difference:
+    difference = compare(output, answer, comparison)
+    assert difference is not None
+    return difference
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "comparison", "message"),
+    [
+        (b"1 2\n3 4\n", b"1 2\n3 5\n", TOKENS, "Line 2, column 3: expected 4, got 5"),
+        (b"1 2\n3 4\n", b"1\n2\n3\nx", TOKENS, "Line 4, column 1 (line 2 of the answer): expected 4, got x"),
+        ("ö ä".encode(), "ö ü".encode(), TOKENS, "Line 1, column 3: expected ä, got ü"),
+        (b"7", b"", TOKENS, "The output is empty; expected 7"),
+        (b"7 8\n", b"7\n", TOKENS, "Line 1, column 2: the output ends here; expected 8"),
+        (b"7\n", b"7\n8\n", TOKENS, "Line 2, column 1 (line 1 of the answer): expected the end of the output, got 8"),
+        (b"7", b"seven", CLOSE, "Line 1, column 1: expected a number, 7, got seven"),
+        (
+            b"2",
+            b"2.1",
+            RELATIVE,
+            "Line 1, column 1: expected 2, got 2.1 (0.1 off, at most 0.001 of the answer allowed)",
+        ),
+        (
+            b"2",
+            b"2.1",
+            CLOSE,
+            "Line 1, column 1: expected 2, got 2.1 (0.1 off, at most 0.001 or 0.001 of the answer allowed)",
+        ),
+        (b"a b", b"a  b", SPACE, "Line 1, column 3: expected b, got a space"),
+        (b"a b\n", b"a b", SPACE, "Line 1, column 4: expected the end of the line, got the end of the output"),
+        (b"ab", b"a\x01", EXACT, "Line 1, column 2: expected b, got byte 0x01"),
+    ],
+)
+def test_message(answer: bytes, output: bytes, comparison: Comparison, message: str) -> None:
+    """One sentence says where the first difference is, and what was expected there."""
+    assert differing(output, answer, comparison).message == message
+
+
+def test_window() -> None:
+    """The lines around the difference are shown, not all of them."""
+    answer = b"".join(b"%d\n" % number for number in range(1000))
+    difference = differing(answer.replace(b"\n500\n", b"\n5xx\n"), answer)
+    assert difference.expected.window == "498\n499\n500\n501\n502\n503\n504\n"
+    assert difference.actual.window == "498\n499\n5xx\n501\n502\n503\n504\n"
+    assert (difference.actual.line, difference.actual.token) == (501, "5xx")
+
+
+def test_window_of_a_long_line() -> None:
+    """A long line is cut around the difference, in whole characters."""
+    difference = differing("ä".encode() * 10_000 + b" b " + "ö".encode() * 10_000, "ä".encode() * 10_000 + b" c")
+    assert difference.actual.window == "…" + "ä" * 79 + " b " + "ö" * 158 + "…"
+    assert difference.expected.window == "…" + "ä" * 79 + " c"
+    assert difference.actual.column == 10_002
+
+
+@pytest.mark.parametrize(
+    "output", [b"\0" * 10**6, b"\xff" * 10**6, b"1 " * 10**6, b"\n" * 10**6, b"0x" + b"f" * 10**6, b"1e" + b"9" * 10**6]
+)
+@pytest.mark.parametrize("comparison", [TOKENS, SPACE, EXACT, CLOSE])
+def test_hostile_output(output: bytes, comparison: Comparison) -> None:
+    """Whatever is printed, the comparison does not raise, and what it keeps is small."""
+    difference = differing(output, b"1\n2\n", comparison)
+    kept = (difference.message, difference.actual.window, difference.expected.window)
+    assert max(len(text) for text in kept) < 3000
