@@ -17,6 +17,7 @@ import pytest
 from filelock import FileLock
 
 from subcli.core.errors import UsageError
+from subcli.shared.files import write_atomically
 from subcli.workspace import history as history_module
 from subcli.workspace.history import MAX_ENTRIES, History, digest
 from subcli.workspace.source import Source, read_source
@@ -356,13 +357,12 @@ def test_submissions_of_the_same_moment_are_all_remembered(tmp_path: Path, monke
     """Who comes while another is between its reading and its writing waits: neither entry is lost."""
     path = tmp_path / "submitted.json"
     reading, going_on = threading.Event(), threading.Event()
-    write = history_module.write_atomically
 
     def pause(*arguments: Any, **options: Any) -> None:
         if not reading.is_set():
             reading.set()
             going_on.wait(30)
-        write(*arguments, **options)
+        write_atomically(*arguments, **options)
 
     monkeypatch.setattr(history_module, "write_atomically", pause)
     monkeypatch.setattr(history_module, "LOCK_S", 30.0)
