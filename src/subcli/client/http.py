@@ -17,7 +17,7 @@ import httpx
 
 from subcli.client.auth import Authenticator
 from subcli.client.body import BodyRefusedError, check_values, decode_json
-from subcli.client.exchange import RequestFailed, Response, RequestStage, Wait, wait_silently
+from subcli.client.exchange import RequestFailed, RequestStage, Response, Wait, wait_silently
 from subcli.client.network import (
     describe_failure,
     error_detail,
