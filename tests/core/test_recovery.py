@@ -152,7 +152,7 @@ def test_verdict_finishes_any_state(before: list[Input]) -> None:
 
 # -- closes -------------------------------------------------------------------------------------------
 
-CURES = {
+HANDLERS = {
     **dict.fromkeys(sorted(RETRIED), "retry"),
     **dict.fromkeys(sorted(FATAL), "stop"),
     **dict.fromkeys((1004, 1014, 1015, 2000, 3000, 3999, 0, 999, 5000), "retry"),
@@ -165,21 +165,21 @@ CURES = {
 }
 
 
-@pytest.mark.parametrize(("code", "cure"), CURES.items())
-def test_close_codes(code: int, cure: str) -> None:
+@pytest.mark.parametrize(("code", "handler"), HANDLERS.items())
+def test_close_codes(code: int, handler: str) -> None:
     """Contract, section 7."""
     machine = live()
     action = machine(Closed(code, "because"))
-    if cure == "retry":
+    if handler == "retry":
         assert action == CatchUp()
         assert machine(CaughtUp()) == Connect(2.0, 1, code, "because")
-    elif cure == "stop":
+    elif handler == "stop":
         assert machine.stopped_with is ServerError
         assert isinstance(action, Stop)
         assert f"code {code}: because" in action.error.message
-    elif cure == "refresh":
+    elif handler == "refresh":
         assert action == Refresh()
-    elif cure == "not found":
+    elif handler == "not found":
         assert machine.stopped_with is NotFoundError
     else:
         assert action == Connect(2.0, 1, code, "because")

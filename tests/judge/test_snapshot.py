@@ -17,7 +17,7 @@ from subcli.judge.check import checks
 from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox.view import view_for
 from subcli.judge.scaffold import scaffold
-from subcli.judge.snapshot import Snapshot, problem_snapshot
+from subcli.judge.snapshot import ProblemSnapshot, problem_snapshot
 
 PROBLEM = """
 id = 700
@@ -74,7 +74,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def taken(tree: Path, data: Path) -> Iterator[Snapshot]:
+def taken(tree: Path, data: Path) -> Iterator[ProblemSnapshot]:
     """A snapshot of the directory."""
     with problem_snapshot(tree, data) as taken:
         yield taken
@@ -106,7 +106,7 @@ def remove(path: Path) -> None:
 
 
 @pytest.mark.parametrize("edit", [overwrite, replace_by_rename, remove])
-async def test_edited_files_change_nothing(tree: Path, taken: Snapshot, edit: Callable[[Path], None]) -> None:
+async def test_edited_files_change_nothing(tree: Path, taken: ProblemSnapshot, edit: Callable[[Path], None]) -> None:
     """Every file of the problem, and what it shares with others: the copy stays, and judges and tells as before."""
     problem = taken.problems["sum"]
     before, told = contents(problem.root.parent), scaffold(problem, "python").files
@@ -118,13 +118,13 @@ async def test_edited_files_change_nothing(tree: Path, taken: Snapshot, edit: Ca
     assert (await judged(problem))[-1]["final_status"] == "passed"
 
 
-async def test_removed_directory_changes_nothing(tree: Path, taken: Snapshot) -> None:
+async def test_removed_directory_changes_nothing(tree: Path, taken: ProblemSnapshot) -> None:
     """It may even go away: a new version of it is often put in its place."""
     shutil.rmtree(tree)
     assert (await judged(taken.problems["sum"]))[-1]["final_status"] == "passed"
 
 
-def test_bundled_problems_are_copied_too(taken: Snapshot) -> None:
+def test_bundled_problems_are_copied_too(taken: ProblemSnapshot) -> None:
     """An upgrade replaces them while the server runs."""
     roots = [problem.root for problem in taken.problems.values()]
     assert len(roots) > 1
@@ -152,7 +152,7 @@ def test_copy_of_a_killed_process_is_removed_by_the_next(tree: Path, data: Path)
     assert list(data.iterdir()) == []
 
 
-def test_sandbox_hides_the_copy_and_the_original(tree: Path, taken: Snapshot) -> None:
+def test_sandbox_hides_the_copy_and_the_original(tree: Path, taken: ProblemSnapshot) -> None:
     """Wherever they are."""
     problem = taken.problems["sum"]
     view = view_for(problem, problem.languages["python"], hidden=[taken.path], readable=[tree.parent])

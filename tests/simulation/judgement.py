@@ -128,7 +128,7 @@ def _tells_something(event: Message, server: Server) -> bool:
 
 def judge(world: World, server: Server, course: Course) -> None:
     """Check every promise. Raises AssertionError with the first one broken."""
-    _no_storm(server)
+    _connects_are_throttled(server)
     _nothing_left_open(server)
     _silence_was_noticed(world, server)
     _announcements_are_true(server, course)
@@ -212,7 +212,7 @@ def _never_there(server: Server, course: Course) -> bool:
     return len(server.witness.dials) >= dials and not course.shown and server.witness.rest_failures > 0
 
 
-def _no_storm(server: Server) -> None:
+def _connects_are_throttled(server: Server) -> None:
     dials = server.witness.dials
     for first, last in zip(dials, dials[CONNECTS:], strict=False):
         assert last - first > WINDOW_S - 1e-6, f"{CONNECTS + 1} connects in {last - first:.2f} s"

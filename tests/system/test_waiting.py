@@ -12,7 +12,7 @@ import pytest
 from .command import Commands
 from .scripted import LOG, PONG, TEXT, Answer, Request, Rest, Wire, closing, finish, scripted, some, staying
 from .scripted import PING as PROTOCOL_PING
-from .watching import check_all_seen, check_backoff, check_no_storm, polled, watch
+from .watching import check_all_seen, check_backoff, check_connects_are_throttled, polled, watch
 
 pytestmark = pytest.mark.side_by_side
 
@@ -27,7 +27,7 @@ async def test_every_delay_of_the_specification(command: Commands) -> None:
         check_backoff(done, gap, attempt)
     assert done.states().count("reconnecting") == 5
     assert "polling" in done.states()
-    check_no_storm(server)
+    check_connects_are_throttled(server)
 
 
 async def test_unanswered_ping_aborts_the_connection(command: Commands) -> None:

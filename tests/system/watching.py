@@ -25,10 +25,10 @@ def check_all_seen(done: Done, server: Server, *, connects: int) -> None:
     assert done.seqs == [1, 2, 3, 4, 5, 6]
     assert (done.last["type"], done.last["final_status"]) == ("result", "passed")
     assert len(server.connects) == connects, done.out
-    check_no_storm(server)
+    check_connects_are_throttled(server)
 
 
-def check_no_storm(server: Server) -> None:
+def check_connects_are_throttled(server: Server) -> None:
     """Never more than five connects in any ten seconds."""
     at = [connect.at for connect in server.connects]
     assert all(later - earlier >= 9.9 for earlier, later in zip(at, at[5:], strict=False)), at

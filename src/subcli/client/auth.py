@@ -156,9 +156,7 @@ class StoredLogin(SessionLogin):
                 self._is_kept = False
                 return renewed
             try:
-                await run_in_daemon_thread(
-                    self._credentials.save, self._server, login.user, self._tokens, login.place
-                )
+                await run_in_daemon_thread(self._credentials.save, self._server, login.user, self._tokens, login.place)
             except CredentialError as error:
                 # This process goes on; the next one will have to log in, so say why now.
                 self._is_kept = False

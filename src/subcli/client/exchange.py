@@ -63,7 +63,7 @@ class Response(msgspec.Struct, frozen=True):
         return self.headers.get("Location") if self.status in (301, 302, 303, 307, 308) else None
 
 
-class Stage:
+class RequestStage:
     """How far a request through a proxy came, told by httpcore's ``trace`` extension: whose fault is its failure?
 
     Args:

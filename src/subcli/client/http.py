@@ -17,7 +17,7 @@ import httpx
 
 from subcli.client.auth import Authenticator
 from subcli.client.body import BodyRefusedError, check_values, decode_json
-from subcli.client.exchange import RequestFailed, Response, Stage, Wait, wait_silently
+from subcli.client.exchange import RequestFailed, RequestStage, Response, Wait, wait_silently
 from subcli.client.network import (
     describe_failure,
     error_detail,
@@ -235,7 +235,7 @@ class Requester:
         if token:
             headers = {**headers, "Authorization": f"Bearer {token.reveal()}"}
         status: int | str = "no response"
-        stage = Stage(url.startswith("https:"))
+        stage = RequestStage(url.startswith("https:"))
         extensions = {"trace": stage.note} if self._proxy.url is not None else None
         sending = self._client.stream(method, url, headers=headers, params=params, json=json, extensions=extensions)
         try:

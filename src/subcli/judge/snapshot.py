@@ -39,7 +39,7 @@ _VANISHED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class ProblemSnapshot:
     """A copy of the problems.
 
     Attributes:
@@ -58,7 +58,7 @@ class Snapshot:
 @contextmanager
 def problem_snapshot(
     directory: Path | None, parent: Path | None = None, languages: Path | None = None
-) -> Iterator[Snapshot]:
+) -> Iterator[ProblemSnapshot]:
     """A copy of the bundled problems and of those in `directory`, removed at the end.
 
     Args:
@@ -81,7 +81,7 @@ def problem_snapshot(
             copy.make()
         targets = {source: copy.target for source, copy in copies.items()}
         problems, broken = load_valid_problems(directory, targets, languages)
-        yield Snapshot(
+        yield ProblemSnapshot(
             path=base,
             problems=problems,
             broken=(*(error for copy in copies.values() for error in copy.broken), *broken),
@@ -147,7 +147,7 @@ class _Copy:
     Attributes:
         target: where it is.
         broken: problems that could not be copied.
-        remarks: as in `Snapshot`.
+        remarks: as in `ProblemSnapshot`.
 
     Args:
         source: the directory.

@@ -9,7 +9,7 @@ import pytest
 
 from subcli.judge import Job, Problem
 from subcli.server.jobs.judging import Event
-from subcli.server.jobs.room import Place, Room
+from subcli.server.jobs.room import JudgingSlot, Room
 
 
 class Judgings:
@@ -30,7 +30,7 @@ class Judgings:
         finally:
             self.running.remove(name)
 
-    def begin(self, name: str, *, alone: bool = False, place: Place | None = None) -> asyncio.Task[object]:
+    def begin(self, name: str, *, alone: bool = False, place: JudgingSlot | None = None) -> asyncio.Task[object]:
         """Ask for a judging. Its result is what it says of its time."""
         self._ends[name] = asyncio.Event()
         job = Job(self._problem, "python", {"name": name}, alone=alone)

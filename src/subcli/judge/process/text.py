@@ -51,7 +51,7 @@ class ServerPaths:
         hidden = {**dict.fromkeys(scratch, "judge"), **dict.fromkeys(problem, ""), workdir: ""}
         names = {home: "~", **_of_this_program(), **hidden}
         self._names = {path.rstrip("/"): name for path, name in names.items() if path.rstrip("/")}
-        # The longest first: one may lie in another. `/root` is no part of `/srv/root`; the others are unmistakable.
+        # The longest first: one may lie in another. `/root` is not part of `/srv/root`; the others are unmistakable.
         words = [
             rf"(?<![\w.-]){re.escape(path)}" if path == home else re.escape(path)
             for path in sorted(self._names, key=len, reverse=True)

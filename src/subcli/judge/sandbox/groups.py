@@ -162,7 +162,7 @@ def usable_cores() -> int:
 
 
 def _quota(group: Path) -> float | None:
-    """The processors that a group may use; None if it may use all of them, or is no group."""
+    """The processors that a group may use; None if it may use all of them, or is not a group."""
     with suppress(OSError, ValueError):
         if (group / "cpu.max").is_file():
             limit, period = (group / "cpu.max").read_text().split()

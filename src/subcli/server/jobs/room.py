@@ -17,7 +17,7 @@ from subcli.server.jobs.judging import Event, Judge
 
 
 @dataclass(eq=False)
-class Place:
+class JudgingSlot:
     """A place in a room, for one judging at a time.
 
     Attributes:
@@ -37,7 +37,7 @@ class Room:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._taken: set[Place] = set()
+        self._taken: set[JudgingSlot] = set()
         self._alone = 0
         """Judgings that are alone or wait for that. Nothing else begins meanwhile, so that they need not wait long."""
         self._changed = asyncio.Event()
@@ -49,19 +49,19 @@ class Room:
             await self._changed.wait()
 
     @contextmanager
-    def place(self) -> Iterator[Place | None]:
+    def place(self) -> Iterator[JudgingSlot | None]:
         """Keep a place, so that what is claimed now can be judged at once. None while a job is judged alone."""
         if self._alone:
             yield None
             return
-        place = Place()
+        place = JudgingSlot()
         self._taken.add(place)
         try:
             yield place
         finally:
             self._leave(place)
 
-    async def judge(self, job: Job, place: Place | None = None) -> AsyncGenerator[Event, None]:
+    async def judge(self, job: Job, place: JudgingSlot | None = None) -> AsyncGenerator[Event, None]:
         """Judge a job beside others, or alone if it is to be.
 
         Whatever the judge saw, a time-out counts as one on a busy machine if there was company.
@@ -69,7 +69,7 @@ class Room:
         Args:
             place: one that was kept for this job; None to wait for one.
         """
-        async with self._judging(place or Place(), alone=job.alone) as here:
+        async with self._judging(place or JudgingSlot(), alone=job.alone) as here:
             events = self._judge(job)
             try:
                 async for event in events:
@@ -80,7 +80,7 @@ class Room:
                     await events.aclose()
 
     @asynccontextmanager
-    async def _judging(self, place: Place, *, alone: bool) -> AsyncIterator[Place]:
+    async def _judging(self, place: JudgingSlot, *, alone: bool) -> AsyncIterator[JudgingSlot]:
         is_kept = place in self._taken and not alone
         if alone and place in self._taken:
             # Otherwise two that want to be alone would wait for each other.
@@ -102,7 +102,7 @@ class Room:
             if not is_kept:
                 self._leave(place)
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: JudgingSlot) -> None:
         self._taken.discard(place)
         self._changed.set()
         self._changed = asyncio.Event()

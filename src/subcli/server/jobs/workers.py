@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from subcli.judge import Problem
 from subcli.server.jobs.judging import Judge, Judging, JudgingContext
 from subcli.server.jobs.queue import JobQueue, Ticket
-from subcli.server.jobs.room import Place
+from subcli.server.jobs.room import JudgingSlot
 from subcli.server.jobs.service import Service, Standstill
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
@@ -158,7 +158,7 @@ class Workers:
             # The queue hands out again what was not claimed, or a sweep finds it.
             await asyncio.sleep(_RETRY_DELAY_S)
 
-    async def _use_ticket(self, service: Service, ticket: Ticket, place: Place | None) -> None:
+    async def _use_ticket(self, service: Service, ticket: Ticket, place: JudgingSlot | None) -> None:
         """Claim what is next, if this worker is still able to judge it at once, and judge it."""
         able = {} if place is None else service.able()
         claim = await self._claim(able) if able else None

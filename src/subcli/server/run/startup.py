@@ -20,7 +20,7 @@ from subcli.judge import Problem, ProblemError
 from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
-from subcli.judge.snapshot import Snapshot, problem_snapshot
+from subcli.judge.snapshot import ProblemSnapshot, problem_snapshot
 from subcli.server.edge.crowd import MAX_DESCRIPTORS
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
@@ -110,7 +110,9 @@ def _checked(key: bytes, source: str) -> bytes:
 
 
 @contextmanager
-def copied_problems(directory: Path | None, parent: Path | None, languages: Path | None = None) -> Iterator[Snapshot]:
+def copied_problems(
+    directory: Path | None, parent: Path | None, languages: Path | None = None
+) -> Iterator[ProblemSnapshot]:
     """A copy of the bundled problems and of those in `directory`, for as long as the process runs.
 
     One author's mistake does not stop the server: a problem that is not valid is left out and named in the log.

@@ -17,7 +17,7 @@ STDERR_BYTES = 16_384
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-class Failure(Exception):
+class CaseFailure(Exception):
     """A test has failed; the keywords are its diagnostics."""
 
     def __init__(self, message, **data):
@@ -98,7 +98,7 @@ class Program:
         if got == answer:
             return
         recent = "\n".join(f"{asked} -> {said}" for asked, said in self._said[-12:])
-        raise Failure(
+        raise CaseFailure(
             f"`{command}` was answered with `{got}`", expected=answer, actual=got, output=recent, **self._errors()
         )
 
@@ -113,11 +113,13 @@ class Program:
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Failure(f"no answer to `{command}` within {ANSWER_SECONDS:g} s", kind="silence", **self._errors())
+                raise CaseFailure(
+                    f"no answer to `{command}` within {ANSWER_SECONDS:g} s", kind="silence", **self._errors()
+                )
             self._read(left)
             if not self._selector.get_map():
                 code = self._process.wait()
-                raise Failure(f"the program ended when it was told `{command}`", exit=code, **self._errors())
+                raise CaseFailure(f"the program ended when it was told `{command}`", exit=code, **self._errors())
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("utf-8", "replace").strip()
 
@@ -275,7 +277,7 @@ def main():
         try:
             test()
             word = "ok"
-        except Failure as failure:
+        except CaseFailure as failure:
             failed += 1
             word = "not ok"
             data |= failure.data
