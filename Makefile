@@ -71,13 +71,19 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)
 
-trials: $(VENV)/.dev  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
+# The program of problemtools alone; what its other commands need would be a TeX parser and more.
+$(VENV)/.oracle: pyproject.toml | $(BIN)/python
+	@$(PIP) --no-deps --upgrade --target $(VENV)/oracle --group oracle
+	@touch $@
+
+trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 	$(BIN)/python -m bench.looks
 	$(BIN)/python -m bench.busy_machine
 	$(BIN)/python -m bench.herd
 	$(BIN)/python -m bench.foreign
+	$(BIN)/python -m bench.default_validator
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation
