@@ -30,7 +30,7 @@ from subcli.server.log.database import open_database
 from subcli.server.log.records import NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
-from subcli.server.run.serve import run
+from subcli.server.run.serve import _listen, run
 from subcli.server.run.server import is_worth_logging
 from tests.server.conftest import FakeJudge
 from tests.system.timing import Ending
@@ -168,6 +168,24 @@ def test_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert str(port) in refused(ServerSettings(tmp_path / "data", port=port)).message
+
+
+async def test_responses_do_not_wait_for_acknowledgements() -> None:
+    """The connections have TCP_NODELAY: a body does not wait 40 ms until its head is acknowledged."""
+    accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class Peer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.set_result(transport)
+
+    with _listen("127.0.0.1", 0, everywhere=False) as listener:
+        server = await asyncio.get_running_loop().create_server(Peer, sock=listener)
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        transport = await asyncio.wait_for(accepted, 30)
+        assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        transport.abort()
+        writer.close()
+        server.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid", ""])
