@@ -100,6 +100,8 @@ def listen(host: str, port: int, *, everywhere: bool) -> Iterator[socket.socket]
             "Use --host 127.0.0.1, or enable logins with --auth.",
         )
     family, _, _, _, address = found[0]
+    # With the protocol named: asyncio sets TCP_NODELAY only then, and on a kept connection each response, which is a
+    # head and a body, would wait 40 ms for the peer's delayed acknowledgement.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
