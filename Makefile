@@ -84,6 +84,7 @@ trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the w
 	$(BIN)/python -m bench.herd
 	$(BIN)/python -m bench.foreign
 	$(BIN)/python -m bench.default_validator
+	$(BIN)/python -m bench.floods
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation

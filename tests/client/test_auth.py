@@ -18,6 +18,7 @@ from subcli.client.auth import (
     StoredLogin,
     refresh_grant,
 )
+from subcli.client.background import run_in_daemon_thread
 from subcli.client.records import Credentials, Tokens
 from subcli.core.errors import CredentialError
 from subcli.core.inputs import Refreshed
@@ -213,8 +214,7 @@ def test_keyring_that_hangs_delays_no_end(credentials: Credentials, monkeypatch:
         mine = login(credentials, Server())
         monkeypatch.setattr(credentials, "save", hang)
         renewing = asyncio.create_task(mine.refresh(mine.token()))
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
+        await run_in_daemon_thread(begun.wait)
         renewing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await renewing

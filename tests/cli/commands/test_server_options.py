@@ -56,7 +56,10 @@ def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the secrets of containers are; a flag comes first, and two variables are one too many. A file that is not there is named."""
+    """As the secrets of containers are; a flag comes first, a variable beside its file is one too many.
+
+    A file that is not there is named.
+    """
     seen: list[ServerSettings] = []
 
     def noted(_common: object, _streams: object, settings: ServerSettings) -> int:

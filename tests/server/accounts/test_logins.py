@@ -112,6 +112,16 @@ async def test_account_as_a_whole_is_only_slowed_down(
     assert len(slept) == 2
 
 
+async def test_login_that_is_kept_gets_through(logins: Logins) -> None:
+    """Also where its own network is locked, by many accounts: who logged in with the command line needs no password."""
+    kept = await logins.with_password("ada", PASSWORD, "192.0.2.1")
+    for number in range(20):
+        await attempt(logins, "ada" if number % 2 else f"somebody{number}", "192.0.2.1")
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD) != "granted"
+    kept = await logins.with_refresh_token(kept.refresh_token, "192.0.2.1")
+    assert (await logins.with_refresh_token(kept.refresh_token, "192.0.2.1")).access_token
+
+
 async def test_device_that_logged_in_before_gets_through(
     logins: Logins, tokens: TokenIssuer, accounts: Accounts, clock: Clock
 ) -> None:

@@ -1,0 +1,142 @@
+"""Does a user get a verdict while others flood the server? `python -m bench.floods`
+
+A server with logins and its worker, and 200 attackers who do each flood in turn, from one address and from one each.
+How long it takes an honest user from the submit to the verdict, before and meanwhile: the medians, of which the second
+must be at most twice the first. The attackers have a core of their own, because they are other machines; the server,
+its judge and the honest user share another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import httpx
+from websockets.sync.client import connect
+
+from bench.attackers import FLOODS
+from bench.herd.sums import PROBLEM, SOLUTIONS, TESTS
+
+AT_MOST: Final = 2.0
+"""How many times as long a verdict may take meanwhile."""
+WARM_UP_S: Final = 3.0
+_PASSWORD: Final = "correct horse"
+_SUBCLI: Final = (sys.executable, "-m", "subcli")
+
+
+class User:
+    """An honest user, or the one whose token the attackers have."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._http = httpx.Client(base_url=f"{url}/api", timeout=120, trust_env=False)
+        grant = {"grant_type": "password", "username": name, "password": _PASSWORD}
+        self.token = str(self._http.post("/auth/token", data=grant).raise_for_status().json()["access_token"])
+        self._http.headers["Authorization"] = f"Bearer {self.token}"
+
+    def seconds(self) -> float:
+        """From the submit to the verdict."""
+        began = time.perf_counter()
+        body = {"problem": "sums", "language": "python", "source_code": SOLUTIONS["right"][0]}
+        number = self._http.post("/submissions", json=body).raise_for_status().json()["id"]
+        address = f"{self._url.replace('http', 'ws', 1)}/ws/submissions/{number}?token={self.token}"
+        with connect(address, open_timeout=60, proxy=None) as socket:
+            for text in socket:
+                event = json.loads(text)
+                if event["type"] == "complete":
+                    if event["final_status"] != "passed":
+                        raise SystemExit(f"the verdict of a right solution is {event['final_status']}")
+                    return time.perf_counter() - began
+        raise SystemExit("a socket ended without a verdict")
+
+
+def _make_problem(folder: Path) -> Path:
+    """A problem that is judged quickly; returns the directory of all problems."""
+    root = folder / "problems" / "sums"
+    (root / "tests").mkdir(parents=True)
+    (root / "problem.toml").write_text(PROBLEM)
+    (root / "description.md").write_text("Print the sum.")
+    (root / "tests" / "run.py").write_text(TESTS.replace("PAUSE", "0"))
+    return root.parent
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """A server with the users ada and mallory. Yields its URL."""
+    with tempfile.TemporaryDirectory(prefix="subcli-floods-") as directory:
+        problems = _make_problem(Path(directory))
+        data = ("--data-dir", str(Path(directory) / "data"))
+        for name in ("ada", "mallory"):
+            command = [*_SUBCLI, "user", "add", name, "--password-stdin", "-q", *data]
+            subprocess.run(command, input=_PASSWORD.encode(), check=True)
+        command = [*_SUBCLI, "serve", "--auth", "--port", "0", "--json", "--stop-with-stdin"]
+        command += ["--problems", str(problems), *data]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            yield str(json.loads(process.stdout.readline())["url"])
+            process.stdin.close()
+
+
+@contextmanager
+def _flood(url: str, name: str, addresses: str, token: str, core: int, done: dict[str, int]) -> Iterator[None]:
+    """200 attackers; adds what they did to `done`."""
+    command = [sys.executable, "-m", "bench.attackers", url, name, addresses, token, str(core)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdout.readline()
+        time.sleep(WARM_UP_S)
+        yield
+        process.stdin.close()
+        done.update(json.loads(process.stdout.readline()))
+
+
+def main() -> int:
+    """Measure, and print a row for each flood. Returns 1 if one of them makes an honest user wait too long."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--submissions", type=int, default=7, help="of the honest user, in each flood")
+    parser.add_argument("--addresses", choices=["one", "many"], action="append", help="default: both")
+    parser.add_argument("--flood", choices=list(FLOODS), action="append", help="default: all")
+    words = parser.parse_args()
+    ours, theirs = sorted(os.sched_getaffinity(0))[:2]
+    os.sched_setaffinity(0, {ours})
+    too_long = 0
+    with _server() as url:
+        ada, mallory = User(url, "ada"), User(url, "mallory")
+        mallory.seconds()
+        ada.seconds()
+        print("| flood | addresses | before | meanwhile | times as long | what the attackers got |", flush=True)
+        print("|---|---|---|---|---|---|", flush=True)
+        for name in words.flood or FLOODS:
+            # Anew each time: a machine that others use as well is not always as quick.
+            quiet = median(ada.seconds() for _ in range(words.submissions))
+            for addresses in words.addresses or ("one", "many"):
+                done: dict[str, int] = {}
+                began = time.perf_counter()
+                with _flood(url, name, addresses, mallory.token, theirs, done):
+                    took = median(ada.seconds() for _ in range(words.submissions))
+                lasted = time.perf_counter() - began
+                too_long += took > AT_MOST * quiet
+                rates = ", ".join(f"{what}: {count / lasted:.0f}/s" for what, count in sorted(done.items()))
+                print(
+                    f"| {name} | {addresses} | {quiet:.2f} s | {took:.2f} s | {took / quiet:.1f} | {rates} |",
+                    flush=True,
+                )
+    return int(too_long > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
