@@ -23,50 +23,53 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
     done
-    case $prev in
-        --after-seq) kind=none ;;
-        --allow-origin) kind=none ;;
-        --audit-log) kind=none ;;
-        --concurrency) kind=none ;;
-        --data-dir) kind=directories ;;
-        --database) kind=none ;;
-        --host) kind=none ;;
-        --junit-xml) kind=files ;;
-        --language) kind=languages ;;
-        --languages) kind=files ;;
-        --limit) kind=none ;;
-        --log-format) kind=words offered='text json' ;;
-        --log-level) kind=words offered='debug info warning error' ;;
-        --max-attempts) kind=none ;;
-        --metrics-address) kind=none ;;
-        --port) kind=none ;;
-        --problem) kind=problems ;;
-        --problems) kind=directories ;;
-        --profile) kind=profiles ;;
-        --redis) kind=none ;;
-        --root-path) kind=none ;;
-        --sandbox) kind=words offered='auto bwrap none' ;;
-        --sandbox-read) kind=files ;;
-        --server) kind=none ;;
-        --set-limit) kind=none ;;
-        --timeout) kind=none ;;
-        --trusted-proxy) kind=none ;;
-        --user) kind=none ;;
+    case "$path $prev" in
+        ' test --problem') kind=directories ;;
+        *' --after-seq') kind=none ;;
+        *' --allow-origin') kind=none ;;
+        *' --audit-log') kind=none ;;
+        *' --case') kind=none ;;
+        *' --concurrency') kind=none ;;
+        *' --data-dir') kind=directories ;;
+        *' --database') kind=none ;;
+        *' --host') kind=none ;;
+        *' --junit-xml') kind=files ;;
+        *' --language') kind=languages ;;
+        *' --languages') kind=files ;;
+        *' --limit') kind=none ;;
+        *' --log-format') kind=words offered='text json' ;;
+        *' --log-level') kind=words offered='debug info warning error' ;;
+        *' --max-attempts') kind=none ;;
+        *' --metrics-address') kind=none ;;
+        *' --port') kind=none ;;
+        *' --problem') kind=problems ;;
+        *' --problems') kind=directories ;;
+        *' --profile') kind=profiles ;;
+        *' --redis') kind=none ;;
+        *' --root-path') kind=none ;;
+        *' --sandbox') kind=words offered='auto bwrap none' ;;
+        *' --sandbox-read') kind=files ;;
+        *' --server') kind=none ;;
+        *' --set-limit') kind=none ;;
+        *' --timeout') kind=none ;;
+        *' --trusted-proxy') kind=none ;;
+        *' --user') kind=none ;;
         *)
             if [[ $cur == -* ]]; then
                 case $path in
                     '') offered='--version -V --help -h' ;;
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' watch') offered='--after-seq --timeout --fail-fast --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -96,8 +99,9 @@ _subcli() {
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit watch status list cancel open init doctor serve worker demo schema completion problems auth user' ;;
+                    ':0') kind=words offered='submit test watch status list cancel open init doctor serve worker demo schema completion problems auth user' ;;
                     ' submit':*) kind=files ;;
+                    ' test':*) kind=files ;;
                     ' watch':*) kind=ids ;;
                     ' status:0') kind=ids ;;
                     ' cancel:0') kind=ids ;;

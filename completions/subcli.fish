@@ -2,8 +2,8 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --audit-log --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
-    set -l paths ' submit' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
+    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
+    set -l paths ' submit' ' test' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
     set -l place 0
@@ -36,6 +36,7 @@ complete -c subcli -f
 complete -c subcli -n "__subcli_at ''" -l version -s V -d 'Print the version and exit'
 complete -c subcli -n "__subcli_at ''" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at '' 0" -a submit -d 'Submit code and watch it being judged'
+complete -c subcli -n "__subcli_at '' 0" -a test -d 'Judge code on this machine, without a server'
 complete -c subcli -n "__subcli_at '' 0" -a watch -d 'Follow submissions to their verdicts'
 complete -c subcli -n "__subcli_at '' 0" -a status -d 'Show the current state of a submission'
 complete -c subcli -n "__subcli_at '' 0" -a list -d 'List your recent submissions, newest first'
@@ -72,6 +73,25 @@ complete -c subcli -n "__subcli_at ' submit'" -l insecure-http -d 'Allow sending
 complete -c subcli -n "__subcli_at ' submit'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' submit'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' submit'" -F
+complete -c subcli -n "__subcli_at ' test'" -l problem -r -f -a '(__fish_complete_directories)' -d 'The problem\'s directory'
+complete -c subcli -n "__subcli_at ' test'" -l language -r -k -f -a '(__subcli_names languages)' -d 'Default: from the file extension, or the problem'
+complete -c subcli -n "__subcli_at ' test'" -l case -r -f -d 'Run only this case, or those that match `group/*`'
+complete -c subcli -n "__subcli_at ' test'" -l follow-links -d 'Follow links that lead outside the working tree'
+complete -c subcli -n "__subcli_at ' test'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
+complete -c subcli -n "__subcli_at ' test'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
+complete -c subcli -n "__subcli_at ' test'" -l compact -d 'Show only failures and the verdict'
+complete -c subcli -n "__subcli_at ' test'" -l plain -d 'Print lines instead of the live screen'
+complete -c subcli -n "__subcli_at ' test'" -l junit-xml -r -F -d 'Write a JUnit XML report, whatever happens'
+complete -c subcli -n "__subcli_at ' test'" -l notify -d 'Ring the bell and show a desktop notification at the end'
+complete -c subcli -n "__subcli_at ' test'" -l json -d 'Print JSON on stdout and nothing else'
+complete -c subcli -n "__subcli_at ' test'" -l quiet -s q -d 'Print only the id or the verdict'
+complete -c subcli -n "__subcli_at ' test'" -l server -r -f -d 'Server to use'
+complete -c subcli -n "__subcli_at ' test'" -l profile -r -k -f -a '(__subcli_names profiles)' -d 'Profile of your settings file'
+complete -c subcli -n "__subcli_at ' test'" -l no-input -d 'Never prompt'
+complete -c subcli -n "__subcli_at ' test'" -l insecure-http -d 'Allow sending credentials over plain http to another machine'
+complete -c subcli -n "__subcli_at ' test'" -l debug -d 'Log everything to stderr'
+complete -c subcli -n "__subcli_at ' test'" -l help -s h -d 'Show this help and exit'
+complete -c subcli -n "__subcli_at ' test'" -F
 complete -c subcli -n "__subcli_at ' watch'" -l after-seq -r -f -d 'Start after this event'
 complete -c subcli -n "__subcli_at ' watch'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
 complete -c subcli -n "__subcli_at ' watch'" -l fail-fast -d 'Stop at the first verdict that is not passed'

@@ -88,10 +88,10 @@ def read() -> Command:
 
 
 def options_with_values(tree: Command) -> dict[str, Values]:
-    """Return all options that take a value, by name.
+    """Return all options that take a value, by name, with the values that the first command accepts.
 
     Raises:
-        ValueError: An option accepts different values in different commands; the scripts assume it does not.
+        ValueError: An option takes a value in one command and none in another; the scripts assume it does not.
     """
     found: dict[str, Values] = {}
     flags: set[str] = set()
@@ -100,11 +100,21 @@ def options_with_values(tree: Command) -> dict[str, Values]:
             for name in option.names:
                 if option.values is None:
                     flags.add(name)
-                elif found.setdefault(name, option.values).kind != option.values.kind:
-                    raise ValueError(f"{name} of {command.path} accepts other values than in another command")
+                else:
+                    found.setdefault(name, option.values)
     if both := flags & found.keys():
         raise ValueError(f"options both with and without a value: {both}")
     return found
+
+
+def other_values(tree: Command) -> Iterator[tuple[Command, str, Values]]:
+    """Yield each command, name and values of options that accept other values there than in the first command."""
+    first = options_with_values(tree)
+    for command in tree.walk():
+        for option in command.options:
+            for name in option.names:
+                if option.values is not None and option.values.kind != first[name].kind:
+                    yield command, name, option.values
 
 
 def _command(command: Any, path: tuple[str, ...]) -> Command:

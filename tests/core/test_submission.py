@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from subcli.core.submission import Connection, Counts, Stage, Submission
+from subcli.core.submission import LOCAL_ID, Connection, Counts, Stage, Submission
 
 
 def test_counts() -> None:
@@ -18,6 +18,7 @@ def test_counts() -> None:
 def test_status_is_latest_stage() -> None:
     """`None` before the first stage."""
     assert Submission(id=1).status is None
+    assert (Submission(id=12).name, Submission(id=LOCAL_ID).name) == ("#12", "this machine")
     assert Submission(id=1, stages=(Stage("building"), Stage("testing"))).status == "testing"
 
 

@@ -86,3 +86,11 @@ def test_odd_problem_names_stay_text(tmp_path: Path) -> None:
     """What a server calls its problem cannot break out of the project file."""
     make_workspace(tmp_path, {"a.c": ""}, problem='x"\nserver = "http://evil', language="c", submitted=["a.c"])
     assert set(tomllib.loads((tmp_path / ".subcli.toml").read_text())) == {"problem", "language", "files"}
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), [[1]], {"a": {"b": {"c": {"d": {}}}}}])
+def test_settings_that_cannot_be_written(tmp_path: Path, value: object) -> None:
+    """What a server offers for `subcli test` is plain, or nothing is written."""
+    with pytest.raises(ServerError, match="cannot be written"):
+        make_workspace(tmp_path / "p", {"a.py": ""}, problem="p", language="python", submitted=[], test={"a": value})
+    assert not (tmp_path / "p").exists()

@@ -18,6 +18,7 @@ from subcli.cli import exits
 
 _COMMANDS: Final = {
     "submit": ("commands.submit", "Submit code and watch it being judged."),
+    "test": ("commands.test", "Judge code on this machine, without a server."),
     "watch": ("commands.watch", "Follow submissions to their verdicts."),
     "status": ("commands.status", "Show the current state of a submission."),
     "list": ("commands.list", "List your recent submissions, newest first."),

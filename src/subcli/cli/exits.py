@@ -37,6 +37,9 @@ REQUESTING: Final = (OK, USAGE, INTERNAL, 4, 5, 6, 8, 130)
 WATCHING: Final = (OK, NOT_PASSED, USAGE, INTERNAL, 4, 5, 6, 7, 8, 130, READER_GONE)
 """The codes of one that waits for a verdict."""
 
+JUDGING: Final = (OK, NOT_PASSED, USAGE, INTERNAL, 6, 7, 130, READER_GONE)
+"""The codes of one that judges by itself."""
+
 _MEANINGS: Final = {
     OK: "done",
     NOT_PASSED: "judged and not passed; nothing else exits 1",

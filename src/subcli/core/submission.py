@@ -21,6 +21,9 @@ FAILURES_KEPT: Final = 200
 
 STAGES_KEPT: Final = 16
 
+LOCAL_ID: Final = 0
+"""The id of what is judged on this machine, without a server (`subcli test`); servers begin at 1."""
+
 ConnectionState: TypeAlias = Literal["connecting", "open", "reconnecting", "polling", "closed"]
 
 
@@ -104,6 +107,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Complete | None = None
     last_seq: int = 0
     malformed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "this machine" if self.id == LOCAL_ID else f"#{self.id}"
 
     @property
     def status(self) -> str | None:

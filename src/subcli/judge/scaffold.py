@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from subcli.judge.local import local_table
 from subcli.judge.problem import Problem
 
 
@@ -17,8 +19,8 @@ class Scaffold:
     source: str
     """The file to edit and to submit."""
     files: Mapping[str, str]
-    local_tests: tuple[str, ...] = ()
-    """The tests among `files`; they are not submitted."""
+    test: dict[str, Any] | None = None
+    """What `subcli test` judges with at home; None: there is nothing to judge with."""
 
 
 class UnknownLanguage(ValueError):
@@ -48,5 +50,5 @@ def scaffold(problem: Problem, language: str) -> Scaffold:
         language=language,
         source=chosen.source,
         files={chosen.source: chosen.template_text(), **tests},
-        local_tests=tuple(tests),
+        test=local_table(problem, language),
     )

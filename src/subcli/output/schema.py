@@ -113,7 +113,7 @@ def _line(
         "schema": {"const": SCHEMA_VERSION},
         "type": {"const": kind},
         "timestamp": _TEXT,
-        "submission_id": _INTEGER,
+        "submission_id": {**_INTEGER, "description": "0 for what `subcli test` judges on this machine."},
     }
     return {
         "type": "object",

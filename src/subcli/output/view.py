@@ -37,7 +37,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         submission_id: ``None`` if there never was one.
-        follow_up: Command to suggest after a verdict other than passed; ``None`` suggests `subcli status ID`.
+        follow_up: Command to suggest, instead of `subcli status ID` after a verdict other than passed, and of
+            `subcli watch ID` where there is none; empty: there is nothing to suggest.
         options: Options that a suggested command needs to reach the same server, with a leading space.
     """
 
@@ -51,7 +52,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def next_command(self) -> str:
         """The command that shows more."""
-        return self.follow_up or f"subcli status {self.submission_id}{self.options}"
+        return f"subcli status {self.submission_id}{self.options}" if self.follow_up is None else self.follow_up
 
 
 class View(Protocol):

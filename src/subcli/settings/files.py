@@ -38,9 +38,15 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ProjectSettings(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The content of a ``.subcli.toml``. ``files`` are relative to its directory."""
+    """The content of a ``.subcli.toml``.
+
+    Attributes:
+        files: relative to its directory.
+        test: what `subcli test` judges with; the judge checks it.
+    """
 
     files: FileNames | None = None
+    test: Annotated[dict[str, Any] | None, Meta(description="a table")] = None
 
 
 class UserSettings(Layer, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from subcli.core.errors import ServerError, UsageError
 from subcli.settings.files import PROJECT_FILE
 from subcli.workspace.links import LinkRules
 
 _MAX_FILES: Final = 200
+_MAX_DEPTH: Final = 4
+_UNWRITABLE: Final = "The server offers settings for `subcli test` that cannot be written."
 _ANOTHER: Final = "Choose another directory: `subcli init P DIR`."
 
 
 def make_workspace(
-    directory: Path, files: Mapping[str, str], *, problem: str, language: str, submitted: Sequence[str]
+    directory: Path,
+    files: Mapping[str, str],
+    *,
+    problem: str,
+    language: str,
+    submitted: Sequence[str],
+    test: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write the files and the project file.
 
@@ -30,6 +38,7 @@ def make_workspace(
         files: Maps each path within the directory to its text.
         problem, language: Recorded in the project file.
         submitted: The files that ``subcli submit`` will submit.
+        test: What ``subcli test`` judges with; it becomes the table ``[test]``.
 
     Returns:
         The paths written, in order.
@@ -41,7 +50,7 @@ def make_workspace(
     if len(files) > _MAX_FILES:
         raise ServerError(f"The server offers {len(files)} files; the limit is {_MAX_FILES}.")
     texts = {_inside(name): text for name, text in files.items()}
-    texts[PurePosixPath(PROJECT_FILE)] = _project_file(problem, language, submitted)
+    texts[PurePosixPath(PROJECT_FILE)] = _project_file(problem, language, submitted, test)
     _check_links(directory, texts)
     for name in texts:
         if os.path.lexists(directory / name):
@@ -79,11 +88,39 @@ def _inside(name: str) -> PurePosixPath:
     return path
 
 
-def _project_file(problem: str, language: str, submitted: Sequence[str]) -> str:
+def _project_file(problem: str, language: str, submitted: Sequence[str], test: Mapping[str, Any] | None) -> str:
     """The project file. JSON strings, and lists of them, are valid TOML (TOML 1.0, "String", "Array")."""
     return (
         "# What `subcli submit` submits from this directory.\n"
         f"problem = {json.dumps(problem, ensure_ascii=False)}\n"
         f"language = {json.dumps(language, ensure_ascii=False)}\n"
         f"files = {json.dumps(list(submitted), ensure_ascii=False)}\n"
-    )
+    ) + ("".join(_table(("test",), test)) if test else "")
+
+
+def _table(keys: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[str]:
+    """A table with its subtables.
+
+    Raises:
+        ServerError: It has a value that TOML does not know, or that is no part of such a table.
+    """
+    if len(keys) > _MAX_DEPTH:
+        raise ServerError(_UNWRITABLE)
+    yield f"\n[{'.'.join(json.dumps(key, ensure_ascii=False) for key in keys)}]\n"
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            yield f"{json.dumps(name, ensure_ascii=False)} = {_value(value)}\n"
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _table((*keys, name), value)
+
+
+def _value(value: object) -> str:
+    parts = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, str | int | float) for part in parts) or not all(map(_is_finite, parts)):
+        raise ServerError(_UNWRITABLE)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, float) or value - value == 0

@@ -121,7 +121,7 @@ async def test_interrupt_reports_each_before_any_socket_is_closed() -> None:
     async def main() -> int:
         interrupts = Interrupts(asyncio.current_task())
         asyncio.get_running_loop().call_soon(interrupts.interrupt, signal.SIGINT)
-        return await follow_all([Closing()], view, notices, Options(), interrupts, captured(Path()).streams)  # type: ignore[list-item]
+        return await follow_all([Closing()], view, notices, Options(), interrupts, captured(Path()).streams)
 
     assert await asyncio.create_task(main()) == 130
     assert told == [130]
@@ -134,7 +134,8 @@ async def test_interrupt_reports_each_before_any_socket_is_closed() -> None:
 async def test_demo_does_not_suggest_a_server_that_has_ended() -> None:
     """Where the server ends with the command, neither hint nor next command names a submission on it."""
     never = asyncio.Event()
-    options = Options(timeout=0.01, follow_up="subcli serve", started=time.monotonic() - 1)
+    resume = "`subcli serve` starts one that stays."
+    options = Options(timeout=0.01, follow_up="subcli serve", resume=resume, started=time.monotonic() - 1)
     _, endings = await follow(scripted(1, never), options=options)
     assert endings[1].error is not None
     assert "subcli watch" not in endings[1].error.hint

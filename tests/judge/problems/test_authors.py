@@ -259,7 +259,8 @@ def test_scaffold() -> None:
     made = scaffold(problems["lru-cache"], "c")
     assert (made.problem, made.language, made.source) == ("lru-cache", "c", "lru.c")
     assert set(made.files) == {"lru.c", "tests/run.py"}
-    assert made.local_tests == ("tests/run.py",)
+    assert made.test is not None
+    assert made.test["command"] == ["{python}", "-I", "-S", "run.py"]
     assert "fgets" in made.files["lru.c"]
     assert set(scaffold(problems["leader-election"], "python").files) == {"node.py"}
     with pytest.raises(UnknownLanguage, match=r"this problem does not offer 'cobol'; it offers c, python"):

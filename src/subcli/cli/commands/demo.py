@@ -23,6 +23,7 @@ from subcli.core.errors import InternalError
 PROBLEM: Final = "leader-election"
 START_S: Final = 30.0
 STOP_S: Final = 10.0
+_RESUME: Final = "Its server ends with this command; `subcli serve` starts one that stays."
 _SHOWS_WHY: Final = "`subcli serve` shows why."
 
 
@@ -51,7 +52,7 @@ def register(app: typer.Typer) -> None:
             # Some installers make packages of links.
             source = read_source([str(path)], follow_links=True)
             job = run.CodeToSubmit(source=source, problem=PROBLEM, language="python")
-            options = Options(plain=plain, follow_up="subcli serve")
+            options = Options(plain=plain, follow_up="subcli serve", resume=_RESUME)
             return run.submit(common, streams, options, settings, job)
 
 

@@ -43,12 +43,14 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
         problem: its slug.
         files: texts by path.
         submitted: the paths that `subcli submit` will submit.
+        test: what `subcli test` judges with; ``None`` if the server offers nothing.
     """
 
     problem: str
     language: str
     files: dict[str, str]
     submitted: list[str]
+    test: dict[str, Any] | None = None
 
 
 def run(
@@ -69,6 +71,7 @@ def run(
         problem=template.problem,
         language=template.language,
         submitted=template.submitted,
+        test=template.test,
     )
     _report(common, streams, template, target, written)
     return exits.OK
@@ -91,7 +94,14 @@ def _as_template(problem: str, language: str, answer: dict[str, Any]) -> Templat
     if not isinstance(submitted, list):
         submitted = list(files)[:1]
     names = [name for name in submitted if isinstance(name, str) and name in files]
-    return Template(problem=problem, language=language, files=files, submitted=names)
+    test = answer.get("test")
+    return Template(
+        problem=problem,
+        language=language,
+        files=files,
+        submitted=names,
+        test=test if isinstance(test, dict) else None,
+    )
 
 
 def _report(common: Common, streams: Streams, template: Template, target: Path, written: list[Path]) -> None:
@@ -105,4 +115,6 @@ def _report(common: Common, streams: Streams, template: Template, target: Path, 
         streams.write("".join(f"  {one_line(str(path))}\n" for path in written))
         names = ", ".join(one_line(name) for name in template.submitted)
         enter = f"cd {one_line(shlex.quote(str(target)))}"
-        streams.write_error(f"Edit {names}, then: {enter} && subcli submit{common.for_server()}\n")
+        then = f"subcli submit{common.for_server()}"
+        then = f"subcli test && {then}" if template.test is not None else then
+        streams.write_error(f"Edit {names}, then: {enter} && {then}\n")

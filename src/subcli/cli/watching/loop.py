@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from subcli.cli import exits
 from subcli.cli.common import with_options
@@ -13,11 +14,26 @@ from subcli.cli.runtime import Interrupts, stoppable
 from subcli.cli.streams import Streams
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
-from subcli.client.session import Session
+from subcli.client.session import Shown
 from subcli.core.errors import InterruptedByUser, ServerError, SubcliError
 from subcli.core.submission import Connection
+from subcli.core.watch import Watch
 from subcli.output.terminal.report import report
 from subcli.output.view import Ending, View
+
+
+class Session(Protocol):
+    """One submission, followed to its verdict, wherever it is judged."""
+
+    watch: Watch
+
+    def events(self) -> AsyncGenerator[Shown, None]:
+        """Everything new, in order and each event once; ends after the verdict.
+
+        Raises:
+            SubcliError: no verdict can be had.
+        """
+        ...
 
 
 async def follow_all(

@@ -68,8 +68,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         notify: tell the person when it is over.
         after_seq: begin after this event.
         for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
-        follow_up: the only command to suggest, because the server ends with this one (`subcli demo`); ``None``:
-            `subcli status ID` after a verdict, `subcli watch ID` after an interruption.
+        follow_up: the only command to suggest, where there is nothing to look at afterwards; empty: none at all;
+            ``None``: `subcli status ID` after a verdict, `subcli watch ID` after an interruption.
+        resume: how to go on where there is no verdict yet; ``None``: `subcli watch ID`.
         started: monotonic seconds at which the command began.
     """
 
@@ -82,6 +83,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     after_seq: int = 0
     for_server: str = ""
     follow_up: str | None = None
+    resume: str | None = None
     started: float = msgspec.field(default_factory=time.monotonic)
 
     def command(self, name: str, submission_id: int) -> str:
@@ -90,8 +92,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def resume_hint(self, submission_id: int) -> str:
         """How to go on where there is no verdict yet."""
-        if self.follow_up is not None:
-            return f"Its server ends with this command; `{self.follow_up}` starts one that stays."
+        if self.resume is not None:
+            return self.resume
         return f"Judging goes on; `{self.command('watch', submission_id)}` resumes watching."
 
     def timed_out(self, hint: str = "") -> WatchTimeoutError:

@@ -105,7 +105,7 @@ def _explain(result: TestResult, analyses: Sequence[ErrorAnalysis]) -> str:
 
 
 def _name(snapshot: Submission) -> str:
-    return f"{snapshot.problem} #{snapshot.id}" if snapshot.problem else f"submission #{snapshot.id}"
+    return f"{snapshot.problem or 'submission'} {snapshot.name}"
 
 
 def _escape_message(text: str) -> str:

@@ -67,7 +67,7 @@ def _section(snapshot: Submission, ending: Ending) -> list[str]:
     mark = ending_mark(ending)
     counts = outcome(ending.verdict, snapshot) if ending.verdict is not None else ""
     name = " · ".join(escaped(word) for word in (snapshot.problem, snapshot.language) if word)
-    lines = [f"### {mark.glyph} {name or 'submission'} #{snapshot.id}: {escaped(mark.word)}", ""]
+    lines = [f"### {mark.glyph} {name or 'submission'} {snapshot.name}: {escaped(mark.word)}", ""]
     if counts:
         lines += [counts, ""]
     if ending.error is not None:

@@ -90,7 +90,8 @@ class GithubView(NullView):
         if self._group_was_opened:
             return
         self._group_is_open = self._group_was_opened = True
-        ids = " ".join(f"#{number}" for number in list(self._sources) or self._submitted)
+        names = [source.snapshot().name for source in self._sources.values()]
+        ids = " ".join(names or [f"#{number}" for number in self._submitted])
         self._write_command(command("group", f"subcli {ids}"))
 
     def _close_group(self) -> None:

@@ -85,12 +85,12 @@ def _more(count: int, word: str) -> list[Line]:
     return [Line(f"{ELLIPSIS} {words.number(count)} more {word}", DIM)] if count > 0 else []
 
 
-def next_commands(commands: Sequence[str]) -> Line:
-    """Return ``next: COMMAND, COMMAND``."""
+def next_commands(commands: Sequence[str]) -> list[Line]:
+    """Return ``next: COMMAND, COMMAND``; no line if there is none."""
     line = Line("next: ", DIM)
     for index, command in enumerate(commands):
         line.put(", " if index else "", DIM).put(command, STRONG)
-    return line
+    return [line] if any(commands) else []
 
 
 # -- after a log ----------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def closing(snapshot: Submission, verdict: Complete, command: str) -> list[Line]
         lines.append(line.put(f": {reason}", DIM) if reason else line)
     lines += parts.indented(_more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed"), 2)
     if verdict.final_status != "passed":
-        lines.append(next_commands([command]))
+        lines += next_commands([command])
     return lines
 
 
@@ -124,7 +124,7 @@ def final(snapshot: Submission, verdict: Complete, width: int, command: str) -> 
     lines.append(parts.badge(verdict_mark(verdict.final_status)).put("  ").put(outcome(verdict, snapshot)))
     lines.append(parts.title(snapshot, width, strong=False))
     if verdict.final_status != "passed":
-        lines.append(next_commands([command]))
+        lines += next_commands([command])
     return lines
 
 
@@ -249,9 +249,10 @@ def fault(
         lines += parts.indented([Line(part, DIM) for part in hint if part], 2)
     numbers = several or [number for number in (ending.submission_id,) if number is not None]
     if numbers and error.kind not in _NOT_RESUMABLE:
-        command = ending.follow_up or f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
+        watch = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
+        command = watch if ending.follow_up is None else ending.follow_up
         if command not in error.hint:
-            lines.append(Line("  ").extend(next_commands([command])))
+            lines += parts.indented(next_commands([command]), 2)
     return lines
 
 
@@ -274,7 +275,7 @@ def final_several(submissions: Sequence[tuple[Submission, Ending | None]], width
     lines += [Line(), parts.badge(verdict).put(f"  {passed} of {len(submissions)} submissions passed")]
     failed = [ending for ending in endings if ending.verdict is not None and ending.exit_code]
     if failed:
-        lines.append(next_commands([ending.next_command for ending in failed[:_COMMANDS_MAX]]))
+        lines += next_commands([ending.next_command for ending in failed[:_COMMANDS_MAX]])
     return lines
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TextIO
 
 from subcli.core.errors import InterruptedByUser
-from subcli.core.submission import Submission
+from subcli.core.submission import LOCAL_ID, Submission
 from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import one_line
 from subcli.output.terminal.terminal import Notification, notification
@@ -91,7 +91,7 @@ def _title(snapshots: list[Submission]) -> str:
         total = words.known_total(snapshot)
         done = f" {snapshot.counts.done}/{total}" if total else ""
         state = f"{snapshot.status or snapshot.connection.state}{done}"
-    return one_line(f"subcli #{snapshot.id} {state}", _TITLE_CHARS)
+    return one_line(f"subcli {snapshot.name} {state}", _TITLE_CHARS)
 
 
 def _progress(snapshots: list[Submission]) -> str:
@@ -154,7 +154,9 @@ class Notifier(NullView):
             return "subcli", f"{passed} of {len(self._endings)} submissions passed"
         ending = self._endings[0]
         source = self._sources.get(ending.submission_id or 0)
-        title = f"{ending_mark(ending).word} #{ending.submission_id}"
+        title = ending_mark(ending).word
+        if ending.submission_id != LOCAL_ID:
+            title += f" #{ending.submission_id}"
         if ending.error is not None:
             return one_line(title, _TITLE_CHARS), one_line(ending.error.message, 200)
         if source is None or ending.verdict is None:

@@ -63,7 +63,7 @@ def submitted(submission_id: int, answer: dict[str, Any], width: int) -> Line:
 
 def title(snapshot: Submission, width: int, *, strong: bool = True) -> Line:
     """Return ``leader-election · python · #12``; problem and language if they are known."""
-    number = f"#{snapshot.id}"
+    number = snapshot.name
     available = max(width - len(number) - 3, 8)
     line = Line()
     if snapshot.problem:

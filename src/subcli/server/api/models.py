@@ -54,6 +54,7 @@ class TemplateResponse(BaseModel):
     language: str
     files: dict[str, str] = Field(description="File contents by name.")
     submit: list[str] = Field(description="The files to submit; the others are for local use.")
+    test: dict[str, Any] | None = Field(None, description="What `subcli test` judges with; see `.subcli.toml`.")
 
 
 class SubmissionBody(BaseModel):

@@ -93,7 +93,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
             raise HTTPException(404, _unknown_language(found, language))
         start = scaffold(found, language)
         return models.TemplateResponse(
-            problem=found.slug, language=language, files=dict(start.files), submit=[start.source]
+            problem=found.slug, language=language, files=dict(start.files), submit=[start.source], test=start.test
         )
 
 
