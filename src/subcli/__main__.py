@@ -61,7 +61,7 @@ def _print_alone(text: str) -> None:
 
 def _say(text: str) -> None:
     """Print a line on stderr, if anybody reads it. Python itself would exit with 1 or 120 where nobody does."""
-    try:
+    try:  # noqa: SIM105 -- importing contextlib would slow `--version`
         os.write(2, f"{text}\n".encode(errors="backslashreplace"))
     except OSError:
         pass

@@ -213,8 +213,7 @@ def test_keyring_that_hangs_delays_no_end(credentials: Credentials, monkeypatch:
         mine = login(credentials, Server())
         monkeypatch.setattr(credentials, "save", hang)
         renewing = asyncio.create_task(mine.refresh(mine.token()))
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(begun.wait, 30)
         renewing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await renewing

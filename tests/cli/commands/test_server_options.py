@@ -56,7 +56,7 @@ def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the secrets of containers are; a flag comes first, and two variables are one too many. A file that is not there is named."""
+    """A container's secrets; a flag comes first, two variables are one too many, and a missing file is named."""
     seen: list[ServerSettings] = []
 
     def noted(_common: object, _streams: object, settings: ServerSettings) -> int:
