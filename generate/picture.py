@@ -29,16 +29,17 @@ from subcli.workspace.source import read_source
 ROOT: Final = Path(__file__).parents[1]
 COLUMNS: Final = 104
 LINES: Final = 40
+SOURCE: Final = "node.py"
+"""What the wrong solution is called in the picture."""
 RESULTS: Final = 8
 """Of ten: enough to show why two tests failed, and that judging is still in progress."""
 
 
-async def record(server: str) -> Console:
-    """Watch a submission of the wrong solution, and draw the frame after ``RESULTS`` results."""
-    solution = load_problems()["leader-election"].root / "solutions/failing.py"
+async def record(server: str, source_file: Path) -> Console:
+    """Watch a submission of this file, and draw the frame after ``RESULTS`` results."""
     started = time.monotonic()
     async with connect(Common(server=server).settings(Streams.of_process())) as client:
-        source = read_source([str(solution)])
+        source = read_source([str(source_file)])
         answer = await client.submit(source, problem="leader-election", language="python")
         watch = Watch(answer["submission_id"], problem="leader-election", language="python", url=answer["url"])
         connection, since = Connection("connecting"), started
@@ -72,11 +73,14 @@ def main() -> None:
     ):
         assert server.stdin is not None
         assert server.stdout is not None
-        console = asyncio.run(record(json.loads(server.stdout.readline())["url"]))
+        # The judge's words name the file that was submitted.
+        source_file = Path(directory, SOURCE)
+        source_file.write_bytes((load_problems()["leader-election"].root / "solutions/failing.py").read_bytes())
+        console = asyncio.run(record(json.loads(server.stdout.readline())["url"], source_file))
         server.stdin.close()
     # Remove the web fonts, which the browser would fetch from a third party.
     template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    title = "subcli submit node.py --problem leader-election"
+    title = f"subcli submit {SOURCE} --problem leader-election"
     text = console.export_svg(title=title, code_format=template, unique_id="live")
     lines = (line.rstrip() for line in text.splitlines())
     (ROOT / "docs/live.svg").write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import sys
@@ -62,8 +61,10 @@ def _print_alone(text: str) -> None:
 
 def _say(text: str) -> None:
     """Print a line on stderr, if anybody reads it. Python itself would exit with 1 or 120 where nobody does."""
-    with contextlib.suppress(OSError):
+    try:  # noqa: SIM105 -- importing contextlib would slow `--version`
         os.write(2, f"{text}\n".encode(errors="backslashreplace"))
+    except OSError:
+        pass
 
 
 def _fill_closed_streams() -> None:
