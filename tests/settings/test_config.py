@@ -116,7 +116,11 @@ def test_project_files_are_relative_to_the_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("project", "message", "hint"),
     [
-        ('x = 1\nserver = "a"', "1: unknown key `x`", "Known: server, api_path, ws_url, problem, language, files, test."),
+        (
+            'x = 1\nserver = "a"',
+            "1: unknown key `x`",
+            "Known: server, api_path, ws_url, problem, language, files, test.",
+        ),
         ('\nlangauge = "c"', "2: unknown key `langauge`", "Did you mean `language`?"),
         ("problem = 3", "1: `problem` must be a string that is not empty", 'For example: `problem = "..."`.'),
         ('problem = ""', "1: `problem` must be a string", "For example"),
