@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from subcli.judge.cases.toml import CasesTable, case_set, check_unused
 from subcli.judge.languages.language import Language
 from subcli.judge.languages.table import InnerPath, LanguageTable, Words, bundled, derive
 from subcli.judge.problem import Problem, ProblemError, ResourceLimits
@@ -22,10 +23,10 @@ from subcli.shared.toml import TomlError, TomlFile
 _KEY = "test"
 
 
-class TestTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class TestTable(CasesTable, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The table `[test]`."""
 
-    runner: Annotated[Literal["pytest", "tap"], Meta(description="one of pytest, tap")] = "pytest"
+    runner: Annotated[Literal["pytest", "tap", "cases"], Meta(description="one of pytest, tap, cases")] = "pytest"
     tests: InnerPath = "tests"
     command: Words = ()
     network: Annotated[bool, Meta(description="true or false")] = False
@@ -94,6 +95,9 @@ def _local_problem(root: Path, slug: str, file: TomlFile) -> Problem:
         raise file.error((_KEY, "command"), "is missing; the runner `tap` needs it")
     if not (root / table.tests).is_dir():
         raise file.error((_KEY, "tests"), f"must be a directory: there is no {table.tests!r}")
+    if table.runner != "cases":
+        check_unused(file, (_KEY,))
+    cases = case_set(file, table, root, table.tests, bundled(), (_KEY,)) if table.runner == "cases" else None
     return Problem(
         id=1,
         slug=slug,
@@ -105,6 +109,7 @@ def _local_problem(root: Path, slug: str, file: TomlFile) -> Problem:
         runner=table.runner,
         tests=table.tests,
         command=table.command,
+        cases=cases,
         network=table.network,
     )
 

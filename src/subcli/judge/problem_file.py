@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from subcli.judge.cases.toml import CasesTable, case_set, check_unused
 from subcli.judge.languages.language import Language
 from subcli.judge.languages.table import (
     InnerPath,
@@ -62,7 +63,7 @@ class SolutionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failed: Words = ()
 
 
-class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProblemTable(CasesTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The top level of `problem.toml`."""
 
     id: AtLeast1
@@ -73,7 +74,7 @@ class ProblemTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description='a list of languages, "all", or at least one table `[languages.NAME]`'),
     ]
     description: InnerPath = "description.md"
-    runner: Annotated[Literal["pytest", "tap"], Meta(description="one of pytest, tap")] = "pytest"
+    runner: Annotated[Literal["pytest", "tap", "cases"], Meta(description="one of pytest, tap, cases")] = "pytest"
     tests: InnerPath = "tests"
     command: Words = ()
     total_tests: AtLeast1 | None = None
@@ -189,6 +190,9 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
     except (OSError, UnicodeDecodeError) as error:
         raise TomlError(description, f"cannot be read: {error}") from None
     languages = _languages(root, file, table, known)
+    if table.runner != "cases":
+        check_unused(file)
+    cases = case_set(file, table, root, table.tests, known) if table.runner == "cases" else None
     return Problem(
         id=table.id,
         slug=table.slug,
@@ -200,6 +204,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         runner=table.runner,
         tests=table.tests,
         command=table.command,
+        cases=cases,
         total_tests=table.total_tests,
         network=table.network,
         solutions=tuple(_solution(root, file, table, languages, number) for number in range(len(table.solutions))),

@@ -9,6 +9,8 @@ import pytest
 from subcli.judge import events
 from subcli.judge.analysis import Finding
 from subcli.judge.analysis.explain import Analyst
+from subcli.judge.cases.model import Feedback
+from subcli.judge.events import Measured
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.text import ServerPaths
 from subcli.judge.supervise.results import Results
@@ -164,3 +166,47 @@ def test_time_outs_are_noted(results: Results, machine: Machine, evidence: Evide
         finish(results, "failed", evidence)
         said.append(results.time_out)
     assert said == ["", "undisturbed", "contended", "contended"]
+
+
+@pytest.mark.parametrize("kind", ["assertion", "violation", "exit", "limit", "silence", "judge", "flood", "bad_line"])
+@pytest.mark.parametrize("status", ["passed", "failed", "error", "skipped"])
+@pytest.mark.parametrize("feedback", ["outcome", "after_close", "none"])
+def test_secrets_stay_in_the_judge(
+    results: Results, seen: list[Event], feedback: Feedback, status: str, kind: str
+) -> None:
+    """Whatever is known of a secret case, only its outcome is told, or not even its name."""
+    secret = "s3cret"
+    texts = dict.fromkeys(("message", "expected", "actual", "line", "stderr", "explanation", "field"), secret)
+    sites = (Site(secret, 1, secret, secret),)
+    evidence = Evidence(kind=kind, limit="time", sites=sites, suggestions=(secret,), command=secret, **texts)  # type: ignore[arg-type]
+    results.testing(0)
+    results.finished(
+        test_id="7",
+        name="case-7",
+        kind="case",
+        status=status,
+        duration_ms=3,
+        evidence=evidence,
+        message=secret,
+        output=secret,
+        measured=Measured(cpu_ms=2, memory_kb=1, group="group-7"),
+        feedback=feedback,
+    )
+    results.score(5, 10)
+    summary = results.summary(9)
+    told = json.dumps([seen, summary])
+    assert secret not in told
+    assert not [event for event in seen if event["type"] == "error_analysis"]
+    assert results.failed == (status in ("failed", "error"))
+    shown = [event for event in seen if event["type"] == "test_result"]
+    if feedback == "none":
+        assert "case-7" not in told
+        assert "group-7" not in told
+        assert summary == {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 9}
+    else:
+        (event,) = shown
+        assert set(event) == {
+            *("type", "test_id", "test_name", "test_type", "status", "duration_ms", "outcome"),
+            *("cpu_ms", "memory_kb", "group"),
+        }
+        assert (summary["score"], summary["max_score"]) == (5, 10)

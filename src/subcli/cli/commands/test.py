@@ -134,7 +134,8 @@ def _selected(problem: Problem, names: Sequence[str]) -> Problem:
         if names:
             raise UsageError("`--case` is for problems made of cases.", hint=f"{problem.slug} has tests of its own.")
         return problem
-    from subcli.judge.cases.selection import only, revealed
+    from subcli.judge.cases.feedback import revealed
+    from subcli.judge.cases.selection import only
 
     cases = revealed(problem.cases)
     if names:

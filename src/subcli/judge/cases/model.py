@@ -11,8 +11,9 @@ import msgspec
 
 from subcli.judge.languages.language import Language
 
-Feedback: TypeAlias = Literal["full", "outcome", "none"]
-"""What those who submit learn of a case: everything, its outcome alone, or not even that it ran."""
+Feedback: TypeAlias = Literal["full", "outcome", "none", "after_close"]
+"""What those who submit learn of a case: everything, its outcome alone, or not even that it ran. `after_close` is
+`outcome` until `CaseSet.closes`, and then `full`; `feedback.settled` decides when a submission is judged."""
 Aggregation: TypeAlias = Literal["pass-fail", "sum", "min", "max", "avg"]
 """How the score of a group is made of the scores of its parts."""
 Verdicts: TypeAlias = Literal["first_error", "worst_error", "always_accept"]
@@ -134,3 +135,5 @@ class CaseSet:
     """Whether a submission that is not accepted has no points, whatever its groups are worth."""
     pass_score: float | None = None
     """The score from which the verdict is `passed`; None: accepted, and the highest score where there is one."""
+    closes: float | None = None
+    """When everything may be shown, in Unix time, for cases with `after_close`."""

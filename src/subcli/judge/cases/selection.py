@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-import msgspec
-
-from subcli.judge.cases.model import Case, CaseSet, Group
+from subcli.judge.cases.model import CaseSet, Group
 
 
 def only(cases: CaseSet, names: Sequence[str]) -> CaseSet:
@@ -20,16 +18,3 @@ def only(cases: CaseSet, names: Sequence[str]) -> CaseSet:
     """
     chosen = tuple(case for case in cases.root.cases() if any(fnmatchcase(case.name, name) for name in names))
     return replace(cases, root=Group(name="", parts=chosen, stop_on_failure=False), is_scored=False, pass_score=None)
-
-
-def revealed(cases: CaseSet) -> CaseSet:
-    """The same cases, none of them secret."""
-    return replace(cases, root=_revealed(cases.root))
-
-
-def _revealed(group: Group) -> Group:
-    parts = tuple(
-        msgspec.structs.replace(part, feedback="full") if isinstance(part, Case) else _revealed(part)
-        for part in group.parts
-    )
-    return msgspec.structs.replace(group, parts=parts)

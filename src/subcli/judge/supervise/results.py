@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
+from subcli.judge.cases.model import Feedback
 from subcli.judge.events import NOT_MEASURED, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
@@ -43,12 +44,14 @@ class Results:
         self._is_contended = is_contended
         self.time_out: events.TimeOut = ""
         self._counts = dict.fromkeys(_STATUSES, 0)
+        self._hidden = dict.fromkeys(_STATUSES, 0)
+        """Tests of which nobody may know that they ran."""
         self._total: int | None = None
         self._score: tuple[float, float | None] | None = None
 
     @property
     def reported(self) -> int:
-        """How many tests have ended."""
+        """How many tests have ended, apart from hidden ones."""
         return sum(self._counts.values())
 
     @property
@@ -58,19 +61,19 @@ class Results:
 
     @property
     def failed(self) -> int:
-        return self._counts["failed"] + self._counts["error"]
+        return sum(counts[status] for counts in (self._counts, self._hidden) for status in ("failed", "error"))
 
     @property
     def errors(self) -> int:
         """Tests that the judge itself could not carry out."""
-        return self._counts["error"]
+        return self._counts["error"] + self._hidden["error"]
 
     def score(self, score: float, max_score: float | None) -> None:
         """What the submission is worth; for problems with points."""
         self._score = (score, max_score)
 
     def testing(self, total: int | None) -> None:
-        """The tests begin; `total` is None if their number is not known."""
+        """The tests begin; `total`, without hidden ones, is None if their number is not known."""
         self._total = total
         self._emit(events.status_update("testing", total_tests=total))
 
@@ -87,16 +90,25 @@ class Results:
         output: str = "",
         outcome: Outcome | None = None,
         measured: Measured = NOT_MEASURED,
+        feedback: Feedback = "full",
     ) -> None:
         """One test has ended. A failure is followed by its analysis.
 
         Args:
             outcome: How it ended, if `evidence` does not say so.
+            feedback: What may be told of it; nothing else leaves the judge. Whoever has not settled `after_close`
+                has it treated as `outcome`.
         """
         outcome = outcome or outcome_of(status, evidence)
-        self._counts[status] += 1
         if evidence is not None:
             self._note(evidence)
+        if feedback == "none":
+            self._hidden[status] += 1
+            return
+        self._counts[status] += 1
+        if feedback != "full":
+            evidence, message, output = None, "", ""
+        if evidence is not None:
             evidence = evidence.without(self._paths)
         name = self._paths.strip(name)
         self._emit(
@@ -138,13 +150,14 @@ class Results:
         summary: dict[str, float] = {
             "total_tests": max(self._total or 0, self.reported),
             "passed": self._counts["passed"],
-            "failed": self.failed,
+            "failed": self._counts["failed"] + self._counts["error"],
             "duration_ms": duration_ms,
         }
         skipped = self._counts["skipped"] + self.missing
         if skipped:
             summary["skipped"] = skipped
-        if self._score is not None:
+        # The points would tell what nobody may know.
+        if self._score is not None and not any(self._hidden.values()):
             score, max_score = self._score
             summary["score"] = score
             if max_score is not None:
