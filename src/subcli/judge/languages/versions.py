@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import subprocess
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,7 +17,7 @@ from typing import Final
 from subcli.judge.languages.language import Language
 from subcli.judge.process.starter import clean_environment
 
-_TIMEOUT_S: Final = 20.0
+_TIMEOUT_S: Final = 10.0
 _MOST_BYTES: Final = 4096
 _LONGEST: Final = 120
 
@@ -37,28 +40,40 @@ async def version_of(language: Language, directory: Path) -> str:
     if not command:
         return ""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            env=clean_environment(directory),
-            start_new_session=True,
-        )
+        text = await asyncio.to_thread(_first_output, command, directory)
     except OSError:
         return ""
-    assert process.stdout is not None
-    text = b""
-    try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_TIMEOUT_S):
-                while len(text) < _MOST_BYTES and (data := await process.stdout.read(_MOST_BYTES)):
-                    text += data
-    finally:
-        # It may have left something running, or print for ever.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
     lines = (line.strip() for line in text.decode("utf-8", "replace").splitlines())
     return next((line[:_LONGEST] for line in lines if line), "")
+
+
+def _first_output(command: Sequence[str], directory: Path) -> bytes:
+    """What a command prints first, on stdout or stderr. It is ended then, whatever it does.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    text = b""
+    deadline = time.monotonic() + _TIMEOUT_S
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=directory,
+        env=clean_environment(directory),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        try:
+            while len(text) < _MOST_BYTES and select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
+                data = os.read(pipe, _MOST_BYTES)
+                if not data:
+                    break
+                text += data
+        finally:
+            # It may have left something running, or print for ever.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return text
