@@ -28,7 +28,7 @@ _subcli() {
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -86,6 +86,7 @@ _subcli() {
                     ' problems list') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' languages') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth') offered='--help -h' ;;
                     ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' auth logout') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
@@ -99,7 +100,7 @@ _subcli() {
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit test watch status list cancel open init doctor serve worker demo schema completion problems auth user' ;;
+                    ':0') kind=words offered='submit test watch status list cancel open init doctor serve worker demo schema completion problems languages auth user' ;;
                     ' submit':*) kind=files ;;
                     ' test':*) kind=files ;;
                     ' watch':*) kind=ids ;;

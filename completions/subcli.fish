@@ -3,7 +3,7 @@
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
     set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
-    set -l paths ' submit' ' test' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
+    set -l paths ' submit' ' test' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' languages' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
     set -l place 0
@@ -50,6 +50,7 @@ complete -c subcli -n "__subcli_at '' 0" -a demo -d 'Start a server, submit a so
 complete -c subcli -n "__subcli_at '' 0" -a schema -d 'Print the JSON Schema of all JSON output'
 complete -c subcli -n "__subcli_at '' 0" -a completion -d 'Print the completion script for bash, zsh or fish'
 complete -c subcli -n "__subcli_at '' 0" -a problems -d 'List the problems; show or check one'
+complete -c subcli -n "__subcli_at '' 0" -a languages -d 'List the languages that the server can run'
 complete -c subcli -n "__subcli_at '' 0" -a auth -d 'Log in and out of servers'
 complete -c subcli -n "__subcli_at '' 0" -a user -d 'Manage who may log in to a server'
 complete -c subcli -n "__subcli_at ' submit'" -l problem -r -k -f -a '(__subcli_names problems)' -d 'Problem to solve'
@@ -277,6 +278,14 @@ complete -c subcli -n "__subcli_at ' problems check'" -l insecure-http -d 'Allow
 complete -c subcli -n "__subcli_at ' problems check'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' problems check'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' problems check' 0" -f -a '(__fish_complete_directories)'
+complete -c subcli -n "__subcli_at ' languages'" -l json -d 'Print JSON on stdout and nothing else'
+complete -c subcli -n "__subcli_at ' languages'" -l quiet -s q -d 'Print only the id or the verdict'
+complete -c subcli -n "__subcli_at ' languages'" -l server -r -f -d 'Server to use'
+complete -c subcli -n "__subcli_at ' languages'" -l profile -r -k -f -a '(__subcli_names profiles)' -d 'Profile of your settings file'
+complete -c subcli -n "__subcli_at ' languages'" -l no-input -d 'Never prompt'
+complete -c subcli -n "__subcli_at ' languages'" -l insecure-http -d 'Allow sending credentials over plain http to another machine'
+complete -c subcli -n "__subcli_at ' languages'" -l debug -d 'Log everything to stderr'
+complete -c subcli -n "__subcli_at ' languages'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' auth'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' auth' 0" -a login -d 'Log in to a server and store the login'
 complete -c subcli -n "__subcli_at ' auth' 0" -a logout -d 'Log out, here and on the server'

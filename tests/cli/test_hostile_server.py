@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from subcli.cli import exits
-from subcli.cli.commands import cancel, doctor, init, problems, status, submit
+from subcli.cli.commands import cancel, doctor, init, languages, problems, status, submit
 from subcli.cli.commands import list as list_command
 from subcli.cli.commands import open as open_command
 from subcli.cli.commands.auth import login
@@ -67,6 +67,11 @@ SUBMISSION = {"submission_id": 12, "id": 12, "problem": "lru", "problem_id": 2, 
 ANSWERS: dict[str, Any] = {
     "GET /info": {"name": "judge", "version": "1", "demo": False, "features": ["resume", "idempotency"]},
     "GET /problems": [PROBLEM],
+    "GET /languages": {
+        "languages": [
+            {"name": "c", "title": "C", "endings": [".c"], "problems": 1, "available": True, "version": "cc 12.2.0"}
+        ]
+    },
     "GET /problems/lru": PROBLEM,
     "GET /problems/lru/template/python": {"files": {"lru.py": "x = 1"}, "submit": ["lru.py"]},
     "POST /submissions": {"submission_id": 12, "url": f"{SERVER}/submissions/12", "epoch": "e"},
@@ -105,6 +110,7 @@ COMMANDS: dict[str, Command] = {
     "open": lambda common, here: open_command.run(common, here.streams, 12),
     "problems": lambda common, here: problems.list_problems(common, here.streams),
     "problems show": lambda common, here: problems.show_problem(common, here.streams, "lru"),
+    "languages": lambda common, here: languages.run(common, here.streams),
     "init": lambda common, here: init.run(common, here.streams, "lru", Path(f"made{id(here)}")),
     "submit": _submit,
     "submit of a dialect": _submit_sql,
@@ -121,6 +127,7 @@ ASKS: dict[str, list[str]] = {
     "open": ["GET /submissions/12"],
     "problems": ["GET /problems"],
     "problems show": ["GET /problems/lru"],
+    "languages": ["GET /languages"],
     "init": ["GET /problems/lru", "GET /problems/lru/template/python"],
     "submit": ["GET /info", "POST /submissions"],
     "submit of a dialect": ["GET /problems/lru"],

@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "schema": ("commands.schema", "Print the JSON Schema of all JSON output."),
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
     "problems": ("commands.problems", "List the problems; show or check one."),
+    "languages": ("commands.languages", "List the languages that the server can run."),
     "auth": ("commands.auth.group", "Log in and out of servers."),
     "user": ("commands.server.user", "Manage who may log in to a server."),
 }

@@ -141,6 +141,27 @@ class Api:
         """One problem, by id or slug."""
         return await self._http.request_with_retry("GET", f"/problems/{quote(name, safe='')}", decode=as_problem)
 
+    async def languages(self) -> list[Any]:
+        """The languages that the server can run.
+
+        Raises:
+            ServerError: it does not tell.
+        """
+
+        async def ask() -> list[Any] | None:
+            try:
+                return await self._http.request("GET", "/languages", decode=as_languages)
+            except RequestFailed as failed:
+                if failed.status in (404, 405, 501):
+                    return None
+                raise
+
+        found = await self._http.retry(ask, repeatable=True)
+        if found is None:
+            problem = "This server does not tell which languages it can run."
+            raise ServerError(problem, hint="`subcli problems` lists the languages of each problem.")
+        return found
+
     async def template(self, name: str, language: str) -> Json:
         """The starting point of a new solution to a problem."""
         path = f"/problems/{quote(name, safe='')}/template/{quote(language, safe='')}"
@@ -326,6 +347,12 @@ def as_problem(body: Any) -> Json:
 def as_problems(body: Any) -> list[Any]:
     """A list of problems; what is not one stays as it is."""
     return [as_problem(entry) if isinstance(entry, dict) else entry for entry in as_list(body)]
+
+
+def as_languages(body: Any) -> list[Any]:
+    """A list of languages. One that is only named becomes an object with its name; what is neither is dropped."""
+    rows = [{"name": row} if isinstance(row, str) else row for row in as_list(body)]
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("name"), str)]
 
 
 def as_template(body: Any, language: str) -> Json:

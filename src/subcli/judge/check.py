@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from subcli.judge.events import Event
 from subcli.judge.job import Job
 from subcli.judge.languages.language import Language
+from subcli.judge.languages.versions import missing_programs
 from subcli.judge.problem import Problem, ProblemError, Solution
 from subcli.judge.process.starter import Starter
 from subcli.judge.process.text import cut
@@ -153,7 +153,7 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
 
 
 def _missing(language: Language) -> str:
-    return ", ".join(program for program in language.requires if shutil.which(program) is None)
+    return ", ".join(missing_programs(language))
 
 
 async def _judge(problem: Problem, language: Language, file: Path, name: str, starter: Starter | None) -> _Outcome:

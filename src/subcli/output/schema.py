@@ -80,6 +80,7 @@ def _objects() -> dict[str, Any]:
         "cancel": _object({"cancel": _OBJECT}),
         "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
+        "languages": _object({"languages": _OBJECTS}),
         "problem": _object({"problem": _OBJECT}),
         "auth": _object({"auth": _OBJECT}),
         "login": _object({"login": _OBJECT}),

@@ -1,4 +1,4 @@
-"""The commands that make one request: `status`, `list`, `cancel`, `open`, `problems`, `init`."""
+"""The commands that make one request: `status`, `list`, `cancel`, `open`, `problems`, `languages`, `init`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from subcli.cli.commands import cancel, init, problems, status
+from subcli.cli.commands import cancel, init, languages, problems, status
 from subcli.cli.commands import list as list_command
 from subcli.cli.commands import open as open_command
 from subcli.cli.common import Common, submission_id
@@ -30,6 +30,15 @@ HOSTILE = [
     {"submission_id": 11, "status": "failed"},
 ]
 LRU = {"id": 2, "slug": "lru-cache", "title": "LRU cache", "languages": ["c", "python"], "description": "Forget."}
+CPP = {
+    "name": "cpp",
+    "title": "C++",
+    "endings": [".cpp", ".cc"],
+    "problems": 2,
+    "available": True,
+    "version": "c++ \x1b[31m12.2.0",
+}
+RUBY = {"name": "ruby", "title": "Ruby", "endings": [".rb"], "problems": 1, "available": False, "version": None}
 ANSWERS = {
     "GET /submissions": (200, HOSTILE),
     "GET /submissions/12": (200, {"id": 12, "status": "completed", "final_status": "passed", "problem_id": 2}),
@@ -37,6 +46,7 @@ ANSWERS = {
     "POST /submissions/12/cancel": (200, {"status": "cancelled", "final_status": "cancelled"}),
     "POST /submissions/13/cancel": (409, {"detail": "It has its verdict."}),
     "GET /problems": (200, [LRU, "nothing", {"id": 3, "slug": "../evil"}]),
+    "GET /languages": (200, {"languages": [CPP, RUBY, "lua", 3, {"title": "x"}]}),
     "GET /problems/lru-cache": (200, LRU),
     "GET /problems/lru-cache/template/python": (
         200,
@@ -247,6 +257,33 @@ def test_open_asks_about_another_host(
     assert opened == ([page] if answer == "y\n" else [])
     assert here.out.getvalue() == f"{page}\n"
     assert ("[y/N]" in here.err.getvalue()) == (answer is not None)
+
+
+def test_languages(server: Rest, home: Path) -> None:
+    """Each with its version, without what would control the terminal; what cannot be judged now says so."""
+    here = captured(home)
+    assert languages.run(Common(server=server.url), here.streams) == 0
+    lines = here.out.getvalue().splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["NAME", "LANGUAGE"], ["cpp", "C++"], ["ruby", "Ruby"]]
+    assert "12.2.0" in lines[1]
+    assert "\x1b" not in lines[1]
+    assert lines[2].endswith("not available now")
+    here = captured(home)
+    assert languages.run(Common(server=server.url, json=True), here.streams) == 0
+    assert here.json["languages"] == [CPP, RUBY, {"name": "lua"}]
+    here = captured(home)
+    assert languages.run(Common(server=server.url, quiet=True), here.streams) == 0
+    assert here.out.getvalue() == "cpp\nlua\n"
+
+
+def test_server_that_does_not_tell_its_languages(home: Path) -> None:
+    """One sentence says so, and what to do instead."""
+    with rest({}) as old:
+        with pytest.raises(ServerError) as caught:
+            languages.run(Common(server=old.url), captured(home).streams)
+        assert old.asked == ["GET /languages"]
+    assert str(caught.value) == "This server does not tell which languages it can run."
+    assert "subcli problems" in str(caught.value.hint)
 
 
 def test_problems(server: Rest, home: Path) -> None:

@@ -52,6 +52,16 @@ async def test_problems(live: Any) -> None:
         sentence(response)
 
 
+async def test_languages_of_the_problems(live: Any) -> None:
+    """Each with its endings, and what is installed where this process judges; asking again starts nothing."""
+    for _ in range(2):
+        rows = (await live.http.get("/api/languages")).json()["languages"]
+        assert [row["name"] for row in rows] == ["python", "javascript"]
+        assert [row["endings"] for row in rows] == [[".py"], [".js"]]
+        assert all(row["problems"] == 1 for row in rows)
+        assert all(row["available"] is not None or row["version"] is None for row in rows)
+
+
 async def test_submission_from_post_to_verdict(live: Any) -> None:
     """201 with both names of the id and the page's URL; later a complete snapshot."""
     response = await post(live, problem=None, problem_id=7)

@@ -47,6 +47,23 @@ class ProblemListResponse(BaseModel):
     problems: list[ProblemSummaryBody]
 
 
+class LanguageBody(BaseModel):
+    """A language that this server's problems can be solved in."""
+
+    name: str
+    title: str = Field(description="What people call it.")
+    endings: list[str] = Field(description="Endings of its source files, with the dot.")
+    problems: int = Field(description="How many problems take it.")
+    available: bool | None = Field(description="Whether it can be judged now; null where other machines judge.")
+    version: str | None = Field(description="What its compiler or interpreter says about itself; null if not known.")
+
+
+class LanguageListResponse(BaseModel):
+    """All languages of this server."""
+
+    languages: list[LanguageBody]
+
+
 class TemplateResponse(BaseModel):
     """The starting point of a new solution."""
 

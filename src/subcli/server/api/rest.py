@@ -4,6 +4,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
@@ -17,6 +18,7 @@ from subcli.server.api import models
 from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
+from subcli.server.jobs.languages import OfferedLanguages
 from subcli.server.limits import LimitedError, Rate
 from subcli.server.log.records import (
     EndedError,
@@ -54,6 +56,8 @@ def make_router(services: Services) -> APIRouter:
 
 
 def _add_problems(router: APIRouter, services: Services) -> None:
+    offered = OfferedLanguages(services.problems, services.service)
+
     @router.get("/info", response_model_exclude_none=True)
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
@@ -73,6 +77,14 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
         return models.ProblemListResponse(
             problems=[models.ProblemSummaryBody(**_problem_fields(problem)) for problem in ordered]
+        )
+
+    @router.get("/languages")
+    async def list_languages() -> models.LanguageListResponse:
+        """List the languages that the problems can be solved in, with their versions here."""
+        rows = await offered.rows()
+        return models.LanguageListResponse(
+            languages=[models.LanguageBody(**{**asdict(row), "version": row.version or None}) for row in rows]
         )
 
     @router.get("/problems/{problem}", responses=error_responses(404))
