@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge.cases.model import Case, Comparison, Group
+from subcli.judge.check import check_problem
 from subcli.judge.package.package import id_of, slug_of
 from subcli.judge.problem import Problem
 from subcli.judge.problem_file import load_problem, load_valid_problems
@@ -332,6 +333,14 @@ def test_unknown_keys_are_remarks(tmp_path: Path) -> None:
         "problem.yaml: `verified` is not a key of the format",
         "problem.yaml: `limits.colour` is not a key of the format",
     )
+
+
+def test_a_check_reads_the_package_and_says_what_it_does_not_check(tmp_path: Path) -> None:
+    report = check_problem(write(tmp_path / "minimal", {**MINIMAL, "submissions/accepted/many/a.scala": ""}))
+    assert [(check.what, check.ok, check.skipped) for check in report.checks] == [
+        ("problem.yaml", True, False),
+        ("submissions", True, True),
+    ]
 
 
 def test_a_directory_of_problems_has_packages_beside_others(tmp_path: Path) -> None:
