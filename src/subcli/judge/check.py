@@ -96,7 +96,10 @@ async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGen
         except (ProblemError, OSError) as error:
             yield Check("problem.toml", False, str(error))
             return
-        yield Check("problem.toml", True, f"{problem.slug}: {problem.title}")
+        yield Check(problem.file.name, True, "\n".join((f"{problem.slug}: {problem.title}", *problem.remarks)))
+        if problem.timing is not None:
+            yield Check("submissions", True, "skipped: submissions of packages are not judged yet", skipped=True)
+            return
         yield _has_reference(problem)
         for language in problem.languages.values():
             yield await _template(problem, language, starter)

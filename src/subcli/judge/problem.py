@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from subcli.judge.cases.expected import Expected
 from subcli.judge.cases.model import CaseSet
 from subcli.judge.languages.language import Language
 
@@ -73,14 +75,41 @@ class ProblemError(ValueError):
 
 
 @dataclass(frozen=True)
+class Timing:
+    """Where the time limit of a package comes from.
+
+    Attributes:
+        is_declared: whether the package declares one; else it follows from what its accepted solutions take.
+        multiplier: how many times as long as the slowest of them it is then.
+        margin: how many times the limit a solution that is too slow takes at least.
+        resolution_s: it is a multiple of this.
+    """
+
+    is_declared: bool
+    multiplier: float
+    margin: float
+    resolution_s: float
+
+    def inferred(self, slowest_s: float) -> float:
+        """The limit that the format gives to a package whose slowest accepted solution takes `slowest_s`."""
+        steps = math.ceil(round(slowest_s * self.multiplier / self.resolution_s, 9))
+        return max(1, steps) * self.resolution_s
+
+
+@dataclass(frozen=True)
 class Solution:
-    """A solution that ships with the problem, and the verdict that it must get."""
+    """A solution that ships with the problem, and what is expected of it."""
 
     file: Path
+    """A file, or a directory of the files of one solution."""
     language: str
+    """Empty if it is in none that the judge knows."""
     expect: str
+    """The verdict that it must get; empty if `expected` says more."""
     failed: tuple[str, ...] = ()
     """The names of exactly the tests that fail; empty if the author does not say."""
+    expected: Expected | None = None
+    """What a package expects."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +137,12 @@ class Problem:
     """Whether its solutions may open sockets, on a loopback of their own."""
     local_files: tuple[Path, ...] = field(default=())
     """Files that `subcli init` copies, to run tests locally."""
+    included: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    """By language, the files of the author's that are laid over those of a submission, by their paths in it."""
+    timing: Timing | None = None
+    """Where the time limit comes from, for packages."""
+    remarks: tuple[str, ...] = ()
+    """What its author should know, and which does not keep it from being judged."""
     copied_from: Path | None = None
     """The author's directory, if `root` is a copy of it."""
 
@@ -115,6 +150,12 @@ class Problem:
     def origin(self) -> Path:
         """The author's directory, for messages to authors and operators."""
         return self.copied_from or self.root
+
+    @property
+    def file(self) -> Path:
+        """The file that describes it, for messages."""
+        name = "problem.yaml" if self.timing is not None else "problem.toml"
+        return self.origin / name
 
     @property
     def directories(self) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Reads problems: directories with a `problem.toml`, templates, tests and reference solutions.
+"""Reads problems: directories with a `problem.toml`, templates, tests and reference solutions; or ICPC/Kattis packages.
 
 A file is read once and checked in full, so that an author learns of a mistake when the problem is loaded and not when
 the first submission fails. Every error names the file, the line and the key.
@@ -33,6 +33,8 @@ from subcli.judge.problem import AtLeast1, Problem, ProblemError, ResourceLimits
 from subcli.shared.suggest import did_you_mean
 from subcli.shared.toml import Keys, TomlError, TomlFile
 
+FILE_NAMES: Final = ("problem.toml", "problem.yaml")
+"""The file that makes a directory a problem; the first one of them counts."""
 BUNDLED: Final = Path(__file__).with_name("problems")
 """The directory of the bundled problems."""
 
@@ -84,6 +86,11 @@ class ProblemTable(CasesTable, frozen=True, kw_only=True, forbid_unknown_fields=
     local_files: InnerPaths = ()
 
 
+def is_problem(directory: str | Path) -> bool:
+    """Whether there is a problem in a directory."""
+    return any(os.path.isfile(os.path.join(directory, name)) for name in FILE_NAMES)
+
+
 def load_problem(root: Path, origin: Path | None = None, languages: Languages | None = None) -> Problem:
     """Read the problem in the directory `root`.
 
@@ -93,7 +100,8 @@ def load_problem(root: Path, origin: Path | None = None, languages: Languages | 
         languages: those that it may name; default: the judge's, with what the `languages.toml` beside `root` says.
 
     Raises:
-        ProblemError: there is no `problem.toml`, or it is not valid; or `languages.toml` is not.
+        ProblemError: there is neither a `problem.toml` nor a `problem.yaml`, or it is not valid; or `languages.toml`
+            is not.
     """
 
     def as_authored(text: str) -> str:
@@ -103,7 +111,12 @@ def load_problem(root: Path, origin: Path | None = None, languages: Languages | 
 
     try:
         known = languages_in(root.parent) if languages is None else languages
-        problem = _load(root, TomlFile.read(root / "problem.toml"), known)
+        if not (root / "problem.toml").exists() and (root / "problem.yaml").exists():
+            problem = _load_package(root, origin, known)
+        else:
+            problem = _load(root, TomlFile.read(root / "problem.toml"), known)
+    except ProblemError as error:
+        raise ProblemError(Path(as_authored(str(error.path))), as_authored(error.complaint), error.line) from None
     except TomlError as error:
         complaint = f"{error.problem}. {error.hint}" if error.hint else error.problem
         raise ProblemError(Path(as_authored(str(error.path))), as_authored(complaint), error.line) from None
@@ -152,7 +165,7 @@ def load_valid_problems(
         if not parent.is_dir():
             raise ProblemError(parent, "no such directory")
         copy = copies.get(parent)
-        for root in sorted(path.parent for path in (copy or parent).glob("*/problem.toml")):
+        for root in sorted({path.parent for name in FILE_NAMES for path in (copy or parent).glob(f"*/{name}")}):
             try:
                 problem = load_problem(root, None if copy is None else parent / root.name, known)
                 _check_unique(problem, problems)
@@ -173,9 +186,14 @@ def _known_languages(directory: Path | None, file: Path | None) -> Languages:
 def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:
     for other in others.values():
         if other.slug == problem.slug or other.id == problem.id:
-            raise ProblemError(
-                problem.origin / "problem.toml", f"has the id or the slug of the problem in {other.origin}"
-            )
+            raise ProblemError(problem.file, f"has the id or the slug of the problem in {other.origin}")
+
+
+def _load_package(root: Path, origin: Path | None, known: Languages) -> Problem:
+    # It loads PyYAML, which other problems do not need.
+    from subcli.judge.package.package import load_package
+
+    return load_package(root, known, os.path.basename(os.path.abspath(origin or root)))
 
 
 def _load(root: Path, file: TomlFile, known: Languages) -> Problem:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from subcli.judge.problem import Problem, ProblemError
-from subcli.judge.problem_file import BUNDLED, load_problem, load_valid_problems
+from subcli.judge.problem_file import BUNDLED, is_problem, load_problem, load_valid_problems
 from subcli.judge.process.removal import remove_tree
 from subcli.judge.process.workplace import workplace
 
@@ -187,7 +187,7 @@ class _Copy:
                 try:
                     self._copy(name)
                 except _UnreadableError as error:
-                    self._leave_out(name, str(error), is_problem=name == only)
+                    self._leave_out(name, str(error), is_wanted=name == only)
 
     def _names(self, only: str | None) -> list[str]:
         try:
@@ -198,9 +198,9 @@ class _Copy:
                 return [only]
             raise ProblemError(self._source, f"cannot be read: {error.strerror}") from None
 
-    def _leave_out(self, name: str, why: str, *, is_problem: bool) -> None:
+    def _leave_out(self, name: str, why: str, *, is_wanted: bool) -> None:
         _discard(self.target / name)
-        if is_problem or os.path.lexists(f"{self._real}/{name}/problem.toml"):
+        if is_wanted or is_problem(f"{self._real}/{name}"):
             self.broken.append(ProblemError(self._source / name, why))
         else:
             self._remarks[str(self._source / name)] = f"is not copied: {why}"
@@ -212,7 +212,7 @@ class _Copy:
             _UnreadableError: it cannot be read, or changes all the time.
         """
         root = f"{self._real}/{name}"
-        if os.path.islink(root) and os.path.isfile(f"{root}/problem.toml"):
+        if os.path.islink(root) and is_problem(root):
             root = os.path.realpath(root)
             self._places[root] = str(self.target / name)
         for _ in range(_TRIES):
