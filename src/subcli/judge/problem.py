@@ -147,6 +147,11 @@ class Problem:
     """The author's directory, if `root` is a copy of it."""
 
     @property
+    def is_hosted(self) -> bool:
+        """Whether one host starts all runs of a solution, one after the other, in one sandbox."""
+        return self.cases is not None
+
+    @property
     def origin(self) -> Path:
         """The author's directory, for messages to authors and operators."""
         return self.copied_from or self.root

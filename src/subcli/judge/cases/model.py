@@ -123,6 +123,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=T
             else:
                 yield from part.cases()
 
+    def groups(self) -> Iterator[Group]:
+        """This group and all in it."""
+        yield self
+        for part in self.parts:
+            if isinstance(part, Group):
+                yield from part.groups()
+
 
 @dataclass(frozen=True)
 class CaseSet:
@@ -137,3 +144,8 @@ class CaseSet:
     """The score from which the verdict is `passed`; None: accepted, and the highest score where there is one."""
     closes: float | None = None
     """When everything may be shown, in Unix time, for cases with `after_close`."""
+
+    def tools(self) -> tuple[Tool, ...]:
+        """The programs of the author's, each once."""
+        graders = (group.grader for group in self.root.groups() if group.grader is not None)
+        return tuple(dict.fromkeys((*([self.checker.tool] if self.checker else []), *graders)))

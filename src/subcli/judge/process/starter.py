@@ -26,6 +26,7 @@ _PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_CONFIG")
 see docs/testing.md."""
 CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
+HOST = Path(__file__).with_name("host.py")
 _MEGABYTE = 1024 * 1024
 
 
@@ -91,20 +92,27 @@ class LocalStarter:
 
     @contextmanager
     def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
-        def plan(limits: ResourceLimits) -> StartPlan:
+        def plan(limits: ResourceLimits, *, is_hosted: bool) -> StartPlan:
             return StartPlan(
-                prefix=(*confining(limits, language), "--"),
+                prefix=(*confining(limits, language, is_hosted=is_hosted), "--"),
                 environment=clean_environment(workspace),
                 directory=str(workspace),
             )
 
-        yield Plans(build=plan(problem.limits.for_build()), run=plan(problem.limits))
+        build = plan(problem.limits.for_build(), is_hosted=False)
+        yield Plans(build, plan(problem.limits, is_hosted=problem.is_hosted))
 
 
-def confining(limits: ResourceLimits, language: Language) -> tuple[str, ...]:
-    """The start of a command line that applies these resource limits. More options may follow, then `--`."""
+def confining(limits: ResourceLimits, language: Language, *, is_hosted: bool) -> tuple[str, ...]:
+    """The start of a command line that applies these resource limits. More options may follow, then `--`.
+
+    Args:
+        limits: The limits.
+        language: The language of the solution.
+        is_hosted: Whether it starts the host of a sandbox, which bounds the memory of each program itself.
+    """
     words = [sys.executable, "-I", "-S", str(CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
-    if language.bounded_address_space:
+    if language.bounded_address_space and not is_hosted:
         words.append(f"--address-space={limits.memory_mb * _MEGABYTE}")
     return tuple(words)
 

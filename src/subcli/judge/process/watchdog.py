@@ -64,6 +64,7 @@ class Watchdog:
         self._own_children: set[int] = set()
         self._with_launchers = False
         self._launchers: set[int] = set()
+        self._apart: set[int] = set()
         self._tests_pid: int | None = None
         self._stopwatch = Stopwatch(clock)
         self._whole = Timer(self._stopwatch, limits.submission_seconds)
@@ -87,6 +88,11 @@ class Watchdog:
         self._own_sessions.add(pid)
         self._tests_pid = pid
         self._with_launchers = with_launchers
+        self.exempt_from_reaping(pid)
+
+    def set_apart(self, pid: int) -> None:
+        """This process and what it starts are the problem author's, with limits of their own."""
+        self._apart.add(pid)
         self.exempt_from_reaping(pid)
 
     def exempt_from_reaping(self, pid: int) -> None:
@@ -159,6 +165,12 @@ class Watchdog:
 
     def _of_solution(self, below: list[Process]) -> list[Process]:
         found = [process for process in below if process.session not in self._own_sessions and process.is_alive]
+        if self._apart:
+            apart = set(self._apart)
+            for process in below:  # parents before their children
+                if process.parent in apart:
+                    apart.add(process.pid)
+            found = [process for process in found if process.pid not in apart]
         if not self._with_launchers:
             return found
         own = {self._tests_pid}

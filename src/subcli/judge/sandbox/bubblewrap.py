@@ -102,21 +102,26 @@ class BubblewrapStarter:
                 outer.append(f"--filter={base / 'filter'}")
                 program += ["--seccomp", "{filter}"]
             head = [*outer, "--", *program, *_NAMESPACES, *_root(view, facts, limits.disk_mb * _MEGABYTE)]
-            tail = ["--remount-ro", "/", "--chdir", str(workspace), "--", *_inside(own_tasks)]
+            tail = ["--remount-ro", "/", "--chdir", str(workspace)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
 
-            def plan(limits: ResourceLimits, bind: str) -> StartPlan:
+            def plan(limits: ResourceLimits, bind: str, *, is_hosted: bool) -> StartPlan:
                 memory = (limits.total_memory_mb * 5 // 4 + 64) * _MEGABYTE
                 joined = self.groups.make(Allowance(memory, tasks, self.cpus))
                 groups.extend(joined)
-                words = [*confining(limits, language), *(f"--group={group}" for group in joined), *head]
+                words = [*confining(limits, language, is_hosted=is_hosted)]
+                words += [*(f"--group={group}" for group in joined), *head]
                 words += [bind, str(workspace), str(workspace), *tail]
+                if is_hosted:
+                    # No signal from inside reaches the first process, and what it leaves ends with it.
+                    words.append("--as-pid-1")
+                words += ["--", *_inside(own_tasks)]
                 return StartPlan(tuple(words), environment, str(workspace), LAYERS)
 
             # A build writes its results to the workspace, where the runs find them. A run cannot write there, so that
             # the nodes of a submission cannot exchange files.
-            run = plan(limits, "--ro-bind")
-            build = plan(limits.for_build(), "--bind") if language.build else run
+            run = plan(limits, "--ro-bind", is_hosted=problem.is_hosted)
+            build = plan(limits.for_build(), "--bind", is_hosted=False) if language.build else run
             yield Plans(build, run, tuple(groups), SCRATCH)
         finally:
             remove_groups(groups)

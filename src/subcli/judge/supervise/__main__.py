@@ -86,6 +86,8 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
             judging.exception()
         kill_descendants(os.getpid())
         remove_groups(order.plans.groups)
+        for tool in order.tools:
+            remove_groups(tool.plans.groups)
         remove_workplace(order.scratch.parent)
         writer.close()
         with suppress(ConnectionError, TimeoutError):

@@ -24,6 +24,7 @@ from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_envir
 from subcli.judge.process.stopwatch import MAX_STRETCH
 from subcli.judge.process.workplace import Workplace, workplace
 from subcli.judge.supervise.child import Child
+from subcli.judge.supervise.tool_plans import tool_plans
 
 _LINE_LIMIT = 1024 * 1024
 _STOP_TIMEOUT_S = 5.0
@@ -64,8 +65,12 @@ async def judge(
             return
         language = job.problem.languages[job.language]
         try:
-            with (starter or LocalStarter()).open(place.path / "work", job.problem, language) as plans:
-                async with aclosing(_run(job, place, plans, tell_fault)) as events_of_run:
+            started_by = starter or LocalStarter()
+            with (
+                started_by.open(place.path / "work", job.problem, language) as plans,
+                tool_plans(job.problem, place.path, started_by) as tools,
+            ):
+                async with aclosing(_run(job, place, plans, tools, tell_fault)) as events_of_run:
                     async for event in events_of_run:
                         yield event
         except OSError as error:
@@ -78,12 +83,12 @@ async def judge(
 
 
 async def _run(
-    job: Job, place: Workplace, plans: Plans, on_fault: Callable[[str], None]
+    job: Job, place: Workplace, plans: Plans, tools: list[dict[str, object]], on_fault: Callable[[str], None]
 ) -> AsyncGenerator[events.Event, None]:
     """Start a supervisor for the job and yield its events."""
     supervisor = _SupervisorProcess(place, on_fault)
     try:
-        await supervisor.start(_order(job, place.path, plans))
+        await supervisor.start(_order(job, place.path, plans, tools))
         async with aclosing(supervisor.read(_timeout_s(job))) as events_of_run:
             async for event in events_of_run:
                 yield event
@@ -196,7 +201,7 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
     ]
 
 
-def _order(job: Job, base: Path, plans: Plans) -> bytes:
+def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]]) -> bytes:
     problem = job.problem
     order = {
         "problem": problem.as_json(),
@@ -205,6 +210,7 @@ def _order(job: Job, base: Path, plans: Plans) -> bytes:
         "files": sorted(job.files),
         "plans": plans.as_json(),
         "scratch": str(base / "judge"),
+        "tools": tools,
     }
     return json.dumps(order).encode() + b"\n"
 

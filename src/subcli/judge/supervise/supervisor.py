@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
@@ -24,6 +24,9 @@ from subcli.judge.supervise.pytest_process import PytestProcess
 from subcli.judge.supervise.pytest_runner import run_pytest
 from subcli.judge.supervise.results import Results
 
+if TYPE_CHECKING:
+    from subcli.judge.supervise.tools import ToolPlan
+
 
 @dataclass(frozen=True)
 class Order:
@@ -35,6 +38,8 @@ class Order:
     plans: Plans
     scratch: Path
     """A directory of the judge's own, removed when the supervisor ends."""
+    tools: tuple[ToolPlan, ...] = ()
+    """How the programs of the problem's author are started, in the order of `CaseSet.tools`."""
 
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
@@ -49,7 +54,14 @@ class Order:
             files=files,
             plans=plans,
             scratch=Path(value["scratch"]),
+            tools=tuple(map(_tool_plan, value["tools"])),
         )
+
+
+def _tool_plan(value: Mapping[str, Any]) -> ToolPlan:
+    from subcli.judge.supervise.tools import ToolPlan  # most problems have none
+
+    return ToolPlan.read(value)
 
 
 class Supervisor:
@@ -123,9 +135,14 @@ class Supervisor:
         order, results = self._order, self._results
         if self._started is not None:
             return await run_pytest(order.problem, order.plans.run, command, self._started, watchdog, results)
+        memory_mb = order.problem.limits.memory_mb if order.language.bounded_address_space else 0
+        if order.problem.cases is not None:
+            from subcli.judge.supervise.cases_runner import CasesRun
+
+            run = CasesRun(order.problem, order.plans, order.tools, watchdog, results, memory_mb)
+            return await run.run(command)
         from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
 
-        memory_mb = order.problem.limits.memory_mb if order.language.bounded_address_space else 0
         return await TapRun(order.problem, order.scratch, watchdog, results, memory_mb).run(order.plans.run, command)
 
     async def _build(self, entry: str) -> BuildResult | None:

@@ -1,0 +1,301 @@
+"""Plays one case: runs the solution on its input, and decides how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from subcli.judge.cases.compare import compare
+from subcli.judge.cases.model import Case, Checker
+from subcli.judge.evidence import Evidence
+from subcli.judge.outcome import Outcome, outcome_of
+from subcli.judge.problem import ResourceLimits
+from subcli.judge.process.limits import over_limit
+from subcli.judge.process.watchdog import Watchdog
+from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
+from subcli.judge.supervise.relay import Relay, Transcript
+from subcli.judge.supervise.tools import Decision, ToolProcess
+
+_MEGABYTE = 1024 * 1024
+_NO_MEMORY = re.compile(
+    r"MemoryError|bad_alloc|OutOfMemoryError|out of memory|Cannot allocate memory|heap exhausted|memory allocation",
+    re.IGNORECASE,
+)
+_NEARLY = 0.95
+_SHOWN_BYTES = 1_500
+_BIG_BYTES = 256 * 1024
+"""An output of this size is compared in a thread."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a case ended.
+
+    Attributes:
+        outcome: the word for it.
+        evidence: why it was not accepted.
+        output: what is shown with it.
+        cpu_ms: processor time of the solution.
+        memory_kb: the most memory that one of its processes used.
+        wall_ms: how long it ran.
+        score: what the checker gave it.
+        multiplier: the part of its points that the checker gave it.
+    """
+
+    outcome: Outcome
+    evidence: Evidence | None = None
+    output: str = ""
+    cpu_ms: int = 0
+    memory_kb: int = 0
+    wall_ms: int = 0
+    score: float | None = None
+    multiplier: float | None = None
+
+
+class CasePlayer:
+    """Plays cases, one after the other.
+
+    Args:
+        host: Runs the solution.
+        command: What starts it.
+        limits: What it may use. `test_seconds` is processor time.
+        memory_mb: The limit of its address space; 0: there is none.
+        watchdog: Watches it.
+        checker: Decides, with the tool that carries it out. Without one, the built-in comparison does.
+    """
+
+    def __init__(
+        self,
+        host: HostProcess,
+        command: tuple[str, ...],
+        limits: ResourceLimits,
+        memory_mb: int,
+        watchdog: Watchdog,
+        checker: tuple[Checker, ToolProcess] | None,
+    ) -> None:
+        self._host = host
+        self._command = command
+        self._limits = limits
+        self._memory_mb = memory_mb
+        self._watchdog = watchdog
+        self._checker = checker
+
+    async def play(self, case: Case) -> Played:
+        """Play one case.
+
+        Raises:
+            HostFault: The judge or a tool of the author's is at fault.
+            OSError: A file of the case cannot be read, or the machine has run out of something.
+        """
+        if self._checker is not None and self._checker[0].interactive:
+            return await self._play_interactively(case, *self._checker)
+        passes = self._checker[0].max_passes if self._checker is not None else 1
+        source = os.open(case.input, os.O_RDONLY)
+        played = Played("passed")
+        try:
+            for number in range(passes):
+                played, decision = await self._play_once(case, source, played, is_later_pass=number > 0)
+                if decision is None or decision.next_pass is None:
+                    return played
+                os.close(source)
+                source = _in_memory(decision.next_pass)
+        finally:
+            os.close(source)
+        raise HostFault(f"the checker wants more than {passes} passes")
+
+    async def _play_once(
+        self, case: Case, source: int, before: Played, *, is_later_pass: bool
+    ) -> tuple[Played, Decision | None]:
+        kept = self._limits.output_kb * 1024
+        output, errors = Collector(kept, self._host.stop), Collector(kept, self._host.stop)
+        try:
+            # A description of its own: where one reads does not move another.
+            stdin = os.open(f"/proc/self/fd/{source}", os.O_RDONLY)
+            ran, evidence = await self._run(case, (stdin, output.writing, errors.writing))
+            text, stderr = await output.end(), (await errors.end()).decode("utf-8", "backslashreplace")
+        finally:
+            output.close()
+            errors.close()
+        evidence = evidence or self._failure(ran, stderr, output.is_exceeded or errors.is_exceeded)
+        played = _sum(before, ran)
+        shown = _shown(stderr=stderr)
+        if evidence is not None:
+            return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
+        if self._checker is None:
+            return await self._compare(case, text, replace(played, output=shown)), None
+        checker, tool = self._checker
+        given = _in_memory(text)
+        answer = os.open(case.answer, os.O_RDONLY)
+        try:
+            decision = await tool.check(
+                checker,
+                {"input": source, "answer": answer},
+                lambda: [os.dup(given), _nowhere(), _nowhere()],
+                case.arguments,
+                is_later_pass=is_later_pass,
+            )
+        finally:
+            os.close(given)
+            os.close(answer)
+        return _decided(played, decision, shown), decision
+
+    async def _compare(self, case: Case, text: bytes, played: Played) -> Played:
+        answer = case.answer.read_bytes()
+        if len(text) > _BIG_BYTES:
+            difference = await asyncio.to_thread(compare, text, answer, case.comparison)
+        else:
+            difference = compare(text, answer, case.comparison)
+        if difference is None:
+            return replace(played, outcome="passed")
+        evidence = Evidence(
+            kind="assertion",
+            message=difference.message,
+            expected=difference.expected.window,
+            actual=difference.actual.window,
+            node="the program",
+        ).bounded()
+        return replace(played, outcome="wrong_answer", evidence=evidence)
+
+    async def _run(self, case: Case, streams: Sequence[int]) -> tuple[Ran | None, Evidence | None]:
+        """Run the solution. Returns how it ended, and the limit that the watchdog saw it exceed."""
+        seconds = self._limits.test_seconds
+        order = {
+            "command": (*self._command, *case.program_arguments),
+            "memory": self._memory_mb * _MEGABYTE,
+            "cpu_s": int(seconds) + 1,
+            "files": (),
+            "wanted": (),
+            "keep": False,
+        }
+        # A busy machine makes no difference to processor time. A solution that waits is ended all the same.
+        self._watchdog.begin(2 * seconds + 1)
+        try:
+            ran = await self._host.run(order, streams)
+        finally:
+            self._watchdog.end()
+        exceeded = self._watchdog.exceeded
+        if exceeded is not None and exceeded.limit == "time":
+            exceeded = replace(exceeded, message=f"the program had not ended after {2 * seconds + 1:g} s")
+        return ran, exceeded
+
+    def _failure(self, ran: Ran | None, stderr: str, is_flood: bool) -> Evidence | None:
+        """Why the solution failed by itself, whatever it has printed."""
+        limits = self._limits
+        found = Evidence(kind="exit", node="the program", stderr=stderr)
+        if is_flood:
+            return replace(found, kind="flood", message=f"the program wrote more than {limits.output_kb} KB").bounded()
+        if ran is None:
+            return replace(found, message="the program ended its sandbox").bounded()
+        if ran.cpu_ms > limits.test_seconds * 1000:
+            message = f"the program used {ran.cpu_ms / 1000:.2f} s of processor time"
+            limit = Evidence(kind="limit", limit="time", message=message, seconds=limits.test_seconds)
+            return over_limit(limit, found).bounded()
+        if ran.code == 0:
+            return None
+        peak_mb = ran.memory_kb // 1024
+        if _NO_MEMORY.search(stderr) or (self._memory_mb and peak_mb >= _NEARLY * self._memory_mb):
+            message = f"the program needed more than {limits.memory_mb} MB of memory"
+            return over_limit(Evidence(kind="limit", limit="memory", message=message), found).bounded()
+        how = f"exited with code {ran.code}" if ran.code > 0 else f"was ended by signal {-ran.code}"
+        return replace(
+            found,
+            message=f"the program {how}",
+            exit_code=ran.code,
+            peak_mb=peak_mb,
+            memory_mb=self._memory_mb,
+        ).bounded()
+
+    async def _play_interactively(self, case: Case, checker: Checker, tool: ToolProcess) -> Played:
+        transcript = Transcript()
+        to_solution, to_checker = Relay("<", transcript), Relay(">", transcript)
+        errors = Collector(self._limits.output_kb * 1024, self._host.stop)
+        source, answer = os.open(case.input, os.O_RDONLY), os.open(case.answer, os.O_RDONLY)
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def streams() -> list[int]:
+            begun.set_result(None)
+            return [to_checker.reading, to_solution.writing, _nowhere()]
+
+        checking = asyncio.ensure_future(
+            tool.check(checker, {"input": source, "answer": answer}, streams, case.arguments, is_later_pass=False)
+        )
+        decision: Decision | None = None
+        try:
+            either: list[asyncio.Future[Any]] = [begun, checking]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if checking.done():
+                checking.result()
+            running = asyncio.ensure_future(self._run(case, (to_solution.reading, to_checker.writing, errors.writing)))
+            await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
+            if checking.done() and (checking.exception() is not None or not checking.result().is_accepted):
+                # Rejected: whatever the solution does now counts for nothing.
+                self._host.stop()
+            ran, evidence = await running
+            stderr = (await errors.end()).decode("utf-8", "backslashreplace")
+            decision = await checking
+        finally:
+            for relay in (to_solution, to_checker):
+                relay.close()
+            errors.close()
+            os.close(source)
+            os.close(answer)
+            if not checking.done():
+                tool.stop()
+                with suppress(HostFault, asyncio.CancelledError):
+                    await checking
+        evidence = evidence or self._failure(ran, stderr, errors.is_exceeded)
+        played = _sum(Played("passed"), ran)
+        shown = _shown(stderr=stderr, transcript=transcript.text())
+        rejected_first = not decision.is_accepted and (ran is None or decision.ended <= ran.ended)
+        if evidence is not None and not rejected_first:
+            return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown)
+        return _decided(played, decision, shown)
+
+
+def _decided(played: Played, decision: Decision, shown: str) -> Played:
+    if decision.is_accepted:
+        return replace(played, outcome="passed", score=decision.score, multiplier=decision.multiplier)
+    message = decision.team_message or "the checker did not accept the output"
+    evidence = Evidence(kind="assertion", message=message, node="the program").bounded()
+    return replace(
+        played,
+        outcome="wrong_answer",
+        evidence=evidence,
+        output=shown,
+        score=decision.score,
+        multiplier=decision.multiplier,
+    )
+
+
+def _sum(before: Played, ran: Ran | None) -> Played:
+    if ran is None:
+        return before
+    return replace(
+        before,
+        cpu_ms=before.cpu_ms + ran.cpu_ms,
+        wall_ms=before.wall_ms + ran.wall_ms,
+        memory_kb=max(before.memory_kb, ran.memory_kb),
+    )
+
+
+def _shown(*, stderr: str = "", transcript: str = "") -> str:
+    parts = [("the conversation (> is the program)", transcript), ("stderr", stderr)]
+    return "\n".join(f"{what}:\n{text.rstrip()}" for what, text in parts if text.strip())
+
+
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_RDWR)
+
+
+def _in_memory(data: bytes) -> int:
+    descriptor = os.memfd_create("case")
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

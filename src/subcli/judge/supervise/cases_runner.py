@@ -1,0 +1,143 @@
+"""Running the tests of a problem made of cases."""
+
+from __future__ import annotations
+
+import time
+
+from subcli.judge.cases.feedback import settled
+from subcli.judge.cases.grading import Grade, Grading
+from subcli.judge.cases.model import Case, Tool
+from subcli.judge.events import Measured
+from subcli.judge.evidence import Evidence
+from subcli.judge.problem import Problem
+from subcli.judge.process.limits import out_of_time
+from subcli.judge.process.starter import Plans
+from subcli.judge.process.watchdog import Watchdog
+from subcli.judge.supervise.case_play import CasePlayer, Played
+from subcli.judge.supervise.host_process import HostFault, HostProcess
+from subcli.judge.supervise.results import Results
+from subcli.judge.supervise.tools import ToolPlan, ToolProcess
+
+_STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
+
+
+class CasesRun:
+    """One run of all cases of a problem.
+
+    Args:
+        problem: Its `cases` are run.
+        plans: How the solution is started.
+        tools: How the programs of the author's are, in the order of `CaseSet.tools`.
+        watchdog: Watches the solution.
+        results: Where each case goes.
+        memory_mb: The limit of the solution's address space; 0 if there is none.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        plans: Plans,
+        tools: tuple[ToolPlan, ...],
+        watchdog: Watchdog,
+        results: Results,
+        memory_mb: int,
+    ) -> None:
+        assert problem.cases is not None
+        self._cases = settled(problem.cases, time.time())
+        self._limits = problem.limits
+        self._watchdog = watchdog
+        self._results = results
+        self._memory_mb = memory_mb
+        self._host = HostProcess(plans.run, plans.scratch, watchdog.trust)
+        self._tools = {
+            tool: ToolProcess(tool, plan, watchdog.set_apart)
+            for tool, plan in zip(problem.cases.tools(), tools, strict=True)
+        }
+        self._faults: list[str] = []
+
+    async def run(self, command: tuple[str, ...]) -> str:
+        """Run the cases on a solution that `command` starts. Returns the verdict: passed, failed or error."""
+        every = list(self._cases.root.cases())
+        self._results.testing(sum(case.feedback != "none" for case in every))
+        checker = self._cases.checker
+        player = CasePlayer(
+            self._host,
+            command,
+            self._limits,
+            self._memory_mb,
+            self._watchdog,
+            None if checker is None else (checker, self._tools[checker.tool]),
+        )
+        grading = Grading(self._cases, self._grade)
+        ran: set[str] = set()
+        try:
+            while (case := await grading.next_case()) is not None:
+                ran.add(case.name)
+                played = await self._play(player, case)
+                grade = grading.record(case, played.outcome, played.score, played.multiplier)
+                self._report(case, played, grade)
+                await self._results.drain()
+            result = await grading.result()
+        finally:
+            self._host.close()
+            for tool in self._tools.values():
+                tool.close()
+        for case in every:
+            if case.name not in ran:
+                self._report(case, Played("skipped"), Grade("skipped"))
+        return self._verdict(result)
+
+    async def _play(self, player: CasePlayer, case: Case) -> Played:
+        if self._watchdog.submission_over.is_set():
+            return Played("time_limit", out_of_time(self._limits.submission_seconds))
+        try:
+            return await player.play(case)
+        except HostFault as error:
+            return self._fault(case, str(error))
+        except OSError as error:
+            return self._fault(case, f"{error.strerror or error}")
+
+    def _fault(self, case: Case, why: str) -> Played:
+        self._faults.append(f"{case.name}: {why}")
+        message = "the judge could not decide this case"
+        return Played("judge_error", Evidence(kind="judge", message=message))
+
+    async def _grade(self, tool: Tool, arguments: tuple[str, ...], text: str) -> str:
+        return await self._tools[tool].grade(arguments, text)
+
+    def _report(self, case: Case, played: Played, grade: Grade) -> None:
+        scored = self._cases.is_scored
+        if grade.outcome == "judge_error" and grade.reason:
+            self._faults.append(f"{case.name}: {grade.reason}")
+        self._results.finished(
+            test_id=case.name,
+            name=case.name,
+            kind="functional",
+            status=_STATUS.get(grade.outcome, "failed"),
+            duration_ms=played.wall_ms,
+            evidence=played.evidence,
+            output=played.output,
+            outcome=grade.outcome,
+            measured=Measured(
+                cpu_ms=None if played.outcome == "skipped" else played.cpu_ms,
+                memory_kb=played.memory_kb or None,
+                group=case.name.rpartition("/")[0],
+                score=grade.score if scored else None,
+                max_score=case.points if scored else None,
+            ),
+            feedback=case.feedback,
+        )
+
+    def _verdict(self, result: Grade) -> str:
+        if result.outcome == "judge_error" or self._faults:
+            reason = "\n".join((*self._faults, *([result.reason] if result.reason else [])))
+            self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=reason))
+            return "error"
+        score, best = result.score, self._cases.root.max_score
+        if self._cases.is_scored and score is not None:
+            self._results.score(score, best)
+            if self._cases.pass_score is not None:
+                return "passed" if score >= self._cases.pass_score else "failed"
+            if best is not None and score < best:
+                return "failed"
+        return "passed" if result.outcome == "passed" else "failed"

@@ -1,0 +1,238 @@
+"""Programs of the author's that decide: output validators, checkers and graders, each in a sandbox of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from subcli.judge.cases.grading import GraderError
+from subcli.judge.cases.model import Checker, Tool
+from subcli.judge.process.host import ROOM
+from subcli.judge.process.starter import Plans
+from subcli.judge.process.text import Tail
+from subcli.judge.supervise.build import build, missing_program
+from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran
+
+ACCEPTED, REJECTED = 42, 43
+_BUILD_SECONDS = 120.0
+_GRADER_SECONDS = 60.0
+_STRETCH = 3.0
+"""How much longer than it may a tool takes before it is ended, on a busy machine."""
+_TEXT_BYTES = 8_192
+_MEGABYTE = 1024 * 1024
+_WRITTEN = ("teammessage.txt", "judgemessage.txt", "score.txt", "score_multiplier.txt", "nextpass.in")
+
+
+@dataclass(frozen=True)
+class ToolPlan:
+    """How a tool is built and started.
+
+    Attributes:
+        plans: what its processes run under.
+        scratch: a directory for the files of a case, where the sandbox has none of its own.
+        is_built: whether it lies in its directory as it was built before.
+        cache: where it is kept once it is built.
+    """
+
+    plans: Plans
+    scratch: str
+    is_built: bool
+    cache: Path | None
+
+    @staticmethod
+    def read(value: Mapping[str, Any]) -> ToolPlan:
+        """The plan that `engine` wrote."""
+        cache = Path(value["cache"]) if value["cache"] else None
+        return ToolPlan(Plans.from_json(value["plans"]), value["scratch"], value["is_built"], cache)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a checker says of an output."""
+
+    is_accepted: bool
+    team_message: str = ""
+    judge_message: str = ""
+    score: float | None = None
+    multiplier: float | None = None
+    next_pass: bytes | None = None
+    ended: float = 0.0
+    """When it had decided, on the monotonic clock, in seconds."""
+
+
+class ToolProcess:
+    """A tool, built when it is needed first.
+
+    Args:
+        tool: The tool.
+        plan: How it is built and started.
+        on_start: Called with the id of each process before anything else can wait for it.
+    """
+
+    def __init__(self, tool: Tool, plan: ToolPlan, on_start: Callable[[int], None]) -> None:
+        self._tool = tool
+        self._plan = plan
+        self._on_start = on_start
+        self._directory = (plan.plans.scratch or (plan.scratch,))[0]
+        self._host = HostProcess(plan.plans.run, plan.plans.scratch or (plan.scratch,), on_start)
+        self._is_ready = plan.is_built
+
+    def close(self) -> None:
+        """End its sandbox."""
+        self._host.close()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        self._host.stop()
+
+    async def check(
+        self,
+        checker: Checker,
+        files: Mapping[str, int],
+        streams: Callable[[], Sequence[int]],
+        arguments: tuple[str, ...],
+        *,
+        is_later_pass: bool,
+    ) -> Decision:
+        """Let a checker decide.
+
+        Args:
+            checker: What it may use.
+            files: Descriptors of `input` and `answer`.
+            streams: Makes its stdin, stdout and stderr, once it is ready to be started.
+            arguments: What it gets besides.
+            is_later_pass: Whether what it wrote in the pass before is kept.
+
+        Raises:
+            HostFault: It has not decided.
+        """
+        await self._prepare()
+        room = f"{self._directory}/{ROOM}"
+        words = (f"{room}/input", f"{room}/answer", f"{room}/feedback/", *arguments)
+        written = {name: os.memfd_create(name) for name in _WRITTEN}
+        try:
+            ran = await self._run(
+                words, streams(), checker.seconds, checker.memory_mb, files, written, keep=is_later_pass
+            )
+            texts = {name: os.pread(descriptor, 1 << 26, 0) for name, descriptor in written.items()}
+        finally:
+            for descriptor in written.values():
+                os.close(descriptor)
+        return _decision(ran, texts)
+
+    async def grade(self, arguments: tuple[str, ...], text: str) -> str:
+        """Let a grader decide.
+
+        Raises:
+            GraderError: It has not decided.
+        """
+        given, printed, errors = (os.memfd_create(name) for name in ("stdin", "stdout", "stderr"))
+        try:
+            os.write(given, text.encode())
+            os.lseek(given, 0, os.SEEK_SET)
+            await self._prepare()
+            streams = [os.dup(given), os.dup(printed), os.dup(errors)]
+            ran = await self._run(arguments, streams, _GRADER_SECONDS, 2048, {}, {}, keep=False)
+            if ran.code != 0:
+                complaint = os.pread(errors, _TEXT_BYTES, 0).decode("utf-8", "backslashreplace").strip()
+                raise GraderError(f"the grader exited with code {ran.code}{complaint and f': {complaint}'}")
+            return os.pread(printed, _TEXT_BYTES, 0).decode("utf-8", "backslashreplace")
+        except HostFault as error:
+            raise GraderError(str(error)) from None
+        finally:
+            for descriptor in (given, printed, errors):
+                os.close(descriptor)
+
+    async def _run(
+        self,
+        arguments: tuple[str, ...],
+        streams: Sequence[int],
+        seconds: float,
+        memory_mb: int,
+        files: Mapping[str, int],
+        written: Mapping[str, int],
+        *,
+        keep: bool,
+    ) -> Ran:
+        language = self._tool.language
+        order = {
+            "command": (*self._expand(language.run), *arguments),
+            "memory": memory_mb * _MEGABYTE if language.bounded_address_space else 0,
+            "cpu_s": int(seconds) + 1,
+            "files": list(files),
+            "wanted": list(written),
+            "keep": keep,
+        }
+        running = asyncio.ensure_future(self._host.run(order, streams, list(files.values()), list(written.values())))
+        done, _ = await asyncio.wait({running}, timeout=seconds * _STRETCH)
+        if not done:
+            self._host.stop()
+            with suppress(HostFault):
+                await running
+            raise HostFault(f"{self._tool.entry} took longer than {seconds:g} s")
+        ran = running.result()
+        if ran is None:
+            raise HostFault(f"{self._tool.entry} ended its sandbox")
+        return ran
+
+    def _expand(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        files = dict.fromkeys(self._tool.files, "")
+        return self._tool.language.expand(command, files, self._tool.entry)
+
+    async def _prepare(self) -> None:
+        if self._is_ready:
+            return
+        language, plans = self._tool.language, self._plan.plans
+        result = missing_program(language.programs, language.name)
+        if result is None and language.build:
+            command = self._expand(language.build)
+            result = await build(plans.build, command, language.name, _BUILD_SECONDS, self._on_start)
+        if result is not None and result.evidence is not None:
+            log = Tail(_TEXT_BYTES)
+            log.add(result.log.encode())
+            raise HostFault(f"{self._tool.entry} cannot be built: {result.evidence.message}\n{log.text()}".strip())
+        self._is_ready = True
+        if self._plan.cache is not None:
+            _keep(Path(plans.build.directory), self._plan.cache)
+
+
+def _keep(built: Path, cache: Path) -> None:
+    """Keep what was built for the next submission. Whoever is first is right."""
+    with suppress(OSError):
+        copy = Path(tempfile.mkdtemp(prefix="new-", dir=cache.parent))
+        shutil.copytree(built, copy, dirs_exist_ok=True, symlinks=True)
+        try:
+            copy.rename(cache)
+        except OSError:
+            shutil.rmtree(copy)
+
+
+def _decision(ran: Ran, texts: Mapping[str, bytes]) -> Decision:
+    def text(name: str) -> str:
+        return texts[name][:_TEXT_BYTES].decode("utf-8", "backslashreplace").strip()
+
+    def number(name: str) -> float | None:
+        try:
+            return float(text(name)) if texts[name].strip() else None
+        except ValueError:
+            raise HostFault(f"the checker wrote {text(name)!r} to {name}, which is not a number") from None
+
+    if ran.code not in (ACCEPTED, REJECTED):
+        said = text("judgemessage.txt")
+        raise HostFault(f"the checker exited with code {ran.code}, not with 42 or 43{said and f': {said}'}")
+    return Decision(
+        is_accepted=ran.code == ACCEPTED,
+        team_message=text("teammessage.txt"),
+        judge_message=text("judgemessage.txt"),
+        score=number("score.txt"),
+        multiplier=number("score_multiplier.txt"),
+        next_pass=texts["nextpass.in"] if ran.code == ACCEPTED and "nextpass.in" in ran.found else None,
+        ended=ran.ended,
+    )
