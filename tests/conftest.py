@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.preload import client as preload
+
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
 
@@ -29,6 +31,13 @@ sys.dont_write_bytecode = False
 for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
+
+preload.install()
+
+
+def pytest_unconfigure() -> None:
+    """No process of ours is left behind."""
+    preload.close()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,8 @@ from typing import Any
 
 import pyte
 
+from tests.preload.client import take_terminal
+
 from .command import SUBCLI, Commands
 
 COLUMNS, ROWS = 100, 30
@@ -62,7 +64,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            preexec_fn=lambda: os.login_tty(os.dup(0)),
+            preexec_fn=take_terminal,
         )
         # Kept open, so that what the command leaves behind can be looked at.
         self._slave = slave

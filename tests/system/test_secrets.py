@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.preload.client import VARIABLE
+
 from .command import Commands
 from .conftest import CANARIES
 from .scripted import LOG, Answer, Request, Rest, Wire, closing, finish, gone, refusing, scripted, some
@@ -121,7 +123,7 @@ async def test_not_in_the_process_list(command: Commands) -> None:
             await asyncio.sleep(0.05)
 
     async with scripted(some(3), finish) as server:
-        done = await command("watch", "1", "--json", "--server", server.url, during=look)
+        done = await command("watch", "1", "--json", "--server", server.url, env={VARIABLE: "real"}, during=look)
     assert done.code == 0
     assert any(b"watch" in line for line in seen)
     assert not any(TOKEN.encode() in line for line in seen)
