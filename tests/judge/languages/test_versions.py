@@ -24,6 +24,7 @@ async def test_version_of_python(tmp_path: Path) -> None:
         (("/nonexistent/compiler",), ""),
         (("sh", "-c", "echo; echo '  one  ' >&2; echo two"), "one"),
         (("sh", "-c", "exit 3"), ""),
+        (("sh", "-c", "echo no toolchain; exit 1"), ""),
         (("sh", "-c", "yes | tr -d '\\n'"), "y" * 120),
         (("sh", "-c", "printf '\\377one\\n'"), "\ufffdone"),
         (("sh", "-c", "echo one; exec >/dev/null 2>&1; exec sleep 1000"), "one"),

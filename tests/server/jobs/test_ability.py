@@ -68,6 +68,18 @@ def test_a_language_without_its_programs(
     assert "judges one in javascript again" in caplog.text
 
 
+def test_what_many_problems_lack_is_logged_once(
+    problems: dict[str, Problem], path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line for each language and reason; it names a few of the problems."""
+    many = {f"p{number}": replace(problems["one"], slug=f"p{number}") for number in range(5)}
+    (path / "node").unlink()
+    Ability(many, space=lambda: PLENTY)
+    assert [record.getMessage() for record in caplog.records] == [
+        "this worker does not judge p0, p1, p2 and 2 more problems in javascript: node: not installed"
+    ]
+
+
 def test_the_command_of_tap_tests_is_a_program_too(problems: dict[str, Problem], path: Path) -> None:
     """Of the judge's own Python, and of programs beside the tests, nothing is asked."""
     commands = {"a": ("bats", "."), "b": ("{python}", "run.py"), "c": ("./run.sh",), "d": ("/no/such/program",)}

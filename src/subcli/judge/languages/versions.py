@@ -18,6 +18,8 @@ from subcli.judge.languages.language import Language
 from subcli.judge.process.starter import clean_environment
 
 _TIMEOUT_S: Final = 10.0
+_END_S: Final = 1.0
+"""How long a command may take to end once it has closed its output."""
 _MOST_BYTES: Final = 4096
 _LONGEST: Final = 120
 
@@ -70,6 +72,9 @@ def _first_output(command: Sequence[str], directory: Path) -> bytes:
             while len(text) < _MOST_BYTES and select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
                 data = os.read(pipe, _MOST_BYTES)
                 if not data:
+                    with suppress(subprocess.TimeoutExpired):
+                        if process.wait(_END_S) != 0:
+                            return b""
                     break
                 text += data
         finally:

@@ -36,6 +36,8 @@ _OWN_MB: Final = 16
 _RETRY_S: Final = 60.0
 """When a language whose hello-world failed is tried again."""
 _LOOK_S: Final = 1.0
+_MOST_NAMED: Final = 3
+"""How many problems one line of the log names."""
 _Key: TypeAlias = tuple[str, str]
 """The slug of a problem and the name of one of its languages."""
 
@@ -244,11 +246,12 @@ class Ability:
             return error.strerror or type(error).__name__
 
     def _tell_changes(self, lacking: Mapping[_Key, str]) -> None:
-        for (slug, name), complaint in lacking.items():
-            if self._lacking.get((slug, name)) != complaint:
-                _log.warning("this worker does not judge %s in %s: %s", slug, name, complaint)
-        for slug, name in self._lacking.keys() - lacking.keys():
-            _log.warning("this worker judges %s in %s again", slug, name)
+        new = {key: complaint for key, complaint in lacking.items() if self._lacking.get(key) != complaint}
+        for (name, complaint), slugs in _alike(new).items():
+            _log.warning("this worker does not judge %s in %s: %s", _listed(slugs), name, complaint)
+        back = dict.fromkeys(self._lacking.keys() - lacking.keys(), "")
+        for (name, _), slugs in _alike(back).items():
+            _log.warning("this worker judges %s in %s again", _listed(slugs), name)
 
     def _tell_space(self, short: Mapping[_Key, str]) -> None:
         """Log for which problems there is no space any more, or again."""
@@ -266,6 +269,20 @@ class Ability:
 def _programs(problem: Problem, language: Language) -> tuple[str, ...]:
     """The programs that a language needs, and the one that runs the tests."""
     return tuple(dict.fromkeys((*language.programs, *filter(is_installed_program, problem.command[:1]))))
+
+
+def _alike(complaints: Mapping[_Key, str]) -> dict[tuple[str, str], list[str]]:
+    """The problems for each language and complaint: a hundred that take any language lack the same compiler."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (slug, name), complaint in sorted(complaints.items()):
+        found.setdefault((name, complaint), []).append(slug)
+    return found
+
+
+def _listed(slugs: list[str]) -> str:
+    named = ", ".join(slugs[:_MOST_NAMED])
+    more = len(slugs) - _MOST_NAMED
+    return f"{named} and {more} more problems" if more > 0 else named
 
 
 def _is_untried(trial: _Trial | None) -> bool:
