@@ -10,6 +10,7 @@ import os
 import re
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ from subcli.core.inputs import (
 )
 from subcli.core.recovery import step
 from subcli.core.recovery.state import State
-from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT
+from subcli.core.submission import FAILURES_KEPT, GROUPS_KEPT, RECENT_KEPT, STAGES_KEPT
 from subcli.core.watch import HELD_MAX, Watch
 from subcli.shared.decoding import MalformedMessageError, decode, from_mapping
 from subcli.shared.encoding import INVISIBLE, encode
@@ -73,6 +74,7 @@ FIELDS = (
     *("timestamp", "status", "total_tests", "queue_position", "attempt", "detail", "progress", "test_name"),
     *("duration_ms", "test_id", "test_type", "message", "expected", "actual", "output", "error_category", "error"),
     *("analysis", "suggestions", "category", "location", "final_status", "summary"),
+    *("outcome", "cpu_ms", "memory_kb", "group", "score", "max_score"),
 )
 words = st.sampled_from([*STATUS_RANKS, *MESSAGES, "passed", "failed", "error", "skipped", "connected", "A", "B"])
 seqs = st.integers(min_value=-2, max_value=12) | st.sampled_from((2**53, 10**30))
@@ -163,6 +165,8 @@ def test_watch_accepts_any_input(sequence: list[str | bytes]) -> None:
     assert len(picture.failures) <= FAILURES_KEPT
     assert len(picture.analyses) <= FAILURES_KEPT
     assert len(picture.stages) <= STAGES_KEPT
+    assert len(picture.groups) <= GROUPS_KEPT
+    assert all(min(msgspec.structs.astuple(group.counts)) >= 0 < group.counts.done for group in picture.groups)
     assert min(picture.counts.passed, picture.counts.failed, picture.counts.errored, picture.counts.skipped) >= 0
     assert picture.counts.done >= len(picture.recent)
 

@@ -34,7 +34,8 @@ def result(seq: int, test: int) -> str:
     """Return a result; every fourth test fails."""
     status = "failed" if test % 4 == 0 else "passed"
     fields: dict[str, Any] = {"type": "test_result", "submission_id": 1, "seq": seq, "status": status}
-    return encode({**fields, "test_name": f"test {test}", "test_id": test, "message": f"in {seq}"})
+    measured = {"outcome": "passed", "group": f"group {test % 9} of {seq % 2}", "score": 0.1 * seq, "max_score": seq}
+    return encode({**fields, **measured, "test_name": f"test {test}", "test_id": test, "message": f"in {seq}"})
 
 
 def test_watch_does_not_keep_its_events() -> None:

@@ -37,11 +37,17 @@ NASTY = [
 ]  # fmt: skip
 TEXTS = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=12)), max_size=6).map("".join)
 ANYTHING = st.one_of(st.none(), TEXTS, st.integers(), st.floats(allow_nan=False), st.lists(TEXTS, max_size=3))
+OUTCOMES = st.sampled_from(["passed", "wrong_answer", "time_limit", "memory_limit", "output_limit", "runtime_error",
+    "protocol_error", "skipped", "judge_error"])  # fmt: skip
+NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -0.0, 1e-9, 0.005, 1e12, 1e300, 10**400]))
+SUMMARIES = st.fixed_dictionaries({}, optional={"score": NUMBERS | ANYTHING, "max_score": NUMBERS | ANYTHING})
 RESULTS = st.fixed_dictionaries(
     {"test_name": TEXTS, "status": st.one_of(st.sampled_from(["passed", "failed", "error", "skipped"]), TEXTS)},
     optional={
         "duration_ms": st.one_of(st.none(), st.floats(allow_nan=False)), "message": TEXTS, "output": TEXTS,
         "expected": ANYTHING, "actual": ANYTHING, "test_id": TEXTS, "error_category": TEXTS,
+        "outcome": OUTCOMES | ANYTHING, "group": TEXTS | ANYTHING, "cpu_ms": NUMBERS | ANYTHING,
+        "memory_kb": NUMBERS | ANYTHING, "score": NUMBERS | ANYTHING, "max_score": NUMBERS | ANYTHING,
     },
 )  # fmt: skip
 STATUSES = st.fixed_dictionaries(
@@ -68,7 +74,7 @@ EVENTS = st.lists(
 )
 FIELDS = [
     "submission_id", "problem", "language", "status", "final_status", "created_at", "url", "build_log", "test_name",
-    "message", "expected", "actual", "output",
+    "message", "expected", "actual", "output", "outcome", "cpu_ms", "memory_kb", "group", "score", "max_score",
 ]  # fmt: skip
 SIZES = st.tuples(st.integers(1, 210), st.integers(1, 62))
 OURS = re.compile(r"\x1b\[(?:\?(?:2026|25|7|1049)[hl]|[0-9;]*m|\d*[HJK]|2K|2J)|\r\n|\r|\n")
@@ -89,7 +95,13 @@ def console(stream: io.StringIO, columns: int, lines: int) -> Console:
     return make_console(stream, {"COLUMNS": str(columns), "LINES": str(lines)})
 
 
-def play(stage: Stage, events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str) -> None:
+def play(
+    stage: Stage,
+    events: list[tuple[str, dict[str, Any]]],
+    verdict: str,
+    problem: str,
+    summary: dict[str, Any] | None = None,
+) -> None:
     stage.begin(problem=problem, language=problem)
     stage.connection("open")
     for kind, fields in events:
@@ -97,7 +109,7 @@ def play(stage: Stage, events: list[tuple[str, dict[str, Any]]], verdict: str, p
         stage.pass_time(0.1)
     stage.connection("reconnecting", delay_s=3.0, reason=verdict)
     stage.pass_time(0.1)
-    stage.complete(verdict or "passed")
+    stage.complete(verdict or "passed", **(summary or {}))
 
 
 def send(stage: Stage, kind: str, fields: dict[str, Any]) -> None:
@@ -113,9 +125,13 @@ def check_harmless(text: str) -> None:
 
 
 @BOUNDED
-@given(EVENTS, TEXTS, TEXTS, SIZES)
+@given(EVENTS, TEXTS, TEXTS, SUMMARIES, SIZES)
 def test_nothing_harmful_reaches_the_terminal(
-    events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str, size: tuple[int, int]
+    events: list[tuple[str, dict[str, Any]]],
+    verdict: str,
+    problem: str,
+    summary: dict[str, Any],
+    size: tuple[int, int],
 ) -> None:
     """Whatever the server sends, the live view writes only its own sequences and printable text."""
     tape, clock = Tape(), Clock()
@@ -123,18 +139,20 @@ def test_nothing_harmful_reaches_the_terminal(
     view = LiveView(screen, screen, clock)
     stage = Stage(view, clock)
     stage.view.submitted(12, {"url": verdict})
-    play(stage, events, verdict, problem)
+    play(stage, events, verdict, problem, summary)
     view.close()
     check_harmless(tape.getvalue())
 
 
 @BOUNDED
-@given(EVENTS, TEXTS, TEXTS)
-def test_nothing_harmful_reaches_a_log(events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str) -> None:
+@given(EVENTS, TEXTS, TEXTS, SUMMARIES)
+def test_nothing_harmful_reaches_a_log(
+    events: list[tuple[str, dict[str, Any]]], verdict: str, problem: str, summary: dict[str, Any]
+) -> None:
     """So does the plain view, without carriage returns."""
     tape, clock = Tape(), Clock()
     view = PlainView(console(tape, 80, 24), console(tape, 80, 24), clock)
-    play(Stage(view, clock), events, verdict, problem)
+    play(Stage(view, clock), events, verdict, problem, summary)
     view.close()
     check_harmless(tape.getvalue())
     assert "\r" not in tape.getvalue()
@@ -222,7 +240,8 @@ def test_cost_of_a_frame_does_not_grow_with_its_texts() -> None:
         stage.begin(problem="中" * length)
         long = "\u0300\x1b" * (length // 2)
         for number in range(5):
-            stage.result(f"{number}{long}", "failed", message=long, output=long, expected=long, actual="x" + long)
+            stage.result(f"{number}{long}", "failed", message=long, output=long, expected=long, actual="x" + long,
+                         group=f"{number}{long}", outcome=long, score=number, memory_kb=5)  # fmt: skip
             stage.send("error_analysis", error=long, analysis=long, suggestions=[long] * 5, test_name=f"{number}{long}")
         view.tick()
         clock.now += 0.1

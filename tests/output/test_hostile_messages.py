@@ -41,7 +41,8 @@ MESSAGES: list[dict[str, Any]] = [
     {"type": "test_result", "submission_id": 12, "seq": 2, "timestamp": "2024-01-15T10:40:00Z", "test_name": "One",
      "test_id": "1", "test_type": "functional", "status": "failed", "duration_ms": 5, "message": "no", "expected": 1,
      "actual": 2, "output": "out", "error_category": "wrong", "error_message": "no", "error": "no",
-     "details": {"error": "no"}},
+     "details": {"error": "no"}, "outcome": "wrong_answer", "cpu_ms": 4, "memory_kb": 3400, "group": "g", "score": 1,
+     "max_score": 2},
     {"type": "error_analysis", "submission_id": 12, "seq": 3, "error": "no", "analysis": "because",
      "suggestions": ["try"], "test_id": "1", "test_name": "One", "test_type": "functional", "category": "wrong",
      "location": {"file": "a.py", "line": 3}},
@@ -49,7 +50,8 @@ MESSAGES: list[dict[str, Any]] = [
      "analysis": {"category": "wrong", "confidence": 0.5, "explanation": "because", "suggestions": ["try"]}},
     {"type": "news", "submission_id": 12, "seq": 5, "word": "a"},
     {"type": "complete", "submission_id": 12, "seq": 6, "final_status": "failed", "timestamp": "2024-01-15T10:41:00Z",
-     "summary": {"total_tests": 3, "passed": 1, "failed": 2, "skipped": 0, "duration_ms": 5}},
+     "summary": {"total_tests": 3, "passed": 1, "failed": 2, "skipped": 0, "duration_ms": 5, "score": 1,
+                 "max_score": 2}},
 ]  # fmt: skip
 ESCAPES = "\x1b]0;pwned\x07\x1b[2J\u009b31m\x1b]52;c;cm0=\x07\u202e\u200b\x7f\r\n::error::x\n##[group]\t`subcli x`"
 RAW: dict[str, str] = {

@@ -63,6 +63,31 @@ def test_suite_per_submission_and_case_per_test() -> None:
     assert "n4: leader of term 3" in (out.text or "")
 
 
+def properties(element: ElementTree.Element) -> dict[str, str]:
+    """The properties of a suite or a case."""
+    return {item.attrib["name"]: item.attrib["value"] for item in element.findall("properties/property")}
+
+
+def test_measured_tests_have_properties() -> None:
+    """Outcome, processor time, memory, group and points of each case, the points of the suite, and the usual times."""
+    _, root = played("points-end")
+    (suite,) = root
+    cases = suite.findall("testcase")
+    assert properties(suite)["score"] == "40"
+    assert properties(suite)["max_score"] == "100"
+    assert properties(cases[0]) == {"outcome": "passed", "cpu_ms": "4", "memory_kb": "3400", "group": "sample"}
+    large = {"outcome": "time_limit", "cpu_ms": "2003", "memory_kb": "131000", "group": "secret/large"}
+    assert properties(cases[6]) == {**large, "score": "0", "max_score": "20"}
+    assert cases[6].get("time") == "2.840"
+
+
+def test_tests_without_measurements_have_no_properties() -> None:
+    """Reports from servers that send none of it are as they were."""
+    _, root = played("failed-end")
+    assert root.findall("testsuite/testcase/properties") == []
+    assert set(properties(root[0])) == {"submission_id", "language", "url", "final_status"}
+
+
 def test_failed_build_becomes_a_case() -> None:
     """A failed build has no tests: a case of its own keeps readers from taking the file for a success."""
     _, root = played("build-failed-end")

@@ -37,7 +37,17 @@ class Log:
 
 @pytest.mark.parametrize(
     "scene",
-    ["passed-end", "failed-end", "build-failed-end", "six-end", "lost-end", "left-end", "again", "reconnecting"],
+    [
+        "passed-end",
+        "failed-end",
+        "build-failed-end",
+        "six-end",
+        "lost-end",
+        "left-end",
+        "again",
+        "reconnecting",
+        "points-end",
+    ],
 )
 def test_approved_log(approved: Callable[[str, str], None], scene: str) -> None:
     """A whole run: stdout, then stderr."""

@@ -24,6 +24,9 @@ STAGES_KEPT: Final = 16
 LOCAL_ID: Final = 0
 """The id of what is judged on this machine, without a server (`subcli test`); servers begin at 1."""
 
+GROUPS_KEPT: Final = 50
+"""How many groups of tests it has; the points include all."""
+
 ConnectionState: TypeAlias = Literal["connecting", "open", "reconnecting", "polling", "closed"]
 
 
@@ -75,6 +78,21 @@ class Counts(msgspec.Struct, frozen=True):
         return self.failed + self.errored
 
 
+class Points(msgspec.Struct, frozen=True):
+    """Points, and the most that there can be if that is known."""
+
+    score: float
+    max_score: float | None = None
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group of tests: its name, which is foreign text, its counts, and its points where there are any."""
+
+    name: str
+    counts: Counts
+    points: Points | None = None
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """One submission at one moment.
 
@@ -85,6 +103,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         failures: failed and errored tests, oldest first, at most ``FAILURES_KEPT``. Those that are recent as well are
             the same objects.
         analyses: at most ``FAILURES_KEPT``, oldest first.
+        groups: the groups of tests so far, at most ``GROUPS_KEPT``, in the order in which they were first seen.
+        points: those of the verdict; before it, those of the results so far.
         last_seq: the position reached in the event log; 0 from servers without ``seq``.
         malformed: how many invalid frames were skipped.
     """
@@ -104,6 +124,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[TestResult, ...] = ()
     failures: tuple[TestResult, ...] = ()
     analyses: tuple[ErrorAnalysis, ...] = ()
+    groups: tuple[Group, ...] = ()
+    points: Points | None = None
     verdict: Complete | None = None
     last_seq: int = 0
     malformed: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from subcli.core.groups import Groups
 from subcli.core.identity import ResultIndex
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
 from subcli.shared.messages import TestResult
@@ -15,6 +16,7 @@ class Tally:
         self._counts = {"passed": 0, "failed": 0, "error": 0, "skipped": 0}
         self._recent: dict[int, TestResult] = {}
         self._failures: dict[int, TestResult] = {}
+        self.groups = Groups()
 
     def status_of(self, result: TestResult) -> str | None:
         """The last known status of the test that ``result`` belongs to."""
@@ -34,6 +36,7 @@ class Tally:
             self._recent.pop(test, None)
             self._failures.pop(test, None)
         counted = _counted(result.status)
+        self.groups.put(test, result, counted)
         self._counts[counted] += 1
         self._recent[test] = result
         if len(self._recent) > RECENT_KEPT:

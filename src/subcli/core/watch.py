@@ -332,7 +332,7 @@ class Watch:
 
     def snapshot(self) -> Submission:
         """The present state. Its cost does not depend on the number of results."""
-        now = self._now
+        now, summary = self._now, self.verdict.summary if self.verdict is not None else None
         return Submission(
             id=self.submission_id,
             problem=self.problem,
@@ -349,6 +349,8 @@ class Watch:
             recent=self._tally.recent,
             failures=self._tally.failures,
             analyses=tuple(self._analyses),
+            groups=self._tally.groups.all(summary),
+            points=self._tally.groups.points(summary),
             verdict=self.verdict,
             last_seq=self.last_seq,
             malformed=self.malformed,

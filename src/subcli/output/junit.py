@@ -4,7 +4,9 @@ Readers identify a case by its class name and name, so each pair is unique in a 
 and the test's type, and tests that still share a name get their id or a number behind it.
 
 There is no standard. This module writes what Jenkins' schema allows (``junit-10.xsd`` of its xUnit plug-in), which
-GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. A verdict that no failed
+GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. The one addition are the
+properties of a case, written as pytest writes them: its outcome, processor time, memory, group and points, where the
+server sends them. A verdict that no failed
 test explains (for example a failed build) and an error without a verdict become a case of their own, such that no
 reader takes the file for a success.
 """
@@ -15,13 +17,15 @@ import errno
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
 from subcli.core.errors import SubcliError, UsageError
+from subcli.core.groups import points, points_of
 from subcli.core.identity import is_about
-from subcli.core.submission import Submission
+from subcli.core.submission import Points, Submission
 from subcli.output.printable import one_line, printable
 from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
@@ -33,6 +37,7 @@ from subcli.shared.messages import Complete, ErrorAnalysis, TestResult
 _NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
 _MESSAGE_CHARS: Final = 500
 _PLACE_CELLS: Final = 500
+_NUMBER_MAX: Final = 1e15
 
 
 class _Suite:
@@ -109,15 +114,16 @@ def _problem(snapshot: Submission) -> str:
 def _suite_element(suite: _Suite, snapshot: Submission, name: str, began: str) -> ElementTree.Element:
     element = ElementTree.Element("testsuite", name=_attribute(name), id=str(snapshot.id), timestamp=began)
     verdict = suite.ending.verdict if suite.ending is not None else None
-    properties = ElementTree.SubElement(element, "properties")
-    for key, value in (
-        ("submission_id", str(snapshot.id)),
-        ("language", snapshot.language),
-        ("url", snapshot.url),
-        ("final_status", verdict.final_status if verdict is not None else None),
-    ):
-        if value:
-            ElementTree.SubElement(properties, "property", name=key, value=_attribute(value))
+    _add_properties(
+        element,
+        {
+            "submission_id": str(snapshot.id),
+            "language": snapshot.language,
+            "url": snapshot.url,
+            "final_status": verdict.final_status if verdict is not None else None,
+            **(_points(points_of(verdict.summary)) if verdict is not None else {}),
+        },
+    )
     attached: set[int] = set()
     same = Counter((result.test_type or "", result.test_name) for result in suite.results.values())
     for result in suite.results.values():
@@ -137,6 +143,35 @@ def _suite_element(suite: _Suite, snapshot: Submission, name: str, began: str) -
     return element
 
 
+def _measured(result: TestResult) -> dict[str, str | None]:
+    """What is known of one test beyond its status and its time."""
+    return {
+        "outcome": result.outcome,
+        "cpu_ms": _number(result.cpu_ms),
+        "memory_kb": _number(result.memory_kb),
+        "group": result.group,
+        **_points(points(result.score, result.max_score)),
+    }
+
+
+def _points(some: Points | None) -> dict[str, str | None]:
+    return {} if some is None else {"score": _number(some.score), "max_score": _number(some.max_score)}
+
+
+def _number(value: float | None) -> str | None:
+    """A number without an exponent; ``None`` if it is absurd."""
+    return None if value is None or not abs(value) < _NUMBER_MAX else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _add_properties(element: ElementTree.Element, values: Mapping[str, str | None]) -> None:
+    """Add the properties that have a value. Without any there is no element: a test may have none."""
+    given = {name: _attribute(value) for name, value in values.items() if value}
+    if given:
+        properties = ElementTree.SubElement(element, "properties")
+        for name, value in given.items():
+            ElementTree.SubElement(properties, "property", name=name, value=value)
+
+
 def _add_case(
     suite: ElementTree.Element,
     result: TestResult,
@@ -152,6 +187,7 @@ def _add_case(
     case = _case(suite, name, f"{classname}.{result.test_type}" if result.test_type else classname)
     if result.duration_ms is not None:
         case.set("time", _seconds(result.duration_ms))
+    _add_properties(case, _measured(result))
     if result.status == "skipped":
         ElementTree.SubElement(case, "skipped")
     elif result.status != "passed":

@@ -56,9 +56,14 @@ class NdjsonView(NullView):
         verdict = ending.verdict
         if verdict is not None:
             summary = verdict.raw.get("summary")
+            counts = msgspec.structs.asdict(verdict.summary)
+            for name in ("score", "max_score"):
+                # Points exist only where a server gives some.
+                if counts[name] is None:
+                    del counts[name]
             fields: dict[str, Any] = {
                 "final_status": verdict.final_status,
-                "summary": summary if isinstance(summary, dict) else msgspec.structs.asdict(verdict.summary),
+                "summary": summary if isinstance(summary, dict) else counts,
                 "exit_code": ending.exit_code,
             }
             self._line("result", ending.submission_id, fields)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from subcli.core.submission import Connection
 from subcli.output.live import summary
-from subcli.output.text import details, parts, words
+from subcli.output.text import details, measures, parts, words
 from subcli.output.text.causes import cause_of
 from subcli.output.text.lines import Line, LineRenderer, clip
 from subcli.output.text.theme import ACCENT, DIM, MIDDLE_DOT, WARN, test_mark
@@ -141,12 +141,12 @@ class PlainView(NullView):
             return
         line = Line(mark.glyph, mark.style).put(" ").put(_position(printed), DIM).put(" ")
         line.put(clip(result.test_name, _NAME_CELLS) or "(no name)")
-        duration = words.duration(result.duration_ms)
-        if duration:
-            line.put(f" ({duration})", DIM)
-        if mark.word == "skipped":
+        measured = measures.facts(result)
+        if measured:
+            line.put(f" ({', '.join(measured)})", DIM)
+        if mark.word == "skipped" and not measures.label(result):
             line.put(" (skipped)", DIM)
-        reason = clip(details.reason(result), _LINE_CELLS)
+        reason = clip(measures.labelled(result, details.reason(result)), _LINE_CELLS)
         if reason:
             line.put(": ").put(reason, mark.style)
         self._write(submission_id, line)

@@ -35,9 +35,16 @@ _NOTES: Final = {
     "progress": "0 to 100; only from servers that report it.",
     "expected": "What the test expected; any JSON value.",
     "actual": "What the test got instead; any JSON value.",
+    "outcome": "passed, wrong_answer, time_limit, memory_limit, output_limit, runtime_error, protocol_error, skipped "
+    "or judge_error; only from servers that say it.",
+    "cpu_ms": "Processor time of the solution in milliseconds.",
+    "memory_kb": "The most memory that the solution used at once, in KiB.",
+    "group": "The group of tests that this one belongs to.",
+    "score": "The points that this test adds to its group.",
+    "max_score": "The most points that it can add.",
     "location": "Place in the submitted code: {file, line}.",
     "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone determines the exit code.",
-    "summary": "Counts: {total_tests, passed, failed, skipped, duration_ms}.",
+    "summary": "Counts: {total_tests, passed, failed, skipped, duration_ms}; with points, {score, max_score} too.",
 }
 
 

@@ -36,6 +36,9 @@ _FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
     cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
     for cls in (*MESSAGES.values(), Unknown, Summary, Location)
 }
+_UNREADABLE: Final = (msgspec.ValidationError, UnicodeError)
+"""What ``msgspec.convert`` raises: the latter for a text with a lone surrogate where it looks for a number."""
+
 _decode_json: Final = msgspec.json.Decoder().decode
 
 
@@ -134,7 +137,7 @@ def _event(raw: object) -> Message:
     read = _with_message(raw) if cls is TestResult and raw.get("message") is None else raw
     try:
         event = msgspec.convert(read, cls)
-    except msgspec.ValidationError:
+    except _UNREADABLE:
         event = _decode_leniently(read, cls)
     event.__dict__["raw"] = raw
     return event
@@ -167,7 +170,7 @@ def _readable(raw: Raw, cls: type[msgspec.Struct]) -> dict[str, Any]:
         if name not in raw:
             continue
         value = _salvage(name, raw[name])
-        with contextlib.suppress(msgspec.ValidationError):
+        with contextlib.suppress(*_UNREADABLE):
             fields[name] = msgspec.convert(value, kind)
     return fields
 

@@ -30,13 +30,15 @@ Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The counts that come with ``complete``. They never override the verdict."""
+    """The counts that come with ``complete``, and the points where there are any. They never override the verdict."""
 
     total_tests: int | None = None
     passed: int | None = None
     failed: int | None = None
     skipped: int | None = None
     duration_ms: float | None = None
+    score: float | None = None
+    max_score: float | None = None
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -99,7 +101,16 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class TestResult(Event, frozen=True, kw_only=True):
-    """``test_result``: one test ended. ``duration_ms`` in milliseconds."""
+    """``test_result``: one test ended.
+
+    Attributes:
+        outcome: how it ended, in one word that says more than ``status``, such as ``wrong_answer``.
+        duration_ms: wall-clock time.
+        cpu_ms: processor time of the solution.
+        memory_kb: the most memory that it used at once.
+        group: the group of tests that it belongs to.
+        score: what it adds to the points of its group, out of ``max_score``.
+    """
 
     __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
     type_name: ClassVar[str] = "test_result"
@@ -113,6 +124,12 @@ class TestResult(Event, frozen=True, kw_only=True):
     actual: Any = None
     output: str | None = None
     error_category: str | None = None
+    outcome: Word | None = None
+    cpu_ms: float | None = None
+    memory_kb: float | None = None
+    group: str | None = None
+    score: float | None = None
+    max_score: float | None = None
 
     @property
     def row(self) -> Row | None:

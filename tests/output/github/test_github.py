@@ -88,6 +88,28 @@ def test_group_annotations_and_summary(job: Job) -> None:
     assert "<details><summary>No two leaders in one term, node.py:48</summary>" in text
 
 
+def test_outcomes_and_points_are_annotated_and_summarized(job: Job) -> None:
+    """The label in the title, time, memory and points below the reason; a table of groups before that of tests."""
+    SCENES["points-end"](job.stage)
+    job.view.close()
+    assert job.commands[4] == (
+        "::error title=secret/large/01%3A TLE::used more than 2 s of processor time%0A2.84 s, cpu 2.00 s, 128 MB, 0/20"
+    )
+    lines = job.summary.read_text().splitlines()
+    assert lines[2] == "40/100 points, 4 passed, 3 failed, 1 skipped in 9.4 s"
+    assert lines[4:10] == [
+        "| group | passed | points |",
+        "|---|--:|--:|",
+        "| sample | 2/2 | |",
+        "| secret/small | 2/2 | 40/40 |",
+        "| secret/medium | 0/2 | 0/20 |",
+        "| secret/large | 0/2 | 0/40 |",
+    ]
+    assert lines[11] == "| | test | time | memory | points | why |"
+    assert lines[15] == "| ✓ passed | secret/small/01 | 31 ms | 12 MB | 20/20 | |"
+    assert lines[19].endswith("| 2.84 s | 128 MB | 0/20 | TLE: used more than 2 s of processor time |")
+
+
 def test_at_most_ten_annotations(job: Job) -> None:
     """GitHub shows ten per step, so no more are printed; the summary lists all failures, and its size is bounded."""
     SCENES["thousands-end"](job.stage)

@@ -26,6 +26,7 @@ SCREENS = {
     "reconnecting": EVERY_SIZE,
     "polling": USUAL,
     "again": USUAL,
+    "points": EVERY_SIZE,
 }
 SUMMARIES = {
     "passed-end": ((60, 15), (80, 24), (200, 60)),
@@ -35,6 +36,8 @@ SUMMARIES = {
     "six-end": ((60, 15), (80, 24)),
     "lost-end": USUAL,
     "left-end": USUAL,
+    "points-end": ((60, 15), (80, 24), (200, 60)),
+    "contest-end": USUAL,
 }
 
 

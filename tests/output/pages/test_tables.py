@@ -12,7 +12,7 @@ from subcli.core.submission import read_row
 from subcli.output.pages.tables import TABLE_ROWS_MAX, age, submission_page, submissions_table
 from subcli.output.terminal.console import make_console
 from subcli.output.text.lines import AdaptiveBlock
-from tests.output.playhouse.script import DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
+from tests.output.playhouse.script import CASES, DURATIONS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
 
 NOW = 1772360000.0
 ROWS: list[dict[str, Any]] = [
@@ -46,6 +46,15 @@ def printed(page: AdaptiveBlock, columns: int) -> str:
     return stream.getvalue()
 
 
+def scored() -> list[dict[str, Any]]:
+    """Results with outcomes, groups, points and measured resources."""
+    return [
+        {"test_name": name, "status": outcome if outcome in ("passed", "skipped") else "failed", "outcome": outcome,
+         "group": name.rpartition("/")[0], "score": points if outcome == "passed" else 0, "max_score": points, **fields}
+        for name, points, outcome, fields in CASES
+    ]  # fmt: skip
+
+
 def results() -> list[dict[str, Any]]:
     """Test results as our server lists them, each with its analysis."""
     rows: list[dict[str, Any]] = [
@@ -75,6 +84,31 @@ def test_approved_status_page(approved: Callable[[str, str], None], columns: int
     """All tests, every failure in full with its analysis, the verdict last."""
     page = submission_page({**ROWS[0], "build_log": "cc -O2 node.c\n"}, results())
     approved(f"status-{columns}", printed(page, columns))
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_approved_page_with_points(approved: Callable[[str, str], None], columns: int) -> None:
+    """Groups with their points, each test with its label, time and memory."""
+    summary = {"total_tests": 8, "passed": 4, "failed": 3, "skipped": 1, "score": 40, "max_score": 100}
+    fields = {**ROWS[0], "problem": "bus-routes", "summary": summary}
+    approved(f"status-points-{columns}", printed(submission_page(fields, scored()), columns))
+
+
+def test_points_of_a_running_submission_are_those_so_far() -> None:
+    """What there is to win is not known yet."""
+    text = printed(submission_page({"submission_id": 13, "status": "testing"}, scored()[:4]), 100)
+    assert "4 passed   40 points" in text
+    assert "100" not in text
+
+
+def test_list_has_a_column_for_points_where_there_are_any() -> None:
+    """Beside the tests; without a submission that has points, the list is as it was."""
+    row = read_row({**ROWS[0], "summary": {"score": 62.5, "max_score": 100}}, submission_id=112, url=None)
+    other = read_row(ROWS[2], submission_id=9, url=None)
+    text = printed(submissions_table([row, other], NOW), 120)
+    assert text.splitlines()[0].split() == ["ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "POINTS", "TIME", "AGE"]
+    assert "62.5/100" in text.splitlines()[1]
+    assert "POINTS" not in printed(submissions_table([other], NOW), 120)
 
 
 def test_running_submission_shows_its_stage() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from subcli.core.errors import InterruptedByUser, NetworkError
-from tests.output.playhouse.script import NAMES, TWICE, Stage, many, ten
+from tests.output.playhouse.script import NAMES, TWICE, Stage, cases, many, ten
 
 
 def start(stage: Stage) -> None:
@@ -168,6 +168,33 @@ def thousands_end(stage: Stage) -> None:
     many(stage, 5000)
     stage.pass_time(0.1)
     stage.complete("failed", ms=20_000)
+
+
+def points(stage: Stage) -> None:
+    """A scored problem in the middle of its second group."""
+    stage.begin(problem="bus-routes", language="cpp")
+    cases(stage, 7)
+
+
+def points_end(stage: Stage) -> None:
+    stage.begin(problem="bus-routes", language="cpp")
+    cases(stage)
+    stage.pass_time(0.1)
+    stage.complete("failed", ms=9_400, score=40, max_score=100)
+
+
+def contest_end(stage: Stage) -> None:
+    """No points and one group, but outcomes, times and memory; 60 cases, of which three fail."""
+    stage.begin(problem="bus-routes", language="cpp")
+    stage.connection("open")
+    stage.status("testing", total_tests=60)
+    for number in range(1, 61):
+        outcome = {7: "wrong_answer", 31: "output_limit", 60: "judge_error"}.get(number, "passed")
+        status = {"passed": "passed", "judge_error": "error"}.get(outcome, "failed")
+        stage.result(f"secret/{number:02}", status, 20 + number, outcome=outcome, group="secret",
+                     cpu_ms=12 + number, memory_kb=3_100 + 900 * number)  # fmt: skip
+    stage.pass_time(0.1)
+    stage.complete("failed", ms=5_000)
 
 
 SCENES: dict[str, Callable[[Stage], None]] = {

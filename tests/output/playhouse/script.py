@@ -149,6 +149,35 @@ def ten(stage: Stage, upto: int = 10, id: int = 12, *, failing: bool = True) -> 
             stage.result(name, "passed", ms, id)
 
 
+CASES: tuple[tuple[str, int, str, dict[str, Any]], ...] = (
+    ("sample/1", 0, "passed", {"duration_ms": 12, "cpu_ms": 4, "memory_kb": 3_400}),
+    ("sample/2", 0, "passed", {"duration_ms": 15, "cpu_ms": 6, "memory_kb": 3_400}),
+    ("secret/small/01", 20, "passed", {"duration_ms": 31, "cpu_ms": 22, "memory_kb": 12_700}),
+    ("secret/small/02", 20, "passed", {"duration_ms": 48, "cpu_ms": 39, "memory_kb": 18_900}),
+    ("secret/medium/01", 10, "wrong_answer", {"duration_ms": 420, "cpu_ms": 401, "memory_kb": 64_000,
+        "message": "line 3: expected 17, got 18", "expected": "3\n5\n17\n21\n", "actual": "3\n5\n18\n21\n"}),
+    ("secret/medium/02", 10, "runtime_error", {"duration_ms": 377, "cpu_ms": 360, "memory_kb": 66_100,
+        "message": "the program ended with signal 11 (SIGSEGV)"}),
+    ("secret/large/01", 20, "time_limit", {"duration_ms": 2_840, "cpu_ms": 2_003, "memory_kb": 131_000,
+        "message": "used more than 2 s of processor time"}),
+    ("secret/large/02", 20, "skipped", {"message": "a test of the group failed before"}),
+)  # fmt: skip
+
+
+def cases(stage: Stage, upto: int = len(CASES)) -> None:
+    """A problem of cases with groups, points and measured resources."""
+    stage.connection("open")
+    stage.status("building", attempt=1)
+    stage.clock.now += 1.4
+    stage.status("testing", total_tests=len(CASES), attempt=1)
+    for name, points, outcome, fields in CASES[:upto]:
+        stage.clock.now += fields.get("duration_ms", 0) / 1000
+        status = outcome if outcome in ("passed", "skipped") else "failed"
+        scored: dict[str, Any] = {"score": points if status == "passed" else 0, "max_score": points} if points else {}
+        group = name.rpartition("/")[0]
+        stage.send("test_result", test_name=name, status=status, outcome=outcome, group=group, **scored, **fields)
+
+
 def many(stage: Stage, count: int, id: int = 12, total: int | None = None) -> None:
     """A large run: every 400th fails, every 90th is skipped."""
     stage.connection("open", id)

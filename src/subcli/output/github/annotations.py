@@ -14,7 +14,7 @@ from subcli.core.identity import is_about
 from subcli.core.submission import Submission
 from subcli.output.live.summary import ending_mark
 from subcli.output.printable import cut, one_line, printable
-from subcli.output.text import details
+from subcli.output.text import details, measures
 from subcli.output.text.causes import Causes
 from subcli.output.text.diff import value_text
 from subcli.output.view import Ending
@@ -50,6 +50,7 @@ def error_annotations(submissions: Sequence[tuple[Submission, Ending]], locate: 
             if shared and all(cause.first not in analyses for cause in shared):
                 continue  # The annotation of the first test names this one.
             title, text = result.test_name or "failed test", _explain(result, analyses)
+            title += f": {label}" if (label := measures.label(result)) else ""
             for cause in shared:
                 if cause.first in analyses and cause.others:
                     title += f" and {len(cause.tests) - 1} more"
@@ -101,6 +102,8 @@ def _explain(result: TestResult, analyses: Sequence[ErrorAnalysis]) -> str:
         f"{name}: {one_line(value_text(value), _VALUE_CHARS)}" for name, value in values.items() if name in result.raw
     ]
     texts += [text for event in analyses for text in details.analysis_texts(event)]
+    if result.outcome:
+        texts.append(", ".join(measures.facts(result)))
     return details.joined(texts) or result.status
 
 

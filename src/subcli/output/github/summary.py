@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from subcli.core.submission import Submission
+from subcli.core.submission import Group, Submission
 from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import cut, one_line, printable
-from subcli.output.text import details, words
+from subcli.output.text import details, measures, words
 from subcli.output.text.causes import Cause, Causes
 from subcli.output.text.theme import test_mark
 from subcli.output.view import Ending
@@ -72,9 +72,11 @@ def _section(snapshot: Submission, ending: Ending) -> list[str]:
         lines += [counts, ""]
     if ending.error is not None:
         lines += [escaped(f"{ending.error.message} {ending.error.hint}", _EXPLANATION_CHARS), ""]
+    if len(snapshot.groups) > 1:
+        lines += ["| group | passed | points |", "|---|--:|--:|", *map(_group_row, snapshot.groups), ""]
     results = _listed(snapshot)
     if results:
-        lines += ["| | test | time | why |", "|---|---|--:|---|", *map(_row, results), ""]
+        lines += [*_table(results), ""]
     if snapshot.counts.done > len(results):
         lines += [f"… {words.number(snapshot.counts.done - len(results))} more tests", ""]
     return [*lines, *map(_analysis, Causes(snapshot.analyses, snapshot.failures).all[:_ANALYSES_MAX])]
@@ -88,11 +90,32 @@ def _listed(snapshot: Submission) -> list[TestResult]:
     return [*snapshot.failures, *(result for result in snapshot.recent if id(result) not in failed)][:_TESTS_MAX]
 
 
-def _row(result: TestResult) -> str:
-    mark = test_mark(result.status)
-    reason = escaped(details.reason(result))
-    duration = words.duration(result.duration_ms)
-    return f"| {mark.glyph} {mark.word} | {escaped(result.test_name)} | {duration} | {reason} |"
+def _table(results: Sequence[TestResult]) -> list[str]:
+    """A row for each test. Memory and points have columns only where some test has them."""
+    with_memory = any(measures.memory(result.memory_kb) for result in results)
+    with_points = any(measures.points_of(result) for result in results)
+    columns = [("", ""), ("test", ""), ("time", ":")]
+    columns += [("memory", ":")] if with_memory else []
+    columns += [("points", ":")] if with_points else []
+    columns.append(("why", ""))
+    rule = "|".join("--:" if align else "---" for _, align in columns)
+    lines = [_cells(title for title, _ in columns), f"|{rule}|"]
+    for result in results:
+        mark = test_mark(result.status)
+        cells = [f"{mark.glyph} {mark.word}", escaped(result.test_name), words.duration(result.duration_ms)]
+        cells += [measures.memory(result.memory_kb)] if with_memory else []
+        cells += [measures.points_of(result)] if with_points else []
+        lines.append(_cells([*cells, escaped(measures.labelled(result, details.reason(result)))]))
+    return lines
+
+
+def _group_row(group: Group) -> str:
+    points = measures.points(group.points) if group.points is not None else ""
+    return _cells([escaped(group.name), f"{group.counts.passed}/{group.counts.done}", points])
+
+
+def _cells(cells: Iterable[str]) -> str:
+    return "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
 
 def _analysis(cause: Cause) -> str:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from subcli.core.submission import Connection, Submission
 from subcli.output.live.bar import bar, progress_text
-from subcli.output.text import details, parts, words
+from subcli.output.text import details, parts, rows, words
 from subcli.output.text.causes import Causes
 from subcli.output.text.lines import Line, clip
 from subcli.output.text.theme import ACCENT, BAD, DIM, ELLIPSIS, FAIL, GUTTER, MIDDLE_DOT, STRONG
@@ -86,9 +86,10 @@ def _two_columns(submission: FrameInput, now: float, viewport: Viewport, compact
     width = viewport.columns - 2 * parts.MARGIN
     left = min(TABLE_MAX_COLUMNS, width * 58 // 100)
     lines = _header(submission, now, left, roomy=viewport.roomy)
-    rows = test_rows(submission.snapshot, left, viewport.lines - len(lines), compact=compact)
+    tests = test_rows(submission.snapshot, left, viewport.lines - len(lines), compact=compact)
     right = analyses(submission.snapshot, width - left - _GUTTER_CELLS, viewport.lines)
-    return Frame(parts.on_screen(_side_by_side(lines + rows, right, left), viewport.columns, viewport.lines), len(rows))
+    both = _side_by_side(lines + tests, right, left)
+    return Frame(parts.on_screen(both, viewport.columns, viewport.lines), len(tests))
 
 
 def _one_column(submission: FrameInput, now: float, viewport: Viewport, compact: bool) -> Frame:
@@ -100,9 +101,9 @@ def _one_column(submission: FrameInput, now: float, viewport: Viewport, compact:
     free = max(viewport.lines - len(lines), 0)
     wanted = _wanted_rows(snapshot, compact=compact)
     below = analyses(snapshot, text_width, max(free - 1 - wanted, free // 2))
-    rows = test_rows(snapshot, width, free - (len(below) + 1 if below else 0), compact=compact)
-    gap = [Line()] if rows and below else []
-    return Frame(parts.on_screen([*lines, *rows, *gap, *below], viewport.columns, viewport.lines), len(rows))
+    tests = test_rows(snapshot, width, free - (len(below) + 1 if below else 0), compact=compact)
+    gap = [Line()] if tests and below else []
+    return Frame(parts.on_screen([*lines, *tests, *gap, *below], viewport.columns, viewport.lines), len(tests))
 
 
 def _header(submission: FrameInput, now: float, width: int, *, roomy: bool) -> list[Line]:
@@ -112,17 +113,24 @@ def _header(submission: FrameInput, now: float, width: int, *, roomy: bool) -> l
     state = parts.connection(submission.connection, submission.connection_since, now)
     top = parts.title(snapshot, width - len(clock) - state.cells).put(clock, STRONG).extend(state)
     progress = progress_text(snapshot)
-    progress_line = bar(snapshot, now, parts.table_cells(width) - (len(progress) + 1 if progress else 0))
+    progress_line = bar(snapshot, now, rows.table_cells(width) - (len(progress) + 1 if progress else 0))
     if progress:
         progress_line.put(" ").put(progress, STRONG)
-    counts = parts.counts(snapshot.counts)
+    counts = _counts(snapshot)
     lines = [top.cut(width), parts.stages(snapshot, now, width)]
     if roomy:
-        below = [counts] if counts.cells else []
+        groups = rows.groups_in_a_line(snapshot.groups, width)
+        below = [line for line in (counts, groups) if line.cells]
         return [*lines, Line(), progress_line, *below, *([Line()] if below or snapshot.analyses else [])]
     if progress_line.cells + 2 + counts.cells > width:
-        counts = parts.counts(snapshot.counts, short=True)
+        counts = _counts(snapshot, short=True)
     return [*lines, progress_line.put("  ").extend(counts).cut(width)]
+
+
+def _counts(snapshot: Submission, *, short: bool = False) -> Line:
+    """The tests by status, and the points."""
+    line, points = parts.counts(snapshot.counts, short=short), parts.points(snapshot.points, short=short)
+    return line.put("   ").extend(points) if line.cells and points.cells else line.extend(points)
 
 
 def _wanted_rows(snapshot: Submission, *, compact: bool) -> int:
@@ -139,7 +147,9 @@ def test_rows(snapshot: Submission, width: int, available: int, *, compact: bool
     others = () if compact else snapshot.recent
     if wanted <= available and wanted <= len(failures) + len(others):
         latest = [result for result in others if id(result) not in failed]
-        return [parts.row(result, width) for result in (*failures, *latest)[:available]]
+        shown = (*failures, *latest)[:available]
+        columns = _columns(snapshot, shown, width)
+        return [rows.row(result, width, columns) for result in shown]
     content = available - 1
     failures = failures[: max(content - min(_LATEST_KEPT, len(others), content // 3), 0)]
     latest = []
@@ -148,10 +158,16 @@ def test_rows(snapshot: Submission, width: int, available: int, *, compact: bool
             break
         if id(result) not in failed:
             latest.append(result)
-    rows = [parts.row(result, width) for result in failures]
-    rows.append(_more(wanted - len(failures) - len(latest), snapshot.counts.not_passed - len(failures)))
-    rows.extend(parts.row(result, width) for result in reversed(latest))
-    return rows
+    columns = _columns(snapshot, (*failures, *latest), width)
+    lines = [rows.row(result, width, columns) for result in failures]
+    lines.append(_more(wanted - len(failures) - len(latest), snapshot.counts.not_passed - len(failures)))
+    lines.extend(rows.row(result, width, columns) for result in reversed(latest))
+    return lines
+
+
+def _columns(snapshot: Submission, shown: Sequence[TestResult], width: int) -> rows.Columns:
+    """Failures come first, whatever their group: each row names its own where there are several."""
+    return rows.Columns.of(shown, width, name="qualified" if len(snapshot.groups) > 1 else "")
 
 
 def _more(count: int, failed: int) -> Line:

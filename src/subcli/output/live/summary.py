@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from subcli.core.errors import InterruptedByUser
+from subcli.core.groups import points_of
 from subcli.core.identity import is_about
 from subcli.core.submission import Submission
 from subcli.output.printable import one_line
-from subcli.output.text import details, parts, words
+from subcli.output.text import details, measures, parts, rows, words
 from subcli.output.text.causes import Causes
 from subcli.output.text.lines import Line, clip, wrap
 from subcli.output.text.theme import (
@@ -22,6 +23,7 @@ from subcli.output.text.theme import (
     DIM,
     ELLIPSIS,
     FAIL,
+    MIDDLE_DOT,
     NO_VERDICT,
     PLAIN,
     STRONG,
@@ -43,6 +45,7 @@ DETAILS_MAX: Final = 50
 
 _USUAL: Final = details.TextLimits()
 _LINE_CELLS: Final = 300
+_GROUP_CELLS: Final = 60
 _UNCUT_CELLS: Final = 100_000
 _ERROR_LINES: Final = 12
 _COMMANDS_MAX: Final = 3
@@ -53,10 +56,15 @@ _NOT_RESUMABLE: Final = ("not_found", "usage")
 
 
 def outcome(verdict: Complete, snapshot: Submission) -> str:
-    """Return the counts as a phrase: those that came with the verdict, otherwise those of the results.
+    """Return points and counts as a phrase: those that came with the verdict, otherwise the counts of the results.
 
     A verdict may be ``failed`` although every test passed: "10 of 10 tests" is said of ``passed`` only.
     """
+    points, counts = points_of(verdict.summary), _counts(verdict, snapshot)
+    return ", ".join(part for part in (measures.points_in_words(points) if points else "", counts) if part)
+
+
+def _counts(verdict: Complete, snapshot: Submission) -> str:
     summary = words.summary_of(verdict, snapshot.counts)
     duration = words.total_duration(summary.duration_ms)
     suffix = f" in {duration}" if duration else ""
@@ -101,10 +109,11 @@ def closing(snapshot: Submission, verdict: Complete, command: str) -> list[Line]
     mark = verdict_mark(verdict.final_status)
     counts = outcome(verdict, snapshot)
     lines = [Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put(f": {counts}" if counts else "")]
+    lines += parts.indented(rows.group_rows(snapshot.groups, _GROUP_CELLS), 2)
     for result in snapshot.failures[:NAMES_MAX]:
         mark = test_mark(result.status)
         line = Line("  ").put(mark.glyph, mark.style).put(" ").put(clip(result.test_name, _LINE_CELLS))
-        reason = clip(details.reason(result), _LINE_CELLS)
+        reason = clip(measures.labelled(result, details.reason(result)), _LINE_CELLS)
         lines.append(line.put(f": {reason}", DIM) if reason else line)
     lines += parts.indented(_more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed"), 2)
     if verdict.final_status != "passed":
@@ -129,12 +138,13 @@ def final(snapshot: Submission, verdict: Complete, width: int, command: str) -> 
 
 
 def table(snapshot: Submission, width: int) -> list[Line]:
-    """Return all tests in the order in which they ran, if they are few; the reasons of failures follow elsewhere."""
+    """Return all tests in the order in which they ran, if they are few; the reasons of failures follow elsewhere.
+
+    Of many tests, only what became of their groups.
+    """
     if not 0 < snapshot.counts.done <= min(TABLE_ROWS_MAX, len(snapshot.recent)):
-        return []
-    return [
-        parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in snapshot.recent
-    ]
+        return rows.group_rows(snapshot.groups, width)
+    return rows.table(snapshot.recent, width, snapshot.groups)
 
 
 def failures(snapshot: Submission, width: int) -> list[Line]:
@@ -164,9 +174,17 @@ def failure(
     A cause that several tests share is shown with the first of them.
     """
     mark = test_mark(result.status)
-    duration = words.duration(result.duration_ms)
-    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, width - 6 - len(duration)), STRONG)
-    lines = [parts.rule(heading, width, duration)]
+    label = measures.label(result)
+    measured = f" {MIDDLE_DOT} ".join(measures.facts(result))
+    space = width - 6 - (len(label) + 1 if label else 0)
+    if space - len(measured) < len(result.test_name):
+        # The name matters more.
+        measured = words.duration(result.duration_ms)
+    room = space - len(measured)
+    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, room), STRONG)
+    if label:
+        heading.put(" ").put(label, mark.style)
+    lines = [parts.rule(heading, width, measured)]
     inner = width - 2
     if limits is details.UNLIMITED and ELLIPSIS in heading.text:
         lines += parts.indented([Line(part, STRONG) for part in wrap(result.test_name, inner, limits.message)], 2)
@@ -208,7 +226,9 @@ def so_far(snapshot: Submission, width: int) -> list[Line]:
     """Return the failures and counts of a submission whose watch ended before the verdict."""
     if not snapshot.counts.done:
         return []
-    lines = [parts.row(result, width) for result in snapshot.failures[:NAMES_MAX]]
+    failures = snapshot.failures[:NAMES_MAX]
+    columns = rows.Columns.of(failures, width, name="qualified" if len(snapshot.groups) > 1 else "")
+    lines = [rows.row(result, width, columns) for result in failures]
     lines += _more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed")
     total = words.known_total(snapshot)
     counts = Line("so far: ", DIM).extend(parts.counts(snapshot.counts, ", "))

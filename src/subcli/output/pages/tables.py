@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from subcli.core.catchup import missed
-from subcli.core.submission import Counts, Submission, SubmissionRow
+from subcli.core.groups import Groups, points_of
+from subcli.core.submission import Counts, Group, Points, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
-from subcli.output.text import details, parts, words
+from subcli.output.text import details, measures, parts, rows, words
 from subcli.output.text.causes import Causes
 from subcli.output.text.lines import AdaptiveBlock, Line, clip
 from subcli.output.text.theme import ACCENT, DIM, DOT, ELLIPSIS, STRONG, Mark, test_mark, verdict_mark
@@ -23,8 +24,12 @@ TEXT_MAX_COLUMNS: Final = 100
 TABLE_ROWS_MAX: Final = 200
 """With more tests than this, only those that did not pass are listed."""
 
-_HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE")
-_RIGHT_ALIGNED: Final = (0, 4, 5, 6)
+_HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE", "POINTS")
+_POINTS: Final = 7
+"""The column that is there only where a submission has points."""
+
+_ORDER: Final = (0, 1, 2, 3, 4, _POINTS, 5, 6)
+_RIGHT_ALIGNED: Final = (0, 4, 5, 6, _POINTS)
 _FLEXIBLE: Final = 1
 """The column that is narrowed if the table is too wide."""
 
@@ -55,7 +60,7 @@ def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int, sub
     if not rows:
         return [Line("No submissions yet. ").put(submit, STRONG).put(" submits one.")]
     table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
-    columns = list(range(len(_HEADINGS)))
+    columns = [column for column in _ORDER if column != _POINTS or any(cells[column].cells for cells in table[1:])]
     widths = [max(line[column].cells for line in table) for column in columns]
     for optional in _OPTIONAL:
         if _table_cells(widths, columns) - widths[_FLEXIBLE] + _FLEXIBLE_MIN <= width:
@@ -92,6 +97,7 @@ def _submission_cells(row: SubmissionRow, now: float) -> list[Line]:
         Line(f"{passed:.0f}/{total:.0f}" if passed is not None and total is not None else ""),
         Line(words.total_duration(_sensible(row.summary.duration_ms))),
         Line(age(row.created_at, now), DIM),
+        Line(measures.points(points)) if (points := points_of(row.summary)) is not None else Line(),
     ]
 
 
@@ -144,7 +150,11 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
     verdict = next((event for event in events if isinstance(event, Complete)), None)
     analyses = [*_analyses(tests), *(event for event in events if isinstance(event, ErrorAnalysis))]
     causes = Causes(analyses, results)
-    lines = _table(results, width)
+    groups = Groups()
+    for number, result in enumerate(results):
+        groups.put(number, result, test_mark(result.status).word)
+    summary_told = None if verdict is None else verdict.summary
+    lines = _table(results, groups.all(summary_told), width)
     for result in results:
         if test_mark(result.status).word in ("failed", "error"):
             lines += [*summary.failure(result, analyses, width, details.UNLIMITED, causes=causes), Line()]
@@ -152,15 +162,15 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
         if causes.test(event) is None:
             lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
     lines += _build_log(fields, width)
-    return lines + _heading(fields, results, verdict, width)
+    return lines + _heading(fields, results, groups.points(summary_told), verdict, width)
 
 
-def _table(results: Sequence[TestResult], width: int) -> list[Line]:
+def _table(results: Sequence[TestResult], groups: Sequence[Group], width: int) -> list[Line]:
     """All tests if they are not too many, otherwise those that did not pass."""
     listed = results
     if len(results) > TABLE_ROWS_MAX:
         listed = [result for result in results if result.status != "passed"]
-    lines = [parts.row(result, width, with_reason=test_mark(result.status).word == "skipped") for result in listed]
+    lines = rows.table(listed, width, groups)
     if len(listed) < len(results):
         lines.append(Line(f"{ELLIPSIS} {words.number(len(results) - len(listed))} more passed", DIM))
     return [*lines, Line()] if lines else []
@@ -194,7 +204,11 @@ def _build_log(fields: Mapping[str, Any], width: int) -> list[Line]:
 
 
 def _heading(
-    fields: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
+    fields: Mapping[str, Any],
+    results: Sequence[TestResult],
+    points: Points | None,
+    verdict: Complete | None,
+    width: int,
 ) -> list[Line]:
     """The verdict or the stage, what was submitted, when, and the address of its page."""
     url = fields.get("url")
@@ -209,9 +223,8 @@ def _heading(
         lines = [parts.badge(verdict_mark(verdict.final_status)).put("  ").put(summary.outcome(verdict, snapshot))]
     else:
         mark = _mark(fields.get("status"), None)
-        lines = [
-            Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").extend(parts.counts(snapshot.counts))
-        ]
+        line = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").extend(parts.counts(snapshot.counts))
+        lines = [line.put("   ").extend(parts.points(points)) if points is not None else line]
     lines.append(parts.title(snapshot, width))
     created = _word(fields.get("created_at"))
     if created:

@@ -1,4 +1,4 @@
-"""The parts that views are built from: title, counts, stages, rows. Functions from data to lines."""
+"""The parts that views are built from: title, counts, stages. Functions from data to lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from subcli.core.submission import Connection, Counts, Stage, Submission
+from subcli.core.submission import Connection, Counts, Points, Stage, Submission
 from subcli.output.terminal.terminal import linked
-from subcli.output.text import details, words
+from subcli.output.text import measures, words
 from subcli.output.text.lines import Line, clip
 from subcli.output.text.theme import (
     ACCENT,
@@ -30,14 +30,13 @@ from subcli.output.text.theme import (
     test_mark,
     verdict_mark,
 )
-from subcli.shared.messages import StatusUpdate, TestResult
+from subcli.shared.messages import StatusUpdate
 from subcli.shared.protocol import TERMINAL_STATUSES
 
 MARGIN: Final = 1
 """Columns left free on either side of the screen."""
 
 _WORD_CELLS: Final = 24
-_DURATION_CELLS: Final = 7
 _STAGE_MIN_MS: Final = 50.0
 _COUNT_STYLES: Final = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": DIM}
 
@@ -80,6 +79,13 @@ def counts(numbers: Counts, gap: str = "   ", *, short: bool = False) -> Line:
         text = f"{test_mark(word).glyph} {words.number(count)}" if short else f"{words.number(count)} {word}"
         line.put(gap if line.cells else "").put(text, _COUNT_STYLES[word])
     return line
+
+
+def points(some: Points | None, *, short: bool = False) -> Line:
+    """Return ``40/100 points``, or ``40/100 pts`` if ``short``; nothing where there are none."""
+    if some is None:
+        return Line()
+    return Line(f"{measures.points(some)} pts" if short else measures.points_in_words(some), STRONG)
 
 
 def badge(mark: Mark) -> Line:
@@ -197,33 +203,3 @@ def _current_facts(snapshot: Submission, width: int) -> list[str]:
     if snapshot.detail:
         facts.append(clip(snapshot.detail, width // 2))
     return [fact for fact in facts if fact]
-
-
-# -- rows -----------------------------------------------------------------------------------------
-
-
-def name_cells(width: int) -> int:
-    """Return the width of the name column: the same in every frame, so that nothing jumps."""
-    return min(max(width * 9 // 20, 12), 56)
-
-
-def table_cells(width: int) -> int:
-    """Return the width of mark, name and duration; the bar above them is as long."""
-    return 2 + name_cells(width) + 1 + _DURATION_CELLS
-
-
-def row(result: TestResult, width: int, *, with_reason: bool = True) -> Line:
-    """Return one test: mark, name, duration, and the reason of a failure."""
-    mark = test_mark(result.status)
-    line = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, name_cells(width)))
-    duration = words.duration(result.duration_ms)
-    reason = details.reason(result) if with_reason else ""
-    if not reason and mark.word == "skipped":
-        reason = mark.word
-    cells = table_cells(width)
-    if duration:
-        line.pad_to(cells - len(duration)).put(duration, DIM)
-    if reason:
-        line.pad_to(cells + 2)
-        line.put(clip(reason, width - line.cells), BAD if mark.word in ("failed", "error") else DIM)
-    return line
