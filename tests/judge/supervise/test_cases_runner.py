@@ -1,0 +1,215 @@
+"""Problems of cases: one submission is judged, and each of its cases does something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import Problem
+from subcli.judge.cases.model import Case, CaseSet, Feedback, Group
+from subcli.judge.languages.language import Language
+from subcli.judge.problem import ResourceLimits
+from tests.judge.judging import Below, Event, Judged, Run
+
+PYTHON = Language(name="python", source="a.py", run=("{python}", "-I", "-S", "{source}"))
+SOLUTION = """
+import os, signal, sys
+
+what = sys.argv[1]
+if what == "echo":
+    sys.stdout.write(sys.stdin.read())
+elif what == "spin":
+    while True:
+        pass
+elif what == "wait":
+    signal.pause()
+elif what == "memory":
+    bytearray(1 << 30)
+elif what == "flood":
+    while True:
+        os.write(1, b"x" * 65536)
+elif what == "complain":
+    while True:
+        os.write(2, b"x" * 65536)
+elif what == "crash":
+    sys.exit("it does not work")
+elif what == "signal":
+    os.kill(os.getpid(), signal.SIGSEGV)
+elif what == "ignore":
+    print("ok")
+elif what == "close":
+    print("ok", flush=True)
+    os.close(1)
+    sys.stdin.read()
+elif what == "daemon":
+    print("ok", flush=True)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.pause()
+        os._exit(0)
+    os.wait()
+"""
+BIG = b"0123456789abcde\n" * 200_000
+
+
+def case(root: Path, name: str, what: str, given: bytes = b"", answer: bytes = b"ok\n", **more: object) -> Case:
+    """A case whose program does `what`."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".in").write_bytes(given)
+    path.with_suffix(".ans").write_bytes(answer)
+    fields: dict[str, object] = {
+        "name": name,
+        "input": path.with_suffix(".in"),
+        "answer": path.with_suffix(".ans"),
+        "program_arguments": (what,),
+        **more,
+    }
+    return Case(**fields)  # type: ignore[arg-type]
+
+
+def problem(root: Path, cases: CaseSet, *, language: Language = PYTHON, **limits: float) -> Problem:
+    """A problem of these cases."""
+    bounds: Mapping[str, float] = {"test_seconds": 20.0, "memory_mb": 128, "output_kb": 4096, **limits}
+    return Problem(
+        id=1,
+        slug="cases",
+        title="Cases",
+        description="",
+        languages={"python": language},
+        limits=ResourceLimits(**bounds),  # type: ignore[arg-type]
+        root=root,
+        runner="cases",
+        cases=cases,
+    )
+
+
+def by_name(judged: Judged) -> dict[str, Event]:
+    """The results by the last part of their names."""
+    return {str(event["test_id"]).rpartition("/")[2]: event for event in judged.of("test_result")}
+
+
+def outcomes(judged: Judged) -> dict[str, str]:
+    return {name: str(event["outcome"]) for name, event in by_name(judged).items()}
+
+
+async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: Below) -> None:
+    """Accepted, wrong, memory, output, errors and signals, in one submission; none touches the case after it.
+
+    A daemon holds the stdout of its case, which ends all the same.
+    """
+    every = (
+        case(tmp_path, "secret/right", "echo", b"1 2\n", b"1  2\n"),
+        case(tmp_path, "secret/wrong", "echo", b"1 2\n1 4\n", b"1 2\n1 3\n"),
+        case(tmp_path, "secret/memory", "memory"),
+        case(tmp_path, "secret/flood", "flood"),
+        case(tmp_path, "secret/complain", "complain"),
+        case(tmp_path, "secret/crash", "crash"),
+        case(tmp_path, "secret/signal", "signal"),
+        case(tmp_path, "secret/big", "echo", BIG, BIG),
+        case(tmp_path, "secret/ignore", "ignore", BIG),
+        case(tmp_path, "secret/close", "close", BIG),
+        case(tmp_path, "secret/daemon", "daemon"),
+        case(tmp_path, "secret/after", "ignore"),
+    )
+    cases = CaseSet(Group(name="", parts=every, stop_on_failure=False))
+    judged = await run(problem(tmp_path, cases), SOLUTION)
+    assert outcomes(judged) == {
+        "right": "passed",
+        "wrong": "wrong_answer",
+        "memory": "memory_limit",
+        "flood": "output_limit",
+        "complain": "output_limit",
+        "crash": "runtime_error",
+        "signal": "runtime_error",
+        "big": "passed",
+        "ignore": "passed",
+        "close": "passed",
+        "daemon": "passed",
+        "after": "passed",
+    }
+    found = by_name(judged)
+    assert "Line 2, column 3: expected 3, got 4" in found["wrong"]["message"]
+    assert "it does not work" in json.dumps(found["crash"])
+    assert "signal 11" in found["signal"]["message"]
+    assert found["right"]["memory_kb"] > 1000
+    assert judged.verdict == "failed"
+    assert below() == []
+
+
+async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
+    """A program that computes too long and one that waits too long exceed the limit, and say which."""
+    every = (case(tmp_path, "secret/spin", "spin"), case(tmp_path, "secret/wait", "wait"))
+    cases = CaseSet(Group(name="", parts=every, stop_on_failure=False))
+    judged = await run(problem(tmp_path, cases, test_seconds=0.2), SOLUTION)
+    assert outcomes(judged) == {"spin": "time_limit", "wait": "time_limit"}
+    assert "had not ended after 1.4 s" in by_name(judged)["wait"]["message"]
+
+
+async def test_groups_are_scored_and_stop_at_a_failure(run: Run, tmp_path: Path) -> None:
+    """What comes after a failure in its group is skipped; the sum of the groups is the score of the submission."""
+    first = (
+        case(tmp_path, "secret/one/a", "ignore", points=2.0),
+        case(tmp_path, "secret/one/b", "crash", points=3.0),
+        case(tmp_path, "secret/one/c", "ignore", points=4.0),
+    )
+    second = (case(tmp_path, "secret/two/d", "ignore", points=5.0),)
+    root = Group(
+        name="",
+        parts=(
+            Group(name="secret/one", parts=first, aggregation="sum"),
+            Group(name="secret/two", parts=second, aggregation="sum"),
+        ),
+        stop_on_failure=False,
+        aggregation="sum",
+        max_score=14.0,
+    )
+    judged = await run(problem(tmp_path, CaseSet(root, is_scored=True)), SOLUTION)
+    assert outcomes(judged) == {"a": "passed", "b": "runtime_error", "c": "skipped", "d": "passed"}
+    found = by_name(judged)
+    assert (found["a"]["score"], found["a"]["max_score"], found["a"]["group"]) == (2.0, 2.0, "secret/one")
+    assert "cpu_ms" not in found["c"]
+    summary = judged.events[-1]["summary"]
+    assert (summary["score"], summary["max_score"]) == (7.0, 14.0)
+    assert judged.verdict == "failed"
+    passing = problem(tmp_path, CaseSet(root, is_scored=True, pass_score=7.0))
+    assert (await run(passing, SOLUTION)).verdict == "passed"
+
+
+@pytest.mark.parametrize("feedback", ["outcome", "none"])
+async def test_nothing_of_a_secret_case_is_in_any_event(run: Run, tmp_path: Path, feedback: Feedback) -> None:
+    """Input, answer, output and errors of a secret case stay in the judge, however it ended."""
+    tells = 'import sys\ntext = sys.stdin.read()\nprint(text)\nprint(text, file=sys.stderr)\nsys.exit("bad" in text)'
+    every = tuple(
+        case(tmp_path, f"secret/{name}", "", f"planted-{name}".encode(), b"planted-answer", feedback=feedback)
+        for name in ("a", "bad")
+    )
+    shown = case(tmp_path, "sample/1", "", b"shown", b"expected")
+    cases = CaseSet(Group(name="", parts=(*every, shown), stop_on_failure=False))
+    judged = await run(problem(tmp_path, cases), tells)
+    assert judged.verdict == "failed"
+    assert "planted" not in json.dumps(judged.events)
+    assert "shown" in json.dumps(judged.events)
+    assert len(judged.of("test_result")) == (1 if feedback == "none" else 3)
+
+
+async def test_a_missing_interpreter_is_named(run: Run, tmp_path: Path) -> None:
+    """A program that is not there is an error that names it, not a wrong answer."""
+    language = Language(name="python", source="a.py", run=("no-such-interpreter", "{source}"))
+    cases = CaseSet(Group(name="", parts=(case(tmp_path, "secret/1", "echo"),)))
+    judged = await run(problem(tmp_path, cases, language=language), SOLUTION)
+    assert judged.verdict != "passed"
+    assert "no-such-interpreter" in json.dumps(judged.events)
+
+
+async def test_what_cannot_be_read_is_the_judges_fault(run: Run, tmp_path: Path) -> None:
+    """A case whose input is gone is no fault of the solution's."""
+    cases = CaseSet(Group(name="", parts=(case(tmp_path, "secret/1", "echo"),)))
+    (tmp_path / "secret" / "1.in").unlink()
+    judged = await run(problem(tmp_path, cases), SOLUTION)
+    assert outcomes(judged) == {"1": "judge_error"}
+    assert judged.verdict == "error"
