@@ -48,6 +48,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, b"bwrap", 0, 0, 0)
     else:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    standing = _standing()
     channel.send(READY)
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, MAX_DESCRIPTORS)
@@ -56,8 +57,19 @@ def main() -> None:
         if message == STOP:
             # It crossed our answer.
             continue
+        if _standing() != standing:
+            # A program may change the scheduling of other processes of its user, and nothing changes it back.
+            for descriptor in descriptors:
+                os.close(descriptor)
+            channel.send(json.dumps({"spoiled": True}).encode())
+            return
         answer = _carry_out(channel, json.loads(message), descriptors, directories, mounted)
         channel.send(json.dumps(answer).encode())
+
+
+def _standing() -> "tuple[object, ...]":
+    """What each program inherits, and another process of the same user can change."""
+    return os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), os.sched_getaffinity(0)
 
 
 def _prctl(option: int, value: int) -> None:

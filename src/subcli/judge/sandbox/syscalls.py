@@ -139,6 +139,10 @@ def compiled(*, network: bool = False) -> bytes:
             rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
         for name, argument in _MAKING_NODES:
             rules.deny(name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, _KIND, _PIPE))
+        # The limits and the priority of another process: the host of the cases runs as the same user.
+        rules.deny("prlimit64", errno.EPERM, _Comparison(0, _GREATER, 0))
+        for argument in range(2):
+            rules.deny("setpriority", errno.EPERM, _Comparison(argument, _GREATER, 0))
         if network:
             rules.deny_families("socket", _FAMILIES, errno.EAFNOSUPPORT)
         else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from subcli.judge.cases.compare import compare
@@ -28,6 +30,8 @@ _NO_MEMORY = re.compile(
 )
 _NEARLY = 0.95
 _SHOWN_BYTES = 1_500
+_COPIED_BYTES = 1 << 24
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 _BIG_BYTES = 256 * 1024
 """An output of this size is compared in a thread."""
 
@@ -95,7 +99,7 @@ class CasePlayer:
         if self._checker is not None and self._checker[0].interactive:
             return await self._play_interactively(case, *self._checker)
         passes = self._checker[0].max_passes if self._checker is not None else 1
-        source = os.open(case.input, os.O_RDONLY)
+        source = _copy(case.input)
         played = Played("passed")
         try:
             for number in range(passes):
@@ -292,10 +296,29 @@ def _nowhere() -> int:
     return os.open(os.devnull, os.O_RDWR)
 
 
+def _copy(path: Path) -> int:
+    """A copy of a file for the solution, which could open the file itself for writing, if it runs as its owner."""
+    descriptor = os.memfd_create("case", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with path.open("rb", buffering=0) as file:
+            while os.sendfile(descriptor, file.fileno(), None, _COPIED_BYTES):
+                pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return _sealed(descriptor)
+
+
 def _in_memory(data: bytes) -> int:
-    descriptor = os.memfd_create("case")
+    descriptor = os.memfd_create("case", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+    return _sealed(descriptor)
+
+
+def _sealed(descriptor: int) -> int:
+    """The same file, which nobody can change any more, whoever opens it again."""
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
