@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -56,6 +56,22 @@ def check_path(path: str) -> PurePosixPath:
     if unsafe:
         raise UnsafePath(path)
     return pure
+
+
+def without(files: Mapping[str, str], laid: Collection[str]) -> dict[str, str]:
+    """The files of a submission that are not in the way of the author's, which win.
+
+    Args:
+        files: The submission.
+        laid: The paths of the author's files.
+    """
+    own = [PurePosixPath(name) for name in laid]
+    taken = {*own, *(parent for path in own for parent in path.parents)} - {PurePosixPath(".")}
+    return {
+        name: text
+        for name, text in files.items()
+        if not taken & {PurePosixPath(name)} and not set(own) & set(PurePosixPath(name).parents)
+    }
 
 
 def write_files(files: Mapping[str, str], directory: Path) -> None:

@@ -41,7 +41,7 @@ def local_table(problem: Problem, language: str) -> dict[str, Any] | None:
         The table; None if the problem gives nothing away that could be judged with.
     """
     tests = problem.root / problem.tests
-    if not any(path.is_relative_to(tests) for path in problem.local_files):
+    if problem.grader is not None or not any(path.is_relative_to(tests) for path in problem.local_files):
         return None
     table = TestTable(
         runner="tap" if problem.runner == "tap" else "pytest",

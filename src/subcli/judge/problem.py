@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from subcli.judge.cases.expected import Expected
 from subcli.judge.cases.model import CaseSet
+from subcli.judge.grader.model import Grader
 from subcli.judge.languages.language import Language
 
 Seconds: TypeAlias = Annotated[
@@ -124,13 +125,15 @@ class Problem:
     limits: ResourceLimits
     root: Path
     runner: str = "pytest"
-    """pytest, tap or cases."""
+    """pytest, tap, cases or grader."""
     tests: str = "tests"
     """The directory of the tests, relative to `root`."""
     command: tuple[str, ...] = ()
     """The command that prints TAP, where `runner` is `tap`."""
     cases: CaseSet | None = None
     """The tests, where `runner` is `cases`."""
+    grader: Grader | None = None
+    """The author's program that runs beside the solution, where `runner` is `grader`."""
     total_tests: int | None = None
     solutions: tuple[Solution, ...] = ()
     network: bool = False
@@ -149,7 +152,7 @@ class Problem:
     @property
     def is_hosted(self) -> bool:
         """Whether one host starts all runs of a solution, one after the other, in one sandbox."""
-        return self.cases is not None
+        return self.cases is not None or self.grader is not None
 
     @property
     def origin(self) -> Path:

@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Meta
 
 from subcli.judge.cases.toml import CasesTable, case_set, check_unused
+from subcli.judge.grader.model import Grader
+from subcli.judge.grader.toml import check_no_grader, read_grader
 from subcli.judge.languages.language import Language
 from subcli.judge.languages.table import (
     InnerPath,
@@ -76,7 +78,10 @@ class ProblemTable(CasesTable, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description='a list of languages, "all", or at least one table `[languages.NAME]`'),
     ]
     description: InnerPath = "description.md"
-    runner: Annotated[Literal["pytest", "tap", "cases"], Meta(description="one of pytest, tap, cases")] = "pytest"
+    runner: Annotated[
+        Literal["pytest", "tap", "cases", "grader"], Meta(description="one of pytest, tap, cases, grader")
+    ] = "pytest"
+    grader: Annotated[dict[str, Any] | None, Meta(description="a table `[grader]`")] = None
     tests: InnerPath = "tests"
     command: Words = ()
     total_tests: AtLeast1 | None = None
@@ -210,6 +215,15 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
     languages = _languages(root, file, table, known)
     if table.runner != "cases":
         check_unused(file)
+    grader: Grader | None = None
+    if table.runner == "grader":
+        said, grader = read_grader(file, root / table.tests)
+        # What is built and started is the grader, with the solution in it.
+        languages = MappingProxyType(
+            {name: replace(each, build=said.build, run=said.command) for name, each in languages.items()}
+        )
+    else:
+        check_no_grader(file)
     cases = case_set(file, table, root, table.tests, known) if table.runner == "cases" else None
     return Problem(
         id=table.id,
@@ -223,6 +237,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         tests=table.tests,
         command=table.command,
         cases=cases,
+        grader=grader,
         total_tests=table.total_tests,
         network=table.network,
         solutions=tuple(_solution(root, file, table, languages, number) for number in range(len(table.solutions))),

@@ -27,6 +27,7 @@ see docs/testing.md."""
 CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
 HOST = Path(__file__).with_name("host.py")
+GRADE = Path(__file__).with_name("grade.py")
 _MEGABYTE = 1024 * 1024
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from subcli.judge.languages.language import SHIMS, Language
 from subcli.judge.problem import Problem
-from subcli.judge.process.starter import HOST
+from subcli.judge.process.starter import GRADE, HOST
 
 _PACKAGE: Final = Path(__file__).parents[2]
 _MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -110,7 +110,7 @@ def view_for(
         shown=tuple(map(str, kept)),
         links=tuple(link for link in links if not _is_within(Path(link[1]), kept)),
         hidden=tuple(map(str, covered)),
-        uncovered=(str(SHIMS), str(HOST)) if problem.is_hosted else (str(SHIMS),),
+        uncovered=(str(SHIMS), str(HOST), str(GRADE)) if problem.is_hosted else (str(SHIMS),),
         path=os.pathsep.join(dict.fromkeys((*directories, *_SYSTEM_PATH))),
     )
 

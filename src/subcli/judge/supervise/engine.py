@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -17,7 +18,7 @@ from subcli.judge import events
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
-from subcli.judge.job import Job, UnsafePath, write_files
+from subcli.judge.job import Job, UnsafePath, without, write_files
 from subcli.judge.process.processes import kill_all, kill_descendants, started_from
 from subcli.judge.process.shortage import is_shortage
 from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_environment
@@ -57,6 +58,8 @@ async def judge(
     def tell_fault(text: str) -> None:
         on_fault(job.problem.as_authored(text))
 
+    laid = dict(job.problem.grader.files) if job.problem.grader is not None else {}
+    job = replace(job, files=without(job.files, laid))
     with workplace() as place:
         refusal = _prepare(job, place.path)
         if refusal is not None:
@@ -185,6 +188,7 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
         complaint = str(error)
     else:
         if job.language in job.problem.languages:
+            _lay_beside(job, workspace)
             return None
         offered = ", ".join(sorted(job.problem.languages))
         complaint = f"{job.problem.slug} cannot be solved in {job.language!r}; choose from {offered}"
@@ -199,6 +203,15 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
         events.error_analysis(finding),
         events.complete("build_failed", {"total_tests": 0, "passed": 0, "failed": 0, "duration_ms": 0}),
     ]
+
+
+def _lay_beside(job: Job, workspace: Path) -> None:
+    """Lay the author's files of a grader beside the solution."""
+    for name, path in job.problem.grader.files if job.problem.grader is not None else ():
+        target = workspace / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+        target.chmod(target.stat().st_mode | 0o444)
 
 
 def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]]) -> bytes:

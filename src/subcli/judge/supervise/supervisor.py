@@ -41,6 +41,12 @@ class Order:
     tools: tuple[ToolPlan, ...] = ()
     """How the programs of the problem's author are started, in the order of `CaseSet.tools`."""
 
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The submission's files, and those of a grader, of which only the names count."""
+        grader = self.problem.grader
+        return self.files if grader is None else {**{name: "" for name, _ in grader.files}, **self.files}
+
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
         """The order that `engine` wrote."""
@@ -115,6 +121,9 @@ class Supervisor:
         order = self._order
         self._emit(events.status_update("building"))
         entry = order.language.entry(order.files)
+        if entry is None and order.problem.grader is not None:
+            # It starts the grader; what the solution is called, the grader knows.
+            entry = order.language.source
         if entry is None:
             return self._build_failed(_no_entry(order))
         if self._started is not None:
@@ -124,7 +133,7 @@ class Supervisor:
             return self._build_failed(outcome)
         watchdog = self._make_watchdog(order.problem.limits)
         async with _running(watchdog):
-            verdict = await self._test(order.language.expand(order.language.run, order.files, entry), watchdog)
+            verdict = await self._test(order.language.expand(order.language.run, order.sources, entry), watchdog)
         if verdict == "failed" and order.plans.run.layers == 0 and watchdog.space.was_exhausted:
             # Without a sandbox, solutions write to the judge's own disk.
             self._results.remark(Evidence(kind="judge", message="the judge's disk was full during the tests"))
@@ -141,6 +150,10 @@ class Supervisor:
 
             run = CasesRun(order.problem, order.plans, order.tools, watchdog, results, memory_mb)
             return await run.run(command)
+        if order.problem.grader is not None:
+            from subcli.judge.supervise.grader_runner import GraderRun
+
+            return await GraderRun(order.problem, order.plans, watchdog, results, memory_mb).run(command)
         from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
 
         return await TapRun(order.problem, order.scratch, watchdog, results, memory_mb).run(order.plans.run, command)
@@ -152,7 +165,7 @@ class Supervisor:
             return missing
         limits = order.problem.limits.for_build()
         seconds = limits.build_seconds
-        command = order.language.expand(order.language.build, order.files, entry)
+        command = order.language.expand(order.language.build, order.sources, entry)
         watchdog = self._make_watchdog(limits)
         async with _running(watchdog):
             watchdog.begin_build(seconds)

@@ -1,0 +1,9 @@
+"""Graders: files of the author's that run beside a solution, in its sandbox, and write down what they found.
+
+model       what a problem with `runner = "grader"` is, and one result
+toml        its table in `problem.toml`
+junit       results in JUnit XML
+gradescope  results in Gradescope's results.json
+
+The parsers are pure. What they read may have been written by the solution, which shares the grader's sandbox.
+"""
