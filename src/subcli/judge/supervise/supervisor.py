@@ -40,6 +40,8 @@ class Order:
     """A directory of the judge's own, removed when the supervisor ends."""
     tools: tuple[ToolPlan, ...] = ()
     """How the programs of the problem's author are started, in the order of `CaseSet.tools`."""
+    tells_grades: bool = False
+    """Whether the caller wants `Graded` as well."""
 
     @staticmethod
     def read(value: Mapping[str, Any]) -> Order:
@@ -55,6 +57,7 @@ class Order:
             plans=plans,
             scratch=Path(value["scratch"]),
             tools=tuple(map(_tool_plan, value["tools"])),
+            tells_grades=value["tells_grades"],
         )
 
 
@@ -140,7 +143,11 @@ class Supervisor:
             from subcli.judge.supervise.cases_runner import CasesRun
 
             run = CasesRun(order.problem, order.plans, order.tools, watchdog, results, memory_mb)
-            return await run.run(command)
+            verdict = await run.run(command)
+            for graded in run.graded if order.tells_grades else ():
+                self._emit(graded.as_json())
+                await self._channel.drain()
+            return verdict
         from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
 
         return await TapRun(order.problem, order.scratch, watchdog, results, memory_mb).run(order.plans.run, command)
