@@ -1,7 +1,8 @@
 """Checks that a problem behaves as declared, for `subcli problems check DIR`.
 
 Everything that `problem.toml` declares is verified by running it: the templates are judged, and so are the solutions
-that ship with the problem. A solution must get its declared verdict and fail its declared tests.
+that ship with the problem. A solution must get its declared verdict and fail its declared tests. What the submissions
+of a package must do is checked in `check_package`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from subcli.judge.check_package import check_submissions
 from subcli.judge.events import Event
 from subcli.judge.job import Job
 from subcli.judge.languages.language import Language
@@ -20,6 +22,7 @@ from subcli.judge.languages.versions import missing_programs
 from subcli.judge.problem import Problem, ProblemError, Solution
 from subcli.judge.process.starter import Starter
 from subcli.judge.process.text import cut
+from subcli.judge.report import Check, Report
 from subcli.judge.snapshot import snapshot_of_one
 from subcli.judge.supervise.engine import judge
 
@@ -30,33 +33,6 @@ _NOT_STARTED = frozenset(
 _UNFINISHED = re.compile(r"NotImplemented|not (?:yet )?implemented|UnsupportedOperation", re.IGNORECASE)
 """What languages call a part that is still to be written."""
 _SHOWN_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class Check:
-    """The result of one check. `skipped`: it could not run on this machine."""
-
-    what: str
-    ok: bool
-    detail: str = ""
-    skipped: bool = False
-
-
-@dataclass(frozen=True)
-class Report:
-    """The results of all checks."""
-
-    directory: Path
-    checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed."""
-        return all(check.ok for check in self.checks)
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON: `directory`, `ok` and `items`, each with `what`, `ok`, `detail` and `skipped`."""
-        return {"directory": str(self.directory), "ok": self.ok, "items": [asdict(check) for check in self.checks]}
 
 
 @dataclass(frozen=True)
@@ -98,7 +74,9 @@ async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGen
             return
         yield Check(problem.file.name, True, "\n".join((f"{problem.slug}: {problem.title}", *problem.remarks)))
         if problem.timing is not None:
-            yield Check("submissions", True, "skipped: submissions of packages are not judged yet", skipped=True)
+            async with aclosing(check_submissions(problem, starter)) as found:
+                async for check in found:
+                    yield check
             return
         yield _has_reference(problem)
         for language in problem.languages.values():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from subcli.judge.process.text import cut
 
@@ -41,6 +41,40 @@ class Measured:
 
 
 NOT_MEASURED = Measured()
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What the judge says of a case or a group to its caller alone, who may know everything. It is no event.
+
+    Attributes:
+        name: of the case or the group; that of the whole is empty.
+        is_group: whether it is a group.
+        outcome: how it ended.
+        score: its points.
+        message: what the checker says to the judges.
+        cpu_ms: processor time of the solution.
+    """
+
+    name: str
+    is_group: bool
+    outcome: Outcome
+    score: float | None = None
+    message: str = ""
+    cpu_ms: int = 0
+
+    def as_json(self) -> Event:
+        """As one line of the supervisor's."""
+        return {"type": GRADE, **asdict(self)}
+
+    @staticmethod
+    def from_json(line: Mapping[str, Any]) -> Graded:
+        """What `as_json` described."""
+        return Graded(**{key: value for key, value in line.items() if key != "type"})
+
+
+GRADE = "grade"
+"""The type of the lines that are no events."""
 
 
 def status_update(status: str, **more: object) -> Event:

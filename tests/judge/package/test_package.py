@@ -335,11 +335,11 @@ def test_unknown_keys_are_remarks(tmp_path: Path) -> None:
     )
 
 
-def test_a_check_reads_the_package_and_says_what_it_does_not_check(tmp_path: Path) -> None:
+def test_a_check_says_what_it_cannot_judge(tmp_path: Path) -> None:
     report = check_problem(write(tmp_path / "minimal", {**MINIMAL, "submissions/accepted/many/a.scala": ""}))
     assert [(check.what, check.ok, check.skipped) for check in report.checks] == [
         ("problem.yaml", True, False),
-        ("submissions", True, True),
+        ("accepted/many", True, True),
     ]
 
 

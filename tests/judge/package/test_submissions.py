@@ -36,6 +36,7 @@ def expected(tmp_path: Path, name: str, text: str = "", files: Mapping[str, str]
         ("time_limit_exceeded", ("TLE",)),
         ("run_time_error", ("RTE",)),
         ("rejected", ("WA", "TLE", "RTE")),
+        ("slow_accepted", ("AC", "TLE")),
         ("mixed", ()),
     ],
 )

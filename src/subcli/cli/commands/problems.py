@@ -97,7 +97,8 @@ def check_problem(common: Common, streams: Streams, directory: Path, sandbox: st
 
     require_server_extra()
     gc.enable()
-    from subcli.judge.check import Check, Report, checks
+    from subcli.judge.check import checks
+    from subcli.judge.report import Check, Report
     from subcli.judge.sandbox import Sandbox
     from subcli.judge.sandbox.choice import SandboxError, choose
 

@@ -19,8 +19,8 @@ _CODES: Final[Mapping[Outcome, tuple[str, ...]]] = {
     "wrong_answer": ("WA",),
     "protocol_error": ("WA", "RTE"),
     "time_limit": ("TLE",),
-    # Formats differ in what they call too much output.
-    "output_limit": ("OLE", "RTE", "WA"),
+    # Formats differ in what they call too much output; and who writes without end takes too long as well.
+    "output_limit": ("OLE", "RTE", "WA", "TLE"),
     "memory_limit": ("RTE", "MLE"),
     "runtime_error": ("RTE",),
     "skipped": (),
@@ -81,7 +81,8 @@ def disagreement(expected: Expected, cases: Sequence[Ended], whole: Grade, group
     if whole.outcome == "judge_error":
         return "the judge could not judge it"
     if expected.verdicts and not set(expected.verdicts) & set(codes(whole.outcome)):
-        first = next((case.name for case in cases if case.outcome == whole.outcome), "")
+        failing = (case.name for case in cases if case.outcome == whole.outcome != "passed")
+        first = next(failing, "")
         return f"{_named(whole.outcome)}{f' in {first}' if first else ''} instead of {' or '.join(expected.verdicts)}"
     if expected.is_best is not None and expected.best_score is not None and whole.score is not None:
         is_best = abs(whole.score - expected.best_score) <= _SCORE_ERROR

@@ -27,7 +27,7 @@ _LEGACY: Final[Mapping[str, tuple[str, ...]]] = {
     "memory_limit_exceeded": ("RTE", "MLE"),
     "output_limit_exceeded": ("OLE", "WA", "RTE"),
     "brute_force": ("TLE", "RTE"),
-    "slow_accepted": ("AC",),
+    "slow_accepted": ("AC", "TLE"),
 }
 """By directory; the last four are in no version of the format, but in use."""
 _MODERN: Final[Mapping[str, Rule]] = {

@@ -26,6 +26,7 @@ READY = b"ready"
 STOP = b"stop"
 ROOM = "case"
 """The directory, below the first one of the arguments, in which a tool finds the files of a case."""
+NEXT_PASS = "nextpass.in"
 MESSAGE_BYTES = 256 * 1024
 MAX_DESCRIPTORS = 32
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -293,7 +294,11 @@ def _lay_out(room: str, names: "list[str]", descriptors: "list[int]") -> None:
             _copy(source, target)
         finally:
             os.close(target)
-    os.makedirs(os.path.join(room, "feedback"), exist_ok=True)
+    feedback = os.path.join(room, "feedback")
+    os.makedirs(feedback, exist_ok=True)
+    if NEXT_PASS in os.listdir(feedback):
+        # It belongs to the pass before; whoever wants one more writes it again.
+        os.unlink(os.path.join(feedback, NEXT_PASS))
 
 
 def _collect(room: str, names: "list[str]", descriptors: "list[int]") -> "list[str]":

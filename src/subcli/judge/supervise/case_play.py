@@ -49,6 +49,7 @@ class Played:
         wall_ms: how long it ran.
         score: what the checker gave it.
         multiplier: the part of its points that the checker gave it.
+        judge_message: what the checker says to the judges.
     """
 
     outcome: Outcome
@@ -59,6 +60,7 @@ class Played:
     wall_ms: int = 0
     score: float | None = None
     multiplier: float | None = None
+    judge_message: str = ""
 
 
 class CasePlayer:
@@ -96,14 +98,19 @@ class CasePlayer:
             HostFault: The judge or a tool of the author's is at fault.
             OSError: A file of the case cannot be read, or the machine has run out of something.
         """
-        if self._checker is not None and self._checker[0].interactive:
-            return await self._play_interactively(case, *self._checker)
-        passes = self._checker[0].max_passes if self._checker is not None else 1
+        checker = self._checker
+        passes = checker[0].max_passes if checker is not None else 1
         source = _copy(case.input)
-        played = Played("passed")
+        played, transcript = Played("passed"), Transcript()
         try:
             for number in range(passes):
-                played, decision = await self._play_once(case, source, played, is_later_pass=number > 0)
+                if checker is not None and checker[0].interactive:
+                    transcript.begin_pass(number)
+                    played, decision = await self._converse(
+                        case, source, played, checker, transcript, is_later_pass=number > 0
+                    )
+                else:
+                    played, decision = await self._play_once(case, source, played, is_later_pass=number > 0)
                 if decision is None or decision.next_pass is None:
                     return played
                 os.close(source)
@@ -214,21 +221,32 @@ class CasePlayer:
             memory_mb=self._memory_mb,
         ).bounded()
 
-    async def _play_interactively(self, case: Case, checker: Checker, tool: ToolProcess) -> Played:
-        transcript = Transcript()
+    async def _converse(
+        self,
+        case: Case,
+        source: int,
+        before: Played,
+        by: tuple[Checker, ToolProcess],
+        transcript: Transcript,
+        *,
+        is_later_pass: bool,
+    ) -> tuple[Played, Decision | None]:
+        """Let the solution and the checker talk to each other, once."""
+        checker, tool = by
         to_solution, to_checker = Relay("<", transcript), Relay(">", transcript)
         errors = Collector(self._limits.output_kb * 1024, self._host.stop)
-        source, answer = os.open(case.input, os.O_RDONLY), os.open(case.answer, os.O_RDONLY)
+        answer = os.open(case.answer, os.O_RDONLY)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def streams() -> list[int]:
             begun.set_result(None)
             return [to_checker.reading, to_solution.writing, _nowhere()]
 
+        files = {"input": source, "answer": answer}
         checking = asyncio.ensure_future(
-            tool.check(checker, {"input": source, "answer": answer}, streams, case.arguments, is_later_pass=False)
+            tool.check(checker, files, streams, case.arguments, is_later_pass=is_later_pass)
         )
-        decision: Decision | None = None
+        is_stopped = False
         try:
             either: list[asyncio.Future[Any]] = [begun, checking]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -238,30 +256,52 @@ class CasePlayer:
             await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
             if checking.done() and (checking.exception() is not None or not checking.result().is_accepted):
                 # Rejected: whatever the solution does now counts for nothing.
+                is_stopped = not running.done() and self._watchdog.exceeded is None
                 self._host.stop()
             ran, evidence = await running
             stderr = (await errors.end()).decode("utf-8", "backslashreplace")
-            decision = await checking
+            await asyncio.wait({checking})
         finally:
             for relay in (to_solution, to_checker):
                 relay.close()
             errors.close()
-            os.close(source)
             os.close(answer)
             if not checking.done():
                 tool.stop()
                 with suppress(HostFault, asyncio.CancelledError):
                     await checking
         evidence = evidence or self._failure(ran, stderr, errors.is_exceeded)
-        played = _sum(Played("passed"), ran)
+        played = _sum(before, ran)
         shown = _shown(stderr=stderr, transcript=transcript.text())
-        rejected_first = not decision.is_accepted and (ran is None or decision.ended <= ran.ended)
-        if evidence is not None and not rejected_first:
-            return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown)
-        return _decided(played, decision, shown)
+        if evidence is not None and not _decided_first(checking, ran, is_stopped=is_stopped):
+            # A checker may fail for lack of somebody to talk to.
+            return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
+        decision = checking.result()
+        return _decided(played, decision, shown), decision
+
+
+def _decided_first(checking: asyncio.Future[Decision], ran: Ran | None, *, is_stopped: bool) -> bool:
+    """Whether the checker had rejected, or failed, before the solution did.
+
+    Args:
+        checking: the checker, which has ended.
+        ran: how the solution ended, if its sandbox did not end with it.
+        is_stopped: whether the solution was ended because of the checker.
+    """
+    fault = checking.exception()
+    if isinstance(fault, HostFault):
+        ended = fault.ended
+    elif fault is not None:
+        return True
+    elif checking.result().is_accepted:
+        return False
+    else:
+        ended = checking.result().ended
+    return is_stopped if ran is None else ended <= ran.ended
 
 
 def _decided(played: Played, decision: Decision, shown: str) -> Played:
+    played = replace(played, judge_message=decision.judge_message)
     if decision.is_accepted:
         return replace(played, outcome="passed", score=decision.score, multiplier=decision.multiplier)
     message = decision.team_message or "the checker did not accept the output"

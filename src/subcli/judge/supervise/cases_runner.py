@@ -7,7 +7,7 @@ import time
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
 from subcli.judge.cases.model import Case, Tool
-from subcli.judge.events import Measured
+from subcli.judge.events import Graded, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import out_of_time
@@ -31,6 +31,9 @@ class CasesRun:
         watchdog: Watches the solution.
         results: Where each case goes.
         memory_mb: The limit of the solution's address space; 0 if there is none.
+
+    Attributes:
+        graded: What each case that ran, and each group, is worth.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class CasesRun:
             for tool, plan in zip(problem.cases.tools(), tools, strict=True)
         }
         self._faults: list[str] = []
+        self.graded: list[Graded] = []
 
     async def run(self, command: tuple[str, ...]) -> str:
         """Run the cases on a solution that `command` starts. Returns the verdict: passed, failed or error."""
@@ -78,6 +82,8 @@ class CasesRun:
                 self._report(case, played, grade)
                 await self._results.drain()
             result = await grading.result()
+            groups = {**grading.groups, self._cases.root.name: result}
+            self.graded += (Graded(name, True, grade.outcome, grade.score) for name, grade in groups.items())
         finally:
             self._host.close()
             for tool in self._tools.values():
@@ -107,6 +113,9 @@ class CasesRun:
 
     def _report(self, case: Case, played: Played, grade: Grade) -> None:
         scored = self._cases.is_scored
+        if played.outcome != "skipped":
+            case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
+            self.graded.append(case_grade)
         if grade.outcome == "judge_error" and grade.reason:
             self._faults.append(f"{case.name}: {grade.reason}")
         self._results.finished(

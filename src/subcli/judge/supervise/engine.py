@@ -42,7 +42,11 @@ def _log_fault(text: str) -> None:
 
 
 async def judge(
-    job: Job, *, starter: Starter | None = None, on_fault: Callable[[str], None] = _log_fault
+    job: Job,
+    *,
+    starter: Starter | None = None,
+    on_fault: Callable[[str], None] = _log_fault,
+    on_grade: Callable[[events.Graded], None] | None = None,
 ) -> AsyncGenerator[dict[str, object], None]:
     """Judge a submission and yield its events as they happen, `complete` last.
 
@@ -53,6 +57,7 @@ async def judge(
         job: What to judge.
         starter: What the solution's processes run under. Default: `LocalStarter`.
         on_fault: Called with what is wrong with the judge or the problem, in full. Default: it is logged.
+        on_grade: Called with what each case and group of a problem made of cases is worth, secret ones included.
     """
 
     def tell_fault(text: str) -> None:
@@ -60,6 +65,7 @@ async def judge(
 
     laid = dict(job.problem.grader.files) if job.problem.grader is not None else {}
     job = replace(job, files=without(job.files, laid))
+    job = _with_included(job)
     with workplace() as place:
         refusal = _prepare(job, place.path)
         if refusal is not None:
@@ -73,7 +79,7 @@ async def judge(
                 started_by.open(place.path / "work", job.problem, language) as plans,
                 tool_plans(job.problem, place.path, started_by) as tools,
             ):
-                async with aclosing(_run(job, place, plans, tools, tell_fault)) as events_of_run:
+                async with aclosing(_run(job, place, plans, tools, tell_fault, on_grade)) as events_of_run:
                     async for event in events_of_run:
                         yield event
         except OSError as error:
@@ -86,15 +92,23 @@ async def judge(
 
 
 async def _run(
-    job: Job, place: Workplace, plans: Plans, tools: list[dict[str, object]], on_fault: Callable[[str], None]
+    job: Job,
+    place: Workplace,
+    plans: Plans,
+    tools: list[dict[str, object]],
+    on_fault: Callable[[str], None],
+    on_grade: Callable[[events.Graded], None] | None,
 ) -> AsyncGenerator[events.Event, None]:
     """Start a supervisor for the job and yield its events."""
     supervisor = _SupervisorProcess(place, on_fault)
     try:
-        await supervisor.start(_order(job, place.path, plans, tools))
+        await supervisor.start(_order(job, place.path, plans, tools, tells_grades=on_grade is not None))
         async with aclosing(supervisor.read(_timeout_s(job))) as events_of_run:
             async for event in events_of_run:
-                yield event
+                if event["type"] != events.GRADE:
+                    yield event
+                elif on_grade is not None:
+                    on_grade(events.Graded.from_json(event))
     finally:
         await supervisor.stop()
 
@@ -177,6 +191,22 @@ def _judge_error(message: str) -> list[events.Event]:
     ]
 
 
+def _with_included(job: Job) -> Job:
+    """The job with the author's files laid over those of the submission."""
+    included = job.problem.included.get(job.language)
+    if not included:
+        return job
+    texts = {name: path.read_text("utf-8", "surrogateescape") for name, path in included.items()}
+    files = {**job.files, **texts}
+    language = job.problem.languages.get(job.language)
+    entry = language.entry(job.files) if language is not None and language.entry(files) is None else None
+    if language is not None and entry is not None:
+        # The author's files are not what the submission starts with, unless they say so.
+        languages = {**job.problem.languages, language.name: replace(language, source=entry)}
+        job = replace(job, problem=replace(job.problem, languages=languages))
+    return replace(job, files=files)
+
+
 def _prepare(job: Job, base: Path) -> list[events.Event] | None:
     """Write the submission's files. Returns the events to report if that is not possible, else None."""
     workspace, scratch = base / "work", base / "judge"
@@ -214,7 +244,7 @@ def _lay_beside(job: Job, workspace: Path) -> None:
         target.chmod(target.stat().st_mode | 0o444)
 
 
-def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]]) -> bytes:
+def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]], *, tells_grades: bool) -> bytes:
     problem = job.problem
     order = {
         "problem": problem.as_json(),
@@ -224,6 +254,7 @@ def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]]) -
         "plans": plans.as_json(),
         "scratch": str(base / "judge"),
         "tools": tools,
+        "tells_grades": tells_grades,
     }
     return json.dumps(order).encode() + b"\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import socket
 import subprocess
@@ -38,7 +39,15 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class HostFault(Exception):
-    """The host could not carry out an order, for a reason that is not the program's. The text says why."""
+    """The host could not carry out an order, for a reason that is not the program's. The text says why.
+
+    Attributes:
+        ended: When the tool at fault had ended, on the monotonic clock in seconds; infinite if it had not.
+    """
+
+    def __init__(self, text: str, ended: float = math.inf) -> None:
+        super().__init__(text)
+        self.ended = ended
 
 
 class HostProcess:

@@ -26,10 +26,15 @@ class Transcript:
         elif kept:
             self._parts.append((speaker, kept))
 
+    def begin_pass(self, number: int) -> None:
+        """The solution runs once more, after `number` times."""
+        if number and self._size < _KEPT_BYTES:
+            self._parts.append(("", f"(pass {number + 1})".encode()))
+
     def text(self) -> str:
         """All that was kept."""
         lines = [
-            f"{speaker} {line}"
+            f"{speaker} {line}".lstrip()
             for speaker, data in self._parts
             for line in data.decode("utf-8", "backslashreplace").splitlines()
         ]

@@ -40,6 +40,8 @@ class Order:
     """A directory of the judge's own, removed when the supervisor ends."""
     tools: tuple[ToolPlan, ...] = ()
     """How the programs of the problem's author are started, in the order of `CaseSet.tools`."""
+    tells_grades: bool = False
+    """Whether the caller wants `Graded` as well."""
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -61,6 +63,7 @@ class Order:
             plans=plans,
             scratch=Path(value["scratch"]),
             tools=tuple(map(_tool_plan, value["tools"])),
+            tells_grades=value["tells_grades"],
         )
 
 
@@ -149,7 +152,11 @@ class Supervisor:
             from subcli.judge.supervise.cases_runner import CasesRun
 
             run = CasesRun(order.problem, order.plans, order.tools, watchdog, results, memory_mb)
-            return await run.run(command)
+            verdict = await run.run(command)
+            for graded in run.graded if order.tells_grades else ():
+                self._emit(graded.as_json())
+                await self._channel.drain()
+            return verdict
         if order.problem.grader is not None:
             from subcli.judge.supervise.grader_runner import GraderRun
 

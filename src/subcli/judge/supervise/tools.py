@@ -222,11 +222,13 @@ def _decision(ran: Ran, texts: Mapping[str, bytes]) -> Decision:
         try:
             return float(text(name)) if texts[name].strip() else None
         except ValueError:
-            raise HostFault(f"the checker wrote {text(name)!r} to {name}, which is not a number") from None
+            complaint = f"the checker wrote {text(name)!r} to {name}, which is not a number"
+            raise HostFault(complaint, ran.ended) from None
 
     if ran.code not in (ACCEPTED, REJECTED):
         said = text("judgemessage.txt")
-        raise HostFault(f"the checker exited with code {ran.code}, not with 42 or 43{said and f': {said}'}")
+        complaint = f"the checker exited with code {ran.code}, not with 42 or 43{said and f': {said}'}"
+        raise HostFault(complaint, ran.ended)
     return Decision(
         is_accepted=ran.code == ACCEPTED,
         team_message=text("teammessage.txt"),

@@ -1,0 +1,167 @@
+"""Packages end to end: every submission ends as its directory says, or the check says where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from subcli.judge.check import check_problem
+from subcli.judge.report import Check
+from tests.judge.package.packages import MINIMAL, write
+
+DECLARED = "name: Minimal\nlimits: {time_limit: 5}\n"
+MODERN = "problem_format_version: 2025-09\nname: Minimal\nlimits: {time_limit: 5, validation_passes: 3}\n"
+READS_JUDGE_FILES = (
+    "import sys\nfrom pathlib import Path\n"
+    "given, answer, feedback = (Path(word) for word in sys.argv[1:4])\n"
+    "def say(text): (feedback / 'judgemessage.txt').write_text(text)\n"
+)
+TWICE = READS_JUDGE_FILES + "sys.exit(42 if int(input()) == 2 * int(given.read_text()) else 43)\n"
+GUESS = READS_JUDGE_FILES + (
+    "secret = int(given.read_text())\n"
+    "for line in sys.stdin:\n"
+    "    print('right' if int(line) == secret else 'wrong', flush=True)\n"
+    "    if int(line) == secret: sys.exit(42)\n"
+    "say('never guessed')\n"
+    "sys.exit(43)\n"
+)
+SECOND_PASS = READS_JUDGE_FILES + (
+    "said = int(input())\n"
+    "first = feedback / 'first'\n"
+    "if first.exists(): sys.exit(42 if said == int(first.read_text()) + 1 else 43)\n"
+    "first.write_text(str(said))\n"
+    "(feedback / 'nextpass.in').write_text(str(said))\n"
+    "sys.exit(42)\n"
+)
+ASKS_TWICE = SECOND_PASS.replace(
+    "said = int(input())", "print(given.read_text().strip(), flush=True)\nsaid = int(input())"
+)
+GUESSES = "n = 0\nwhile True:\n    print(n, flush=True)\n    if input() == 'right': break\n    n += 1\n"
+GROUPS = {
+    "problem.yaml": DECLARED + "type: scoring\n",
+    "data/testdata.yaml": "range: 0 30\ngrader_flags: ignore_sample\n",
+    "data/sample/1.in": "1\n",
+    "data/sample/1.ans": "1\n",
+    "data/secret/testdata.yaml": "on_reject: continue\ngrader_flags: accept_if_any_accepted\n",
+    "data/secret/1.in": None,
+    "data/secret/1.ans": None,
+    "data/secret/a/testdata.yaml": "accept_score: 10\ngrader_flags: min\n",
+    "data/secret/a/1.in": "1\n",
+    "data/secret/a/1.ans": "1\n",
+    "data/secret/b/testdata.yaml": "accept_score: 20\ngrader_flags: min\n",
+    "data/secret/b/1.in": "2\n",
+    "data/secret/b/1.ans": "2\n",
+}
+GRADER = "import sys\nlines = sys.stdin.read().split()\nprint('AC' if 'AC' in lines else 'WA', lines.count('AC'))\n"
+CAT = "#include <stdio.h>\nint main(void) { int c; while ((c = getchar()) != EOF) putchar(c); return 0; }\n"
+ECHO = "print(input())\n"
+FILES = Mapping[str, str | None]
+
+AGREEING: dict[str, FILES] = {
+    "default validator": {
+        "problem.yaml": DECLARED + "validator_flags: float_tolerance 1e-2\n",
+        "submissions/accepted/near.py": "print(1.001)\n",
+        "submissions/accepted/many/main.py": "from other import n\nprint(n)\n",
+        "submissions/accepted/many/other.py": "n = 1\n",
+        "submissions/accepted/cat.c": CAT,
+        "submissions/wrong_answer/far.py": "print(1.1)\n",
+        "submissions/run_time_error/exit.py": "exit(3)\n",
+    },
+    "included files": {
+        "problem.yaml": DECLARED,
+        "include/python/lib.py": "one = 1\n",
+        "submissions/accepted/a.py": "import lib\nprint(lib.one)\n",
+    },
+    "custom validator": {
+        "problem.yaml": DECLARED + "validation: custom\n",
+        "output_validators/validate.py": TWICE,
+        "submissions/accepted/a.py": "print(2 * int(input()))\n",
+        "submissions/wrong_answer/b.py": ECHO,
+    },
+    "interactive": {
+        "problem.yaml": DECLARED + "validation: custom interactive\n",
+        "output_validators/validate.py": GUESS,
+        "data/secret/1.in": "3\n",
+        "submissions/accepted/a.py": GUESSES,
+        "submissions/wrong_answer/b.py": "print(0)\n",
+        "submissions/run_time_error/c.py": "print(0, flush=True)\nexit(1)\n",
+    },
+    "multi-pass": {
+        "problem.yaml": MODERN + "type: multi-pass\n",
+        "output_validator/validate.py": SECOND_PASS,
+        "submissions/accepted/a.py": "print(int(input()) + 1)\n",
+        "submissions/wrong_answer/b.py": "print(5)\n",
+    },
+    "interactive multi-pass": {
+        "problem.yaml": MODERN + "type: [interactive, multi-pass]\n",
+        "output_validator/validate.py": ASKS_TWICE,
+        "submissions/accepted/a.py": "print(int(input()) + 1)\n",
+        "submissions/wrong_answer/b.py": "print(5)\n",
+    },
+    "groups": {
+        **GROUPS,
+        "submissions/accepted/a.py": ECHO,
+        "submissions/partially_accepted/b.py": "print(1)\n",
+    },
+    "grader": {
+        **GROUPS,
+        "data/testdata.yaml": "range: 0 2\ngrading: custom\n",
+        "data/secret/a/testdata.yaml": "grading: default\n",
+        "data/secret/b/testdata.yaml": "grading: default\n",
+        "graders/grade.py": GRADER,
+        "submissions/accepted/a.py": ECHO,
+        "submissions/wrong_answer/b.py": "print(3)\n",
+    },
+}
+
+
+def checked(root: Path, files: FILES) -> dict[str, Check]:
+    report = check_problem(write(root / "minimal", {**MINIMAL, **files}))
+    return {check.what: check for check in report.checks}
+
+
+@pytest.mark.parametrize("name", AGREEING)
+def test_a_check_agrees_with_every_directory(tmp_path: Path, name: str) -> None:
+    found = checked(tmp_path, AGREEING[name])
+    assert {what: check.detail for what, check in found.items() if not check.ok} == {}
+    programs = {"/".join(file.split("/")[1:3]) for file in AGREEING[name] if file.startswith("submissions/")}
+    assert programs <= {what for what, check in found.items() if not check.skipped}
+
+
+def test_a_check_says_where_it_disagrees_and_infers_the_time_limit(tmp_path: Path) -> None:
+    files = {"submissions/accepted/a.py": ECHO, "submissions/wrong_answer/b.py": ECHO}
+    found = checked(tmp_path, files)
+    assert found["accepted/a.py"].ok
+    assert "follows from" in found["time limit"].detail
+    assert found["wrong_answer/b.py"].detail == "AC instead of WA"
+
+
+@pytest.mark.parametrize(
+    ("validator", "scores", "says"),
+    [
+        ("raise SystemError('lost')\n", False, "exited with code 1, not with 42 or 43"),
+        ("import sys\nsys.exit(0)\n", False, "exited with code 0, not with 42 or 43"),
+        ("while True: pass\n", False, "validate.py"),
+        (READS_JUDGE_FILES + "(feedback / 'score.txt').write_text('ten')\nsys.exit(42)\n", True, "is not a number"),
+        ("def (\n", False, "exited with code 1"),
+    ],
+    ids=["crashes", "exits with 0", "hangs", "junk score", "syntax error"],
+)
+def test_a_broken_validator_is_the_judges_error_and_says_why(
+    tmp_path: Path, validator: str, scores: bool, says: str
+) -> None:
+    more = "validation: custom score\ntype: scoring\n" if scores else "validation: custom\n"
+    found = checked(
+        tmp_path,
+        {
+            "problem.yaml": DECLARED.replace("5}", "5, validation_time: 1}") + more,
+            "output_validators/validate.py": validator,
+            "submissions/wrong_answer/a.py": ECHO,
+        },
+    )
+    check = found["wrong_answer/a.py"]
+    assert not check.ok
+    assert "the judge could not judge it" in check.detail
+    assert says in check.detail
