@@ -23,7 +23,7 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -51,6 +51,7 @@ _subcli() {
         *' --log-level') kind=words offered='debug info warning error' ;;
         *' --max-attempts') kind=none ;;
         *' --metrics-address') kind=none ;;
+        *' --min-score') kind=none ;;
         *' --port') kind=none ;;
         *' --problem') kind=problems ;;
         *' --problems') kind=directories ;;
@@ -68,9 +69,9 @@ _subcli() {
             if [[ $cur == -* ]]; then
                 case $path in
                     '') offered='--version -V --help -h' ;;
-                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' watch') offered='--after-seq --timeout --fail-fast --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --min-score --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
     set -l paths ' submit' ' test' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' languages' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -60,6 +60,7 @@ complete -c subcli -n "__subcli_at ' submit'" -l no-watch -d 'Do not wait for th
 complete -c subcli -n "__subcli_at ' submit'" -l after-seq -r -f -d 'Start after this event'
 complete -c subcli -n "__subcli_at ' submit'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
 complete -c subcli -n "__subcli_at ' submit'" -l fail-fast -d 'Stop at the first verdict that is not passed'
+complete -c subcli -n "__subcli_at ' submit'" -l min-score -r -f -d 'Exit 0 from this score on, and 1 below it'
 complete -c subcli -n "__subcli_at ' submit'" -l max-attempts -r -f -d 'Reconnect at most this often in a row'
 complete -c subcli -n "__subcli_at ' submit'" -l compact -d 'Show only failures and the verdict'
 complete -c subcli -n "__subcli_at ' submit'" -l plain -d 'Print lines instead of the live screen'
@@ -96,6 +97,7 @@ complete -c subcli -n "__subcli_at ' test'" -F
 complete -c subcli -n "__subcli_at ' watch'" -l after-seq -r -f -d 'Start after this event'
 complete -c subcli -n "__subcli_at ' watch'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
 complete -c subcli -n "__subcli_at ' watch'" -l fail-fast -d 'Stop at the first verdict that is not passed'
+complete -c subcli -n "__subcli_at ' watch'" -l min-score -r -f -d 'Exit 0 from this score on, and 1 below it'
 complete -c subcli -n "__subcli_at ' watch'" -l max-attempts -r -f -d 'Reconnect at most this often in a row'
 complete -c subcli -n "__subcli_at ' watch'" -l compact -d 'Show only failures and the verdict'
 complete -c subcli -n "__subcli_at ' watch'" -l plain -d 'Print lines instead of the live screen'

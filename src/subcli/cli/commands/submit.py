@@ -15,6 +15,7 @@ from subcli.cli.watching.options import (
     FailFast,
     JunitXml,
     MaxAttempts,
+    MinScore,
     Notify,
     Options,
     Plain,
@@ -59,6 +60,7 @@ def register(app: typer.Typer) -> None:
         after_seq: AfterSeq = None,
         timeout: Timeout = None,
         fail_fast: FailFast = False,
+        min_score: MinScore = None,
         max_attempts: MaxAttempts = 5,
         compact: Compact = False,
         plain: Plain = False,
@@ -69,6 +71,7 @@ def register(app: typer.Typer) -> None:
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
+            min_score=min_score,
             max_attempts=max_attempts,
             compact=compact,
             plain=plain,
@@ -76,10 +79,10 @@ def register(app: typer.Typer) -> None:
             after_seq=after_seq or 0,
             for_server=common.for_server(),
         )
-        if no_watch and junit_xml is not None:
+        needy = "--junit-xml" if junit_xml is not None else "--min-score" if min_score is not None else ""
+        if no_watch and needy:
             raise UsageError(
-                "`--junit-xml` needs the results, and `--no-watch` does not wait for them.",
-                hint="Leave one of them out.",
+                f"`{needy}` needs the results, and `--no-watch` does not wait for them.", hint="Leave one of them out."
             )
         from subcli.cli.watching import run
         from subcli.cli.watching.reports import junit_report

@@ -15,6 +15,7 @@ from subcli.cli.watching.options import (
     FailFast,
     JunitXml,
     MaxAttempts,
+    MinScore,
     Notify,
     Options,
     Plain,
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
         after_seq: AfterSeq = None,
         timeout: Timeout = None,
         fail_fast: FailFast = False,
+        min_score: MinScore = None,
         max_attempts: MaxAttempts = 5,
         compact: Compact = False,
         plain: Plain = False,
@@ -50,6 +52,7 @@ def register(app: typer.Typer) -> None:
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
+            min_score=min_score,
             max_attempts=max_attempts,
             compact=compact,
             plain=plain,

@@ -184,7 +184,7 @@ class _Following:
         """
         submission_id, verdict = session.watch.submission_id, session.watch.verdict
         if verdict is not None:
-            error, code = None, exits.of_verdict(verdict.final_status)
+            error, code = None, self._options.exit_code(verdict)
         else:
             hint = self._options.resume_hint(submission_id)
             error = error or ServerError("The stream ended without a verdict.", hint=hint)

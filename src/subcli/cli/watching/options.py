@@ -6,14 +6,20 @@ import math
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
 import typer
 
+from subcli.cli import exits
 from subcli.cli.common import expanded
 from subcli.core.errors import WatchTimeoutError
 
+if TYPE_CHECKING:
+    from subcli.shared.messages import Complete
+
+_WITHOUT_TESTS: Final = frozenset(("build_failed", "cancelled", "error"))
+_ROUNDING: Final = 1e-9
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?(?:e\d+)?)s?)?", re.ASCII)
 
 
@@ -31,6 +37,12 @@ def seconds(text: str) -> float:
     if not 0.001 <= total < math.inf:
         raise typer.BadParameter(f"{text!r} is not positive." if total < 1 else f"{text!r} is too long.")
     return total
+
+
+def _number(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a number of points.")
+    return value
 
 
 Timeout: TypeAlias = Annotated[
@@ -55,6 +67,15 @@ Notify: TypeAlias = Annotated[
     bool, typer.Option("--notify", help="Ring the bell and show a desktop notification at the end.")
 ]
 FailFast: TypeAlias = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first verdict that is not passed.")]
+MinScore: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score",
+        metavar="N",
+        callback=_number,
+        help="Exit 0 from this score on, and 1 below it.",
+    ),
+]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +84,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         timeout: seconds for everything together; ``None``: none.
         fail_fast: end at the first verdict that is not passed.
+        min_score: the score from which a judged submission counts as passed; ``None``: the verdict decides.
         max_attempts: reconnects in a row without a new event.
         compact, plain: how the view looks.
         notify: tell the person when it is over.
@@ -76,6 +98,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     timeout: float | None = None
     fail_fast: bool = False
+    min_score: float | None = None
     max_attempts: int = 5
     compact: bool = False
     plain: bool = False
@@ -89,6 +112,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def command(self, name: str, submission_id: int) -> str:
         """A command line that will reach the same submission."""
         return f"subcli {name} {submission_id}{self.for_server}"
+
+    def exit_code(self, verdict: Complete) -> int:
+        """The exit code for a verdict.
+
+        With ``min_score`` the score decides wherever the tests have run. Where a problem gives no points, and where a
+        submission was not judged to its end, the verdict decides as ever.
+        """
+        from subcli.core.groups import points_of  # `--help` does without the messages
+
+        code = exits.of_verdict(verdict.final_status)
+        points = points_of(verdict.summary)
+        if self.min_score is None or points is None or verdict.final_status in _WITHOUT_TESTS:
+            return code
+        return exits.OK if points.score >= self.min_score - _ROUNDING else exits.NOT_PASSED
 
     def resume_hint(self, submission_id: int) -> str:
         """How to go on where there is no verdict yet."""
