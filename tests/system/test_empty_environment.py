@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "problems list": (),
     "problems show": ("election",),
     "problems check": ("nothing-here",),
+    "languages": (),
     "init": ("election", "new"),
     "auth login": ("--with-token",),
     "auth logout": (),
@@ -47,8 +48,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "schema": (),
     "completion": ("bash",),
 }
-AWAY = {"demo", "worker"}
-"""A worker needs a database; the demo has an empty environment in `test_path.py`."""
+AWAY = {"demo", "worker", "test"}
+"""A worker needs a database; the demo has an empty environment in `test_path.py`, and `test` judges, as it does."""
 
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 """A locale without anything else, which Python would otherwise replace."""

@@ -47,7 +47,7 @@ def test_init_then_submit(server: Served, run: Run, tmp_path: Path) -> None:
     at = ("--server", server.url)
     made = run("init", "lru-cache", "--language", "python", *at)
     assert made.returncode == 0, made.stderr
-    assert made.stderr.endswith(f"then: cd lru-cache && subcli submit {' '.join(at)}\n")
+    assert made.stderr.endswith(f"then: cd lru-cache && subcli test && subcli submit {' '.join(at)}\n")
     directory = tmp_path / "lru-cache"
     project = tomllib.loads((directory / ".subcli.toml").read_text())
     assert project["problem"] == "lru-cache"
