@@ -44,6 +44,12 @@ elif what == "close":
     print("ok", flush=True)
     os.close(1)
     sys.stdin.read()
+elif what == "orphan":
+    os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+elif what == "again":
+    with open("/dev/stdout", "w") as stream:
+        stream.write(open("/dev/stdin").read())
 elif what == "daemon":
     print("ok", flush=True)
     if os.fork() == 0:
@@ -213,3 +219,14 @@ async def test_what_cannot_be_read_is_the_judges_fault(run: Run, tmp_path: Path)
     judged = await run(problem(tmp_path, cases), SOLUTION)
     assert outcomes(judged) == {"1": "judge_error"}
     assert judged.verdict == "error"
+
+
+async def test_a_program_without_its_host_fails(run: Run, tmp_path: Path, below: Below) -> None:
+    """Without a sandbox a program can end what started it: it fails, is ended as well, and the next case is judged."""
+    every = (
+        case(tmp_path, "secret/orphan", "orphan"),
+        case(tmp_path, "secret/after", "again", b"ok\n"),
+    )
+    judged = await run(problem(tmp_path, CaseSet(Group(name="", parts=every, stop_on_failure=False))), SOLUTION)
+    assert outcomes(judged) == {"orphan": "runtime_error", "after": "passed"}
+    assert judged.verdict == "failed"

@@ -201,7 +201,7 @@ def _end_rest() -> "tuple[int, int]":
             sys.exit()
         else:
             left = max(left, _kill_all())
-            os.wait4(-1, 0) if os.getpid() == 1 else time.sleep(0.0005)
+            time.sleep(0.0002)
 
 
 def _kill_all() -> int:
@@ -286,7 +286,7 @@ def _raise(top: int, name: str, moved: int) -> int:
 
 
 def _lay_out(room: str, names: "list[str]", descriptors: "list[int]") -> None:
-    """Write the files of a case. A name that ends with a slash is a directory."""
+    """Write the files of a case."""
     os.makedirs(room, exist_ok=True)
     for name, source in zip(names, descriptors, strict=True):
         target = os.open(os.path.join(room, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -32,6 +32,8 @@ from subcli.judge.process.usage import Files, Usage, by_depth, deleted, in_memor
 from subcli.judge.sandbox.groups import out_of_memory
 
 _INTERVAL_S = 0.05
+_STARVED_S = 0.25
+"""A sample that is older than this is late because the machine is busy."""
 _MEGABYTE = 1024 * 1024
 _EXIT_GRACE_S = 0.5
 """How long killed processes may take to disappear before they count as left behind."""
@@ -146,6 +148,9 @@ class Watchdog:
     @property
     def is_contended(self) -> bool:
         """Whether the test or build that runs, or ran last, had to wait for the machine; or all of them together."""
+        if self._clock() - self._stopwatch.sampled > _STARVED_S:
+            # This process itself did not get to look.
+            return True
         return self._current.is_contended or (self.submission_over.is_set() and self._whole.is_contended)
 
     def solution_processes(self) -> list[Process]:

@@ -18,12 +18,16 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limit
+from subcli.judge.process.processes import kill_all
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
 from subcli.judge.supervise.relay import Relay, Transcript
 from subcli.judge.supervise.tools import Decision, ToolProcess
 
 _MEGABYTE = 1024 * 1024
+_LOOK_S = 1.0
+_GRACE_S = 10.0
+"""How long a host may take to end a program that was killed."""
 _NO_MEMORY = re.compile(
     r"MemoryError|bad_alloc|OutOfMemoryError|out of memory|Cannot allocate memory|heap exhausted|memory allocation",
     re.IGNORECASE,
@@ -186,13 +190,28 @@ class CasePlayer:
         # A busy machine makes no difference to processor time. A solution that waits is ended all the same.
         self._watchdog.begin(2 * seconds + 1)
         try:
-            ran = await self._host.run(order, streams)
+            ran = await self._answer(asyncio.ensure_future(self._host.run(order, streams)))
         finally:
             self._watchdog.end()
+        if ran is None:
+            # Without a sandbox, what the program has started outlives its host, and holds its pipes open.
+            kill_all(self._watchdog.solution_processes)
         exceeded = self._watchdog.exceeded
         if exceeded is not None and exceeded.limit == "time":
             exceeded = replace(exceeded, message=f"the program had not ended after {2 * seconds + 1:g} s")
         return ran, exceeded
+
+    async def _answer(self, running: asyncio.Task[Ran | None]) -> Ran | None:
+        """Wait for the host, but no longer than the program may take: without a sandbox it can stop its host."""
+        try:
+            while not (await asyncio.wait({running}, timeout=_LOOK_S))[0]:
+                if self._watchdog.exceeded is not None or self._watchdog.submission_over.is_set():
+                    await asyncio.wait({running}, timeout=_GRACE_S)
+                    if not running.done():
+                        self._host.close()
+            return running.result()
+        finally:
+            running.cancel()
 
     def _failure(self, ran: Ran | None, stderr: str, is_flood: bool) -> Evidence | None:
         """Why the solution failed by itself, whatever it has printed."""

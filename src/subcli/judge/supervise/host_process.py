@@ -124,7 +124,8 @@ class HostProcess:
         """
         try:
             facts = await self._order(order, (*streams, *files, *wanted))
-            if facts is not None and "spoiled" in facts:
+            if facts is not None and ("spoiled" in facts or "fault" in facts):
+                # What ran before may have used something up. A new sandbox has nothing of it.
                 self.close()
                 facts = await self._order(order, (*streams, *files, *wanted))
         finally:
@@ -157,6 +158,8 @@ class HostProcess:
             asyncio.get_running_loop().remove_reader(self._channel)
             self._channel.close()
             self._channel = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(b"")
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -179,6 +182,8 @@ class Collector:
         self._on_excess = on_excess
         self._reading, self.writing = os.pipe()
         os.set_blocking(self._reading, False)
+        # A solution that runs as another user may open it again, as /dev/stdout.
+        os.fchmod(self.writing, 0o622)
         loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._reading, self._take)

@@ -63,6 +63,8 @@ class Relay:
         self.moved = 0
         for descriptor in (self._source, self._target):
             os.set_blocking(descriptor, False)
+            # Whoever runs as another user may open it again, as /dev/stdin or /dev/stdout.
+            os.fchmod(descriptor, 0o666)
         asyncio.get_running_loop().add_reader(self._source, self._take)
 
     def _take(self) -> None:

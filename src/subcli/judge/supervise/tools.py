@@ -180,6 +180,8 @@ class ToolProcess:
         ran = running.result()
         if ran is None:
             raise HostFault(f"{self._tool.entry} ended its sandbox")
+        if ran.cpu_ms > seconds * 1000:
+            raise HostFault(f"{self._tool.entry} took longer than {seconds:g} s")
         return ran
 
     def _expand(self, command: tuple[str, ...]) -> tuple[str, ...]:
