@@ -91,8 +91,8 @@ class _Pump:
         except OSError as error:
             if error.errno != 22:  # EINVAL: the target is a file opened for appending
                 raise
-            data = os.read(self._source, _CHUNK)
             self.busy = True
+            data = os.read(self._source, _CHUNK)
             _write(self._target, data)
             return len(data)
 
@@ -131,6 +131,11 @@ class _KeepingPump(_Pump):
         with self._lock:
             if not self.done and self._waiting() > 0:
                 self._keep_some()
+
+    def is_empty(self) -> bool:
+        """Whether everything that the solution wrote has been passed on, and not only kept."""
+        with self._lock:
+            return self.done or (not self._unsent and super().is_empty())
 
     def _keep_some(self) -> None:
         # A pipe holds no more than this.
