@@ -24,7 +24,7 @@ _COMMANDS: Final = {
     "list": ("commands.list", "List your recent submissions, newest first."),
     "cancel": ("commands.cancel", "Stop judging a submission; its verdict becomes cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
-    "init": ("commands.init", "Make a directory to solve a problem in."),
+    "init": ("commands.init", "Make a directory to solve or write a problem in."),
     "doctor": ("commands.doctor", "Check settings, server and login, and say how to fix them."),
     "serve": ("commands.server.serve", "Run a server on this machine."),
     "worker": ("commands.server.worker", "Judge submissions for servers that share a database."),
