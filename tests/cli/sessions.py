@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
 from subcli.client.session import Session
@@ -25,16 +25,15 @@ class ScriptedSession:
         self.watch = Watch(submission_id)
         self._script = script
 
-    async def events(self) -> AsyncGenerator[ViewEvent, None]:
+    async def batches(self) -> AsyncGenerator[Sequence[ViewEvent], None]:
         """What was written down."""
         for step in self._script:
             if isinstance(step, asyncio.Event):
                 await step.wait()
             elif isinstance(step, str):
-                for event in self.watch.receive(complete(self.watch.submission_id, step)).events:
-                    yield event
+                yield self.watch.receive(complete(self.watch.submission_id, step)).events
             else:
-                yield step
+                yield (step,)
 
 
 def complete(submission_id: int, final_status: str) -> str:

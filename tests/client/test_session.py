@@ -73,21 +73,18 @@ class ScriptedSocket:
         self.ended = ""
         self.ended_at = NEVER
 
-    @property
-    def has_arrived(self) -> bool:
-        return bool(self.script) and self.opened_at + self.script[0][0] <= now()
-
-    async def receive(self) -> str | bytes:
+    async def receive(self) -> list[str | bytes]:
         assert not self.ended, "reading a socket that was closed"
         if not self.script:
             await asyncio.sleep(NEVER)
         due_s, frame = self.script[0]
-        await asyncio.sleep(max(0.0, self.opened_at + due_s - now()))
+        if (wait_s := self.opened_at + due_s - now()) > 0:
+            await asyncio.sleep(wait_s)
         self.script.pop(0)
         if isinstance(frame, Closed):
             raise Disconnected(frame)
         self.last_byte_at = now()
-        return frame
+        return [frame]
 
     async def ping(self) -> None:
         await self._take("ping")

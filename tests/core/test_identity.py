@@ -31,7 +31,7 @@ def result(
 def numbers(*results: TestResult) -> list[int]:
     """The number of the test of each result in turn."""
     index = ResultIndex()
-    return [index.add(each) for each in results]
+    return [index.add(each)[0] for each in results]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,8 @@ def test_row_with_a_test_id() -> None:
     # What was listed without its id gets it; another row does not.
     assert numbers(result("X", row=Row("1", 2)), result("X", "a", row=Row("1", 2))) == [0, 0]
     assert numbers(result("X", row=Row("1", 2)), result("X", "b", row=Row("2", 2))) == [0, 1]
+    # A test that is listed in another row later is still that test.
+    assert numbers(*(result("X", "a", row=Row(row, 1)) for row in "121")) == [0, 0, 0]
 
 
 def test_namesakes_that_have_not_ended_are_no_reason_to_flip() -> None:

@@ -44,7 +44,7 @@ def test_last_result_of_a_test_counts(first: str, last: str) -> None:
     assert one.counts == tally(again).counts
     assert one.recent == (again,)
     assert one.failures == ((again,) if last in ("failed", "error", "flaky") else ())
-    assert one.status_of(again) == last
+    assert one.put(again, is_listed=False) is None
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_test_is_identified_by_id_or_name(results: list[tuple[str, int | str | N
 def test_name_alone_means_first_test_with_that_name() -> None:
     """If two ids share the name."""
     one = tally(result("A", "passed", 1), result("A", "failed", 2))
-    assert one.status_of(result("A")) == "passed"
-    assert one.status_of(result("A", test_id=2)) == "failed"
-    assert one.status_of(result("A", test_id=3)) is None
-    assert one.status_of(result("B")) is None
+    assert one.put(result("A", "passed"), is_listed=False) is None
+    assert one.put(result("A", "failed", 2), is_listed=False) is None
+    assert one.put(result("A", "passed", 3), is_listed=False) == 2
+    assert one.put(result("B"), is_listed=False) == 3
 
 
 def test_results_are_bounded_but_counts_are_complete() -> None:

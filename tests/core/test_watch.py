@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import deque
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, STAGES_KEPT, Connection, Counts, Stage
 from subcli.core.watch import HELD_MAX, Hole, Received, Watch
 from subcli.shared.decoding import from_mapping
-from subcli.shared.messages import Complete, Message, StatusUpdate
+from subcli.shared.messages import Complete, Message, StatusUpdate, TestResult
 
 ID = 7
 
@@ -70,11 +71,32 @@ def test_frame_becomes_event() -> None:
     assert one.snapshot().counts == Counts(passed=1)
 
 
+def test_frames_are_processed_until_one_asks_for_more() -> None:
+    """Those after a fault, a ping, a hole or the verdict stay for the next time."""
+    one = Watch(ID)
+    told = [status("testing", 1), *(result(name, "passed", seq) for seq, name in enumerate("ABCDE", 2))]
+    frames = deque([json.dumps(each.raw) for each in told])
+    frames.insert(3, "ping")
+    frames.insert(4, "pong")
+    frames.insert(5, "{")
+    first, second, third = (one.receive_all(frames) for _ in range(3))
+    assert (len(first.events), first.reply, first.progress) == (3, "pong", True)
+    assert (second.events, second.fault is None) == ([], False)
+    assert ([shown.seq for shown in third.events], third.fault, third.reply) == ([4, 5, 6], None, None)
+    assert one.snapshot().counts == Counts(passed=5)
+    assert [shown.number for shown in third.events if isinstance(shown, TestResult)] == [2, 3, 4]
+    late = deque(
+        json.dumps(each.raw) for each in (result("G", "passed", 8), complete("passed", 9), result("H", seq=10))
+    )
+    assert one.receive_all(late).events == []
+    assert (one.hole, len(late)) == (Hole(6, 8), 2)
+
+
 def test_ping_is_answered_and_pong_ignored() -> None:
     """Bare texts are neither events nor faults."""
     one = Watch(ID)
-    assert one.receive("pong") == Received()
-    assert one.receive("ping") == Received(reply="pong")
+    assert one.receive("pong") == Received([])
+    assert one.receive("ping") == Received([], reply="pong")
     assert one.malformed == 0
 
 

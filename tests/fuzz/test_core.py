@@ -126,6 +126,27 @@ def test_frame_is_message_or_malformed(frame: str | bytes) -> None:
 
 
 @fuzz
+@given(messages.map(written))
+def test_plain_frames_are_read_like_all_others(frame: str) -> None:
+    """White space in front keeps a frame from being decoded as plain; otherwise it changes nothing."""
+    try:
+        general: Message | Control | None = decode(f" {frame}")
+    except MalformedMessageError:
+        general = None
+    try:
+        message = decode(frame)
+    except MalformedMessageError:
+        assert general is None
+        return
+    assert message == general
+    assert isinstance(message, Message)
+    assert isinstance(general, Message)
+    assert message.type == general.type
+    assert repr(message.raw) == repr(general.raw)
+    assert message.text is None or (message.text == frame and frame.isascii() and frame.isprintable())
+
+
+@fuzz
 @given(values)
 def test_encoding_round_trips(value: Any) -> None:
     """Encoding keeps the data and escapes invisible characters."""

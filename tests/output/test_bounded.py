@@ -70,5 +70,6 @@ def test_ndjson_view_keeps_nothing() -> None:
     for seq in range(1, 101):
         for event in watch.receive(result(seq, seq)).events:
             view.event(1, event)
+    view.flush()
     assert stream.getvalue().count("\n") == 100
     assert reachable(view) == before

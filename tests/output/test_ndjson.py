@@ -43,6 +43,7 @@ class Script:
     @property
     def lines(self) -> list[dict[str, Any]]:
         """All lines, each valid by the published schema."""
+        self.view.flush()
         text = self.stream.getvalue()
         assert text.endswith("\n") or not text
         lines = [json.loads(line) for line in text.splitlines()]

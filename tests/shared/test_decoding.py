@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -63,6 +64,23 @@ CLASSES = {
 
 def read(**fields: Any) -> Any:
     return decode(json.dumps(fields))
+
+
+def test_plain_text_is_kept() -> None:
+    """Only where each character of it is visible and stands for itself."""
+    plain = '{"type": "test_result", "test_name": "A \\"B\\"", "status": "passed", "x": [1e999, {}]}'
+    event = decode(plain)
+    assert isinstance(event, TestResult)
+    assert event.text == plain
+    assert event.raw == {"type": "test_result", "test_name": 'A "B"', "status": "passed", "x": [math.inf, {}]}
+    for other in ("é", "\\u202e", "\x7f", '", "schema": "1', '", "error": "no'):
+        event = decode(f'{{"type":"test_result","test_name":"A{other}","status":"passed"}}')
+        assert isinstance(event, TestResult)
+        assert event.text is None
+    for white in "\n\r\t ":
+        event = decode(f'{white}{{{white}"type":"test_result","test_name":"A","status":"passed"}}')
+        assert isinstance(event, TestResult)
+        assert event.text is None
 
 
 @pytest.mark.parametrize("kind", MESSAGES)

@@ -280,16 +280,19 @@ class ModelSocket:
     def last_byte_at(self) -> float:
         return max(self._heard_at, self._pong_at if self._pong_at <= now() else 0.0)
 
-    @property
-    def has_arrived(self) -> bool:
-        return min(self._due()[0], self.cut()[0]) <= now()
-
     def _due(self) -> tuple[float, Any]:
         if self._next is None:
             self._next = next(self.script)
         return self._next
 
-    async def receive(self) -> str | bytes:
+    async def receive(self) -> list[str | bytes]:
+        """All frames that have arrived by now, at least one."""
+        frames = [await self._frame()]
+        while self._due()[0] <= now() < self.cut()[0] and not isinstance(self._due()[1], int):
+            frames.append(await self._frame())
+        return frames
+
+    async def _frame(self) -> str | bytes:
         while True:
             assert not self.gone, "reading a socket that is gone"
             due, what = self._due()

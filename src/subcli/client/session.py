@@ -1,16 +1,18 @@
 """Following one submission: carries out what :mod:`subcli.core.recovery` decides, and decides nothing itself.
 
-The way of a frame: the socket yields a text, :meth:`subcli.core.watch.Watch.receive` turns it into new events, and the
-caller gets these one by one. Reconnecting and closing are yielded among them as
+The way of a frame: the socket yields what has arrived, :meth:`subcli.core.watch.Watch.receive_all` turns it into new
+events, and the caller gets these in batches. Reconnecting and closing are yielded among them as
 :class:`subcli.core.submission.Connection`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
@@ -70,9 +72,7 @@ class OpenSocket(Protocol):
 
     @property
     def last_byte_at(self) -> float: ...
-    @property
-    def has_arrived(self) -> bool: ...
-    async def receive(self) -> str | bytes: ...
+    async def receive(self) -> Sequence[str | bytes]: ...
     async def send(self, text: str) -> None: ...
     async def ping(self) -> None: ...
     async def close(self) -> None: ...
@@ -124,6 +124,8 @@ class Session:
         self._info: ServerInfo | None = None
         self._asking_info: asyncio.Task[None] | None = None
         self._socket: OpenSocket | None = None
+        self._arrived: deque[str | bytes] = deque()
+        self._reply: str | None = None
         self._dialled_with = self._refused = authenticator.token()
         self._heartbeat = Heartbeat(0.0, 0.0)
         self._progressed = False
@@ -132,7 +134,18 @@ class Session:
         self._undecided_since: float | None = None
 
     async def events(self) -> AsyncGenerator[Shown, None]:
-        """Everything new, in order and each event once; ends after the verdict.
+        """What :meth:`batches` yields, one by one.
+
+        Raises:
+            SubcliError: no verdict can be had.
+        """
+        async with contextlib.aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    async def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
+        """Everything new, in order and each event once, as many at a time as there are; ends after the verdict.
 
         Raises:
             SubcliError: no verdict can be had.
@@ -151,17 +164,17 @@ class Session:
                         new, input = await self._read()
                     case Connect():
                         self._abort()
-                        yield self._note(_connecting(action))
+                        yield (self._note(_connecting(action)),)
                         input = await self._connect(action.delay_s)
                         if isinstance(input, Opened):
-                            yield self._note(Connection("open"))
+                            yield (self._note(Connection("open")),)
                     case CatchUp():
                         if self._state.opened_at is None:
                             self._abort()
                         new, input = await self._catch_up()
                     case Poll(delay_s, reason):
                         self._abort()
-                        yield self._note(Connection("polling", delay_s=round(delay_s, 2), reason=reason or None))
+                        yield (self._note(Connection("polling", delay_s=round(delay_s, 2), reason=reason or None)),)
                         await asyncio.sleep(delay_s)
                         new, input = await self._catch_up()
                     case Refresh():
@@ -169,13 +182,13 @@ class Session:
                         input = await self._authenticator.refresh(self._refused)
                     case Finish():
                         await self._close()
-                        yield self._note(Connection("closed", code=CloseCode.NORMAL))
+                        yield (self._note(Connection("closed", code=CloseCode.NORMAL)),)
                         return
                     case Stop(error):
-                        yield self._note(Connection("closed", reason=error.message))
+                        yield (self._note(Connection("closed", reason=error.message)),)
                         raise name_submission(error, self.watch.submission_id)
-                for event in new:
-                    yield event
+                if new:
+                    yield new
         finally:
             describing.cancel()
             if self._asking_info is not None:
@@ -198,6 +211,8 @@ class Session:
         except Disconnected as disconnected:
             return self._disconnected(disconnected)
         _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
+        self._arrived.clear()
+        self._reply = None
         await asyncio.wait({asking_info}, timeout=INFO_TIMEOUT_S)
         self._progressed = False
         self._bad_frames = 0
@@ -235,38 +250,38 @@ class Session:
     # -- reading ----------------------------------------------------------------------------------
 
     async def _read(self) -> tuple[Sequence[Message], Input | None]:
-        """The new events of one frame, and what the machine has to know, if anything."""
+        """The new events of what has arrived, and what the machine has to know, if anything."""
         socket = self._socket
         assert socket is not None
+        if self._reply is not None:
+            reply, self._reply = self._reply, None
+            return (), await self._send(socket.send(reply))
         if self.watch.hole is not None:
             return await self._fill_hole()
-        try:
-            frame = await self._receive(socket)
-        except TimeoutError:
-            return (), await self._time_passed(socket)
-        except Disconnected as disconnected:
-            return (), self._disconnected(disconnected)
-        if _frame_log.isEnabledFor(logging.DEBUG):
-            _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
-        received = self.watch.receive(frame)
+        if not self._arrived:
+            try:
+                async with asyncio.timeout_at(self._heartbeat.wake_at(resumes=self._resumes)):
+                    self._arrived.extend(await socket.receive())
+            except TimeoutError:
+                return (), await self._time_passed(socket)
+            except Disconnected as disconnected:
+                return (), self._disconnected(disconnected)
+            if _frame_log.isEnabledFor(logging.DEBUG):
+                for frame in self._arrived:
+                    _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
+        arrived = len(self._arrived)
+        received = self.watch.receive_all(self._arrived)
+        if received.fault is None or arrived - len(self._arrived) > 1:
+            self._bad_frames = 0
+        if received.fault is not None:
+            self._bad_frames += 1
+            if self._bad_frames >= MAX_BAD_FRAMES:
+                return received.events, TooManyBadFrames()
+        self._reply = received.reply
         if not self._resumes and self.watch.verdict is None and any(map(_is_terminal, received.events)):
             # Such servers may never send the verdict; the snapshot has it (contract, section 6).
             self._heartbeat.schedule_catch_up(_now())
-        if received.reply is not None:
-            return (), await self._send(socket.send(received.reply))
-        if received.fault is not None:
-            self._bad_frames += 1
-            return (), TooManyBadFrames() if self._bad_frames >= MAX_BAD_FRAMES else None
-        self._bad_frames = 0
         return received.events, self._progress(received)
-
-    async def _receive(self, socket: OpenSocket) -> str | bytes:
-        """The next frame; raises TimeoutError when something else is due first."""
-        if socket.has_arrived:
-            # No timer where there is nothing to wait for: it would cost as much as the frame.
-            return await socket.receive()
-        async with asyncio.timeout_at(self._heartbeat.wake_at(resumes=self._resumes)):
-            return await socket.receive()
 
     @property
     def _resumes(self) -> bool:

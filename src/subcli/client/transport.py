@@ -15,7 +15,6 @@ from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
-from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as _connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -27,8 +26,8 @@ from websockets.exceptions import (
     ProxyError,
 )
 from websockets.frames import CloseCode
-from websockets.protocol import State
 
+from subcli.client.frames import CLOSE_TIMEOUT_S, FrameConnection
 from subcli.client.network import (
     USER_AGENT,
     describe_failure,
@@ -46,7 +45,6 @@ from subcli.shared.secret import Secret, redact
 from subcli.shared.urls import dialled_host, redirect_target, split_zone, without_zone
 
 OPEN_TIMEOUT_S: Final = 10.0
-CLOSE_TIMEOUT_S: Final = 0.2
 ATTEMPT_DELAY_S: Final = 0.25
 """How long one address is tried alone before the next joins it (RFC 8305 section 5), as httpx does it."""
 
@@ -62,23 +60,6 @@ class Disconnected(Exception):
     def __init__(self, input: DisconnectReason) -> None:
         super().__init__(input)
         self.input = input
-
-
-class _Connection(ClientConnection):
-    """Notes when the last byte arrived, since any byte is a sign of life, and bounds the closing handshake.
-
-    After a close frame nothing more arrives, but a reader learns of it only when the other side closes the TCP
-    connection as well, which a broken one may never do.
-    """
-
-    last_byte_at: float = 0.0
-    _ending: asyncio.TimerHandle | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self.last_byte_at = self.loop.time()
-        super().data_received(data)
-        if self.protocol.state is State.CLOSING and self._ending is None:
-            self._ending = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
 
 class _Handshake(_connect):
@@ -103,7 +84,7 @@ class Socket:
         secrets: what was sent; redacted from what the server says.
     """
 
-    def __init__(self, connection: _Connection, *secrets: Secret) -> None:
+    def __init__(self, connection: FrameConnection, *secrets: Secret) -> None:
         self._connection = connection
         self._secrets = secrets
 
@@ -112,20 +93,14 @@ class Socket:
         """When the last byte arrived, in seconds of the event loop's clock."""
         return self._connection.last_byte_at
 
-    @property
-    def has_arrived(self) -> bool:
-        """Whether a complete message has been received, so that :meth:`receive` will not wait."""
-        frames = self._connection.recv_messages.frames.queue
-        return bool(frames) and frames[0].fin
-
-    async def receive(self) -> str | bytes:
-        """The next frame.
+    async def receive(self) -> Sequence[str | bytes]:
+        """The messages that have arrived, at least one: a text, or the bytes of a binary one.
 
         Raises:
-            Disconnected: the socket is closed.
+            Disconnected: the socket is closed, and nothing more has arrived.
         """
         try:
-            return await self._connection.recv()
+            return await self._connection.receive()
         except ConnectionClosed as closed:
             raise Disconnected(_closing(closed, self._secrets)) from None
 
@@ -181,17 +156,17 @@ async def open_socket(
         raise Disconnected(Blocked(f"{proxy.problem}.", proxy.hint))
     secrets = [secret for secret in (token, query_token) if secret]
     options = _way(url, proxy)
-    made: list[_Connection] = []
+    made: list[FrameConnection] = []
 
-    def make(*args: Any, **given: Any) -> _Connection:
-        made.append(_Connection(*args, **given))
+    def make(*args: Any, **given: Any) -> FrameConnection:
+        made.append(FrameConnection(*args, **given))
         return made[-1]
 
     try:
         connection = await _Handshake(
             without_zone(_with_token(url, query_token)),
             additional_headers={"Authorization": f"Bearer {token.reveal()}"} if token else {},
-            create_connection=cast(type[_Connection], make),
+            create_connection=cast(type[FrameConnection], make),
             compression=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S,
@@ -204,7 +179,7 @@ async def open_socket(
         )
     except (InvalidHandshake, InvalidURI, OSError, EOFError, ValueError) as error:
         raise Disconnected(_failed_handshake(error, secrets, url, proxy, connected=bool(made))) from None
-    assert isinstance(connection, _Connection)
+    assert isinstance(connection, FrameConnection)
     connection.last_byte_at = asyncio.get_running_loop().time()
     return Socket(connection, *secrets)
 

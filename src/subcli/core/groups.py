@@ -79,8 +79,7 @@ class Groups:
             result: the result; most have neither group nor points.
             status: the count that it belongs to: passed, failed, error or skipped.
         """
-        before = self._parts.pop(test, None)
-        if before is not None:
+        if self._parts and (before := self._parts.pop(test, None)) is not None:
             self._add(before, -1)
         if result.group is None and result.score is None and result.max_score is None:
             return

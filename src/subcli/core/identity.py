@@ -22,12 +22,12 @@ fewer of them are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TypeAlias
 
 import msgspec
 
-from subcli.shared.messages import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, Row, TestResult
 
 
 class _Test(msgspec.Struct, eq=False):
@@ -36,12 +36,14 @@ class _Test(msgspec.Struct, eq=False):
     number: int
     type: str | None
     status: str
-    names: list[str]
+    name: str
     test_id: str | None = None
     row: str | None = None
+    other_names: tuple[str, ...] = ()
 
 
-_Tests: TypeAlias = dict[str, dict[int, _Test]]
+_Tests: TypeAlias = dict[str, "_Test | dict[int, _Test]"]
+"""Tests by name; those that share one, by their numbers."""
 
 
 class ResultIndex:
@@ -50,63 +52,84 @@ class ResultIndex:
     def __init__(self) -> None:
         self._by_id: dict[str, _Test] = {}
         self._by_row: dict[str, _Test] = {}
-        # By name, then by number: all tests, those without an id, and those in no row.
         self._named: _Tests = {}
         self._without_id: _Tests = {}
-        self._without_row: _Tests = {}
+        # Only listings over REST have rows: made when the first one comes.
+        self._without_row: _Tests | None = None
         self._rows: dict[tuple[str, str | None], int] = {}
         self._size = 0
 
-    def last(self, result: TestResult) -> tuple[int, str] | None:
-        """The number and the last status of the test that ``result`` belongs to; ``None`` if it is a new one."""
-        test = self._find(result)
-        return None if test is None else (test.number, test.status)
+    def add(self, result: TestResult) -> tuple[int, str | None]:
+        """Take ``result`` as the last one of its test.
 
-    def add(self, result: TestResult) -> int:
-        """Take ``result`` as the last one of its test; return the test's number."""
-        test = self._find(result)
+        Returns:
+            The test's number, and its status so far; ``None`` if it is a new one.
+        """
+        name, row, test_id = result.test_name, result.row, result.test_id
+        if test_id is not None and not isinstance(test_id, str):
+            test_id = str(test_id)
+        test = None if test_id is None else self._by_id.get(test_id)
+        if test is not None and row is None and name == test.name and test.type is not None:
+            # By far the most frequent case; there is nothing to learn but the status.
+            status, test.status = test.status, result.status
+            return test.number, status
+        if test is None and (name in self._named or self._by_row):
+            test = self._find(result, test_id)
         if test is None:
-            test = _Test(self._size, None, result.status, [])
+            test = _Test(self._size, _type(result), result.status, name, test_id)
+            before = None
             self._size += 1
-        test.status = result.status
-        test.type = test.type or _type(result)
-        if result.test_name not in test.names:
-            self._name(test, result.test_name)
-        if result.test_id is not None:
-            test.test_id = str(result.test_id)
-            self._by_id[test.test_id] = test
-            _remove(test, self._without_id)
-        row = result.row
+            self._name(test, name)
+        else:
+            before = test.status
+            test.status = result.status
+            test.type = test.type or _type(result)
+            if name != test.name and name not in test.other_names:
+                test.other_names += (name,)
+                self._name(test, name)
+        if test_id is not None and self._by_id.get(test_id) is not test:
+            if before is not None:
+                _remove(test, self._without_id)
+            test.test_id = test_id
+            self._by_id[test_id] = test
         if row is not None:
-            self._rows[result.test_name, _type(result)] = row.namesakes
-            if row.id not in self._by_row:
-                test.row = row.id
-                self._by_row[row.id] = test
-                _remove(test, self._without_row)
-        return test.number
+            self._list(test, result, row)
+        return test.number, before
+
+    def _list(self, test: _Test, result: TestResult, row: Row) -> None:
+        """Note that ``test`` stands in ``row``."""
+        self._rows[result.test_name, _type(result)] = row.namesakes
+        if row.id not in self._by_row:
+            test.row = row.id
+            self._by_row[row.id] = test
+            _remove(test, self._rowless())
+
+    def _rowless(self) -> _Tests:
+        """The tests that stand in no row so far."""
+        if self._without_row is None:
+            self._without_row = {}
+            for name, tests in self._named.items():
+                for test in _each(tests):
+                    _put(test, name, self._without_row)
+        return self._without_row
 
     def _name(self, test: _Test, name: str) -> None:
-        test.names.append(name)
-        for tests, known in (
-            (self._named, False),
-            (self._without_id, test.test_id is not None),
-            (self._without_row, test.row is not None),
-        ):
-            if not known:
-                tests.setdefault(name, {})[test.number] = test
+        _put(test, name, self._named)
+        if test.test_id is None:
+            _put(test, name, self._without_id)
+        if test.row is None and self._without_row is not None:
+            _put(test, name, self._without_row)
 
-    def _find(self, result: TestResult) -> _Test | None:
+    def _find(self, result: TestResult, test_id: str | None) -> _Test | None:
+        """The test that ``result`` belongs to, unless it is known by its id."""
         row = result.row
-        if result.test_id is not None:
-            test_id = str(result.test_id)
-            if test_id in self._by_id:
-                return self._by_id[test_id]
+        if test_id is not None:
             listed = self._by_row.get(test_id if row is None else row.id)
             if row is not None and listed is not None:
                 return listed if listed.test_id is None else None
             return self._choose(self._without_id, result, listed)
         if row is not None:
-            return self._by_row.get(row.id) or self._choose(self._without_row, result, self._by_id.get(row.id))
+            return self._by_row.get(row.id) or self._choose(self._rowless(), result, self._by_id.get(row.id))
         namesakes = self._of_type(self._named, result)
         if len(namesakes) == 1:
             return namesakes[0]
@@ -115,7 +138,7 @@ class ResultIndex:
 
     def _choose(self, tests: _Tests, result: TestResult, same_id: _Test | None) -> _Test | None:
         """The test in ``tests`` with the same id, or of the same type and name."""
-        if same_id is not None and same_id.number in tests.get(result.test_name, {}):
+        if same_id is not None and same_id in _each(tests.get(result.test_name)):
             return same_id
         free = self._of_type(tests, result)
         if result.row is not None:
@@ -131,7 +154,7 @@ class ResultIndex:
     @staticmethod
     def _of_type(tests: _Tests, result: TestResult) -> list[_Test]:
         """Those with the result's name and type; if there are none, those that a missing type does not tell apart."""
-        named, kind = tests.get(result.test_name, {}).values(), _type(result)
+        named, kind = _each(tests.get(result.test_name)), _type(result)
         return [test for test in named if test.type == kind] or [
             test for test in named if kind is None or test.type is None
         ]
@@ -181,6 +204,24 @@ def _type(result: TestResult) -> str | None:
     return result.test_type or None
 
 
+def _each(tests: _Test | dict[int, _Test] | None) -> Collection[_Test]:
+    if isinstance(tests, dict):
+        return tests.values()
+    return () if tests is None else (tests,)
+
+
+def _put(test: _Test, name: str, tests: _Tests) -> None:
+    known = tests.setdefault(name, test)
+    if isinstance(known, dict):
+        known[test.number] = test
+    elif known is not test:
+        tests[name] = {known.number: known, test.number: test}
+
+
 def _remove(test: _Test, tests: _Tests) -> None:
-    for name in test.names:
-        tests.get(name, {}).pop(test.number, None)
+    for name in (test.name, *test.other_names):
+        known = tests.get(name)
+        if known is test:
+            del tests[name]
+        elif isinstance(known, dict):
+            known.pop(test.number, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from subcli.core.groups import Groups
 from subcli.core.identity import ResultIndex
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT, Counts
@@ -13,34 +15,37 @@ class Tally:
 
     def __init__(self) -> None:
         self._index = ResultIndex()
+        # Any other status counts as failed.
         self._counts = {"passed": 0, "failed": 0, "error": 0, "skipped": 0}
-        self._recent: dict[int, TestResult] = {}
+        self._recent: OrderedDict[int, TestResult] = OrderedDict()
         self._failures: dict[int, TestResult] = {}
         self.groups = Groups()
 
-    def status_of(self, result: TestResult) -> str | None:
-        """The last known status of the test that ``result`` belongs to."""
-        last = self._index.last(result)
-        return None if last is None else last[1]
+    def put(self, result: TestResult, *, is_listed: bool = True) -> int | None:
+        """Record ``result`` as the last one of its test.
 
-    def confirm(self, result: TestResult) -> None:
-        """Note whose ``result`` this is, which says nothing new: its test is known by one more id or row."""
-        self._index.add(result)
+        Args:
+            is_listed: whether it is an event of its own, even where its test had this status before. Otherwise it then
+                says nothing new, except that its test may be known by one more id or row.
 
-    def put(self, result: TestResult) -> int:
-        """Record ``result`` as the last one of its test; return the test's number."""
-        last = self._index.last(result)
-        test = self._index.add(result)
-        if last is not None:
-            self._counts[_counted(last[1])] -= 1
-            self._recent.pop(test, None)
+        Returns:
+            The test's number; ``None`` if the result says nothing new.
+        """
+        test, before = self._index.add(result)
+        status = result.status
+        if before == status and not is_listed:
+            return None
+        counted = status if status in self._counts else "failed"
+        recent = self._recent
+        if before is not None:
+            self._counts[before if before in self._counts else "failed"] -= 1
+            recent.pop(test, None)
             self._failures.pop(test, None)
-        counted = _counted(result.status)
         self.groups.put(test, result, counted)
         self._counts[counted] += 1
-        self._recent[test] = result
-        if len(self._recent) > RECENT_KEPT:
-            del self._recent[next(iter(self._recent))]
+        recent[test] = result
+        if len(recent) > RECENT_KEPT:
+            recent.popitem(last=False)
         if counted in ("failed", "error") and len(self._failures) < FAILURES_KEPT:
             self._failures[test] = result
         return test
@@ -60,8 +65,3 @@ class Tally:
     def failures(self) -> tuple[TestResult, ...]:
         """The present failures, oldest first, up to a limit."""
         return tuple(self._failures.values())
-
-
-def _counted(status: str) -> str:
-    """The count that a test status belongs to; an unknown status counts as failed."""
-    return status if status in ("passed", "failed", "error", "skipped") else "failed"

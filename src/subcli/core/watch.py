@@ -36,7 +36,8 @@ State changes in place, in :meth:`Watch._apply` only; what leaves is frozen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from subcli.core.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
@@ -70,7 +71,7 @@ class Received(NamedTuple):
         fault: why the frame was skipped.
     """
 
-    events: tuple[Message, ...] = ()
+    events: Sequence[Message] = ()
     progress: bool = False
     reply: str | None = None
     fault: str | None = None
@@ -122,19 +123,52 @@ class Watch:
 
     # -- in ---------------------------------------------------------------------------------------
 
+    def receive_all(self, frames: deque[str | bytes]) -> Received:
+        """Process ``frames`` from the left, and stop after one that asks for more than to be shown.
+
+        That is a fault, a text to send back, a hole, the verdict, or another log.
+        """
+        events: list[Message] = []
+        progress = False
+        while frames:
+            try:
+                message = decode(frames.popleft())
+            except MalformedMessageError as error:
+                self.malformed += 1
+                return Received(events, progress, fault=str(error))
+            if isinstance(message, TestResult) and message.seq == self.last_seq + 1 and self._is_plain(message):
+                # Nearly all messages are results that follow; this spares them the questions that others raise.
+                self.last_seq += 1
+                message.__dict__["number"] = self._tally.put(message)
+                events.append(message)
+                progress = True
+                continue
+            if isinstance(message, Control):
+                if message.reply is not None:
+                    return Received(events, progress, reply=message.reply)
+                continue
+            received = self.take(message)
+            events += received.events
+            progress = progress or received.progress
+            if received.fault is not None or self._held or self.verdict is not None:
+                return Received(events, progress, fault=received.fault)
+        return Received(events, progress)
+
+    def _is_plain(self, result: TestResult) -> bool:
+        return (
+            self.last_seq > 0
+            and not (self._held or self._has_events_without_seq or self.replaced)
+            and self.verdict is None
+            and result.submission_id in (self.submission_id, None)
+        )
+
     def receive(self, frame: str | bytes) -> Received:
         """Process one frame. Bad input never raises: it is counted, and ``fault`` says what is wrong."""
-        try:
-            message = decode(frame)
-        except MalformedMessageError as error:
-            return self._skip(str(error))
-        if isinstance(message, Control):
-            return Received(reply=message.reply) if message.reply else _NOTHING
-        return self.take(message)
+        return self.receive_all(deque((frame,)))
 
     def take(self, event: Message) -> Received:
         """Process one event, from the socket, the log or a snapshot."""
-        if event.submission_id is not None and str(event.submission_id) != self._id_text:
+        if event.submission_id not in (self.submission_id, None) and str(event.submission_id) != self._id_text:
             return self._skip(f"about another submission ({event.submission_id})")
         seq = event.seq
         if seq == 1:
@@ -214,9 +248,10 @@ class Watch:
         """Apply the event that follows in the log."""
         assert event.seq is not None
         self.last_seq = event.seq
-        if self._has_events_without_seq and not self._is_news(event):
-            return self._confirm(event)
-        self._apply(event)
+        if self._has_events_without_seq and not self._apply_news(event):
+            return _NOTHING
+        if not self._has_events_without_seq:
+            self._apply(event)
         return Received((event,), progress=True)
 
     def _take_late(self, event: Message, seq: int) -> Received:
@@ -232,17 +267,10 @@ class Watch:
     def _take_without_seq(self, event: Message) -> Received:
         if isinstance(event, Unknown):
             return Received((event,))
-        if not self._is_news(event):
-            return self._confirm(event)
+        if not self._apply_news(event):
+            return _NOTHING
         self._has_events_without_seq = True
-        self._apply(event)
         return Received((event,), progress=True)
-
-    def _confirm(self, event: Message) -> Received:
-        """Nothing new, but a result may tell one more thing by which its test is known."""
-        if isinstance(event, TestResult):
-            self._tally.confirm(event)
-        return _NOTHING
 
     def _skip(self, fault: str) -> Received:
         self.malformed += 1
@@ -250,17 +278,16 @@ class Watch:
 
     # -- what is new ------------------------------------------------------------------------------
 
-    def _is_news(self, event: Message) -> bool:
-        """Whether an event is news, regardless of its place in the log."""
-        match event:
-            case TestResult():
-                return self._tally.status_of(event) != event.status
-            case StatusUpdate():
-                return self._advances(event)
-            case ErrorAnalysis():
-                return _fingerprint(event) not in self._analysed
-            case _:
-                return True
+    def _apply_news(self, event: Message) -> bool:
+        """Apply an event if it is news, regardless of its place in the log; return whether it was."""
+        if isinstance(event, TestResult):
+            return self._put(event, is_listed=False)
+        if isinstance(event, StatusUpdate) and not self._advances(event):
+            return False
+        if isinstance(event, ErrorAnalysis) and _fingerprint(event) in self._analysed:
+            return False
+        self._apply(event)
+        return True
 
     def _advances(self, update: StatusUpdate) -> bool:
         now = self._now
@@ -282,8 +309,7 @@ class Watch:
     def _apply(self, event: Message) -> None:
         match event:
             case TestResult():
-                # Views are told whose result it is; they do not decide that once more.
-                event.__dict__["number"] = self._tally.put(event)
+                self._put(event)
             case StatusUpdate():
                 self._apply_status(event)
             case ErrorAnalysis():
@@ -293,6 +319,13 @@ class Watch:
             case Complete():
                 self.verdict = event
                 self._held.clear()
+
+    def _put(self, result: TestResult, *, is_listed: bool = True) -> bool:
+        """Record a result; return whether it is an event of its own."""
+        number = self._tally.put(result, is_listed=is_listed)
+        # Views are told whose result it is; they do not decide that once more.
+        result.__dict__["number"] = number
+        return number is not None
 
     def _apply_status(self, update: StatusUpdate) -> None:
         """Update the status; fields that an update leaves out stay as they were while the stage is the same."""

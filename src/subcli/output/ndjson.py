@@ -19,17 +19,20 @@ from subcli.shared.encoding import encode_any
 SCHEMA_VERSION: Final = 1
 """Version of everything that ``--json`` prints; raised when a field changes its meaning or is removed."""
 
+_BEGINNING: Final = f'{{"schema":{SCHEMA_VERSION},'
+
 
 class NdjsonView(NullView):
     """Writes each event as it arrives.
 
     Args:
-        stream: Where to write; each line is one ``write``.
+        stream: Where to write when the view is flushed.
         now: Returns the current time as RFC 3339, for lines without a timestamp of the server.
     """
 
     def __init__(self, stream: TextIO, now: Callable[[], str]) -> None:
         self._stream = stream
+        self._lines: list[str] = []
         self._now = now
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
@@ -44,12 +47,17 @@ class NdjsonView(NullView):
         if isinstance(event, Connection):
             self._line("connection", submission_id, event.fields())
             return
+        text = event.text
+        if text is not None and event.submission_id == submission_id and event.timestamp is not None:
+            # Each character of it is visible and stands for itself: the line is the message, with our field added.
+            self._lines.append(_BEGINNING + text[1:])
+            return
         raw = event.raw
         line: dict[str, Any] = {"schema": SCHEMA_VERSION, **raw, "submission_id": submission_id}
         line["schema"] = SCHEMA_VERSION
         if not isinstance(raw.get("timestamp"), str):
             line["timestamp"] = self._now()
-        self._stream.write(encode_any(line) + "\n")
+        self._lines.append(encode_any(line))
 
     def end(self, ending: Ending) -> None:
         """Write the last line of a submission."""
@@ -71,19 +79,22 @@ class NdjsonView(NullView):
             self._line("error", ending.submission_id, error_fields(ending.error, ending.exit_code))
 
     def flush(self) -> None:
-        """Pass what was written on to the reader."""
+        """Pass the lines so far on to the reader."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write("\n".join(lines) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
         """Pass the last line on."""
-        self._stream.flush()
+        self.flush()
 
     def _line(self, kind: str, submission_id: int | None, fields: Mapping[str, Any]) -> None:
         line: dict[str, Any] = {"schema": SCHEMA_VERSION, "type": kind, "timestamp": self._now()}
         if submission_id is not None:
             line["submission_id"] = submission_id
         line.update(fields)
-        self._stream.write(encode_any(line) + "\n")
+        self._lines.append(encode_any(line))
 
 
 def error_fields(error: SubcliError, exit_code: int) -> dict[str, Any]:

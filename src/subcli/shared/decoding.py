@@ -16,12 +16,14 @@ import msgspec
 
 from subcli.shared.messages import (
     MESSAGES,
+    Complete,
     Control,
     ErrorAnalysis,
     Location,
     Message,
     Raw,
     Row,
+    StatusUpdate,
     Summary,
     TestResult,
     Unknown,
@@ -29,6 +31,7 @@ from subcli.shared.messages import (
 from subcli.shared.protocol import MAX_DEPTH, PING, PONG
 
 _CONTROLS: Final = {PONG: Control(PONG), PING: Control(PING, reply=PONG)}
+_CONTROL_CHARS: Final = 4
 _REQUIRED: Final[dict[type[msgspec.Struct], frozenset[str]]] = {
     cls: frozenset(f.encode_name for f in msgspec.structs.fields(cls) if f.required) for cls in MESSAGES.values()
 }
@@ -36,10 +39,11 @@ _FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
     cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
     for cls in (*MESSAGES.values(), Unknown, Summary, Location)
 }
-_UNREADABLE: Final = (msgspec.ValidationError, UnicodeError)
-"""What ``msgspec.convert`` raises: the latter for a text with a lone surrogate where it looks for a number."""
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError)
+"""What ``msgspec`` raises: the latter for a text with a lone surrogate where it looks for a number."""
 
 _decode_json: Final = msgspec.json.Decoder().decode
+_decode_typed: Final = msgspec.json.Decoder(StatusUpdate | TestResult | ErrorAnalysis | Complete).decode
 
 
 class MalformedMessageError(ValueError):
@@ -55,12 +59,34 @@ def decode(frame: str | bytes) -> Message | Control:
     """
     if not isinstance(frame, str):
         raise MalformedMessageError("a binary frame")
-    control = _CONTROLS.get(frame)
-    if control is not None:
-        return control
-    if frame.count("{") + frame.count("[") > MAX_DEPTH and _nests_too_deeply(frame):
-        raise MalformedMessageError(_TOO_DEEP)
+    if len(frame) == _CONTROL_CHARS and frame in _CONTROLS:
+        return _CONTROLS[frame]
+    if ("[" in frame or frame.find("{", 1) > 0) and frame.count("{") + frame.count("[") > MAX_DEPTH:
+        if _nests_too_deeply(frame):
+            raise MalformedMessageError(_TOO_DEEP)
+    elif (event := _decode_plain(frame)) is not None:
+        return event
     return _event(_json(frame))
+
+
+def _decode_plain(frame: str) -> Message | None:
+    """The event in a frame as nearly all of them are: valid as it stands, and fit to be passed on as it came.
+
+    A third of the cost of the general way, of which this is a special case: it decodes typed, and once.
+    """
+    if frame[:1] != "{" or not frame.isascii() or "\n" in frame or "\r" in frame or "\t" in frame or "\x7f" in frame:
+        # White space between tokens, and DEL. Other control characters are not valid in JSON.
+        return None
+    if '"schema"' in frame or ("\\" in frame and "\\u" in frame):
+        return None
+    try:
+        event: Message = _decode_typed(frame)
+    except _UNREADABLE:
+        return None
+    if event.__class__ is TestResult and event.message is None and "error" in frame:
+        return None
+    event.__dict__["text"] = frame
+    return event
 
 
 _TOO_DEEP: Final = "JSON nested too deeply"

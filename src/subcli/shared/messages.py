@@ -17,6 +17,7 @@ An event keeps the mapping it was decoded from (``raw``) besides its typed field
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
@@ -58,7 +59,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         timestamp: as the server wrote it.
     """
 
-    type_name: ClassVar[str] = ""
+    text: ClassVar[str | None] = None
+    """The JSON text that this event was decoded from, where each of its characters is visible and stands for itself.
+
+    That is: printable ASCII on one line, without ``\\u`` escapes.
+    """
     submission_id: int | str | None = None
     seq: Seq | None = None
     epoch: Word | None = None
@@ -67,7 +72,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def raw(self) -> Raw:
         """The mapping that this event was decoded from, with every field."""
-        raw: Raw = self.__dict__["raw"]
+        kept = self.__dict__
+        if "raw" not in kept:
+            try:
+                kept["raw"] = msgspec.json.decode(kept["text"])
+            except msgspec.DecodeError:
+                # A number beyond the range of a double, in a field that is not ours.
+                kept["raw"] = json.loads(kept["text"])
+        raw: Raw = kept["raw"]
         return raw
 
     @property
@@ -76,10 +88,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return str(self.raw["type"])
 
 
-class StatusUpdate(Event, frozen=True, kw_only=True):
+class StatusUpdate(Event, frozen=True, kw_only=True, tag_field="type", tag="status_update"):
     """``status_update``: a stage was reached."""
 
-    type_name: ClassVar[str] = "status_update"
     status: Word
     total_tests: int | None = None
     queue_position: int | None = None
@@ -100,7 +111,7 @@ class Row(msgspec.Struct, frozen=True):
     namesakes: int
 
 
-class TestResult(Event, frozen=True, kw_only=True):
+class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_result"):
     """``test_result``: one test ended.
 
     Attributes:
@@ -113,7 +124,6 @@ class TestResult(Event, frozen=True, kw_only=True):
     """
 
     __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
-    type_name: ClassVar[str] = "test_result"
     test_name: str
     status: Word
     duration_ms: float | None = None
@@ -131,22 +141,15 @@ class TestResult(Event, frozen=True, kw_only=True):
     score: float | None = None
     max_score: float | None = None
 
-    @property
-    def row(self) -> Row | None:
-        """Its row, if it was listed over REST instead of sent over the socket."""
-        row: Row | None = self.__dict__.get("row")
-        return row
-
-    @property
-    def number(self) -> int:
-        """Which test of the submission this is, counted from 0; set by the watch that takes the result."""
-        return int(self.__dict__["number"])
+    row: ClassVar[Row | None] = None
+    """Its row, if it was listed over REST instead of sent over the socket."""
+    number: ClassVar[int]
+    """Which test of the submission this is, counted from 0; set by the watch that takes the result."""
 
 
-class ErrorAnalysis(Event, frozen=True, kw_only=True):
+class ErrorAnalysis(Event, frozen=True, kw_only=True, tag_field="type", tag="error_analysis"):
     """``error_analysis``: why something failed, and what to do about it."""
 
-    type_name: ClassVar[str] = "error_analysis"
     error: str = ""
     analysis: str = ""
     suggestions: tuple[str, ...] = ()
@@ -157,10 +160,9 @@ class ErrorAnalysis(Event, frozen=True, kw_only=True):
     location: Location | None = None
 
 
-class Complete(Event, frozen=True, kw_only=True):
+class Complete(Event, frozen=True, kw_only=True, tag_field="type", tag="complete"):
     """``complete``: the verdict. ``final_status`` alone decides (contract, section 1)."""
 
-    type_name: ClassVar[str] = "complete"
     final_status: Word
     summary: Summary = Summary()
 
@@ -179,7 +181,7 @@ class Control(msgspec.Struct, frozen=True):
 Message: TypeAlias = StatusUpdate | TestResult | ErrorAnalysis | Complete | Unknown
 
 MESSAGES: Final[Mapping[str, type[Message]]] = {
-    cls.type_name: cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete)
+    str(cls.__struct_config__.tag): cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete)
 }
 """The messages of the specification by their ``type``."""
 

@@ -108,7 +108,7 @@ async def test_interrupt_reports_each_before_any_socket_is_closed() -> None:
         def __init__(self) -> None:
             self.watch = scripted(1).watch
 
-        async def events(self):  # type: ignore[no-untyped-def]
+        async def batches(self):  # type: ignore[no-untyped-def]
             try:
                 await asyncio.Event().wait()
                 yield

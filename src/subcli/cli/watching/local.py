@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
 from subcli.client.session import Shown
@@ -38,8 +38,8 @@ class LocalSession:
         self._job = job
         self._starter = starter
 
-    async def events(self) -> AsyncGenerator[Shown, None]:
-        """Judge, and yield each event. Closing the iterator kills every process of the submission."""
+    async def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
+        """Judge, and yield each event when it happens. Closing the iterator kills every process of the submission."""
         from subcli.judge.supervise.engine import judge
 
         self.watch.connection = Connection("open")
@@ -51,5 +51,4 @@ class LocalSession:
                 told = {key: value for key, value in event.items() if key not in _FOR_ITS_CALLER}
                 stamps = {"submission_id": LOCAL_ID, "seq": seq, "timestamp": timestamp(time.time())}
                 # As a text, like a server's: what is not valid must be noticed here as well.
-                for new in self.watch.receive(encode_any({**told, **stamps})).events:
-                    yield new
+                yield self.watch.receive(encode_any({**told, **stamps})).events

@@ -27,8 +27,8 @@ class Session(Protocol):
 
     watch: Watch
 
-    def events(self) -> AsyncGenerator[Shown, None]:
-        """Everything new, in order and each event once; ends after the verdict.
+    def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
+        """Everything new, in order and each event once, as many at a time as there are; ends after the verdict.
 
         Raises:
             SubcliError: no verdict can be had.
@@ -138,11 +138,12 @@ class _Following:
         submission_id = session.watch.submission_id
         loop = asyncio.get_running_loop()
         try:
-            async with contextlib.aclosing(session.events()) as events:
-                async for event in events:
-                    self._view.event(submission_id, event)
-                    if isinstance(event, Connection):
-                        self._notices.connection(submission_id, event)
+            async with contextlib.aclosing(session.batches()) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        self._view.event(submission_id, event)
+                        if isinstance(event, Connection):
+                            self._notices.connection(submission_id, event)
                     if not self._flush_due:
                         # Runs when the socket has nothing more for the moment: not after each line.
                         self._flush_due = True
