@@ -23,7 +23,7 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --port | --problem | --problems | --profile | --redis | --root-path | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --new-problem | --port | --problem | --problems | --profile | --redis | --root-path | --runner | --sandbox | --sandbox-read | --server | --set-limit | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -52,12 +52,14 @@ _subcli() {
         *' --max-attempts') kind=none ;;
         *' --metrics-address') kind=none ;;
         *' --min-score') kind=none ;;
+        *' --new-problem') kind=directories ;;
         *' --port') kind=none ;;
         *' --problem') kind=problems ;;
         *' --problems') kind=directories ;;
         *' --profile') kind=profiles ;;
         *' --redis') kind=none ;;
         *' --root-path') kind=none ;;
+        *' --runner') kind=words offered='cases pytest tap' ;;
         *' --sandbox') kind=words offered='auto bwrap none' ;;
         *' --sandbox-read') kind=files ;;
         *' --server') kind=none ;;
@@ -76,7 +78,7 @@ _subcli() {
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' init') offered='--language --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' init') offered='--language --new-problem --runner --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' serve') offered='--host --port --data-dir --problems --languages --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' worker') offered='--database --redis --data-dir --problems --languages --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --min-score --port --problem --problems --profile --redis --root-path --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --min-score --new-problem --port --problem --problems --profile --redis --root-path --runner --sandbox --sandbox-read --server --set-limit --timeout --trusted-proxy --user
     set -l paths ' submit' ' test' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' languages' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -42,7 +42,7 @@ complete -c subcli -n "__subcli_at '' 0" -a status -d 'Show the current state of
 complete -c subcli -n "__subcli_at '' 0" -a list -d 'List your recent submissions, newest first'
 complete -c subcli -n "__subcli_at '' 0" -a cancel -d 'Stop judging a submission; its verdict becomes cancelled'
 complete -c subcli -n "__subcli_at '' 0" -a open -d 'Open a submission\'s page in the browser'
-complete -c subcli -n "__subcli_at '' 0" -a init -d 'Make a directory to solve a problem in'
+complete -c subcli -n "__subcli_at '' 0" -a init -d 'Make a directory to solve a problem in, or to write one in'
 complete -c subcli -n "__subcli_at '' 0" -a doctor -d 'Check settings, server and login, and say how to fix them'
 complete -c subcli -n "__subcli_at '' 0" -a serve -d 'Run a server on this machine'
 complete -c subcli -n "__subcli_at '' 0" -a worker -d 'Judge submissions for servers that share a database'
@@ -150,6 +150,8 @@ complete -c subcli -n "__subcli_at ' open'" -l debug -d 'Log everything to stder
 complete -c subcli -n "__subcli_at ' open'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' open' 0" -k -f -a '(__subcli_names ids)'
 complete -c subcli -n "__subcli_at ' init'" -l language -r -k -f -a '(__subcli_names languages)' -d 'Default: python, else the problem\'s first'
+complete -c subcli -n "__subcli_at ' init'" -l new-problem -r -f -a '(__fish_complete_directories)' -d 'Write a problem of your own there'
+complete -c subcli -n "__subcli_at ' init'" -l runner -r -f -a 'cases pytest tap' -d 'What runs its tests: cases (the default), pytest or tap'
 complete -c subcli -n "__subcli_at ' init'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' init'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' init'" -l server -r -f -d 'Server to use'

@@ -11,9 +11,10 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from subcli.judge.cases.feedback import revealed
 from subcli.judge.check_package import check_submissions
 from subcli.judge.events import Event
 from subcli.judge.job import Job
@@ -78,9 +79,12 @@ async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGen
                 async for check in found:
                     yield check
             return
+        if problem.cases is not None:
+            problem = replace(problem, cases=revealed(problem.cases))
         yield _has_reference(problem)
         for language in problem.languages.values():
-            yield await _template(problem, language, starter)
+            if language.template is not None:
+                yield await _template(problem, language, language.template, starter)
         for solution in problem.solutions:
             yield await _solution(problem, solution, starter)
 
@@ -94,14 +98,12 @@ def _has_reference(problem: Problem) -> Check:
     )
 
 
-async def _template(problem: Problem, language: Language, starter: Starter | None) -> Check:
+async def _template(problem: Problem, language: Language, template: Path, starter: Starter | None) -> Check:
     name = f"template {language.name}"
-    if language.template is None:
-        return Check(name, True, "none")
     missing = _missing(language)
     if missing:
         return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
-    outcome = await _judge(problem, language, language.template, language.source, starter)
+    outcome = await _judge(problem, language, template, language.source, starter)
     if outcome.verdict in ("error", "build_failed"):
         return Check(name, False, f"{outcome.verdict}: {outcome.why}")
     ended = next((each for each in outcome.analyses if _has_ended(each)), None)

@@ -51,10 +51,27 @@ def make_workspace(
         raise ServerError(f"The server offers {len(files)} files; the limit is {_MAX_FILES}.")
     texts = {_inside(name): text for name, text in files.items()}
     texts[PurePosixPath(PROJECT_FILE)] = _project_file(problem, language, submitted, test)
-    _check_links(directory, texts)
+    return write_new(directory, texts, _ANOTHER)
+
+
+def write_new(directory: Path, texts: Mapping[PurePosixPath, str], hint: str) -> list[Path]:
+    """Write files that do not exist, and through no link.
+
+    Args:
+        directory: Created if it does not exist. It must not contain any of the files.
+        texts: The text of each file, by its path within the directory.
+        hint: What to do if that is not possible.
+
+    Returns:
+        The paths written, in order.
+
+    Raises:
+        UsageError: A file already exists, a link is in the way, or the directory cannot be written.
+    """
+    _check_links(directory, texts, hint)
     for name in texts:
         if os.path.lexists(directory / name):
-            raise UsageError(f"{directory / name} already exists.", hint=_ANOTHER)
+            raise UsageError(f"{directory / name} already exists.", hint=hint)
     try:
         for name, text in texts.items():
             path = directory / name
@@ -67,13 +84,13 @@ def make_workspace(
     return [directory / name for name in texts]
 
 
-def _check_links(directory: Path, names: Iterable[PurePosixPath]) -> None:
+def _check_links(directory: Path, names: Iterable[PurePosixPath], hint: str) -> None:
     """Refuse links in the directory, itself included, and on the way to it those that leave the working tree."""
     links = LinkRules(Path.cwd())
     links.resolve(directory.parent, links.cwd)
     for path in {directory, *(directory / parent for name in names for parent in name.parents)}:
         if os.path.islink(path):
-            raise UsageError(f"{path} is a link, and nothing is written through it.", hint=_ANOTHER)
+            raise UsageError(f"{path} is a link, and nothing is written through it.", hint=hint)
 
 
 def _inside(name: str) -> PurePosixPath:

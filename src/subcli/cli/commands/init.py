@@ -1,16 +1,16 @@
-"""``subcli init``: make a directory to solve a problem in."""
+"""``subcli init``: make a directory to solve a problem in, or one of a new problem."""
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, slug_of
+from subcli.cli.common import Common, command, expanded, slug_of
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -22,17 +22,43 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Register the command."""
 
-    @command(app, "init", example="subcli init leader-election && cd leader-election && subcli submit")
+    @command(
+        app,
+        "init",
+        example="subcli init leader-election && cd leader-election && subcli submit\n"
+        "subcli init --new-problem ./largest && subcli problems check ./largest",
+    )
     def init(
         common: Common,
         streams: Streams,
-        problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="Id or slug.")],
+        problem: Annotated[str | None, typer.Argument(metavar="[PROBLEM]", help="Id or slug.")] = None,
         directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the slug.")] = None,
         language: Annotated[
             str | None, typer.Option("--language", metavar="NAME", help="Default: python, else the problem's first.")
         ] = None,
+        new_problem: Annotated[
+            Path | None,
+            typer.Option("--new-problem", metavar="DIR", callback=expanded, help="Write a problem of your own there."),
+        ] = None,
+        runner: Annotated[
+            Literal["cases", "pytest", "tap"] | None,
+            typer.Option("--runner", metavar="RUNNER", help="What runs its tests: cases (the default), pytest or tap."),
+        ] = None,
     ) -> int:
-        """Make a directory to solve a problem in."""
+        """Make a directory to solve a problem in, or to write one in."""
+        if new_problem is not None:
+            if problem is not None or language is not None:
+                raise UsageError(
+                    "`--new-problem` begins a problem of your own.", hint="Leave PROBLEM and `--language` out."
+                )
+            return begin_problem(common, streams, new_problem, runner or "cases")
+        if runner is not None:
+            raise UsageError("`--runner` is for `--new-problem DIR`.")
+        if problem is None:
+            raise UsageError(
+                "No problem given.",
+                hint="`subcli problems` lists them; `subcli init --new-problem DIR` begins one of your own.",
+            )
         return run(common, streams, problem, directory, language)
 
 
@@ -77,6 +103,30 @@ def run(
     return exits.OK
 
 
+def begin_problem(common: Common, streams: Streams, directory: Path, runner: str) -> int:
+    """Write a new problem that passes its check, and print what is in it.
+
+    Raises:
+        UsageError: The directory cannot be used.
+    """
+    from subcli.judge.new_problem import new_problem
+    from subcli.output.printable import one_line
+    from subcli.workspace.scaffold import write_new
+
+    texts = new_problem(directory, runner)
+    written = write_new(
+        directory, {PurePosixPath(name): text for name, text in texts.items()}, hint="Choose another directory."
+    )
+    if not _report_files(common, streams, directory, written):
+        name = shlex.quote(str(directory))
+        solution = shlex.quote(str(directory / "solutions/failing.py"))
+        streams.write_error(
+            f"Check it: subcli problems check {one_line(name)}\n"
+            f"Judge one solution: subcli test {one_line(solution)} --problem {one_line(name)}\n"
+        )
+    return exits.OK
+
+
 async def _fetch(client: Client, problem: str, language: str | None) -> Template:
     from subcli.workspace.languages import languages_in
 
@@ -107,14 +157,22 @@ def _as_template(problem: str, language: str, answer: dict[str, Any]) -> Templat
 def _report(common: Common, streams: Streams, template: Template, target: Path, written: list[Path]) -> None:
     from subcli.output.printable import one_line
 
+    if not _report_files(common, streams, target, written):
+        names = ", ".join(one_line(name) for name in template.submitted)
+        enter = f"cd {one_line(shlex.quote(str(target)))}"
+        then = f"subcli submit{common.for_server()}"
+        then = f"subcli test && {then}" if template.test is not None else then
+        streams.write_error(f"Edit {names}, then: {enter} && {then}\n")
+
+
+def _report_files(common: Common, streams: Streams, target: Path, written: list[Path]) -> bool:
+    """Print what was made. Returns whether that is all that a script wants to read."""
+    from subcli.output.printable import one_line
+
     if common.json:
         streams.print_json({"directory": str(target), "files": [str(path) for path in written]})
     elif common.quiet:
         streams.write(f"{target}\n")
     else:
         streams.write("".join(f"  {one_line(str(path))}\n" for path in written))
-        names = ", ".join(one_line(name) for name in template.submitted)
-        enter = f"cd {one_line(shlex.quote(str(target)))}"
-        then = f"subcli submit{common.for_server()}"
-        then = f"subcli test && {then}" if template.test is not None else then
-        streams.write_error(f"Edit {names}, then: {enter} && {then}\n")
+    return common.json or common.quiet

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +23,7 @@ from subcli.judge.package.statement import read_statement
 from subcli.judge.package.submissions import read_submissions
 from subcli.judge.package.tree import Data, read_data
 from subcli.judge.problem import Problem, ProblemError
+from subcli.judge.slug import slug_from
 
 _FIRST_ID: Final = 1_000_000
 """Ids of packages begin here, so that authors of `problem.toml` can count from 1."""
@@ -81,9 +80,7 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
 
 def slug_of(name: str) -> str:
     """The name of a directory as a slug; a name without Latin letters becomes a number."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
-    return slug or f"package-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"
+    return slug_from(name) or f"package-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"
 
 
 def id_of(slug: str) -> int:
