@@ -56,7 +56,8 @@ UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
 def pytest_itemcollected(item: pytest.Item) -> None:
     """`make coverage` leaves unmeasured what would take far longer, or whose processes it cannot measure, and which
     takes only lines that the rest takes too."""
-    if item.get_closest_marker("thorough") or UNMEASURED & set(item.path.parts):
+    thorough = item.get_closest_marker("thorough")
+    if (thorough and not thorough.kwargs.get("measured")) or UNMEASURED & set(item.path.parts):
         item.add_marker(pytest.mark.unmeasured)
 
 
