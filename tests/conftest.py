@@ -56,7 +56,8 @@ UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
 def pytest_itemcollected(item: pytest.Item) -> None:
     """`make coverage` leaves unmeasured what would take far longer, or whose processes it cannot measure, and which
     takes only lines that the rest takes too."""
-    if item.get_closest_marker("thorough") or UNMEASURED & set(item.path.parts):
+    thorough = item.get_closest_marker("thorough")
+    if (thorough and not thorough.kwargs.get("measured")) or UNMEASURED & set(item.path.parts):
         item.add_marker(pytest.mark.unmeasured)
 
 
@@ -91,6 +92,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
         with warnings.catch_warnings(record=True) as leaked:
             warnings.simplefilter("always")
             gc.collect()
+        # What outlives a test belongs to a fixture or a module. The next collection need not look at it.
+        gc.freeze()
         assert not leaked, [str(warning.message) for warning in leaked]
     return result
 

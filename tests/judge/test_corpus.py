@@ -20,8 +20,12 @@ CORPUS = Path(__file__).with_name("corpus")
 EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((CORPUS / "expected.toml").read_text(encoding="utf-8"))
 NEVER: list[str] = EXPECTED.pop("defaults")["never"]
 SUFFIXES = {"python": "py", "javascript": "js", "c": "c", "cpp": "cpp", "java": "java", "go": "go"}
-QUICK = ("python", "c")
-"""The languages of a default run; the others take a compiler or a runtime that is slow to start."""
+QUICK = ("python",)
+"""The language of a default run; the others take a compiler or a runtime that is slow to start."""
+SLOW = ("time", "memory")
+"""Programs that compute until they are stopped."""
+BARE = ("python", "c")
+"""The languages that run without a sandbox too."""
 ALL = os.environ.get("SUBCLI_TEST_CORPUS") == "all"
 
 
@@ -32,8 +36,9 @@ def cases(language: str, *names: str) -> Iterator[Any]:
     explanation is made of the same evidence there.
     """
     for name in names:
-        if ALL or language in QUICK:
-            yield pytest.param("local", language, name, marks=() if language in QUICK else pytest.mark.thorough)
+        if ALL or language in BARE:
+            is_quick = language in QUICK and name not in SLOW
+            yield pytest.param("local", language, name, marks=() if is_quick else pytest.mark.thorough)
         yield pytest.param("sandbox", language, name, marks=pytest.mark.thorough)
 
 

@@ -186,19 +186,27 @@ class Backends:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests marked `every_backend` with both databases and, if they start a server, with both buses."""
+    """Run tests marked `every_backend` with both databases and, if they start a server, with both buses.
+
+    A default run leaves out the latter: what they have in common with others is shown by those of the log, of Redis and
+    by `run/test_worker.py`.
+    """
     parametrized = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "backends" not in metafunc.fixturenames or "backends" in parametrized:
         return
     chosen = [(_SQLITE, "memory")]
+    in_ci: list[tuple[str, str]] = []
     if metafunc.definition.get_closest_marker("every_backend"):
         if "bus" not in metafunc.fixturenames:
             chosen.append((_POSTGRES, "memory"))
         elif os.environ.get("SUBCLI_TEST_BACKENDS"):
             chosen += [(_POSTGRES, "redis"), (_POSTGRES, "memory"), (_SQLITE, "redis")]
         else:
-            chosen.append((_POSTGRES, "redis"))
-    metafunc.parametrize("backends", chosen, ids=["+".join(each) for each in chosen], indirect=True)
+            in_ci.append((_POSTGRES, "redis"))
+    values = [pytest.param(each, id="+".join(each)) for each in chosen]
+    thorough = pytest.mark.thorough(measured=True)
+    values += [pytest.param(each, id="+".join(each), marks=thorough) for each in in_ci]
+    metafunc.parametrize("backends", values, indirect=True)
 
 
 class Databases:

@@ -28,6 +28,11 @@ from tests.simulation.server import Server
 SEEDS = 5_000
 RARE = {"rows_of_namesakes_not_counted": 11_000, "early_events_kept_for_any_log": 5_800}
 """Faults that show only later than in the first schedules: where to begin."""
+SELDOM = {
+    *("a_lost_last_event_waited_for", "early_events_kept_for_any_log", "rows_of_namesakes_not_counted"),
+    *("statuses_that_go_back", "log_not_named_when_resuming", "storms"),
+}
+"""It takes more than half a second of schedules to find these."""
 """So many schedules at most until a fault must have been found: half of what every test run plays."""
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -250,7 +255,13 @@ def first_found(first: int = 0) -> tuple[int, str] | None:
     return None
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=[plant.__name__ for plant in PLANTS])
+@pytest.mark.parametrize(
+    "plant",
+    [
+        pytest.param(plant, id=plant.__name__, marks=pytest.mark.thorough if plant.__name__ in SELDOM else ())
+        for plant in PLANTS
+    ],
+)
 def test_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failure names the command that replays its schedule."""
     plant(monkeypatch)

@@ -26,6 +26,7 @@ def complete(env: dict[str, str], *arguments: str, cwd: Path | None = None) -> s
     )
 
 
+@pytest.mark.thorough(measured=True)
 def test_commands_fill_the_cache(server: Served, run: Run, env: dict[str, str], tmp_path: Path) -> None:
     """`problems`, `list` and `submit` store what they see, and TAB offers it without a request."""
     at = ("--server", server.url)

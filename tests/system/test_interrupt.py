@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.sampling import first
 from tests.unmeasured import UNMEASURED
 
 from .command import Commands
@@ -59,7 +60,7 @@ async def never_closing(wire: Wire) -> None:
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("mode", ["--json", "--plain", "-q"])
+@pytest.mark.parametrize("mode", first(1, ["--json", "--plain", "-q"]))
 @pytest.mark.parametrize("script", [some(3, staying), never_closing], ids=["open", "frozen"])
 async def test_while_watching(command: Commands, mode: str, script: Callable[[Wire], Awaitable[None]]) -> None:
     """Exit 130 and the command to resume, whether or not the server answers the close."""

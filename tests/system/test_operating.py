@@ -19,6 +19,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+@pytest.mark.thorough(measured=True)
 def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
     """JSON log lines for requests and sockets, and metrics at their own address."""
     port = free_port()

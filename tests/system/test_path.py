@@ -27,6 +27,7 @@ def check_is_valid(lines: list[dict[str, object]]) -> None:
         SCHEMA.validate(line)
 
 
+@pytest.mark.thorough(measured=True)
 def test_demo_passes_and_streams(follow: Callable[..., Lines]) -> None:
     """`subcli demo` ends with passed and 0; each of the ten results is seen while later ones still run."""
     lines = follow("demo", "--json")
@@ -173,6 +174,7 @@ def test_schema_command(run: Run) -> None:
     jsonschema.Draft202012Validator.check_schema(build())
 
 
+@pytest.mark.thorough(measured=True)
 def test_status_and_list(server: Served, run: Run, tmp_path: Path) -> None:
     """`status` and `list` print one valid object with --json, and exit 0 whatever the verdict."""
     at = ("--server", server.url)
@@ -194,6 +196,7 @@ def test_status_and_list(server: Served, run: Run, tmp_path: Path) -> None:
     assert run("watch", "-q", *at).stdout == "failed\n"
 
 
+@pytest.mark.thorough(measured=True)
 def test_no_watch(server: Served, run: Run) -> None:
     """--no-watch ends after the submit: `submitted` is the last line, and -q prints only the id."""
     arguments = ("submit", str(LRU), "--problem", "lru-cache", "--no-watch")

@@ -109,6 +109,7 @@ def check(process: subprocess.Popen[str], lines: list[dict[str, Any]], new: dict
     assert not [line for line in lines if line["type"] in ("complete", "result")]
 
 
+@pytest.mark.thorough(measured=True)
 def test_sqlite(judging: Callable[..., Judging], env: dict[str, str], tmp_path: Path) -> None:
     """The file is put back while the server is down. A later `subcli watch` knows as well that it is another one."""
     data_dir, backup = tmp_path / "data", tmp_path / "backup.db"

@@ -22,6 +22,7 @@ def below(serve: Callable[..., Served]) -> Served:
     return serve("--root-path", "/judge/")
 
 
+@pytest.mark.thorough(measured=True)
 def test_prefix_in_every_url(below: Served, run: Run) -> None:
     """Whether the proxy passes the prefix on or takes it off, what is printed has it."""
     assert below.url.endswith("/judge")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sampling import first
+
 from .command import Commands
 from .scripted import Answer, Request, Rest, Script, Wire, event, scripted, some, staying
 from .terminal import Terminal, until
@@ -179,7 +181,9 @@ async def test_non_blocking_stdin(command: Commands) -> None:
 
 
 @pytest.mark.parametrize("mode", ["--json", "--plain"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), first(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+)
 async def test_signal_while_reader_has_stopped(
     command: Commands, stopped: Pipe, mode: str, number: signal.Signals, code: int
 ) -> None:
@@ -193,6 +197,7 @@ async def test_signal_while_reader_has_stopped(
     assert b"subcli watch 1" in err
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("many", [20_000, 700], ids=["too much", "fits into our buffer"])
 async def test_timeout_while_reader_has_stopped(command: Commands, stopped: Pipe, many: int) -> None:
     """`--timeout` ends the program, also where the verdict is there and only its line was not read."""
@@ -203,6 +208,7 @@ async def test_timeout_while_reader_has_stopped(command: Commands, stopped: Pipe
     assert process.returncode == 7, err
 
 
+@pytest.mark.thorough(measured=True)
 async def test_signal_while_nobody_reads_either_stream(command: Commands, stopped: Pipe) -> None:
     """`2>&1 | a reader that stops`: the same, without the last words."""
     async with scripted(flood(20_000)) as server:
@@ -231,6 +237,7 @@ async def test_signal_while_a_table_is_not_read(
     assert process.returncode == code, err
 
 
+@pytest.mark.thorough(measured=True)
 async def test_slow_reader_gets_everything_after_the_verdict(command: Commands, stopped: Pipe) -> None:
     """A verdict does not cut off what the reader has not read yet."""
     async with scripted(flood()) as server:
@@ -252,7 +259,7 @@ LOCALES = [
 ]
 
 
-@pytest.mark.parametrize("env", LOCALES, ids=lambda env: next(iter(env.values())))
+@pytest.mark.parametrize("env", first(1, LOCALES), ids=lambda env: next(iter(env.values())))
 async def test_json_is_utf_8_in_every_locale(command: Commands, env: dict[str, str]) -> None:
     """The names of tests arrive as they are, whatever the locale can show."""
     name = "Größe 中文 🎉 ünï"
@@ -263,8 +270,8 @@ async def test_json_is_utf_8_in_every_locale(command: Commands, env: dict[str, s
     assert name in done.out
 
 
-@pytest.mark.parametrize("env", LOCALES, ids=lambda env: next(iter(env.values())))
-@pytest.mark.parametrize("mode", ["--plain", "-q"])
+@pytest.mark.parametrize("env", first(2, LOCALES), ids=lambda env: next(iter(env.values())))
+@pytest.mark.parametrize("mode", first(1, ["--plain", "-q"]))
 async def test_people_see_what_the_locale_can_show(command: Commands, env: dict[str, str], mode: str) -> None:
     """Escapes stand for the rest."""
     async with scripted(flood(2, "中文 🎉")) as server:
@@ -312,6 +319,7 @@ async def test_terminal_is_restored_after_every_signal(command: Commands, number
         assert tty.raw.count(b"\x1b[22;2t") == tty.raw.count(b"\x1b[23;2t"), "titles saved and restored"
 
 
+@pytest.mark.thorough(measured=True)
 async def test_terminal_is_restored_by_the_second_of_two_signals(command: Commands) -> None:
     """The second ends the program while the first still waits, and leaves the terminal as it was."""
     patch = command.cwd / "hanging-end"
@@ -353,6 +361,7 @@ async def test_terminal_that_is_stopped(command: Commands) -> None:
 # -- servers ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough(measured=True)
 async def test_server_whose_log_nobody_reads(command: Commands, stopped: Pipe) -> None:
     """It goes on answering, and ends at a signal."""
     stopped.fill()

@@ -124,6 +124,7 @@ async def test_assertion_that_compares_two_values(run: Run, tiny: MakeProblem, n
     assert "expected 5 and got 4" in judged.analysis["analysis"]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_message_is_located_behind_its_helper(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """`send` prints every message; the line that is shown is the one that called it for this message."""
     tests = """
@@ -155,6 +156,7 @@ for line in sys.stdin:
     assert "Not x." in judged.analysis["analysis"]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_field_of_the_wrong_type(run: Run, tiny: MakeProblem) -> None:
     """A test reads a field through the cluster; if it is invalid, the line that printed it is shown."""
     tests = """
@@ -192,6 +194,7 @@ async def test_missing_tool_is_not_the_users_fault(needed: str, run: Run, tiny: 
     assert "no-such-compiler" in judged.analysis["analysis"]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_program_that_cannot_be_started(run: Run, tiny: MakeProblem) -> None:
     """The run command names a program that the build did not create."""
     language = '[languages.sh]\nsource = "a.sh"\nrun = ["./not-there"]\n'

@@ -118,6 +118,7 @@ def test_mistakes_of_an_author_are_found(author: Author) -> None:
     }
 
 
+@pytest.mark.thorough(measured=True)
 def test_problem_that_nobody_can_solve(author: Author) -> None:
     """No reference solution, a solution that passes against its declaration, a template that does not start."""
     root = author(
@@ -191,6 +192,7 @@ def test_error_of_a_single_test_is_shown(author: Author) -> None:
     assert "It: KeyError: 'key'" in why(root, "solution right.sh")
 
 
+@pytest.mark.thorough(measured=True)
 def test_stderr_of_the_test_command_is_shown(author: Author) -> None:
     """All of it: the cause is rarely in the last line."""
     root = author()
@@ -293,6 +295,7 @@ while True:
 """
 
 
+@pytest.mark.thorough(measured=True)
 async def test_program_that_never_ends_is_explained_alike_in_every_test(run: Run) -> None:
     """What earlier tests left is not counted as the program's processes; its stderr is shown."""
     judged = await run(load_problems()["lru-cache"], SPINNING)

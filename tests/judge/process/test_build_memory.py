@@ -83,6 +83,7 @@ async def test_rust_compiles_for_a_small_program(run: Run, tiny: MakeProblem, ru
     assert judged.verdict == "passed", judged.events
 
 
+@pytest.mark.thorough(measured=True)
 async def test_program_keeps_its_own_limit(tiny: MakeProblem, starter: Starter) -> None:
     """What a build may use, the program that it made may not."""
     language = SH.replace("time.sleep(20)", "time.sleep(0.3)").replace('"sh", "{source}"', '"{python}", "{source}"')

@@ -32,6 +32,7 @@ def busy_loops() -> Iterator[None]:
         loop.wait()
 
 
+@pytest.mark.thorough(measured=True)
 async def test_start_of_the_tests_is_not_the_solutions_time(run: Run, tiny: MakeProblem) -> None:
     """Test programs that compute for longer than the limit before they start the solution."""
     slow = f"import time\nwhile time.process_time() < 1.5: pass\n{TESTS}"

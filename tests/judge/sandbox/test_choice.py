@@ -202,6 +202,7 @@ async def test_a_solution_reads_what_it_is_let_to_read(open_directory: Path) -> 
         assert judging[-1]["final_status"] == verdict, judging
 
 
+@pytest.mark.thorough(measured=True)
 @needs_bwrap
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(

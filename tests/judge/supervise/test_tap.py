@@ -465,6 +465,7 @@ run.kill()
     assert judged.verdict == "passed", judged.events
 
 
+@pytest.mark.thorough(measured=True)
 async def test_stderr_is_shown_where_the_author_drops_it(run: Run, tiny: MakeProblem) -> None:
     """With the test whose run wrote it, even if the command kills the solution at once; not with one that passed."""
     tests = """
@@ -499,6 +500,7 @@ async def test_no_path_of_the_server_is_shown(run: Run, tiny: MakeProblem, print
         assert hidden not in shown
 
 
+@pytest.mark.thorough(measured=True)
 async def test_five_thousand_results_at_full_speed(run: Run, tiny: MakeProblem) -> None:
     """They arrive in order, and an endless line does no harm."""
     tests = """

@@ -17,7 +17,8 @@ from subcli.server.edge.crowd import MAX_DESCRIPTORS, Crowd, room_for_clients
 from subcli.server.run.startup import raise_descriptor_limit
 
 TOTAL = 20
-ATTACKERS = 60
+ATTACKERS = 25
+"""More than there is room for."""
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 POST = b"POST /api/submissions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

