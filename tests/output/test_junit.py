@@ -75,6 +75,9 @@ def test_measured_tests_have_properties() -> None:
     cases = suite.findall("testcase")
     assert properties(suite)["score"] == "40"
     assert properties(suite)["max_score"] == "100"
+    medium = {name: value for name, value in properties(suite).items() if name.endswith(":secret/medium")}
+    assert list(medium.values()) == ["wrong_answer", "0", "20"]
+    assert list(medium) == ["outcome:secret/medium", "score:secret/medium", "max_score:secret/medium"]
     assert properties(cases[0]) == {"outcome": "passed", "cpu_ms": "4", "memory_kb": "3400", "group": "sample"}
     large = {"outcome": "time_limit", "cpu_ms": "2003", "memory_kb": "131000", "group": "secret/large"}
     assert properties(cases[6]) == {**large, "score": "0", "max_score": "20"}

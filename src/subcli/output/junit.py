@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 from subcli.core.errors import SubcliError, UsageError
 from subcli.core.groups import points, points_of
 from subcli.core.identity import is_about
-from subcli.core.submission import Points, Submission
+from subcli.core.submission import Group, Points, Submission
 from subcli.output.printable import one_line, printable
 from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
@@ -122,6 +122,7 @@ def _suite_element(suite: _Suite, snapshot: Submission, name: str, began: str) -
             "url": snapshot.url,
             "final_status": verdict.final_status if verdict is not None else None,
             **(_points(points_of(verdict.summary)) if verdict is not None else {}),
+            **{name: value for group in snapshot.groups for name, value in _group(group).items()},
         },
     )
     attached: set[int] = set()
@@ -158,6 +159,12 @@ def _points(some: Points | None) -> dict[str, str | None]:
     return {} if some is None else {"score": _number(some.score), "max_score": _number(some.max_score)}
 
 
+def _group(group: Group) -> dict[str, str | None]:
+    """What became of a group, in properties of the suite that bear its name."""
+    told = {"outcome": group.outcome, **_points(group.points)}
+    return {f"{name}:{group.name}": value for name, value in told.items()}
+
+
 def _number(value: float | None) -> str | None:
     """A number without an exponent; ``None`` if it is absurd."""
     return None if value is None or not abs(value) < _NUMBER_MAX else f"{value:.3f}".rstrip("0").rstrip(".")
@@ -169,7 +176,7 @@ def _add_properties(element: ElementTree.Element, values: Mapping[str, str | Non
     if given:
         properties = ElementTree.SubElement(element, "properties")
         for name, value in given.items():
-            ElementTree.SubElement(properties, "property", name=name, value=value)
+            ElementTree.SubElement(properties, "property", name=_attribute(name), value=value)
 
 
 def _add_case(

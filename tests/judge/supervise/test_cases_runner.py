@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from subcli.judge import Problem
-from subcli.judge.cases.model import Case, CaseSet, Feedback, Group
+from subcli.judge.cases.model import Aggregation, Case, CaseSet, Feedback, Group
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import ResourceLimits
 from tests.judge.judging import Below, Event, Judged, Run
@@ -181,9 +182,38 @@ async def test_groups_are_scored_and_stop_at_a_failure(run: Run, tmp_path: Path)
     assert "cpu_ms" not in found["c"]
     summary = judged.events[-1]["summary"]
     assert (summary["score"], summary["max_score"]) == (7.0, 14.0)
+    assert summary["groups"] == [
+        {"name": "secret/one", "outcome": "runtime_error", "score": 2.0, "max_score": 9.0},
+        {"name": "secret/two", "outcome": "passed", "score": 5.0, "max_score": 5.0},
+    ]
     assert judged.verdict == "failed"
     passing = problem(tmp_path, CaseSet(root, is_scored=True, pass_score=7.0))
     assert (await run(passing, SOLUTION)).verdict == "passed"
+
+
+async def test_groups_are_told_as_they_are_graded(run: Run, tmp_path: Path) -> None:
+    """Whatever makes the points of a group, and with groups in groups; not those of which nobody may know."""
+
+    def group(name: str, kind: Aggregation, *ways: str, **more: Any) -> Group:
+        cases = tuple(
+            case(tmp_path, f"{name}/{way}", way, points=10.0, feedback=more.get("told", "full")) for way in ways
+        )
+        return Group(name=name, parts=cases, aggregation=kind, stop_on_failure=False, requires=more.get("requires", ()))
+
+    inner = (group("s/min", "min", "ignore", "daemon"), group("s/max", "max", "crash", "ignore"))
+    late = group("late", "sum", "ignore", requires=("s",))
+    secret = (group("avg", "avg", "crash", "ignore"), group("hidden", "sum", "ignore", told="none"))
+    parts = (Group(name="s", parts=inner, aggregation="sum", stop_on_failure=False), late, *secret)
+    root = Group(name="", parts=parts, aggregation="sum", stop_on_failure=False)
+    summary = (await run(problem(tmp_path, CaseSet(root, is_scored=True)), SOLUTION)).events[-1]["summary"]
+    assert "score" not in summary
+    assert {each["name"]: tuple(each.values())[1:] for each in summary["groups"]} == {
+        "s": ("runtime_error", 20.0, 20.0),
+        "s/min": ("passed", 10.0, 10.0),
+        "s/max": ("runtime_error", 10.0, 10.0),
+        "late": ("skipped", 0.0, 10.0),
+        "avg": ("runtime_error", 5.0, 10.0),
+    }
 
 
 @pytest.mark.parametrize("feedback", ["outcome", "none"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
 from subcli.judge.cases.model import Case, Tool
-from subcli.judge.events import Graded, Measured
+from subcli.judge.cases.points import most_points
+from subcli.judge.events import Graded, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import out_of_time
@@ -91,6 +93,7 @@ class CasesRun:
         for case in every:
             if case.name not in ran:
                 self._report(case, Played("skipped"), Grade("skipped"))
+        self._report_groups(grading.groups)
         return self._verdict(result)
 
     async def _play(self, player: CasePlayer, case: Case) -> Played:
@@ -132,10 +135,20 @@ class CasesRun:
                 memory_kb=played.memory_kb or None,
                 group=case.name.rpartition("/")[0],
                 score=grade.score if scored else None,
-                max_score=case.points if scored else None,
+                max_score=None if case.points is None else most_points(self._cases, case),
             ),
             feedback=case.feedback,
         )
+
+    def _report_groups(self, grades: Mapping[str, Grade]) -> None:
+        """Tell what the groups are worth; those in a group that was skipped were skipped as well."""
+        skipped = Grade("skipped", 0.0 if self._cases.is_scored else None)
+        for group in self._cases.root.groups():
+            # The result of a group would tell of each case in it.
+            if group.name and all(case.feedback != "none" for case in group.cases()):
+                grade = grades.get(group.name, skipped)
+                most = most_points(self._cases, group)
+                self._results.group(GroupResult(group.name, grade.outcome, grade.score, most))
 
     def _verdict(self, result: Grade) -> str:
         if result.outcome == "judge_error" or self._faults:
@@ -144,7 +157,7 @@ class CasesRun:
             return "error"
         score, best = result.score, self._cases.root.max_score
         if self._cases.is_scored and score is not None:
-            self._results.score(score, best)
+            self._results.score(score, most_points(self._cases, self._cases.root))
             if self._cases.pass_score is not None:
                 return "passed" if score >= self._cases.pass_score else "failed"
             if best is not None and score < best:

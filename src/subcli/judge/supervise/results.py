@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.cases.model import Feedback
-from subcli.judge.events import NOT_MEASURED, Measured
+from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
@@ -48,6 +48,7 @@ class Results:
         """Tests of which nobody may know that they ran."""
         self._total: int | None = None
         self._score: tuple[float, float | None] | None = None
+        self._groups: list[GroupResult] = []
 
     @property
     def reported(self) -> int:
@@ -71,6 +72,10 @@ class Results:
     def score(self, score: float, max_score: float | None) -> None:
         """What the submission is worth; for problems with points."""
         self._score = (score, max_score)
+
+    def group(self, result: GroupResult) -> None:
+        """What a group of tests is worth, of which everybody may know."""
+        self._groups.append(result)
 
     def testing(self, total: int | None) -> None:
         """The tests begin; `total`, without hidden ones, is None if their number is not known."""
@@ -145,9 +150,9 @@ class Results:
         if evidence.is_time_out and self.time_out != "contended":
             self.time_out = "contended" if self._is_contended() else "undisturbed"
 
-    def summary(self, duration_ms: int) -> Mapping[str, float]:
-        """The counts, as `complete` carries them. Tests that never ran count as skipped."""
-        summary: dict[str, float] = {
+    def summary(self, duration_ms: int) -> Mapping[str, object]:
+        """Counts, points and groups, as `complete` carries them. Tests that never ran count as skipped."""
+        summary: dict[str, object] = {
             "total_tests": max(self._total or 0, self.reported),
             "passed": self._counts["passed"],
             "failed": self._counts["failed"] + self._counts["error"],
@@ -162,4 +167,6 @@ class Results:
             summary["score"] = score
             if max_score is not None:
                 summary["max_score"] = max_score
+        if self._groups:
+            summary["groups"] = events.group_results(self._groups)
         return summary
