@@ -42,7 +42,7 @@ OUTCOMES = st.sampled_from(["passed", "wrong_answer", "time_limit", "memory_limi
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -0.0, 1e-9, 0.005, 1e12, 1e300, 10**400]))
 POINTS = {"score": NUMBERS | ANYTHING, "max_score": NUMBERS | ANYTHING}
 GROUPS = st.lists(st.fixed_dictionaries({"name": ANYTHING}, optional={"outcome": ANYTHING, **POINTS}), max_size=3)
-SUMMARIES = st.fixed_dictionaries({}, optional={"groups": GROUPS | ANYTHING, **POINTS})
+SUMMARIES = st.fixed_dictionaries({}, optional={"groups": GROUPS | ANYTHING, "pass_score": NUMBERS, **POINTS})
 RESULTS = st.fixed_dictionaries(
     {"test_name": TEXTS, "status": st.one_of(st.sampled_from(["passed", "failed", "error", "skipped"]), TEXTS)},
     optional={

@@ -75,6 +75,7 @@ def test_measured_tests_have_properties() -> None:
     cases = suite.findall("testcase")
     assert properties(suite)["score"] == "40"
     assert properties(suite)["max_score"] == "100"
+    assert properties(suite)["pass_score"] == "60"
     medium = {name: value for name, value in properties(suite).items() if name.endswith(":secret/medium")}
     assert list(medium.values()) == ["wrong_answer", "0", "20"]
     assert list(medium) == ["outcome:secret/medium", "score:secret/medium", "max_score:secret/medium"]

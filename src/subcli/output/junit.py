@@ -122,6 +122,7 @@ def _suite_element(suite: _Suite, snapshot: Submission, name: str, began: str) -
             "url": snapshot.url,
             "final_status": verdict.final_status if verdict is not None else None,
             **(_points(points_of(verdict.summary)) if verdict is not None else {}),
+            "pass_score": _number(verdict.summary.pass_score) if verdict is not None else None,
             **{name: value for group in snapshot.groups for name, value in _group(group).items()},
         },
     )

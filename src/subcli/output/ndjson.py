@@ -65,7 +65,7 @@ class NdjsonView(NullView):
         if verdict is not None:
             summary = verdict.raw.get("summary")
             counts = msgspec.structs.asdict(verdict.summary)
-            for name in ("score", "max_score", "groups"):
+            for name in ("score", "max_score", "pass_score", "groups"):
                 # Points and groups exist only where a server tells of some.
                 if not counts[name]:
                     del counts[name]

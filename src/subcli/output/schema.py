@@ -44,10 +44,11 @@ _NOTES: Final = {
     "group": "The innermost group of tests that this one belongs to; in a summary: `groups`.",
     "score": "Points: of this test, of the submission or of a group of tests. They need not be sums of each other.",
     "max_score": "The most points that it can have.",
+    "pass_score": "The points from which the verdict is passed, if not all are needed.",
     "location": "Place in the submitted code: {file, line}.",
     "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone determines the exit code.",
     "summary": "Counts, and points and groups where there are any: "
-    "{total_tests, passed, failed, skipped, duration_ms, score, max_score, groups}.",
+    "{total_tests, passed, failed, skipped, duration_ms, score, max_score, pass_score, groups}.",
     "groups": "What became of each group of tests, where there are groups: [{name, outcome, score, max_score}]. "
     "A group is followed by those in it; one of which nothing may be known is left out.",
 }

@@ -55,6 +55,7 @@ class Summary(msgspec.Struct, frozen=True):
     duration_ms: float | None = None
     score: float | None = None
     max_score: float | None = None
+    pass_score: float | None = None
     groups: tuple[GroupSummary, ...] = ()
 
 

@@ -187,8 +187,10 @@ async def test_groups_are_scored_and_stop_at_a_failure(run: Run, tmp_path: Path)
         {"name": "secret/two", "outcome": "passed", "score": 5.0, "max_score": 5.0},
     ]
     assert judged.verdict == "failed"
-    passing = problem(tmp_path, CaseSet(root, is_scored=True, pass_score=7.0))
-    assert (await run(passing, SOLUTION)).verdict == "passed"
+    assert "pass_score" not in summary
+    passing = await run(problem(tmp_path, CaseSet(root, is_scored=True, pass_score=7.0)), SOLUTION)
+    assert passing.verdict == "passed"
+    assert passing.events[-1]["summary"]["pass_score"] == 7.0
 
 
 async def test_groups_are_told_as_they_are_graded(run: Run, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_outcomes_and_points_are_annotated_and_summarized(job: Job) -> None:
         "::error title=secret/large/01%3A TLE::used more than 2 s of processor time%0A2.84 s, cpu 2.00 s, 128 MB, 0/20"
     )
     lines = job.summary.read_text().splitlines()
-    assert lines[2] == "40/100 points, 4 passed, 3 failed, 1 skipped in 9.4 s"
+    assert lines[2] == "40/100 points (60 needed), 4 passed, 3 failed, 1 skipped in 9.4 s"
     assert lines[4:11] == [
         "| | group | passed | points |",
         "|---|---|--:|--:|",

@@ -157,7 +157,7 @@ class CasesRun:
             return "error"
         score, best = result.score, self._cases.root.max_score
         if self._cases.is_scored and score is not None:
-            self._results.score(score, most_points(self._cases, self._cases.root))
+            self._results.score(score, most_points(self._cases, self._cases.root), self._cases.pass_score)
             if self._cases.pass_score is not None:
                 return "passed" if score >= self._cases.pass_score else "failed"
             if best is not None and score < best:

@@ -184,7 +184,7 @@ class GraderRun:
                 message = f"the grader reports {score:g} points, more than the {best:g} that there are"
                 self._results.remark(Evidence(kind="exit", message=message))
                 return "failed"
-            self._results.score(score, best)
+            self._results.score(score, best, grader.pass_score)
             needed = grader.pass_score if grader.pass_score is not None else best
             if needed is None:
                 message = f"the grader reports {score:g} points and not out of how many: set `max_score` in [grader]"

@@ -47,7 +47,7 @@ class Results:
         self._hidden = dict.fromkeys(_STATUSES, 0)
         """Tests of which nobody may know that they ran."""
         self._total: int | None = None
-        self._score: tuple[float, float | None] | None = None
+        self._points: dict[str, float | None] = {}
         self._groups: list[GroupResult] = []
 
     @property
@@ -69,9 +69,16 @@ class Results:
         """Tests that the judge itself could not carry out."""
         return self._counts["error"] + self._hidden["error"]
 
-    def score(self, score: float, max_score: float | None) -> None:
-        """What the submission is worth; for problems with points."""
-        self._score = (score, max_score)
+    def score(self, score: float, max_score: float | None, pass_score: float | None = None) -> None:
+        """What the submission is worth; for problems with points.
+
+        Args:
+            score: Its points.
+            max_score: The most that there are.
+            pass_score: From where on the verdict is `passed`, if that is not the most.
+        """
+        needed = pass_score if pass_score != max_score else None
+        self._points = {"score": score, "max_score": max_score, "pass_score": needed}
 
     def group(self, result: GroupResult) -> None:
         """What a group of tests is worth, of which everybody may know."""
@@ -162,11 +169,8 @@ class Results:
         if skipped:
             summary["skipped"] = skipped
         # The points would tell what nobody may know.
-        if self._score is not None and not any(self._hidden.values()):
-            score, max_score = self._score
-            summary["score"] = score
-            if max_score is not None:
-                summary["max_score"] = max_score
+        if not any(self._hidden.values()):
+            summary.update((name, points) for name, points in self._points.items() if points is not None)
         if self._groups:
             summary["groups"] = events.group_results(self._groups)
         return summary

@@ -114,6 +114,7 @@ class SummaryBody(BaseModel):
     duration_ms: float | None = Field(None, description="Milliseconds of wall-clock time.")
     score: float | None = Field(None, description="The points of the submission.")
     max_score: float | None = Field(None, description="The most points that it can have, where that is known.")
+    pass_score: float | None = Field(None, description="The points from which it passes, if not all are needed.")
     groups: list[GroupBody] | None = Field(None, description="The groups of tests, each followed by those in it.")
 
 
