@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from subcli.judge import Problem
-from subcli.judge.cases.model import Aggregation, Case, CaseSet, Feedback, Group
+from subcli.judge.cases.model import Aggregation, Case, CaseSet, Checker, Feedback, Group, Tool
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import ResourceLimits
 from tests.judge.judging import Below, Event, Judged, Run
@@ -233,6 +234,27 @@ async def test_nothing_of_a_secret_case_is_in_any_event(run: Run, tmp_path: Path
     assert "planted" not in json.dumps(judged.events)
     assert "shown" in json.dumps(judged.events)
     assert len(judged.of("test_result")) == (1 if feedback == "none" else 3)
+
+
+@pytest.mark.parametrize("feedback", ["full", "outcome", "none", "after_close"])
+async def test_what_a_broken_checker_says_of_a_secret_case_is_for_the_operator(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, feedback: Feedback
+) -> None:
+    """Those who submit learn that the judge failed: neither the data nor, with `none`, the name of the case."""
+    (tmp_path / "check.py").write_text(
+        "import pathlib, sys\n"
+        "text = pathlib.Path(sys.argv[2]).read_text()\n"
+        "pathlib.Path(sys.argv[3], 'judgemessage.txt').write_text('it wants ' + text)\n"
+        "sys.exit(text)\n"
+    )
+    checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py"), "check.py"))
+    group = Group(name="g", parts=(case(tmp_path, "g/hushed", "ignore", answer=b"planted", feedback=feedback),))
+    judged = await run(problem(tmp_path, CaseSet(Group(name="", parts=(group,)), checker, closes=4e9)), SOLUTION)
+    assert judged.verdict == "error"
+    told = json.dumps(judged.events)
+    assert ("planted" in told) is (feedback == "full")
+    assert ("hushed" in told) is (feedback != "none")
+    assert "it wants planted" in caplog.text
 
 
 async def test_a_missing_interpreter_is_named(run: Run, tmp_path: Path) -> None:

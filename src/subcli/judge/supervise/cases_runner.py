@@ -59,6 +59,8 @@ class CasesRun:
             for tool, plan in zip(problem.cases.tools(), tools, strict=True)
         }
         self._faults: list[str] = []
+        self._secret_faults: list[str] = []
+        """Those of cases that are not shown in full: what a checker says of one may quote its data."""
         self.graded: list[Graded] = []
 
     async def run(self, command: tuple[str, ...]) -> str:
@@ -107,9 +109,12 @@ class CasesRun:
             return self._fault(case, f"{error.strerror or error}")
 
     def _fault(self, case: Case, why: str) -> Played:
-        self._faults.append(f"{case.name}: {why}")
+        self._note_fault(case, why)
         message = "the judge could not decide this case"
         return Played("judge_error", Evidence(kind="judge", message=message))
+
+    def _note_fault(self, case: Case, why: str) -> None:
+        (self._faults if case.feedback == "full" else self._secret_faults).append(f"{case.name}: {why}")
 
     async def _grade(self, tool: Tool, arguments: tuple[str, ...], text: str) -> str:
         return await self._tools[tool].grade(arguments, text)
@@ -120,7 +125,7 @@ class CasesRun:
             case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
             self.graded.append(case_grade)
         if grade.outcome == "judge_error" and grade.reason:
-            self._faults.append(f"{case.name}: {grade.reason}")
+            self._note_fault(case, grade.reason)
         self._results.finished(
             test_id=case.name,
             name=case.name,
@@ -151,9 +156,12 @@ class CasesRun:
                 self._results.group(GroupResult(group.name, grade.outcome, grade.score, most))
 
     def _verdict(self, result: Grade) -> str:
-        if result.outcome == "judge_error" or self._faults:
-            reason = "\n".join((*self._faults, *([result.reason] if result.reason else [])))
-            self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=reason))
+        if result.outcome == "judge_error" or self._faults or self._secret_faults:
+            if result.reason:
+                is_shown = all(case.feedback == "full" for case in self._cases.root.cases())
+                (self._faults if is_shown else self._secret_faults).append(result.reason)
+            told, secret = "\n".join(self._faults), "\n".join(self._secret_faults)
+            self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=told), secret)
             return "error"
         score, best = result.score, self._cases.root.max_score
         if self._cases.is_scored and score is not None:

@@ -141,6 +141,9 @@ class GraderRun:
     async def _report(self, report: Report, ran: Ran | None, fault: Evidence | None, log: str) -> str:
         shown = [result for result in report.results if result.feedback != "none"]
         self._results.testing(max(len(shown), self._total_tests or 0))
+        if any(result.feedback != "full" for result in report.results):
+            # It may quote what is not to be shown.
+            log = ""
         for number, result in enumerate(report.results, 1):
             self._test(number, result)
             await self._results.drain()

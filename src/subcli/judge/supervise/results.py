@@ -142,14 +142,18 @@ class Results:
             finding = self._analyst.analyse(evidence)
             self._emit(events.error_analysis(finding, test_id=test_id, test_name=name))
 
-    def remark(self, evidence: Evidence) -> None:
+    def remark(self, evidence: Evidence, secret: str = "") -> None:
         """Emit an analysis that belongs to no single test.
 
         Where the judge or the author is at fault, the whole of the evidence goes to stderr, which `judge` hands on.
+
+        Args:
+            evidence: What is known.
+            secret: What only the operator may know besides.
         """
         self._note(evidence)
         if evidence.kind == "judge":
-            print(f"{evidence.message}\n{evidence.stderr}".strip(), file=sys.stderr)
+            print("\n".join(filter(None, (evidence.message, evidence.stderr, secret))), file=sys.stderr)
         finding = self._analyst.analyse(evidence.without(self._paths))
         self._emit(events.error_analysis(finding))
 
