@@ -6,7 +6,9 @@ and the test's type, and tests that still share a name get their id or a number 
 There is no standard. This module writes what Jenkins' schema allows (``junit-10.xsd`` of its xUnit plug-in), which
 GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. The one addition are the
 properties of a case, written as pytest writes them: its outcome, processor time, memory, group and points, where the
-server sends them. A verdict that no failed
+server sends them. Jenkins' ``junit`` step keeps them, GitLab and others pass over them; the xUnit plug-in alone, which
+checks against its schema, refuses them. What people should see of them stands in the text of a failure as well, which
+is all that some readers show. A verdict that no failed
 test explains (for example a failed build) and an error without a verdict become a case of their own, such that no
 reader takes the file for a success.
 """
@@ -27,6 +29,7 @@ from subcli.core.groups import points, points_of
 from subcli.core.identity import is_about
 from subcli.core.submission import Group, Points, Submission
 from subcli.output.printable import one_line, printable
+from subcli.output.text import measures
 from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
@@ -200,7 +203,8 @@ def _add_case(
         ElementTree.SubElement(case, "skipped")
     elif result.status != "passed":
         tag = "error" if result.status == "error" else "failure"
-        _add_reason(case, tag, result.error_category or result.status, _failure_texts(result, analyses))
+        kind = result.error_category or result.outcome or result.status
+        _add_reason(case, tag, kind, _failure_texts(result, analyses))
     if result.output and result.output.strip():
         ElementTree.SubElement(case, "system-out").text = _text(result.output)
 
@@ -253,12 +257,14 @@ def _add_reason(case: ElementTree.Element, tag: str, kind: str, texts: list[str]
 
 
 def _failure_texts(result: TestResult, analyses: list[ErrorAnalysis]) -> list[str]:
-    """Why a test failed: its message, expected and actual, the analyses."""
+    """Why a test failed: its message, expected and actual, the analyses, and what it used."""
     values = {"expected": result.expected, "actual": result.actual}
+    is_measured = not (result.cpu_ms is result.memory_kb is result.score is None)
     return [
-        result.message or result.error_category or "",
+        result.message or result.error_category or (result.outcome or "").replace("_", " "),
         *(f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw),
         *(text for event in analyses for text in _analysis_texts(event)),
+        ", ".join(measures.facts(result)) if is_measured else "",
     ]
 
 
