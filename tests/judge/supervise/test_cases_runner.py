@@ -207,8 +207,12 @@ async def test_groups_are_told_as_they_are_graded(run: Run, tmp_path: Path) -> N
     late = group("late", "sum", "ignore", requires=("s",))
     secret = (group("avg", "avg", "crash", "ignore"), group("hidden", "sum", "ignore", told="none"))
     parts = (Group(name="s", parts=inner, aggregation="sum", stop_on_failure=False), late, *secret)
-    root = Group(name="", parts=parts, aggregation="sum", stop_on_failure=False)
-    summary = (await run(problem(tmp_path, CaseSet(root, is_scored=True)), SOLUTION)).events[-1]["summary"]
+    whole = Group(name="whole", parts=(case(tmp_path, "whole/1", "crash"),), max_score=20)
+    root = Group(name="", parts=(*parts, whole), aggregation="sum", stop_on_failure=False)
+    judged = await run(problem(tmp_path, CaseSet(root, is_scored=True)), SOLUTION)
+    # Only its group has points.
+    assert "score" not in judged.of("test_result")[-1]
+    summary = judged.events[-1]["summary"]
     assert "score" not in summary
     assert {each["name"]: tuple(each.values())[1:] for each in summary["groups"]} == {
         "s": ("runtime_error", 20.0, 20.0),
@@ -216,6 +220,7 @@ async def test_groups_are_told_as_they_are_graded(run: Run, tmp_path: Path) -> N
         "s/max": ("runtime_error", 10.0, 10.0),
         "late": ("skipped", 0.0, 10.0),
         "avg": ("runtime_error", 5.0, 10.0),
+        "whole": ("runtime_error", 0.0, 20.0),
     }
 
 

@@ -120,7 +120,9 @@ class CasesRun:
         return await self._tools[tool].grade(arguments, text)
 
     def _report(self, case: Case, played: Played, grade: Grade) -> None:
-        scored = self._cases.is_scored
+        checker = self._cases.checker
+        # Otherwise only its group has points.
+        has_points = case.points is not None or (checker is not None and checker.scores)
         if played.outcome != "skipped":
             case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
             self.graded.append(case_grade)
@@ -139,7 +141,7 @@ class CasesRun:
                 cpu_ms=None if played.outcome == "skipped" else played.cpu_ms,
                 memory_kb=played.memory_kb or None,
                 group=case.name.rpartition("/")[0],
-                score=grade.score if scored else None,
+                score=grade.score if self._cases.is_scored and has_points else None,
                 max_score=None if case.points is None else most_points(self._cases, case),
             ),
             feedback=case.feedback,
