@@ -1,116 +1,97 @@
-"""The groups of tests and the points: the last result of each test counts, and the summary has the last word."""
+"""The groups of tests and the points: the last result of each test counts, and points come with the summary."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 
-from subcli.core.groups import NAME_CHARS, Groups
+from subcli.core.groups import NAME_CHARS, Groups, points_of
 from subcli.core.submission import GROUPS_KEPT, Counts, Group, Points
 from subcli.core.watch import Watch
 from subcli.shared.decoding import from_mapping
-from subcli.shared.messages import Summary, TestResult
+from subcli.shared.messages import GroupSummary, Summary, TestResult
 
 
-def put(groups: Groups, test: int, group: str | None = None, score: float | None = None, best: float | None = None,
-        status: str = "passed") -> None:  # fmt: skip
-    result = TestResult(test_name=f"case {test}", status=status, group=group, score=score, max_score=best)
-    groups.put(test, result, status)
+def put(groups: Groups, test: int, group: str | None = None, status: str = "passed") -> None:
+    groups.put(test, TestResult(test_name=f"case {test}", status=status, group=group, score=20, max_score=20), status)
 
 
-def two_groups() -> Groups:
+def three_groups() -> Groups:
     groups = Groups()
     put(groups, 0, "sample")
-    put(groups, 1, "secret/1", 20, 20)
-    put(groups, 2, "secret/2", 5, 30, "failed")
-    put(groups, 3, None, 0.5, 1)
+    put(groups, 1, "secret/1")
+    put(groups, 2, "secret/2", "failed")
+    put(groups, 3)
     return groups
 
 
-def test_results_without_group_or_points_cost_nothing() -> None:
-    """Servers that send none of it have no groups and no points."""
+def told(*groups: GroupSummary, **more: Any) -> Summary:
+    return Summary(groups=groups, **more)
+
+
+def test_results_without_group_cost_nothing() -> None:
+    """Servers that send none of it have no groups."""
     groups = Groups()
     for test in range(1000):
         put(groups, test)
     assert groups.all(None) == groups.all(Summary()) == ()
-    assert groups.points(None) is groups.points(Summary()) is None
-    assert not groups._parts
+    assert not groups._tests
 
 
-def test_points_so_far_have_no_limit() -> None:
-    """What there is to win is not known before all tests have told."""
-    groups = two_groups()
-    assert groups.points(None) == Points(25.5)
-    assert groups.all(None) == (
+def test_groups_without_a_summary_have_no_points() -> None:
+    """Whether they add up, only who grades them knows."""
+    expected = (
         Group("sample", Counts(passed=1)),
-        Group("secret/1", Counts(passed=1), Points(20)),
-        Group("secret/2", Counts(failed=1), Points(5)),
+        Group("secret/1", Counts(passed=1)),
+        Group("secret/2", Counts(failed=1)),
+    )
+    assert three_groups().all(None) == three_groups().all(Summary(score=40, max_score=60)) == expected
+
+
+def test_summary_has_the_last_word() -> None:
+    """What it tells of comes first, and a group has the tests of those in it; the results tell of the others."""
+    secret = GroupSummary("secret", "wrong_answer", 7, 30)
+    first, absent = GroupSummary("secret/1", "passed", 0.5), GroupSummary("secret/10", "skipped", 0, 0)
+    assert three_groups().all(told(secret, first, absent)) == (
+        Group("secret", Counts(passed=1, failed=1), Points(7, 30), "wrong_answer"),
+        Group("secret/1", Counts(passed=1), Points(0.5), "passed"),
+        Group("secret/10", Counts(), None, "skipped"),
+        Group("sample", Counts(passed=1)),
+        Group("secret/2", Counts(failed=1)),
     )
 
 
-def test_summary_that_adds_up_confirms_the_groups() -> None:
-    """Their points and what there was to win are then known."""
-    groups = two_groups()
-    assert groups.points(Summary(score=25.5, max_score=51)) == Points(25.5, 51)
-    assert [group.points for group in groups.all(Summary(score=25.5, max_score=51))] == [
-        None,
-        Points(20, 20),
-        Points(5, 30),
-    ]
-
-
-@pytest.mark.parametrize("summary", [Summary(), Summary(score=20, max_score=51), Summary(max_score=51)])
-def test_summary_with_another_score_leaves_groups_without_points(summary: Summary) -> None:
-    """The server counts them in a way that the results do not tell; their counts stay."""
-    groups = two_groups().all(summary)
-    assert [group.points for group in groups] == [None] * 3
-    assert [group.counts.done for group in groups] == [1, 1, 1]
-
-
-def test_limit_that_results_do_not_reach_is_not_split() -> None:
-    """Tests that never ran have not told their part."""
-    assert [group.points for group in two_groups().all(Summary(score=25.5, max_score=100))] == [
-        None,
-        Points(20),
-        Points(5),
-    ]
-
-
 def test_last_result_of_a_test_counts() -> None:
-    """Judged again, a test may be in another group and have other points."""
-    groups = two_groups()
-    put(groups, 2, "secret/2", 30, 30)
-    put(groups, 1, "secret/3", 10, 20, "failed")
-    put(groups, 3)
-    assert groups.points(None) == Points(40)
-    assert [(group.name, group.counts.not_passed) for group in groups.all(None)] == [
-        ("sample", 0),
-        ("secret/2", 0),
-        ("secret/3", 1),
-    ]
+    """Judged again, a test may be in another group, or in none."""
+    groups = three_groups()
+    put(groups, 2, "secret/2")
+    put(groups, 1, "secret/3", "failed")
+    put(groups, 0)
+    assert [(group.name, group.counts.not_passed) for group in groups.all(None)] == [("secret/2", 0), ("secret/3", 1)]
 
 
 def test_many_and_long_names_are_bounded() -> None:
-    """Every test counts for the points all the same."""
+    """From results and from a summary."""
     groups = Groups()
     for test in range(10 * GROUPS_KEPT):
-        put(groups, test, f"{test}" + "x" * 10_000, 1)
+        put(groups, test, f"{test}" + "x" * 10_000)
     for test in range(10 * GROUPS_KEPT):
-        put(groups, test, f"again {test}", 2)
-    assert len(groups.all(None)) <= GROUPS_KEPT
-    assert all(len(group.name) <= NAME_CHARS for group in groups.all(None))
-    assert groups.points(None) == Points(20.0 * GROUPS_KEPT)
+        put(groups, test, f"again {test}")
+    summary = told(*(GroupSummary(f"{number}" + "y" * 10_000) for number in range(10 * GROUPS_KEPT)))
+    for found in (groups.all(None), groups.all(summary)):
+        assert len(found) <= GROUPS_KEPT
+        assert all(len(group.name) <= NAME_CHARS for group in found)
 
 
 @pytest.mark.parametrize("absurd", [float("nan"), float("inf"), -1e300])
 def test_absurd_points_are_ignored(absurd: float) -> None:
-    """One of them must not spoil the sum of the others."""
-    groups = two_groups()
-    put(groups, 9, "secret/9", absurd, absurd)
-    assert groups.points(None) == Points(25.5)
-    assert groups.points(Summary(score=absurd)) is None
+    """Of the whole and of a group."""
+    assert points_of(Summary(score=absurd)) is None
+    (group,) = Groups().all(told(GroupSummary("g", score=absurd)))
+    assert group.points is None
 
 
 def received(**fields: Any) -> Watch:
@@ -139,15 +120,18 @@ def test_wrong_type_is_ignored(name: str, value: Any) -> None:
 def test_wrong_type_in_the_summary_is_ignored(value: Any) -> None:
     """The verdict and the counts stay."""
     watch = Watch(7)
-    summary = {"passed": 1, "score": value, "max_score": value}
+    groups = [value, {"name": "g", "outcome": value, "score": value, "max_score": value}, {"score": 1}]
+    summary = {"passed": 1, "score": value, "max_score": value, "groups": groups}
     watch.take(from_mapping({"type": "complete", "final_status": "passed", "summary": summary}))
     assert watch.verdict is not None
-    assert watch.verdict.summary == Summary(passed=1)
+    (group,) = watch.verdict.summary.groups
+    assert msgspec.structs.replace(group, outcome=None) == GroupSummary("g")
+    assert watch.verdict.summary == Summary(passed=1, groups=(group,))
     assert watch.snapshot().points is None
 
 
 def test_work_for_a_result_does_not_grow() -> None:
-    """A result takes as many calls with ten thousand tests before it as with ten, and one without points only one."""
+    """A result takes as many calls with ten thousand tests before it as with ten, and one without a group only one."""
 
     def calls(tests: int, **fields: Any) -> int:
         groups, counted = Groups(), 0

@@ -24,7 +24,7 @@ ALLOWED: dict[str, tuple[set[str], set[str], set[str]]] = {
     "testcase": (
         {"name"},
         {"name", "time", "classname", "group"},
-        # Its own readers take properties from a case, as pytest writes them; this schema is older than that.
+        # Not in the schema, so the xUnit plug-in refuses them; the `junit` step reads them, as pytest writes them.
         {"properties", "skipped", "error", "failure", "system-out", "system-err"},
     ),
     "properties": (set(), set(), {"property"}),

@@ -40,7 +40,9 @@ ANYTHING = st.one_of(st.none(), TEXTS, st.integers(), st.floats(allow_nan=False)
 OUTCOMES = st.sampled_from(["passed", "wrong_answer", "time_limit", "memory_limit", "output_limit", "runtime_error",
     "protocol_error", "skipped", "judge_error"])  # fmt: skip
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -0.0, 1e-9, 0.005, 1e12, 1e300, 10**400]))
-SUMMARIES = st.fixed_dictionaries({}, optional={"score": NUMBERS | ANYTHING, "max_score": NUMBERS | ANYTHING})
+POINTS = {"score": NUMBERS | ANYTHING, "max_score": NUMBERS | ANYTHING}
+GROUPS = st.lists(st.fixed_dictionaries({"name": ANYTHING}, optional={"outcome": ANYTHING, **POINTS}), max_size=3)
+SUMMARIES = st.fixed_dictionaries({}, optional={"groups": GROUPS | ANYTHING, "pass_score": NUMBERS, **POINTS})
 RESULTS = st.fixed_dictionaries(
     {"test_name": TEXTS, "status": st.one_of(st.sampled_from(["passed", "failed", "error", "skipped"]), TEXTS)},
     optional={

@@ -75,10 +75,30 @@ def test_measured_tests_have_properties() -> None:
     cases = suite.findall("testcase")
     assert properties(suite)["score"] == "40"
     assert properties(suite)["max_score"] == "100"
+    assert properties(suite)["pass_score"] == "60"
+    medium = {name: value for name, value in properties(suite).items() if name.endswith(":secret/medium")}
+    assert list(medium.values()) == ["wrong_answer", "0", "20"]
+    assert list(medium) == ["outcome:secret/medium", "score:secret/medium", "max_score:secret/medium"]
     assert properties(cases[0]) == {"outcome": "passed", "cpu_ms": "4", "memory_kb": "3400", "group": "sample"}
     large = {"outcome": "time_limit", "cpu_ms": "2003", "memory_kb": "131000", "group": "secret/large"}
     assert properties(cases[6]) == {**large, "score": "0", "max_score": "20"}
     assert cases[6].get("time") == "2.840"
+    failure = cases[6].find("failure")
+    assert failure is not None
+    assert failure.get("type") == "time_limit"
+    assert (failure.text or "").endswith("\n\n2.84 s, cpu 2.00 s, 128 MB, 0/20")
+
+
+def test_outcome_says_why_where_nothing_else_does() -> None:
+    """A problem may show no more than that; some readers show nothing but the text of a failure."""
+    stage = Stage(view := JunitView(NOW), Clock())
+    stage.begin()
+    stage.connection("open")
+    stage.send("test_result", test_name="secret/01", status="failed", outcome="time_limit")
+    stage.complete("failed")
+    failure = checked(view).find("testsuite/testcase/failure")
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message"), failure.text) == ("time_limit", *["time limit"] * 2)
 
 
 def test_tests_without_measurements_have_no_properties() -> None:

@@ -13,8 +13,11 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.output.playhouse.script import CASES, GROUPS
 
 from .browser import CHROMIUM, Page, chromium
 from .conftest import SOLUTIONS, Run, Served, needs
@@ -160,7 +163,10 @@ HOSTILE = """
   const took = [
     { type: 'status_update', status: evil },
     { type: 'test_result', test_name: evil, status: 'failed', message: evil, expected: evil, actual: { [evil]: evil },
-      output: evil, test_type: evil, duration_ms: evil },
+      output: evil, test_type: evil, duration_ms: evil, outcome: evil, group: evil, score: evil, max_score: {},
+      cpu_ms: evil, memory_kb: evil, input: evil, rerun: evil },
+    { type: 'test_result', test_name: 'two', status: 'failed', outcome: 'constructor', group: '__proto__', score: 1e300,
+      expected: evil + '\\n1', actual: evil + '\\n2', expected_at: -5, actual_at: 1e9, cpu_ms: -1, memory_kb: NaN },
     { type: 'test_result', test_name: '__proto__', status: 'constructor' },
     { type: 'error_analysis', error: evil, analysis: evil + '\\n\\n' + evil, suggestions: [evil, null, {}],
       test_name: evil, location: { file: evil, line: evil } },
@@ -168,7 +174,8 @@ HOSTILE = """
     { type: evil }, { type: '__proto__' }, { type: 'constructor' },
     { type: 'test_result' }, { type: 'status_update', status: 3 }, null, [], 7, 'x',
     { type: 'test_result', test_name: 'of another', status: 'passed', submission_id: 8 },
-    { type: 'complete', final_status: evil, summary: { total_tests: evil, passed: evil, duration_ms: evil } },
+    { type: 'complete', final_status: evil, summary: { total_tests: evil, passed: evil, duration_ms: evil, score: evil,
+      groups: [evil, null, { name: evil, outcome: evil, score: evil }, { name: 7 }] } },
   ].map((message) => picture.receive(message));
   show(picture);
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -176,6 +183,57 @@ HOSTILE = """
     strange: document.querySelectorAll('main img, main script, main iframe, main a').length };
 })()
 """
+
+SCORED = """
+(async () => {
+  const { Submission } = await import('/static/state.js');
+  const { show } = await import('/static/view.js');
+  const { comparison } = await import('/static/diff.js');
+  const read = (messages) => {
+    const picture = new Submission(7);
+    for (const message of messages) picture.receive(message);
+    show(picture);
+  };
+  const at = (id) => document.getElementById(id);
+  const all = (selector, page = document) => [...page.querySelectorAll(selector)];
+  const texts = (selector) => all(selector).map((one) => one.innerText.replace(/\\s+/g, ' ').trim());
+  read(%s);
+  const seen = { summary: at('summary').innerText, groups: texts('#group-rows tr'), tests: texts('#tests tr'),
+    cards: texts('article'), marked: texts('.card mark'), unseen: [at('unshown').hidden] };
+  // Characters are counted as the server does; without its word, the first token that differs is looked for.
+  for (const test of [{ expected: '😀 é', actual: '😀 x', expected_at: 2, actual_at: 2 },
+                      { expected: '1 \\n a b', actual: '1\\n a c' }])
+    for (const part of comparison(test)) seen.marked.push(...all('mark', part).map((mark) => mark.textContent));
+  read([{ type: 'test_result', test_name: 'a', status: 'passed' }, { type: 'complete', final_status: 'failed' }]);
+  seen.unseen.push(at('unshown').hidden);
+  return seen;
+})()
+"""
+
+
+def _scored() -> list[dict[str, Any]]:
+    """The messages about a submission with groups, points and tests of which only the outcome is told."""
+    found: list[dict[str, Any]] = []
+    for name, points, outcome, fields in CASES:
+        status = outcome if outcome in ("passed", "skipped") else "failed"
+        event: dict[str, Any] = {
+            "type": "test_result",
+            "test_id": name,
+            "test_name": name,
+            "status": status,
+            "outcome": outcome,
+        }
+        event |= {"group": name.rpartition("/")[0], **fields}
+        event |= {"score": points if status == "passed" else 0, "max_score": points} if points else {}
+        if name == "secret/medium/01":
+            event |= {"expected_at": 4, "actual_at": 4, "input": "4 7", "rerun": "subcli test --case secret/medium/01"}
+        if name == "secret/large/01":
+            del event["message"]
+        found.append(event)
+    worth = {"score": 40, "max_score": 100, "pass_score": 60, "groups": GROUPS}
+    summary = {"total_tests": 8, "passed": 4, "failed": 3, "duration_ms": 9400, **worth}
+    return [*found, {"type": "complete", "final_status": "failed", "summary": summary}]
+
 
 POLLED = """
 (async () => {
@@ -255,7 +313,29 @@ async def test_page_resists_hostile_messages(page: Page, server: Served) -> None
     assert "<img src=x" in seen["text"]
     assert "\\u202egnp.exe\\u0007" in seen["text"]
     assert not set("\u202e\x07") & set(seen["text"] + seen["title"])
-    assert seen["took"] == ["new"] * 5 + ["seen"] * 3 + ["bad"] * 7 + ["new"]
+    assert seen["took"] == ["new"] * 6 + ["seen"] * 3 + ["bad"] * 7 + ["new"]
+    scored = await page.run(SCORED % json.dumps(_scored()))
+    assert scored["summary"] == "Failed: 4 of 8 tests passed, 40 of 100 points (60 needed) in 9.40 s"
+    assert scored["groups"] == [
+        "sample ✓ passed 2/2",
+        "secret ✗ failed WA wrong answer 2/6 40/100",
+        "secret/small ✓ passed 2/2 40/40",
+        "secret/medium ✗ failed WA wrong answer 0/2 0/20",
+        "secret/large ✗ failed TLE time limit exceeded 0/2 0/40",
+    ]
+    assert scored["tests"][0] == "✗ failed TLE time limit exceeded secret/large/01 cpu 2.00 s · 128 MB 0/20 2.84 s"
+    assert scored["tests"][3] == "– skipped secret/large/02 0/20"
+    wrong, crashed, secret = scored["cards"]
+    assert wrong.startswith("secret/medium/01 WA wrong answer · 420 ms · cpu 401 ms · 63 MB · 0 of 10 points")
+    assert "− expected: 17 + actual: 18 21 Input 4 7 Run it again: subcli test" in wrong
+    assert "runtime error" in crashed
+    assert "Only the outcome is shown" in secret
+    assert "secret/large/01: TLE time limit exceeded" in secret
+    assert scored["marked"] == ["17", "18", "é", "x", "b", "c"]
+    assert scored["unseen"] == [True, False]
+    # On a phone nothing sticks out to the side.
+    await page.ask("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
+    assert await page.run("document.documentElement.scrollWidth <= innerWidth")
     # `pong` is no message, `ping` wants one, a hole is filled, a lost connection goes on after the last event.
     course = await page.run(PROTOCOL)
     assert course["urls"] == ["/ws/submissions/7", "/ws/submissions/7?after_seq=4"]

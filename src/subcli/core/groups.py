@@ -1,15 +1,13 @@
 """The groups of tests of one submission, and the points. Pure.
 
-The points of a group are the sum of what its tests add, and those of the submission the sum of all tests. The summary
-that comes with the verdict has the last word: where its score is another one, groups have no points, because the server
-counted them in a way that the results do not tell. What there is to win is known at the end only, when each test has
-told its part.
+Which tests belong to a group and how they ended, the results say. What a group is worth, the summary alone says: it may
+be the least of its tests, or what a program of the author's thinks, so nothing is summed up here.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
 from subcli.core.submission import GROUPS_KEPT, Counts, Group, Points
 from subcli.shared.messages import Summary, TestResult
@@ -20,107 +18,61 @@ NAME_CHARS: Final = 200
 POINTS_MAX: Final = 1e12
 """Points beyond this count as unknown."""
 
-_SAME: Final = 1e-9
-"""Sums of decimal fractions that differ by less are equal."""
-
-
-class _Part(NamedTuple):
-    """What one test contributes. ``group`` is empty if it belongs to none."""
-
-    group: str
-    status: str
-    score: float | None
-    max_score: float | None
-
-
-class _Sum:
-    """Counts and points that parts are added to and taken from."""
-
-    def __init__(self) -> None:
-        self.counts = {"passed": 0, "failed": 0, "error": 0, "skipped": 0}
-        self._tests = 0
-        self._score = 0.0
-        self._scored = 0
-        self._max_score = 0.0
-        self._limited = 0
-
-    def add(self, part: _Part, sign: int) -> None:
-        self._tests += sign
-        self.counts[part.status] += sign
-        if part.score is not None:
-            self._score += sign * part.score
-            self._scored += sign
-        if part.max_score is not None:
-            self._max_score += sign * part.max_score
-            self._limited += sign
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._tests
-
-    @property
-    def points(self) -> Points | None:
-        return points(self._score if self._scored else None, self._max_score if self._limited else None)
-
 
 class Groups:
     """Changes in place, in a time that does not depend on how many tests there are."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, _Part] = {}
-        self._groups: dict[str, _Sum] = {}
-        self._whole = _Sum()
+        self._tests: dict[int, tuple[str, str]] = {}
+        self._counts: dict[str, dict[str, int]] = {}
 
     def put(self, test: int, result: TestResult, status: str) -> None:
         """Take ``result`` as the last one of its test.
 
         Args:
             test: the test's number.
-            result: the result; most have neither group nor points.
+            result: the result; most belong to no group.
             status: the count that it belongs to: passed, failed, error or skipped.
         """
-        if self._parts and (before := self._parts.pop(test, None)) is not None:
-            self._add(before, -1)
-        if result.group is None and result.score is None and result.max_score is None:
+        if self._tests and (before := self._tests.pop(test, None)) is not None:
+            self._counts[before[0]][before[1]] -= 1
+        if result.group is None:
             return
-        group = (result.group or "")[:NAME_CHARS].strip()
-        part = _Part(group, status, sensible(result.score), sensible(result.max_score))
-        self._parts[test] = part
-        self._add(part, 1)
-
-    def _add(self, part: _Part, sign: int) -> None:
-        self._whole.add(part, sign)
-        if not part.group:
+        name = _name(result.group)
+        if not name or (name not in self._counts and len(self._counts) >= GROUPS_KEPT):
             return
-        group = self._groups.get(part.group)
-        if group is None:
-            if len(self._groups) >= GROUPS_KEPT:
-                return
-            group = self._groups[part.group] = _Sum()
-        group.add(part, sign)
+        self._counts.setdefault(name, {"passed": 0, "failed": 0, "error": 0, "skipped": 0})[status] += 1
+        self._tests[test] = name, status
 
     def all(self, summary: Summary | None) -> tuple[Group, ...]:
-        """The groups that have tests, in the order in which they were first seen.
+        """The groups that the summary tells of, in its order, then others that have tests.
 
         Args:
             summary: that of the verdict; ``None`` before it.
         """
-        whole, told = self._whole.points, None if summary is None else points_of(summary)
-        has_points = summary is None or (told is not None and whole is not None and is_same(told.score, whole.score))
-        is_limited = told is not None and whole is not None and whole.max_score == told.max_score
-        return tuple(
-            Group(name, Counts(*group.counts.values()), _shown(group.points, is_limited) if has_points else None)
-            for name, group in self._groups.items()
-            if not group.is_empty
-        )
-
-    def points(self, summary: Summary | None) -> Points | None:
-        """The points of the submission: those of the summary; without one, those of all results so far."""
-        return _shown(self._whole.points, False) if summary is None else points_of(summary)
+        told = {_name(group.name): group for group in (summary.groups if summary else ())[:GROUPS_KEPT]}
+        counts = {name: count for name, count in self._counts.items() if any(count.values())}
+        groups = [
+            Group(name, _counts_within(name, counts), points(group.score, group.max_score), group.outcome)
+            for name, group in told.items()
+        ]
+        groups += (Group(name, Counts(*count.values())) for name, count in counts.items() if name not in told)
+        return tuple(groups[:GROUPS_KEPT])
 
 
-def _shown(points: Points | None, is_limited: bool) -> Points | None:
-    return points if is_limited or points is None else Points(points.score)
+def _name(text: str) -> str:
+    return text[:NAME_CHARS].strip()
+
+
+def _counts_within(name: str, counts: Mapping[str, Mapping[str, int]]) -> Counts:
+    """The tests of a group and of those in it: ``secret/small`` is in ``secret``."""
+    every = [tuple(count.values()) for inner, count in counts.items() if is_within(inner, name)]
+    return Counts(*map(sum, zip(*every, strict=True)))
+
+
+def is_within(inner: str, outer: str) -> bool:
+    """Whether a group is another one or in it, by their names."""
+    return inner == outer or inner.startswith(f"{outer}/")
 
 
 def points_of(summary: Summary) -> Points | None:
@@ -137,8 +89,3 @@ def points(score: float | None, max_score: float | None) -> Points | None:
 def sensible(number: float | None) -> float | None:
     """``number``, unless it is too large for points, or not a number."""
     return number if number is not None and abs(number) < POINTS_MAX else None
-
-
-def is_same(one: float, other: float) -> bool:
-    """Whether two scores are equal but for rounding."""
-    return math.isclose(one, other, rel_tol=_SAME, abs_tol=_SAME)

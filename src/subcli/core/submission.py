@@ -25,7 +25,7 @@ LOCAL_ID: Final = 0
 """The id of what is judged on this machine, without a server (`subcli test`); servers begin at 1."""
 
 GROUPS_KEPT: Final = 50
-"""How many groups of tests it has; the points include all."""
+"""How many groups of tests it has."""
 
 ConnectionState: TypeAlias = Literal["connecting", "open", "reconnecting", "polling", "closed"]
 
@@ -86,11 +86,12 @@ class Points(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group of tests: its name, which is foreign text, its counts, and its points where there are any."""
+    """A group of tests: its name, which is foreign text, its counts, and what the server says became of it."""
 
     name: str
     counts: Counts
     points: Points | None = None
+    outcome: str | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +104,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         failures: failed and errored tests, oldest first, at most ``FAILURES_KEPT``. Those that are recent as well are
             the same objects.
         analyses: at most ``FAILURES_KEPT``, oldest first.
-        groups: the groups of tests so far, at most ``GROUPS_KEPT``, in the order in which they were first seen.
-        points: those of the verdict; before it, those of the results so far.
+        groups: the groups of tests so far, at most ``GROUPS_KEPT``. Their points and outcomes come with the verdict.
+        points: those of the verdict.
         last_seq: the position reached in the event log; 0 from servers without ``seq``.
         malformed: how many invalid frames were skipped.
     """

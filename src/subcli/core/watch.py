@@ -40,6 +40,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from subcli.core.groups import points_of
 from subcli.core.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
 from subcli.core.tally import Tally
 from subcli.shared.decoding import MalformedMessageError, decode
@@ -383,7 +384,7 @@ class Watch:
             failures=self._tally.failures,
             analyses=tuple(self._analyses),
             groups=self._tally.groups.all(summary),
-            points=self._tally.groups.points(summary),
+            points=None if summary is None else points_of(summary),
             verdict=self.verdict,
             last_seq=self.last_seq,
             malformed=self.malformed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -17,6 +17,7 @@ Event = dict[str, object]
 TimeOut: TypeAlias = Literal["", "undisturbed", "contended"]
 """Whether something took too long, and whether the machine had other things to do meanwhile."""
 
+_GROUPS_BYTES = 24_000
 MAX_BYTES = 48_000
 """A message may have 64 KB (specification, "Server Configuration"); the server adds fields of its own."""
 
@@ -41,6 +42,23 @@ class Measured:
 
 
 NOT_MEASURED = Measured()
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """What became of a group of tests. How it follows from their results is the problem's affair.
+
+    Attributes:
+        name: such as `secret/small`; tests name the innermost group that they are in.
+        outcome: how it ended; `skipped` if it never began.
+        score: its points.
+        max_score: the most that it can be worth.
+    """
+
+    name: str
+    outcome: Outcome
+    score: float | None = None
+    max_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +154,20 @@ def error_analysis(finding: Finding, *, test_id: str = "", test_name: str = "") 
     return {**event, "suggestions": list(finding.suggestions)}
 
 
-def complete(final_status: str, summary: Mapping[str, float], time_out: TimeOut = "") -> Event:
+def group_results(groups: Iterable[GroupResult]) -> list[Event]:
+    """The groups as `complete.summary` carries them; the first ones, if all would be too long."""
+    told: list[Event] = []
+    size = 0
+    for group in groups:
+        event = _without_empty(asdict(group))
+        size += len(json.dumps(event))
+        if size > _GROUPS_BYTES:
+            break
+        told.append(event)
+    return told
+
+
+def complete(final_status: str, summary: Mapping[str, object], time_out: TimeOut = "") -> Event:
     """The verdict, always the last event. `time_out` is for the judge's caller, not for those who submit."""
     return _without_empty(
         {"type": "complete", "final_status": final_status, "summary": dict(summary), "time_out": time_out}

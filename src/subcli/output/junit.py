@@ -6,7 +6,9 @@ and the test's type, and tests that still share a name get their id or a number 
 There is no standard. This module writes what Jenkins' schema allows (``junit-10.xsd`` of its xUnit plug-in), which
 GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. The one addition are the
 properties of a case, written as pytest writes them: its outcome, processor time, memory, group and points, where the
-server sends them. A verdict that no failed
+server sends them. Jenkins' ``junit`` step keeps them, GitLab and others pass over them; the xUnit plug-in alone, which
+checks against its schema, refuses them. What people should see of them stands in the text of a failure as well, which
+is all that some readers show. A verdict that no failed
 test explains (for example a failed build) and an error without a verdict become a case of their own, such that no
 reader takes the file for a success.
 """
@@ -25,8 +27,9 @@ from xml.etree import ElementTree
 from subcli.core.errors import SubcliError, UsageError
 from subcli.core.groups import points, points_of
 from subcli.core.identity import is_about
-from subcli.core.submission import Points, Submission
+from subcli.core.submission import Group, Points, Submission
 from subcli.output.printable import one_line, printable
+from subcli.output.text import measures
 from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
@@ -122,6 +125,8 @@ def _suite_element(suite: _Suite, snapshot: Submission, name: str, began: str) -
             "url": snapshot.url,
             "final_status": verdict.final_status if verdict is not None else None,
             **(_points(points_of(verdict.summary)) if verdict is not None else {}),
+            "pass_score": _number(verdict.summary.pass_score) if verdict is not None else None,
+            **{name: value for group in snapshot.groups for name, value in _group(group).items()},
         },
     )
     attached: set[int] = set()
@@ -158,6 +163,12 @@ def _points(some: Points | None) -> dict[str, str | None]:
     return {} if some is None else {"score": _number(some.score), "max_score": _number(some.max_score)}
 
 
+def _group(group: Group) -> dict[str, str | None]:
+    """What became of a group, in properties of the suite that bear its name."""
+    told = {"outcome": group.outcome, **_points(group.points)}
+    return {f"{name}:{group.name}": value for name, value in told.items()}
+
+
 def _number(value: float | None) -> str | None:
     """A number without an exponent; ``None`` if it is absurd."""
     return None if value is None or not abs(value) < _NUMBER_MAX else f"{value:.3f}".rstrip("0").rstrip(".")
@@ -169,7 +180,7 @@ def _add_properties(element: ElementTree.Element, values: Mapping[str, str | Non
     if given:
         properties = ElementTree.SubElement(element, "properties")
         for name, value in given.items():
-            ElementTree.SubElement(properties, "property", name=name, value=value)
+            ElementTree.SubElement(properties, "property", name=_attribute(name), value=value)
 
 
 def _add_case(
@@ -192,7 +203,8 @@ def _add_case(
         ElementTree.SubElement(case, "skipped")
     elif result.status != "passed":
         tag = "error" if result.status == "error" else "failure"
-        _add_reason(case, tag, result.error_category or result.status, _failure_texts(result, analyses))
+        kind = result.error_category or result.outcome or result.status
+        _add_reason(case, tag, kind, _failure_texts(result, analyses))
     if result.output and result.output.strip():
         ElementTree.SubElement(case, "system-out").text = _text(result.output)
 
@@ -245,12 +257,14 @@ def _add_reason(case: ElementTree.Element, tag: str, kind: str, texts: list[str]
 
 
 def _failure_texts(result: TestResult, analyses: list[ErrorAnalysis]) -> list[str]:
-    """Why a test failed: its message, expected and actual, the analyses."""
+    """Why a test failed: its message, expected and actual, the analyses, and what it used."""
     values = {"expected": result.expected, "actual": result.actual}
+    is_measured = not (result.cpu_ms is result.memory_kb is result.score is None)
     return [
-        result.message or result.error_category or "",
+        result.message or result.error_category or (result.outcome or "").replace("_", " "),
         *(f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw),
         *(text for event in analyses for text in _analysis_texts(event)),
+        ", ".join(measures.facts(result)) if is_measured else "",
     ]
 
 

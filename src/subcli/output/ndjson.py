@@ -65,9 +65,9 @@ class NdjsonView(NullView):
         if verdict is not None:
             summary = verdict.raw.get("summary")
             counts = msgspec.structs.asdict(verdict.summary)
-            for name in ("score", "max_score"):
-                # Points exist only where a server gives some.
-                if counts[name] is None:
+            for name in ("score", "max_score", "pass_score", "groups"):
+                # Points and groups exist only where a server tells of some.
+                if not counts[name]:
                     del counts[name]
             fields: dict[str, Any] = {
                 "final_status": verdict.final_status,

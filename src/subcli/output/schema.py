@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
+import msgspec
+
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, ConnectionState
 from subcli.output.ndjson import SCHEMA_VERSION
-from subcli.shared.messages import MESSAGES, Unknown, required_fields
+from subcli.shared.messages import MESSAGES, GroupSummary, Summary, Unknown, required_fields
 
 _ANY: Final[dict[str, Any]] = {}
 _INTEGER: Final = {"type": "integer"}
@@ -39,12 +41,16 @@ _NOTES: Final = {
     "or judge_error; only from servers that say it.",
     "cpu_ms": "Processor time of the solution in milliseconds.",
     "memory_kb": "The most memory that the solution used at once, in KiB.",
-    "group": "The group of tests that this one belongs to.",
-    "score": "The points that this test adds to its group.",
-    "max_score": "The most points that it can add.",
+    "group": "The innermost group of tests that this one belongs to; in a summary: `groups`.",
+    "score": "Points: of this test, of the submission or of a group of tests. They need not be sums of each other.",
+    "max_score": "The most points that it can have.",
+    "pass_score": "The points from which the verdict is passed, if not all are needed.",
     "location": "Place in the submitted code: {file, line}.",
     "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone determines the exit code.",
-    "summary": "Counts: {total_tests, passed, failed, skipped, duration_ms}; with points, {score, max_score} too.",
+    "summary": "Counts, and points and groups where there are any: "
+    "{total_tests, passed, failed, skipped, duration_ms, score, max_score, pass_score, groups}.",
+    "groups": "What became of each group of tests, where there are groups: [{name, outcome, score, max_score}]. "
+    "A group is followed by those in it; one of which nothing may be known is left out.",
 }
 
 
@@ -66,7 +72,7 @@ def _own_lines() -> dict[str, Any]:
     """The lines of subcli itself: of `submit` and `watch`, and the first one of `serve` and `worker`."""
     ready = {"url": _TEXT, "data_dir": _TEXT, "database": _TEXT, "pid": _COUNT}
     working = {"database": _TEXT, "redis": _TEXT, "concurrency": _COUNT, "pid": _COUNT}
-    result = {"final_status": _TEXT, "summary": _OBJECT, "exit_code": _EXIT_CODE}
+    result = {"final_status": _TEXT, "summary": _summary("object"), "exit_code": _EXIT_CODE}
     return {
         "submitted": _line(
             "submitted", {"url": _OPTIONAL_TEXT, **dict.fromkeys(("status", "created_at", "epoch"), _TEXT)}, ["url"]
@@ -132,11 +138,25 @@ def _line(
 
 def _event(kind: str) -> dict[str, Any]:
     required, optional = required_fields(kind)
-    properties: dict[str, Any] = {name: {"description": _NOTES[name]} if name in _NOTES else _ANY for name in optional}
+    properties = {name: note for name, note in _described(MESSAGES[kind]).items() if name in optional}
+    if "summary" in properties:
+        properties["summary"] = {**_summary(), **properties["summary"]}
     properties |= {
         name: {**_TEXT, **({"description": _NOTES[name]} if name in _NOTES else {})} for name in sorted(required)
     }
     return _line(kind, properties, sorted(required))
+
+
+def _summary(*types: str) -> dict[str, Any]:
+    """What comes with a verdict; from a server, so its fields are documented but not promised."""
+    known = {"type": types[0] if len(types) == 1 else list(types)} if types else {}
+    groups = {"items": {"properties": _described(GroupSummary)}, "description": _NOTES["groups"]}
+    return {**known, "properties": {**_described(Summary), "groups": groups}}
+
+
+def _described(cls: type[msgspec.Struct]) -> dict[str, Any]:
+    names = [field.encode_name for field in msgspec.structs.fields(cls)]
+    return {name: {"description": _NOTES[name]} if name in _NOTES else _ANY for name in names}
 
 
 def _other_event(known: list[str]) -> dict[str, Any]:
@@ -190,7 +210,7 @@ def _status() -> dict[str, Any]:
         "language": _OPTIONAL_TEXT,
         "status": _OPTIONAL_TEXT,
         "final_status": _OPTIONAL_TEXT,
-        "summary": _OPTIONAL_OBJECT,
+        "summary": _summary("object", "null"),
         "created_at": _OPTIONAL_TEXT,
         "finished_at": _OPTIONAL_TEXT,
         "url": _OPTIONAL_TEXT,

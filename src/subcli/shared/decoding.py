@@ -19,6 +19,7 @@ from subcli.shared.messages import (
     Complete,
     Control,
     ErrorAnalysis,
+    GroupSummary,
     Location,
     Message,
     Raw,
@@ -37,7 +38,7 @@ _REQUIRED: Final[dict[type[msgspec.Struct], frozenset[str]]] = {
 }
 _FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
     cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
-    for cls in (*MESSAGES.values(), Unknown, Summary, Location)
+    for cls in (*MESSAGES.values(), Unknown, Summary, GroupSummary, Location)
 }
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError)
 """What ``msgspec`` raises: the latter for a text with a lone surrogate where it looks for a number."""
@@ -206,6 +207,9 @@ def _salvage(name: str, value: Any) -> Any:
     match name, value:
         case "summary", dict():
             return read_summary(value)
+        case "groups", list():
+            groups = [_readable(entry, GroupSummary) for entry in value if isinstance(entry, dict)]
+            return [group for group in groups if "name" in group]
         case "location", {"file": str(file)}:
             return Location(file, _readable(value, Location).get("line"))
         case "suggestions", str():

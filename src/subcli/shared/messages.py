@@ -30,8 +30,23 @@ Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
 
+class GroupSummary(msgspec.Struct, frozen=True):
+    """What became of a group of tests, as the server says.
+
+    Attributes:
+        name: such as ``secret/small``.
+        outcome: how it ended, in the words of :attr:`TestResult.outcome`.
+        score: its points, out of ``max_score``.
+    """
+
+    name: Word
+    outcome: Word | None = None
+    score: float | None = None
+    max_score: float | None = None
+
+
 class Summary(msgspec.Struct, frozen=True):
-    """The counts that come with ``complete``, and the points where there are any. They never override the verdict."""
+    """What comes with ``complete``: counts; points and groups where there are any. None overrides the verdict."""
 
     total_tests: int | None = None
     passed: int | None = None
@@ -40,6 +55,8 @@ class Summary(msgspec.Struct, frozen=True):
     duration_ms: float | None = None
     score: float | None = None
     max_score: float | None = None
+    pass_score: float | None = None
+    groups: tuple[GroupSummary, ...] = ()
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -119,8 +136,8 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
         duration_ms: wall-clock time.
         cpu_ms: processor time of the solution.
         memory_kb: the most memory that it used at once.
-        group: the group of tests that it belongs to.
-        score: what it adds to the points of its group, out of ``max_score``.
+        group: the innermost group of tests that it belongs to.
+        score: its own points, out of ``max_score``. What its group makes of them, :attr:`Summary.groups` says.
     """
 
     __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name

@@ -78,6 +78,7 @@ stop_on_failure = false
     )
     assert (small.aggregation, small.max_score, small.stop_on_failure) == ("sum", 30, False)
     assert (cases.root.aggregation, cases.is_scored, cases.pass_score) == ("sum", True, 40)
+    assert cases.root.max_score == 100
     found = {case.name: case for case in cases.root.cases()}
     assert [found[name].feedback for name in ("sample/1", "small/1", "large/1")] == ["full", "after_close", "none"]
     assert found["small/2"].points == 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,21 @@ async def test_a_command_that_cannot_be_started_is_the_authors_fault(run: Run, t
     file.write_text(file.read_text().replace('"{python}"', '"./missing"'))
     problem = load_problem(tmp_path)
     assert (await run(problem, {"solution.py": GOOD})).verdict == "error"
+
+
+@pytest.mark.parametrize("visibility", ["visible", "hidden", "after_published"])
+async def test_log_of_a_grader_with_secret_tests_is_not_shown(run: Run, tmp_path: Path, visibility: str) -> None:
+    """It may quote them."""
+    driver = (
+        "import json, sys\n"
+        f"tests = [{{'name': 'a', 'status': 'passed', 'visibility': '{visibility}'}}]\n"
+        "json.dump({'tests': tests}, open('results.json', 'w'))\n"
+        "sys.exit('planted')\n"
+    )
+    judged = await run(make(tmp_path, driver), {"solution.py": GOOD})
+    assert judged.verdict == "failed"
+    assert "exited with code 1" in json.dumps(judged.events)
+    assert ("planted" in json.dumps(judged.events)) is (visibility == "visible")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from subcli.judge import Problem
-from subcli.judge.cases.model import Case, CaseSet, Feedback, Group
+from subcli.judge.cases.model import Aggregation, Case, CaseSet, Checker, Feedback, Group, Tool
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import ResourceLimits
 from tests.judge.judging import Below, Event, Judged, Run
@@ -181,9 +183,45 @@ async def test_groups_are_scored_and_stop_at_a_failure(run: Run, tmp_path: Path)
     assert "cpu_ms" not in found["c"]
     summary = judged.events[-1]["summary"]
     assert (summary["score"], summary["max_score"]) == (7.0, 14.0)
+    assert summary["groups"] == [
+        {"name": "secret/one", "outcome": "runtime_error", "score": 2.0, "max_score": 9.0},
+        {"name": "secret/two", "outcome": "passed", "score": 5.0, "max_score": 5.0},
+    ]
     assert judged.verdict == "failed"
-    passing = problem(tmp_path, CaseSet(root, is_scored=True, pass_score=7.0))
-    assert (await run(passing, SOLUTION)).verdict == "passed"
+    assert "pass_score" not in summary
+    passing = await run(problem(tmp_path, CaseSet(root, is_scored=True, pass_score=7.0)), SOLUTION)
+    assert passing.verdict == "passed"
+    assert passing.events[-1]["summary"]["pass_score"] == 7.0
+
+
+async def test_groups_are_told_as_they_are_graded(run: Run, tmp_path: Path) -> None:
+    """Whatever makes the points of a group, and with groups in groups; not those of which nobody may know."""
+
+    def group(name: str, kind: Aggregation, *ways: str, **more: Any) -> Group:
+        cases = tuple(
+            case(tmp_path, f"{name}/{way}", way, points=10.0, feedback=more.get("told", "full")) for way in ways
+        )
+        return Group(name=name, parts=cases, aggregation=kind, stop_on_failure=False, requires=more.get("requires", ()))
+
+    inner = (group("s/min", "min", "ignore", "daemon"), group("s/max", "max", "crash", "ignore"))
+    late = group("late", "sum", "ignore", requires=("s",))
+    secret = (group("avg", "avg", "crash", "ignore"), group("hidden", "sum", "ignore", told="none"))
+    parts = (Group(name="s", parts=inner, aggregation="sum", stop_on_failure=False), late, *secret)
+    whole = Group(name="whole", parts=(case(tmp_path, "whole/1", "crash"),), max_score=20)
+    root = Group(name="", parts=(*parts, whole), aggregation="sum", stop_on_failure=False)
+    judged = await run(problem(tmp_path, CaseSet(root, is_scored=True)), SOLUTION)
+    # Only its group has points.
+    assert "score" not in judged.of("test_result")[-1]
+    summary = judged.events[-1]["summary"]
+    assert "score" not in summary
+    assert {each["name"]: tuple(each.values())[1:] for each in summary["groups"]} == {
+        "s": ("runtime_error", 20.0, 20.0),
+        "s/min": ("passed", 10.0, 10.0),
+        "s/max": ("runtime_error", 10.0, 10.0),
+        "late": ("skipped", 0.0, 10.0),
+        "avg": ("runtime_error", 5.0, 10.0),
+        "whole": ("runtime_error", 0.0, 20.0),
+    }
 
 
 @pytest.mark.parametrize("feedback", ["outcome", "none"])
@@ -201,6 +239,27 @@ async def test_nothing_of_a_secret_case_is_in_any_event(run: Run, tmp_path: Path
     assert "planted" not in json.dumps(judged.events)
     assert "shown" in json.dumps(judged.events)
     assert len(judged.of("test_result")) == (1 if feedback == "none" else 3)
+
+
+@pytest.mark.parametrize("feedback", ["full", "outcome", "none", "after_close"])
+async def test_what_a_broken_checker_says_of_a_secret_case_is_for_the_operator(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, feedback: Feedback
+) -> None:
+    """Those who submit learn that the judge failed: neither the data nor, with `none`, the name of the case."""
+    (tmp_path / "check.py").write_text(
+        "import pathlib, sys\n"
+        "text = pathlib.Path(sys.argv[2]).read_text()\n"
+        "pathlib.Path(sys.argv[3], 'judgemessage.txt').write_text('it wants ' + text)\n"
+        "sys.exit(text)\n"
+    )
+    checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py"), "check.py"))
+    group = Group(name="g", parts=(case(tmp_path, "g/hushed", "ignore", answer=b"planted", feedback=feedback),))
+    judged = await run(problem(tmp_path, CaseSet(Group(name="", parts=(group,)), checker, closes=4e9)), SOLUTION)
+    assert judged.verdict == "error"
+    told = json.dumps(judged.events)
+    assert ("planted" in told) is (feedback == "full")
+    assert ("hushed" in told) is (feedback != "none")
+    assert "it wants planted" in caplog.text
 
 
 async def test_a_missing_interpreter_is_named(run: Run, tmp_path: Path) -> None:

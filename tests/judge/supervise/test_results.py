@@ -10,13 +10,24 @@ from subcli.judge import events
 from subcli.judge.analysis import Finding
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.cases.model import Feedback
-from subcli.judge.events import Measured
+from subcli.judge.events import GroupResult, Measured
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.text import ServerPaths
 from subcli.judge.supervise.results import Results
 from tests.judge.judging import Event
 
 WORKDIR = "/tmp/subcli-judge-x/work"
+
+
+def test_groups_fit_into_a_message(results: Results) -> None:
+    """Of ten thousand groups, the first ones are told."""
+    for number in range(10_000):
+        results.group(GroupResult(f"secret/{number}é" + "é" * 300, "passed", 1.0))
+    line = events.encode(events.complete("passed", results.summary(1)))
+    assert len(line) < events.MAX_BYTES
+    told = json.loads(line)["summary"]["groups"]
+    assert 5 < len(told) < 10_000
+    assert told[0] == {"name": "secret/0é" + "é" * 300, "outcome": "passed", "score": 1.0}
 
 
 @pytest.fixture

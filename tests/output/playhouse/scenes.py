@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from subcli.core.errors import InterruptedByUser, NetworkError
-from tests.output.playhouse.script import NAMES, TWICE, Stage, cases, many, ten
+from tests.output.playhouse.script import GROUPS, NAMES, TWICE, Stage, cases, many, ten
 
 
 def start(stage: Stage) -> None:
@@ -180,7 +180,7 @@ def points_end(stage: Stage) -> None:
     stage.begin(problem="bus-routes", language="cpp")
     cases(stage)
     stage.pass_time(0.1)
-    stage.complete("failed", ms=9_400, score=40, max_score=100)
+    stage.complete("failed", ms=9_400, score=40, max_score=100, pass_score=60, groups=GROUPS)
 
 
 def contest_end(stage: Stage) -> None:

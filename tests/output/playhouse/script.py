@@ -178,6 +178,15 @@ def cases(stage: Stage, upto: int = len(CASES)) -> None:
         stage.send("test_result", test_name=name, status=status, outcome=outcome, group=group, **scored, **fields)
 
 
+GROUPS: tuple[dict[str, Any], ...] = (
+    {"name": "sample", "outcome": "passed", "score": 0, "max_score": 0},
+    {"name": "secret", "outcome": "wrong_answer", "score": 40, "max_score": 100},
+    {"name": "secret/small", "outcome": "passed", "score": 40, "max_score": 40},
+    {"name": "secret/medium", "outcome": "wrong_answer", "score": 0, "max_score": 20},
+    {"name": "secret/large", "outcome": "time_limit", "score": 0, "max_score": 40},
+)
+
+
 def many(stage: Stage, count: int, id: int = 12, total: int | None = None) -> None:
     """A large run: every 400th fails, every 90th is skipped."""
     stage.connection("open", id)

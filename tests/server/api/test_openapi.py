@@ -10,9 +10,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from fastapi import FastAPI
 
+from subcli.judge import events
+from subcli.judge.analysis.finding import Finding
+from subcli.judge.events import GroupResult, Measured
+from subcli.judge.evidence import Site
+from subcli.server.api import models
 from subcli.server.settings import OWN_PATHS
+from subcli.shared import messages
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
@@ -45,6 +53,36 @@ async def test_schemathesis_finds_no_errors(start: Any, tmp_path: Path, logged_i
         output = (await process.communicate())[0].decode()
         assert process.returncode == 0, output[-6000:]
         assert (await live.http.get("/api/info")).status_code == 200
+
+
+DESCRIBED: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
+    "TestBody": (
+        messages.TestResult,
+        events.result(test_id="a", test_name="A", test_type="t", status="s", duration_ms=1, message="m", expected="e",
+                      actual="a", output="o", outcome="passed", measured=Measured(1, 1, "g", 1.0, 1.0)),
+    ),
+    "AnalysisBody": (
+        messages.ErrorAnalysis,
+        events.error_analysis(Finding("c", "a", ("s",), "e", Site("f", 1)), test_id="a", test_name="A"),
+    ),
+    "LocationBody": (messages.Location, {}),
+    "GroupBody": (messages.GroupSummary, events.group_results([GroupResult("g", "passed", 1.0, 1.0)])[0]),
+    "SummaryBody": (messages.Summary, {}),
+}  # fmt: skip
+OTHER_PLATFORMS = {"error_category", "test_type"}
+"""What only their results, and only their analyses have."""
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_every_field_of_an_event_is_described(name: str) -> None:
+    """What the judge says and what clients read stands in the document, with everything that events have in common."""
+    struct, event = DESCRIBED[name]
+    document = FastAPI()
+    document.add_api_route("/x", lambda: None, response_model=getattr(models, name))
+    described = document.openapi()["components"]["schemas"][name]["properties"]
+    known = {field.encode_name for field in msgspec.structs.fields(struct)}
+    assert set(event) <= set(described)
+    assert known - set(described) <= OTHER_PLATFORMS
 
 
 async def test_paths_that_no_prefix_may_begin_with(live: Any) -> None:

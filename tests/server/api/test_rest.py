@@ -216,11 +216,13 @@ async def test_tests_include_their_analyses(live: Any) -> None:
         {"type": "error_analysis", "test_id": "a", "error": "boom", "analysis": "It broke."},
         {"type": "test_result", "test_id": "b", "test_name": "Two", "status": "passed"},
         {"type": "test_result", "test_id": "b", "test_name": "Two", "status": "failed"},
-        {"type": "complete", "final_status": "failed", "summary": {}},
+        {"type": "complete", "final_status": "failed", "summary": {"groups": [{"name": "g"}]}},
     ):
         await live.judge.events.put(event)
     await live.ended(submission_id)
     body = (await live.http.get(f"/api/submissions/{submission_id}/tests")).json()
+    assert set(body["tests"][1]) == {"type", "submission_id", "seq", "timestamp", "test_id", "test_name", "status"}
+    assert (await live.http.get(f"/api/submissions/{submission_id}")).json()["summary"] == {"groups": [{"name": "g"}]}
     assert [(row["test_name"], row["status"]) for row in body["tests"]] == [("One", "failed"), ("Two", "failed")]
     assert body["tests"][0]["output"] == "boom"
     assert body["tests"][0]["error_analysis"]["analysis"] == "It broke."

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from subcli.judge.cases.model import Case, CaseSet, Group, Tool
+from subcli.judge.cases.points import DIGITS
 from subcli.judge.outcome import Outcome
 
 RunGrader: TypeAlias = Callable[[Tool, tuple[str, ...], str], Awaitable[str]]
@@ -56,8 +57,6 @@ _OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
     }
 )
 _GRADE: Final = re.compile(r"\s*(AC|WA|TLE|RTE|MLE|OLE|JE)\s+(-?(?:\d+\.?\d*|\.\d+))\s*", re.ASCII)
-_DIGITS: Final = 6
-"""Decimals of a score: sums of tenths are what their author thinks they are."""
 
 
 class GraderError(Exception):
@@ -214,7 +213,7 @@ def _grade_of_case(
     if outcome != "passed":
         return Grade(outcome, case.rejected_points)
     if multiplier is not None:
-        return Grade(outcome, round(multiplier * (case.points or 0.0), _DIGITS))
+        return Grade(outcome, round(multiplier * (case.points or 0.0), DIGITS))
     return Grade(outcome, case.points if score is None or case.checker_score == "ignored" else score)
 
 
@@ -262,4 +261,4 @@ def _score(group: Group, outcome: Outcome, scores: list[float]) -> float:
             total = min(scores)
         case "max":
             total = max(scores)
-    return round(total, _DIGITS)
+    return round(total, DIGITS)

@@ -138,6 +138,8 @@ class CaseSet:
     root: Group
     checker: Checker | None = None
     is_scored: bool = False
+    minimizes: bool = False
+    """Whether fewer points are better."""
     zero_if_rejected: bool = False
     """Whether a submission that is not accepted has no points, whatever its groups are worth."""
     pass_score: float | None = None

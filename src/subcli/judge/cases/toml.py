@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from subcli.judge.cases.model import Case, CaseSet, Checker, Comparison, Feedback, Group, Tool
+from subcli.judge.cases.points import most_points
 from subcli.judge.languages.table import InnerPath, Languages
 from subcli.shared.suggest import did_you_mean
 from subcli.shared.toml import Keys, TomlFile
@@ -152,13 +154,14 @@ class _Reader:
             aggregation="sum" if is_scored or (checker and checker.scores) else "pass-fail",
         )
         closes = self._table.closes
-        return CaseSet(
+        cases = CaseSet(
             root=root,
             checker=checker,
             is_scored=is_scored or (checker is not None and checker.scores),
             pass_score=self._table.pass_score,
             closes=closes.timestamp() if closes is not None else None,
         )
+        return replace(cases, root=msgspec.structs.replace(root, max_score=most_points(cases, root)))
 
     def _error(self, keys: Keys, problem: str, hint: str = "") -> Exception:
         return self._file.error((*self._keys, *keys), problem, hint=hint)

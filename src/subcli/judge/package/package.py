@@ -67,6 +67,7 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
             group,
             checker,
             is_scored=metadata.is_scored,
+            minimizes=metadata.minimizes,
             zero_if_rejected=metadata.grading == "legacy",
             pass_score=None if metadata.minimizes else best,
         ),

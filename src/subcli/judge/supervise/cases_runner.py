@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
 from subcli.judge.cases.model import Case, Tool
-from subcli.judge.events import Graded, Measured
+from subcli.judge.cases.points import most_points
+from subcli.judge.events import Graded, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import out_of_time
@@ -57,6 +59,8 @@ class CasesRun:
             for tool, plan in zip(problem.cases.tools(), tools, strict=True)
         }
         self._faults: list[str] = []
+        self._secret_faults: list[str] = []
+        """Those of cases that are not shown in full: what a checker says of one may quote its data."""
         self.graded: list[Graded] = []
 
     async def run(self, command: tuple[str, ...]) -> str:
@@ -91,6 +95,7 @@ class CasesRun:
         for case in every:
             if case.name not in ran:
                 self._report(case, Played("skipped"), Grade("skipped"))
+        self._report_groups(grading.groups)
         return self._verdict(result)
 
     async def _play(self, player: CasePlayer, case: Case) -> Played:
@@ -104,20 +109,25 @@ class CasesRun:
             return self._fault(case, f"{error.strerror or error}")
 
     def _fault(self, case: Case, why: str) -> Played:
-        self._faults.append(f"{case.name}: {why}")
+        self._note_fault(case, why)
         message = "the judge could not decide this case"
         return Played("judge_error", Evidence(kind="judge", message=message))
+
+    def _note_fault(self, case: Case, why: str) -> None:
+        (self._faults if case.feedback == "full" else self._secret_faults).append(f"{case.name}: {why}")
 
     async def _grade(self, tool: Tool, arguments: tuple[str, ...], text: str) -> str:
         return await self._tools[tool].grade(arguments, text)
 
     def _report(self, case: Case, played: Played, grade: Grade) -> None:
-        scored = self._cases.is_scored
+        checker = self._cases.checker
+        # Otherwise only its group has points.
+        has_points = case.points is not None or (checker is not None and checker.scores)
         if played.outcome != "skipped":
             case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
             self.graded.append(case_grade)
         if grade.outcome == "judge_error" and grade.reason:
-            self._faults.append(f"{case.name}: {grade.reason}")
+            self._note_fault(case, grade.reason)
         self._results.finished(
             test_id=case.name,
             name=case.name,
@@ -131,20 +141,33 @@ class CasesRun:
                 cpu_ms=None if played.outcome == "skipped" else played.cpu_ms,
                 memory_kb=played.memory_kb or None,
                 group=case.name.rpartition("/")[0],
-                score=grade.score if scored else None,
-                max_score=case.points if scored else None,
+                score=grade.score if self._cases.is_scored and has_points else None,
+                max_score=None if case.points is None else most_points(self._cases, case),
             ),
             feedback=case.feedback,
         )
 
+    def _report_groups(self, grades: Mapping[str, Grade]) -> None:
+        """Tell what the groups are worth; those in a group that was skipped were skipped as well."""
+        skipped = Grade("skipped", 0.0 if self._cases.is_scored else None)
+        for group in self._cases.root.groups():
+            # The result of a group would tell of each case in it.
+            if group.name and all(case.feedback != "none" for case in group.cases()):
+                grade = grades.get(group.name, skipped)
+                most = most_points(self._cases, group)
+                self._results.group(GroupResult(group.name, grade.outcome, grade.score, most))
+
     def _verdict(self, result: Grade) -> str:
-        if result.outcome == "judge_error" or self._faults:
-            reason = "\n".join((*self._faults, *([result.reason] if result.reason else [])))
-            self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=reason))
+        if result.outcome == "judge_error" or self._faults or self._secret_faults:
+            if result.reason:
+                is_shown = all(case.feedback == "full" for case in self._cases.root.cases())
+                (self._faults if is_shown else self._secret_faults).append(result.reason)
+            told, secret = "\n".join(self._faults), "\n".join(self._secret_faults)
+            self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=told), secret)
             return "error"
         score, best = result.score, self._cases.root.max_score
         if self._cases.is_scored and score is not None:
-            self._results.score(score, best)
+            self._results.score(score, most_points(self._cases, self._cases.root), self._cases.pass_score)
             if self._cases.pass_score is not None:
                 return "passed" if score >= self._cases.pass_score else "failed"
             if best is not None and score < best:

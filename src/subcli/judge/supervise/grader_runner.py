@@ -141,6 +141,9 @@ class GraderRun:
     async def _report(self, report: Report, ran: Ran | None, fault: Evidence | None, log: str) -> str:
         shown = [result for result in report.results if result.feedback != "none"]
         self._results.testing(max(len(shown), self._total_tests or 0))
+        if any(result.feedback != "full" for result in report.results):
+            # It may quote what is not to be shown.
+            log = ""
         for number, result in enumerate(report.results, 1):
             self._test(number, result)
             await self._results.drain()
@@ -184,7 +187,7 @@ class GraderRun:
                 message = f"the grader reports {score:g} points, more than the {best:g} that there are"
                 self._results.remark(Evidence(kind="exit", message=message))
                 return "failed"
-            self._results.score(score, best)
+            self._results.score(score, best, grader.pass_score)
             needed = grader.pass_score if grader.pass_score is not None else best
             if needed is None:
                 message = f"the grader reports {score:g} points and not out of how many: set `max_score` in [grader]"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.cases.model import Feedback
-from subcli.judge.events import NOT_MEASURED, Measured
+from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
@@ -47,7 +47,8 @@ class Results:
         self._hidden = dict.fromkeys(_STATUSES, 0)
         """Tests of which nobody may know that they ran."""
         self._total: int | None = None
-        self._score: tuple[float, float | None] | None = None
+        self._points: dict[str, float | None] = {}
+        self._groups: list[GroupResult] = []
 
     @property
     def reported(self) -> int:
@@ -68,9 +69,20 @@ class Results:
         """Tests that the judge itself could not carry out."""
         return self._counts["error"] + self._hidden["error"]
 
-    def score(self, score: float, max_score: float | None) -> None:
-        """What the submission is worth; for problems with points."""
-        self._score = (score, max_score)
+    def score(self, score: float, max_score: float | None, pass_score: float | None = None) -> None:
+        """What the submission is worth; for problems with points.
+
+        Args:
+            score: Its points.
+            max_score: The most that there are.
+            pass_score: From where on the verdict is `passed`, if that is not the most.
+        """
+        needed = pass_score if pass_score != max_score else None
+        self._points = {"score": score, "max_score": max_score, "pass_score": needed}
+
+    def group(self, result: GroupResult) -> None:
+        """What a group of tests is worth, of which everybody may know."""
+        self._groups.append(result)
 
     def testing(self, total: int | None) -> None:
         """The tests begin; `total`, without hidden ones, is None if their number is not known."""
@@ -130,14 +142,18 @@ class Results:
             finding = self._analyst.analyse(evidence)
             self._emit(events.error_analysis(finding, test_id=test_id, test_name=name))
 
-    def remark(self, evidence: Evidence) -> None:
+    def remark(self, evidence: Evidence, secret: str = "") -> None:
         """Emit an analysis that belongs to no single test.
 
         Where the judge or the author is at fault, the whole of the evidence goes to stderr, which `judge` hands on.
+
+        Args:
+            evidence: What is known.
+            secret: What only the operator may know besides.
         """
         self._note(evidence)
         if evidence.kind == "judge":
-            print(f"{evidence.message}\n{evidence.stderr}".strip(), file=sys.stderr)
+            print("\n".join(filter(None, (evidence.message, evidence.stderr, secret))), file=sys.stderr)
         finding = self._analyst.analyse(evidence.without(self._paths))
         self._emit(events.error_analysis(finding))
 
@@ -145,9 +161,9 @@ class Results:
         if evidence.is_time_out and self.time_out != "contended":
             self.time_out = "contended" if self._is_contended() else "undisturbed"
 
-    def summary(self, duration_ms: int) -> Mapping[str, float]:
-        """The counts, as `complete` carries them. Tests that never ran count as skipped."""
-        summary: dict[str, float] = {
+    def summary(self, duration_ms: int) -> Mapping[str, object]:
+        """Counts, points and groups, as `complete` carries them. Tests that never ran count as skipped."""
+        summary: dict[str, object] = {
             "total_tests": max(self._total or 0, self.reported),
             "passed": self._counts["passed"],
             "failed": self._counts["failed"] + self._counts["error"],
@@ -157,9 +173,8 @@ class Results:
         if skipped:
             summary["skipped"] = skipped
         # The points would tell what nobody may know.
-        if self._score is not None and not any(self._hidden.values()):
-            score, max_score = self._score
-            summary["score"] = score
-            if max_score is not None:
-                summary["max_score"] = max_score
+        if not any(self._hidden.values()):
+            summary.update((name, points) for name, points in self._points.items() if points is not None)
+        if self._groups:
+            summary["groups"] = events.group_results(self._groups)
         return summary

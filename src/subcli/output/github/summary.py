@@ -10,7 +10,7 @@ from typing import Final
 from subcli.core.submission import Group, Submission
 from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import cut, one_line, printable
-from subcli.output.text import details, measures, words
+from subcli.output.text import details, measures, rows, words
 from subcli.output.text.causes import Cause, Causes
 from subcli.output.text.theme import test_mark
 from subcli.output.view import Ending
@@ -73,7 +73,7 @@ def _section(snapshot: Submission, ending: Ending) -> list[str]:
     if ending.error is not None:
         lines += [escaped(f"{ending.error.message} {ending.error.hint}", _EXPLANATION_CHARS), ""]
     if len(snapshot.groups) > 1:
-        lines += ["| group | passed | points |", "|---|--:|--:|", *map(_group_row, snapshot.groups), ""]
+        lines += ["| | group | passed | points |", "|---|---|--:|--:|", *map(_group_row, snapshot.groups), ""]
     results = _listed(snapshot)
     if results:
         lines += [*_table(results), ""]
@@ -111,7 +111,9 @@ def _table(results: Sequence[TestResult]) -> list[str]:
 
 def _group_row(group: Group) -> str:
     points = measures.points(group.points) if group.points is not None else ""
-    return _cells([escaped(group.name), f"{group.counts.passed}/{group.counts.done}", points])
+    mark = rows.group_mark(group)
+    passed = f"{group.counts.passed}/{group.counts.done}"
+    return _cells([f"{mark.glyph} {mark.word}", escaped(group.name), passed, points])
 
 
 def _cells(cells: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from subcli.core.errors import InterruptedByUser
-from subcli.core.groups import points_of
+from subcli.core.groups import points_of, sensible
 from subcli.core.identity import is_about
 from subcli.core.submission import Submission
 from subcli.output.printable import one_line
@@ -60,8 +60,14 @@ def outcome(verdict: Complete, snapshot: Submission) -> str:
 
     A verdict may be ``failed`` although every test passed: "10 of 10 tests" is said of ``passed`` only.
     """
-    points, counts = points_of(verdict.summary), _counts(verdict, snapshot)
-    return ", ".join(part for part in (measures.points_in_words(points) if points else "", counts) if part)
+    return ", ".join(part for part in (_points(verdict), _counts(verdict, snapshot)) if part)
+
+
+def _points(verdict: Complete) -> str:
+    points, needed = points_of(verdict.summary), sensible(verdict.summary.pass_score)
+    if points is None:
+        return ""
+    return measures.points_in_words(points) + (f" ({measures.score(needed)} needed)" if needed is not None else "")
 
 
 def _counts(verdict: Complete, snapshot: Submission) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from subcli.core.catchup import missed
 from subcli.core.groups import Groups, points_of
-from subcli.core.submission import Counts, Group, Points, Submission, SubmissionRow
+from subcli.core.submission import Counts, Group, Submission, SubmissionRow
 from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
 from subcli.output.text import details, measures, parts, rows, words
@@ -162,7 +162,7 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
         if causes.test(event) is None:
             lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
     lines += _build_log(fields, width)
-    return lines + _heading(fields, results, groups.points(summary_told), verdict, width)
+    return lines + _heading(fields, results, verdict, width)
 
 
 def _table(results: Sequence[TestResult], groups: Sequence[Group], width: int) -> list[Line]:
@@ -204,11 +204,7 @@ def _build_log(fields: Mapping[str, Any], width: int) -> list[Line]:
 
 
 def _heading(
-    fields: Mapping[str, Any],
-    results: Sequence[TestResult],
-    points: Points | None,
-    verdict: Complete | None,
-    width: int,
+    fields: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
 ) -> list[Line]:
     """The verdict or the stage, what was submitted, when, and the address of its page."""
     url = fields.get("url")
@@ -223,8 +219,8 @@ def _heading(
         lines = [parts.badge(verdict_mark(verdict.final_status)).put("  ").put(summary.outcome(verdict, snapshot))]
     else:
         mark = _mark(fields.get("status"), None)
-        line = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put("  ").extend(parts.counts(snapshot.counts))
-        lines = [line.put("   ").extend(parts.points(points)) if points is not None else line]
+        word = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
+        lines = [word.put("  ").extend(parts.counts(snapshot.counts))]
     lines.append(parts.title(snapshot, width))
     created = _word(fields.get("created_at"))
     if created:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from subcli.core.groups import is_within
 from subcli.core.submission import Group
 from subcli.output.text import details, measures, words
 from subcli.output.text.lines import Line, clip
-from subcli.output.text.theme import BAD, DIM, ELLIPSIS, GOOD, MIDDLE_DOT, STRONG, test_mark
+from subcli.output.text.theme import BAD, DIM, ELLIPSIS, GOOD, MIDDLE_DOT, STRONG, Mark, test_mark
 from subcli.shared.messages import TestResult
 
 _DURATION_CELLS: Final = 7
@@ -112,13 +113,14 @@ def table(results: Sequence[TestResult], width: int, groups: Sequence[Group]) ->
     if len(groups) < 2:
         return make(results, Columns.of(results, width))
     columns = Columns.of(results, width, name="within")
-    known = {group.name: group for group in groups}
+    known = {group.name for group in groups}
     members: dict[str, list[TestResult]] = {}
     for result in results:
         members.setdefault(result.group if result.group in known else "", []).append(result)
     lines = make(members.pop("", ()), columns)
-    for name, tests in members.items():
-        lines += [heading(known[name], width), *make(tests, columns)]
+    for group in groups:
+        if any(is_within(name, group.name) for name in members):
+            lines += [heading(group, width), *make(members.get(group.name, ()), columns)]
     return lines
 
 
@@ -134,10 +136,17 @@ def group_rows(groups: Sequence[Group], width: int) -> list[Line]:
         return []
     lines = []
     for group in groups:
-        mark = test_mark("failed" if group.counts.not_passed else "passed" if group.counts.passed else "skipped")
+        mark = group_mark(group)
         line = Line(mark.glyph, mark.style).put(" ").put(clip(group.name, name_cells(width)))
         lines.append(line.pad_to(_INDENT + name_cells(width) + 1).extend(_tally(group)))
     return lines
+
+
+def group_mark(group: Group) -> Mark:
+    """The mark of a group: one of its tests may fail where another one suffices, so the server has the last word."""
+    if group.outcome is not None:
+        return test_mark(group.outcome if group.outcome in ("passed", "skipped") else "failed")
+    return test_mark("failed" if group.counts.not_passed else "passed" if group.counts.passed else "skipped")
 
 
 def groups_in_a_line(groups: Sequence[Group], width: int) -> Line:

@@ -7,6 +7,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 _EPOCH = "A random name of the event log, made with the submission; another one after a restored backup."
+_OUTCOME = (
+    "`passed`, `wrong_answer`, `time_limit`, `memory_limit`, `output_limit`, `runtime_error`, `protocol_error`, "
+    "`skipped` or `judge_error`."
+)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -87,15 +91,31 @@ class SubmissionBody(BaseModel):
     files: dict[str, str] | None = Field(None, description="File contents by relative path.")
 
 
+class GroupBody(BaseModel):
+    """What became of a group of tests. Its points need not be the sum of those of its tests."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(description="Such as `secret/small`, which is in the group `secret`.")
+    outcome: str | None = Field(None, description=_OUTCOME)
+    score: float | None = Field(None, description="Its points.")
+    max_score: float | None = Field(None, description="The most points that it can have, where that is known.")
+
+
 class SummaryBody(BaseModel):
-    """The counts in the verdict."""
+    """The counts in the verdict, and points and groups where the problem has any."""
 
     model_config = ConfigDict(extra="allow")
 
     total_tests: int | None = None
     passed: int | None = None
-    failed: int | None = None
-    duration_ms: float | None = None
+    failed: int | None = Field(None, description="Errors included.")
+    skipped: int | None = None
+    duration_ms: float | None = Field(None, description="Milliseconds of wall-clock time.")
+    score: float | None = Field(None, description="The points of the submission.")
+    max_score: float | None = Field(None, description="The most points that it can have, where that is known.")
+    pass_score: float | None = Field(None, description="The points from which it passes, if not all are needed.")
+    groups: list[GroupBody] | None = Field(None, description="The groups of tests, each followed by those in it.")
 
 
 class SubmissionResponse(BaseModel):
@@ -124,15 +144,62 @@ class SubmissionListResponse(BaseModel):
     submissions: list[SubmissionResponse]
 
 
-class TestBody(BaseModel):
-    """The latest result of one test, with every field of its `test_result`."""
+class EventBody(BaseModel):
+    """What every event in the log has."""
 
     model_config = ConfigDict(extra="allow")
 
+    type: str
+    submission_id: int
+    seq: int = Field(description="The position in the log, from 1.")
+    epoch: str | None = Field(None, description=_EPOCH + " In the event with `seq` 1.")
+    timestamp: str
+
+
+class LocationBody(BaseModel):
+    """A place in the submitted code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    file: str
+    line: int | None = None
+
+
+class AnalysisBody(EventBody):
+    """Why a test, or the submission as a whole, failed, and what to do about it: an `error_analysis`."""
+
+    error: str | None = None
+    analysis: str | None = None
+    suggestions: list[str] | None = None
+    test_id: str | int | None = None
+    test_name: str | None = None
+    category: str | None = Field(None, description="The kind of mistake, such as `time_limit`.")
+    location: LocationBody | None = None
+
+
+class TestBody(EventBody):
+    """The latest result of one test: its `test_result`. What is not known, or not for the user's eyes, is absent."""
+
     test_name: str
-    status: str
-    duration_ms: float | None = None
-    error_analysis: dict[str, Any] | None = None
+    status: str = Field(description="`passed`, `failed`, `error` or `skipped`.")
+    duration_ms: float | None = Field(None, description="Milliseconds of wall-clock time.")
+    test_id: str | int | None = None
+    test_type: str | None = None
+    message: str | None = Field(None, description="Why it did not pass.")
+    expected: Any = Field(None, description="What the test expected.")
+    actual: Any = Field(None, description="What it got instead.")
+    expected_at: int | None = Field(None, description="Where `expected` begins to differ, in characters.")
+    actual_at: int | None = Field(None, description="Where `actual` begins to differ.")
+    input: str | None = Field(None, description="The beginning of what the program was given to read.")
+    output: str | None = Field(None, description="What the solution printed besides, cut.")
+    rerun: str | None = Field(None, description="The command that runs this test at home.")
+    outcome: str | None = Field(None, description=_OUTCOME)
+    cpu_ms: float | None = Field(None, description="Processor time of the solution in milliseconds.")
+    memory_kb: float | None = Field(None, description="The most memory that it used at once, in KiB.")
+    group: str | None = Field(None, description="The innermost group of tests that it belongs to.")
+    score: float | None = Field(None, description="Its own points. What its group makes of them, the summary tells.")
+    max_score: float | None = Field(None, description="The most points that it can have.")
+    error_analysis: AnalysisBody | None = None
 
 
 class TestListResponse(BaseModel):
@@ -146,7 +213,11 @@ class EventPageResponse(BaseModel):
     """A page of a submission's event log."""
 
     submission_id: int
-    events: list[dict[str, Any]] = Field(description="The WebSocket messages, in order.")
+    events: list[dict[str, Any]] = Field(
+        description="The WebSocket messages, in order: `status_update`, `test_result` (fields as in `TestBody`), "
+        "`error_analysis` (as in `AnalysisBody`), and at the end `complete` with `final_status` and `summary` "
+        "(`SummaryBody`). There may be other types."
+    )
     more: bool = Field(description="Whether there are events after `last_seq`.")
     last_seq: int = Field(
         description="The position of the last event on this page; pass it as `after_seq` to continue. "

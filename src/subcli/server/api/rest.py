@@ -1,4 +1,8 @@
-"""The REST API under `/api` (contract, section 6)."""
+"""The REST API under `/api` (contract, section 6).
+
+What an event or a summary does not say is absent from the answers as well, not null: hence
+`response_model_exclude_unset`.
+"""
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
@@ -32,6 +36,7 @@ from subcli.server.parts import Services
 from subcli.shared.encoding import timestamp
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
+_ONE: Final = "/submissions/{submission_id}"
 _MAX_ID: Final = 2**63 - 1
 """The largest integer that the databases can store."""
 
@@ -114,7 +119,12 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     submitting = _limited(services, current, services.submits, "submissions")
     reading = _limited(services, current, services.reads, "requests")
 
-    @router.post("/submissions", status_code=201, responses=error_responses(400, 401, 404, 413, 422, 429))
+    @router.post(
+        "/submissions",
+        status_code=201,
+        responses=error_responses(400, 401, 404, 413, 422, 429),
+        response_model_exclude_unset=True,
+    )
     async def submit(
         body: models.SubmissionBody,
         request: Request,
@@ -142,7 +152,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             services.queue.put(snapshot.id)
         return _submission(snapshot, request)
 
-    @router.get("/submissions", responses=error_responses(401, 404, 422, 429))
+    @router.get("/submissions", responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
     async def list_submissions(
         request: Request,
         identity: Annotated[Identity, Depends(reading)],
@@ -183,18 +193,18 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
-    @router.get("/submissions/{submission_id}", responses=error_responses(401, 404, 422, 429))
+    @router.get(_ONE, responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
     async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Get the current state of a submission."""
         return _submission(found, request)
 
-    @router.get("/submissions/{submission_id}/tests", responses=error_responses(401, 404, 422, 429))
+    @router.get(f"{_ONE}/tests", responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
     async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
         """Get the latest result of each test."""
         rows = last_results(await store.run(store.lookup.results, found.id))
         return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
 
-    @router.get("/submissions/{submission_id}/events", responses=error_responses(401, 404, 422, 429))
+    @router.get(f"{_ONE}/events", responses=error_responses(401, 404, 422, 429))
     async def list_events(
         found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
     ) -> models.EventPageResponse:
@@ -208,7 +218,9 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             epoch=page.epoch,
         )
 
-    @router.post("/submissions/{submission_id}/cancel", responses=error_responses(401, 404, 409, 422, 429))
+    @router.post(
+        f"{_ONE}/cancel", responses=error_responses(401, 404, 409, 422, 429), response_model_exclude_unset=True
+    )
     async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Stop judging; the verdict is `cancelled`."""
         try:
@@ -221,7 +233,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     if (auth := services.auth) is None:
         return
 
-    @router.post("/submissions/{submission_id}/watch-token", responses=error_responses(401, 404, 422, 429))
+    @router.post(f"{_ONE}/watch-token", responses=error_responses(401, 404, 422, 429))
     async def make_watch_token(
         found: Annotated[Snapshot, Depends(find)],
         identity: Annotated[Identity, Depends(asking_for_tokens)],

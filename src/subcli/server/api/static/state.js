@@ -4,6 +4,7 @@
 const RANKS = { __proto__: null, pending: 0, queued: 0, submitted: 0, building: 1, built: 2, deploying: 3, testing: 4, running: 4 };
 const FINAL = new Set(["completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"]);
 const MOST_ANALYSES = 100;
+const MOST_GROUPS = 50;
 
 export function isFinal(status) {
   return FINAL.has(status);
@@ -59,6 +60,24 @@ export class Submission {
     if (numbered) this.seq = message.seq;
     this.startedAt ??= text(message.timestamp);
     return change === undefined ? "seen" : "new";
+  }
+
+  // The groups of tests: those that the verdict tells of, then others that have tests. `passed` and `done` count their
+  // tests, and those of the groups in them: `secret/small` is in `secret`. Points come with the verdict.
+  groups() {
+    const told = Array.isArray(this.summary?.groups) ? this.summary.groups.filter((group) => isName(group?.name)) : [];
+    const groups = new Map(told.slice(0, MOST_GROUPS).map((group) => [group.name, { ...group, passed: 0, done: 0, failed: 0 }]));
+    for (const { group, status } of this.tests.values()) {
+      if (!isName(group)) continue;
+      if (!groups.has(group) && groups.size < MOST_GROUPS) groups.set(group, { name: group, passed: 0, done: 0, failed: 0 });
+      for (const one of groups.values()) {
+        if (group !== one.name && !(group.startsWith(`${one.name}/`) && "outcome" in one)) continue;
+        one.done += 1;
+        one.passed += status === "passed";
+        one.failed += !["passed", "skipped"].includes(status);
+      }
+    }
+    return [...groups.values()].map((group) => ({ ...group, status: statusOf(group) }));
   }
 }
 
@@ -136,6 +155,16 @@ function isMessage(value) {
 
 function counted(status) {
   return ["passed", "error", "skipped"].includes(status) ? status : "failed";
+}
+
+// One test of a group may fail where another one suffices, so the server has the last word.
+function statusOf({ outcome, passed, failed }) {
+  if (typeof outcome === "string") return ["passed", "skipped"].includes(outcome) ? outcome : "failed";
+  return failed ? "failed" : passed ? "passed" : "skipped";
+}
+
+function isName(value) {
+  return typeof value === "string" && value !== "";
 }
 
 function text(value) {
