@@ -17,6 +17,9 @@ Event = dict[str, object]
 TimeOut: TypeAlias = Literal["", "undisturbed", "contended"]
 """Whether something took too long, and whether the machine had other things to do meanwhile."""
 
+CONTENDED = "Judged again with nothing beside it: it ran out of time while the machine was busy."
+"""What is told when a verdict does not count, because of `time_out`."""
+
 MAX_BYTES = 48_000
 """A message may have 64 KB (specification, "Server Configuration"); the server adds fields of its own."""
 

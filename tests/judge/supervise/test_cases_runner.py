@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from subcli.judge import Problem
 from subcli.judge.cases.model import Case, CaseSet, Feedback, Group
@@ -145,6 +146,24 @@ async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: 
     assert found["right"]["memory_kb"] > 1000
     assert judged.verdict == "failed"
     assert below() == []
+
+
+async def test_answers_that_are_only_examples(run: Run, tmp_path: Path) -> None:
+    """What differs from an example is neither right nor wrong; what is wrong without it fails."""
+    every = (
+        case(tmp_path, "sample/same", "ignore"),
+        case(tmp_path, "sample/other", "echo", b"1 2\n", b"2 1\n"),
+        case(tmp_path, "sample/crash", "crash"),
+    )
+    group = Group(name="", parts=every, stop_on_failure=False)
+    judged = await run(problem(tmp_path, CaseSet(group, examples_only=True)), SOLUTION)
+    assert outcomes(judged) == {"same": "passed", "other": "skipped", "crash": "runtime_error"}
+    other = by_name(judged)["other"]
+    assert other["status"] == "skipped"
+    assert "other answers than that of the example may be right" in other["message"]
+    assert judged.verdict == "failed"
+    judged = await run(problem(tmp_path, CaseSet(replace(group, parts=every[:2]), examples_only=True)), SOLUTION)
+    assert judged.verdict == "passed"
 
 
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def register(app: typer.Typer) -> None:
             require_server_extra()
             settings = common.settings(streams, language=language)
             with _problem_of(problem, settings, streams) as found:
+                _tell_limits_of(found, streams)
                 source = _source(paths or [], settings, problem, follow_links=follow_links)
                 _warn(source, streams)
                 job = _job(_selected(found, case or []), source, settings.language)
@@ -116,7 +117,8 @@ def _fetched(settings: Settings) -> Problem:
     problem = local_problem(settings.project_dir / PROJECT_FILE, settings.problem)
     if problem is None:
         raise UsageError(
-            f"{settings.project_dir / PROJECT_FILE} has no table [test]: there is nothing to judge with here.",
+            f"{settings.project_dir / PROJECT_FILE} has no table [test]: what this problem is judged with, such as "
+            "tests or a program to talk to, is on the server only.",
             hint="`subcli submit` asks the server; `--problem DIR` names a problem of your own.",
         )
     return problem
@@ -154,6 +156,21 @@ def _source(paths: list[str], settings: Settings, problem: Path | None, *, follo
     if settings.files and problem is None:
         return read_source(list(settings.files), root=settings.project_dir, follow_links=follow_links)
     raise UsageError("Nothing to judge.", hint="Name a file or a directory; `-` reads stdin.")
+
+
+def _tell_limits_of(problem: Problem, streams: Streams) -> None:
+    """Say what cannot be judged here, and what of the project file is not known."""
+    from subcli.output.terminal import report
+
+    for remark in problem.remarks:
+        report.note(remark, streams.stderr, streams.env)
+    if problem.cases is not None and problem.cases.examples_only:
+        report.note(
+            f"{problem.slug} has a checker, which is on the server only: an output that differs from the example may "
+            "be right, and is skipped here. Crashes and limits are judged.",
+            streams.stderr,
+            streams.env,
+        )
 
 
 def _warn(source: Source, streams: Streams) -> None:

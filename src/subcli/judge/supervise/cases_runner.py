@@ -19,6 +19,7 @@ from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.tools import ToolPlan, ToolProcess
 
 _STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
+_UNDECIDED = "Not judged here, because other answers than that of the example may be right."
 
 
 class CasesRun:
@@ -71,6 +72,7 @@ class CasesRun:
             self._memory_mb,
             self._watchdog,
             None if checker is None else (checker, self._tools[checker.tool]),
+            examples_only=self._cases.examples_only,
         )
         grading = Grading(self._cases, self._grade)
         ran: set[str] = set()
@@ -122,11 +124,12 @@ class CasesRun:
             test_id=case.name,
             name=case.name,
             kind="functional",
-            status=_STATUS.get(grade.outcome, "failed"),
+            status="skipped" if played.undecided else _STATUS.get(grade.outcome, "failed"),
             duration_ms=played.wall_ms,
             evidence=played.evidence,
+            message=f"{_UNDECIDED} {played.undecided}" if played.undecided else "",
             output=played.output,
-            outcome=grade.outcome,
+            outcome="skipped" if played.undecided else grade.outcome,
             measured=Measured(
                 cpu_ms=None if played.outcome == "skipped" else played.cpu_ms,
                 memory_kb=played.memory_kb or None,

@@ -25,6 +25,7 @@ class TextLimits(NamedTuple):
     Attributes:
         message: Lines of the message.
         values: Lines of expected and actual.
+        input: Lines of the input.
         output: Lines of the output; the last ones, because the cause is usually there.
         fold: Screen lines that one line of a value or of the output may take.
         code: Screen lines that one line of code in a text may take.
@@ -34,6 +35,7 @@ class TextLimits(NamedTuple):
 
     message: int = 6
     values: int = 30
+    input: int = 10
     output: int = 20
     fold: int = 2
     code: int = 1
@@ -94,6 +96,20 @@ def output(text: str | None, width: int, limits: TextLimits, title: str = "outpu
         lines.append(Line(GUTTER, DIM).put(" ").put(note, DIM))
     for raw in kept:
         lines.extend(Line(GUTTER, DIM).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
+    return lines
+
+
+def given(text: str | None, width: int, limits: TextLimits, title: str = "input") -> list[Line]:
+    """Return the first lines of what a program reads, or is to print, behind a gutter."""
+    if not text or not text.strip():
+        return []
+    kept = text.replace("\r\n", "\n").rstrip("\n").split("\n", limits.input)
+    more = kept.pop().count("\n") + 1 if len(kept) > limits.input else 0
+    lines = [Line(title, DIM)]
+    for raw in kept:
+        lines.extend(Line(GUTTER, DIM).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
+    if more:
+        lines.append(Line(GUTTER, DIM).put(" ").put(f"{ELLIPSIS} {more:,} more line{'' if more == 1 else 's'}", DIM))
     return lines
 
 
