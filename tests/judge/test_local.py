@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Problem, ProblemError, load_problem, load_problems
-from subcli.judge.local import local_problem, local_table
+from subcli.judge.local import cases_at_home, local_problem, local_table
 from subcli.judge.scaffold import scaffold
 from subcli.workspace.scaffold import make_workspace
 
@@ -118,6 +118,7 @@ def test_samples(tmp_path: Path) -> None:
     assert (case.input.read_text(), case.answer.read_text()) == ("2 3\n", "5\n")
     assert found.limits == problem.limits
     assert not found.cases.examples_only
+    assert cases_at_home(problem, "python") == {"sample/1"}
     texts = [path.read_text() for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert not any("secret" in text for text in texts)
 
@@ -141,6 +142,7 @@ def test_no_samples(tmp_path: Path, table: str, files: dict[str, str]) -> None:
     problem = made_of_cases(tmp_path / "p", table, **files)
     assert list(scaffold(problem, "python").files) == ["main.py"]
     assert local_table(problem, "python") is None
+    assert cases_at_home(problem, "python") == set()
 
 
 @pytest.mark.parametrize("is_public", [False, True])

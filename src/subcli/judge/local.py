@@ -76,6 +76,13 @@ def local_table(problem: Problem, language: str) -> dict[str, Any] | None:
     return {key: value for key, value in values.items() if value != {}}
 
 
+def cases_at_home(problem: Problem, language: str) -> frozenset[str]:
+    """The names of the cases that learners can run with `subcli test`, in a directory that `subcli init` made."""
+    if problem.cases is None or _of_cases(problem, problem.cases, language) is None:
+        return frozenset()
+    return frozenset(sample.name for sample in samples_of(problem.cases))
+
+
 def _of_tests(problem: Problem) -> dict[str, Any] | None:
     tests = problem.root / problem.tests
     if problem.grader is not None or not any(path.is_relative_to(tests) for path in problem.local_files):

@@ -27,6 +27,7 @@ from subcli.core.groups import points, points_of
 from subcli.core.identity import is_about
 from subcli.core.submission import Points, Submission
 from subcli.output.printable import one_line, printable
+from subcli.output.text import details
 from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
@@ -247,9 +248,12 @@ def _add_reason(case: ElementTree.Element, tag: str, kind: str, texts: list[str]
 def _failure_texts(result: TestResult, analyses: list[ErrorAnalysis]) -> list[str]:
     """Why a test failed: its message, expected and actual, the analyses."""
     values = {"expected": result.expected, "actual": result.actual}
+    marked = details.marked_text(result)
+    plain = [f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw]
     return [
         result.message or result.error_category or "",
-        *(f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw),
+        *([marked] if marked else plain),
+        details.at_home_text(result),
         *(text for event in analyses for text in _analysis_texts(event)),
     ]
 

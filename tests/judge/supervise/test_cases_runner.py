@@ -123,7 +123,7 @@ async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: 
         case(tmp_path, "secret/daemon", "daemon"),
         case(tmp_path, "secret/after", "ignore"),
     )
-    cases = CaseSet(Group(name="", parts=every, stop_on_failure=False))
+    cases = CaseSet(Group(name="", parts=every, stop_on_failure=False), rerun="subcli test a.py")
     judged = await run(problem(tmp_path, cases), SOLUTION)
     assert outcomes(judged) == {
         "right": "passed",
@@ -140,7 +140,12 @@ async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: 
         "after": "passed",
     }
     found = by_name(judged)
-    assert "Line 2, column 3: expected 3, got 4" in found["wrong"]["message"]
+    wrong = found["wrong"]
+    assert wrong["message"] == "Line 2, token 2: expected 3, got 4"
+    assert (wrong["expected"][wrong["expected_at"]], wrong["actual"][wrong["actual_at"]]) == ("3", "4")
+    assert wrong["input"] == "1 2\n1 4\n"
+    assert wrong["rerun"] == "subcli test a.py --case secret/wrong"
+    assert not {"input", "rerun"} & found["right"].keys()
     assert "it does not work" in json.dumps(found["crash"])
     assert "signal 11" in found["signal"]["message"]
     assert found["right"]["memory_kb"] > 1000

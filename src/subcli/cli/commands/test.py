@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -77,7 +78,8 @@ def register(app: typer.Typer) -> None:
                 _tell_limits_of(found, streams)
                 source = _source(paths or [], settings, problem, follow_links=follow_links)
                 _warn(source, streams)
-                job = _job(_selected(found, case or []), source, settings.language)
+                rerun = _rerun(paths or [], problem, language, sandbox)
+                job = _job(_selected(found, case or [], rerun), source, settings.language)
                 return _judge(common, streams, options, job, source, _starter(sandbox), beside)
 
 
@@ -124,8 +126,24 @@ def _fetched(settings: Settings) -> Problem:
     return problem
 
 
-def _selected(problem: Problem, names: Sequence[str]) -> Problem:
+def _rerun(paths: Sequence[str], problem: Path | None, language: str | None, sandbox: str) -> str:
+    """This command, but for its cases and for how it shows them."""
+    options = {
+        "--problem": str(problem) if problem is not None else None,
+        "--language": language,
+        "--sandbox": sandbox if sandbox != "auto" else None,
+    }
+    given = [word for option, value in options.items() if value is not None for word in (option, value)]
+    return shlex.join(["subcli", "test", *paths, *given])
+
+
+def _selected(problem: Problem, names: Sequence[str], rerun: str) -> Problem:
     """The problem with these cases only, all of them without secrets: it is the user's own.
+
+    Args:
+        problem: All of it.
+        names: Names of cases, or patterns; all of them if there are none.
+        rerun: What runs a case again, but for `--case NAME`.
 
     Raises:
         UsageError: There is no such case.
@@ -139,7 +157,7 @@ def _selected(problem: Problem, names: Sequence[str]) -> Problem:
     from subcli.judge.cases.feedback import revealed
     from subcli.judge.cases.selection import only
 
-    cases = revealed(problem.cases)
+    cases = replace(revealed(problem.cases), rerun=rerun)
     if names:
         cases = only(cases, names)
         if not any(cases.root.cases()):

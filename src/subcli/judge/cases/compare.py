@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from subcli.judge.cases.difference import Difference, Kind, place
+from subcli.judge.cases.difference import Difference, Kind, Place, place
 from subcli.judge.cases.model import Comparison
 
 _WITHOUT_EXPONENT: Final = re.compile(rb"([+-]?[0-9.]+)[eE][+-]?")
@@ -25,6 +25,9 @@ _TOKEN: Final = re.compile(rb"\S*")
 _MASK: Final = bytes(byte if bytes([byte]).isspace() else ord("x") for byte in range(256))
 _CHUNK: Final = 2048
 """Tokens that are looked at together."""
+_LONG_BYTES: Final = 60
+"""Tokens that have this in common are shown from shortly before their difference on."""
+_SHOWN_BEFORE_BYTES: Final = 20
 _INFINITE: Final = float("inf")
 
 
@@ -54,7 +57,24 @@ def compare(output: bytes, answer: bytes, comparison: Comparison) -> Difference 
     if index is None:
         return None
     kind, note = _kind(got, wanted, index, comparison)
-    return Difference(kind, place(answer, _offset(answer, index)), place(output, _offset(output, index)), note)
+    skipped = 0
+    if kind == "token" and (same := _common_length(got[index], wanted[index])) > _LONG_BYTES:
+        skipped = same - _SHOWN_BEFORE_BYTES
+        note = f"they differ from byte {same + 1:,} on"
+    expected, actual = place(answer, _offset(answer, index), skipped), place(output, _offset(output, index), skipped)
+    if kind == "missing" and index and expected.number == 1:
+        actual = _next_line(output)
+    elif kind == "extra" and actual.number == 1:
+        expected = _next_line(answer)
+    return Difference(
+        kind,
+        expected,
+        actual,
+        note,
+        before=index,
+        tokens=len(wanted),
+        lines=answer.rstrip().count(b"\n") + 1,
+    )
 
 
 def _tokens(text: bytes, comparison: Comparison) -> list[bytes]:
@@ -152,9 +172,16 @@ def _kind(got: Sequence[bytes], wanted: Sequence[bytes], index: int, comparison:
     b = _number(got[index])
     if b is None:
         return "not_a_number", ""
-    allowed = [f"{absolute:g}"] if absolute >= 0 else []
-    allowed += [f"{relative:g} of the answer"] if relative >= 0 else []
-    return "number", f"{abs(a - b):.3g} off, at most {' or '.join(allowed)} allowed"
+    allowed = f"{absolute:g}" if absolute >= 0 else f"{relative:g} of the answer"
+    if absolute >= 0 and relative >= 0:
+        allowed += ", absolute or relative," if absolute == relative else f" or {relative:g} of the answer"
+    return "number", f"{abs(a - b):.3g} off; {allowed} is allowed"
+
+
+def _next_line(text: bytes) -> Place:
+    """The line after the last one, which is not there."""
+    ended = text.rstrip() + b"\n"
+    return place(ended, len(ended))
 
 
 def _offset(text: bytes, index: int) -> int:

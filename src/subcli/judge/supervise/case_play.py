@@ -148,7 +148,7 @@ class CasePlayer:
         if evidence is not None:
             return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
         if self._checker is None:
-            return await self._compare(case, text, replace(played, output=shown)), None
+            return await self._compare(case, text, stderr, replace(played, output=shown)), None
         checker, tool = self._checker
         given = _in_memory(text)
         answer = os.open(case.answer, os.O_RDONLY)
@@ -163,9 +163,9 @@ class CasePlayer:
         finally:
             os.close(given)
             os.close(answer)
-        return _decided(played, decision, shown), decision
+        return _decided(played, decision, shown, text), decision
 
-    async def _compare(self, case: Case, text: bytes, played: Played) -> Played:
+    async def _compare(self, case: Case, text: bytes, stderr: str, played: Played) -> Played:
         answer = case.answer.read_bytes()
         if len(text) > _BIG_BYTES:
             difference = await asyncio.to_thread(compare, text, answer, case.comparison)
@@ -176,11 +176,16 @@ class CasePlayer:
         if self._examples_only:
             return replace(played, outcome="passed", undecided=difference.message)
         evidence = Evidence(
-            kind="assertion",
+            kind="difference",
             message=difference.message,
             expected=difference.expected.window,
             actual=difference.actual.window,
+            expected_at=difference.expected.at,
+            actual_at=difference.actual.at,
             node="the program",
+            stderr=stderr,
+            explanation=difference.explanation,
+            suggestions=difference.suggestions,
         ).bounded()
         return replace(played, outcome="wrong_answer", evidence=evidence)
 
@@ -327,12 +332,18 @@ def _decided_first(checking: asyncio.Future[Decision], ran: Ran | None, *, is_st
     return is_stopped if ran is None else ended <= ran.ended
 
 
-def _decided(played: Played, decision: Decision, shown: str) -> Played:
+def _decided(played: Played, decision: Decision, shown: str, text: bytes = b"") -> Played:
     played = replace(played, judge_message=decision.judge_message)
     if decision.is_accepted:
         return replace(played, outcome="passed", score=decision.score, multiplier=decision.multiplier)
     message = decision.team_message or "the checker did not accept the output"
-    evidence = Evidence(kind="assertion", message=message, node="the program").bounded()
+    evidence = Evidence(
+        kind="difference",
+        message=message,
+        actual=text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace") + "…" * (len(text) > _SHOWN_BYTES),
+        node="the program",
+        explanation="The checker of this problem did not accept the output.",
+    ).bounded()
     return replace(
         played,
         outcome="wrong_answer",

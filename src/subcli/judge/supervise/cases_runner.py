@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import os
+import shlex
 import time
+from pathlib import Path
 
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
@@ -22,11 +26,16 @@ _STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
 _UNDECIDED = "Not judged here, because other answers than that of the example may be right."
 
 
+_SHOWN_BYTES = 2_000
+"""Of an input."""
+
+
 class CasesRun:
     """One run of all cases of a problem.
 
     Args:
         problem: Its `cases` are run.
+        language: That of the solution.
         plans: How the solution is started.
         tools: How the programs of the author's are, in the order of `CaseSet.tools`.
         watchdog: Watches the solution.
@@ -40,6 +49,7 @@ class CasesRun:
     def __init__(
         self,
         problem: Problem,
+        language: str,
         plans: Plans,
         tools: tuple[ToolPlan, ...],
         watchdog: Watchdog,
@@ -48,6 +58,8 @@ class CasesRun:
     ) -> None:
         assert problem.cases is not None
         self._cases = settled(problem.cases, time.time())
+        self._problem = problem
+        self._language = language
         self._limits = problem.limits
         self._watchdog = watchdog
         self._results = results
@@ -118,6 +130,7 @@ class CasesRun:
         if played.outcome != "skipped":
             case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
             self.graded.append(case_grade)
+        is_explained = played.evidence is not None and case.feedback == "full"
         if grade.outcome == "judge_error" and grade.reason:
             self._faults.append(f"{case.name}: {grade.reason}")
         self._results.finished(
@@ -128,7 +141,9 @@ class CasesRun:
             duration_ms=played.wall_ms,
             evidence=played.evidence,
             message=f"{_UNDECIDED} {played.undecided}" if played.undecided else "",
+            given=_beginning(case.input) if is_explained else "",
             output=played.output,
+            rerun=self._rerun(case) if is_explained else "",
             outcome="skipped" if played.undecided else grade.outcome,
             measured=Measured(
                 cpu_ms=None if played.outcome == "skipped" else played.cpu_ms,
@@ -139,6 +154,16 @@ class CasesRun:
             ),
             feedback=case.feedback,
         )
+
+    def _rerun(self, case: Case) -> str:
+        """The command that runs a case at home; empty if those who submit do not have it."""
+        # Only failures pay for it.
+        from subcli.judge.local import cases_at_home
+
+        name = shlex.quote(case.name)
+        if self._cases.rerun:
+            return f"{self._cases.rerun} --case {name}"
+        return f"subcli test --case {name}" if case.name in cases_at_home(self._problem, self._language) else ""
 
     def _verdict(self, result: Grade) -> str:
         if result.outcome == "judge_error" or self._faults:
@@ -153,3 +178,17 @@ class CasesRun:
             if best is not None and score < best:
                 return "failed"
         return "passed" if result.outcome == "passed" else "failed"
+
+
+def _beginning(path: Path) -> str:
+    """The beginning of an input; of a longer one, also its size. What cannot be read is reported elsewhere."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_SHOWN_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return ""
+    if len(data) <= _SHOWN_BYTES:
+        return data.decode("utf-8", "backslashreplace")
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    return f"{decode(data[:_SHOWN_BYTES])}…\n… {size:,} bytes in all"

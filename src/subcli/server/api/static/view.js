@@ -112,7 +112,7 @@ function showCards(submission) {
 }
 
 // Tests that fail for one cause: the card of the first tells it and names the others. What a test's own message says is
-// no part of the cause.
+// no part of the cause, unless it is which answer is wrong.
 function sharedCauses(tests, about) {
   const known = new Map();
   const causes = new Map();
@@ -120,7 +120,8 @@ function sharedCauses(tests, about) {
     if (test.status === "passed" || test.status === "skipped") continue;
     for (const analysis of about.get(key) ?? []) {
       const { category, location, suggestions, error, analysis: text } = analysis;
-      const told = JSON.stringify([category, location, suggestions, without(error, test.message), without(text, test.message)]);
+      const message = category === "wrong_answer" ? "" : test.message;
+      const told = JSON.stringify([category, location, suggestions, without(error, message), without(text, message)]);
       if (!known.has(told)) known.set(told, { first: analysis, names: [] });
       const cause = known.get(told);
       cause.names.push(test.test_name ?? String(key));
@@ -165,6 +166,8 @@ function failureCard(test, analyses, causes = new Map()) {
     card.append(...analysisParts(analysis));
     if (cause?.names.length > 1) card.append(element("p", "analysis text", `The same cause: ${otherNames(cause.names)}`));
   }
+  if (test.input) card.append(element("p", "text", "input"), element("pre", "text", test.input));
+  if (test.rerun) card.append(element("p", "text", `Run it again: ${test.rerun}`));
   if (test.output) card.append(element("pre", "text", test.output));
   return card;
 }
