@@ -122,6 +122,15 @@ def test_what_cannot_be_judged(
     assert words_of_error in capsys.readouterr().err
 
 
+def test_in_the_directory_of_a_problem(
+    problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever is there already is told how to say so."""
+    monkeypatch.chdir(problem)
+    assert run(["test", "a.py"]) == 2
+    assert "`--problem .` means the one in this directory." in capsys.readouterr().err
+
+
 def test_client_alone(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the extra, the command that installs it is named."""
     find = importlib.util.find_spec

@@ -91,12 +91,13 @@ def _problem_of(directory: Path | None, settings: Settings, streams: Streams) ->
         UsageError: There is none, or it is not valid.
     """
     from subcli.judge.problem import ProblemError
+    from subcli.judge.problem_file import is_problem
     from subcli.judge.snapshot import snapshot_of_one
 
     with contextlib.ExitStack() as stack:
         try:
             if directory is None:
-                problem = _fetched(settings)
+                problem = _fetched(settings, here=is_problem(streams.cwd or Path()))
             else:
                 problem = stack.enter_context(snapshot_of_one((streams.cwd or Path()) / directory))
         except (ProblemError, OSError) as error:
@@ -104,8 +105,11 @@ def _problem_of(directory: Path | None, settings: Settings, streams: Streams) ->
         yield problem
 
 
-def _fetched(settings: Settings) -> Problem:
+def _fetched(settings: Settings, *, here: bool) -> Problem:
     """What `subcli init` left in this directory or one above it.
+
+    Args:
+        here: Whether this directory is itself a problem's.
 
     Raises:
         UsageError: It left nothing to judge with.
@@ -115,7 +119,8 @@ def _fetched(settings: Settings) -> Problem:
     from subcli.settings.files import PROJECT_FILE
 
     if settings.project_dir is None:
-        raise UsageError("No problem given.", hint="Name its directory with `--problem DIR`, or use `subcli init`.")
+        hint = "Name its directory with `--problem DIR`, or use `subcli init`."
+        raise UsageError("No problem given.", hint="`--problem .` means the one in this directory." if here else hint)
     problem = local_problem(settings.project_dir / PROJECT_FILE, settings.problem)
     if problem is None:
         raise UsageError(
