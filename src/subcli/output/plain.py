@@ -39,6 +39,8 @@ class _Printed:
         self.messages: dict[str, str] = {}
         self.causes: dict[Hashable, str] = {}
         """The first test of each cause that was told."""
+        self.explained: set[tuple[Hashable, str]] = set()
+        """Causes with the tests that they were told for."""
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
         self.attempt = 1
@@ -182,9 +184,13 @@ class PlainView(NullView):
             # A log cannot name tests to come: each that follows names the first.
             message = printed.messages.pop(event.test_name, "")
             told = cause_of(event, message)
+            if (told, event.test_name) in printed.explained:
+                # Judged again, and it ended as before.
+                return
             first = printed.causes.get(told, event.test_name)
             if len(printed.causes) < _CAUSES_KEPT:
                 printed.causes.setdefault(told, first)
+                printed.explained.add((told, event.test_name))
             if first != event.test_name:
                 title.put(f" {MIDDLE_DOT} the same cause as in ", DIM).put(clip(first, _NAME_CELLS))
                 self._write_block(submission_id, [title])

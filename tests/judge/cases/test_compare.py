@@ -182,6 +182,8 @@ def test_explanation(answer: bytes, output: bytes, comparison: Comparison, expla
         (b"1 2\n3\n", b"1 2\n", "3", ""),
         (b"1 2 3\n", b"1 2\n", "3", ""),
         (b"1\n", b"1\n2", "", "2"),
+        (b"x" * 500 + b"1", b"x" * 500 + b"2", "1", "2"),
+        (f"{'ö' * 50}ä".encode(), f"{'ö' * 50}ü".encode(), "ä", "ü"),
     ],
 )
 def test_places_in_windows(answer: bytes, output: bytes, wanted: str, got: str) -> None:

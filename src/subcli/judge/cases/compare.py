@@ -14,7 +14,7 @@ from itertools import compress
 from operator import ne, sub
 from typing import Final
 
-from subcli.judge.cases.difference import Difference, Kind, Place, place
+from subcli.judge.cases.difference import LONG_BYTES, Difference, Kind, Place, place
 from subcli.judge.cases.model import Comparison
 
 _WITHOUT_EXPONENT: Final = re.compile(rb"([+-]?[0-9.]+)[eE][+-]?")
@@ -28,9 +28,6 @@ _TOKEN: Final = re.compile(rb"\S*")
 _MASK: Final = bytes(byte if bytes([byte]).isspace() else ord("x") for byte in range(256))
 _CHUNK: Final = 2048
 """Tokens that are looked at together."""
-_LONG_BYTES: Final = 60
-"""Tokens that have this in common are shown from shortly before their difference on."""
-_SHOWN_BEFORE_BYTES: Final = 20
 
 
 def compare(output: bytes, answer: bytes, comparison: Comparison) -> Difference | None:
@@ -61,11 +58,10 @@ def compare(output: bytes, answer: bytes, comparison: Comparison) -> Difference 
     if index is None:
         return None
     kind, note = _kind(got, wanted, index, comparison)
-    skipped = 0
-    if kind == "token" and (same := _common_length(got[index], wanted[index])) > _LONG_BYTES:
-        skipped = same - _SHOWN_BEFORE_BYTES
+    same = _common_length(got[index], wanted[index]) if kind == "token" else 0
+    if same > LONG_BYTES:
         note = f"they differ from byte {same + 1:,} on"
-    expected, actual = place(answer, _offset(answer, index), skipped), place(output, _offset(output, index), skipped)
+    expected, actual = place(answer, _offset(answer, index), same), place(output, _offset(output, index), same)
     if kind == "missing" and index and expected.number == 1:
         actual = _next_line(output)
     elif kind == "extra" and actual.number == 1:

@@ -13,6 +13,9 @@ Kind: TypeAlias = Literal["token", "number", "not_a_number", "missing", "extra",
 early, or goes on; white space; bytes, where every byte counts."""
 
 _TOKEN_CHARS: Final = 80
+LONG_BYTES: Final = 60
+"""Tokens that have more than this in common are shown from shortly before their difference on."""
+_BEFORE_BYTES: Final = 20
 _TAIL_CHARS: Final = 40
 """Of a token whose beginning is left out."""
 _LINES_BEFORE: Final = 2
@@ -142,28 +145,35 @@ class Difference:
         return f"{lines}, beginning with {self.expected.token}"
 
 
-def place(text: bytes, offset: int, skipped: int = 0) -> Place:
+def place(text: bytes, offset: int, same: int = 0) -> Place:
     """The place at an offset.
 
     Args:
         text: An output or an answer, of any size and with any bytes.
         offset: Where, in bytes; the length of the text is its end.
-        skipped: How many bytes of the token there are left out, because the difference is far behind them.
+        same: How many bytes of the token there are right; of many of them, the most are left out.
     """
     start = text.rfind(b"\n", 0, offset) + 1
-    here = offset + skipped
-    while skipped and here > offset and text[here] & 0xC0 == 0x80:
-        here -= 1
+    is_rest = same > LONG_BYTES
+    differs = _character_at(text, offset, offset + same) if is_rest else offset
+    here = _character_at(text, offset, differs - _BEFORE_BYTES) if is_rest else offset
     token = text[here : here + _TOKEN_CHARS * _BYTES_PER_CHAR].split(maxsplit=1) if _token_at(text, here) else []
-    window, at = _window(text, start, here)
+    window, at = _window(text, start, differs)
     return Place(
         line=text.count(b"\n", 0, start) + 1,
-        column=len(_decode(text[start:here])) + 1,
+        column=len(_decode(text[start:differs])) + 1,
         number=len(text[start:offset].split()) + 1,
-        token=_cut_token(_decode(token[0]), is_rest=skipped > 0) if token else "",
+        token=_cut_token(_decode(token[0]), is_rest=is_rest) if token else "",
         window=window,
         at=at,
     )
+
+
+def _character_at(text: bytes, first: int, offset: int) -> int:
+    """Where the character begins that the byte at an offset belongs to."""
+    while first < offset < len(text) and text[offset] & 0xC0 == 0x80:
+        offset -= 1
+    return offset
 
 
 def _cut_token(token: str, *, is_rest: bool) -> str:

@@ -211,7 +211,8 @@ class CasePlayer:
             kill_all(self._watchdog.solution_processes)
         exceeded = self._watchdog.exceeded
         if exceeded is not None and exceeded.limit == "time":
-            exceeded = replace(exceeded, message=f"the program had not ended after {2 * seconds + 1:g} s")
+            wall_s = 2 * seconds + 1
+            exceeded = replace(exceeded, message=f"the program had not ended after {wall_s:g} s", seconds=wall_s)
         return ran, exceeded
 
     async def _answer(self, running: asyncio.Task[Ran | None]) -> Ran | None:
@@ -235,7 +236,7 @@ class CasePlayer:
         if ran is None:
             return replace(found, message="the program ended its sandbox").bounded()
         if ran.cpu_ms > limits.test_seconds * 1000:
-            message = f"the program used {ran.cpu_ms / 1000:.2f} s of processor time"
+            message = f"the program used more than {limits.test_seconds:g} s of processor time"
             limit = Evidence(kind="limit", limit="time", message=message, seconds=limits.test_seconds)
             return over_limit(limit, found).bounded()
         if ran.code == 0:
