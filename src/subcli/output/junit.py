@@ -250,12 +250,14 @@ def _failure_texts(result: TestResult, analyses: list[ErrorAnalysis]) -> list[st
     values = {"expected": result.expected, "actual": result.actual}
     marked = details.marked_text(result)
     plain = [f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw]
-    return [
+    texts = [
         result.message or result.error_category or "",
         *([marked] if marked else plain),
         details.at_home_text(result),
         *(text for event in analyses for text in _analysis_texts(event)),
     ]
+    # An analysis often repeats the message.
+    return list(dict.fromkeys(texts))
 
 
 def _analysis_texts(event: ErrorAnalysis) -> list[str]:
