@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from subcli.judge import Problem
-from subcli.judge.cases.model import Case, CaseSet, Feedback, Group
+from subcli.judge.cases.model import Case, CaseSet, Checker, Feedback, Group, Tool
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import ResourceLimits
 from tests.judge.judging import Below, Event, Judged, Run
@@ -169,6 +169,17 @@ async def test_answers_that_are_only_examples(run: Run, tmp_path: Path) -> None:
     assert judged.verdict == "failed"
     judged = await run(problem(tmp_path, CaseSet(replace(group, parts=every[:2]), examples_only=True)), SOLUTION)
     assert judged.verdict == "passed"
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+async def test_what_a_checker_refuses(run: Run, tmp_path: Path, *, interactive: bool) -> None:
+    """The message is the checker's; the input is shown to those whose program has read it."""
+    (tmp_path / "check.py").write_text("import sys\nsys.stdin.read()\nsys.exit(43)\n")
+    checker = Checker(Tool(tmp_path, ("check.py",), PYTHON, "check.py"), interactive=interactive)
+    cases = CaseSet(Group(name="", parts=(case(tmp_path, "secret/1", "ignore", b"1 2\n"),)), checker)
+    found = by_name(await run(problem(tmp_path, cases), SOLUTION))["1"]
+    assert found["message"] == "the checker did not accept the output"
+    assert ("input" in found, found.get("actual")) == (not interactive, None if interactive else "ok\n")
 
 
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:

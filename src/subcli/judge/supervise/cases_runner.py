@@ -130,6 +130,8 @@ class CasesRun:
         if played.outcome != "skipped":
             case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
             self.graded.append(case_grade)
+        # With an interactive checker, the solution never sees the input.
+        is_for_checker = self._cases.checker is not None and self._cases.checker.interactive
         is_explained = played.evidence is not None and case.feedback == "full"
         if grade.outcome == "judge_error" and grade.reason:
             self._faults.append(f"{case.name}: {grade.reason}")
@@ -141,7 +143,7 @@ class CasesRun:
             duration_ms=played.wall_ms,
             evidence=played.evidence,
             message=f"{_UNDECIDED} {played.undecided}" if played.undecided else "",
-            given=_beginning(case.input) if is_explained else "",
+            given=_beginning(case.input) if is_explained and not is_for_checker else "",
             output=played.output,
             rerun=self._rerun(case) if is_explained else "",
             outcome="skipped" if played.undecided else grade.outcome,
