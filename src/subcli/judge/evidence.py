@@ -90,6 +90,11 @@ class Evidence:
     def without(self, paths: ServerPaths) -> Evidence:
         """The evidence without paths of this machine."""
         texts: dict[str, Any] = {name: paths.strip(getattr(self, name)) for name in _WITH_PATHS}
+        for name in ("expected", "actual"):
+            if (at := getattr(self, f"{name}_at")) is not None:
+                text = getattr(self, name)
+                head = paths.strip(text[:at])
+                texts |= {name: head + paths.strip(text[at:]), f"{name}_at": len(head)}
         return replace(self, suggestions=tuple(map(paths.strip, self.suggestions)), **texts)
 
 

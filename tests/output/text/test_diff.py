@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from subcli.output.text.details import TextLimits, given
 from subcli.output.text.diff import Spot, comparison, first_difference, value_text
 from subcli.output.text.theme import BAD_MARK, GOOD_MARK
 
@@ -159,3 +160,19 @@ def test_first_difference_far_to_the_right(head: str) -> None:
 def test_places_of_a_hostile_server(text: str, at: int) -> None:
     """Whatever a server says about the place, something short is shown."""
     assert len(first_difference(Spot(text, at), Spot("1\n2", 0), 40, 10)) < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("1\n2\n", ["input", "│ 1", "│ 2"]),
+        ("1\n2\n3\n4\n5\n", ["input", "│ 1", "│ 2", "│ 3", "│ … 2 more lines"]),
+        ("1\n2\n3\n4\n", ["input", "│ 1", "│ 2", "│ 3", "│ … 1 more line"]),
+        ("1\n2\n3\n4…\n… 9,999 bytes in all", ["input", "│ 1", "│ 2", "│ 3", "│ … 9,999 bytes in all"]),
+        (" \n", []),
+        (None, []),
+    ],
+)
+def test_input(text: str | None, lines: list[str]) -> None:
+    """The first lines are shown, and how much there is."""
+    assert [line.text for line in given(text, 40, TextLimits(input=3))] == lines

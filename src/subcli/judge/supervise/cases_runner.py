@@ -6,6 +6,7 @@ import codecs
 import os
 import shlex
 import time
+from functools import cached_property
 from pathlib import Path
 
 from subcli.judge.cases.feedback import settled
@@ -159,13 +160,17 @@ class CasesRun:
 
     def _rerun(self, case: Case) -> str:
         """The command that runs a case at home; empty if those who submit do not have it."""
-        # Only failures pay for it.
-        from subcli.judge.local import cases_at_home
-
         name = shlex.quote(case.name)
         if self._cases.rerun:
             return f"{self._cases.rerun} --case {name}"
-        return f"subcli test --case {name}" if case.name in cases_at_home(self._problem, self._language) else ""
+        return f"subcli test --case {name}" if case.name in self._at_home else ""
+
+    @cached_property
+    def _at_home(self) -> frozenset[str]:
+        # Only failures pay for it, once.
+        from subcli.judge.local import cases_at_home
+
+        return cases_at_home(self._problem, self._language)
 
     def _verdict(self, result: Grade) -> str:
         if result.outcome == "judge_error" or self._faults:

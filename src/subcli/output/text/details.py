@@ -137,7 +137,10 @@ def given(text: str | None, width: int, limits: TextLimits, title: str = "input"
     for raw in kept:
         lines.extend(Line(GUTTER, DIM).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
     if more:
-        lines.append(Line(GUTTER, DIM).put(" ").put(f"{ELLIPSIS} {more:,} more line{'' if more == 1 else 's'}", DIM))
+        # What the server cuts, it says in the last line.
+        end = text.rstrip("\n").rpartition("\n")[2]
+        note = clip(end, width - 2) if end.startswith(ELLIPSIS) else f"{ELLIPSIS} {more:,} more line{'s' * (more > 1)}"
+        lines.append(Line(GUTTER, DIM).put(" ").put(note, DIM))
     return lines
 
 
