@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from bench.crowd import quantile
 from bench.herd.herd import Herd
 from bench.herd.members import MANY
-from subcli.server.log.requeue import AGAIN, CONTENDED, LOST, NO_LONGER_ABLE, STOPPED
+from subcli.judge.events import CONTENDED
+from subcli.server.log.requeue import AGAIN, LOST, NO_LONGER_ABLE, STOPPED
 from subcli.server.log.tables import attempts, events, submissions
 
 _CAUSES: Final = {

@@ -75,7 +75,7 @@ def test_frames_are_processed_until_one_asks_for_more() -> None:
     """Those after a fault, a ping, a hole or the verdict stay for the next time."""
     one = Watch(ID)
     told = [status("testing", 1), *(result(name, "passed", seq) for seq, name in enumerate("ABCDE", 2))]
-    frames = deque([json.dumps(each.raw) for each in told])
+    frames: deque[str | bytes] = deque([json.dumps(each.raw) for each in told])
     frames.insert(3, "ping")
     frames.insert(4, "pong")
     frames.insert(5, "{")

@@ -192,3 +192,33 @@ def test_a_test_that_is_explained_twice_is_named_once() -> None:
 def test_what_belongs_to_no_test_stands_for_itself() -> None:
     analyses = [explained(None), explained(None), explained(None, test_id="9")]
     assert [cause.tests for cause in Causes(analyses, []).all] == [[], [], []]
+
+
+def test_different_wrong_answers_have_different_causes() -> None:
+    """Whatever else is said of both, an answer that is wrong in another way is another cause."""
+    told = [("1", "Line 1: expected 1, got 2"), ("2", "Line 9: expected 7, got 8"), ("3", "Line 9: expected 7, got 8")]
+    analyses = [
+        ErrorAnalysis(test_name=name, error=message, analysis="The token before it is right.", category="wrong_answer")
+        for name, message in told
+    ]
+    results = [TestResult(test_name=name, status="failed", message=message) for name, message in told]
+    assert [cause.tests for cause in Causes(analyses, results).all] == [["1"], ["2", "3"]]
+
+
+def test_what_ends_as_before_is_not_explained_again() -> None:
+    """In a log of what is judged again, a test that fails in the same way has neither a line nor an explanation."""
+    out = io.StringIO()
+    clock = Clock()
+    stage = Stage(PlainView(make_console(out, {"COLUMNS": "120"}), make_console(io.StringIO(), {}), clock), clock)
+    stage.begin()
+    for attempt in (1, 2):
+        stage.status("testing", attempt=attempt)
+        for number in (1, 2):
+            stage.result(
+                NAMES[number - 1], "failed", test_id=str(number), message=f"run {number} ended with exit code 1"
+            )
+            stage.send("error_analysis", **analysis(number))
+    text = out.getvalue()
+    assert "judged again (attempt 2)" in text
+    assert text.count(CAUSE) == 1
+    assert text.count("the same cause as in") == 1

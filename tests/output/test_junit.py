@@ -101,6 +101,13 @@ def test_outcome_says_why_where_nothing_else_does() -> None:
     assert (failure.get("type"), failure.get("message"), failure.text) == ("time_limit", *["time limit"] * 2)
 
 
+def test_wrong_answer() -> None:
+    """A failure shows the first difference under a caret, the input and how to run the case again."""
+    _, root = played("points-end")
+    texts = [failure.text or "" for failure in root.findall(".//failure")]
+    assert "- 8 17\n+ 8 18\n    ^^\n  21 4\n\ninput\n│ 2\n│ 3 5\nrun it again: subcli test --case " in texts[0]
+
+
 def test_tests_without_measurements_have_no_properties() -> None:
     """Reports from servers that send none of it are as they were."""
     _, root = played("failed-end")

@@ -158,3 +158,27 @@ def test_find_line(keys: tuple[str | int, ...], line: int | None) -> None:
     """The line of a key, or of the table around it."""
     text = 'a = 1\n[x]\n b.c = 2\n[[s]]\nf=1\n[[s]]\nf=2\n[languages."c x"]\nrun=3 # [z]\n["q"] # c\nz=1\n'
     assert find_line(text, keys) == line
+
+
+def test_unknown_keys_are_removed() -> None:
+    """Each is named with its place, at any depth; what is wrong otherwise stays an error."""
+    file = parse('port = 1\nnew = [1]\n[nested]\nnewer = 2\n[[rules]]\nname = "a"\nnewest = 3')
+    removed = [str(error) for error in file.without_unknown(Config)]
+    assert sorted(removed) == [
+        "x.toml:2: unknown key `new`",
+        "x.toml:4: unknown key `nested.newer`",
+        "x.toml:7: unknown key `rules[0].newest`",
+    ]
+    assert file.convert(Config).rules == [Rule("a")]
+    assert parse("port = 0").without_unknown(Config) == []
+
+
+@pytest.mark.parametrize("key", ["x` - at `$.y", "x` - at `$.y`", "x` - at `$.rules[0]`", "x` - at `$[7]`"])
+def test_keys_like_messages(key: str) -> None:
+    """A key that looks like msgspec's own words is refused, and nothing else is removed."""
+    file = parse(f"port = 1\nrules = []\n'{key}' = 3")
+    file.without_unknown(Config)
+    assert file.content["port"] == 1
+    if key in file.content:
+        with pytest.raises(TomlError):
+            file.convert(Config)

@@ -18,6 +18,9 @@ TimeOut: TypeAlias = Literal["", "undisturbed", "contended"]
 """Whether something took too long, and whether the machine had other things to do meanwhile."""
 
 _GROUPS_BYTES = 24_000
+CONTENDED = "Judged again with nothing beside it: it ran out of time while the machine was busy."
+"""What is told when a verdict does not count, because of `time_out`."""
+
 MAX_BYTES = 48_000
 """A message may have 64 KB (specification, "Server Configuration"); the server adds fields of its own."""
 
@@ -110,7 +113,11 @@ def result(
     message: str = "",
     expected: str = "",
     actual: str = "",
+    expected_at: int | None = None,
+    actual_at: int | None = None,
+    given: str = "",
     output: str = "",
+    rerun: str = "",
     outcome: Outcome,
     measured: Measured = NOT_MEASURED,
 ) -> Event:
@@ -126,7 +133,11 @@ def result(
             "message": message,
             "expected": expected,
             "actual": actual,
+            "expected_at": expected_at,
+            "actual_at": actual_at,
+            "input": given,
             "output": output,
+            "rerun": rerun,
             "outcome": outcome,
             "cpu_ms": measured.cpu_ms,
             "memory_kb": measured.memory_kb,

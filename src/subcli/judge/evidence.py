@@ -43,11 +43,14 @@ class Evidence:
     """Facts about one failure. Empty fields are unknown or do not apply."""
 
     kind: str
-    """violation, exit, silence, bad_line, bad_field, flood, assertion, build, missing_tool, limit, tap, bail_out or
-    judge."""
+    """violation, exit, silence, bad_line, bad_field, flood, assertion, difference, build, missing_tool, limit, tap,
+    bail_out or judge."""
     message: str = ""
     expected: str = ""
     actual: str = ""
+    expected_at: int | None = None
+    """Where `expected` and `actual` begin to differ, in characters; None: wherever they do."""
+    actual_at: int | None = None
     node: str = ""
     is_node: bool = False
     """Whether it is about a node of the harness, which answers messages until its input ends."""
@@ -87,6 +90,11 @@ class Evidence:
     def without(self, paths: ServerPaths) -> Evidence:
         """The evidence without paths of this machine."""
         texts: dict[str, Any] = {name: paths.strip(getattr(self, name)) for name in _WITH_PATHS}
+        for name in ("expected", "actual"):
+            if (at := getattr(self, f"{name}_at")) is not None:
+                text = getattr(self, name)
+                head = paths.strip(text[:at])
+                texts |= {name: head + paths.strip(text[at:]), f"{name}_at": len(head)}
         return replace(self, suggestions=tuple(map(paths.strip, self.suggestions)), **texts)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from subcli.judge.local import local_table
+from subcli.judge.local import local_files, local_table
 from subcli.judge.problem import Problem
 
 
@@ -36,7 +36,7 @@ class UnknownLanguage(ValueError):
 
 
 def scaffold(problem: Problem, language: str) -> Scaffold:
-    """Return the template of `language` and the tests to run locally.
+    """Return the template of `language`, and what there is to test with at home.
 
     Raises:
         UnknownLanguage: The problem does not offer it.
@@ -44,11 +44,11 @@ def scaffold(problem: Problem, language: str) -> Scaffold:
     chosen = problem.languages.get(language)
     if chosen is None:
         raise UnknownLanguage(language, tuple(sorted(problem.languages)))
-    tests = {path.relative_to(problem.root).as_posix(): path.read_text("utf-8") for path in problem.local_files}
+    beside = {name: text for name, text in local_files(problem).items() if name != chosen.source}
     return Scaffold(
         problem=problem.slug,
         language=language,
         source=chosen.source,
-        files={chosen.source: chosen.template_text(), **tests},
+        files={chosen.source: chosen.template_text(), **beside},
         test=local_table(problem, language),
     )

@@ -29,7 +29,7 @@ from subcli.core.groups import points, points_of
 from subcli.core.identity import is_about
 from subcli.core.submission import Group, Points, Submission
 from subcli.output.printable import one_line, printable
-from subcli.output.text import measures
+from subcli.output.text import details, measures
 from subcli.output.text.details import place
 from subcli.output.text.diff import value_text
 from subcli.output.text.words import summary_of
@@ -260,12 +260,17 @@ def _failure_texts(result: TestResult, analyses: list[ErrorAnalysis]) -> list[st
     """Why a test failed: its message, expected and actual, the analyses, and what it used."""
     values = {"expected": result.expected, "actual": result.actual}
     is_measured = not (result.cpu_ms is result.memory_kb is result.score is None)
-    return [
+    marked = details.marked_text(result)
+    plain = [f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw]
+    texts = [
         result.message or result.error_category or (result.outcome or "").replace("_", " "),
-        *(f"{name}: {value_text(value)}" for name, value in values.items() if name in result.raw),
+        *([marked] if marked else plain),
+        details.at_home_text(result),
         *(text for event in analyses for text in _analysis_texts(event)),
         ", ".join(measures.facts(result)) if is_measured else "",
     ]
+    # An analysis often repeats the message.
+    return list(dict.fromkeys(texts))
 
 
 def _analysis_texts(event: ErrorAnalysis) -> list[str]:

@@ -39,6 +39,8 @@ class _Printed:
         self.messages: dict[str, str] = {}
         self.causes: dict[Hashable, str] = {}
         """The first test of each cause that was told."""
+        self.explained: set[tuple[Hashable, str]] = set()
+        """Causes with the tests that they were told for."""
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
         self.attempt = 1
@@ -152,7 +154,10 @@ class PlainView(NullView):
         self._write(submission_id, line)
         if failed:
             values = details.values(result, _LINE_CELLS, _LIMITS)
-            self._write_block(submission_id, values + details.output(result.output, _LINE_CELLS, _LIMITS))
+            given = details.given(result.input, _LINE_CELLS, _LIMITS)
+            output = details.output(result.output, _LINE_CELLS, _LIMITS)
+            rerun = details.rerun(result, _LINE_CELLS, _LIMITS)
+            self._write_block(submission_id, [*values, *given, *output, *rerun])
 
     def _status(self, submission_id: int, printed: _Printed, update: StatusUpdate) -> None:
         if update.total_tests is not None and update.total_tests > 0:
@@ -174,17 +179,23 @@ class PlainView(NullView):
         place = details.place(event.location, _NAME_CELLS)
         if place:
             title.put(f" {MIDDLE_DOT} ", DIM).put(place, ACCENT)
+        message = None
         if event.test_name:
             # A log cannot name tests to come: each that follows names the first.
-            told = cause_of(event, printed.messages.pop(event.test_name, ""))
+            message = printed.messages.pop(event.test_name, "")
+            told = cause_of(event, message)
+            if (told, event.test_name) in printed.explained:
+                # Judged again, and it ended as before.
+                return
             first = printed.causes.get(told, event.test_name)
             if len(printed.causes) < _CAUSES_KEPT:
                 printed.causes.setdefault(told, first)
+                printed.explained.add((told, event.test_name))
             if first != event.test_name:
                 title.put(f" {MIDDLE_DOT} the same cause as in ", DIM).put(clip(first, _NAME_CELLS))
                 self._write_block(submission_id, [title])
                 return
-        lines = details.analysis(event, _LINE_CELLS)
+        lines = details.analysis(event, _LINE_CELLS, shown_before=message)
         if lines or place:
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])
 

@@ -37,6 +37,10 @@ _NOTES: Final = {
     "progress": "0 to 100; only from servers that report it.",
     "expected": "What the test expected; any JSON value.",
     "actual": "What the test got instead; any JSON value.",
+    "expected_at": "Where `expected` begins to differ, in characters (code points); only from servers that say it.",
+    "actual_at": "Where `actual` begins to differ.",
+    "input": "The beginning of what the program was given to read.",
+    "rerun": "The command that runs this test at home.",
     "outcome": "passed, wrong_answer, time_limit, memory_limit, output_limit, runtime_error, protocol_error, skipped "
     "or judge_error; only from servers that say it.",
     "cpu_ms": "Processor time of the solution in milliseconds.",

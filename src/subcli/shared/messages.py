@@ -132,6 +132,9 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
     """``test_result``: one test ended.
 
     Attributes:
+        expected_at: where ``expected`` begins to differ from ``actual``, in characters; ``actual_at`` likewise.
+        input: the beginning of what the program was given to read.
+        rerun: the command that runs this test on the machine of who submits.
         outcome: how it ended, in one word that says more than ``status``, such as ``wrong_answer``.
         duration_ms: wall-clock time.
         cpu_ms: processor time of the solution.
@@ -149,7 +152,11 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
     message: str | None = None
     expected: Any = None
     actual: Any = None
+    expected_at: int | None = None
+    actual_at: int | None = None
+    input: str | None = None
     output: str | None = None
+    rerun: str | None = None
     error_category: str | None = None
     outcome: Word | None = None
     cpu_ms: float | None = None

@@ -127,6 +127,22 @@ class TomlFile:
         except msgspec.ValidationError as error:
             raise self._explain(str(error), expected, keys) from None
 
+    def without_unknown(self, expected: type[Any], keys: Keys = ()) -> list[TomlError]:
+        """Remove from the table at ``keys`` what ``expected`` does not know.
+
+        Returns:
+            an error for each key that was removed, which nobody need raise.
+        """
+        table: Any = self.content
+        for key in keys:
+            table = table[key]
+        removed: list[TomlError] = []
+        while (found := _unknown_in(table, expected)) is not None:
+            message, holder, name = found
+            removed.append(self._explain(message, expected, keys))
+            del holder[name]
+        return removed
+
     def error(self, keys: Keys, problem: str, *, hint: str = "") -> TomlError:
         """An error about the value at ``keys``.
 
@@ -153,6 +169,25 @@ class TomlFile:
         at = (*keys, *steps[: fault.depth])
         hint = f"For example: `{at[-1]} = {fault.example}`." if at and fault.example else ""
         return self.error(at, f"must be {fault.description}", hint=hint)
+
+
+def _unknown_in(table: Any, expected: type[Any]) -> tuple[str, dict[str, Any], str] | None:
+    """The first key that ``expected`` does not know: what msgspec says, the table that has it, and its name."""
+    try:
+        msgspec.convert(table, expected)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).rpartition(" - at `$")
+        match = _UNKNOWN_FIELD.fullmatch(problem or str(error))
+        if match is None:
+            return None
+        try:
+            for name, index in _PATH_STEP.findall(path.removesuffix("`") if problem else ""):
+                table = table[name or int(index)]
+            return (str(error), table, match[1]) if match[1] in table else None
+        except (KeyError, IndexError, TypeError):
+            # A key may be written such that the message means a place that there is not.
+            return None
+    return None
 
 
 class _Expected(msgspec.Struct):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -18,6 +19,8 @@ from subcli.workspace.links import LinkRules
 
 _MAX_FILES: Final = 200
 _MAX_DEPTH: Final = 4
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""What needs no quotes (TOML 1.0, "Keys")."""
 _UNWRITABLE: Final = "The server offers settings for `subcli test` that cannot be written."
 _ANOTHER: Final = "Choose another directory: `subcli init P DIR`."
 
@@ -123,13 +126,18 @@ def _table(keys: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[str]:
     """
     if len(keys) > _MAX_DEPTH:
         raise ServerError(_UNWRITABLE)
-    yield f"\n[{'.'.join(json.dumps(key, ensure_ascii=False) for key in keys)}]\n"
+    if not values or not all(isinstance(value, dict) for value in values.values()):
+        yield f"\n[{'.'.join(map(_key, keys))}]\n"
     for name, value in values.items():
         if not isinstance(value, dict):
-            yield f"{json.dumps(name, ensure_ascii=False)} = {_value(value)}\n"
+            yield f"{_key(name)} = {_value(value)}\n"
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _table((*keys, name), value)
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _value(value: object) -> str:

@@ -29,7 +29,7 @@ _ENTRIES_MAX: Final = 1000
 """How many entries of a directory are compared with a name that is not among them."""
 _NAME_IT: Final = "To submit it anyway, name it: `subcli submit PATH`."
 
-_EMPTY: Final = "Nothing was submitted."
+_EMPTY: Final = "There is nothing to submit or to test."
 
 
 class Source(msgspec.Struct, frozen=True):

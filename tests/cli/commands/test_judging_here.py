@@ -79,6 +79,30 @@ def test_directory_of_init(problem: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert (lines[-1]["final_status"], lines[-1]["exit_code"], lines[-1]["summary"]["passed"]) == ("passed", 0, 2)
 
 
+def test_cases_of_init(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Samples are judged offline under their names on the server; what cannot be judged or is unknown is said."""
+    work = problem.parent / "work"
+    (work / "samples").mkdir(parents=True)
+    for name, answer in (("1", "4"), ("2", "another")):
+        (work / f"samples/{name}.in").write_text("2\n")
+        (work / f"samples/{name}.ans").write_text(f"{answer}\n")
+    (work / "right.py").write_text(RIGHT)
+    (work / ".subcli.toml").write_text(
+        'problem = "squares"\nlanguage = "python"\nfiles = ["right.py"]\n'
+        '[test]\nrunner = "cases"\ntests = "samples"\nexamples_only = true\nfuture = 1\n[test.languages.python]\n'
+    )
+    monkeypatch.chdir(work)
+    assert run(["test", "--plain"]) == 0
+    out, err = capsys.readouterr()
+    assert "✓ 1/2 sample/1" in out
+    assert "✓ passed: 1 passed, 0 failed, 1 skipped" in out
+    assert "squares has a checker, which is on the server only" in err
+    assert ".subcli.toml:8: unknown key `test.future`" in err
+    assert run(["test", "--case", "sample/2", "-q"]) == 0
+    assert run(["test", "--case", "sample/3"]) == 2
+    assert "There are: sample/1, sample/2." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "words_of_error"),
     [
@@ -96,6 +120,15 @@ def test_what_cannot_be_judged(
     (problem.parent / "a.py").write_text(RIGHT)
     assert run(["test", *words]) == 2
     assert words_of_error in capsys.readouterr().err
+
+
+def test_in_the_directory_of_a_problem(
+    problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever is there already is told how to say so."""
+    monkeypatch.chdir(problem)
+    assert run(["test", "a.py"]) == 2
+    assert "`--problem .` means the one in this directory." in capsys.readouterr().err
 
 
 def test_client_alone(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

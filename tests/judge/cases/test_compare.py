@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from subcli.judge.cases.compare import compare
@@ -116,24 +118,34 @@ def differing(output: bytes, answer: bytes, comparison: Comparison = TOKENS) -> 
 @pytest.mark.parametrize(
     ("answer", "output", "comparison", "message"),
     [
-        (b"1 2\n3 4\n", b"1 2\n3 5\n", TOKENS, "Line 2, column 3: expected 4, got 5"),
-        (b"1 2\n3 4\n", b"1\n2\n3\nx", TOKENS, "Line 4, column 1 (line 2 of the answer): expected 4, got x"),
-        ("ö ä".encode(), "ö ü".encode(), TOKENS, "Line 1, column 3: expected ä, got ü"),
-        (b"7", b"", TOKENS, "The output is empty; expected 7"),
-        (b"7 8\n", b"7\n", TOKENS, "Line 1, column 2: the output ends here; expected 8"),
-        (b"7\n", b"7\n8\n", TOKENS, "Line 2, column 1 (line 1 of the answer): expected the end of the output, got 8"),
-        (b"7", b"seven", CLOSE, "Line 1, column 1: expected a number, 7, got seven"),
+        (b"1 2\n3 4\n", b"1 2\n3 5\n", TOKENS, "Line 2, token 2: expected 4, got 5"),
+        (b"1 2\n3 4\n", b"1\n2\n3\nx", TOKENS, "Line 4, token 1 (line 2, token 2 of the answer): expected 4, got x"),
+        ("ö ä".encode(), "ö ü".encode(), TOKENS, "Line 1, token 2: expected ä, got ü"),
+        (b"7", b"", TOKENS, "No output; expected 7"),
+        (b"7 8\n", b"", TOKENS, "No output; expected 1 line, beginning with 7"),
+        (b"7\n8\n", b" \n", TOKENS, "No output but white space; expected 2 lines, beginning with 7"),
+        (b"7 8\n", b"7\n", TOKENS, "Output ends after token 1 of line 1; expected 8 next"),
+        (b"1\n2\n3\n4\n5\n", b"1\n2\n3", TOKENS, "Output ends after line 3 of 5; expected 4 next"),
+        (b"1\n2\n3\n4\n5\n", b"1 2 3", TOKENS, "Output ends after 3 of 5 tokens; expected 4 next"),
+        (b"7\n", b"7\n8\n", TOKENS, "Line 2, token 1: expected the end of the output, got 8"),
+        (b"7", b"seven", CLOSE, "Line 1, token 1: expected a number, 7, got seven"),
+        (
+            b"x" * 99 + b"1",
+            b"x" * 99 + b"2",
+            TOKENS,
+            f"Line 1, token 1: expected …{'x' * 20}1, got …{'x' * 20}2 (they differ from byte 100 on)",
+        ),
         (
             b"2",
             b"2.1",
             RELATIVE,
-            "Line 1, column 1: expected 2, got 2.1 (0.1 off, at most 0.001 of the answer allowed)",
+            "Line 1, token 1: expected 2, got 2.1 (0.1 off; 0.001 of the answer is allowed)",
         ),
         (
             b"2",
             b"2.1",
             CLOSE,
-            "Line 1, column 1: expected 2, got 2.1 (0.1 off, at most 0.001 or 0.001 of the answer allowed)",
+            "Line 1, token 1: expected 2, got 2.1 (0.1 off; 0.001, absolute or relative, is allowed)",
         ),
         (b"a b", b"a  b", SPACE, "Line 1, column 3: expected b, got a space"),
         (b"a b\n", b"a b", SPACE, "Line 1, column 4: expected the end of the line, got the end of the output"),
@@ -143,6 +155,42 @@ def differing(output: bytes, answer: bytes, comparison: Comparison = TOKENS) -> 
 def test_message(answer: bytes, output: bytes, comparison: Comparison, message: str) -> None:
     """One sentence says where the first difference is, and what was expected there."""
     assert differing(output, answer, comparison).message == message
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "comparison", "explanation"),
+    [
+        (b"1 2 3", b"1 2 4", TOKENS, "The 2 tokens before it are right."),
+        (b"1 2", b"1 3", TOKENS, "The token before it is right."),
+        (b"Yes", b"yes", replace(TOKENS, case_sensitive=True), "Only upper and lower case differ."),
+        (b"1 2", b"", TOKENS, "It printed no answer."),
+        (b"1 2", b"1", TOKENS, "What it printed is right, and the rest is missing."),
+        (b"1", b"1 2", TOKENS, "The whole answer is there, and then more follows."),
+    ],
+)
+def test_explanation(answer: bytes, output: bytes, comparison: Comparison, explanation: str) -> None:
+    """A second sentence says what the difference means for the rest of the output."""
+    assert differing(output, answer, comparison).explanation == explanation
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "wanted", "got"),
+    [
+        (b"1\n2 3\n4", b"1\n2 x\n4", "3", "x"),
+        (b"a" * 500 + b" 3 " + b"b" * 500, b"a" * 500 + b" x " + b"b" * 500, "3", "x"),
+        ("ö ä ü".encode(), "ö x".encode(), "ä", "x"),
+        (b"1 2\n3\n", b"1 2\n", "3", ""),
+        (b"1 2 3\n", b"1 2\n", "3", ""),
+        (b"1\n", b"1\n2", "", "2"),
+        (b"x" * 500 + b"1", b"x" * 500 + b"2", "1", "2"),
+        (f"{'ö' * 50}ä".encode(), f"{'ö' * 50}ü".encode(), "ä", "ü"),
+    ],
+)
+def test_places_in_windows(answer: bytes, output: bytes, wanted: str, got: str) -> None:
+    """Where the texts differ is counted in the characters that are shown."""
+    difference = differing(output, answer)
+    for spot, token in ((difference.expected, wanted), (difference.actual, got)):
+        assert next(iter(spot.window[spot.at :].splitlines()), "").split(" ")[0] == token
 
 
 def test_window() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from subcli.judge import Problem
@@ -124,7 +125,7 @@ async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: 
         case(tmp_path, "secret/daemon", "daemon"),
         case(tmp_path, "secret/after", "ignore"),
     )
-    cases = CaseSet(Group(name="", parts=every, stop_on_failure=False))
+    cases = CaseSet(Group(name="", parts=every, stop_on_failure=False), rerun="subcli test a.py")
     judged = await run(problem(tmp_path, cases), SOLUTION)
     assert outcomes(judged) == {
         "right": "passed",
@@ -141,12 +142,48 @@ async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: 
         "after": "passed",
     }
     found = by_name(judged)
-    assert "Line 2, column 3: expected 3, got 4" in found["wrong"]["message"]
+    wrong = found["wrong"]
+    assert wrong["message"] == "Line 2, token 2: expected 3, got 4"
+    assert (wrong["expected"][wrong["expected_at"]], wrong["actual"][wrong["actual_at"]]) == ("3", "4")
+    assert wrong["input"] == "1 2\n1 4\n"
+    assert wrong["rerun"] == "subcli test a.py --case secret/wrong"
+    assert not {"input", "rerun"} & found["right"].keys()
     assert "it does not work" in json.dumps(found["crash"])
     assert "signal 11" in found["signal"]["message"]
     assert found["right"]["memory_kb"] > 1000
     assert judged.verdict == "failed"
     assert below() == []
+
+
+async def test_answers_that_are_only_examples(run: Run, tmp_path: Path) -> None:
+    """What differs from an example is neither right nor wrong; what is wrong without it fails."""
+    every = (
+        case(tmp_path, "sample/same", "ignore"),
+        case(tmp_path, "sample/other", "echo", b"1 2\n", b"2 1\n"),
+        case(tmp_path, "sample/crash", "crash"),
+    )
+    group = Group(name="", parts=every, stop_on_failure=False)
+    judged = await run(problem(tmp_path, CaseSet(group, examples_only=True)), SOLUTION)
+    assert outcomes(judged) == {"same": "passed", "other": "skipped", "crash": "runtime_error"}
+    other = by_name(judged)["other"]
+    assert other["status"] == "skipped"
+    assert "other answers than that of the example may be right" in other["message"]
+    assert judged.verdict == "failed"
+    judged = await run(
+        problem(tmp_path, CaseSet(msgspec.structs.replace(group, parts=every[:2]), examples_only=True)), SOLUTION
+    )
+    assert judged.verdict == "passed"
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+async def test_what_a_checker_refuses(run: Run, tmp_path: Path, *, interactive: bool) -> None:
+    """The message is the checker's; the input is shown to those whose program has read it."""
+    (tmp_path / "check.py").write_text("import sys\nsys.stdin.read()\nsys.exit(43)\n")
+    checker = Checker(Tool(tmp_path, ("check.py",), PYTHON, "check.py"), interactive=interactive)
+    cases = CaseSet(Group(name="", parts=(case(tmp_path, "secret/1", "ignore", b"1 2\n"),)), checker)
+    found = by_name(await run(problem(tmp_path, cases), SOLUTION))["1"]
+    assert found["message"] == "the checker did not accept the output"
+    assert ("input" in found, found.get("actual")) == (not interactive, None if interactive else "ok\n")
 
 
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def finish(results: Results, status: str, evidence: Evidence | None = None, outp
     )
 
 
+def test_places_follow_their_texts(results: Results, seen: list[Event]) -> None:
+    """Where the directory of the submission is left out of a text, its places are those of what is left."""
+    text = f"{WORKDIR}/a.py\n1 2"
+    evidence = Evidence("difference", expected=text, actual=text, expected_at=len(text) - 1, actual_at=len(text) - 3)
+    finish(results, "failed", evidence)
+    found = seen[0]
+    assert found["expected"] == found["actual"] == "a.py\n1 2"
+    assert (found["expected_at"], found["actual_at"]) == (7, 5)
+
+
 def test_summary_counts_every_status(results: Results) -> None:
     """An error counts as failed; what was skipped or never ran counts as skipped."""
     results.testing(7)
@@ -179,7 +189,9 @@ def test_time_outs_are_noted(results: Results, machine: Machine, evidence: Evide
     assert said == ["", "undisturbed", "contended", "contended"]
 
 
-@pytest.mark.parametrize("kind", ["assertion", "violation", "exit", "limit", "silence", "judge", "flood", "bad_line"])
+@pytest.mark.parametrize(
+    "kind", ["assertion", "difference", "violation", "exit", "limit", "silence", "judge", "flood", "bad_line"]
+)
 @pytest.mark.parametrize("status", ["passed", "failed", "error", "skipped"])
 @pytest.mark.parametrize("feedback", ["outcome", "after_close", "none"])
 def test_secrets_stay_in_the_judge(
@@ -199,7 +211,9 @@ def test_secrets_stay_in_the_judge(
         duration_ms=3,
         evidence=evidence,
         message=secret,
+        given=secret,
         output=secret,
+        rerun=secret,
         measured=Measured(cpu_ms=2, memory_kb=1, group="group-7"),
         feedback=feedback,
     )

@@ -95,6 +95,7 @@ def test_outcomes_and_points_are_annotated_and_summarized(job: Job) -> None:
     assert job.commands[4] == (
         "::error title=secret/large/01%3A TLE::used more than 2 s of processor time%0A2.84 s, cpu 2.00 s, 128 MB, 0/20"
     )
+    assert "%0A- 8 17%0A+ 8 18%0A    ^^%0A  21 4%0Ainput%0A" in job.commands[2]
     lines = job.summary.read_text().splitlines()
     assert lines[2] == "40/100 points (60 needed), 4 passed, 3 failed, 1 skipped in 9.4 s"
     assert lines[4:11] == [

@@ -54,6 +54,22 @@ def test_problem_page() -> None:
     assert text.endswith("\nsubcli init kv-store\n")
 
 
+def test_samples() -> None:
+    """Samples follow the description, cut, unless it shows them itself; what is no sample is left out."""
+    samples = [
+        {"name": "sample/1", "input": "1 2\n\x1b[2J\n", "answer": "3\n"},
+        {"name": "sample/2", "input": "in the text", "answer": "this too"},
+        {"name": "sample/3", "input": "a\n" * 30, "answer": ""},
+        {"name": "sample/4", "input": None},
+        7,
+    ]
+    problem = {"description": "in the text, this too", "samples": samples}
+    text = printed(problem_page(problem, quiet=False, next_command="next"))
+    assert "sample/1\n  input\n  │ 1 2\n  │ ^[[2J\n  output\n  │ 3\n" in text
+    assert "sample/2" not in text
+    assert text.endswith("  │ a\n  │ … 10 more lines\n\nnext\n")
+
+
 def test_quiet_problem_page_is_the_description() -> None:
     """As the author wrote it, but harmless."""
     assert (

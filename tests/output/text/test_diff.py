@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
-from subcli.output.text.diff import comparison, value_text
+from subcli.output.text.details import TextLimits, given
+from subcli.output.text.diff import Spot, comparison, first_difference, value_text
 from subcli.output.text.theme import BAD_MARK, GOOD_MARK
 
 
@@ -110,3 +112,67 @@ def test_very_long_values_are_not_compared() -> None:
 def test_values_are_text_or_json(value: Any, text: str) -> None:
     """Strings stay as they are; short JSON fits on one line."""
     assert value_text(value).startswith(text)
+
+
+def around(expected: str, wanted: str, actual: str, got: str, width: int = 60) -> list[str]:
+    """What is shown of two texts that differ where `wanted` and `got` begin."""
+    spots = Spot(expected, expected.index(wanted)), Spot(actual, actual.index(got) if got else len(actual))
+    return [line.text.rstrip() for line in first_difference(*spots, width, 20)]
+
+
+@pytest.mark.parametrize(
+    ("expected", "wanted", "actual", "got", "lines"),
+    [
+        ("7", "7", "8", "8", ["expected  7", "actual    8"]),
+        ("7", "7", "", "", ["expected  7", "actual    (nothing)"]),
+        ("1 2 3", "2", "1 x 3", "x", ["expected  1 2 3", "actual    1 x 3", "            ^"]),
+        ("日本 語", "語", "日本 x", "x", ["expected  日本 語", "actual    日本 x", "               ^"]),
+        # A number within its tolerance is no difference.
+        (
+            "1.0\n2\n3\n4\n",
+            "3",
+            "1.00001\n2\nxyz\n4\n",
+            "xyz",
+            ["- expected  + actual", "  1.00001", "  2", "- 3", "+ xyz", "  ^^^", "  4"],
+        ),
+        ("1\n2\n3\n", "2", "1\n", "", ["- expected  + actual", "  1", "- 2", "+ (nothing)", "- 3"]),
+        ("a b\nc\n", "b", "a\n", "\n", ["- expected  + actual", "- a b", "+ a (ends here)", "   ^", "- c"]),
+    ],
+)
+def test_first_difference(expected: str, wanted: str, actual: str, got: str, lines: list[str]) -> None:
+    """The token that differs is under a caret, and what stands before it is context."""
+    assert around(expected, wanted, actual, got) == lines
+
+
+@pytest.mark.parametrize("head", ["1 " * 500, "語 " * 500, "\x1b" * 500])
+def test_first_difference_far_to_the_right(head: str) -> None:
+    """However long the line, the token is to be seen, and nothing is wider than the screen."""
+    lines = first_difference(Spot(f"{head}good {head}", len(head)), Spot(f"{head}bad {head}", len(head)), 40, 20)
+    assert all(line.cells <= 40 for line in lines)
+    wanted, got, caret = (line.text for line in lines[-3:])
+    assert "good" in wanted
+    assert "bad" in got
+    assert cell_len(got.partition("bad")[0]) == len(caret) - len(caret.lstrip())
+
+
+@pytest.mark.parametrize("at", [-1, 0, 5, 10**9])
+@pytest.mark.parametrize("text", ["", "\n", "\r\n" * 4, "x\r\ny", "a" * 100_000, "\n" * 100_000])
+def test_places_of_a_hostile_server(text: str, at: int) -> None:
+    """Whatever a server says about the place, something short is shown."""
+    assert len(first_difference(Spot(text, at), Spot("1\n2", 0), 40, 10)) < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("1\n2\n", ["input", "│ 1", "│ 2"]),
+        ("1\n2\n3\n4\n5\n", ["input", "│ 1", "│ 2", "│ 3", "│ … 2 more lines"]),
+        ("1\n2\n3\n4\n", ["input", "│ 1", "│ 2", "│ 3", "│ … 1 more line"]),
+        ("1\n2\n3\n4…\n… 9,999 bytes in all", ["input", "│ 1", "│ 2", "│ 3", "│ … 9,999 bytes in all"]),
+        (" \n", []),
+        (None, []),
+    ],
+)
+def test_input(text: str | None, lines: list[str]) -> None:
+    """The first lines are shown, and how much there is."""
+    assert [line.text for line in given(text, 40, TextLimits(input=3))] == lines

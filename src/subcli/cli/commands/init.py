@@ -119,10 +119,12 @@ def begin_problem(common: Common, streams: Streams, directory: Path, runner: str
     )
     if not _report_files(common, streams, directory, written):
         name = shlex.quote(str(directory))
+        parent = shlex.quote(str(directory.parent))
         solution = shlex.quote(str(directory / "solutions/failing.py"))
         streams.write_error(
             f"Check it: subcli problems check {one_line(name)}\n"
             f"Judge one solution: subcli test {one_line(solution)} --problem {one_line(name)}\n"
+            f"Serve it: subcli serve --problems {one_line(parent)}\n"
         )
     return exits.OK
 

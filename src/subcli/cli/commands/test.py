@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -74,9 +75,11 @@ def register(app: typer.Typer) -> None:
             require_server_extra()
             settings = common.settings(streams, language=language)
             with _problem_of(problem, settings, streams) as found:
+                _tell_limits_of(found, streams)
                 source = _source(paths or [], settings, problem, follow_links=follow_links)
                 _warn(source, streams)
-                job = _job(_selected(found, case or []), source, settings.language)
+                rerun = _rerun(paths or [], problem, language, sandbox)
+                job = _job(_selected(found, case or [], rerun), source, settings.language)
                 return _judge(common, streams, options, job, source, _starter(sandbox), beside)
 
 
@@ -88,12 +91,13 @@ def _problem_of(directory: Path | None, settings: Settings, streams: Streams) ->
         UsageError: There is none, or it is not valid.
     """
     from subcli.judge.problem import ProblemError
+    from subcli.judge.problem_file import is_problem
     from subcli.judge.snapshot import snapshot_of_one
 
     with contextlib.ExitStack() as stack:
         try:
             if directory is None:
-                problem = _fetched(settings)
+                problem = _fetched(settings, here=is_problem(streams.cwd or Path()))
             else:
                 problem = stack.enter_context(snapshot_of_one((streams.cwd or Path()) / directory))
         except (ProblemError, OSError) as error:
@@ -101,8 +105,11 @@ def _problem_of(directory: Path | None, settings: Settings, streams: Streams) ->
         yield problem
 
 
-def _fetched(settings: Settings) -> Problem:
+def _fetched(settings: Settings, *, here: bool) -> Problem:
     """What `subcli init` left in this directory or one above it.
+
+    Args:
+        here: Whether this directory is itself a problem's.
 
     Raises:
         UsageError: It left nothing to judge with.
@@ -112,18 +119,36 @@ def _fetched(settings: Settings) -> Problem:
     from subcli.settings.files import PROJECT_FILE
 
     if settings.project_dir is None:
-        raise UsageError("No problem given.", hint="Name its directory with `--problem DIR`, or use `subcli init`.")
+        hint = "Name its directory with `--problem DIR`, or use `subcli init`."
+        raise UsageError("No problem given.", hint="`--problem .` means the one in this directory." if here else hint)
     problem = local_problem(settings.project_dir / PROJECT_FILE, settings.problem)
     if problem is None:
         raise UsageError(
-            f"{settings.project_dir / PROJECT_FILE} has no table [test]: there is nothing to judge with here.",
+            f"{settings.project_dir / PROJECT_FILE} has no table [test]: what this problem is judged with, such as "
+            "tests or a program to talk to, is on the server only.",
             hint="`subcli submit` asks the server; `--problem DIR` names a problem of your own.",
         )
     return problem
 
 
-def _selected(problem: Problem, names: Sequence[str]) -> Problem:
+def _rerun(paths: Sequence[str], problem: Path | None, language: str | None, sandbox: str) -> str:
+    """This command, but for its cases and for how it shows them."""
+    options = {
+        "--problem": str(problem) if problem is not None else None,
+        "--language": language,
+        "--sandbox": sandbox if sandbox != "auto" else None,
+    }
+    given = [word for option, value in options.items() if value is not None for word in (option, value)]
+    return shlex.join(["subcli", "test", *paths, *given])
+
+
+def _selected(problem: Problem, names: Sequence[str], rerun: str) -> Problem:
     """The problem with these cases only, all of them without secrets: it is the user's own.
+
+    Args:
+        problem: All of it.
+        names: Names of cases, or patterns; all of them if there are none.
+        rerun: What runs a case again, but for `--case NAME`.
 
     Raises:
         UsageError: There is no such case.
@@ -137,7 +162,7 @@ def _selected(problem: Problem, names: Sequence[str]) -> Problem:
     from subcli.judge.cases.feedback import revealed
     from subcli.judge.cases.selection import only
 
-    cases = revealed(problem.cases)
+    cases = replace(revealed(problem.cases), rerun=rerun)
     if names:
         cases = only(cases, names)
         if not any(cases.root.cases()):
@@ -154,6 +179,21 @@ def _source(paths: list[str], settings: Settings, problem: Path | None, *, follo
     if settings.files and problem is None:
         return read_source(list(settings.files), root=settings.project_dir, follow_links=follow_links)
     raise UsageError("Nothing to judge.", hint="Name a file or a directory; `-` reads stdin.")
+
+
+def _tell_limits_of(problem: Problem, streams: Streams) -> None:
+    """Say what cannot be judged here, and what of the project file is not known."""
+    from subcli.output.terminal import report
+
+    for remark in problem.remarks:
+        report.note(remark, streams.stderr, streams.env)
+    if problem.cases is not None and problem.cases.examples_only:
+        report.note(
+            f"{problem.slug} has a checker, which is on the server only: an output that differs from the example may "
+            "be right, and is skipped here. Crashes and limits are judged.",
+            streams.stderr,
+            streams.env,
+        )
 
 
 def _warn(source: Source, streams: Streams) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from subcli.client.session import Shown
 from subcli.core.submission import LOCAL_ID, Connection
 from subcli.core.watch import Watch
 from subcli.shared.encoding import encode_any, timestamp
+from subcli.shared.protocol import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
+    from subcli.judge.events import Event
     from subcli.judge.job import Job
     from subcli.judge.process.starter import Starter
 
@@ -37,18 +40,55 @@ class LocalSession:
         self.faults: list[str] = []
         self._job = job
         self._starter = starter
+        self._seq = 0
+        self._is_contended = False
 
     async def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
-        """Judge, and yield each event when it happens. Closing the iterator kills every process of the submission."""
-        from subcli.judge.supervise.engine import judge
+        """Judge, and yield each event when it happens. Closing the iterator kills every process of the submission.
+
+        As on a server, time that ran out while the machine was busy is no verdict: it is judged again, once.
+        """
+        from subcli.judge.events import CONTENDED
 
         self.watch.connection = Connection("open")
-        judging = judge(self._job, starter=self._starter, on_fault=self.faults.append)
+        async with contextlib.aclosing(self._attempt(1)) as shown:
+            async for events in shown:
+                yield events
+        if self.watch.verdict is None and self._is_contended:
+            again: Event = {"type": "status_update", "status": "pending", "detail": CONTENDED}
+            yield self._told(again, 2)
+            async with contextlib.aclosing(self._attempt(2)) as shown:
+                async for events in shown:
+                    yield events
+
+    async def _attempt(self, attempt: int) -> AsyncGenerator[Sequence[Shown], None]:
+        """Judge once. The end is left out if the first attempt is not to count."""
+        from subcli.judge.supervise.engine import judge
+
+        job = replace(self._job, attempt=attempt, alone=attempt > 1)
+        judging = judge(job, starter=self._starter, on_fault=self.faults.append)
+        ending: list[Event] = []
         async with contextlib.aclosing(judging) as events:
-            seq = 0
             async for event in events:
-                seq += 1
-                told = {key: value for key, value in event.items() if key not in _FOR_ITS_CALLER}
-                stamps = {"submission_id": LOCAL_ID, "seq": seq, "timestamp": timestamp(time.time())}
-                # As a text, like a server's: what is not valid must be noticed here as well.
-                yield self.watch.receive(encode_any({**told, **stamps})).events
+                if event["type"] == "status_update" and event["status"] in TERMINAL_STATUSES:
+                    # It belongs to the verdict, which may not count.
+                    ending.append(event)
+                    continue
+                if event["type"] == "complete":
+                    is_failed = event["final_status"] not in ("passed", "error")
+                    self._is_contended = event.get("time_out") == "contended" and is_failed
+                    if self._is_contended and attempt == 1:
+                        return
+                for each in (*ending, event):
+                    yield self._told(each, attempt)
+                ending.clear()
+
+    def _told(self, event: Event, attempt: int) -> Sequence[Shown]:
+        """What the watch makes of an event of the judge's."""
+        self._seq += 1
+        told = {key: value for key, value in event.items() if key not in _FOR_ITS_CALLER}
+        stamps: Event = {"submission_id": LOCAL_ID, "seq": self._seq, "timestamp": timestamp(time.time())}
+        if event["type"] == "status_update":
+            stamps["attempt"] = attempt
+        # As a text, like a server's: what is not valid must be noticed here as well.
+        return self.watch.receive(encode_any({**told, **stamps})).events

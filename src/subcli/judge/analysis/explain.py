@@ -81,10 +81,15 @@ class Analyst:
         return replace(
             finding,
             error=finding.error or evidence.message,
-            analysis=finding.analysis + excerpt(place, self._context) + _left_behind(evidence),
+            analysis=_capitalized(finding.analysis) + excerpt(place, self._context) + _left_behind(evidence),
             suggestions=bounded_suggestions(tuple(finding.suggestions)),
             location=place,
         )
+
+
+def _capitalized(text: str) -> str:
+    """A sentence may begin with a message, but not with the name of a node in capitals."""
+    return f"The {text[4:]}" if text.startswith("the ") else text
 
 
 def _left_behind(evidence: Evidence) -> str:

@@ -20,7 +20,7 @@ def too_slow(evidence: Evidence, context: Context) -> Finding | None:
         return None
     return Finding(
         category="timeout",
-        analysis=f"It was still running after {evidence.seconds:.0f} s and was killed. Most often a loop does not end, "
+        analysis=f"It was still running after {evidence.seconds:g} s and was killed. Most often a loop does not end, "
         "or the program waits for something that never happens.",
         suggestions=(
             "Look for a loop whose condition never becomes false.",

@@ -57,26 +57,45 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
     """An assertion that compared two values."""
     if evidence.kind != "assertion" or not evidence.expected:
         return None
-    got = shorten(evidence.actual, 500) if evidence.actual.strip() else "nothing"
-    analysis = f"The test expected {shorten(evidence.expected, 500)} and got {got}."
-    trace = read_trace(evidence.stderr, context.runtime)
-    if trace is not None and not trace.at_load:
-        place = place_in_trace(trace, context)
-        at = f" at {place.file}:{place.line}" if place else ""
-        raised = f"{trace.name}: {trace.text}" if trace.text else trace.name
-        # Something may have caught it, or it ended one thread of several.
-        return Finding(
-            category="wrong_answer",
-            analysis=f"{analysis} The program's stderr shows {raised}{at}.",
-            suggestions=("Look at what is reported on stderr first; it is shown with the test.",),
-            location=place,
+    wanted, got = evidence.expected.strip(), evidence.actual.strip()
+    if "\n" in wanted or "\n" in got:
+        analysis = "What the test expected and what it got differ."
+    else:
+        analysis = (
+            f"The test expected {shorten(wanted, 500) or 'white space'} and got {shorten(got, 500) or 'nothing'}."
         )
-    return Finding(
+    return _beside_a_trace(evidence, context, analysis) or Finding(
         category="wrong_answer",
         analysis=analysis,
         suggestions=("Trace by hand how your program arrives at this value; earlier steps are in the output.",)
         if evidence.actual.strip()
         else ("Check that your program prints its answer before it ends.",),
+    )
+
+
+def wrong_output(evidence: Evidence, context: Context) -> Finding | None:
+    """An output that is not the answer of its case."""
+    if evidence.kind != "difference":
+        return None
+    return _beside_a_trace(evidence, context, evidence.explanation) or Finding(
+        category="wrong_answer", analysis=evidence.explanation, suggestions=evidence.suggestions
+    )
+
+
+def _beside_a_trace(evidence: Evidence, context: Context, analysis: str) -> Finding | None:
+    """A wrong value of a program whose stderr shows an exception."""
+    trace = read_trace(evidence.stderr, context.runtime)
+    if trace is None or trace.at_load:
+        return None
+    place = place_in_trace(trace, context)
+    at = f" at {place.file}:{place.line}" if place else ""
+    raised = f"{trace.name}: {trace.text}" if trace.text else trace.name
+    # Something may have caught it, or it ended one thread of several.
+    return Finding(
+        category="wrong_answer",
+        analysis=f"{analysis} The program's stderr shows {raised}{at}.",
+        suggestions=("Look at what is reported on stderr first; it is shown with the test.", *evidence.suggestions),
+        location=place,
     )
 
 
@@ -91,4 +110,4 @@ def bail_out(evidence: Evidence, context: Context) -> Finding | None:
     )
 
 
-RULES = (violation, not_json, wrong_field, two_values, bail_out)
+RULES = (violation, not_json, wrong_field, two_values, wrong_output, bail_out)

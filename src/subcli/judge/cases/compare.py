@@ -7,11 +7,14 @@ and `0x1p3`, but neither infinite nor `nan`. Any bytes are compared; nothing rai
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from itertools import compress
+from operator import ne, sub
 from typing import Final
 
-from subcli.judge.cases.difference import Difference, Kind, place
+from subcli.judge.cases.difference import LONG_BYTES, Difference, Kind, Place, place
 from subcli.judge.cases.model import Comparison
 
 _WITHOUT_EXPONENT: Final = re.compile(rb"([+-]?[0-9.]+)[eE][+-]?")
@@ -25,7 +28,6 @@ _TOKEN: Final = re.compile(rb"\S*")
 _MASK: Final = bytes(byte if bytes([byte]).isspace() else ord("x") for byte in range(256))
 _CHUNK: Final = 2048
 """Tokens that are looked at together."""
-_INFINITE: Final = float("inf")
 
 
 def compare(output: bytes, answer: bytes, comparison: Comparison) -> Difference | None:
@@ -43,6 +45,8 @@ def compare(output: bytes, answer: bytes, comparison: Comparison) -> Difference 
         return None
     if comparison.exact:
         return _bytes_differ(output, answer)
+    if not comparison.space_change_sensitive and output.strip() == answer.strip():
+        return None
     got, wanted = _tokens(output, comparison), _tokens(answer, comparison)
     index = _mismatch(got, wanted, comparison)
     if comparison.space_change_sensitive:
@@ -54,7 +58,23 @@ def compare(output: bytes, answer: bytes, comparison: Comparison) -> Difference 
     if index is None:
         return None
     kind, note = _kind(got, wanted, index, comparison)
-    return Difference(kind, place(answer, _offset(answer, index)), place(output, _offset(output, index)), note)
+    same = _common_length(got[index], wanted[index]) if kind == "token" else 0
+    if same > LONG_BYTES:
+        note = f"they differ from byte {same + 1:,} on"
+    expected, actual = place(answer, _offset(answer, index), same), place(output, _offset(output, index), same)
+    if kind == "missing" and index and expected.number == 1:
+        actual = _next_line(output)
+    elif kind == "extra" and actual.number == 1:
+        expected = _next_line(answer)
+    return Difference(
+        kind,
+        expected,
+        actual,
+        note,
+        before=index,
+        tokens=len(wanted),
+        lines=answer.rstrip().count(b"\n") + 1,
+    )
 
 
 def _tokens(text: bytes, comparison: Comparison) -> list[bytes]:
@@ -72,8 +92,12 @@ def _mismatch(got: Sequence[bytes], wanted: Sequence[bytes], comparison: Compari
     for start in range(0, both, _CHUNK):
         stop = min(start + _CHUNK, both)
         some, other = wanted[start:stop], got[start:stop]
-        if some == other or (with_numbers and _are_close(some, other, absolute, relative)):
+        if some == other:
             continue
+        if with_numbers:
+            differ = list(map(ne, some, other))
+            if _are_close(list(compress(some, differ)), list(compress(other, differ)), absolute, relative):
+                continue
         for index, (a, b) in enumerate(zip(some, other, strict=True), start):
             if a != b and not (with_numbers and _is_close(a, b, absolute, relative)):
                 return index
@@ -81,19 +105,21 @@ def _mismatch(got: Sequence[bytes], wanted: Sequence[bytes], comparison: Compari
 
 
 def _are_close(wanted: Sequence[bytes], got: Sequence[bytes], absolute: float, relative: float) -> bool:
-    """Whether all are ordinary numbers that are close enough. False means: look at each."""
+    """Whether all are ordinary numbers that are close enough. False means: look at each.
+
+    Where the absolute tolerance suffices, nothing runs in Python for each number: there may be millions.
+    """
     try:
-        pairs = list(zip(map(float, wanted), map(float, got), strict=True))
+        numbers = list(map(float, wanted))
+        errors = list(map(abs, map(sub, numbers, map(float, got))))
     except ValueError:
         return False
-    # Infinite numbers, and those that Python alone reads, are none.
-    if any(b"_" in b"".join(tokens) for tokens in (wanted, got)):
+    # Infinite numbers, and those that Python alone reads, are none. What is not a number is close to nothing.
+    if not math.isfinite(sum(errors) + sum(map(abs, numbers))) or any(b"_" in b"".join(some) for some in (wanted, got)):
         return False
-    for a, b in pairs:
-        error = abs(a - b)
-        if not (error <= absolute or error <= relative * abs(a) < _INFINITE):
-            return False
-    return True
+    if max(errors) <= absolute:
+        return True
+    return all(error <= absolute or error <= relative * abs(a) for error, a in zip(errors, numbers, strict=True))
 
 
 def _tolerances(comparison: Comparison) -> tuple[float, float]:
@@ -152,9 +178,16 @@ def _kind(got: Sequence[bytes], wanted: Sequence[bytes], index: int, comparison:
     b = _number(got[index])
     if b is None:
         return "not_a_number", ""
-    allowed = [f"{absolute:g}"] if absolute >= 0 else []
-    allowed += [f"{relative:g} of the answer"] if relative >= 0 else []
-    return "number", f"{abs(a - b):.3g} off, at most {' or '.join(allowed)} allowed"
+    allowed = f"{absolute:g}" if absolute >= 0 else f"{relative:g} of the answer"
+    if absolute >= 0 and relative >= 0:
+        allowed += ", absolute or relative," if absolute == relative else f" or {relative:g} of the answer"
+    return "number", f"{abs(a - b):.3g} off; {allowed} is allowed"
+
+
+def _next_line(text: bytes) -> Place:
+    """The line after the last one, which is not there."""
+    ended = text.rstrip() + b"\n"
+    return place(ended, len(ended))
 
 
 def _offset(text: bytes, index: int) -> int:

@@ -146,6 +146,10 @@ class CaseSet:
     """The score from which the verdict is `passed`; None: accepted, and the highest score where there is one."""
     closes: float | None = None
     """When everything may be shown, in Unix time, for cases with `after_close`."""
+    rerun: str = ""
+    """The command that runs a case again for those who have all of them, but for `--case NAME`."""
+    examples_only: bool = False
+    """Whether the answers are only examples, so that an output that differs from one is neither accepted nor not."""
 
     def tools(self) -> tuple[Tool, ...]:
         """The programs of the author's, each once."""

@@ -103,7 +103,13 @@ def check_unused(file: TomlFile, keys: Keys = ()) -> None:
 
 
 def case_set(
-    file: TomlFile, table: CasesTable, root: Path, tests: str, languages: Languages, keys: Keys = ()
+    file: TomlFile,
+    table: CasesTable,
+    root: Path,
+    tests: str,
+    languages: Languages,
+    keys: Keys = (),
+    prefix: str = "",
 ) -> CaseSet:
     """The cases of a problem.
 
@@ -114,11 +120,12 @@ def case_set(
         tests: the directory of the cases in it.
         languages: those that the checker may be written in.
         keys: where in the file the problem is described.
+        prefix: how the names of all cases begin.
 
     Raises:
         TomlError: a table is not valid, or files are missing.
     """
-    return _Reader(file, table, root, tests, languages, keys).read()
+    return _Reader(file, table, root, tests, languages, keys).read(prefix)
 
 
 class _Reader:
@@ -138,12 +145,12 @@ class _Reader:
         self._seen: set[str] = set()
         self._count = 0
 
-    def read(self) -> CaseSet:
+    def read(self, prefix: str) -> CaseSet:
         checker = self._read_checker()
         is_scored = any(group.points is not None or group.points_each is not None for group in self._groups.values())
         if self._table.pass_score is not None and not is_scored and not (checker and checker.scores):
             raise self._error(("pass_score",), "needs points: say in `[groups.NAME]` what the groups are worth")
-        parts = self._read_directory(self._tests, "", self._table.feedback, 0)
+        parts = self._read_directory(self._tests, prefix, self._table.feedback, 0)
         if not self._count:
             raise self._error(("tests",), f"has no cases: there is no `*.in` in {self._tests.name!r}")
         self._check_groups()

@@ -54,6 +54,7 @@ class Played:
         score: what the checker gave it.
         multiplier: the part of its points that the checker gave it.
         judge_message: what the checker says to the judges.
+        undecided: what differs from an answer that is only an example. Nothing else is wrong.
     """
 
     outcome: Outcome
@@ -65,6 +66,7 @@ class Played:
     score: float | None = None
     multiplier: float | None = None
     judge_message: str = ""
+    undecided: str = ""
 
 
 class CasePlayer:
@@ -77,6 +79,7 @@ class CasePlayer:
         memory_mb: The limit of its address space; 0: there is none.
         watchdog: Watches it.
         checker: Decides, with the tool that carries it out. Without one, the built-in comparison does.
+        examples_only: As in `CaseSet`.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class CasePlayer:
         memory_mb: int,
         watchdog: Watchdog,
         checker: tuple[Checker, ToolProcess] | None,
+        *,
+        examples_only: bool = False,
     ) -> None:
         self._host = host
         self._command = command
@@ -94,6 +99,7 @@ class CasePlayer:
         self._memory_mb = memory_mb
         self._watchdog = watchdog
         self._checker = checker
+        self._examples_only = examples_only
 
     async def play(self, case: Case) -> Played:
         """Play one case.
@@ -142,7 +148,7 @@ class CasePlayer:
         if evidence is not None:
             return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
         if self._checker is None:
-            return await self._compare(case, text, replace(played, output=shown)), None
+            return await self._compare(case, text, stderr, replace(played, output=shown)), None
         checker, tool = self._checker
         given = _in_memory(text)
         answer = os.open(case.answer, os.O_RDONLY)
@@ -157,9 +163,9 @@ class CasePlayer:
         finally:
             os.close(given)
             os.close(answer)
-        return _decided(played, decision, shown), decision
+        return _decided(played, decision, shown, text), decision
 
-    async def _compare(self, case: Case, text: bytes, played: Played) -> Played:
+    async def _compare(self, case: Case, text: bytes, stderr: str, played: Played) -> Played:
         answer = case.answer.read_bytes()
         if len(text) > _BIG_BYTES:
             difference = await asyncio.to_thread(compare, text, answer, case.comparison)
@@ -167,12 +173,19 @@ class CasePlayer:
             difference = compare(text, answer, case.comparison)
         if difference is None:
             return replace(played, outcome="passed")
+        if self._examples_only:
+            return replace(played, outcome="passed", undecided=difference.message)
         evidence = Evidence(
-            kind="assertion",
+            kind="difference",
             message=difference.message,
             expected=difference.expected.window,
             actual=difference.actual.window,
+            expected_at=difference.expected.at,
+            actual_at=difference.actual.at,
             node="the program",
+            stderr=stderr,
+            explanation=difference.explanation,
+            suggestions=difference.suggestions,
         ).bounded()
         return replace(played, outcome="wrong_answer", evidence=evidence)
 
@@ -198,7 +211,8 @@ class CasePlayer:
             kill_all(self._watchdog.solution_processes)
         exceeded = self._watchdog.exceeded
         if exceeded is not None and exceeded.limit == "time":
-            exceeded = replace(exceeded, message=f"the program had not ended after {2 * seconds + 1:g} s")
+            wall_s = 2 * seconds + 1
+            exceeded = replace(exceeded, message=f"the program had not ended after {wall_s:g} s", seconds=wall_s)
         return ran, exceeded
 
     async def _answer(self, running: asyncio.Task[Ran | None]) -> Ran | None:
@@ -222,7 +236,7 @@ class CasePlayer:
         if ran is None:
             return replace(found, message="the program ended its sandbox").bounded()
         if ran.cpu_ms > limits.test_seconds * 1000:
-            message = f"the program used {ran.cpu_ms / 1000:.2f} s of processor time"
+            message = f"the program used more than {limits.test_seconds:g} s of processor time"
             limit = Evidence(kind="limit", limit="time", message=message, seconds=limits.test_seconds)
             return over_limit(limit, found).bounded()
         if ran.code == 0:
@@ -319,12 +333,18 @@ def _decided_first(checking: asyncio.Future[Decision], ran: Ran | None, *, is_st
     return is_stopped if ran is None else ended <= ran.ended
 
 
-def _decided(played: Played, decision: Decision, shown: str) -> Played:
+def _decided(played: Played, decision: Decision, shown: str, text: bytes = b"") -> Played:
     played = replace(played, judge_message=decision.judge_message)
     if decision.is_accepted:
         return replace(played, outcome="passed", score=decision.score, multiplier=decision.multiplier)
     message = decision.team_message or "the checker did not accept the output"
-    evidence = Evidence(kind="assertion", message=message, node="the program").bounded()
+    evidence = Evidence(
+        kind="difference",
+        message=message,
+        actual=text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace") + "…" * (len(text) > _SHOWN_BYTES),
+        node="the program",
+        explanation="The checker of this problem did not accept the output.",
+    ).bounded()
     return replace(
         played,
         outcome="wrong_answer",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import os
+import shlex
 import time
 from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
 
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
@@ -21,6 +26,11 @@ from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.tools import ToolPlan, ToolProcess
 
 _STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
+_UNDECIDED = "Not judged here, because other answers than that of the example may be right."
+
+
+_SHOWN_BYTES = 2_000
+"""Of an input."""
 
 
 class CasesRun:
@@ -28,6 +38,7 @@ class CasesRun:
 
     Args:
         problem: Its `cases` are run.
+        language: That of the solution.
         plans: How the solution is started.
         tools: How the programs of the author's are, in the order of `CaseSet.tools`.
         watchdog: Watches the solution.
@@ -41,6 +52,7 @@ class CasesRun:
     def __init__(
         self,
         problem: Problem,
+        language: str,
         plans: Plans,
         tools: tuple[ToolPlan, ...],
         watchdog: Watchdog,
@@ -49,6 +61,8 @@ class CasesRun:
     ) -> None:
         assert problem.cases is not None
         self._cases = settled(problem.cases, time.time())
+        self._problem = problem
+        self._language = language
         self._limits = problem.limits
         self._watchdog = watchdog
         self._results = results
@@ -75,6 +89,7 @@ class CasesRun:
             self._memory_mb,
             self._watchdog,
             None if checker is None else (checker, self._tools[checker.tool]),
+            examples_only=self._cases.examples_only,
         )
         grading = Grading(self._cases, self._grade)
         ran: set[str] = set()
@@ -126,17 +141,23 @@ class CasesRun:
         if played.outcome != "skipped":
             case_grade = Graded(case.name, False, grade.outcome, grade.score, played.judge_message, played.cpu_ms)
             self.graded.append(case_grade)
+        # With an interactive checker, the solution never sees the input.
+        is_for_checker = self._cases.checker is not None and self._cases.checker.interactive
+        is_explained = played.evidence is not None and case.feedback == "full"
         if grade.outcome == "judge_error" and grade.reason:
             self._note_fault(case, grade.reason)
         self._results.finished(
             test_id=case.name,
             name=case.name,
             kind="functional",
-            status=_STATUS.get(grade.outcome, "failed"),
+            status="skipped" if played.undecided else _STATUS.get(grade.outcome, "failed"),
             duration_ms=played.wall_ms,
             evidence=played.evidence,
+            message=f"{_UNDECIDED} {played.undecided}" if played.undecided else "",
+            given=_beginning(case.input) if is_explained and not is_for_checker else "",
             output=played.output,
-            outcome=grade.outcome,
+            rerun=self._rerun(case) if is_explained else "",
+            outcome="skipped" if played.undecided else grade.outcome,
             measured=Measured(
                 cpu_ms=None if played.outcome == "skipped" else played.cpu_ms,
                 memory_kb=played.memory_kb or None,
@@ -157,6 +178,20 @@ class CasesRun:
                 most = most_points(self._cases, group)
                 self._results.group(GroupResult(group.name, grade.outcome, grade.score, most))
 
+    def _rerun(self, case: Case) -> str:
+        """The command that runs a case at home; empty if those who submit do not have it."""
+        name = shlex.quote(case.name)
+        if self._cases.rerun:
+            return f"{self._cases.rerun} --case {name}"
+        return f"subcli test --case {name}" if case.name in self._at_home else ""
+
+    @cached_property
+    def _at_home(self) -> frozenset[str]:
+        # Only failures pay for it, once.
+        from subcli.judge.local import cases_at_home
+
+        return cases_at_home(self._problem, self._language)
+
     def _verdict(self, result: Grade) -> str:
         if result.outcome == "judge_error" or self._faults or self._secret_faults:
             if result.reason:
@@ -173,3 +208,17 @@ class CasesRun:
             if best is not None and score < best:
                 return "failed"
         return "passed" if result.outcome == "passed" else "failed"
+
+
+def _beginning(path: Path) -> str:
+    """The beginning of an input; of a longer one, also its size. What cannot be read is reported elsewhere."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_SHOWN_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return ""
+    if len(data) <= _SHOWN_BYTES:
+        return data.decode("utf-8", "backslashreplace")
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    return f"{decode(data[:_SHOWN_BYTES])}…\n… {size:,} bytes in all"

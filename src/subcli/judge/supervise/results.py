@@ -99,7 +99,9 @@ class Results:
         duration_ms: int,
         evidence: Evidence | None = None,
         message: str = "",
+        given: str = "",
         output: str = "",
+        rerun: str = "",
         outcome: Outcome | None = None,
         measured: Measured = NOT_MEASURED,
         feedback: Feedback = "full",
@@ -107,6 +109,8 @@ class Results:
         """One test has ended. A failure is followed by its analysis.
 
         Args:
+            given: What the solution was given to read.
+            rerun: The command that runs it at home.
             outcome: How it ended, if `evidence` does not say so.
             feedback: What may be told of it; nothing else leaves the judge. Whoever has not settled `after_close`
                 has it treated as `outcome`.
@@ -119,7 +123,7 @@ class Results:
             return
         self._counts[status] += 1
         if feedback != "full":
-            evidence, message, output = None, "", ""
+            evidence, message, given, output, rerun = None, "", "", "", ""
         if evidence is not None:
             evidence = evidence.without(self._paths)
         name = self._paths.strip(name)
@@ -133,6 +137,10 @@ class Results:
                 message=evidence.message if evidence else self._paths.strip(message),
                 expected=evidence.expected if evidence else "",
                 actual=evidence.actual if evidence else "",
+                expected_at=evidence.expected_at if evidence else None,
+                actual_at=evidence.actual_at if evidence else None,
+                given=given,
+                rerun=rerun,
                 output=self._paths.strip(output),
                 outcome=outcome,
                 measured=measured,

@@ -98,10 +98,16 @@ def _explain(result: TestResult, analyses: Sequence[ErrorAnalysis]) -> str:
     """Say in a few lines why a test failed."""
     values = {"expected": result.expected, "actual": result.actual}
     texts = [details.reason(result)]
-    texts += [
-        f"{name}: {one_line(value_text(value), _VALUE_CHARS)}" for name, value in values.items() if name in result.raw
-    ]
+    if marked := details.marked_text(result):
+        texts.append(marked)
+    else:
+        texts += [
+            f"{name}: {one_line(value_text(value), _VALUE_CHARS)}"
+            for name, value in values.items()
+            if name in result.raw
+        ]
     texts += [text for event in analyses for text in details.analysis_texts(event)]
+    texts.append(details.at_home_text(result))
     if result.outcome:
         texts.append(", ".join(measures.facts(result)))
     return details.joined(texts) or result.status

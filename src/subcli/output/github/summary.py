@@ -79,7 +79,8 @@ def _section(snapshot: Submission, ending: Ending) -> list[str]:
         lines += [*_table(results), ""]
     if snapshot.counts.done > len(results):
         lines += [f"… {words.number(snapshot.counts.done - len(results))} more tests", ""]
-    return [*lines, *map(_analysis, Causes(snapshot.analyses, snapshot.failures).all[:_ANALYSES_MAX])]
+    causes = Causes(snapshot.analyses, snapshot.failures)
+    return [*lines, *(_analysis(cause, causes.test(cause.first)) for cause in causes.all[:_ANALYSES_MAX])]
 
 
 def _listed(snapshot: Submission) -> list[TestResult]:
@@ -120,14 +121,15 @@ def _cells(cells: Iterable[str]) -> str:
     return "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
 
-def _analysis(cause: Cause) -> str:
+def _analysis(cause: Cause, result: TestResult | None) -> str:
     """Return an analysis, folded; as HTML, because foreign text could close a Markdown fence."""
     event = cause.first
     title = event.test_name or event.category or "analysis"
     title += f" and {words.number(len(cause.tests) - 1)} more" if cause.others else ""
     place = details.place(event.location, _PLACE_CELLS)
     heading = _html(one_line(f"{title}, {place}" if place else title, _CELL_CHARS))
-    texts = [*details.analysis_texts(event), f"The same cause: {cause.others}" if cause.others else ""]
+    texts = [details.marked_text(result), details.at_home_text(result)] if result is not None else []
+    texts = [*details.analysis_texts(event), *texts, f"The same cause: {cause.others}" if cause.others else ""]
     text = _html(printable(cut(details.joined(texts), _EXPLANATION_CHARS)))
     return f"<details><summary>{heading}</summary>\n\n<pre>{text}</pre>\n\n</details>\n"
 

@@ -208,8 +208,13 @@ def failure(
         lines += [Line(), *_analysis(event, width, limits, shown_before=result.message)]
         if cause.others:
             lines += parts.indented(details.same_cause(f"the same cause: {cause.others}", inner, limits), 2)
-    output = details.output(result.output, inner, limits)
-    return [*lines, Line(), *parts.indented(output, 2)] if output else lines
+    for block in (
+        details.given(result.input, inner, limits),
+        details.output(result.output, inner, limits),
+        details.rerun(result, inner, limits),
+    ):
+        lines += [Line(), *parts.indented(block, 2)] if block else []
+    return lines
 
 
 def unattached(event: ErrorAnalysis, width: int, limits: details.TextLimits = _USUAL) -> list[Line]:

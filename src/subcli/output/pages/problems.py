@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -11,9 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from subcli.output.printable import one_line, printable
+from subcli.output.text import details, parts
+from subcli.output.text.lines import AdaptiveBlock, Line
+from subcli.output.text.theme import STRONG
 
 _DESCRIPTION_MAX: Final = 64 * 1024
 """Characters of a description that are rendered: up to 90 µs each, so that megabytes would take minutes."""
+
+_SAMPLES_MAX: Final = 5
+_LIMITS: Final = details.TextLimits(input=20)
 
 _CELL_MAX: Final = 300
 """Characters of a title, a list of languages and the like."""
@@ -68,7 +75,29 @@ def problem_page(problem: Mapping[str, Any], *, quiet: bool, next_command: str) 
         facts.add_row("limits", _cell(", ".join(_limit(str(name), value) for name, value in limits.items())))
     title = Text(_word(problem.get("title")), style="bold")
     text = Markdown(description, hyperlinks=False)
-    return Group(title, Text(), facts, Text(), text, Text(), Text(one_line(next_command), style="dim"))
+    samples = _samples(problem.get("samples"), description)
+    return Group(title, Text(), facts, Text(), text, *samples, Text(), Text(one_line(next_command), style="dim"))
+
+
+def _samples(samples: object, description: str) -> list[RenderableType]:
+    """The samples that the description does not show already."""
+    shown = [
+        (_word(sample.get("name")), given, answer)
+        for sample in (samples if isinstance(samples, list) else [])
+        if isinstance(sample, Mapping)
+        and isinstance(given := sample.get("input"), str)
+        and isinstance(answer := sample.get("answer"), str)
+        and not (given.strip() and given.strip() in description and answer.strip() in description)
+    ]
+    return [part for sample in shown[:_SAMPLES_MAX] for part in (Text(), AdaptiveBlock(partial(_sample, *sample)))]
+
+
+def _sample(name: str, given: str, answer: str, width: int) -> list[Line]:
+    return [
+        Line(name, STRONG),
+        *parts.indented(details.given(given, width - 2, _LIMITS), 2),
+        *parts.indented(details.given(answer, width - 2, _LIMITS, "output"), 2),
+    ]
 
 
 def check_line(name: str, ok: bool | None, detail: str) -> RenderableType:

@@ -75,6 +75,9 @@ class Causes:
 
 def cause_of(event: ErrorAnalysis, message: str) -> Hashable:
     """What an analysis tells beyond the test's own message. Two that tell the same have one cause."""
-    texts = [text.replace(message, "").strip() if message else text for text in (event.error, event.analysis)]
+    texts = [event.error, event.analysis]
+    # Wrong answers have one cause if the answers are the same.
+    if message and event.category != "wrong_answer":
+        texts = [text.replace(message, "").strip() for text in texts]
     place = event.location
     return (event.category, (place.file, place.line) if place else None, tuple(event.suggestions), *texts)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from rich.style import Style
 
-from subcli.output.text.diff import comparison, value_text
+from subcli.output.text.diff import Spot, comparison, first_difference, value_text
 from subcli.output.text.lines import CODE_PREFIXES, Line, clip, verbatim, wrap
 from subcli.output.text.theme import ACCENT, ARROW, DIM, ELLIPSIS, GUTTER, PLAIN, STRONG
 from subcli.shared.messages import ErrorAnalysis, Location, TestResult
@@ -17,6 +17,10 @@ SUGGESTIONS_MAX: Final = 5
 _SUGGESTION_LINES: Final = 4
 _REASON_SEARCHED_CHARS: Final = 2000
 _LINE_NUMBER_MAX: Final = 10**9
+_STDERR_ALONE: Final = "stderr:\n"
+"""How an output begins that is nothing else."""
+_TEXT_CELLS: Final = 500
+_RERUN: Final = "run it again: "
 
 
 class TextLimits(NamedTuple):
@@ -25,6 +29,7 @@ class TextLimits(NamedTuple):
     Attributes:
         message: Lines of the message.
         values: Lines of expected and actual.
+        input: Lines of the input.
         output: Lines of the output; the last ones, because the cause is usually there.
         fold: Screen lines that one line of a value or of the output may take.
         code: Screen lines that one line of code in a text may take.
@@ -34,6 +39,7 @@ class TextLimits(NamedTuple):
 
     message: int = 6
     values: int = 30
+    input: int = 10
     output: int = 20
     fold: int = 2
     code: int = 1
@@ -74,19 +80,43 @@ def place(location: Location | None, cells: int) -> str:
 
 def values(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
     """Return expected and actual, if the server sent at least one of them."""
+    raw = result.raw
+    if result.expected_at is not None and result.actual_at is not None:
+        # Nothing is sent of a value that is empty.
+        wanted, got = (value_text(value or "") for value in (result.expected, result.actual))
+        return first_difference(Spot(wanted, result.expected_at), Spot(got, result.actual_at), width, limits.values)
     if result.expected is None and result.actual is None:
         return []
-    raw = result.raw
     expected = value_text(result.expected) if "expected" in raw else None
     actual = value_text(result.actual) if "actual" in raw else None
     return comparison(expected, actual, width, limits.values, limits.fold)
+
+
+def marked_text(result: TestResult) -> str:
+    """Return expected and actual as text, with a caret where they begin to differ; empty if that is not known."""
+    if result.expected_at is None or result.actual_at is None:
+        return ""
+    return _text(values(result, _TEXT_CELLS, _USUAL))
+
+
+def at_home_text(result: TestResult) -> str:
+    """Return the input of a test, and how to run it again, as text."""
+    return _text([*given(result.input, _TEXT_CELLS, _USUAL), *rerun(result, _TEXT_CELLS, _USUAL)])
+
+
+def _text(lines: Sequence[Line]) -> str:
+    return "\n".join(line.text.rstrip() for line in lines)
 
 
 def output(text: str | None, width: int, limits: TextLimits, title: str = "output") -> list[Line]:
     """Return the last lines of what a test printed, behind a gutter."""
     if not text or not text.strip():
         return []
-    kept = text.replace("\r\n", "\n").strip("\n").rsplit("\n", limits.output)
+    text = text.replace("\r\n", "\n").strip("\n")
+    if text.startswith(_STDERR_ALONE):
+        # Its last lines must not look like the answer.
+        title, text = "stderr", text.removeprefix(_STDERR_ALONE)
+    kept = text.rsplit("\n", limits.output)
     lines = [Line(title, DIM)]
     if len(kept) > limits.output:
         omitted = kept.pop(0).count("\n") + 1
@@ -95,6 +125,31 @@ def output(text: str | None, width: int, limits: TextLimits, title: str = "outpu
     for raw in kept:
         lines.extend(Line(GUTTER, DIM).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
     return lines
+
+
+def given(text: str | None, width: int, limits: TextLimits, title: str = "input") -> list[Line]:
+    """Return the first lines of what a program reads, or is to print, behind a gutter."""
+    if not text or not text.strip():
+        return []
+    kept = text.replace("\r\n", "\n").rstrip("\n").split("\n", limits.input)
+    more = kept.pop().count("\n") + 1 if len(kept) > limits.input else 0
+    lines = [Line(title, DIM)]
+    for raw in kept:
+        lines.extend(Line(GUTTER, DIM).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
+    if more:
+        # What the server cuts, it says in the last line.
+        end = text.rstrip("\n").rpartition("\n")[2]
+        note = clip(end, width - 2) if end.startswith(ELLIPSIS) else f"{ELLIPSIS} {more:,} more line{'s' * (more > 1)}"
+        lines.append(Line(GUTTER, DIM).put(" ").put(note, DIM))
+    return lines
+
+
+def rerun(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
+    """Return how to run a test again, if the server says so."""
+    if not result.rerun or not result.rerun.strip():
+        return []
+    command = wrap(result.rerun, width - len(_RERUN), limits.message)
+    return [Line("" if index else _RERUN, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(command)]
 
 
 def analysis(

@@ -1,16 +1,20 @@
-"""Expected and actual: one line each if they are short, otherwise a diff."""
+"""Expected and actual: one line each if they are short, otherwise a diff.
+
+Where the server says at which place they begin to differ, that place is marked, with a caret for where there are no
+colours.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rich.cells import cell_len
 from rich.style import Style
 
-from subcli.output.text.lines import Line, clip, verbatim, wrap
+from subcli.output.text.lines import Line, as_line, clip, verbatim, wrap
 from subcli.output.text.theme import BAD, BAD_MARK, DIM, ELLIPSIS, GOOD, GOOD_MARK
 
 _LABEL_CELLS: Final = 10
@@ -20,6 +24,10 @@ _DIFF_LINES_MAX: Final = 1500
 """Comparing more lines would take seconds; the two values are then shown one after the other."""
 
 _CHARS_PER_CELL: Final = 4
+_SIGN_CELLS: Final = 2
+_CARETS_MAX: Final = 40
+_CHARS_BEFORE: Final = 4_000
+_CHARS_AFTER: Final = 20_000
 
 
 def value_text(value: Any) -> str:
@@ -49,6 +57,123 @@ def comparison(expected: str | None, actual: str | None, width: int, limit: int,
         lines = _labelled("expected", wanted, got, GOOD, GOOD_MARK, available, limit, fold)
         return lines + _labelled("actual", got, wanted, BAD, BAD_MARK, available, limit, fold)
     return _diff(wanted, got, width, limit, fold)
+
+
+class Spot(NamedTuple):
+    """A value, and where it begins to differ from another one, in characters."""
+
+    text: str
+    at: int
+
+
+def first_difference(expected: Spot, actual: Spot, width: int, limit: int) -> list[Line]:
+    """Return the lines around the place where two values differ, with the first token that does marked.
+
+    What stands before it is right, even where it is not the same, such as a number within its tolerance.
+
+    Args:
+        expected: Foreign text.
+        actual: Likewise.
+        width: The width in cells.
+        limit: The number of lines.
+    """
+    wanted, got = _Around.of(expected), _Around.of(actual)
+    room = width - _LABEL_CELLS
+    if wanted.is_alone and got.is_alone and all(_is_short(each.line, room) for each in (wanted, got)):
+        lines = [
+            _with_token(label, each, room, _LABEL_CELLS, style, mark)
+            for label, each, style, mark in (
+                ("expected", wanted, GOOD, GOOD_MARK),
+                ("actual", got, BAD, BAD_MARK),
+            )
+        ]
+        return lines + ([_caret(got, room, _LABEL_CELLS)] if (got.head + got.tail).strip() else [])
+    lines = [Line("- expected", GOOD).put("  ").put("+ actual", BAD)]
+    room = width - _SIGN_CELLS
+    for text in got.before:
+        lines += _signed(" ", text, room, DIM)
+    lines += [
+        _with_token("-", wanted, room, _SIGN_CELLS, GOOD, GOOD_MARK),
+        _with_token("+", got, room, _SIGN_CELLS, BAD, BAD_MARK),
+    ]
+    if got.line:
+        lines.append(_caret(got, room, _SIGN_CELLS))
+    same = ((" ", text) for text in got.after[:_CONTEXT_LINES])
+    for sign, text in same if wanted.after == got.after else _changes(wanted.after, got.after):
+        if len(lines) > limit:
+            lines.append(Line(ELLIPSIS, DIM))
+            break
+        lines += _signed(sign, text, room, GOOD if sign == "-" else BAD if sign == "+" else DIM)
+    return lines
+
+
+class _Around(NamedTuple):
+    """The line of a place, in three parts, and the lines before and after it."""
+
+    before: list[str]
+    head: str
+    token: str
+    tail: str
+    after: list[str]
+
+    @staticmethod
+    def of(spot: Spot) -> _Around:
+        text, at = spot.text, min(max(spot.at, 0), len(spot.text))
+        # As much as anybody can look at.
+        text, at = text[max(0, at - _CHARS_BEFORE) : at + _CHARS_AFTER], min(at, _CHARS_BEFORE)
+        text, at = text.replace("\r\n", "\n"), at - text.count("\r\n", 0, at)
+        start = text.rfind("\n", 0, at) + 1
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        stop = next((i for i in range(at, end) if text[i].isspace()), end)
+        # White space that differs is a token of its own.
+        stop = max(stop, min(at + 1, end))
+        after = text[end + 1 :].removesuffix("\n").split("\n") if end + 1 < len(text) else []
+        before = text[: max(start - 1, 0)].split("\n") if start else []
+        return _Around(before, text[start:at], text[at:stop], text[stop:end], after)
+
+    @property
+    def line(self) -> str:
+        return self.head + self.token + self.tail
+
+    @property
+    def is_alone(self) -> bool:
+        return not self.before and not self.after
+
+
+def _with_token(label: str, around: _Around, room: int, indent: int, style: Style, mark: Style) -> Line:
+    """A line behind a label, cut to `room` cells such that its token is to be seen, and that marked."""
+    line = Line(label, DIM if indent == _LABEL_CELLS else style).pad_to(indent)
+    head = _head_of(around, room)
+    line.put(head, style)
+    if not around.token:
+        return line.put(" (ends here)" if around.line.strip() else "(nothing)", DIM)
+    tail = as_line(around.tail[: room * _CHARS_PER_CELL])
+    whole = Line(as_line(around.token[: room * _CHARS_PER_CELL]), mark).put(tail, style)
+    left = room - (line.cells - indent)
+    if whole.cells > left:
+        whole = whole.cut(left - 1).put(ELLIPSIS, DIM)
+    return line.extend(whole)
+
+
+def _caret(around: _Around, room: int, indent: int) -> Line:
+    line = Line().pad_to(indent + Line(_head_of(around, room)).cells)
+    return line.put("^" * max(1, min(Line(as_line(around.token[:_CARETS_MAX])).cells, _CARETS_MAX)), BAD)
+
+
+def _head_of(around: _Around, room: int) -> str:
+    """What stands before the token, without its beginning if that leaves no room."""
+    head = as_line(around.head)
+    most = max(room // 2, room - 40)
+    if Line(head).cells <= most:
+        return head
+    while Line(head).cells > most - 1:
+        head = head[max(1, (Line(head).cells - most) // 2) :]
+    return ELLIPSIS + head
+
+
+def _signed(sign: str, text: str, room: int, style: Style) -> list[Line]:
+    return [Line(sign, style).pad_to(_SIGN_CELLS).put(piece, style) for piece in verbatim(text, room)]
 
 
 def _normalized(text: str | None) -> str | None:

@@ -207,10 +207,13 @@ def verbatim(text: str, cells: int, pieces: int = 1) -> list[str]:
         pieces: How many screen lines it may take; the rest is cut.
     """
     cells = max(cells, 8)
-    line = _without_unstable_width(
-        printable(text[: cells * pieces * _CHARS_PER_CELL].expandtabs(_TAB_CELLS)).replace("\n", " ").rstrip(" ")
-    )
+    line = as_line(text[: cells * pieces * _CHARS_PER_CELL]).rstrip(" ")
     return _cut_to(pieces, line, cells, more=len(text) > cells * pieces * _CHARS_PER_CELL)
+
+
+def as_line(text: str) -> str:
+    """Return all of foreign text as one line, made harmless, with its spaces. The caller cuts it."""
+    return _without_unstable_width(printable(text.expandtabs(_TAB_CELLS)).replace("\n", " "))
 
 
 def _code_lines(line: str, cells: int, pieces: int) -> list[str]:

@@ -37,12 +37,21 @@ class ProblemSummaryBody(BaseModel):
     total_tests: int | None = None
 
 
+class SampleBody(BaseModel):
+    """A case that everybody may have."""
+
+    name: str = Field(description="The name of its case.")
+    input: str
+    answer: str = Field(description="What may be printed; if the problem has a checker, others may be right as well.")
+
+
 class ProblemResponse(ProblemSummaryBody):
     """A problem with its description."""
 
     description: str = Field(description="Markdown.")
     sources: dict[str, str] = Field(description="The name of the file to submit, by language.")
     limits: dict[str, float] = Field(description="Times in seconds; sizes in the unit given by the name.")
+    samples: list[SampleBody] | None = Field(None, description="For problems made of cases, if some are public.")
 
 
 class ProblemListResponse(BaseModel):

@@ -16,6 +16,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 
 from subcli.judge import Problem
+from subcli.judge.cases.samples import samples_of
 from subcli.judge.scaffold import scaffold
 from subcli.server.accounts.identity import Identity
 from subcli.server.api import models
@@ -93,13 +94,21 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         )
 
     @router.get("/problems/{problem}", responses=error_responses(404))
-    async def show_problem(problem: str) -> models.ProblemResponse:
+    def show_problem(problem: str) -> models.ProblemResponse:
         """Get a problem by its id or slug."""
         found = _find_problem(services, problem)
         limits = {name: float(value) for name, value in msgspec.structs.asdict(found.limits).items()}
         sources = {name: language.source for name, language in found.languages.items()}
+        samples = samples_of(found.cases) if found.cases is not None else ()
         return models.ProblemResponse(
-            **_problem_fields(found), description=found.description, sources=sources, limits=limits
+            **_problem_fields(found),
+            description=found.description,
+            sources=sources,
+            limits=limits,
+            samples=[
+                models.SampleBody(name=sample.name, input=sample.input, answer=sample.answer) for sample in samples
+            ]
+            or None,
         )
 
     @router.get("/problems/{problem}/template/{language}", responses=error_responses(404))

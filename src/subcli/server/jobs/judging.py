@@ -18,11 +18,11 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.judge import Job, Problem
+from subcli.judge.events import CONTENDED
 from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Append, Claim, EndedError, Failure, StaleFenceError
-from subcli.server.log.requeue import CONTENDED
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
 from subcli.shared.encoding import timestamp

@@ -32,7 +32,6 @@ LOST: Final = f"{AGAIN}: the worker that had this submission went away."
 STOPPED: Final = f"{AGAIN}: the worker that had this submission was stopped."
 NO_LONGER_ABLE: Final = f"{AGAIN}: the worker that had this submission can no longer judge it."
 TOO_LITTLE: Final = f"{AGAIN}: the worker that had this submission ran out of memory or descriptors."
-CONTENDED: Final = "Judged again with nothing beside it: it ran out of time while the machine was busy."
 
 
 def waits_for(worker: str, able: Able, now: float) -> tuple[ColumnElement[bool], ...]:
