@@ -205,7 +205,13 @@ class GraderRun:
                 evidence = Evidence("violation", message, result.expected, result.actual).bounded()
             else:
                 # What the tests print of a failure may be the traceback of an exception.
-                evidence = Evidence("tap", message, stderr=result.output).bounded()
+                evidence = Evidence(
+                    "tap",
+                    message,
+                    stderr=result.output,
+                    explanation="What the tests of this problem say about it is shown with the test.",
+                    suggestions=("Call your code with the same values on your own machine.",),
+                ).bounded()
         self._results.finished(
             test_id=str(number),
             name=result.name,
