@@ -264,3 +264,12 @@ def test_check_judges_a_solution_of_several_files(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace(names, ""))
     with pytest.raises(ProblemError, match="must have either `file` or `files`"):
         load_problem(tmp_path)
+
+
+def test_check_accepts_a_template_that_does_not_link_yet(tmp_path: Path) -> None:
+    """The tests of a grader call what is still to be written."""
+    grader = 'files = ["t.c"]\ncommand = ["cc", "t.c", "hw.c"]\nresults = "unity"'
+    files = {"t.c": "int f(void);\nint main(void) { return f(); }\n", "hw.c": "/* to be written */\n"}
+    bring(tmp_path, grader, files, '[languages.c]\nsource = "hw.c"\ntemplate = "hw.c"')
+    template = next(check for check in check_problem(tmp_path).checks if check.what == "template c")
+    assert (template.ok, template.detail) == (True, "does not build with the tests yet")

@@ -99,14 +99,17 @@ class GraderRun:
         try:
             report = self._read(data, ran, log)
         except ReportError as error:
-            return self._without_results(str(error), ran, fault, plain(log))
+            return self._without_results(str(error), ran, fault, plain(log), command)
         return await self._report(report, ran, fault, log)
 
-    def _without_results(self, complaint: str, ran: Ran | None, fault: Evidence | None, log: str) -> str:
+    def _without_results(
+        self, complaint: str, ran: Ran | None, fault: Evidence | None, log: str, command: tuple[str, ...]
+    ) -> str:
         # Some tools print on stdout what their compiler says.
         said = log if has_compile_error(log) else complaint
         if fault is None and ran is not None and ran.code != 0 and has_compile_error(said):
-            evidence = Evidence(kind="build", message="the solution does not compile with the tests", stderr=said)
+            message = "the solution does not compile with the tests"
+            evidence = Evidence(kind="build", message=message, stderr=said, command=" ".join(command))
             self.failed_build = BuildResult(evidence.bounded(), cut(said, OUTPUT_BYTES))
             return "build_failed"
         self._results.testing(self._total_tests)
