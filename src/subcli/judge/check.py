@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ class _Outcome:
     verdict: str
     failed: tuple[str, ...]
     total: int
+    skipped: int
     analyses: tuple[Event, ...]
     printed: tuple[str, ...]
     """What the build printed if it failed, what tests raised that could not be carried out, and the judge's own log."""
@@ -103,7 +104,14 @@ async def _template(problem: Problem, language: Language, template: Path, starte
     missing = _missing(language)
     if missing:
         return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
-    outcome = await _judge(problem, language, template, language.source, starter)
+    files = {language.source: template}
+    if problem.grader is not None:
+        # What learners begin with besides, such as a header. The grader's own files come from the judge.
+        files |= {path.relative_to(problem.root).as_posix(): path for path in problem.local_files}
+    outcome = await _judge(problem, language, files, starter)
+    if problem.grader is not None and outcome.verdict == "build_failed":
+        # The tests are built with it, and call what is still to be written.
+        return Check(name, True, "does not build with the tests yet")
     if outcome.verdict in ("error", "build_failed"):
         return Check(name, False, f"{outcome.verdict}: {outcome.why}")
     ended = next((each for each in outcome.analyses if _has_ended(each)), None)
@@ -124,7 +132,8 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
     missing = _missing(language)
     if missing:
         return Check(name, True, f"skipped: {missing} is not installed", skipped=True)
-    outcome = await _judge(problem, language, solution.file, language.name_of_single(solution.file.name), starter)
+    files = solution.files or {language.name_of_single(solution.file.name): solution.file}
+    outcome = await _judge(problem, language, files, starter)
     if outcome.verdict != solution.expect:
         return Check(name, False, f"{outcome.verdict} instead of {solution.expect}. {outcome.why}".strip())
     if solution.failed and set(solution.failed) != set(outcome.failed):
@@ -132,17 +141,20 @@ async def _solution(problem: Problem, solution: Solution, starter: Starter | Non
         return Check(name, False, f"fails {', '.join(outcome.failed)}, but declares {declared}")
     if problem.total_tests is not None and outcome.total not in (0, problem.total_tests):
         return Check(name, False, f"{outcome.total} tests ran, but total_tests is {problem.total_tests}")
-    return Check(name, True, solution.expect + (f": {', '.join(outcome.failed)}" if outcome.failed else ""))
+    said = solution.expect + (f": {', '.join(outcome.failed)}" if outcome.failed else "")
+    return Check(
+        name, True, said + (f" ({outcome.skipped} of {outcome.total} tests skipped)" if outcome.skipped else "")
+    )
 
 
 def _missing(language: Language) -> str:
     return ", ".join(missing_programs(language))
 
 
-async def _judge(problem: Problem, language: Language, file: Path, name: str, starter: Starter | None) -> _Outcome:
-    """Judge `file` as a submission that calls it `name`."""
-    source = await asyncio.to_thread(file.read_text, encoding="utf-8")
-    job = Job(problem, language.name, {name: source})
+async def _judge(problem: Problem, language: Language, files: Mapping[str, Path], starter: Starter | None) -> _Outcome:
+    """Judge files as a submission that calls them so."""
+    texts = {name: await asyncio.to_thread(path.read_text, encoding="utf-8") for name, path in files.items()}
+    job = Job(problem, language.name, texts)
     faults: list[str] = []
     async with aclosing(judge(job, starter=starter, on_fault=faults.append)) as judging:
         events = [event async for event in judging]
@@ -153,6 +165,7 @@ async def _judge(problem: Problem, language: Language, file: Path, name: str, st
         verdict=str(events[-1]["final_status"]),
         failed=tuple(str(event["test_name"]) for event in results if event["status"] in ("failed", "error")),
         total=len(results),
+        skipped=sum(event["status"] == "skipped" for event in results),
         analyses=tuple(event for event in events if event["type"] == "error_analysis"),
         printed=tuple(cut(text.strip(), _SHOWN_BYTES) for text in (*builds, *broken, *faults)),
     )

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -54,6 +55,21 @@ class ResourceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             total_memory_mb=max(self.build_memory_mb, self.total_memory_mb),
             test_seconds=self.build_seconds,
         )
+
+
+GRADER_LIMITS: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        "build_seconds": 120.0,
+        "memory_mb": 1024,
+        "build_memory_mb": 2048,
+        "total_memory_mb": 2048,
+        "processes": 64,
+        "file_size_mb": 128,
+        "disk_mb": 512,
+        "files": 16_384,
+    }
+)
+"""The limits of a grader, where its author does not say otherwise. It often builds what it tests."""
 
 
 class ProblemError(ValueError):
@@ -109,6 +125,8 @@ class Solution:
     """The verdict that it must get; empty if `expected` says more."""
     failed: tuple[str, ...] = ()
     """The names of exactly the tests that fail; empty if the author does not say."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """If it has several files: by their paths in the submission, `file` being the first."""
     expected: Expected | None = None
     """What a package expects."""
 

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from subcli.judge.cases.toml import CasesTable, case_set, check_unused
 from subcli.judge.grader.model import Grader
-from subcli.judge.grader.toml import check_no_grader, read_grader
+from subcli.judge.grader.toml import check_no_grader, check_no_overlap, read_grader
 from subcli.judge.languages.language import Language
 from subcli.judge.languages.table import (
     InnerPath,
@@ -31,7 +31,7 @@ from subcli.judge.languages.table import (
     languages_in,
     read_languages,
 )
-from subcli.judge.problem import AtLeast1, Problem, ProblemError, ResourceLimits, Solution
+from subcli.judge.problem import GRADER_LIMITS, AtLeast1, Problem, ProblemError, ResourceLimits, Solution
 from subcli.shared.suggest import did_you_mean
 from subcli.shared.toml import Keys, TomlError, TomlFile
 
@@ -56,11 +56,14 @@ class OwnLanguageTable(LanguageTable, frozen=True):
     template: InnerPath | None = None
 
 
-class SolutionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SolutionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table `[[solutions]]`."""
 
-    file: InnerPath
     language: Text
+    file: InnerPath | None = None
+    files: Annotated[
+        dict[InnerPath, InnerPath] | None, Meta(description="a table of paths in a submission and files")
+    ] = None
     expect: Annotated[
         Literal["passed", "failed", "build_failed"], Meta(description="one of passed, failed, build_failed")
     ]
@@ -217,11 +220,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         check_unused(file)
     grader: Grader | None = None
     if table.runner == "grader":
-        said, grader = read_grader(file, root / table.tests)
-        # What is built and started is the grader, with the solution in it.
-        languages = MappingProxyType(
-            {name: replace(each, build=said.build, run=said.command) for name, each in languages.items()}
-        )
+        languages, grader = _grader(root, file, table, languages)
     else:
         check_no_grader(file)
     cases = case_set(file, table, root, table.tests, known) if table.runner == "cases" else None
@@ -231,7 +230,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         title=table.title,
         description=text,
         languages=languages,
-        limits=_limits(file, table.limits),
+        limits=_limits(file, table),
         root=root.resolve(),
         runner=table.runner,
         tests=table.tests,
@@ -245,11 +244,38 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
     )
 
 
-def _limits(file: TomlFile, limits: ResourceLimits) -> ResourceLimits:
-    """The limits, where a node must answer within a quarter of a test's time unless the author says otherwise."""
-    if "answer_seconds" in file.content.get("limits", {}):
-        return limits
-    return msgspec.structs.replace(limits, answer_seconds=min(limits.answer_seconds, limits.test_seconds / 4))
+def _limits(file: TomlFile, table: ProblemTable) -> ResourceLimits:
+    """The limits, where the author does not say otherwise: a node must answer within a quarter of a test's time, and a
+    grader gets what the tools of a language take.
+    """
+    limits = table.limits
+    kept = {"answer_seconds": min(limits.answer_seconds, limits.test_seconds / 4)}
+    if table.runner == "grader":
+        kept |= GRADER_LIMITS
+    said = file.content.get("limits", {})
+    return msgspec.structs.replace(limits, **{name: value for name, value in kept.items() if name not in said})
+
+
+def _grader(root: Path, file: TomlFile, table: ProblemTable, languages: Languages) -> tuple[Languages, Grader]:
+    """The languages as a grader uses them, and the grader: what is built and started is it, with the solution in it."""
+    said, grader = read_grader(file, root / table.tests)
+    tables = table.languages if isinstance(table.languages, Mapping) else {}
+    languages = MappingProxyType(
+        {
+            name: replace(
+                each,
+                build=said.build,
+                run=said.command,
+                tools=each.programs,
+                # Of the tools that a grader starts, we know nothing.
+                bounded_address_space=False,
+                keeps_name="source" not in tables.get(name, {}),
+            )
+            for name, each in languages.items()
+        }
+    )
+    check_no_overlap(file, grader, languages)
+    return languages, grader
 
 
 def _languages(root: Path, file: TomlFile, table: ProblemTable, known: Languages) -> Languages:
@@ -285,7 +311,13 @@ def _solution(root: Path, file: TomlFile, problem: ProblemTable, languages: Lang
         raise file.error((*keys, "language"), f"must be a language of this problem ({known}), not {table.language!r}")
     if table.failed and table.expect != "failed":
         raise file.error((*keys, "failed"), 'is only allowed with `expect = "failed"`')
-    return Solution(_existing(root, file, (*keys, "file"), table.file), table.language, table.expect, table.failed)
+    if (table.file is None) == (not table.files):
+        raise file.error(keys, "must have either `file` or `files`")
+    if table.file is not None:
+        return Solution(_existing(root, file, (*keys, "file"), table.file), table.language, table.expect, table.failed)
+    files = {inner: _existing(root, file, (*keys, "files", inner), name) for inner, name in (table.files or {}).items()}
+    first = next(iter(files.values()))
+    return Solution(first, table.language, table.expect, table.failed, files=files)
 
 
 def _existing(root: Path, file: TomlFile, keys: Keys, name: str) -> Path:

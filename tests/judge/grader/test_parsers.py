@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subcli.judge.grader import gradescope, junit
-from subcli.judge.grader.model import ReportError
+from subcli.judge.grader import go, gradescope, jest, junit
+from subcli.judge.grader.model import Report, ReportError
+from subcli.judge.grader.printed import parse_rust, parse_unity
 
 JUNIT = b"""<?xml version="1.0"?><testsuites><testsuite name="s">
 <testcase name="a" classname="C" time="0.25"/>
@@ -79,7 +81,8 @@ def test_gradescope_gives_points_and_visibility() -> None:
         (b'{"score": NaN}', "is not JSON"),
         (b'{"score": 1e999}', "."),
         (b'{"score": 1e300}', "not a number of points"),
-        (b'{"score": "100"}', "score"),
+        (b'{"score": "all"}', "score"),
+        (b'{"score": "nan"}', "not a number of points"),
         (b'{"score": true}', "score"),
         (b'{"tests": [{"score": -1e12}]}', "`score` of test 1"),
         (b'{"tests": [{"status": "great"}]}', "status"),
@@ -97,6 +100,169 @@ def test_hostile_json_is_refused(data: bytes, complaint: str) -> None:
 @given(st.binary(max_size=200) | st.text(alphabet='<>/="testcaseuifl &;!', max_size=80).map(str.encode))
 def test_any_bytes_give_results_or_one_error(data: bytes) -> None:
     """Nothing but a ReportError leaves a parser."""
-    for parse in (junit.parse, gradescope.parse):
+    for parse in (junit.parse, gradescope.parse, jest.parse):
         with suppress(ReportError):
             assert parse(data) is not None
+    for parse_text in (go.parse, parse_rust, parse_unity):
+        with suppress(ReportError):
+            assert parse_text(data.decode("utf-8", "backslashreplace")) is not None
+
+
+GO = """
+{"Action":"run","Package":"p","Test":"TestSum"}
+{"Action":"output","Package":"p","Test":"TestSum","Output":"=== RUN   TestSum\\n"}
+{"Action":"run","Package":"p","Test":"TestSum/small"}
+{"Action":"output","Package":"p","Test":"TestSum/small","Output":"    sum_test.go:9: Sum(1)\\n"}
+{"Action":"output","Package":"p","Test":"TestSum/small","Output":"         got: 2\\n"}
+{"Action":"output","Package":"p","Test":"TestSum/small","Output":"        want: 3\\n"}
+{"Action":"output","Package":"p","Test":"TestSum/small","Output":"    --- FAIL: TestSum/small (0.25s)\\n"}
+{"Action":"fail","Package":"p","Test":"TestSum/small","Elapsed":0.25}
+{"Action":"pass","Package":"p","Test":"TestSum/large","Elapsed":0}
+{"Action":"fail","Package":"p","Test":"TestSum","Elapsed":0.25}
+{"Action":"skip","Package":"p","Test":"TestLater","Elapsed":0}
+{"Action":"run","Package":"p","Test":"TestEndless"}
+{"Action":"fail","Package":"p","Elapsed":0.3}
+"""
+RUST = """
+running 3 tests
+test ok ... ok
+test wrong ... FAILED
+test later ... ignored, not yet
+
+failures:
+
+---- wrong stdout ----
+thread 'wrong' panicked at tests/sum.rs:4:5:
+assertion `left == right` failed
+  left: 2
+ right: 3
+
+failures:
+    wrong
+
+test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+"""
+UNITY = (
+    "hello\n./t.c:5:test_one:\x1b[42mPASS\x1b[00m\n./t.c:9:test_two:FAIL: Expected 3 Was 2\n"
+    "t.c:12:test_three:IGNORE: later\n"
+    "\n-----------------------\n3 Tests 1 Failures 1 Ignored \nFAIL\n"
+)
+JEST = {
+    "numTotalTests": 3,
+    "testResults": [
+        {
+            "name": "/work/sum.spec.js",
+            "status": "failed",
+            "assertionResults": [
+                {"title": "one", "ancestorTitles": ["Sum"], "status": "passed", "duration": 3},
+                {
+                    "title": "two",
+                    "ancestorTitles": ["Sum"],
+                    "status": "failed",
+                    "failureMessages": [
+                        "Error: \x1b[2mexpect(\x1b[22mreceived)\n\nExpected: 3\nReceived: 2\n    at f (a.js:1)"
+                    ],
+                },
+                {"title": "three", "status": "pending", "failureMessages": None},
+            ],
+        },
+        {"name": "/work/broken.spec.js", "status": "failed", "message": "SyntaxError: x", "assertionResults": []},
+    ],
+}
+
+
+def outcomes(report: Report) -> list[tuple[str, str, str, str, str]]:
+    """What a learner reads of each test."""
+    return [(each.name, each.status, each.message, each.expected, each.actual) for each in report.results]
+
+
+def test_go_gives_the_subtests_and_what_they_wanted() -> None:
+    """The test around subtests does not count again; one that did not end has failed."""
+    report = go.parse(GO)
+    assert outcomes(report) == [
+        ("TestSum/small", "failed", "sum_test.go:9: Sum(1)", "3", "2"),
+        ("TestSum/large", "passed", "", "", ""),
+        ("TestLater", "skipped", "", "", ""),
+        ("TestEndless", "failed", "it did not end", "", ""),
+    ]
+    assert report.results[0].duration_ms == 250
+
+
+def test_go_counts_a_test_that_fails_beside_its_subtests() -> None:
+    """Its subtests have passed, and it has not."""
+    said = '{"Action":"pass","Package":"p","Test":"T/a"}\n{"Action":"fail","Package":"p","Test":"T"}'
+    assert [(each.name, each.status) for each in go.parse(said).results] == [("T/a", "passed"), ("T", "failed")]
+
+
+def test_rust_gives_names_panics_and_both_sides() -> None:
+    """Of what `cargo test` prints."""
+    assert outcomes(parse_rust(RUST)) == [
+        ("ok", "passed", "", "", ""),
+        ("wrong", "failed", "assertion `left == right` failed", "3", "2"),
+        ("later", "skipped", "not yet", "", ""),
+    ]
+
+
+def test_unity_gives_names_and_both_sides() -> None:
+    """Colours are taken away."""
+    assert outcomes(parse_unity(UNITY)) == [
+        ("test_one", "passed", "", "", ""),
+        ("test_two", "failed", "Expected 3 Was 2", "3", "2"),
+        ("test_three", "skipped", "later", "", ""),
+    ]
+
+
+def test_jest_gives_names_and_both_sides() -> None:
+    """A file that cannot be loaded is a failed test."""
+    data = json.dumps(JEST).encode()
+    assert jest.is_jest(data)
+    assert not jest.is_jest(b'{"tests": []}')
+    assert outcomes(jest.parse(data)) == [
+        ("Sum › one", "passed", "", "", ""),
+        ("Sum › two", "failed", "Error: expect(received)", "3", "2"),
+        ("three", "skipped", "", "", ""),
+        ("broken.spec.js", "failed", "SyntaxError: x", "", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "complaint"),
+    [
+        (go.parse, "", "ran no test"),
+        (go.parse, "# p\n./a.go:3:9: undefined: x\n", "undefined: x"),
+        (parse_rust, "", "no results"),
+        (parse_rust, RUST.replace("running 3", "running 4"), "3 of 4"),
+        (parse_unity, "", "no results"),
+        (parse_unity, UNITY.replace("3 Tests", "4 Tests"), "there are 4"),
+        (parse_unity, UNITY.partition("---")[0], "there are 0"),
+    ],
+)
+def test_what_is_not_complete_is_refused(parse: Callable[[str], Report], text: str, complaint: str) -> None:
+    """A program that ends early has no results."""
+    with pytest.raises(ReportError, match=complaint):
+        parse(text)
+
+
+def test_gradescope_is_read_as_people_write_it() -> None:
+    """Numbers as texts, nulls, numbers as names, and keys that mean nothing here."""
+    test = {"name": 7, "number": None, "score": "0.5", "max_score": "1.50", "output": None, "visibility": None}
+    more = {"tags": ["x"], "extra_data": {"a": [1]}, "output_format": "html", "name_format": "text"}
+    whole = {
+        "output": "Well \x1b[1mdone\x1b[0m",
+        "visibility": None,
+        "execution_time": "1.5",
+        "leaderboard": [{"x": 1}],
+    }
+    report = gradescope.parse(json.dumps({"score": None, "tests": [test | more, {}], **whole}).encode())
+    first, second = report.results
+    assert (first.name, first.status, first.score, first.max_score, first.output) == ("7", "failed", 0.5, 1.5, "")
+    assert (second.name, second.status) == ("Test 2", "passed")
+    assert (report.score, report.remark) == (None, "Well done")
+    assert gradescope.parse(b'{"score": "3", "tests": null}').score == 3
+
+
+def test_junit_says_why_pytest_could_not_load_a_file() -> None:
+    """pytest's own message is "collection failure"."""
+    said = "a.py:1: in f\nE   x\nE   SyntaxError: invalid syntax"
+    data = f'<testsuite><testcase name="t"><error message="collection failure">{said}</error></testcase></testsuite>'
+    assert junit.parse(data.encode())[0].message == "SyntaxError: invalid syntax"

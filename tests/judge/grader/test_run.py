@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from subcli.judge import Job, Problem, ProblemError, judge, load_problem
+from subcli.judge.check import check_problem
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.choice import choose
 from tests.judge.judging import Judged, Run
@@ -114,3 +115,161 @@ async def test_in_a_sandbox_it_works_in_a_copy(tmp_path: Path) -> None:
     starter = choose(Sandbox.BWRAP, for_others=True, hidden=()).starter
     events = [event async for event in judge(Job(make(tmp_path), "python", {"solution.py": HALF}), starter=starter)]
     assert Judged(events, []).failed == ["double 2"]
+
+
+def bring(root: Path, grader: str, files: dict[str, str], more: str = 'languages = ["python"]') -> Problem:
+    """A problem with this table [grader] and these files beside `problem.toml`, as they came."""
+    for name, text in {"description.md": "Double.", **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    head = 'id = 901\nslug = "double"\ntitle = "Double"\nrunner = "grader"\ntests = "."\n'
+    (root / "problem.toml").write_text(f"{head}{more}\n[grader]\n{grader}\n")
+    return load_problem(root)
+
+
+HOMEWORK = """
+import fcntl
+from hw import double
+
+def test_double():
+    with open("notes", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    assert double(2) == 4
+"""
+PYTEST = 'files = ["test_*.py"]\ncommand = ["pytest", "--junit-xml=out.xml"]\nresults = "out.xml"'
+AUTOGRADER = """#!/usr/bin/env bash
+cp /autograder/submission/hw.py /autograder/source/ || exit 1
+cd /autograder/source
+python3 tests/run.py
+"""
+AUTOGRADER_TESTS = """
+import json, sys
+sys.path.insert(0, "/autograder/source")
+from hw import double
+tests = [{"name": "two", "score": float(double(2) == 4), "max_score": 1.0, "output": "2 -> %r" % double(2)}]
+json.dump({"tests": tests, "output": "Thank you"}, open("/autograder/results/results.json", "w"))
+"""
+
+
+async def judged_in(problem: Problem, files: dict[str, str], *, sandbox: bool, language: str = "python") -> Judged:
+    """The submission, judged with or without a sandbox."""
+    wanted = Sandbox.BWRAP if sandbox else Sandbox.NONE
+    starter = choose(wanted, for_others=True, hidden=()).starter
+    return Judged([event async for event in judge(Job(problem, language, files), starter=starter)], [])
+
+
+SANDBOXES = pytest.mark.parametrize(
+    "sandbox",
+    [
+        pytest.param(False, marks=pytest.mark.thorough),
+        pytest.param(
+            True, marks=pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+        ),
+    ],
+)
+
+
+@SANDBOXES
+async def test_a_pytest_homework_as_it_is(tmp_path: Path, sandbox: bool) -> None:
+    """The judge's own pytest is there, a single file keeps its name, and tools may lock files."""
+    problem = bring(tmp_path, PYTEST, {"test_hw.py": HOMEWORK})
+    name = problem.languages["python"].name_of_single("hw.py")
+    assert (await judged_in(problem, {name: GOOD}, sandbox=sandbox)).verdict == "passed"
+    judged = await judged_in(problem, {name: HALF.replace("2", "3")}, sandbox=sandbox)
+    (result,) = judged.of("test_result")
+    assert (judged.verdict, result["message"]) == ("failed", "assert 3 == 4\n +  where 3 = double(2)")
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+@SANDBOXES
+async def test_a_gradescope_autograder_as_it_is(tmp_path: Path, sandbox: bool) -> None:
+    """It finds /autograder/source, submission and results, and is started as Gradescope starts it."""
+    files = {"run_autograder": AUTOGRADER, "tests/run.py": AUTOGRADER_TESTS, "hw.py": "raise SystemExit('not this')"}
+    problem = bring(tmp_path, 'results = "gradescope"', files)
+    assert (await judged_in(problem, {"hw.py": GOOD}, sandbox=sandbox)).verdict == "passed"
+    judged = await judged_in(problem, {"hw.py": HALF.replace("2", "3")}, sandbox=sandbox)
+    (result,) = judged.of("test_result")
+    assert (judged.verdict, result["message"], judged.events[-1]["summary"]["score"]) == ("failed", "2 -> 3", 0)
+    assert [event["detail"] for event in judged.of("status_update") if "detail" in event] == ["Thank you"]
+
+
+async def test_the_exit_code_is_the_one_test(run: Run, tmp_path: Path) -> None:
+    """What the command printed is shown with it."""
+    checks = "import solution\nprint('checking')\nassert solution.double(2) == 4, 'not 4'\n"
+    grader = 'files = ["check.py"]\ncommand = ["python3", "check.py"]\nresults = "exit"'
+    problem = bring(tmp_path, grader, {"check.py": checks})
+    assert (await run(problem, {"solution.py": GOOD})).verdict == "passed"
+    judged = await run(problem, {"solution.py": "def double(n): return 3\n"})
+    (result,) = judged.of("test_result")
+    assert (result["message"], result["output"].partition("\n")[0]) == ("AssertionError: not 4", "checking")
+
+
+async def test_what_does_not_compile_is_a_failed_build(run: Run, tmp_path: Path) -> None:
+    """Although it is the grader that compiles it: the learner reads what the compiler says, and where."""
+    grader = 'files = ["t.c"]\ncommand = ["cc", "t.c", "solution.c"]\nresults = "unity"'
+    problem = bring(tmp_path, grader, {"t.c": "int main(void) { return 0; }"}, 'languages = ["c"]')
+    judged = await run(problem, {"solution.c": "int x = ;\n"}, "c")
+    assert judged.verdict == "build_failed"
+    assert judged.analysis["location"] == {"file": "solution.c", "line": 1}
+    assert "expected expression" in judged.of("status_update")[-1]["detail"]
+
+
+async def test_a_package_that_is_not_installed_is_the_operators_fault(run: Run, tmp_path: Path) -> None:
+    """It is named, and the verdict is `error`."""
+    problem = bring(tmp_path, f'{PYTEST}\npackages = ["no-such-package"]', {"test_hw.py": HOMEWORK})
+    judged = await run(problem, {"hw.py": GOOD})
+    assert judged.verdict == "error"
+    assert "no-such-package" in judged.analysis["error"]
+
+
+@pytest.mark.parametrize(
+    ("grader", "complaint"),
+    [
+        ('files = ["*.py"]\ncommand = ["true"]\nresults = "exit"', "has 'hw.py', which is what solutions in python"),
+        ('files = ["*.txt"]\ncommand = ["true"]\nresults = "exit"', "there is no '\\*.txt'"),
+        ('command = ["true"]\nresults = "exit"', "`grader.files` is missing"),
+        ('files = ["test_hw.py"]\nresults = "exit"', "`grader.command` is missing"),
+        ('files = ["test_hw.py"]\ncommand = ["true"]\nresults = "report"', "or a path or pattern that ends in"),
+        ('results = "gradescope"\nbuild = ["make"]', "run_autograder builds"),
+    ],
+)
+def test_a_table_that_cannot_work_is_refused(tmp_path: Path, grader: str, complaint: str) -> None:
+    """In one sentence, when the problem is loaded."""
+    files = {"hw.py": "", "test_hw.py": HOMEWORK}
+    with pytest.raises(ProblemError, match=complaint):
+        bring(tmp_path, grader, files, '[languages.python]\nsource = "hw.py"')
+
+
+def test_a_grader_gets_what_build_tools_take(tmp_path: Path) -> None:
+    """Unless the author says otherwise."""
+    said = 'languages = ["python"]\n[limits]\nmemory_mb = 99'
+    limits = bring(tmp_path, PYTEST, {"test_hw.py": HOMEWORK}, said).limits
+    assert (limits.memory_mb, limits.disk_mb, limits.processes) == (99, 512, 64)
+
+
+def test_check_judges_a_solution_of_several_files(tmp_path: Path) -> None:
+    """`files` says what each is called in a submission."""
+    solution = '[[solutions]]\nlanguage = "python"\nexpect = "passed"\n'
+    names = 'files = {"hw.py" = "example/hw.py", "helper.py" = "example/other.py"}'
+    parts = {
+        "example/hw.py": "from helper import double\n",
+        "example/other.py": GOOD,
+        "t.py": "import hw; hw.double(2)",
+    }
+    grader = 'files = ["t.py"]\ncommand = ["python3", "t.py"]\nresults = "exit"'
+    bring(tmp_path, f"{grader}\n{solution}{names}", parts)
+    assert [check.detail for check in check_problem(tmp_path).checks if not check.ok] == []
+    file = tmp_path / "problem.toml"
+    file.write_text(file.read_text().replace(names, ""))
+    with pytest.raises(ProblemError, match="must have either `file` or `files`"):
+        load_problem(tmp_path)
+
+
+def test_check_accepts_a_template_that_does_not_link_yet(tmp_path: Path) -> None:
+    """The tests of a grader call what is still to be written."""
+    grader = 'files = ["t.c"]\ncommand = ["cc", "t.c", "hw.c"]\nresults = "unity"'
+    files = {"t.c": "int f(void);\nint main(void) { return f(); }\n", "hw.c": "/* to be written */\n"}
+    bring(tmp_path, grader, files, '[languages.c]\nsource = "hw.c"\ntemplate = "hw.c"')
+    template = next(check for check in check_problem(tmp_path).checks if check.what == "template c")
+    assert (template.ok, template.detail) == (True, "does not build with the tests yet")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from subcli.judge import Job, Language, Problem, ResourceLimits, judge, load_problem
+from subcli.judge.grader.model import Grader
 from subcli.judge.process.space import Space
 from subcli.server.jobs.ability import Ability, try_out
 
@@ -192,6 +193,12 @@ async def test_nothing_is_judged_before_it_was_tried(
     assert ability.obstacle == ""
     assert [(job.problem.slug, job.language) for job in trials.jobs] == [("hello", "python"), ("hello", "javascript")]
     assert "python works here" in caplog.text
+
+
+def test_a_grader_is_not_tried_with_a_hello_world(problems: dict[str, Problem], path: Path) -> None:
+    """Its commands start the grader, which a hello-world does not have: programs decide."""
+    graded = {"one": replace(problems["one"], grader=Grader((), "exit"))}
+    assert works(Ability(graded, Trials(), space=lambda: PLENTY)) == {"one": {"python", "javascript"}}
 
 
 async def test_a_language_that_does_not_work(

@@ -8,7 +8,7 @@ from subcli.judge.process.text import last_line
 
 
 def general(evidence: Evidence, context: Context) -> Finding:
-    """Describe what was seen without guessing at a cause."""
+    """Describe what was seen without guessing at a cause; what the author says of it comes first."""
     if evidence.kind == "judge":
         return Finding(
             category="judge_error",
@@ -16,6 +16,8 @@ def general(evidence: Evidence, context: Context) -> Finding:
             + last_line(evidence.stderr),
             suggestions=("Tell the operator of this server.",),
         )
+    if evidence.explanation:
+        return Finding(category="unknown", analysis=evidence.explanation, suggestions=evidence.suggestions)
     seen = last_line(evidence.stderr)
     said = f" Its stderr ends with: {seen}" if seen else " Nothing was written to stderr."
     return Finding(

@@ -54,6 +54,11 @@ def syntax_error(evidence: Evidence, context: Context) -> Finding | None:
     )
 
 
+def has_compile_error(text: str) -> bool:
+    """Whether a compiler or a linker reports an error in what a tool has printed."""
+    return _COMPILER.search(text) is not None or "undefined reference to" in text
+
+
 def compile_error(evidence: Evidence, context: Context) -> Finding | None:
     """The compiler reported an error."""
     found = _COMPILER.search(evidence.stderr) if evidence.kind == "build" else None

@@ -21,9 +21,12 @@ from subcli.judge.grader.model import (
     check_points,
     seconds_to_ms,
 )
+from subcli.judge.grader.printed import plain
 
 Visibility: TypeAlias = Literal["visible", "hidden", "after_due_date", "after_published"]
 Points: TypeAlias = Annotated[float, Meta(description="a number")]
+Text: TypeAlias = str | float | bool | None
+"""What is a text, or is shown as one."""
 
 _FEEDBACK: Final[dict[Visibility, Feedback]] = {
     "visible": "full",
@@ -38,18 +41,18 @@ class _Test(msgspec.Struct, frozen=True):
     score: Points | None = None
     max_score: Points | None = None
     status: Literal["passed", "failed"] | None = None
-    name: str = ""
-    number: str | int | float = ""
-    output: str = ""
+    name: Text = None
+    number: Text = None
+    output: Text = None
     visibility: Visibility | None = None
 
 
 class _File(msgspec.Struct, frozen=True):
     score: Points | None = None
     execution_time: float | None = None
-    output: str = ""
-    visibility: Visibility = "visible"
-    tests: tuple[_Test, ...] = ()
+    output: Text = None
+    visibility: Visibility | None = None
+    tests: tuple[_Test, ...] | None = None
 
 
 def parse(data: bytes) -> Report:
@@ -61,27 +64,29 @@ def parse(data: bytes) -> Report:
     if len(data) > MAX_BYTES:
         raise ReportError(f"has more than {MAX_BYTES // 1024} KB")
     try:
-        file = msgspec.json.decode(data, type=_File)
+        # Not strict: graders write numbers as texts, too.
+        file = msgspec.json.decode(data, type=_File, strict=False)
     except msgspec.ValidationError as error:
         raise ReportError(f"is not in Gradescope's format: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"is not JSON: {error}") from None
     except RecursionError:
         raise ReportError("is nested too deeply") from None
-    if len(file.tests) > MAX_RESULTS:
+    tests = file.tests or ()
+    if len(tests) > MAX_RESULTS:
         raise ReportError(f"has more than {MAX_RESULTS:,} tests")
-    if file.score is None and not file.tests:
+    if file.score is None and not tests:
         raise ReportError("has neither `score` nor `tests`")
-    results = tuple(_result(test, number, file.visibility) for number, test in enumerate(file.tests, 1))
+    visibility = file.visibility or "visible"
+    results = tuple(_result(test, number, visibility) for number, test in enumerate(tests, 1))
     score = None if file.score is None else check_points(file.score, "`score`")
+    output = _text(file.output)
     if not results:
-        feedback = _FEEDBACK[file.visibility]
         took = seconds_to_ms(file.execution_time or 0)
         # Whether it passes, the points decide.
-        results = (
-            TestResult("autograder", "passed", output=file.output[:MAX_TEXT], duration_ms=took, feedback=feedback),
-        )
-    return Report(results, score)
+        only = TestResult("autograder", "passed", output=output, duration_ms=took, feedback=_FEEDBACK[visibility])
+        return Report((only,), score)
+    return Report(results, score, remark=output if visibility == "visible" else "")
 
 
 def _result(test: _Test, number: int, visibility: Visibility) -> TestResult:
@@ -91,12 +96,17 @@ def _result(test: _Test, number: int, visibility: Visibility) -> TestResult:
     is_passed = test.status == "passed"
     if test.status is None:
         is_passed = score is None or best is None or score >= best
+    output = _text(test.output)
     return TestResult(
-        name=test.name[:MAX_TEXT] or f"Test {test.number or number}"[:MAX_TEXT],
+        name=_text(test.name) or f"Test {_text(test.number) or number}",
         status="passed" if is_passed else "failed",
-        message="" if is_passed else test.output.strip().partition("\n")[0][:MAX_TEXT],
-        output=test.output[:MAX_TEXT],
+        message="" if is_passed else output.strip().partition("\n")[0],
+        output=output,
         score=score,
         max_score=best,
         feedback=_FEEDBACK[test.visibility or visibility],
     )
+
+
+def _text(value: Text) -> str:
+    return plain("" if value is None else value if isinstance(value, str) else f"{value:g}")[:MAX_TEXT]

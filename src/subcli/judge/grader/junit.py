@@ -6,15 +6,20 @@ type, without which there are no entities, is refused. (defusedxml refuses entit
 
 from __future__ import annotations
 
+import re
 from typing import Final, NoReturn
 from xml.parsers import expat
 
 from subcli.judge.grader.model import MAX_BYTES, MAX_RESULTS, MAX_TEXT, ReportError, TestResult, seconds_to_ms
+from subcli.judge.grader.printed import plain
 
 _DEPTH: Final = 32
 _BAD: Final = ("failure", "error")
 _OUTPUTS: Final = ("system-out", "system-err")
 _CHUNK: Final = 64 * 1024
+_NOT_LOADED: Final = "collection failure"
+"""What pytest says of a file that it cannot import; why, stands in the last line of the details that begins with E."""
+_RAISED: Final = re.compile(r"^E +(\S.*)$", re.MULTILINE)
 
 
 def parse(data: bytes) -> list[TestResult]:
@@ -92,17 +97,22 @@ class _Reader:
         if name != "testcase" or self._case is None:
             return
         case, self._case = self._case, None
-        details = "\n".join(filter(None, (self._texts.get(kind, "").strip() for kind in (*_BAD, *_OUTPUTS))))
+        details = plain("\n".join(filter(None, (self._texts.get(kind, "").strip() for kind in (*_BAD, *_OUTPUTS)))))
         self._results.append(
             TestResult(
                 name=case.get("name", "")[:MAX_TEXT] or f"Test {len(self._results) + 1}",
                 status="failed" if self._status == "failed" else "skipped" if self._status == "skipped" else "passed",
-                message=self._message or (details.partition("\n")[0] if self._status == "failed" else ""),
+                message=self._said(details),
                 output=details[:MAX_TEXT],
                 duration_ms=_duration_ms(case.get("time", "")),
                 group=case.get("classname", "")[:MAX_TEXT],
             )
         )
+
+    def _said(self, details: str) -> str:
+        if self._message == _NOT_LOADED and (raised := _RAISED.findall(details)):
+            return str(raised[-1])
+        return plain(self._message) or (details.partition("\n")[0] if self._status == "failed" else "")
 
 
 def _duration_ms(text: str) -> int:

@@ -19,13 +19,23 @@ _MAX_SECONDS: Final = 86_400.0
 _MAX_POINTS: Final = 1e9
 
 
+PRINTED: Final = ("tap", "go", "rust", "unity")
+"""What `results` may be when the grader prints them on stdout."""
+EXIT: Final = "exit"
+"""What `results` is when the exit code is all there is."""
+GRADESCOPE: Final = "gradescope"
+"""What `results` is when the grader finds everything where Gradescope has it, in /autograder."""
+
+
 class Grader(msgspec.Struct, frozen=True):
     """How a problem is graded. The commands are those of its languages."""
 
     files: tuple[tuple[str, Path], ...]
     """What is laid beside the solution: the path there, and the author's file."""
     results: str
-    """tap, or the file of results: a path or a pattern, relative to the solution."""
+    """One of `PRINTED`, `EXIT`, `GRADESCOPE`; or the file of results: a path or a pattern, relative to the solution."""
+    packages: tuple[str, ...] = ("pytest",)
+    """Python packages, installed beside the judge, that it may import."""
     pass_score: float | None = None
     max_score: float | None = None
     """What `score` in results.json is out of, where the tests do not say so."""
@@ -39,6 +49,8 @@ class TestResult(msgspec.Struct, frozen=True):
     name: str
     status: Literal["passed", "failed", "skipped"]
     message: str = ""
+    expected: str = ""
+    actual: str = ""
     output: str = ""
     duration_ms: int = 0
     score: float | None = None
@@ -53,6 +65,8 @@ class Report(msgspec.Struct, frozen=True):
     results: tuple[TestResult, ...]
     score: float | None = None
     """In all, where the grader says so itself."""
+    remark: str = ""
+    """What it says to whoever submitted, beyond its tests."""
 
 
 class ReportError(ValueError):

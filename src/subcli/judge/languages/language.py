@@ -31,6 +31,8 @@ class Language:
     template: Path | None = None
     requires: tuple[str, ...] = ()
     """Programs that must be installed for this language, for example `node`."""
+    tools: tuple[str, ...] = ()
+    """Programs that its commands may start without naming them, if they are installed."""
     bounded_address_space: bool = True
     """Whether memory may be limited by RLIMIT_AS; V8 and the JVM reserve far more than they use."""
     title: str = ""
@@ -41,6 +43,8 @@ class Language:
     """The endings of files that may lie beside them, such as headers."""
     entries: tuple[str, ...] = ()
     """Names of files to start besides `source`, the likeliest first."""
+    keeps_name: bool = False
+    """Whether a single file keeps its name, although no command has it from us."""
     main: str = ""
     """A regular expression that tells the file to start from others; empty if it cannot be told."""
     version: tuple[str, ...] = ()
@@ -78,7 +82,7 @@ class Language:
             return self.source
         if self._uses("{class}") and (name := public_type(text)):
             return name + PurePosixPath(self.source).suffix
-        placed = self._uses("{source}") or self._uses("{sources}") or self._uses("{stem}")
+        placed = self.keeps_name or any(map(self._uses, ("{source}", "{sources}", "{stem}")))
         if not submitted or not placed or Path(submitted).suffix not in self.source_endings:
             return self.source
         return Path(submitted).name

@@ -93,10 +93,14 @@ class LocalStarter:
 
     @contextmanager
     def open(self, workspace: Path, problem: Problem, language: Language) -> Iterator[Plans]:
+        # Not the workspace: Go ignores a module in the directory of temporary files.
+        temporary = workspace.parent / "tmp"
+        temporary.mkdir(exist_ok=True)
+
         def plan(limits: ResourceLimits, *, is_hosted: bool) -> StartPlan:
             return StartPlan(
                 prefix=(*confining(limits, language, is_hosted=is_hosted), "--"),
-                environment=clean_environment(workspace),
+                environment={**clean_environment(workspace), "TMPDIR": str(temporary)},
                 directory=str(workspace),
             )
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from subcli.judge.grader.model import GRADESCOPE
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
@@ -98,10 +99,15 @@ class BubblewrapStarter:
                 outer += [f"--tasks={tasks}", f"--user={user}"]
             program = [self.program]
             if self.filtered:
-                (base / "filter").write_bytes(compiled(network=problem.network))
+                # Build tools lock their caches. A submission with a grader has one sandbox, and nothing to talk to.
+                rules = compiled(network=problem.network, locks=problem.grader is not None)
+                (base / "filter").write_bytes(rules)
                 outer.append(f"--filter={base / 'filter'}")
                 program += ["--seccomp", "{filter}"]
-            head = [*outer, "--", *program, *_NAMESPACES, *_root(view, facts, limits.disk_mb * _MEGABYTE)]
+            root = _root(view, facts, limits.disk_mb * _MEGABYTE)
+            if problem.grader is not None and problem.grader.results == GRADESCOPE:
+                root += ["--symlink", f"{SCRATCH[0]}/grading", "/autograder"]
+            head = [*outer, "--", *program, *_NAMESPACES, *root]
             tail = ["--remount-ro", "/", "--chdir", str(workspace)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
 

@@ -51,8 +51,6 @@ DENIED: Final = (
     *("fanotify_init", "fanotify_mark", "mbind", "migrate_pages", "move_pages", "set_mempolicy"),
     # keyrings belong to the user, not to a namespace
     *("add_key", "request_key", "keyctl"),
-    # channels between sandboxes: another one can notice a lock on a file that both can read
-    "flock",
 )
 ABSENT: Final = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "clone3"),
@@ -79,8 +77,11 @@ _SOCKETS: Final = (
 )
 _NOWAIT, _DONTNEED = 8, 4  # RWF_NOWAIT, POSIX_FADV_DONTNEED
 _IOCTLS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into a terminal
+_LOCKS: Final = (5, 6, 7, 36, 37, 38)
+"""Locks of all kinds with fcntl. They are channels between sandboxes, as `flock` is: another one can notice a lock on a
+file that both can read."""
 _FCNTLS: Final = (
-    *(5, 6, 7, 36, 37, 38, 1_024, 1_025, 1_026),  # locks of all kinds, leases, F_NOTIFY
+    *(1_024, 1_025, 1_026),  # leases, F_NOTIFY
     1_031,  # F_SETPIPE_SZ: all processes of a user share what their pipes may hold
 )
 _MAKING_NODES: Final = (("mknod", 1), ("mknodat", 2))
@@ -109,11 +110,12 @@ class FilterError(Exception):
 
 
 @functools.cache
-def compiled(*, network: bool = False) -> bytes:
+def compiled(*, network: bool = False, locks: bool = False) -> bytes:
     """The filter as a BPF program for `bwrap --seccomp`.
 
     Args:
         network: Whether sockets on the sandbox's own loopback are allowed.
+        locks: Whether files can be locked.
 
     Raises:
         FilterError: libseccomp is not installed, or fails.
@@ -135,7 +137,9 @@ def compiled(*, network: bool = False) -> bytes:
             rules.deny("clone", errno.EPERM, _Comparison(0, _MASKED_EQUAL, flag, flag))
         for number in _IOCTLS:
             rules.deny("ioctl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
-        for number in _FCNTLS:
+        if not locks:
+            rules.deny("flock", errno.EPERM)
+        for number in _FCNTLS if locks else (*_FCNTLS, *_LOCKS):
             rules.deny("fcntl", errno.EPERM, _Comparison(1, _MASKED_EQUAL, _WORD, number))
         for name, argument in _MAKING_NODES:
             rules.deny(name, errno.EPERM, _Comparison(argument, _MASKED_EQUAL, _KIND, _PIPE))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from subcli.judge.grader.packages import package_paths
 from subcli.judge.languages.language import SHIMS, Language
 from subcli.judge.problem import Problem
 from subcli.judge.process.starter import GRADE, HOST
@@ -103,6 +104,9 @@ def view_for(
             links.append((str(path.resolve()), str(path)))
         else:
             shown.append(path)
+    if problem.grader is not None:
+        shown += _python_programs()
+        shown += package_paths(problem.grader.packages)
     kept = _outermost(shown)
     secrets = [_PACKAGE, problem.root, problem.origin, *hidden]
     covered = _outermost(path.resolve() for path in secrets if _is_within(path.resolve(), kept) and path.is_dir())
@@ -116,8 +120,8 @@ def view_for(
 
 
 def _programs(language: Language) -> Iterator[Path]:
-    """The programs that the language's commands name, if they are installed."""
-    for name in language.programs:
+    """The programs that the language's commands start, if they are installed."""
+    for name in dict.fromkeys((*language.programs, *language.tools)):
         if found := shutil.which(name):
             yield Path(found)
 
@@ -168,6 +172,14 @@ def _python() -> Iterator[Path]:
         yield executable
         # It tells the interpreter where the rest of it is.
         yield Path(sys.prefix) / "pyvenv.cfg"
+
+
+def _python_programs() -> Iterator[Path]:
+    """The interpreter by the names that graders give it."""
+    for name in ("python3", "python"):
+        path = Path(sys.executable).with_name(name)
+        if path.exists():
+            yield path
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:

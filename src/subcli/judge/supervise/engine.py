@@ -18,6 +18,7 @@ from subcli.judge import events
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.general import general
 from subcli.judge.evidence import Evidence
+from subcli.judge.grader.model import GRADESCOPE
 from subcli.judge.job import Job, UnsafePath, without, write_files
 from subcli.judge.process.processes import kill_all, kill_descendants, started_from
 from subcli.judge.process.shortage import is_shortage
@@ -63,9 +64,7 @@ async def judge(
     def tell_fault(text: str) -> None:
         on_fault(job.problem.as_authored(text))
 
-    laid = dict(job.problem.grader.files) if job.problem.grader is not None else {}
-    job = replace(job, files=without(job.files, laid))
-    job = _with_included(job)
+    job = _with_included(_beside_grader(job))
     with workplace() as place:
         refusal = _prepare(job, place.path)
         if refusal is not None:
@@ -191,6 +190,16 @@ def _judge_error(message: str) -> list[events.Event]:
     ]
 
 
+def _beside_grader(job: Job) -> Job:
+    """The job without what would be in the way of the author's files of a grader."""
+    grader = job.problem.grader
+    if grader is None:
+        return job
+    if grader.results == GRADESCOPE:
+        return replace(job, files={f"submission/{name}": text for name, text in job.files.items()})
+    return replace(job, files=without(job.files, dict(grader.files)))
+
+
 def _with_included(job: Job) -> Job:
     """The job with the author's files laid over those of the submission."""
     included = job.problem.included.get(job.language)
@@ -237,8 +246,12 @@ def _prepare(job: Job, base: Path) -> list[events.Event] | None:
 
 def _lay_beside(job: Job, workspace: Path) -> None:
     """Lay the author's files of a grader beside the solution."""
-    for name, path in job.problem.grader.files if job.problem.grader is not None else ():
-        target = workspace / name
+    grader = job.problem.grader
+    if grader is None:
+        return
+    place = workspace / "source" if grader.results == GRADESCOPE else workspace
+    for name, path in grader.files:
+        target = place / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
         target.chmod(target.stat().st_mode | 0o444)

@@ -8,20 +8,37 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from subcli.judge.analysis.tools import has_compile_error
 from subcli.judge.events import Measured
-from subcli.judge.evidence import Evidence
-from subcli.judge.grader import gradescope, junit
-from subcli.judge.grader.model import MAX_BYTES, MAX_RESULTS, MAX_TEXT, Report, ReportError, TestResult
+from subcli.judge.evidence import OUTPUT_BYTES, Evidence
+from subcli.judge.grader import go, gradescope, jest, junit
+from subcli.judge.grader.model import (
+    EXIT,
+    GRADESCOPE,
+    MAX_BYTES,
+    MAX_RESULTS,
+    MAX_TEXT,
+    PRINTED,
+    Report,
+    ReportError,
+    TestResult,
+)
+from subcli.judge.grader.packages import missing_packages
+from subcli.judge.grader.printed import parse_rust, parse_unity, plain
 from subcli.judge.problem import Problem
 from subcli.judge.process.grade import NOT_EXECUTABLE, NOT_FOUND, STARTLESS
 from subcli.judge.process.limits import out_of_time, over_limit
 from subcli.judge.process.starter import GRADE, Plans
+from subcli.judge.process.text import cut
 from subcli.judge.process.watchdog import Watchdog
+from subcli.judge.supervise.build import BuildResult
 from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
 from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.tap_parser import BailOut, Parser, Point
@@ -43,19 +60,27 @@ class GraderRun:
     def __init__(self, problem: Problem, plans: Plans, watchdog: Watchdog, results: Results, memory_mb: int) -> None:
         assert problem.grader is not None
         self._grader = problem.grader
+        where = self._grader.results
+        self._kind = "printed" if where in PRINTED else where if where in (EXIT, GRADESCOPE) else "files"
+        self._pattern = "results/results.json" if where == GRADESCOPE else where
         self._total_tests = problem.total_tests
         self._limits = problem.limits
         self._watchdog = watchdog
         self._results = results
         self._memory_mb = memory_mb
         self._host = HostProcess(plans.run, plans.scratch, watchdog.trust)
+        self.failed_build: BuildResult | None = None
+        """What the compiler said, if the grader could not build the solution."""
 
     async def run(self, command: tuple[str, ...]) -> str:
-        """Run the grader. Returns the verdict: passed, failed or error."""
-        is_tap = self._grader.results == "tap"
+        """Run the grader. Returns the verdict: passed, failed, error, or build_failed with `failed_build`."""
+        if missing := missing_packages(self._grader.packages):
+            message = f"the grader needs Python packages that are not installed beside the judge: {', '.join(missing)}"
+            self._results.remark(Evidence(kind="judge", message=message))
+            return "error"
         kept = self._limits.output_kb * 1024
         # Base64 takes a third more.
-        output = Collector(kept if is_tap else 2 * MAX_BYTES, self._host.stop)
+        output = Collector(2 * MAX_BYTES if self._kind in ("files", "gradescope") else kept, self._host.stop)
         errors = Collector(kept, self._host.stop)
         try:
             ran = await self._run(command, (os.open(os.devnull, os.O_RDONLY), output.writing, errors.writing))
@@ -72,18 +97,31 @@ class GraderRun:
             return "error"
         fault = self._fault(ran, log, is_flood=output.is_exceeded or errors.is_exceeded)
         try:
-            report = self._read(data)
+            report = self._read(data, ran, log)
         except ReportError as error:
-            self._results.testing(self._total_tests)
-            message = f"the grader left no results that count: {error}"
-            self._results.remark(fault or Evidence(kind="exit", message=message, stderr=log).bounded())
-            return "failed"
+            return self._without_results(str(error), ran, fault, plain(log), command)
         return await self._report(report, ran, fault, log)
+
+    def _without_results(
+        self, complaint: str, ran: Ran | None, fault: Evidence | None, log: str, command: tuple[str, ...]
+    ) -> str:
+        # Some tools print on stdout what their compiler says.
+        said = log if has_compile_error(log) else complaint
+        if fault is None and ran is not None and ran.code != 0 and has_compile_error(said):
+            message = "the solution does not compile with the tests"
+            evidence = Evidence(kind="build", message=message, stderr=said, command=" ".join(command))
+            self.failed_build = BuildResult(evidence.bounded(), cut(said, OUTPUT_BYTES))
+            return "build_failed"
+        self._results.testing(self._total_tests)
+        message = f"the grader left no results that count: {complaint}"
+        code = None if ran is None else ran.code
+        self._results.remark(fault or Evidence(kind="exit", message=message, exit_code=code, stderr=log).bounded())
+        return "failed"
 
     async def _run(self, command: tuple[str, ...], streams: tuple[int, int, int]) -> Ran | None:
         seconds = self._limits.submission_seconds
         order = {
-            "command": (sys.executable, "-I", "-S", str(GRADE), self._grader.results, str(MAX_BYTES), *command),
+            "command": (sys.executable, "-I", "-S", str(GRADE), self._kind, self._pattern, str(MAX_BYTES), *command),
             "memory": self._memory_mb * _MEGABYTE,
             "cpu_s": int(seconds) + 1,
             "files": (),
@@ -109,21 +147,23 @@ class GraderRun:
             return replace(found, message="the sandbox of the grader and the solution was ended from inside").bounded()
         return None
 
-    def _read(self, data: bytes) -> Report:
+    def _read(self, data: bytes, ran: Ran | None, log: str) -> Report:
         """
         Raises:
             ReportError: There are no results, or they are not in their format.
         """
-        if self._grader.results == "tap":
-            return _tap(data)
+        if self._kind == EXIT:
+            return _exit(ran, log)
+        if self._kind == "printed":
+            return _PRINTED[self._grader.results](data.decode("utf-8", "backslashreplace"))
         try:
             files = msgspec.json.decode(data, type=dict[str, bytes]) if data else {}
         except (msgspec.MsgspecError, ValueError):
             raise ReportError("what it handed on cannot be read") from None
         if not files:
-            raise ReportError(f"there is no {self._grader.results}")
+            raise ReportError(f"there is no {self._pattern}")
         if sum(map(len, files.values())) > MAX_BYTES:
-            raise ReportError(f"{self._grader.results} has more than {MAX_BYTES // 1024} KB")
+            raise ReportError(f"{self._pattern} has more than {MAX_BYTES // 1024} KB")
         reports: list[Report] = []
         for name, text in files.items():
             try:
@@ -132,15 +172,16 @@ class GraderRun:
                 raise ReportError(f"{name[:200]} {error}") from None
         results = tuple(result for report in reports for result in report.results)
         if not results:
-            raise ReportError(f"{self._grader.results} has no tests")
+            raise ReportError(f"{self._pattern} has no tests")
         if len(results) > MAX_RESULTS:
             raise ReportError(f"there are more than {MAX_RESULTS:,} tests")
         scores = [report.score for report in reports if report.score is not None]
-        return Report(results, sum(scores) if scores else None)
+        remark = "\n".join(filter(None, (report.remark for report in reports)))
+        return Report(results, sum(scores) if scores else None, remark)
 
     async def _report(self, report: Report, ran: Ran | None, fault: Evidence | None, log: str) -> str:
         shown = [result for result in report.results if result.feedback != "none"]
-        self._results.testing(max(len(shown), self._total_tests or 0))
+        self._results.testing(max(len(shown), self._total_tests or 0), report.remark)
         if any(result.feedback != "full" for result in report.results):
             # It may quote what is not to be shown.
             log = ""
@@ -162,7 +203,18 @@ class GraderRun:
     def _test(self, number: int, result: TestResult) -> None:
         evidence = None
         if result.status == "failed":
-            evidence = Evidence(kind="tap", message=result.message or f"{result.name} failed").bounded()
+            message = result.message or f"{result.name} failed"
+            if result.expected or result.actual:
+                evidence = Evidence("violation", message, result.expected, result.actual).bounded()
+            else:
+                # What the tests print of a failure may be the traceback of an exception.
+                evidence = Evidence(
+                    "tap",
+                    message,
+                    stderr=result.output,
+                    explanation="What the tests of this problem say about it is shown with the test.",
+                    suggestions=("Call your code with the same values on your own machine.",),
+                ).bounded()
         self._results.finished(
             test_id=str(number),
             name=result.name,
@@ -200,16 +252,28 @@ class GraderRun:
 
 
 def _parse(name: str, data: bytes) -> Report:
-    return Report(tuple(junit.parse(data))) if Path(name).suffix == ".xml" else gradescope.parse(data)
+    if Path(name).suffix == ".xml":
+        return Report(tuple(junit.parse(data)))
+    return jest.parse(data) if jest.is_jest(data) else gradescope.parse(data)
 
 
-def _tap(data: bytes) -> Report:
+def _exit(ran: Ran | None, log: str) -> Report:
+    """The command is the one test: it passes if it exits with 0."""
+    is_passed = ran is not None and ran.code == 0
+    lines = plain(log).strip().splitlines()
+    message = "" if is_passed else lines[-1] if lines else "it failed" if ran is None else f"it exited with {ran.code}"
+    # The end of what it printed says how it ended.
+    output = "\n".join(lines)[-MAX_TEXT:]
+    return Report((TestResult("Tests", "passed" if is_passed else "failed", message[:MAX_TEXT], output=output),))
+
+
+def _tap(text: str) -> Report:
     """
     Raises:
         ReportError: It is not TAP, or stops before its plan is carried out.
     """
     parser = Parser()
-    items = [item for line in data.decode("utf-8", "backslashreplace").split("\n") for item in parser.feed(line)]
+    items = [item for line in text.split("\n") for item in parser.feed(line)]
     items += parser.finish()
     points = [item for item in items if isinstance(item, Point)]
     if bailed := next((item for item in items if isinstance(item, BailOut)), None):
@@ -230,3 +294,11 @@ def _of_point(point: Point) -> TestResult:
         message=str(message)[:MAX_TEXT],
         output=point.output,
     )
+
+
+_PRINTED: Final[dict[str, Callable[[str], Report]]] = {
+    "tap": _tap,
+    "go": go.parse,
+    "rust": parse_rust,
+    "unity": parse_unity,
+}

@@ -84,10 +84,10 @@ class Results:
         """What a group of tests is worth, of which everybody may know."""
         self._groups.append(result)
 
-    def testing(self, total: int | None) -> None:
+    def testing(self, total: int | None, detail: str = "") -> None:
         """The tests begin; `total`, without hidden ones, is None if their number is not known."""
         self._total = total
-        self._emit(events.status_update("testing", total_tests=total))
+        self._emit(events.status_update("testing", total_tests=total, detail=self._paths.strip(detail)))
 
     def finished(
         self,

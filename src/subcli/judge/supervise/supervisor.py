@@ -160,7 +160,9 @@ class Supervisor:
         if order.problem.grader is not None:
             from subcli.judge.supervise.grader_runner import GraderRun
 
-            return await GraderRun(order.problem, order.plans, watchdog, results, memory_mb).run(command)
+            grading = GraderRun(order.problem, order.plans, watchdog, results, memory_mb)
+            verdict = await grading.run(command)
+            return verdict if grading.failed_build is None else self._build_failed(grading.failed_build)
         from subcli.judge.supervise.tap_runner import TapRun  # most problems do not print TAP
 
         return await TapRun(order.problem, order.scratch, watchdog, results, memory_mb).run(order.plans.run, command)

@@ -92,8 +92,9 @@ def reference(problem: Problem, language: str) -> Job | None:
     """
     for solution in problem.solutions:
         if solution.language == language and solution.expect == "passed":
-            source = problem.languages[language].source
-            return Job(problem, language, {source: solution.file.read_text(encoding="utf-8")})
+            name = problem.languages[language].name_of_single(solution.file.name)
+            files = solution.files or {name: solution.file}
+            return Job(problem, language, {each: path.read_text(encoding="utf-8") for each, path in files.items()})
     return None
 
 

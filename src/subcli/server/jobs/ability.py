@@ -109,7 +109,10 @@ class Ability:
         }
         self._trials: list[_Trial] = []
         self._trial_of = {
-            (slug, name): self._trial_for(hello(language, problem.limits)) if try_out else None
+            # The commands of a grader build and start the grader, and nothing but that.
+            (slug, name): self._trial_for(hello(language, problem.limits))
+            if try_out and problem.grader is None
+            else None
             for slug, problem in problems.items()
             for name, language in problem.languages.items()
         }
