@@ -123,7 +123,8 @@ async def test_reason_of_a_failure(response: httpx.Response, status: int | None,
         assert await Trial(answering(response)).http.request("GET", "/x", decode=as_object) == {}
         return
     failed = await failure(response)
-    assert (failed.status, failed.reason, failed.input) == (status, reason, RestFailed(status, reason or ""))
+    page = status == 500
+    assert (failed.status, failed.reason, failed.input) == (status, reason, RestFailed(status, reason or "", page=page))
     assert (failed.blocked, failed.hint, str(failed)) == (False, "", reason)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from subcli.client.client import Client
 from subcli.client.connection import connect
-from subcli.core.errors import NetworkError, NotFoundError, ServerError, SubcliError
+from subcli.core.errors import NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.core.watch import Watch
 from subcli.settings.config import load
 from subcli.workspace.source import read_source
@@ -176,11 +176,14 @@ async def test_other_redirects(location: str, words: str) -> None:
     ],
 )
 async def test_first_answer_says_it_all(answer: Answer, words: str) -> None:
-    """`watch` does not try for a minute to get another answer."""
+    """`watch` does not try for a minute to get another answer; a page is no judge's answer, whatever the command."""
     async with scripted(refusing(answer.status), rest=lambda request: answer) as running:
         error = await error_of("watch", running.url)
+        other = await error_of("status", running.url)
     assert type(error) is ServerError
+    assert type(other) is (UsageError if isinstance(answer.body, dict) else ServerError)
     assert words in error.message
+    assert words in other.message
     assert len(running.connects) == 1
 
 

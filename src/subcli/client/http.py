@@ -357,8 +357,9 @@ class Requester:
             retry_after_s = _seconds(body.get("retry_after"))
         # A server may repeat what it was sent; the token is not shown all the same.
         reason = redact(reason, self._authenticator.token() or Secret(""))
-        foreign = body is None and response.status in _NEVER_A_PAGE
-        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign)
+        page = body is None
+        foreign = page and response.status in _NEVER_A_PAGE
+        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign, page=page)
 
 
 def _seconds(value: object) -> float | None:
