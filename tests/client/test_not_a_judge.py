@@ -197,6 +197,23 @@ async def test_http_to_a_port_for_https(words: bytes, command: str) -> None:
     assert error.hint == f"Use `--server https://127.0.0.1:{running.port}`."
 
 
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"ICY 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n"]
+)
+@pytest.mark.parametrize("command", ["watch", "list"])
+async def test_something_that_does_not_speak_http(answer: bytes, command: str) -> None:
+    """SSH, a radio, a broken proxy: it will not do so the next time either."""
+
+    async def says(wire: Any) -> None:
+        await wire.raw(answer)
+
+    async with scripted(says, rest=lambda request: Answer(bare=answer)) as running:
+        error = await error_of(command, running.url)
+    assert type(error) is ServerError
+    assert error.message == f"This is not a judge: 127.0.0.1:{running.port} does not answer in HTTP."
+    assert len(running.connects) <= 1
+
+
 async def test_long_header_line_in_the_handshake() -> None:
     """The socket's library takes no line over 8 KiB; REST works, so the watch polls."""
 
