@@ -449,6 +449,14 @@ async def test_info_that_failed_is_asked_again(answer: Answer) -> None:
     assert (await trial.api.info()).resume
 
 
+async def test_time_is_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auth token` renews by it: a local clock that is wrong neither keeps an old token nor distrusts every new one."""
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    answer = httpx.Response(200, json={}, headers={"Date": "Thu, 01 Jan 1970 00:00:10 GMT"})
+    assert await Trial(answering(answer)).api.now() == 10
+    assert await Trial(answering(httpx.ReadError("cut"))).api.now() == 2e9
+
+
 async def test_log_of_several_pages() -> None:
     """Pages are fetched as long as they are full and lead on."""
     log = [{"seq": seq} for seq in range(1, 2501)]

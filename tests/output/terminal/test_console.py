@@ -55,6 +55,7 @@ def test_choice_of_view(changed: dict[str, bool], env: dict[str, str], view: str
         ({"CLICOLOR": "1"}, True, False),
         ({"CLICOLOR_FORCE": "1"}, True, True),
         ({"CLICOLOR_FORCE": "0"}, True, False),
+        ({"CLICOLOR_FORCE": "", "CLICOLOR": ""}, True, False),
         ({"CLICOLOR": "0", "CLICOLOR_FORCE": "1"}, True, True),
         ({"TERM": "dumb"}, False, False),
         ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
