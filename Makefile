@@ -14,7 +14,7 @@ FUZZ    ?= 20000
 ROUNDS  ?= 200
 COVERED := $(CURDIR)/$(VENV)/coverage
 BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
-CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
+CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/lenient_json.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
 
 .PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel \
   requirements audit sbom release clean

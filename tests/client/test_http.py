@@ -123,7 +123,8 @@ async def test_reason_of_a_failure(response: httpx.Response, status: int | None,
         assert await Trial(answering(response)).http.request("GET", "/x", decode=as_object) == {}
         return
     failed = await failure(response)
-    assert (failed.status, failed.reason, failed.input) == (status, reason, RestFailed(status, reason or ""))
+    page = status == 500
+    assert (failed.status, failed.reason, failed.input) == (status, reason, RestFailed(status, reason or "", page=page))
     assert (failed.blocked, failed.hint, str(failed)) == (False, "", reason)
 
 
@@ -446,6 +447,14 @@ async def test_info_that_failed_is_asked_again(answer: Answer) -> None:
         await trial.api.info()
     assert await trial.api.info() == ServerInfo(name="judge", features=frozenset({"resume"}))
     assert (await trial.api.info()).resume
+
+
+async def test_time_is_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auth token` renews by it: a local clock that is wrong neither keeps an old token nor distrusts every new one."""
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    answer = httpx.Response(200, json={}, headers={"Date": "Thu, 01 Jan 1970 00:00:10 GMT"})
+    assert await Trial(answering(answer)).api.now() == 10
+    assert await Trial(answering(httpx.ReadError("cut"))).api.now() == 2e9
 
 
 async def test_log_of_several_pages() -> None:

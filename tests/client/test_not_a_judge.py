@@ -11,7 +11,7 @@ import pytest
 
 from subcli.client.client import Client
 from subcli.client.connection import connect
-from subcli.core.errors import NetworkError, NotFoundError, ServerError, SubcliError
+from subcli.core.errors import NetworkError, NotFoundError, ServerError, SubcliError, UsageError
 from subcli.core.watch import Watch
 from subcli.settings.config import load
 from subcli.workspace.source import read_source
@@ -176,11 +176,14 @@ async def test_other_redirects(location: str, words: str) -> None:
     ],
 )
 async def test_first_answer_says_it_all(answer: Answer, words: str) -> None:
-    """`watch` does not try for a minute to get another answer."""
+    """`watch` does not try for a minute to get another answer; a page is no judge's answer, whatever the command."""
     async with scripted(refusing(answer.status), rest=lambda request: answer) as running:
         error = await error_of("watch", running.url)
+        other = await error_of("status", running.url)
     assert type(error) is ServerError
+    assert type(other) is (UsageError if isinstance(answer.body, dict) else ServerError)
     assert words in error.message
+    assert words in other.message
     assert len(running.connects) == 1
 
 
@@ -192,6 +195,23 @@ async def test_http_to_a_port_for_https(words: bytes, command: str) -> None:
         error = await error_of(command, running.url)
     assert error.message == f"127.0.0.1:{running.port} does not speak plain http."
     assert error.hint == f"Use `--server https://127.0.0.1:{running.port}`."
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"ICY 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n"]
+)
+@pytest.mark.parametrize("command", ["watch", "list"])
+async def test_something_that_does_not_speak_http(answer: bytes, command: str) -> None:
+    """SSH, a radio, a broken proxy: it will not do so the next time either."""
+
+    async def says(wire: Any) -> None:
+        await wire.raw(answer)
+
+    async with scripted(says, rest=lambda request: Answer(bare=answer)) as running:
+        error = await error_of(command, running.url)
+    assert type(error) is ServerError
+    assert error.message == f"This is not a judge: 127.0.0.1:{running.port} does not answer in HTTP."
+    assert len(running.connects) <= 1
 
 
 async def test_long_header_line_in_the_handshake() -> None:

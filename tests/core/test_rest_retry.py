@@ -85,6 +85,17 @@ def test_final_answers_are_not_repeated(status: int, kind: type[SubcliError], re
     assert "because" in error.message or status == 407
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, ServerError), (409, ServerError), (413, UsageError), (415, ServerError), (422, ServerError)],
+)
+def test_page_is_no_sentence_of_a_judge(status: int, kind: type[SubcliError]) -> None:
+    """A judge says what is wrong in JSON; only a limit on the size is often that of a proxy."""
+    asked = RestFailed(status, "HTTP 400 Bad", page=True)
+    error = repeat_request(asked, attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
+    assert type(error) is kind
+
+
 @pytest.mark.parametrize("status", [None, 403, 404, 422, 503])
 @pytest.mark.parametrize("reason", ["No such X", "No such X."])
 def test_sentence_of_server_ends_with_one_full_stop(status: int | None, reason: str) -> None:

@@ -87,6 +87,21 @@ def test_one_address_for_one_server(tmp_path: Path) -> None:
     assert resolve(tmp_path, project=project, user=user).server == "https://judge.example"
 
 
+@pytest.mark.parametrize(
+    ("host", "sent"),
+    [
+        ("r2---sn-j5caxn0g4.example", "r2---sn-j5caxn0g4.example"),
+        ("тест.example:33", "xn--e1aybc.example:33"),
+        (f"{'a' * 63}.example:8888", f"{'a' * 63}.example:8888"),
+        ("my_judge.example", "my_judge.example"),
+    ],
+)
+def test_unusual_hosts(host: str, sent: str, tmp_path: Path) -> None:
+    """What a name server may have is an address, with a port as well."""
+    found = resolve(tmp_path, flags={"server": f"https://{host}"})
+    assert (found.server, found.ws_url) == (f"https://{sent}", f"wss://{sent}/ws")
+
+
 def test_unknown_profile_names_those_that_exist(tmp_path: Path) -> None:
     """A misspelled profile is a usage error that suggests the right one."""
     with pytest.raises(UsageError, match="no profile 'wrok'") as caught:

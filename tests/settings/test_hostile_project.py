@@ -272,6 +272,16 @@ def test_scheme_in_upper_case(tmp_path: Path) -> None:
     assert settings(tmp_path, server="HTTPS://a.example").ws_url == "wss://a.example/ws"
 
 
+def test_settings_that_are_there_and_cannot_be_read(tmp_path: Path) -> None:
+    """A link that leads nowhere, or to itself, and a directory; a link to /dev/null is the way to have none."""
+    for name, target in (("gone", "nowhere"), ("loop", "loop"), ("null", os.devnull)):
+        (tmp_path / name).symlink_to(target)
+    for path in (tmp_path / "gone", tmp_path / "loop", tmp_path):
+        with pytest.raises(UsageError, match="cannot be read"):
+            load({}, {}, tmp_path, path)
+    assert load({}, {}, tmp_path, tmp_path / "null").server
+
+
 def test_paths_that_cannot_be_examined(tmp_path: Path) -> None:
     """Where even stat() fails, a project file is skipped and the user's file is named in an error."""
     impossible = tmp_path / ("a" * 300)

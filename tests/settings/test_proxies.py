@@ -102,8 +102,10 @@ def test_exemptions(url: str, no_proxy: str, direct: bool, name: str) -> None:
 
 
 def test_lower_case_exemptions_win() -> None:
-    """As for the proxies themselves."""
-    assert address(ALL_PROXY="p:1", no_proxy="", NO_PROXY="*") is not None
+    """As for the proxies themselves; but a blank one, as templates leave it, says nothing."""
+    assert address(ALL_PROXY="p:1", no_proxy="x", NO_PROXY="*") is not None
+    assert address(ALL_PROXY="p:1", no_proxy=" ", NO_PROXY="*") is None
+    assert address(ALL_PROXY="p:1", no_proxy="*", NO_PROXY="") is None
 
 
 def test_ignored_entries_are_known() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.shared.files import check_writable, expand_user, write_atomically
+from subcli.shared.files import check_writable, exclude_others, expand_user, write_atomically
 
 
 def mode_of(path: Path) -> int:
@@ -230,3 +230,16 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
         "a/~",
         "~nobody-here/x",
     ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EBADF])
+def test_file_system_without_locks(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems have none: the change is made all the same."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with exclude_others(tmp_path / "lock", 0.1):
+        (tmp_path / "file").write_text("changed")
+    assert (tmp_path / "file").read_text() == "changed"

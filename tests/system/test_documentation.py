@@ -80,3 +80,18 @@ def test_architecture_names_every_module() -> None:
     parts = [path.name if path.is_file() else f"{path.name}/" for path in (ROOT / "src/subcli").iterdir()]
     named = [part for part in parts if not part.startswith("__") and part.endswith((".py", "/"))]
     assert not [part for part in named if part not in text]
+
+
+def test_tests_in_prose_exist() -> None:
+    """Each test that docs/testing.md names is there: those of the table of reports, and every path of a test."""
+    text = (ROOT / "docs/testing.md").read_text()
+    file, checked = Path(), 0
+    for path, name in re.findall(r"`(?:tests/)?([\w/]+/test_\w+\.py|…)(?:::(test_\w+))?`", text):
+        file = file if path == "…" else ROOT / "tests" / path
+        assert file.is_file(), path
+        assert not name or re.search(rf"^(?:async )?def {name}\(", file.read_text(), re.MULTILINE), f"{path}::{name}"
+        checked += 1
+    rows = [line for line in text.splitlines() if re.match(r"\| [\w.-]+/[\w.-]+#\d", line)]
+    assert len(rows) > 60
+    assert all("::test_" in row or ".py`" in row for row in rows)
+    assert checked > len(rows)

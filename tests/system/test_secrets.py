@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,11 @@ async def test_not_in_the_process_list(command: Commands) -> None:
     seen: list[bytes] = []
 
     async def look(process: asyncio.subprocess.Process) -> None:
-        while True:
-            seen.append(command_line(process.pid))
-            await asyncio.sleep(0.05)
+        # Until it has ended, which may be a moment before anybody tells us.
+        with contextlib.suppress(FileNotFoundError):
+            while True:
+                seen.append(command_line(process.pid))
+                await asyncio.sleep(0.05)
 
     async with scripted(some(3), finish) as server:
         done = await command("watch", "1", "--json", "--server", server.url, env={VARIABLE: "real"}, during=look)

@@ -40,7 +40,7 @@ def request(
     async def main(_: Interrupts) -> T:
         patience = Patience(settings.server, streams.stderr)
         prompter = prompter_for(common, streams, patience)
-        async with patience.waiting(), connect(settings, prompter=prompter, wait=patience) as client:
+        async with connect(settings, prompter=prompter, wait=patience) as client, patience.waiting():
             return await call(client)
 
     try:

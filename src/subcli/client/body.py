@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import httpx
-import msgspec
+
+from subcli.shared.lenient_json import read_json
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """The largest response that is read: a page of events of 64 KiB each is not larger."""
@@ -125,6 +126,6 @@ def _values(content: bytes) -> int:
 def decode_json(content: bytes) -> Any:
     """The JSON in a body, ``{}`` for an empty one; ``None`` if it is something else."""
     try:
-        return msgspec.json.decode(content) if content else {}
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return read_json(content) if content else {}
+    except (ValueError, RecursionError):
         return None

@@ -49,6 +49,9 @@ REQUEST_TIMEOUT_S: Final = 30.0
 NO_TEXT: Final = "illegal request line"
 """How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
 
+NOT_HTTP: Final = "does not answer in HTTP"
+"""What is said of an answer that breaks HTTP."""
+
 _UNROUTED: Final = ("Not Found", "HTTP 404")
 """What frameworks say of a path that they do not have, and what we say if they do not say anything."""
 
@@ -299,7 +302,10 @@ class Requester:
         if complaint == NO_TEXT:
             return speaks_https(address)
         address = through(self._proxy, address)
-        return RestFailed(None, _not_http(complaint, address) or describe_failure(cause or error, address))
+        not_http = _not_http(complaint, address)
+        # What never answered in HTTP is something else, and will be the next time.
+        foreign = not_http.endswith(NOT_HTTP) and not self._is_judge
+        return RestFailed(None, not_http or describe_failure(cause or error, address), foreign=foreign)
 
     def _decode(self, decode: Callable[[Any], T], response: Response) -> T:
         body = decode_json(response.content)
@@ -357,8 +363,9 @@ class Requester:
             retry_after_s = _seconds(body.get("retry_after"))
         # A server may repeat what it was sent; the token is not shown all the same.
         reason = redact(reason, self._authenticator.token() or Secret(""))
-        foreign = body is None and response.status in _NEVER_A_PAGE
-        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign)
+        page = body is None
+        foreign = page and response.status in _NEVER_A_PAGE
+        return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign, page=page)
 
 
 def _seconds(value: object) -> float | None:
@@ -372,4 +379,4 @@ def _not_http(complaint: str, address: str) -> str:
     """What httpx complains of in an answer, or in its absence; empty if it does not."""
     if "disconnected" in complaint or "closed" in complaint:
         return describe_failure(EOFError(), address)
-    return complaint and f"{address} does not answer in HTTP"
+    return complaint and f"{address} {NOT_HTTP}"

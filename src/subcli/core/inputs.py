@@ -99,6 +99,7 @@ class RestFailed(msgspec.Struct, frozen=True):
     """A REST request got no response (``status`` None), or not the one it asked for.
 
     ``hint``: what to do if something else than the server is at fault. ``foreign``: no judge answers like this.
+    ``page``: the body is not JSON, so something before the judge may have answered.
     """
 
     status: int | None
@@ -106,6 +107,7 @@ class RestFailed(msgspec.Struct, frozen=True):
     retry_after_s: float | None = None
     hint: str = ""
     foreign: bool = False
+    page: bool = False
 
 
 class Refreshed(msgspec.Struct, frozen=True):

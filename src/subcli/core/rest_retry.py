@@ -6,7 +6,8 @@ no response            if the server never responded: once more after 1 s; else 
 404                    stop (not found)
 407                    stop (network): the proxy requires credentials
 429, 503               wait ``Retry-After`` or the backoff; attempts used up: stop
-400, 409, 413, 422     stop (usage): the server says what is wrong
+413                    stop (usage)
+400, 409, 415, 422     stop (usage): the server says what is wrong; without JSON: stop (server)
 other 5xx              if harmless, after the backoff; else stop (server)
 anything else          stop (server)
 no judge's answer      stop (server)
@@ -80,6 +81,8 @@ def repeat_request(
                 if attempt <= max_attempts
                 else ServerError(f"The server is not available: {reason}.", hint=_LATER)
             )
+        case 400 | 409 | 415 | 422 if failed.page:
+            return refused_by_server(failed.status, reason)
         case 400 | 409 | 413 | 415 | 422:
             return UsageError(_sentence(reason), hint=_REFUSED)
         case _:

@@ -165,9 +165,16 @@ def add_profile(path: Path, name: str, server: str) -> None:
 
 def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
+        if path.is_file():
+            return True
+        # Settings that were meant are not passed over: another server would be used.
+        is_dangling = path.is_symlink() and not path.exists()
+        reason = "it is a link to nothing" if is_dangling else "it is a directory" if path.is_dir() else ""
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
+    if reason:
+        raise UsageError(f"{path} cannot be read: {reason}.", hint="Mend or remove it.")
+    return False
 
 
 def _read(path: Path) -> TomlFile:

@@ -7,7 +7,8 @@ cannot parse, the other prefers a different variable. So neither gets to read it
   Lower case wins over upper case, and an empty variable means no proxy.
 - A proxy without a scheme is an ``http`` one. ``socks`` proxies are refused by name.
 - ``NO_PROXY`` has names (their subdomains count), addresses, networks, ``*`` anywhere in a name, and ports, separated
-  by commas or spaces. An entry that cannot be read is ignored, and `subcli doctor` says so.
+  by commas or spaces. An entry that cannot be read is ignored, and `subcli doctor` says so. A blank one exempts
+  nothing, so the other spelling counts.
 - This machine is never reached through a proxy.
 """
 
@@ -129,7 +130,7 @@ def read_proxies(env: Mapping[str, str]) -> ProxySettings:
         if name is not None:
             variables[scheme] = (env[name].strip(), name)
     exemptions, ignored = [], []
-    for text in re.split(r"[\s,;]+", env.get("no_proxy", env.get("NO_PROXY", ""))):
+    for text in re.split(r"[\s,;]+", env.get("no_proxy", "").strip() or env.get("NO_PROXY", "")):
         entry = _read_exemption(text) if text else None
         if entry is not None:
             exemptions.append(entry)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from subcli.shared.lenient_json import read_json
 from subcli.shared.messages import (
     MESSAGES,
     Complete,
@@ -43,7 +44,6 @@ _FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError)
 """What ``msgspec`` raises: the latter for a text with a lone surrogate where it looks for a number."""
 
-_decode_json: Final = msgspec.json.Decoder().decode
 _decode_typed: Final = msgspec.json.Decoder(StatusUpdate | TestResult | ErrorAnalysis | Complete).decode
 
 
@@ -67,7 +67,11 @@ def decode(frame: str | bytes) -> Message | Control:
             raise MalformedMessageError(_TOO_DEEP)
     elif (event := _decode_plain(frame)) is not None:
         return event
-    return _event(_json(frame))
+    try:
+        raw = read_json(frame)
+    except ValueError as error:
+        raise MalformedMessageError(str(error)) from None
+    return _event(raw)
 
 
 def _decode_plain(frame: str) -> Message | None:
@@ -103,26 +107,6 @@ def _nests_too_deeply(text: str) -> bool:
             if depth > MAX_DEPTH:
                 return True
     return False
-
-
-def _json(text: str) -> object:
-    try:
-        try:
-            return _decode_json(text)
-        except msgspec.DecodeError:
-            return _decode_json(_replace_lone_surrogates(text))
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise MalformedMessageError(f"not JSON: {error}") from None
-
-
-_LONE_SURROGATE: Final = re.compile(
-    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\[^u])|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
-
-
-def _replace_lone_surrogates(text: str) -> str:
-    """``text`` with U+FFFD for lone surrogates, which servers that cut long texts leave behind."""
-    return _LONE_SURROGATE.sub(lambda match: match[1] or "\ufffd", text)
 
 
 def from_mapping(raw: object, row: Row | None = None) -> Message:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import subcli.cli.commands.list as list_submissions
 from subcli.cli.commands.auth import login, logout, status, token
 from subcli.cli.commands.auth.expiry import expires_at
 from subcli.cli.common import Common
 from subcli.client.records import Credentials, Tokens
-from subcli.core.errors import AuthError, RateLimitedError, ServerError, SubcliError, UsageError
+from subcli.core.errors import AuthError, CredentialError, RateLimitedError, ServerError, SubcliError, UsageError
 from subcli.shared.secret import Secret
 from tests.cli.rest import Rest, rest
 from tests.cli.streams import captured
@@ -61,6 +63,26 @@ def test_status_of_a_token_that_a_renewal_does_not_help(credentials: Credentials
         here = captured(home)
         assert status.status(Common(json=True, server=server.url), here.streams) == 4
         assert here.json["auth"]["valid"] is False
+
+
+@pytest.mark.parametrize(
+    "command", [status.status, token.token, lambda common, streams: list_submissions.run(common, streams, 3)]
+)
+def test_keyring_that_is_waited_for(
+    command: Callable[..., int], server: Rest, credentials: Credentials, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the server that does not answer."""
+    credentials.save(server.url, "ada", Tokens(Secret(NEW), None), "file")
+
+    def fail(*_: object) -> None:
+        raise CredentialError("The keyring did not answer within 3 s.")
+
+    monkeypatch.setattr(Credentials, "load", fail)
+    monkeypatch.setattr("subcli.cli.patience.NOTICE_AFTER_S", 0)
+    here = captured(home)
+    with contextlib.suppress(SubcliError):
+        command(Common(server=server.url), here.streams)
+    assert "waiting for" not in here.err.getvalue()
 
 
 def test_status_without_a_login(server: Rest, home: Path) -> None:

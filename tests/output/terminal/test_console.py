@@ -55,6 +55,7 @@ def test_choice_of_view(changed: dict[str, bool], env: dict[str, str], view: str
         ({"CLICOLOR": "1"}, True, False),
         ({"CLICOLOR_FORCE": "1"}, True, True),
         ({"CLICOLOR_FORCE": "0"}, True, False),
+        ({"CLICOLOR_FORCE": "", "CLICOLOR": ""}, True, False),
         ({"CLICOLOR": "0", "CLICOLOR_FORCE": "1"}, True, True),
         ({"TERM": "dumb"}, False, False),
         ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
@@ -81,10 +82,10 @@ def test_columns_sets_the_width() -> None:
     assert make_console(io.StringIO(), {}).width == 120
 
 
-@pytest.mark.parametrize("columns", ["0", "-1", "", "wide", "99999999999", "1e3", "\u0663"])
+@pytest.mark.parametrize("columns", ["0", "-1", "", "wide", "99999999999", "1e3", "\u0663", "1", "9"])
 def test_impossible_columns_count_as_unset(columns: str) -> None:
     """As scripts leave them, or as nobody has them."""
-    console = make_console(io.StringIO(), {"COLUMNS": columns, "LINES": columns})
+    console = make_console(io.StringIO(), {"COLUMNS": columns, "LINES": "0"})
     assert console.size == make_console(io.StringIO(), {}).size
 
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 import pytest
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from subcli.server.log.records import Append
 from tests.server.conftest import update
@@ -139,9 +139,13 @@ async def test_unknown_submission_is_4004(live: Any, subtests: pytest.Subtests) 
             assert await closed(await live.watch(path)) == (4004, "submission not found")
 
 
-async def test_unknown_path_is_4004(live: Any) -> None:
-    """A WebSocket on any other path gets a close code, not HTTP 403."""
-    assert (await closed(await live.watch("../../other/path")))[0] == 4004
+async def test_unknown_path_is_404(live: Any) -> None:
+    """It is the path that is wrong, such as a prefix that is there twice, and not the submission: HTTP, not 4004."""
+    for path in ("/other", "/api/ws/submissions/1", "/ws", "/"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(live.url.replace("http", "ws") + path, compression=None, proxy=None)
+        assert refused.value.response.status_code == 404
+        assert json.loads(refused.value.response.body or b"") == {"detail": "Not Found"}
 
 
 async def test_handshake_without_upgrade_is_426(live: Any) -> None:

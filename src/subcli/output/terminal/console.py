@@ -16,6 +16,8 @@ ViewName: TypeAlias = Literal["live", "plain", "ndjson", "quiet"]
 DEFAULT_COLUMNS: Final = 120
 """Width of a file or pipe."""
 
+_MIN_COLUMNS: Final = 10
+"""Fewer show nothing of a table. A terminal that really is as narrow is believed."""
 MAX_CELLS: Final = 10_000
 """No terminal has more columns or lines."""
 
@@ -70,7 +72,8 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     from subcli.output.terminal.terminal import LinkingConsole, shows_links
 
     tty = stream.isatty()
-    sizes = {name: env[name] for name in ("COLUMNS", "LINES") if _is_size(env.get(name, ""))}
+    least = {"COLUMNS": _MIN_COLUMNS, "LINES": 1}
+    sizes = {name: env[name] for name in least if _is_size(env.get(name, ""), least[name])}
     width = None if tty or "COLUMNS" in sizes else DEFAULT_COLUMNS
     kind = LinkingConsole if tty and shows_links(env) else Console
     return kind(
@@ -86,9 +89,9 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     )
 
 
-def _is_size(text: str) -> bool:
+def _is_size(text: str, least: int) -> bool:
     """Return whether a terminal could have so many columns or lines. ``0`` and ``-1`` are what scripts leave there."""
-    return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) <= MAX_CELLS
+    return text.isascii() and text.isdecimal() and len(text) < 6 and least <= int(text) <= MAX_CELLS
 
 
 def _is_on(env: Mapping[str, str], name: str) -> bool:

@@ -1,7 +1,8 @@
 """`/ws/submissions/{id}`: a submission's events over a WebSocket (contract, section 6).
 
 Every refusal is accept-then-close, because closing before accepting reaches the client as HTTP 403, whatever the
-code. Every exception after the handshake is caught, because it would close the socket without a code.
+code. Only another path is refused with HTTP 404: 4004 would blame the submission where a prefix is wrong.
+Every exception after the handshake is caught, because it would close the socket without a code.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import PING, PONG, CloseCode
 
 _log: Final = logging.getLogger(__name__)
-_PATH: Final = re.compile(r"/ws/submissions/([^/]*)/?\Z")
+_PREFIX: Final = "/ws/submissions/"
+_PATH: Final = re.compile(rf"{_PREFIX}([^/]*)/?\Z")
 # At most 18 digits: fits into a database's 64-bit integer.
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
 
@@ -55,6 +57,9 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = ServerSocket(scope, receive, send)
         with suppress(DisconnectedError):
+            if not scope["path"].startswith(_PREFIX):
+                await socket.refuse(404, {"detail": "Not Found"})
+                return
             await socket.accept()
             self._metrics.opened += 1
             self._metrics.connections += 1

@@ -8,6 +8,7 @@ closing on a peer that does not read (an ASGI `send`, even of a close, waits unt
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -190,6 +191,14 @@ class ServerSocket:
         """Complete the handshake."""
         await self._receive()
         await self._asgi({"type": "websocket.accept"})
+
+    async def refuse(self, status: int, body: object) -> None:
+        """Answer the handshake with an HTTP status and JSON instead of completing it."""
+        await self._receive()
+        content = json.dumps(body).encode()
+        kind = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        await self._asgi({"type": "websocket.http.response.start", "status": status, "headers": kind})
+        await self._asgi({"type": "websocket.http.response.body", "body": content})
 
     async def receive(self) -> str | bytes:
         """Wait for the next message."""

@@ -76,7 +76,7 @@ async def _validity(
 
     Validity is ``None`` if the server cannot tell.
     """
-    async with Patience(settings.server, streams.stderr).waiting(), connect(settings) as client:
+    async with connect(settings) as client, Patience(settings.server, streams.stderr).waiting():
         try:
             me = await client.api.me_with_refresh()
         except AuthError:
