@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from subcli.judge.process.confine import NICENESS
+from subcli.server.accounts import hashing as hashing_module
 from subcli.server.accounts.hashing import BusyError, HashingTurns
 
 
@@ -93,3 +98,13 @@ async def test_hashing_runs_in_a_thread(turns: HashingTurns) -> None:
     assert await turns.run(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await turns.run(divmod, 1, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
+async def test_hashing_gives_way(turns: HashingTurns) -> None:
+    """To the event loop, and to what is judged, so that a flood of logins does not delay verdicts."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    hashing = await turns.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert hashing == min(19, own + hashing_module.NICENESS)
+    assert hashing_module.NICENESS > NICENESS
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own

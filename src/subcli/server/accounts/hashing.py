@@ -1,14 +1,18 @@
 """The turns in which passwords are hashed: few at a time, a bounded queue, fair between networks.
 
-Hashing is slow on purpose, so a few clients could keep it busy. Each network has a queue of its own, and the networks
-are served in turn: a crowd at one address delays everybody else by one hash. When there is no more room, the longest
-queue loses its latest entry.
+Hashing is slow on purpose, so a few clients could keep it busy. Its threads take what others leave of the processor:
+who waits for a verdict has logged in before. Each network has a queue of its own, and the networks are served in turn:
+a crowd at one address delays everybody else by one hash. When there is no more room, the longest queue loses its
+latest entry.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
+import sys
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +22,8 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 _MAX_RETRY_AFTER_S: Final = 60
+NICENESS: Final = 10
+"""Behind the event loop, and behind what is judged (`judge/process/confine.py`)."""
 
 
 class BusyError(Exception):
@@ -37,7 +43,7 @@ class HashingTurns:
     """
 
     def __init__(self, threads: int, places: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_stand_back)
         self._threads = threads
         self._free = threads
         self._places = places
@@ -121,3 +127,10 @@ class HashingTurns:
                 place.set_result(None)
                 return
         self._free += 1
+
+
+def _stand_back() -> None:
+    """Only on Linux is niceness a property of a thread (nice(2), "C library/kernel differences")."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
