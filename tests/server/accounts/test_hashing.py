@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from subcli.judge.process.confine import NICENESS
-from subcli.server.accounts import hashing as hashing_module
+from subcli.server.accounts import hashing
 from subcli.server.accounts.hashing import BusyError, HashingTurns
 
 
@@ -100,11 +98,30 @@ async def test_hashing_runs_in_a_thread(turns: HashingTurns) -> None:
         await turns.run(divmod, 1, 0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
-async def test_hashing_gives_way(turns: HashingTurns) -> None:
-    """To the event loop, and to what is judged, so that a flood of logins does not delay verdicts."""
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    hashing = await turns.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    assert hashing == min(19, own + hashing_module.NICENESS)
-    assert hashing_module.NICENESS > NICENESS
-    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+async def test_hashing_rests_while_this_process_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each hash until six times as much time has passed, with two threads: a third of one processor."""
+    now = 0.0
+    monkeypatch.setattr(hashing, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def work() -> None:
+        nonlocal now
+        now += 0.1
+
+    loop = asyncio.get_running_loop()
+    rests: list[float] = []
+
+    def later(delay: float, callback: Callable[[], None]) -> Any:
+        rests.append(delay)
+        return loop.call_soon(callback)
+
+    monkeypatch.setattr(loop, "call_later", later)
+    is_judging = True
+    turns = HashingTurns(2, 6, lambda: is_judging)
+    for _ in range(3):
+        async with turns.turn("a"):
+            await turns.run(work)
+        async with turns.turn("b"):
+            pass
+        is_judging = False
+    turns.close()
+    assert rests == pytest.approx([0.5])

@@ -1,18 +1,15 @@
 """The turns in which passwords are hashed: few at a time, a bounded queue, fair between networks.
 
-Hashing is slow on purpose, so a few clients could keep it busy. Its threads take what others leave of the processor:
-who waits for a verdict has logged in before. Each network has a queue of its own, and the networks are served in turn:
-a crowd at one address delays everybody else by one hash. When there is no more room, the longest queue loses its
-latest entry.
+Hashing is slow on purpose, so a few clients could keep it busy. Each network has a queue of its own, and the networks
+are served in turn: a crowd at one address delays everybody else by one hash. When there is no more room, the longest
+queue loses its latest entry. While this process judges, hashing takes a third of a processor at most: who waits for a
+verdict has logged in before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
-import sys
-import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
@@ -22,8 +19,8 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 _MAX_RETRY_AFTER_S: Final = 60
-NICENESS: Final = 10
-"""Behind the event loop, and behind what is judged (`judge/process/confine.py`)."""
+_TIMES_AS_LONG: Final = 3.0
+"""How many times as long as on one processor hashes take while this process judges, rests included."""
 
 
 class BusyError(Exception):
@@ -40,14 +37,17 @@ class HashingTurns:
     Args:
         threads: how many turns there are at a time. Each hash takes one processor and the memory of `PasswordCost`.
         places: how many may wait.
+        is_judging: whether there is a judge to leave the processor to.
     """
 
-    def __init__(self, threads: int, places: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_stand_back)
+    def __init__(self, threads: int, places: int, is_judging: Callable[[], bool] = lambda: False) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._threads = threads
         self._free = threads
         self._places = places
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._is_judging = is_judging
+        self._rest_s = 0.0
         self._hash_s = 0.1
 
     def close(self) -> None:
@@ -70,7 +70,11 @@ class HashingTurns:
         try:
             yield
         finally:
-            self._pass_on()
+            rest_s, self._rest_s = self._rest_s, 0.0
+            if rest_s:
+                asyncio.get_running_loop().call_later(rest_s, self._pass_on)
+            else:
+                self._pass_on()
 
     async def run(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function that hashes, in a thread. Only in one's turn."""
@@ -78,7 +82,10 @@ class HashingTurns:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
         finally:
-            self._hash_s += (time.monotonic() - started - self._hash_s) / 8
+            took_s = time.monotonic() - started
+            if self._is_judging():
+                self._rest_s += took_s * (_TIMES_AS_LONG * self._threads - 1)
+            self._hash_s += (took_s - self._hash_s) / 8
 
     async def _wait(self, network: str) -> None:
         if self._free:
@@ -127,10 +134,3 @@ class HashingTurns:
                 place.set_result(None)
                 return
         self._free += 1
-
-
-def _stand_back() -> None:
-    """Only on Linux is niceness a property of a thread (nice(2), "C library/kernel differences")."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -23,6 +23,7 @@ HEAD_TIMEOUT_S: Final = 10.0
 """How long the head of a request may take to arrive, the first one from the start of the connection,"""
 BODY_TIMEOUT_S: Final = 60.0
 """and its body, from the end of the head."""
+_GRACE_S: Final = 0.5
 READ_TIMEOUT_S: Final = 60.0
 """How long a peer may read nothing of what there is."""
 
@@ -152,8 +153,15 @@ class RequestProtocol(H11Protocol):
             return
         self._await_nothing()
         self._awaited = what
-        self._timeout = self.loop.call_later(seconds, self.transport.abort)
+        self._timeout = self.loop.call_later(seconds, self._time_out)
         self._crowd.is_waited_for(self.transport)
+
+    def _time_out(self) -> None:
+        if self._asks_for_turn:
+            # It is us who are late. Whatever has arrived is looked at first.
+            self._timeout = self.loop.call_later(_GRACE_S, self._time_out)
+        else:
+            self.transport.abort()
 
     def _await_nothing(self) -> None:
         self._awaited = ""
