@@ -1,9 +1,10 @@
 """Does a user get a verdict while others flood the server? `python -m bench.floods`
 
 A server with logins and its worker, and 200 attackers who do each flood in turn, from one address and from one each.
-How long it takes an honest user from the submit to the verdict, before and meanwhile: the medians, of which the second
-must be at most twice the first. The attackers have a core of their own, because they are other machines; the server,
-its judge and the honest user share another.
+How long it takes an honest user from the submit to the verdict, by turns while the attackers are stopped and while they
+attack, because a machine that others use as well is not always as quick: the medians, of which the second must be at
+most twice the first. The attackers have a core of their own, because they are other machines; the server, its judge and
+the honest user share another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,8 @@ from bench.herd.sums import PROBLEM, SOLUTIONS, TESTS
 AT_MOST: Final = 2.0
 """How many times as long a verdict may take meanwhile."""
 WARM_UP_S: Final = 3.0
+TURN_S: Final = 1.0
+"""How long they have attacked, or have been stopped, when the honest user submits."""
 _PASSWORD: Final = "correct horse"
 _SUBCLI: Final = (sys.executable, "-m", "subcli")
 
@@ -91,17 +95,34 @@ def _server() -> Iterator[str]:
 
 
 @contextmanager
-def _flood(url: str, name: str, addresses: str, token: str, core: int, done: dict[str, int]) -> Iterator[None]:
-    """200 attackers; adds what they did to `done`."""
+def _flood(
+    url: str, name: str, addresses: str, token: str, core: int, done: dict[str, int]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """200 attackers, and their process; adds what they did to `done`."""
     command = [sys.executable, "-m", "bench.attackers", url, name, addresses, token, str(core)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         process.stdout.readline()
         time.sleep(WARM_UP_S)
-        yield
+        yield process
         process.stdin.close()
         done.update(json.loads(process.stdout.readline()))
+
+
+def _in_turn(user: User, attackers: subprocess.Popen[bytes], times: int) -> tuple[float, float]:
+    """The user's median times while the attackers are stopped, and while they attack."""
+    quiet, meanwhile = [], []
+    for _ in range(times):
+        meanwhile.append(user.seconds())
+        attackers.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(TURN_S)
+            quiet.append(user.seconds())
+        finally:
+            attackers.send_signal(signal.SIGCONT)
+        time.sleep(TURN_S)
+    return median(quiet), median(meanwhile)
 
 
 def main() -> int:
@@ -118,16 +139,14 @@ def main() -> int:
         ada, mallory = User(url, "ada"), User(url, "mallory")
         mallory.seconds()
         ada.seconds()
-        print("| flood | addresses | before | meanwhile | times as long | what the attackers got |", flush=True)
+        print("| flood | addresses | stopped | meanwhile | times as long | what the attackers got |", flush=True)
         print("|---|---|---|---|---|---|", flush=True)
         for name in words.flood or FLOODS:
-            # Anew each time: a machine that others use as well is not always as quick.
-            quiet = median(ada.seconds() for _ in range(words.submissions))
             for addresses in words.addresses or ("one", "many"):
                 done: dict[str, int] = {}
                 began = time.perf_counter()
-                with _flood(url, name, addresses, mallory.token, theirs, done):
-                    took = median(ada.seconds() for _ in range(words.submissions))
+                with _flood(url, name, addresses, mallory.token, theirs, done) as attackers:
+                    quiet, took = _in_turn(ada, attackers, words.submissions)
                 lasted = time.perf_counter() - began
                 too_long += took > AT_MOST * quiet
                 rates = ", ".join(f"{what}: {count / lasted:.0f}/s" for what, count in sorted(done.items()))

@@ -33,7 +33,7 @@ from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
 from subcli.server.edge.page_token import HEADER, PageTokenMiddleware
 from subcli.server.edge.prefix import PrefixMiddleware
 from subcli.server.gateway.gateway import Gateway
-from subcli.server.jobs.service import Service
+from subcli.server.jobs.service import Service, is_judging
 from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
@@ -120,7 +120,7 @@ def _make_services(
     service: Service | None,
 ) -> Services:
     limiter = _make_limiter(limits, redis)
-    identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth)
+    identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth, service)
     return Services(
         store=backbone.store,
         journal=backbone.journal,
@@ -150,13 +150,18 @@ def _make_limiter(limits: ServerLimits, redis: Redis | None) -> Limiter:
 
 
 def _make_auth(
-    engine: Engine, store: Store, limiter: Limiter, limits: ServerLimits, auth: AuthConfig | None
+    engine: Engine,
+    store: Store,
+    limiter: Limiter,
+    limits: ServerLimits,
+    auth: AuthConfig | None,
+    service: Service | None,
 ) -> tuple[Identities, AuthServices | None]:
     if auth is None:
         return DemoIdentities(), None
     accounts = Accounts(engine, time.time, limits, auth.key)
     tokens = TokenIssuer(auth.key, limits, time.time)
-    logins = Logins(store, accounts, tokens, Passwords(auth.cost), limiter, limits)
+    logins = Logins(store, accounts, tokens, Passwords(auth.cost), limiter, limits, is_judging(service))
     return TokenIdentities(store, accounts, tokens, limits), AuthServices(logins, tokens)
 
 

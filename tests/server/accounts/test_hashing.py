@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from subcli.server.accounts import hashing
 from subcli.server.accounts.hashing import BusyError, HashingTurns
 
 
@@ -93,3 +96,32 @@ async def test_hashing_runs_in_a_thread(turns: HashingTurns) -> None:
     assert await turns.run(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await turns.run(divmod, 1, 0)
+
+
+async def test_hashing_rests_while_this_process_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each hash until six times as much time has passed, with two threads: a third of one processor."""
+    now = 0.0
+    monkeypatch.setattr(hashing, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def work() -> None:
+        nonlocal now
+        now += 0.1
+
+    loop = asyncio.get_running_loop()
+    rests: list[float] = []
+
+    def later(delay: float, callback: Callable[[], None]) -> Any:
+        rests.append(delay)
+        return loop.call_soon(callback)
+
+    monkeypatch.setattr(loop, "call_later", later)
+    is_judging = True
+    turns = HashingTurns(2, 6, lambda: is_judging)
+    for _ in range(3):
+        async with turns.turn("a"):
+            await turns.run(work)
+        async with turns.turn("b"):
+            pass
+        is_judging = False
+    turns.close()
+    assert rests == pytest.approx([0.5])

@@ -53,7 +53,7 @@ def tokens(clock: Clock) -> TokenIssuer:
 
 @pytest.fixture
 def logins(store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock) -> Iterator[Logins]:
-    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), LIMITS)
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), LIMITS, lambda: False)
     yield logins
     logins.close()
 
@@ -318,7 +318,7 @@ async def test_expired_sessions_are_deleted_by_a_job(
 ) -> None:
     """Again and again, also after the database did not answer once."""
     limits = ServerLimits(cleanup_s=0.001)
-    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits)
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits, lambda: False)
     calls: list[str] = []
     done = asyncio.Event()
     loop = asyncio.get_running_loop()

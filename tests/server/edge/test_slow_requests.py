@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from subcli.server.edge.slow_requests import RequestProtocol
+from subcli.server.edge.turns import Turns
 from tests.server.gateway.test_gateway import next_event
 
 BEGINNINGS = {
@@ -55,6 +56,20 @@ async def test_slow_requests_are_disconnected(live: Any, monkeypatch: pytest.Mon
         while await watching.recv() != "pong":
             pass
     assert (await live.http.get("/healthz")).status_code == 200
+
+
+async def test_waiting_for_a_turn_is_not_slow(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that is too busy to look at a request in time, the connection is not cut for it."""
+    asked = asyncio.get_running_loop().create_future()
+    ask = Turns.ask
+    monkeypatch.setattr(Turns, "ask", lambda turns, client, begin: asked.set_result(begin))
+    asking = asyncio.create_task(live.http.get("/healthz"))
+    async with asyncio.timeout(30):
+        begin = await asked
+        monkeypatch.setattr(Turns, "ask", ask)
+        begin.__self__._time_out()
+        begin()
+        assert (await asking).status_code == 200
 
 
 async def test_long_body_is_read_in_small_chunks(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
     --file-size=BYTES --address-space=BYTES --open-files=N --tasks=N   resource limits
     --group=DIRECTORY   join this control group before any limit applies (one option for each hierarchy)
     --user=N            become this user and group, with no supplementary groups
+    --apart=N           become a user that no other process has, in this group
     --filter=FILE       open this file; `{filter}` in PROGRAM's arguments becomes its descriptor
 
 The program also gets a lower priority than the judge. This replaces a `preexec_fn`, which is unsafe in a process with
@@ -20,6 +21,8 @@ _LIMITS = {
     "--tasks": resource.RLIMIT_NPROC,
     "--locked-memory": resource.RLIMIT_MEMLOCK,
 }
+FIRST_APART = 2_040_000_000
+"""Below that come the users of submissions (`sandbox/identity.py`)."""
 NICENESS = 5
 """How far every process of a solution stands back behind the judge and the server, which share its processors."""
 NOT_FOUND = 127
@@ -37,10 +40,12 @@ def _join(group: str) -> None:
         file.write("0")
 
 
-def _become(user: int) -> None:
+def _become(user: int, group: int) -> None:
     os.setgroups([])
-    os.setresgid(user, user, user)
+    os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+    # What a build writes, the nodes must be able to read, as other users of its group.
+    os.umask(0o027)
 
 
 def _stand_back() -> None:
@@ -73,7 +78,10 @@ def main(arguments: list[str]) -> None:
     _stand_back()
     for name, value in options:
         if name == "--user":
-            _become(int(value))
+            _become(int(value), int(value))
+        elif name == "--apart":
+            # Numbers of processes that live have at most 22 bits, and are different.
+            _become(FIRST_APART + os.getpid(), int(value))
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:

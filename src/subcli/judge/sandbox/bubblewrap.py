@@ -15,7 +15,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from subcli.judge.languages.language import Language
 from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
-from subcli.judge.sandbox.identity import next_user
+from subcli.judge.sandbox.identity import next_user, node_option
 from subcli.judge.sandbox.syscalls import compiled
 from subcli.judge.sandbox.view import SandboxView, unreachable, view_for
 
@@ -96,7 +96,7 @@ class BubblewrapStarter:
         try:
             outer = [f"--open-files={OPEN_FILES}", "--locked-memory=65536"]
             if user is not None:
-                outer += [f"--tasks={tasks}", f"--user={user}"]
+                outer.append(f"--tasks={tasks}")
             program = [self.program]
             if self.filtered:
                 # Build tools lock their caches. A submission with a grader has one sandbox, and nothing to talk to.
@@ -107,16 +107,16 @@ class BubblewrapStarter:
             root = _root(view, facts, limits.disk_mb * _MEGABYTE)
             if problem.grader is not None and problem.grader.results == GRADESCOPE:
                 root += ["--symlink", f"{SCRATCH[0]}/grading", "/autograder"]
-            head = [*outer, "--", *program, *_NAMESPACES, *root]
+            head = ["--", *program, *_NAMESPACES, *root]
             tail = ["--remount-ro", "/", "--chdir", str(workspace)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
 
-            def plan(limits: ResourceLimits, bind: str, *, is_hosted: bool) -> StartPlan:
+            def plan(limits: ResourceLimits, bind: str, identity: Sequence[str], *, is_hosted: bool) -> StartPlan:
                 memory = (limits.total_memory_mb * 5 // 4 + 64) * _MEGABYTE
                 joined = self.groups.make(Allowance(memory, tasks, self.cpus))
                 groups.extend(joined)
                 words = [*confining(limits, language, is_hosted=is_hosted)]
-                words += [*(f"--group={group}" for group in joined), *head]
+                words += [*(f"--group={group}" for group in joined), *outer, *identity, *head]
                 words += [bind, str(workspace), str(workspace), *tail]
                 if is_hosted:
                     # No signal from inside reaches the first process, and what it leaves ends with it.
@@ -126,8 +126,9 @@ class BubblewrapStarter:
 
             # A build writes its results to the workspace, where the runs find them. A run cannot write there, so that
             # the nodes of a submission cannot exchange files.
-            run = plan(limits, "--ro-bind", is_hosted=problem.is_hosted)
-            build = plan(limits.for_build(), "--bind", is_hosted=False) if language.build else run
+            of_build, of_node = ((), ()) if user is None else ((f"--user={user}",), (node_option(user),))
+            run = plan(limits, "--ro-bind", of_node, is_hosted=problem.is_hosted)
+            build = plan(limits.for_build(), "--bind", of_build, is_hosted=False) if language.build else run
             yield Plans(build, run, tuple(groups), SCRATCH)
         finally:
             remove_groups(groups)
@@ -182,11 +183,12 @@ def _inside(tasks: int) -> list[str]:
 
 
 def _hand_over(workspace: Path, user: int) -> None:
-    """Give the submission's files to its user. The judge's own files beside them stay the judge's."""
+    """Give the submission's files to its user, and let its nodes read them. The judge's own files stay the judge's."""
     workspace.parent.chmod(0o711)
-    workspace.chmod(0o700)
     for path in (workspace, *workspace.rglob("*")):
         os.chown(path, user, user, follow_symlinks=False)
+        if not path.is_symlink():
+            path.chmod(0o750 if path.is_dir() else path.stat().st_mode & 0o700 | 0o040)
 
 
 def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""The user that a submission runs as if the judge is root: an unused one, different for every submission.
+"""The users that a submission runs as if the judge is root: unused ones, different for every submission and every node.
 
-The kernel counts processes by user (RLIMIT_NPROC), and lets a user signal and trace its own processes. So each
-submission gets a user id of its own. The ids come from a range that distributions, systemd and container engines leave
+The kernel counts processes, pipes, signals and watches by user, and lets a user signal and trace its own processes. So
+each submission gets a user id of its own for its builds and its files, and each of its nodes another one, in the group
+of that number (`process/confine.py`). The ids come from a range that distributions, systemd and container engines leave
 unused (systemd, "Users, Groups, UIDs and GIDs": 1879048192 … 2147352575). In a container with only the usual 65536 ids,
 they come from between the system services and `nobody`.
 """
@@ -13,11 +14,19 @@ import os
 from pathlib import Path
 from typing import Final
 
-_HIGH: Final = range(1_900_000_000, 2_100_000_000)
+from subcli.judge.process.confine import FIRST_APART
+
+_HIGH: Final = range(1_900_000_000, FIRST_APART)
+_APART: Final = range(FIRST_APART, FIRST_APART + 2**22)
 _LOW: Final = range(65_520, 65_534)
 _SLOTS: Final = 32
 """How many submissions one process judges at the same time, at most. Process ids have at most 22 bits."""
 _numbers = itertools.count()
+
+
+def node_option(user: int) -> str:
+    """How `confine` is told the user of a node of this submission; there may be no more than the submission's own."""
+    return f"--apart={user}" if user in _HIGH and _is_mapped(_APART) else f"--user={user}"
 
 
 def next_user() -> int | None:

@@ -2,7 +2,8 @@
 
 Hashing is slow on purpose, so a few clients could keep it busy. Each network has a queue of its own, and the networks
 are served in turn: a crowd at one address delays everybody else by one hash. When there is no more room, the longest
-queue loses its latest entry.
+queue loses its latest entry. While this process judges, hashing takes a third of a processor at most: who waits for a
+verdict has logged in before.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 _MAX_RETRY_AFTER_S: Final = 60
+_TIMES_AS_LONG: Final = 3.0
+"""How many times as long as on one processor hashes take while this process judges, rests included."""
 
 
 class BusyError(Exception):
@@ -34,14 +37,17 @@ class HashingTurns:
     Args:
         threads: how many turns there are at a time. Each hash takes one processor and the memory of `PasswordCost`.
         places: how many may wait.
+        is_judging: whether there is a judge to leave the processor to.
     """
 
-    def __init__(self, threads: int, places: int) -> None:
+    def __init__(self, threads: int, places: int, is_judging: Callable[[], bool] = lambda: False) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._threads = threads
         self._free = threads
         self._places = places
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._is_judging = is_judging
+        self._rest_s = 0.0
         self._hash_s = 0.1
 
     def close(self) -> None:
@@ -64,7 +70,11 @@ class HashingTurns:
         try:
             yield
         finally:
-            self._pass_on()
+            rest_s, self._rest_s = self._rest_s, 0.0
+            if rest_s:
+                asyncio.get_running_loop().call_later(rest_s, self._pass_on)
+            else:
+                self._pass_on()
 
     async def run(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function that hashes, in a thread. Only in one's turn."""
@@ -72,7 +82,10 @@ class HashingTurns:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
         finally:
-            self._hash_s += (time.monotonic() - started - self._hash_s) / 8
+            took_s = time.monotonic() - started
+            if self._is_judging():
+                self._rest_s += took_s * (_TIMES_AS_LONG * self._threads - 1)
+            self._hash_s += (took_s - self._hash_s) / 8
 
     async def _wait(self, network: str) -> None:
         if self._free:

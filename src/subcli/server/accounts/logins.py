@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -72,6 +72,7 @@ class Logins:
         passwords: Passwords,
         limiter: Limiter,
         limits: ServerLimits,
+        is_judging: Callable[[], bool],
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -89,7 +90,7 @@ class Logins:
         self._guesses = Rate("guesses-address", limits.guesses, limits.login_window_s)
         self._guesses_of_site = Rate("guesses-site", limits.guesses_site, limits.login_window_s)
         self._cleanup_s = limits.cleanup_s
-        self.hashing = HashingTurns(limits.hashes, limits.hash_queue)
+        self.hashing = HashingTurns(limits.hashes, limits.hash_queue, is_judging)
 
     def close(self) -> None:
         """Wait for running hashes, then stop the threads."""

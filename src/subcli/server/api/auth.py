@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.accounts.logins import Granted, GrantError, Logins
 from subcli.server.api import models
+from subcli.server.api.bodies import documented_body, is_json, parse, read
 from subcli.server.observe import audit
 from subcli.server.parts import AuthServices, Services
 from subcli.shared.encoding import timestamp
@@ -131,15 +132,10 @@ def _field(fields: Mapping[str, str], name: str) -> str:
 
 async def _fields(request: Request) -> dict[str, str]:
     """The string fields of a form or a JSON object."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _MAX_BODY_BYTES:
-            raise HTTPException(413, f"A token request must not exceed {_MAX_BODY_BYTES} bytes.")
-    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    content = await read(request, _MAX_BODY_BYTES)
     try:
         text = content.decode()
-        fields = json.loads(text) if is_json else dict(parse_qsl(text, errors="strict", max_num_fields=20))
+        fields = json.loads(text) if is_json(request) else dict(parse_qsl(text, errors="strict", max_num_fields=20))
         if not isinstance(fields, dict):
             raise GrantError("invalid_request", "The request body must be a JSON object.")
         texts = {name: value for name, value in fields.items() if isinstance(value, str)}
@@ -150,13 +146,18 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
-    @router.post("/logout", responses=error_responses(400, 401, 413, 422, 429))
-    async def logout(
-        _documented: _Bearer, request: Request, body: models.LogoutBody | None = None
-    ) -> models.LogoutResponse:
+    @router.post(
+        "/logout",
+        responses=error_responses(401, 413, 422, 429),
+        openapi_extra=documented_body(models.LogoutBody, required=False),
+    )
+    async def logout(_documented: _Bearer, request: Request) -> models.LogoutResponse:
         """End the session of the access token or, once that has expired, of the refresh token in the body."""
-        if body is not None and body.refresh_token is not None:
-            await logins.end_with_refresh_token(body.refresh_token, _address(request))
+        content = await read(request, _MAX_BODY_BYTES)
+        has_body = content.strip() not in (b"", b"null")
+        token = parse(models.LogoutBody, content, request).refresh_token if has_body else None
+        if token is not None:
+            await logins.end_with_refresh_token(token, _address(request))
             return models.LogoutResponse(logged_out=True)
         identity = await _authenticate(services, request)
         if identity.access is not None:

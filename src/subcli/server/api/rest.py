@@ -21,6 +21,7 @@ from subcli.judge.scaffold import scaffold
 from subcli.server.accounts.identity import Identity
 from subcli.server.api import models
 from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
+from subcli.server.api.bodies import LargeBodies, documented_body, parse, read
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
 from subcli.server.jobs.languages import OfferedLanguages
@@ -125,22 +126,25 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
+    large = LargeBodies()
     submitting = _limited(services, current, services.submits, "submissions")
     reading = _limited(services, current, services.reads, "requests")
 
     @router.post(
         "/submissions",
         status_code=201,
-        responses=error_responses(400, 401, 404, 413, 422, 429),
+        responses=error_responses(401, 404, 413, 422, 429),
         response_model_exclude_unset=True,
+        openapi_extra=documented_body(models.SubmissionBody),
     )
     async def submit(
-        body: models.SubmissionBody,
         request: Request,
         identity: Annotated[Identity, Depends(submitting)],
         idempotency_key: IdempotencyKey = None,
     ) -> models.SubmissionResponse:
         """Submit code to be judged."""
+        async with large.place(request, identity.user_id):
+            body = parse(models.SubmissionBody, await read(request), request)
         problem = _chosen_problem(services, body)
         if body.language not in problem.languages:
             raise HTTPException(422, _unknown_language(problem, body.language))

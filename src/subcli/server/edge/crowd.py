@@ -15,7 +15,7 @@ import resource
 import time
 from asyncio import Transport
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from subcli.server.accounts.networks import network_of
@@ -79,6 +79,10 @@ class Crowd:
             self._by_network[network] += 1
         self._waiting[transport] = None
         return True
+
+    def client(self, transport: Transport) -> Hashable:
+        """Whose a connection is, for what is shared out fairly: its network, or itself if it comes from a proxy."""
+        return self._held.get(transport) or transport
 
     def is_waited_for(self, transport: Transport) -> None:
         """The peer is to send or to read something now."""

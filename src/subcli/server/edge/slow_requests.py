@@ -16,16 +16,24 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from subcli.server.edge.crowd import Crowd
+from subcli.server.edge.turns import Turns
 from subcli.server.gateway.socket import GatewayProtocol
 
 HEAD_TIMEOUT_S: Final = 10.0
 """How long the head of a request may take to arrive, the first one from the start of the connection,"""
 BODY_TIMEOUT_S: Final = 60.0
 """and its body, from the end of the head."""
+_GRACE_S: Final = 0.5
 READ_TIMEOUT_S: Final = 60.0
 """How long a peer may read nothing of what there is."""
 
 _MAX_READ_BYTES: Final = 16 * 1024
+_MAX_DISCARDED_BYTES: Final = 2 * 1024 * 1024
+"""of a body that arrives after the response, so that a client which sends it first and then reads gets that."""
+_MAX_SOCKET_READ_BYTES: Final = 2 * 1024
+"""Clients say little over a WebSocket, and a frame may be two bytes."""
+_SEPARATORS: Final = {b"\n": 128, **dict.fromkeys((b"&", b";", b",", b"%"), 2048)}
+"""How often they may occur in a head."""
 
 
 class RequestProtocol(H11Protocol):
@@ -33,12 +41,16 @@ class RequestProtocol(H11Protocol):
 
     Args:
         crowd: the connections of this process.
+        turns: in which they are served.
         more: as uvicorn makes its protocols.
     """
 
-    def __init__(self, *, crowd: Crowd, **more: Any) -> None:
+    def __init__(self, *, crowd: Crowd, turns: Turns, **more: Any) -> None:
         super().__init__(**more)
         self._crowd = crowd
+        self._turns = turns
+        self._asks_for_turn = False
+        self._discarded_bytes = 0
         self._awaited = ""
         """What the peer is sending: a `head`, a `body`, or nothing."""
         self._timeout: asyncio.TimerHandle | None = None
@@ -55,9 +67,33 @@ class RequestProtocol(H11Protocol):
         else:
             transport.abort()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._is_socket:
+    def handle_events(self) -> None:
+        """Parse what has arrived, or has been left over from before the response, when it is our turn.
+
+        uvicorn calls this for both. It parses one request at most.
+        """
+        if self._asks_for_turn:
+            # More than a read need not be kept meanwhile.
+            self.flow.pause_reading()
+        elif self.conn.trailing_data != (b"", False):
+            self._asks_for_turn = True
+            self._turns.ask(self._crowd.client(self.transport), self._parse)
+
+    def _parse(self) -> None:
+        self._asks_for_turn = False
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.conn.their_state is h11.IDLE and _has_too_many_parts(self.conn.trailing_data[0]):
+            self.send_400_response("The head of the request has too many lines or parts.")
+            return
+        if self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete:
+            self._discarded_bytes += len(self.conn.trailing_data[0])
+            if self._discarded_bytes > _MAX_DISCARDED_BYTES:
+                self.transport.close()
+                return
+        super().handle_events()
+        if self._is_socket or self.transport.is_closing():
             return
         if self.conn.their_state is h11.IDLE:
             self._await("head", HEAD_TIMEOUT_S)
@@ -67,7 +103,8 @@ class RequestProtocol(H11Protocol):
             self._await_nothing()
 
     def on_response_complete(self) -> None:
-        # Also begins with the next request, if that was sent already.
+        # Also asks for a turn for the next request, if that was sent already.
+        self._discarded_bytes = 0
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._await("body", BODY_TIMEOUT_S)
@@ -97,7 +134,9 @@ class RequestProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
         socket = self.transport.get_protocol()
         assert isinstance(socket, GatewayProtocol)
-        socket.join(self._crowd)
+        with suppress(AttributeError):
+            self.transport.max_size = _MAX_SOCKET_READ_BYTES  # type: ignore[attr-defined]
+        socket.join(self._crowd, self._turns)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
@@ -114,8 +153,15 @@ class RequestProtocol(H11Protocol):
             return
         self._await_nothing()
         self._awaited = what
-        self._timeout = self.loop.call_later(seconds, self.transport.abort)
+        self._timeout = self.loop.call_later(seconds, self._time_out)
         self._crowd.is_waited_for(self.transport)
+
+    def _time_out(self) -> None:
+        if self._asks_for_turn:
+            # It is us who are late. Whatever has arrived is looked at first.
+            self._timeout = self.loop.call_later(_GRACE_S, self._time_out)
+        else:
+            self.transport.abort()
 
     def _await_nothing(self) -> None:
         self._awaited = ""
@@ -128,3 +174,13 @@ class RequestProtocol(H11Protocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+
+
+def _has_too_many_parts(data: bytes) -> bool:
+    """Whether `data` begins with a head, or a part of one, that would take long to parse.
+
+    100,000 header lines, fields of a query, cookies or addresses of proxies fit into one.
+    """
+    end = data.find(b"\r\n\r\n")
+    counts = (data.count(each, 0, end if end >= 0 else len(data)) for each in _SEPARATORS)
+    return any(count > most for count, most in zip(counts, _SEPARATORS.values(), strict=True))

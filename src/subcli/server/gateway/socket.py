@@ -21,6 +21,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from subcli.server.edge.crowd import Crowd
+from subcli.server.edge.turns import Turns
 from subcli.server.log.records import Record
 from subcli.shared.protocol import CloseCode
 
@@ -54,10 +55,15 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offered to the application in `scope["extensions"]`."""
 
     _crowd: Crowd | None = None
+    _turns: Turns | None = None
 
-    def join(self, crowd: Crowd) -> None:
-        """Stay in the crowd that the connection is in; before it is served, it can be closed to make room."""
-        self._crowd = crowd
+    def join(self, crowd: Crowd, turns: Turns) -> None:
+        """Stay in the crowd that the connection is in; before it is served, it can be closed to make room.
+
+        What arrives from now on is parsed in turn: thousands of frames fit into one read.
+        """
+        self._crowd, self._turns = crowd, turns
+        self._arrived = bytearray()
         crowd.is_waited_for(self.transport)
 
     @contextmanager
@@ -125,6 +131,23 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
 
     def data_received(self, data: bytes) -> None:
+        if self._crowd is None or self._turns is None:
+            self._parse(data)
+            return
+        if not self._arrived:
+            self.transport.pause_reading()
+            self._turns.ask(self._crowd.client(self.transport), self._parse_arrived)
+        self._arrived += data
+
+    def _parse_arrived(self) -> None:
+        data = bytes(self._arrived)
+        self._arrived.clear()
+        if not self.transport.is_closing():
+            self._parse(data)
+            if not self.read_paused:
+                self.transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             # uvicorn accepted the head but websockets does not, for example because of hundreds of header lines.

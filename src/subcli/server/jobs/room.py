@@ -43,6 +43,11 @@ class Room:
         self._changed = asyncio.Event()
         """Set, and replaced, when something that had to wait may be possible."""
 
+    @property
+    def is_judging(self) -> bool:
+        """Whether anything is judged now."""
+        return any(place.is_judging for place in self._taken)
+
     async def wait_until_open(self) -> None:
         """Wait while a job is judged alone, or is about to be."""
         while self._alone:

@@ -199,3 +199,8 @@ def service_of(
     tried = partial(try_out, room.judge)
     ability = Ability(problems, tried if tries_languages else None, space=space)
     return Service(room, ability, concurrency, lambda: tried(self_test()), limits.self_test_s)
+
+
+def is_judging(service: Service | None) -> Callable[[], bool]:
+    """Tells whether a process judges anything now; it does not if it has no service."""
+    return lambda: service is not None and service.room.is_judging

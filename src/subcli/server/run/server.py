@@ -17,7 +17,9 @@ from fastapi import FastAPI
 
 from subcli.server.edge.crowd import Crowd, room_for_clients
 from subcli.server.edge.slow_requests import RequestProtocol
+from subcli.server.edge.turns import Turns
 from subcli.server.gateway.socket import MAX_HEAD_BYTES, GatewayProtocol
+from subcli.server.jobs.service import is_judging
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.settings import ServerLimits
 from subcli.shared.descriptors import read_into
@@ -40,9 +42,10 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
     log.addFilter(is_worth_logging)
     log.addFilter(_REDACTING)
     crowd = Crowd(min(limits.clients, room_for_clients()), limits.clients_address, trusted_proxies)
+    turns = Turns(is_judging(app.state.services.service))
     return uvicorn.Config(
         app,
-        http=partial(RequestProtocol, crowd=crowd),  # type: ignore[arg-type]
+        http=partial(RequestProtocol, crowd=crowd, turns=turns),  # type: ignore[arg-type]
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,

@@ -1,0 +1,163 @@
+"""Turns: who is served next, and how much of the processor is left to the judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from subcli.server.edge import slow_requests, turns
+from subcli.server.edge.turns import Turns
+
+
+class Served:
+    """Who has had a turn, in order."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.order: list[str] = []
+
+    def ask(self, *names: str) -> None:
+        """The first letter of a name is the client."""
+        for name in names:
+            self.turns.ask(name[0], lambda name=name: self.order.append(name))  # type: ignore[misc]
+
+    async def all(self, count: int) -> list[str]:
+        async with asyncio.timeout(30):
+            while len(self.order) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        return self.order
+
+
+async def test_client_that_asks_for_little_is_next() -> None:
+    """However much others have asked for before, all at once or one after the other."""
+    served = Served(Turns(lambda: False))
+    served.ask("a1", "a2", "a3", "a4", "b1", "b2", "c1")
+    assert await served.all(7) == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+    served.ask("a5", "a6", "b3", "d1")
+    assert (await served.all(11))[7:9] == ["b3", "d1"]
+
+
+async def test_expensive_turns_are_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose requests take 10 ms lets others have ten of 1 ms for each."""
+    now = 0.0
+    fake = SimpleNamespace(thread_time=lambda: now, process_time=lambda: 0.0, monotonic=lambda: 0.0)
+    monkeypatch.setattr(turns, "time", fake)
+    served = Served(Turns(lambda: False))
+
+    def slow() -> None:
+        nonlocal now
+        now += 0.010
+        served.order.append("slow")
+        if served.order.count("slow") < 3:
+            served.turns.ask("slow", slow)
+
+    served.turns.ask("slow", slow)
+    served.ask(*(f"b{n}" for n in range(16)))
+    order = await served.all(19)
+    # The second was asked for before it was known what the first had cost.
+    assert [place for place, name in enumerate(order) if name == "slow"] == [0, 3, 15]
+
+
+async def test_what_a_turn_begins_comes_before_the_next() -> None:
+    """Otherwise all requests would be begun before the first is answered."""
+    served = Served(Turns(lambda: False))
+
+    async def answer() -> None:
+        served.order.append("answered")
+
+    tasks = []
+    served.turns.ask("a", lambda: tasks.append(asyncio.ensure_future(answer())))
+    served.ask("b1")
+    assert await served.all(2) == ["answered", "b1"]
+
+
+@pytest.mark.parametrize(("judging", "rested"), [(True, [0.01, 0.02]), (False, [])])
+async def test_rest_while_judging(monkeypatch: pytest.MonkeyPatch, judging: bool, rested: list[float]) -> None:
+    """What 5 and 10 ms of work have taken of the processor is three times as long the judge's, rests included."""
+    now = wall = 0.0
+    fake = SimpleNamespace(thread_time=lambda: now, process_time=lambda: now, monotonic=lambda: wall)
+    monkeypatch.setattr(turns, "time", fake)
+    loop = asyncio.get_running_loop()
+    rests: list[float] = []
+
+    def later(delay: float, callback: Callable[[], None]) -> Any:
+        nonlocal wall
+        rests.append(delay)
+        wall += delay
+        return loop.call_soon(callback)
+
+    monkeypatch.setattr(loop, "call_later", later)
+    served = Served(Turns(lambda: judging))
+
+    def work(seconds: float) -> None:
+        nonlocal now, wall
+        now, wall = now + seconds, wall + seconds
+        served.order.append("worked")
+
+    for seconds in (0.001, 0.004, 0.010, 0.001):
+        served.turns.ask("a", lambda seconds=seconds: work(seconds))  # type: ignore[misc]
+    await served.all(4)
+    assert rests == pytest.approx(rested)
+
+
+async def test_dead_connection_has_no_turn(start: Callable[..., Any]) -> None:
+    """A client that is gone when its turn comes costs nothing, and the next is served."""
+    async with start() as live:
+        host, _, port = live.url.removeprefix("http://").partition(":")
+        for _ in range(20):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+            writer.transport.abort()
+        assert (await live.http.get("/healthz")).status_code == 200
+
+
+HEADS = {
+    "header lines": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 128 + b"\r\n",
+    "fields of a query": b"GET /healthz?" + b"a&" * 3000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "cookies": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: " + b"a=b;" * 3000 + b"\r\n\r\n",
+    "addresses": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: " + b"1," * 3000 + b"\r\n\r\n",
+    "escapes": b"GET /" + b"%41" * 3000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+}
+
+
+async def test_heads_that_take_long_to_parse(live: Any, subtests: pytest.Subtests) -> None:
+    """Refused, whatever they consist of, before a million of such parts has arrived."""
+    host, _, port = live.url.removeprefix("http://").partition(":")
+    for name, head in HEADS.items():
+        with subtests.test(name):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(head)
+            assert (await reader.read(12)) == b"HTTP/1.1 400"
+            writer.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b" " * 10_000)
+        await writer.drain()
+
+
+async def test_refused_before_the_body(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not submit, or has submitted too often, hears so before the body; what follows is not read for ever."""
+    monkeypatch.setattr(slow_requests, "_MAX_DISCARDED_BYTES", 100_000)
+    async with start(auth=True, submits=1) as live:
+        live.add_user("ada")
+        await live.be("ada")
+        await live.submit("wait")
+        host, _, port = live.url.removeprefix("http://").partition(":")
+        bearer = live.http.headers["Authorization"].encode()
+        for authorization, status in ((b"Bearer x", b"401"), (bearer, b"429")):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                b"POST /api/submissions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                b"Authorization: %s\r\nContent-Length: 2000000\r\n\r\n" % authorization
+            )
+            async with asyncio.timeout(30):
+                assert (await reader.read(12)) == b"HTTP/1.1 " + status
+                with pytest.raises(ConnectionError):
+                    await write_for_ever(writer)
+            writer.close()
