@@ -36,6 +36,8 @@ class NodePlan:
     command: tuple[str, ...]
     output_kb: int
     answer_seconds: float
+    importable: tuple[str, ...] = ()
+    """Modules of the solution's that tests may import by name; see `module`."""
 
 
 class Node:
@@ -102,10 +104,12 @@ class Node:
             self.at_end = True
             return
         self.printed += len(data)
-        self._partial += data
-        *whole, rest = self._partial.split(b"\n")
-        self.lines.extend(bytes(line) for line in whole)
-        self._partial = bytearray(rest)
+        *whole, rest = data.split(b"\n")
+        if whole:
+            self.lines.append(bytes(self._partial) + whole[0])
+            self.lines.extend(whole[1:])
+            self._partial.clear()
+        self._partial += rest
 
     def read_stderr(self) -> bool:
         """Returns False at the end of the stream."""
