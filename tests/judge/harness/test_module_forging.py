@@ -11,7 +11,7 @@ import pytest
 
 from subcli.judge.harness import SolutionFault, module
 from subcli.judge.harness.crossing import Crossing
-from subcli.judge.harness.faults import CannotCross
+from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules
 
 LIAR = """
@@ -116,7 +116,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
 _STOPPING = (
     KeyboardInterrupt,
     GeneratorExit,
-    CannotCross,
+    Misuse,
     unittest.SkipTest,
     *(outcome.Exception for outcome in (pytest.skip, pytest.exit, pytest.fail)),
 )

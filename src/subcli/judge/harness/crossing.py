@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from subcli.judge.harness.faults import CannotCross
+from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.proxy import ErrorClass, Proxy, made_class
 from subcli.judge.shims.python_values import MAX_DEPTH, Refused, Values, held
 
@@ -52,18 +52,16 @@ class Crossing(Values):
         """Encode a value of the test's.
 
         Raises:
-            CannotCross: It is neither data, nor a function, nor of the solution.
+            Misuse: It is neither data, nor a function, nor of the solution.
         """
         try:
             return self.encode(value)
         except Refused as error:
-            raise CannotCross(str(error)) from None
+            raise Misuse(str(error)) from None
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, datetime) and not isinstance(value.tzinfo, timezone | None):
-            raise CannotCross(
-                "a datetime can be passed to the solution without a time zone or with a fixed offset only"
-            )
+            raise Misuse("a datetime can be passed to the solution without a time zone or with a fixed offset only")
         return super().encode(value, depth)
 
     def encode_other(self, value: Any, depth: int) -> Any:
@@ -80,23 +78,21 @@ class Crossing(Values):
             kind = next(each for each in type(value).__mro__ if _is_builtin(each))
             try:
                 arguments = self.encode(tuple(value.args), depth + 1)
-            except CannotCross:
+            except Misuse:
                 arguments = ["t", [str(value)]]
             return ["k", self._lend(value), ["B", kind.__name__], arguments]
         elif data := held(value):
             return self.encode(data[0], depth + 1)
         elif callable(value):
             return ["k", self._lend(value), getattr(value, "__name__", "function")]
-        raise CannotCross(
-            f"{what} cannot be passed to the solution: data, functions and the solution's own objects can"
-        )
+        raise Misuse(f"{what} cannot be passed to the solution: data, functions and the solution's own objects can")
 
     def _reference(self, proxy: Any) -> list[Any]:
         if proxy._subcli_path:
             return ["m", proxy._subcli_path[0], list(proxy._subcli_path[1:])]
         number = proxy._subcli_number
         if self._objects.get(number) is not proxy:
-            raise CannotCross("this object of the solution's belongs to a test that has ended: make one in each test")
+            raise Misuse("this object of the solution's belongs to a test that has ended: make one in each test")
         return ["o", number]
 
     def _lend(self, value: Any) -> int:

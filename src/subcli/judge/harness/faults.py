@@ -7,8 +7,8 @@ SolutionFault            the solution is at fault; the test fails
 ├── BadLine              a line on stdout that is not a message, or a message with a wrong field
 └── OutputFlood          more output than the limit
 
-Any other exception in a test, except a failed `assert`, is a fault of the test itself. `CannotCross` always is; where
-tests use `module()` all others are failures, because what they stumble over is what the solution returned.
+Any other exception in a test, except a failed `assert`, is a fault of the test itself. `Misuse` always is; where
+tests use `module()` or a server all others are failures, because what they stumble over is what the solution returned.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class SolutionFault(Exception):
         self.evidence = evidence
 
 
-class CannotCross(TypeError):
-    """The test asks for something that `module()` does not do: a mistake of the test's author."""
+class Misuse(TypeError):
+    """The test asks for something that the harness does not do: a mistake of the test's author."""
 
 
 class Violation(SolutionFault):

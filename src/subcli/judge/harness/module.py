@@ -18,7 +18,7 @@ from typing import Any
 
 from subcli.judge.evidence import Evidence
 from subcli.judge.harness.crossing import Crossing, renewed
-from subcli.judge.harness.faults import CannotCross, SolutionFault
+from subcli.judge.harness.faults import Misuse, SolutionFault
 from subcli.judge.harness.module_process import ModuleProcess
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.harness.proxy import Proxy
@@ -27,13 +27,14 @@ from subcli.judge.harness.proxy import Proxy
 class Modules:
     """The modules of one run of tests. Between `begin` and `end` they have a process."""
 
-    def __init__(self, plan: NodePlan) -> None:
+    def __init__(self) -> None:
+        self.plan: NodePlan | None = None
+        """How the solution is started; a conftest.py runs before it is known."""
         self.trusting = False
         """Whether objects of the solution's may decide how they compare with data."""
         self.is_collecting = False
         self.is_used = False
         """Whether a test has asked for anything yet."""
-        self._plan = plan
         self._process: ModuleProcess | None = None
         self._crossing = Crossing(self)
         self._escaped: BaseException | None = None
@@ -43,7 +44,8 @@ class Modules:
         """Let the modules be used, by a test, or to find exception classes while tests are collected."""
         self.end()
         self.is_collecting = collecting
-        self._process = ModuleProcess(self._plan)
+        assert self.plan is not None
+        self._process = ModuleProcess(self.plan)
         self._crossing.begin()
         self._escaped = None
         return self._process
@@ -58,15 +60,17 @@ class Modules:
         """Let the solution do something. Returns what came of it, or raises what the solution raised.
 
         Raises:
-            CannotCross: The test may not ask for this.
+            Misuse: The test may not ask for this.
             SolutionFault: The solution did not answer.
         """
         self.is_used = True
         process = self._process
+        if self.plan is None:
+            raise Misuse("the solution can be used in the tests of a problem only, while the judge runs them")
         if process is None or (self.is_collecting and operation != "value"):
-            raise CannotCross("the solution can be used while a test runs only, not while tests are collected")
+            raise Misuse("the solution can be used while a test runs only, not while tests are collected")
         if not process.is_python:
-            raise CannotCross("module() needs a solution in Python: name no other language in problem.toml")
+            raise Misuse("module() needs a solution in Python: name no other language in problem.toml")
         sent = [self._crossing.sent(each) for each in arguments]
         named = {name: self._crossing.sent(each) for name, each in options.items()}
         is_changeable = self.trusting and operation == "call"
@@ -106,7 +110,7 @@ class Modules:
         try:
             return {"returned": self._crossing.sent(function(*arguments, **options))}
         except BaseException as error:
-            if isinstance(error, AssertionError | CannotCross) or not isinstance(error, Exception):
+            if isinstance(error, AssertionError | Misuse) or not isinstance(error, Exception):
                 self._escaped = self._escaped or error
             return {"raised": self._crossing.sent(error)}
 
@@ -129,13 +133,12 @@ class Modules:
         return fault if self._process is None else self._process.wrong(fault)
 
 
-_current: Modules | None = None
+_current = Modules()
 
 
 def install(plan: NodePlan) -> Modules:
     """Make this solution's modules those that `module` gives, and that tests import as if they were here."""
-    global _current
-    _current = Modules(plan)
+    _current.plan = plan
     for name in plan.importable:
         sys.modules.setdefault(name, module(name))
     return _current
@@ -150,11 +153,6 @@ def module(name: str, *, trusting: bool = False) -> Any:
             `3 in Numbers()`, `Complex(1, 2) + 5`), suppress exceptions in its context managers, and change lists, sets
             and dictionaries that it is given. Without it, an object equals no data, so that one with an `__eq__` that
             is always true passes no test. It holds for all tests of the problem.
-
-    Raises:
-        CannotCross: No problem is being tested.
     """
-    if _current is None:
-        raise CannotCross("module() works in the tests of a problem only, when the judge runs them")
     _current.trusting |= trusting
     return Proxy(_current, path=(name,), kind="module")

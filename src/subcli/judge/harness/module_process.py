@@ -113,7 +113,7 @@ class ModuleProcess:
         return bool(node.lines)
 
     def _no_answer(self, node: Node, *, is_late: bool) -> None:
-        code = node.exit_code(0.0 if is_late else 2.0)
+        code = node.exit_code(0.0 if is_late else self._plan.answer_seconds)
         if code is not None:
             how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
             message = f"the solution {how} while a test used it"

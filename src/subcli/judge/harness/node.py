@@ -38,12 +38,14 @@ class NodePlan:
     answer_seconds: float
     importable: tuple[str, ...] = ()
     """Modules of the solution's that tests may import by name; see `module`."""
+    network: bool = False
+    """Whether it may open sockets."""
 
 
 class Node:
     """A running process that reads and writes lines. All of its descriptors are non-blocking."""
 
-    def __init__(self, name: str, plan: NodePlan) -> None:
+    def __init__(self, name: str, plan: NodePlan, pass_fds: tuple[int, ...] = ()) -> None:
         self.name = name
         self.plan = plan
         trace_read, trace_write = os.pipe()
@@ -52,7 +54,7 @@ class Node:
                 plan.start,
                 plan.command,
                 stdin=subprocess.PIPE,
-                pass_fds=(trace_write,),
+                pass_fds=(trace_write, *pass_fds),
                 extra_environment={TRACE_VARIABLE: str(trace_write)},
             )
         except BaseException:

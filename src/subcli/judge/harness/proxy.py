@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from subcli.judge.harness.faults import CannotCross, SolutionFault, Violation
+from subcli.judge.harness.faults import Misuse, SolutionFault, Violation
 
 if TYPE_CHECKING:
     from subcli.judge.harness.module import Modules
@@ -77,14 +77,14 @@ class Proxy:
         if not modules.is_collecting:
             return modules.request("getattr", self, name)
         if name == "__all__":
-            raise CannotCross("a test says which names it imports from the solution; `import *` is not possible")
+            raise Misuse("a test says which names it imports from the solution; `import *` is not possible")
         if name.startswith("_") or not self._subcli_path:
             raise AttributeError(name)
         found = Proxy(modules, path=(*self._subcli_path, name), kind=name)
         try:
             # An exception class must be one for `pytest.raises`; all else waits for a test.
             value = modules.request("value", found)
-        except CannotCross:
+        except Misuse:
             raise
         except BaseException:
             return found
@@ -106,7 +106,7 @@ class Proxy:
         raise TypeError("an object of the solution's cannot be copied or pickled")
 
     def __mro_entries__(self, bases: object) -> Any:
-        raise CannotCross("a class of a test's cannot be derived from one of the solution's")
+        raise Misuse("a class of a test's cannot be derived from one of the solution's")
 
     # -- classes
 
@@ -161,9 +161,7 @@ class Proxy:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         suppressed = self._subcli_modules.request("exit", self, error) is True
         # Otherwise a solution could raise anything, suppress it, and so leave out the rest of the block.
-        is_possible = isinstance(error, Exception) and not isinstance(
-            error, AssertionError | SolutionFault | CannotCross
-        )
+        is_possible = isinstance(error, Exception) and not isinstance(error, AssertionError | SolutionFault | Misuse)
         return suppressed and is_possible and self._subcli_modules.trusting
 
     def __repr__(self) -> str:

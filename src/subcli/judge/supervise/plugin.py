@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import pytest
 
 from subcli.judge.evidence import MESSAGE_BYTES, OUTPUT_BYTES, Evidence
 from subcli.judge.harness import Cluster, SolutionFault
-from subcli.judge.harness.faults import CannotCross
+from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules, install
 from subcli.judge.harness.module_process import ModuleProcess
 from subcli.judge.harness.node import NodePlan
@@ -36,8 +36,13 @@ from subcli.judge.supervise.pytest_records import (
     encode,
 )
 
+if TYPE_CHECKING:
+    # It loads asyncio, which most tests do without.
+    from subcli.judge.harness.http import HttpServer
+
 _CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
+MakeServer = Callable[[], "HttpServer"]
 MakeReport = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
@@ -64,6 +69,7 @@ class _RunningTest:
     comparison: tuple[str, str] | None = None
     """Expected and actual value of the last `==` that an assertion compared."""
     clusters: list[Cluster] = field(default_factory=list)
+    servers: list[HttpServer] = field(default_factory=list)
     module: ModuleProcess | None = None
     """The process of the solution's modules; it is started by the first use."""
 
@@ -72,7 +78,8 @@ class _RunningTest:
         of_nodes = [
             f"{name} stderr:\n{text.rstrip()}" for cluster in self.clusters for name, text in cluster.stderr().items()
         ]
-        return "\n".join((*of_nodes, *filter(None, [self.module.output() if self.module else ""])))
+        others = [server.output() for server in self.servers] + ([self.module.output()] if self.module else [])
+        return "\n".join((*of_nodes, *filter(None, others)))
 
 
 class Reporter:
@@ -87,6 +94,10 @@ class Reporter:
     def add_cluster(self, cluster: Cluster) -> None:
         """The running test has started these nodes."""
         self._test.clusters.append(cluster)
+
+    def add_server(self, server: HttpServer) -> None:
+        """The running test has started this server."""
+        self._test.servers.append(server)
 
     def _send(self, record: Record) -> None:
         self._channel.sendall(encode(record))
@@ -164,10 +175,10 @@ def _outcome(
         expected, actual = test.comparison or ("", "")
         message = str(error).partition("\n")[0] or "an assertion of the test failed"
         evidence = Evidence(kind="assertion", message=message, expected=expected, actual=actual)
-    elif modules.is_used and not isinstance(error, CannotCross):
-        # What the test does with a value of the solution's raised it: `f(3).x` where f returned None.
-        message = caught.exconly() if caught else ""
-        evidence = Evidence(kind="assertion", message=message)
+    elif (modules.is_used or test.servers) and not isinstance(error, Misuse):
+        # What the solution gave raised it: `f(3).x` where f returned None, or a connection that was closed.
+        fault = next(filter(None, (server.fault for server in test.servers)), None)
+        evidence = fault.evidence if fault else Evidence("assertion", caught.exconly() if caught else "")
     else:
         message = caught.exconly() if caught else ""
         return _PhaseOutcome("error", cut(message, MESSAGE_BYTES), cut(output, OUTPUT_BYTES))
@@ -180,7 +191,7 @@ def _failed(evidence: Evidence, output: str) -> _PhaseOutcome:
     return _PhaseOutcome("failed", output=cut(output, OUTPUT_BYTES), evidence=evidence.bounded())
 
 
-class ClusterFixtures:
+class Fixtures:
     """Fixtures for the tests of a problem."""
 
     def __init__(self, plan: NodePlan, reporter: Reporter) -> None:
@@ -199,6 +210,23 @@ class ClusterFixtures:
                 cluster = Cluster(self._plan, *arguments, **options)
                 self._reporter.add_cluster(cluster)
                 return stack.enter_context(cluster)
+
+            yield make
+
+    @pytest.fixture
+    def make_server(self) -> Iterator[MakeServer]:
+        """Starts the solution as an HTTP server and returns an `HttpServer`, which has its `url`.
+
+        It is killed when the test ends.
+        """
+        from subcli.judge.harness.http import HttpServer
+
+        with ExitStack() as stack:
+
+            def make() -> HttpServer:
+                server = stack.enter_context(HttpServer(self._plan))
+                self._reporter.add_server(server)
+                return server
 
             yield make
 
@@ -221,7 +249,7 @@ def pytest_configure(config: pytest.Config) -> None:
     plan = msgspec.json.decode(answers.readline(), type=NodePlan)
     reporter = Reporter(channel, answers, install(plan))
     config.pluginmanager.register(reporter, "subcli-reporter")
-    config.pluginmanager.register(ClusterFixtures(plan, reporter), "subcli-fixtures")
+    config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")
 
 
 def _shown(value: object) -> str:

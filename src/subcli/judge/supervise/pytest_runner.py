@@ -67,7 +67,7 @@ class PytestRun:
         limits = self._problem.limits
         sources = (Path(language.source) for language in self._problem.languages.values())
         importable = tuple(source.stem for source in sources if source.suffix == ".py")
-        plan = NodePlan(start, command, limits.output_kb, limits.answer_seconds, importable)
+        plan = NodePlan(start, command, limits.output_kb, limits.answer_seconds, importable, self._problem.network)
         return msgspec.json.encode(plan) + b"\n"
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, child: Child) -> None:
