@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import unittest
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from subcli.judge import Job, judge
 from subcli.judge.harness import SolutionFault, module
 from subcli.judge.harness.crossing import Crossing
 from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules
+from subcli.judge.sandbox.probe import probe
+from tests.judge.judging import MakeProblem
 
 LIAR = """
 import os, sys
@@ -216,3 +220,72 @@ def test_only_functions_that_were_passed_are_called(modules: Callable[..., Modul
     assert solution.g(lambda: 3, 0) == 3
     with pytest.raises(SolutionFault, match="no call"):
         solution.g(lambda: 3, 7)
+
+
+SECRET = "hush-hush-4711"
+SANDBOXED = f"""
+import pytest
+import node
+
+@pytest.mark.parametrize("name", {{NAMES}})
+def test_forges(name):
+    assert getattr(node, name)() == "{SECRET}"
+
+def test_honest():
+    assert node.honest() == 3
+"""
+ATTACKER = """
+import os, signal
+def honest(): return 3
+def kill_everybody():
+    for pid in (-1, os.getppid(), 1):
+        try: os.kill(pid, signal.SIGKILL)
+        except OSError: pass
+    return "killed"
+def kill_the_group(): os.killpg(0, signal.SIGKILL)
+def stop(): os.kill(os.getpid(), signal.SIGSTOP)
+def read_the_tests():
+    for here, _, names in os.walk("/"):
+        if here.startswith(("/proc", "/sys", "/usr", "/lib", "/bin", "/opt")): continue
+        for name in names:
+            try:
+                with open(os.path.join(here, name), "rb") as file: text = file.read(1 << 20)
+            except OSError: continue
+            if b"hush-hush" in text and b"kill_everybody" not in text: return "GAINED " + os.path.join(here, name)
+    return "nothing"
+def read_the_judge():
+    for pid in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{pid}/cmdline") as file: text = file.read()
+        except OSError: continue
+        if "pytest" in text: return "GAINED " + text
+    return "nothing"
+def write_everywhere():
+    for pid in os.listdir("/proc"):
+        for fd in range(16):
+            try: descriptor = os.open(f"/proc/{pid}/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
+            except OSError: continue
+            try: os.write(descriptor, b'{"id": 2, "ok": 41}\\n')
+            except OSError: pass
+    return "written"
+def leave_a_daemon():
+    if os.fork() == 0:
+        os.setsid()
+        while True: write_everywhere()
+    return "left"
+"""
+
+
+@pytest.mark.thorough
+async def test_nothing_is_forged_in_a_sandbox(tiny: MakeProblem) -> None:
+    """By what it does to processes and files around it; and the tests after each attempt are judged as if alone."""
+    found = probe(cpus=1.0)
+    if found.starter is None:
+        pytest.skip(f"no sandbox: {found.reason}")
+    names = re.findall(r"^def (?!honest)(\w+)", ATTACKER, re.MULTILINE)
+    problem = tiny(SANDBOXED.format(NAMES=names))
+    job = Job(problem, "python", {"node.py": ATTACKER})
+    events = [event async for event in judge(job, starter=found.starter)]
+    results = [event for event in events if event["type"] == "test_result"]
+    assert [event["status"] for event in results] == [*("failed" for _ in names), "passed"]
+    assert "GAINED" not in str(events)
