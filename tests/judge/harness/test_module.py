@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import copysign, inf, isnan, nan
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -243,6 +244,30 @@ def test_functions_of_the_test_are_called_here(modules: Callable[..., Modules]) 
     assert matrix.apply(lambda: lambda: 7)() == 7
     assert matrix.in_thread(lambda a: a * 2, 4) == [8]
     assert matrix.same(test_values_cross_as_data) is test_values_cross_as_data
+
+
+def test_names_in_the_solution_can_be_patched(modules: Callable[..., Modules]) -> None:
+    """By `monkeypatch` and by `mock`, for the test; what the solution imports as well."""
+    modules("import random\ndef ask(): return int(input('? ')) + random.randint(1, 6)\n")
+    asking = module("asking")
+    with pytest.MonkeyPatch.context() as patch, mock.patch.object(asking.random, "randint", return_value=3) as dice:
+        patch.setattr(asking, "input", lambda prompt: "4", raising=False)
+        assert asking.ask() == 7
+    dice.assert_called_once_with(1, 6)
+    with pytest.raises(EOFError):
+        asking.ask()
+
+
+def test_the_solution_cannot_make_the_test_nest_too_deeply(modules: Callable[..., Modules]) -> None:
+    """What it may return, a test may pass on in a value of its own."""
+    modules("def deep():\n a = 1\n for _ in range(100): a = [a]\n return a\ndef count(a): return len(str(a))")
+    solution = module("any")
+    assert solution.count([(solution.deep(),)]) == 206
+    value: Any = 1
+    for _ in range(300):
+        value = [value]
+    with pytest.raises(Misuse, match="more than 200 levels"):
+        solution.count(value)
 
 
 def test_a_function_called_too_late_is_refused(modules: Callable[..., Modules]) -> None:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.proxy import ErrorClass, Proxy, made_class
-from subcli.judge.shims.python_values import MAX_DEPTH, Refused, Values, held
+from subcli.judge.shims.python_values import FROM_SOLUTION, FROM_TEST, Refused, Values, held
 
 if TYPE_CHECKING:
     from subcli.judge.harness.module import Modules
@@ -28,6 +28,9 @@ _TRACES_KEPT = 20
 
 class Crossing(Values):
     """Encodes what a test passes and decodes what the solution returns. Numbers are those of one test."""
+
+    most_sent = FROM_TEST
+    most_received = FROM_SOLUTION
 
     def __init__(self, modules: Modules) -> None:
         self._modules = modules
@@ -124,7 +127,7 @@ class Crossing(Values):
         return found
 
     def _class(self, tag: str, rest: list[Any], depth: int) -> type:
-        if depth > MAX_DEPTH:
+        if depth > self.most_received:
             raise ValueError("nested too deeply")
         if tag == "B":
             kind = getattr(builtins, rest[0])

@@ -23,6 +23,7 @@ from typing import Self
 from subcli.judge.harness.faults import Misuse, NodeDied, NodeSilent, OutputFlood, SolutionFault
 from subcli.judge.harness.node import Node, NodePlan
 from subcli.judge.languages.language import SHIMS
+from subcli.judge.process.processes import is_ending, process_below
 from subcli.judge.process.stopwatch import MAX_STRETCH
 
 _SHIM = SHIMS / "http_server.py"
@@ -95,11 +96,10 @@ class HttpServer:
     def fault(self) -> SolutionFault | None:
         """What it has done wrong by itself: it has ended, or printed too much."""
         if self._fault is None and not self._is_ending:
-            connection = self._connect()
-            if connection is not None:
-                connection.close()
+            solution = process_below(self._node.process.pid, self._plan.start.layers + 1)
+            if solution is not None and not is_ending(solution):
                 return None
-            # Its clients may see its end before its first process does.
+            # Its clients see its end before the process that started it does.
             with suppress(subprocess.TimeoutExpired):
                 code = self._plan.start.exit_code(self._node.process.wait(self._plan.answer_seconds))
                 self._fault = NodeDied(_NAME, code, self.output(), "while a test used it")
