@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+import struct
 import time
 import types
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from subcli.judge.harness.module import Modules
 from tests.judge.judging import MakeProblem, Run
 
 SOLUTION = """
-import collections, datetime, decimal, enum, fractions, os, sys, threading
+import collections, datetime, decimal, enum, fractions, re, struct, os, sys, threading
 
 class Error(Exception):
     def __init__(self, message, code=0):
@@ -128,7 +130,8 @@ def test_values_cross_as_data(modules: Callable[..., Modules]) -> None:
         assert back == value
     assert isnan(matrix.same(nan))
     assert copysign(1, matrix.same(-0.0)) == -1
-    assert matrix.same(int) is int
+    for kind in (int, type, range, property, KeyError):
+        assert matrix.same(kind) is kind
     for refused in (object(), [object()], Path):
         with pytest.raises(Misuse, match="cannot be passed to the solution"):
             matrix.same(refused)
@@ -153,6 +156,7 @@ def test_objects_stay_in_the_solution(modules: Callable[..., Modules]) -> None:
     assert matrix.Color.RED == 1
     assert matrix.Color.RED + 1 == 2
     assert matrix.of("collections.Counter('aab')") == {"a": 2, "b": 1}
+    assert (vars(point), matrix.Point.__name__) == ({"x": 5, "y": 2}, "Point")
     numbers = matrix.count()
     assert [next(numbers), next(numbers)] == [0, 1]
     with point as entered:
@@ -181,6 +185,9 @@ def test_exceptions_cross(modules: Callable[..., Modules]) -> None:
     assert type(own.value) is matrix.Inner
     assert (own.value.args, own.value.code) == (("inside",), 7)
     assert isinstance(own.value, ValueError)
+    for text, kind in (("struct.unpack('i', b'')", struct.error), ("re.compile('(')", re.error)):
+        with pytest.raises(kind):
+            matrix.of(text)
     with pytest.raises(UnicodeDecodeError):
         matrix.of("b'\\xff'.decode()")
     with pytest.raises(SystemExit):

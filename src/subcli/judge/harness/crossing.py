@@ -6,23 +6,23 @@ What arrives may be anything. It becomes the value that it says and nothing else
 from __future__ import annotations
 
 import builtins
-import importlib
+import sys
 from collections import deque
 from collections.abc import Hashable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from subcli.judge.harness.error_class import ErrorClass, made_class
 from subcli.judge.harness.faults import Misuse
-from subcli.judge.harness.proxy import ErrorClass, Proxy, made_class
+from subcli.judge.harness.proxy import Proxy
 from subcli.judge.shims.python_values import FROM_SOLUTION, FROM_TEST, Refused, Values, held
 
 if TYPE_CHECKING:
     from subcli.judge.harness.module import Modules
 
-_CLASSES = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, object)
-_STANDARD = ("dataclasses", "decimal", "json.decoder", "statistics", "struct")
-"""Modules of the standard library whose exceptions cross as themselves."""
+_STANDARD = sys.stdlib_module_names - {"unittest", "bdb"}
+"""Where exceptions cross as themselves. The two have some that mean something to pytest."""
 _TRACES_KEPT = 20
 
 
@@ -131,12 +131,13 @@ class Crossing(Values):
             raise ValueError("nested too deeply")
         if tag == "B":
             kind = getattr(builtins, rest[0])
-            if not (isinstance(kind, type) and (kind in _CLASSES or issubclass(kind, BaseException))):
-                raise ValueError("not a class that crosses")
+            if not isinstance(kind, type) or not _is_builtin(kind):
+                raise ValueError("not a built-in class")
             return kind
         module, name, bases = rest
-        if module in _STANDARD:
-            kind = getattr(importlib.import_module(module), name)
+        if module.partition(".")[0] in _STANDARD:
+            # A test that expects it has imported it.
+            kind = getattr(sys.modules.get(module), name, None)
             if isinstance(kind, type) and issubclass(kind, Exception):
                 return kind
         made = tuple(self._error_class(each, depth + 1) for each in bases[:10])

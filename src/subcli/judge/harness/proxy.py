@@ -1,4 +1,4 @@
-"""What stands in a test for something in the solution's process: a module, function, class, object or exception.
+"""What stands in a test for something in the solution's process: a module, function, class or object.
 
 A proxy is either a path, such as `matrix.Matrix`, that is looked up anew in each test, or an object of the test that
 runs. It never claims another class than its own, and it equals data only if it is an instance of a class derived from a
@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from subcli.judge.harness.error_class import ErrorClass
 from subcli.judge.harness.faults import Misuse, SolutionFault, Violation
 
 if TYPE_CHECKING:
@@ -25,37 +26,23 @@ _DATA = (
 )
 """The types whose values cross as data."""
 _OPERATORS = (
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "matmul",
-    "divmod",
-    "and_",
-    "or_",
-    "xor",
-    "lshift",
-    "rshift",
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "divmod"),
+    *("and_", "or_", "xor", "lshift", "rshift"),
 )
 _IN_PLACE = ("iadd", "isub", "imul", "itruediv", "iand", "ior", "ixor")
 _ORDERS = ("lt", "le", "gt", "ge")
 _UNARY = ("neg", "pos", "invert", "abs", "reversed", "round")
 _CONVERSIONS: dict[str, type] = {
-    "str": str,
-    "bytes": bytes,
-    "int": int,
-    "float": float,
-    "complex": complex,
-    "bool": bool,
+    **{kind.__name__: kind for kind in (str, bytes, int, float, complex, bool)},
     "len": int,
     "index": int,
     "hash": int,
     "format": str,
 }
-_ASKED = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__", "__version__", "__all__")
+_ASKED = (
+    *("__name__", "__qualname__", "__doc__", "__module__", "__annotations__", "__version__", "__all__"),
+    *("__dict__", "__slots__"),
+)
 """Of the names that Python gives a meaning, those that are looked up in the solution."""
 
 
@@ -170,51 +157,6 @@ class Proxy:
         except (Exception, KeyboardInterrupt):
             text = None
         return text if isinstance(text, str) else f"<{self._subcli_kind} of the solution>"
-
-
-class ErrorClass(type):
-    """The class of what stands for exception classes of the solution's."""
-
-    _subcli_modules: Modules
-    _subcli_path: tuple[str, ...]
-
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("_") or cls._subcli_modules.is_collecting:
-            raise AttributeError(name)
-        return cls._subcli_modules.request("getattr", cls, name)
-
-    def __call__(cls, *arguments: Any, **options: Any) -> Any:
-        return cls._subcli_modules.request("call", cls, *arguments, **options)
-
-
-def made_class(modules: Modules, module: str, name: str, bases: tuple[type[BaseException], ...]) -> type[BaseException]:
-    """A class that stands for an exception class of the solution's.
-
-    Raises:
-        ValueError: There can be no such class.
-    """
-    if not bases:
-        raise ValueError("not an exception class")
-    # These would stop pytest instead of failing the test.
-    bases = tuple(BaseException if issubclass(base, KeyboardInterrupt | GeneratorExit) else base for base in bases)
-
-    def attribute(self: BaseException, name: str) -> Any:
-        held = self.__dict__.get("_subcli_object")
-        if held is None or name.startswith(("__", "_pytest", "_subcli")):
-            raise AttributeError(name)
-        return getattr(held, name)
-
-    def text(self: BaseException) -> str:
-        return str(self.__dict__.get("_subcli_text", ""))
-
-    values = {"__module__": module, "__getattr__": attribute, "__str__": text}
-    path = {"_subcli_modules": modules, "_subcli_path": (module, *name.split("."))}
-    try:
-        made = ErrorClass(name.rpartition(".")[2], bases, {**values, **path})
-    except TypeError as error:
-        raise ValueError(str(error)) from None
-    assert issubclass(made, BaseException)
-    return made
 
 
 def _resolved(value: Any) -> Any:
