@@ -22,6 +22,7 @@ import pytest
 from subcli.judge.harness import SolutionFault, Violation, module
 from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules
+from subcli.judge.harness.proxy import Proxy
 from tests.judge.judging import MakeProblem, Run
 
 SOLUTION = """
@@ -57,7 +58,9 @@ class Suppressing:
     def __enter__(self): return self
     def __exit__(self, kind, error, trace): self.error = error; return True
 
+class Text(str): pass
 SIZE = 3
+NAME = "n"
 def same(value, **options): return value
 def of(name): return eval(name, globals())
 def fail(kind, *args):
@@ -139,7 +142,7 @@ def test_values_cross_as_data(modules: Callable[..., Modules]) -> None:
 
 def test_objects_stay_in_the_solution(modules: Callable[..., Modules]) -> None:
     """Attributes, operators, iteration, contexts, classes and identity work as on the object itself."""
-    modules(SOLUTION)
+    used = modules(SOLUTION)
     matrix = module("matrix")
     point = matrix.Point(1, y=2)
     assert (point.x, point.norm, str(point), len(point), list(point)) == (1, 3, "(1, 2)", 2, [1, 2])
@@ -153,6 +156,9 @@ def test_objects_stay_in_the_solution(modules: Callable[..., Modules]) -> None:
     assert not isinstance(5, matrix.Point)
     assert issubclass(matrix.Inner, matrix.Error)
     assert matrix.SIZE == 3
+    late: Any = Proxy(used, path=("matrix", "NAME"), kind="NAME")
+    assert {late: 1, matrix.Text("t"): 2} == {"n": 1, "t": 2}
+    assert {"n": 3}[late] == 3
     assert matrix.Color.RED == 1
     assert matrix.Color.RED + 1 == 2
     assert matrix.of("collections.Counter('aab')") == {"a": 2, "b": 1}
@@ -388,6 +394,7 @@ def test_what_the_author_cannot_do_is_said(modules: Callable[..., Modules]) -> N
     used.begin(collecting=True)
     assert issubclass(matrix.Inner, ValueError)
     assert matrix.missing is not None
+    assert (matrix.SIZE, type(matrix.SIZE), matrix.NAME) == (3, int, "n")
     with pytest.raises(Misuse, match="not while tests are collected"):
         matrix.same(1)
     with pytest.raises(Misuse, match=r"import \*"):

@@ -20,10 +20,9 @@ from subcli.judge.harness.faults import Misuse, SolutionFault, Violation
 if TYPE_CHECKING:
     from subcli.judge.harness.module import Modules
 
-_DATA = (
-    *(type(None), int, float, complex, str, bytes, bytearray, range, list, tuple, set, frozenset, dict),
-    *(date, timedelta, Decimal, Fraction),
-)
+_CONSTANTS = (type(None), int, float, complex, str, bytes, date, timedelta, Decimal, Fraction)
+_CHANGEABLE = (list, set, dict, bytearray)
+_DATA = (*_CONSTANTS, *_CHANGEABLE, tuple, frozenset, range)
 """The types whose values cross as data."""
 _OPERATORS = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "divmod"),
@@ -36,7 +35,6 @@ _CONVERSIONS: dict[str, type] = {
     **{kind.__name__: kind for kind in (str, bytes, int, float, complex, bool)},
     "len": int,
     "index": int,
-    "hash": int,
     "format": str,
 }
 _ASKED = (
@@ -69,13 +67,14 @@ class Proxy:
             raise AttributeError(name)
         found = Proxy(modules, path=(*self._subcli_path, name), kind=name)
         try:
-            # An exception class must be one for `pytest.raises`; all else waits for a test.
+            # An exception class must be one for `pytest.raises`; all else but constants waits for a test.
             value = modules.request("value", found)
         except Misuse:
             raise
         except BaseException:
             return found
-        return value if isinstance(value, type) and issubclass(value, BaseException) else found
+        is_error = isinstance(value, type) and issubclass(value, BaseException)
+        return value if is_error or isinstance(value, _CONSTANTS) else found
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._subcli_modules.request("setattr", self, name, value)
@@ -113,6 +112,13 @@ class Proxy:
     def __ne__(self, other: object) -> Any:
         result = _equal(self, other)
         return result if result is NotImplemented else not result
+
+    def __hash__(self) -> int:
+        own, held = _seen(self)
+        if held and not isinstance(held[0], _CHANGEABLE):
+            # Texts have another hash there than here.
+            return hash(held[0])
+        return int(_checked(self, "hash", int, self._subcli_modules.request("hash", own)))
 
     def __contains__(self, item: object) -> bool:
         own, held = _seen(self)
@@ -205,7 +211,7 @@ def _binary(name: str, sign: str, *, reflected: bool = False) -> Callable[[Proxy
         if type(other) is not Proxy and not isinstance(other, _DATA):
             return NotImplemented
         own, held = _seen(self)
-        is_changed = name in _IN_PLACE and isinstance(held[0] if held else None, list | set | dict)
+        is_changed = name in _IN_PLACE and isinstance(held[0] if held else None, _CHANGEABLE)
         if held and not is_changed:
             return function(other, held[0]) if reflected else function(held[0], other)
         _allow(self, other, sign)
@@ -220,12 +226,15 @@ def _unary(name: str) -> Callable[..., Any]:
 
 def _conversion(name: str, kind: type) -> Callable[..., Any]:
     def method(self: Proxy, *arguments: Any) -> Any:
-        result = self._subcli_modules.request(name, self, *arguments)
-        if type(result) is not kind:
-            raise TypeError(f"{name}() of {self._subcli_kind} gave no {kind.__name__}")
-        return result
+        return _checked(self, name, kind, self._subcli_modules.request(name, self, *arguments))
 
     return method
+
+
+def _checked(proxy: Proxy, name: str, kind: type, result: Any) -> Any:
+    if type(result) is not kind:
+        raise TypeError(f"{name}() of {proxy._subcli_kind} gave no {kind.__name__}")
+    return result
 
 
 for _name in _OPERATORS:
