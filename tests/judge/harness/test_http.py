@@ -25,6 +25,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         if self.path == "/die": os._exit(3)
+        if self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            while True: self.wfile.write(b"x" * (1 << 20))
         if self.path == "/flood": print("x" * 5_000_000, flush=True)
         self.answer(self.path.encode())
     def do_POST(self):
@@ -65,7 +69,12 @@ def test_requests_reach_the_solution(plan: NodePlan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("/die", "exited with code 3 while a test used it"), ("/flood", "printed more than 64 KB")]
+    ("path", "message"),
+    [
+        ("/die", "exited with code 3 while a test used it"),
+        ("/flood", "printed more than 64 KB on its output"),
+        ("/endless", "printed more than 16384 KB on its connections"),
+    ],
 )
 def test_what_the_server_does_wrong_is_told(plan: NodePlan, path: str, message: str) -> None:
     """Its clients see a connection that ends, and the judge why."""

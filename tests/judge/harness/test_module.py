@@ -8,6 +8,7 @@ import struct
 import time
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -477,3 +478,24 @@ async def test_a_mistake_of_the_author_is_no_failure(tiny: MakeProblem, run: Run
     judged = await run(problem, "def same(value): return value")
     assert judged.verdict == "error"
     assert "cannot be passed to the solution" in judged.of("test_result")[0]["message"]
+
+
+def test_the_file_of_a_module(modules: Callable[..., Modules]) -> None:
+    """A submission of a single file may call it as it likes; one of several has each where it belongs."""
+    used = modules("NAME = __name__")
+    assert module("any").NAME == "any"
+    assert used.plan is not None
+    directory = Path(used.plan.start.directory)
+    (directory / "shapes.py").write_text("class Square: side = 3\n")
+    used.begin()
+    assert module("shapes").Square.side == 3
+    assert module("main").NAME == "main"
+    with pytest.raises(SolutionFault, match="No module named 'colors'"):
+        _ = module("colors").RED
+    used.plan = replace(used.plan, command=("/usr/bin/python3", "-X", "utf8", "main.py", "--tests"))
+    used.begin()
+    assert module("main").NAME == "main"
+    used.plan = replace(used.plan, command=("./main",))
+    used.begin()
+    with pytest.raises(Misuse, match="a solution in Python"):
+        _ = module("main").NAME

@@ -30,6 +30,8 @@ _SHIM = SHIMS / "http_server.py"
 _NAME = "the server"
 _POLL_S = 0.02
 _CHUNK = 65_536
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of all that it answers in a test: its clients keep that in the judge's process."""
 
 
 class HttpServer:
@@ -49,6 +51,7 @@ class HttpServer:
         self._plan = plan
         self._fault: SolutionFault | None = None
         self._is_ending = False
+        self._answered = 0
         self._connecting = Lock()
         self._control, theirs = socket.socketpair()
         self._control.settimeout(plan.answer_seconds)
@@ -113,9 +116,9 @@ class HttpServer:
             with self._connecting:
                 self._control.sendall(b"c")
                 _, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+            return socket.socket(fileno=descriptors[0]) if descriptors else None
         except OSError:
             return None
-        return socket.socket(fileno=descriptors[0]) if descriptors else None
 
     def _wait_until_it_listens(self) -> None:
         began = time.monotonic()
@@ -152,10 +155,20 @@ class HttpServer:
     def _read(self, descriptor: int, read: Callable[[], bool]) -> None:
         if not read():
             self._loop.remove_reader(descriptor)
-        elif self._node.flooding and self._fault is None:
-            self._fault = OutputFlood(_NAME, self._plan.output_kb, "its output", "", ())
+        elif self._node.flooding:
+            self._too_much(self._plan.output_kb, "its output")
+
+    def _too_much(self, kilobytes: int, stream: str) -> None:
+        if self._fault is None:
+            self._fault = OutputFlood(_NAME, kilobytes, stream, "", ())
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._node.process.pid, signal.SIGKILL)
+
+    def _count(self, data: bytes) -> None:
+        self._answered += len(data)
+        if self._answered > _MOST_BYTES:
+            self._too_much(_MOST_BYTES // 1024, "its connections")
+            raise ConnectionAbortedError
 
     async def _drained(self) -> None:
         self._node.drain_log()
@@ -167,15 +180,18 @@ class HttpServer:
             return
         inner_reader, inner_writer = await asyncio.open_connection(sock=inside)
         try:
-            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer, self._count))
         finally:
             for each in (writer, inner_writer):
                 each.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[bytes], None] = lambda _: None
+) -> None:
     with suppress(OSError):
         while data := await reader.read(_CHUNK):
+            count(data)
             writer.write(data)
             await writer.drain()
         writer.write_eof()

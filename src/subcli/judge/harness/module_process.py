@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from subcli.judge.evidence import Evidence
@@ -39,7 +38,12 @@ class ModuleProcess:
     @property
     def is_python(self) -> bool:
         """Whether the solution is written in Python."""
-        return Path(self._plan.command[-1]).suffix == ".py"
+        return bool(self._source)
+
+    @property
+    def _source(self) -> str:
+        own = (word for word in self._plan.command if word.endswith(".py") and not word.startswith(str(SHIMS)))
+        return next(own, "")
 
     def exchange(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request, or what came of a call, and wait for the answer.
@@ -95,8 +99,7 @@ class ModuleProcess:
 
     def _started(self) -> Node:
         if self._node is None:
-            start, source = self._plan.command[0], self._plan.command[-1]
-            command = (start, "-s", "-S", str(_SHIM), source)
+            command = (self._plan.command[0], "-s", "-S", str(_SHIM), self._source)
             plan = NodePlan(self._plan.start, command, self._plan.output_kb, self._plan.answer_seconds)
             self._node = Node("the solution", plan)
             self._board.add(self._node)

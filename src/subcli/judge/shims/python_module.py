@@ -165,8 +165,9 @@ class Server(Values):
 
     def _import(self, name: str) -> ModuleType:
         # A submission of a single file may call it as it likes.
-        own = os.path.join(os.path.dirname(self._source), name.partition(".")[0])
-        if os.path.exists(own) or os.path.exists(f"{own}.py"):
+        directory, first = os.path.dirname(self._source), name.partition(".")[0]
+        files = os.listdir(directory)
+        if first in files or f"{first}.py" in files or sum(file.endswith(".py") for file in files) > 1:
             return importlib.import_module(name)
         spec = importlib.util.spec_from_file_location(name, self._source)
         assert spec is not None
