@@ -16,6 +16,7 @@ from subcli.judge.harness.faults import (
     Violation,
 )
 from subcli.judge.harness.message import Message
+from subcli.judge.harness.module import module
 from subcli.judge.harness.network import Network
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "Site",
     "SolutionFault",
     "Violation",
+    "module",
 ]

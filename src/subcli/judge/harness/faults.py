@@ -7,7 +7,8 @@ SolutionFault            the solution is at fault; the test fails
 ├── BadLine              a line on stdout that is not a message, or a message with a wrong field
 └── OutputFlood          more output than the limit
 
-Any other exception in a test, except a failed `assert`, is a fault of the test itself.
+Any other exception in a test, except a failed `assert`, is a fault of the test itself. `Misuse` always is; where
+tests use `module()` or a server all others are failures, because what they stumble over is what the solution returned.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class SolutionFault(Exception):
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence.message)
         self.evidence = evidence
+
+
+class Misuse(TypeError):
+    """The test asks for something that the harness does not do: a mistake of the test's author."""
 
 
 class Violation(SolutionFault):

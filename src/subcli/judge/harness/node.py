@@ -36,12 +36,16 @@ class NodePlan:
     command: tuple[str, ...]
     output_kb: int
     answer_seconds: float
+    importable: tuple[str, ...] = ()
+    """Modules of the solution's that tests may import by name; see `module`."""
+    network: bool = False
+    """Whether it may open sockets."""
 
 
 class Node:
     """A running process that reads and writes lines. All of its descriptors are non-blocking."""
 
-    def __init__(self, name: str, plan: NodePlan) -> None:
+    def __init__(self, name: str, plan: NodePlan, pass_fds: tuple[int, ...] = ()) -> None:
         self.name = name
         self.plan = plan
         trace_read, trace_write = os.pipe()
@@ -50,7 +54,7 @@ class Node:
                 plan.start,
                 plan.command,
                 stdin=subprocess.PIPE,
-                pass_fds=(trace_write,),
+                pass_fds=(trace_write, *pass_fds),
                 extra_environment={TRACE_VARIABLE: str(trace_write)},
             )
         except BaseException:
@@ -102,10 +106,12 @@ class Node:
             self.at_end = True
             return
         self.printed += len(data)
-        self._partial += data
-        *whole, rest = self._partial.split(b"\n")
-        self.lines.extend(bytes(line) for line in whole)
-        self._partial = bytearray(rest)
+        *whole, rest = data.split(b"\n")
+        if whole:
+            self.lines.append(bytes(self._partial) + whole[0])
+            self.lines.extend(whole[1:])
+            self._partial.clear()
+        self._partial += rest
 
     def read_stderr(self) -> bool:
         """Returns False at the end of the stream."""

@@ -23,6 +23,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BUSY = ("R", "D")
+_ENDED = ("Z", "X")
+_PF_EXITING = 0x4
 _SANDBOX = "bwrap"
 
 
@@ -61,7 +63,7 @@ class Process:
     @property
     def is_alive(self) -> bool:
         """Whether it can still do anything; a zombie cannot."""
-        return self.state not in ("Z", "X")
+        return self.state not in _ENDED
 
 
 def become_subreaper() -> None:
@@ -200,6 +202,19 @@ def delay_s(pid: int, threads: int = 1) -> float:
         with suppress(OSError, IndexError), open(f"/proc/{pid}/task/{name}/schedstat", "rb") as file:
             total_ns += int(file.read(100).split()[1])
     return total_ns / 1e9
+
+
+def is_ending(pid: int) -> bool:
+    """Whether a process has begun to exit, which it does before its descriptors are closed, or has ended.
+
+    The first and seventh field after the name in /proc/PID/stat, proc(5).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return True
+    return fields[0] in _ENDED or bool(int(fields[6]) & _PF_EXITING)
 
 
 def process_below(pid: int, layers: int) -> int | None:

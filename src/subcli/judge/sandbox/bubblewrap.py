@@ -92,6 +92,8 @@ class BubblewrapStarter:
                 )
             _hand_over(workspace, user)
         facts = _write_facts(base / "facts", limits.total_memory_mb)
+        if problem.network:
+            facts["/etc/hosts"] = _write_hosts(base / "hosts")
         groups: list[str] = []
         try:
             outer = [f"--open-files={OPEN_FILES}", "--locked-memory=65536"]
@@ -189,6 +191,13 @@ def _hand_over(workspace: Path, user: int) -> None:
         os.chown(path, user, user, follow_symlinks=False)
         if not path.is_symlink():
             path.chmod(0o750 if path.is_dir() else path.stat().st_mode & 0o700 | 0o040)
+
+
+def _write_hosts(path: Path) -> str:
+    """Write a file for /etc/hosts: a server that listens on `localhost` needs it. Returns its name."""
+    path.write_text("127.0.0.1 localhost\n::1 localhost\n")
+    path.chmod(0o644)
+    return str(path)
 
 
 def _write_facts(directory: Path, memory_mb: int) -> dict[str, str]:

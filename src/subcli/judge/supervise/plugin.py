@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import pytest
 
 from subcli.judge.evidence import MESSAGE_BYTES, OUTPUT_BYTES, Evidence
 from subcli.judge.harness import Cluster, SolutionFault
+from subcli.judge.harness.faults import Misuse
+from subcli.judge.harness.module import Modules, install
+from subcli.judge.harness.module_process import ModuleProcess
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.process.processes import hide_from_peers
 from subcli.judge.process.text import cut
@@ -33,8 +36,13 @@ from subcli.judge.supervise.pytest_records import (
     encode,
 )
 
+if TYPE_CHECKING:
+    # It loads asyncio, which most tests do without.
+    from subcli.judge.harness.http import HttpServer
+
 _CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
+MakeServer = Callable[[], "HttpServer"]
 MakeReport = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
@@ -61,19 +69,25 @@ class _RunningTest:
     comparison: tuple[str, str] | None = None
     """Expected and actual value of the last `==` that an assertion compared."""
     clusters: list[Cluster] = field(default_factory=list)
+    servers: list[HttpServer] = field(default_factory=list)
+    module: ModuleProcess | None = None
+    """The process of the solution's modules; it is started by the first use."""
 
     def output(self) -> str:
         """What its nodes wrote to stderr."""
-        return "\n".join(
+        of_nodes = [
             f"{name} stderr:\n{text.rstrip()}" for cluster in self.clusters for name, text in cluster.stderr().items()
-        )
+        ]
+        others = [server.output() for server in self.servers] + ([self.module.output()] if self.module else [])
+        return "\n".join((*of_nodes, *filter(None, others)))
 
 
 class Reporter:
     """Sends records to the supervisor and keeps what the running test has shown so far."""
 
-    def __init__(self, channel: socket.socket, answers: BinaryIO) -> None:
+    def __init__(self, channel: socket.socket, answers: BinaryIO, modules: Modules) -> None:
         self._channel = channel
+        self._modules = modules
         self._answers = answers
         self._test = _RunningTest("", 0.0)
 
@@ -81,11 +95,20 @@ class Reporter:
         """The running test has started these nodes."""
         self._test.clusters.append(cluster)
 
+    def add_server(self, server: HttpServer) -> None:
+        """The running test has started this server."""
+        self._test.servers.append(server)
+
     def _send(self, record: Record) -> None:
         self._channel.sendall(encode(record))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        self._modules.begin(collecting=True)
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._modules.end()
         self._send(CollectedRecord(len(session.items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -96,12 +119,12 @@ class Reporter:
         self._send(CrashedRecord(cut(str(excrepr), OUTPUT_BYTES)))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._test = _RunningTest(_test_id(nodeid), time.monotonic())
+        self._test = _RunningTest(_test_id(nodeid), time.monotonic(), module=self._modules.begin())
         self._send(StartedRecord(self._test.test_id))
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         if op == "==":
-            self._test.comparison = (repr(right), repr(left))
+            self._test.comparison = (_shown(right), _shown(left))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> MakeReport:
@@ -109,12 +132,17 @@ class Reporter:
         test = self._test
         test.name, test.kind = _title(item), _kind(item)
         if test.outcome is None and not report.passed:
-            test.outcome = _outcome(report, call.excinfo, test)
+            test.outcome = _outcome(report, call.excinfo, test, self._modules)
         return report
 
     def pytest_runtest_logfinish(self) -> None:
         test = self._test
         outcome = test.outcome or _PhaseOutcome()
+        fault = test.module.fault if test.module else None
+        if fault is not None and outcome.status in ("passed", "skipped"):
+            # The test has caught what the harness raised, as `pytest.raises(Exception)` does.
+            outcome = _failed(fault.evidence, test.output())
+        self._modules.end()
         self._send(
             FinishedRecord(
                 test_id=test.test_id,
@@ -132,7 +160,7 @@ class Reporter:
 
 
 def _outcome(
-    report: pytest.TestReport, caught: pytest.ExceptionInfo[BaseException] | None, test: _RunningTest
+    report: pytest.TestReport, caught: pytest.ExceptionInfo[BaseException] | None, test: _RunningTest, modules: Modules
 ) -> _PhaseOutcome:
     """What a phase that did not pass means: skipped, the solution's failure, or an error of the test itself."""
     if report.skipped:
@@ -141,19 +169,29 @@ def _outcome(
     output = test.output()
     if isinstance(error, SolutionFault):
         evidence = error.evidence
+    elif (raised := modules.evidence_of(error)) is not None:
+        evidence = raised
     elif isinstance(error, AssertionError):
         expected, actual = test.comparison or ("", "")
         message = str(error).partition("\n")[0] or "an assertion of the test failed"
         evidence = Evidence(kind="assertion", message=message, expected=expected, actual=actual)
+    elif (modules.is_used or test.servers) and not isinstance(error, Misuse):
+        # What the solution gave raised it: `f(3).x` where f returned None, or a connection that was closed.
+        fault = next(filter(None, (server.fault for server in test.servers)), None)
+        evidence = fault.evidence if fault else Evidence("assertion", caught.exconly() if caught else "")
     else:
         message = caught.exconly() if caught else ""
         return _PhaseOutcome("error", cut(message, MESSAGE_BYTES), cut(output, OUTPUT_BYTES))
+    return _failed(evidence, output)
+
+
+def _failed(evidence: Evidence, output: str) -> _PhaseOutcome:
     if not evidence.stderr:
         evidence = replace(evidence, stderr=output)
     return _PhaseOutcome("failed", output=cut(output, OUTPUT_BYTES), evidence=evidence.bounded())
 
 
-class ClusterFixtures:
+class Fixtures:
     """Fixtures for the tests of a problem."""
 
     def __init__(self, plan: NodePlan, reporter: Reporter) -> None:
@@ -175,6 +213,23 @@ class ClusterFixtures:
 
             yield make
 
+    @pytest.fixture
+    def make_server(self) -> Iterator[MakeServer]:
+        """Starts the solution as an HTTP server and returns an `HttpServer`, which has its `url`.
+
+        It is killed when the test ends.
+        """
+        from subcli.judge.harness.http import HttpServer
+
+        with ExitStack() as stack:
+
+            def make() -> HttpServer:
+                server = stack.enter_context(HttpServer(self._plan))
+                self._reporter.add_server(server)
+                return server
+
+            yield make
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
@@ -192,9 +247,17 @@ def pytest_configure(config: pytest.Config) -> None:
     channel = config.stash[_CHANNEL]
     answers = channel.makefile("rb")
     plan = msgspec.json.decode(answers.readline(), type=NodePlan)
-    reporter = Reporter(channel, answers)
+    reporter = Reporter(channel, answers, install(plan))
     config.pluginmanager.register(reporter, "subcli-reporter")
-    config.pluginmanager.register(ClusterFixtures(plan, reporter), "subcli-fixtures")
+    config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        # An integer of more digits than Python prints, for example.
+        return f"<{type(value).__name__}: {error}>"
 
 
 def _test_id(nodeid: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -64,7 +65,9 @@ class PytestRun:
 
     def _node_plan(self, start: StartPlan, command: tuple[str, ...]) -> bytes:
         limits = self._problem.limits
-        plan = NodePlan(start, command, output_kb=limits.output_kb, answer_seconds=limits.answer_seconds)
+        sources = (Path(language.source) for language in self._problem.languages.values())
+        importable = tuple(source.stem for source in sources if source.suffix == ".py")
+        plan = NodePlan(start, command, limits.output_kb, limits.answer_seconds, importable, self._problem.network)
         return msgspec.json.encode(plan) + b"\n"
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, child: Child) -> None:

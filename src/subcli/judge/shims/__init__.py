@@ -1,0 +1,1 @@
+"""What runs in the processes of solutions, as files: each must do without the rest of this program."""
