@@ -85,9 +85,8 @@ def test_frames_are_processed_until_one_asks_for_more() -> None:
     assert ([shown.seq for shown in third.events], third.fault, third.reply) == ([4, 5, 6], None, None)
     assert one.snapshot().counts == Counts(passed=5)
     assert [shown.number for shown in third.events if isinstance(shown, TestResult)] == [2, 3, 4]
-    late = deque(
-        json.dumps(each.raw) for each in (result("G", "passed", 8), complete("passed", 9), result("H", seq=10))
-    )
+    after = (result("G", "passed", 8), complete("passed", 9), result("H", seq=10))
+    late: deque[str | bytes] = deque(json.dumps(each.raw) for each in after)
     assert one.receive_all(late).events == []
     assert (one.hole, len(late)) == (Hole(6, 8), 2)
 
