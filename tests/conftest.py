@@ -40,6 +40,17 @@ def pytest_unconfigure() -> None:
     preload.close()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes side by side begin to collect with different folders: each finds compiled what another began with."""
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    here = Path(__file__).parent
+    if worker and [(config.invocation_params.dir / each).resolve() for each in config.args] == [here]:
+        ignored = {Path(each).resolve() for each in config.getoption("ignore") or ()}
+        folders = sorted(each for each in here.iterdir() if each.is_dir() and each not in ignored)
+        start = int(worker["workerid"].removeprefix("gw")) * len(folders) // int(worker["workercount"])
+        config.args[:] = map(str, folders[start:] + folders[:start])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
     """With xdist, tests that run beside each other go to one process; all others one by one to whoever is free."""
@@ -70,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     if hasattr(config, "workerinput"):
-        mixed = sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode()))
+        mixed = sorted(items, key=lambda item: (zlib.crc32(item.nodeid.encode()), item.nodeid))
         long = [item for item in mixed if item.get_closest_marker("long")]
         rest = [item for item in mixed if not item.get_closest_marker("long")]
         places = [(number * len(rest) / (2 * len(long) + 1), item) for number, item in enumerate(long)]

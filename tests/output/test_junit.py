@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import junitparser
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subcli.core.errors import NetworkError, UsageError, WatchTimeoutError
@@ -271,6 +271,7 @@ def test_no_verdict_is_an_error() -> None:
     assert "`subcli list`" in (error.text or "")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.characters(), max_size=40), st.text(max_size=40))
 def test_any_text_gives_a_document(name: str, text: str) -> None:
     """Whatever a server sends, lone surrogates and control characters included, the file can be parsed."""

@@ -353,13 +353,16 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
-            async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
-                accounts = Accounts(engine, time.time, chosen, KEY)
-                live = Live(url, http, judge, server, chosen, accounts, app.state.services)
-                async with live.sockets:
-                    yield live
-            server.should_exit = True
-            await serving
+            try:
+                async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
+                    accounts = Accounts(engine, time.time, chosen, KEY)
+                    live = Live(url, http, judge, server, chosen, accounts, app.state.services)
+                    async with live.sockets:
+                        yield live
+            finally:
+                # Otherwise a test that failed would leave its connections to the next one.
+                server.should_exit = True
+                await serving
 
     return start
 

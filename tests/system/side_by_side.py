@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
 import tempfile
 import zlib
 from collections import defaultdict
@@ -47,6 +48,9 @@ GROUPS = {
     "test_waiting.py": 1,
 }
 """The modules, and into how many groups the tests of each are divided."""
+
+IN_ONE_PROCESS = None if {"SUBCLI_TEST_ALL", "SUBCLI_TEST_BACKENDS"} & set(os.environ) else "[postgresql"
+"""What a default run has few tests of, and starts one server for."""
 
 LIMIT_S = 120.0
 """A test that takes longer hangs."""
@@ -107,6 +111,8 @@ class Group:
 
 def group_of(nodeid: str) -> str:
     """The group of a test; a test that is run alone is a group by itself."""
+    if IN_ONE_PROCESS and IN_ONE_PROCESS in nodeid:
+        return IN_ONE_PROCESS
     module = nodeid.partition("::")[0].rpartition("/")[2]
     return f"{module} {zlib.crc32(nodeid.encode()) % GROUPS[module]}" if module in GROUPS else nodeid
 

@@ -81,7 +81,8 @@ class Sampler:
 class Ending:
     """The time from now to the end of a process, as seen by a thread that does nothing else.
 
-    Create it right before the process is told to end.
+    Create it right before the process is told to end, in the main thread of the process that is its peer: for the
+    process may wait for an answer that is late because the peer waits for a CPU.
     """
 
     INTERVAL_MS = 5
@@ -90,6 +91,7 @@ class Ending:
         self._pid = pid
         self._descriptor = os.pidfd_open(pid)
         self._before = self._last = scheduling(pid) or Scheduling()
+        self._peer_before = self._peer_last = scheduling(os.getpid()) or Scheduling()
         self._began = self._ended = time.monotonic()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -102,14 +104,16 @@ class Ending:
         self._ended = time.monotonic()
         # Unless somebody was quicker to wait for it, it is a zombie that still has its counters.
         self._last = scheduling(self._pid) or self._last
+        self._peer_last = scheduling(os.getpid()) or self._peer_last
         os.close(self._descriptor)
 
     async def took_s(self) -> float:
-        """Wait for the end, and return the seconds until then, those in the run queue left out.
+        """Wait for the end, and return the seconds until then, those that either was in the run queue left out.
 
         Raises:
             AssertionError: the process still runs after half a minute.
         """
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join, 30)
         assert not self._thread.is_alive(), "the process did not end"
-        return self._ended - self._began - (self._last.queued_s - self._before.queued_s)
+        queued_s = self._last.queued_s - self._before.queued_s
+        return self._ended - self._began - queued_s - (self._peer_last.queued_s - self._peer_before.queued_s)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
@@ -291,7 +291,7 @@ _JSON = st.recursive(
     typ=st.sampled_from(["at+jwt", "watch+jwt"]),
     claims=st.dictionaries(st.sampled_from(["sub", "exp", "iat", "aud", "jti", "sid", "nbf", "until"]), _JSON) | _JSON,
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_signed_is_read_or_refused(typ: str, claims: Any) -> None:
     """No content of a token raises anything but `TokenError`."""
     good = {"sub": "7", "exp": 2000, "iat": 1000, "aud": "api", "jti": "j", "sid": "s"}
@@ -302,7 +302,7 @@ def test_whatever_is_signed_is_read_or_refused(typ: str, claims: Any) -> None:
 
 
 @given(header=st.binary(max_size=40) | _JSON.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_in_the_header_is_refused(header: bytes) -> None:
     """The header is read before the signature is verified, so anybody can write it."""
     with pytest.raises(TokenError):
