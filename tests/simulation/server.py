@@ -35,7 +35,7 @@ GARBAGE: tuple[str | bytes, ...] = (
     '{"type": "status_update", "status": 5}',
     "[" * 3000,
 )
-HARMLESS: tuple[str, ...] = ("ping", "pong", '{"type":"connected"}', '{"type":"news","submission_id":7,"n":NaN}')
+HARMLESS: tuple[str, ...] = ("ping", "pong", '{"type":"connected"}', '{"type":"news","submission_id":7,"n":nan}')
 
 
 def now() -> float:
