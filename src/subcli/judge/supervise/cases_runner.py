@@ -27,8 +27,6 @@ from subcli.judge.supervise.tools import ToolPlan, ToolProcess
 
 _STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
 _UNDECIDED = "Not judged here, because other answers than that of the example may be right."
-
-
 _SHOWN_BYTES = 2_000
 """Of an input."""
 

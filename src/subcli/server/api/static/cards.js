@@ -61,7 +61,9 @@ function sharedCauses(tests, about) {
     if (!isBad(test)) continue;
     for (const analysis of about.get(key) ?? []) {
       const { category, location, suggestions, error, analysis: text } = analysis;
-      const told = JSON.stringify([category, location, suggestions, without(error, test.message), without(text, test.message)]);
+      // Wrong answers have one cause if the answers are the same.
+      const message = category === "wrong_answer" ? "" : test.message;
+      const told = JSON.stringify([category, location, suggestions, without(error, message), without(text, message)]);
       if (!known.has(told)) known.set(told, { first: analysis, names: [] });
       const cause = known.get(told);
       cause.names.push(test.test_name ?? String(key));
