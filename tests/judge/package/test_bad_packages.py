@@ -28,7 +28,6 @@ MANY = {f"data/secret/{number}.{ending}": "" for number in range(6) for ending i
         ({"problem.yaml": "a: &x [1]\nb: [*x, *x]\n"}, "problem.yaml:2: has the alias `*x`; aliases are not read"),
         ({"problem.yaml": "name: !!python/name:os.system x\n"}, "problem.yaml:1: has the tag"),
         ({"problem.yaml": "a: " + "[" * 1000}, "problem.yaml:1: nested more than 32 levels deep"),
-        ({"problem.yaml": "name: a\nname: b\n"}, "problem.yaml:2: has the key `name` twice"),
         ({"problem.yaml": b"name: \xff\n"}, "problem.yaml:1: is not UTF-8 text"),
         ({"problem.yaml": "name: a\x01\n"}, "problem.yaml:1: not valid YAML: it has a character that YAML does not allow"),
         ({"problem.yaml": "#" * 300_000}, "problem.yaml: has more than 256 KiB"),

@@ -335,6 +335,26 @@ def test_unknown_keys_are_remarks(tmp_path: Path) -> None:
     )
 
 
+def test_what_others_overlook_is_a_remark_too(tmp_path: Path) -> None:
+    """A key that is there twice, and one that a later version of the format has another meaning for."""
+    problem = loaded(tmp_path, {"problem.yaml": "name: a\nname: b\nlimits:\n  time_multipliers: 1\n"})
+    assert problem.title == "b"
+    assert problem.remarks == ("problem.yaml:2: has the key `name` twice; the last one counts",)
+
+
+def test_legacy_groups_without_cases_are_not_graded(tmp_path: Path) -> None:
+    """A minimum, or one accepted part that is enough, would count them."""
+    files = {
+        "data/sample/note.md": "",
+        "data/secret/a/b/note.md": "",
+        "data/secret/c/2.in": "",
+        "data/secret/c/2.ans": "",
+    }
+    problem = loaded(tmp_path, files)
+    assert problem.cases is not None
+    assert [group.name for group in problem.cases.root.groups()] == ["", "secret", "secret/c"]
+
+
 def test_a_check_says_what_it_cannot_judge(tmp_path: Path) -> None:
     report = check_problem(write(tmp_path / "minimal", {**MINIMAL, "submissions/accepted/many/a.scala": ""}))
     assert [(check.what, check.ok, check.skipped) for check in report.checks] == [

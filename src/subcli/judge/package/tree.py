@@ -44,6 +44,11 @@ class Directory:
     is_configured: bool
     parts: list[CaseFiles | Directory] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no case in it, nor below it."""
+        return next(self.cases(), None) is None
+
     def cases(self) -> Iterator[CaseFiles]:
         """All cases in it and below it, in order."""
         for part in self.parts:

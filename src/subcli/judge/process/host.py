@@ -141,7 +141,6 @@ def _run(channel: socket.socket, order: "dict[str, Any]", streams: "list[int]") 
         "cpu_ms": round((_processor_time() - used) * 1000),
         "wall_ms": round((ended - began) * 1000),
         "memory_kb": max(usage.ru_maxrss, peak_kb),
-        "ended": ended,
         "left": left,
     }
 

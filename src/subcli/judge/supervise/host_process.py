@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import socket
 import subprocess
@@ -30,8 +29,6 @@ class Ran(msgspec.Struct, frozen=True):
     cpu_ms: int
     wall_ms: int
     memory_kb: int
-    ended: float
-    """When, on the monotonic clock, in seconds."""
     left: int = 0
     """Processes that it had left."""
     found: tuple[str, ...] = ()
@@ -39,15 +36,7 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class HostFault(Exception):
-    """The host could not carry out an order, for a reason that is not the program's. The text says why.
-
-    Attributes:
-        ended: When the tool at fault had ended, on the monotonic clock in seconds; infinite if it had not.
-    """
-
-    def __init__(self, text: str, ended: float = math.inf) -> None:
-        super().__init__(text)
-        self.ended = ended
+    """The host could not carry out an order, for a reason that is not the program's. The text says why."""
 
 
 class HostProcess:

@@ -63,8 +63,6 @@ class Decision:
     score: float | None = None
     multiplier: float | None = None
     next_pass: bytes | None = None
-    ended: float = 0.0
-    """When it had decided, on the monotonic clock, in seconds."""
 
 
 class ToolProcess:
@@ -106,7 +104,7 @@ class ToolProcess:
         Args:
             checker: What it may use.
             files: Descriptors of `input` and `answer`.
-            streams: Makes its stdin, stdout and stderr, once it is ready to be started.
+            streams: Makes its stdin and stdout, once it is ready to be started.
             arguments: What it gets besides.
             is_later_pass: Whether what it wrote in the pass before is kept.
 
@@ -117,15 +115,19 @@ class ToolProcess:
         room = f"{self._directory}/{ROOM}"
         words = (f"{room}/input", f"{room}/answer", f"{room}/feedback/", *arguments)
         written = {name: os.memfd_create(name) for name in _WRITTEN}
+        errors = os.memfd_create("stderr")
         try:
+            all_streams = [*streams(), os.dup(errors)]
             ran = await self._run(
-                words, streams(), checker.seconds, checker.memory_mb, files, written, keep=is_later_pass
+                words, all_streams, checker.seconds, checker.memory_mb, files, written, keep=is_later_pass
             )
             texts = {name: os.pread(descriptor, 1 << 26, 0) for name, descriptor in written.items()}
+            return _decision(ran, texts, wants_passes=checker.max_passes > 1)
+        except HostFault as error:
+            raise HostFault(f"{error}\n{_end_of(errors)}".strip()) from None
         finally:
-            for descriptor in written.values():
+            for descriptor in (*written.values(), errors):
                 os.close(descriptor)
-        return _decision(ran, texts)
 
     async def grade(self, arguments: tuple[str, ...], text: str) -> str:
         """Let a grader decide.
@@ -141,8 +143,7 @@ class ToolProcess:
             streams = [os.dup(given), os.dup(printed), os.dup(errors)]
             ran = await self._run(arguments, streams, _GRADER_SECONDS, 2048, {}, {}, keep=False)
             if ran.code != 0:
-                complaint = os.pread(errors, _TEXT_BYTES, 0).decode("utf-8", "backslashreplace").strip()
-                raise GraderError(f"the grader exited with code {ran.code}{complaint and f': {complaint}'}")
+                raise GraderError(f"the grader exited with code {ran.code}\n{_end_of(errors)}".strip())
             return os.pread(printed, _TEXT_BYTES, 0).decode("utf-8", "backslashreplace")
         except HostFault as error:
             raise GraderError(str(error)) from None
@@ -216,7 +217,13 @@ def _keep(built: Path, cache: Path) -> None:
             shutil.rmtree(copy)
 
 
-def _decision(ran: Ran, texts: Mapping[str, bytes]) -> Decision:
+def _end_of(file: int) -> str:
+    """The end of what a tool has written to stderr, which says what went wrong."""
+    size = os.fstat(file).st_size
+    return os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES)).decode("utf-8", "backslashreplace").strip()
+
+
+def _decision(ran: Ran, texts: Mapping[str, bytes], *, wants_passes: bool) -> Decision:
     def text(name: str) -> str:
         return texts[name][:_TEXT_BYTES].decode("utf-8", "backslashreplace").strip()
 
@@ -225,18 +232,20 @@ def _decision(ran: Ran, texts: Mapping[str, bytes]) -> Decision:
             return float(text(name)) if texts[name].strip() else None
         except ValueError:
             complaint = f"the checker wrote {text(name)!r} to {name}, which is not a number"
-            raise HostFault(complaint, ran.ended) from None
+            raise HostFault(complaint) from None
 
     if ran.code not in (ACCEPTED, REJECTED):
         said = text("judgemessage.txt")
         complaint = f"the checker exited with code {ran.code}, not with 42 or 43{said and f': {said}'}"
-        raise HostFault(complaint, ran.ended)
+        raise HostFault(complaint)
+    asks_again = wants_passes and "nextpass.in" in ran.found
+    if asks_again and ran.code == REJECTED:
+        raise HostFault("the checker rejected the output, and wrote nextpass.in all the same")
     return Decision(
         is_accepted=ran.code == ACCEPTED,
         team_message=text("teammessage.txt"),
         judge_message=text("judgemessage.txt"),
         score=number("score.txt"),
         multiplier=number("score_multiplier.txt"),
-        next_pass=texts["nextpass.in"] if ran.code == ACCEPTED and "nextpass.in" in ran.found else None,
-        ended=ran.ended,
+        next_pass=texts["nextpass.in"] if asks_again else None,
     )
