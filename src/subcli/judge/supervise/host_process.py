@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from subcli.judge.process.host import READY, STOP
+from subcli.judge.process.host import READY, STARTING, STOP
 from subcli.judge.process.starter import HOST, StartPlan, spawn
 
 _MESSAGE_BYTES = 256 * 1024
@@ -55,6 +55,8 @@ class HostProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._answer: asyncio.Future[bytes] | None = None
+        self._is_starting = False
+        """Whether the program of the last order has been reached."""
 
     async def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -83,7 +85,9 @@ class HostProcess:
         except OSError:
             message = b""
         assert self._answer is not None
-        if not self._answer.done():
+        if message == STARTING:
+            self._is_starting = True
+        elif not self._answer.done():
             self._answer.set_result(message)
         elif not message:
             # Between two runs: the next one gets a new sandbox.
@@ -113,8 +117,8 @@ class HostProcess:
         """
         try:
             facts = await self._order(order, (*streams, *files, *wanted))
-            if facts is not None and ("spoiled" in facts or "fault" in facts):
-                # What ran before may have used something up. A new sandbox has nothing of it.
+            if not self._is_starting if facts is None else "spoiled" in facts or "fault" in facts:
+                # What ran before may have used something up, or ended the host. A new sandbox has nothing of it.
                 self.close()
                 facts = await self._order(order, (*streams, *files, *wanted))
         finally:
@@ -129,6 +133,7 @@ class HostProcess:
     async def _order(self, order: Mapping[str, object], descriptors: Sequence[int]) -> dict[str, Any] | None:
         channel = self._channel or await self._start()
         self._answer = asyncio.get_running_loop().create_future()
+        self._is_starting = False
         with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(channel, [json.dumps(order).encode()], descriptors)
         answer = await self._answer
