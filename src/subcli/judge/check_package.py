@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from subcli.judge.cases.expected import Ended, codes, disagreement
+from subcli.judge.cases.expected import Ended, codes, disagreement, remark
 from subcli.judge.cases.feedback import revealed
 from subcli.judge.cases.grading import Grade
 from subcli.judge.events import Graded
@@ -126,7 +126,8 @@ async def _check(
     complaint = _complaint(judged, solution)
     if complaint:
         return Check(name, False, f"{complaint}\n{judged.why}".strip()), judged.slowest_s
-    return Check(name, True, _summary(judged)), judged.slowest_s
+    notes = (_summary(judged), _remark(judged, solution))
+    return Check(name, True, "; ".join(filter(None, notes))), judged.slowest_s
 
 
 def _not_judged(solution: Solution, language: Language | None) -> str:
@@ -147,6 +148,12 @@ def _complaint(judged: Judged, solution: Solution) -> str:
         return "the judge could not judge it"
     ended = [Ended(case.name, case.outcome, case.message) for case in judged.cases]
     return disagreement(solution.expected, ended, judged.groups[""], judged.groups)
+
+
+def _remark(judged: Judged, solution: Solution) -> str:
+    if solution.expected is None or "" not in judged.groups:
+        return ""
+    return remark(solution.expected, judged.groups[""])
 
 
 def _summary(judged: Judged) -> str:

@@ -342,6 +342,16 @@ def test_what_others_overlook_is_a_remark_too(tmp_path: Path) -> None:
     assert problem.remarks == ("problem.yaml:2: has the key `name` twice; the last one counts",)
 
 
+def test_cases_that_are_not_run_are_remarks(tmp_path: Path) -> None:
+    files = dict.fromkeys(("data/1.in", "data/1.ans", "data/more/1.in", "data/sample/1.in", "data/sample/1.ans"), "")
+    none = {"data/secret/1.in": None, "data/secret/1.ans": None, "data/invalid_input/1.in": ""}
+    assert loaded(tmp_path, {**files, **none}).remarks == (
+        "data/secret: has no case; the samples alone decide",
+        "data/1.in: is neither in sample nor in secret; the case is not run",
+        "data/more: is neither sample nor secret; the cases in it are not run",
+    )
+
+
 def test_legacy_groups_without_cases_are_not_graded(tmp_path: Path) -> None:
     """A minimum, or one accepted part that is enough, would count them."""
     files = {

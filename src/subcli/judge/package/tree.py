@@ -15,6 +15,8 @@ from subcli.judge.problem import ProblemError
 
 MAX_CASES: Final = 5_000
 _MAX_DEPTH: Final = 12
+_USED: Final = ("sample", "secret", "invalid_input", "invalid_answer", "invalid_output", "valid_output")
+"""What the format knows in `data`. The latter are for checking validators."""
 _CONFIGURATIONS: Final = ("test_group.yaml", "testdata.yaml")
 
 
@@ -69,6 +71,8 @@ class Data:
     configuration: YamlTable
     sample: Directory | None
     secret: Directory | None
+    remarks: tuple[str, ...]
+    """What the author should know."""
 
 
 def read_data(root: Path) -> Data:
@@ -84,7 +88,17 @@ def read_data(root: Path) -> Data:
     )
     if not count[0]:
         raise ProblemError(data, "has no test case: no file NAME.in with a file NAME.ans in sample or secret")
-    return Data(_configuration(data)[0], sample, secret)
+    return Data(_configuration(data)[0], sample, secret, tuple(_remarks(data, secret)))
+
+
+def _remarks(data: Path, secret: Directory | None) -> Iterator[str]:
+    if secret is None or secret.is_empty:
+        yield "data/secret: has no case; the samples alone decide"
+    for path in entries(data):
+        if path.is_dir() and path.name not in _USED and any(path.glob("**/*.in")):
+            yield f"data/{path.name}: is neither sample nor secret; the cases in it are not run"
+        elif path.suffix == ".in":
+            yield f"data/{path.name}: is neither in sample nor in secret; the case is not run"
 
 
 def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Directory:

@@ -277,17 +277,28 @@ class CasePlayer:
 
         files = {"input": source, "answer": answer}
         ended: list[object] = []
+        is_alone: asyncio.Future[None] = begun.get_loop().create_future()
         checking = asyncio.ensure_future(
-            tool.check(checker, files, streams, case.arguments, is_later_pass=is_later_pass)
+            tool.check(checker, files, streams, case.arguments, is_later_pass=is_later_pass, talks_until=is_alone)
         )
-        checking.add_done_callback(lambda _: (ended.append(checking), to_solution.release()))
+
+        def on_checked(future: object) -> None:
+            ended.append(future)
+            to_solution.release()
+
+        def on_ran(future: object) -> None:
+            ended.append(future)
+            to_checker.release()
+            is_alone.set_result(None)
+
+        checking.add_done_callback(on_checked)
         try:
             either: list[asyncio.Future[Any]] = [begun, checking]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if checking.done():
                 checking.result()
             running = asyncio.ensure_future(self._run(case, (to_solution.reading, to_checker.writing, errors.writing)))
-            running.add_done_callback(lambda _: (ended.append(running), to_checker.release()))
+            running.add_done_callback(on_ran)
             await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
             if checking.done() and (checking.exception() is not None or not checking.result().is_accepted):
                 # Rejected: whatever the solution does now counts for nothing.

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from subcli.judge.process.host import READY, STARTING, STOP
+from subcli.judge.process.processes import Process, descendants
 from subcli.judge.process.starter import HOST, StartPlan, spawn
 
 _MESSAGE_BYTES = 256 * 1024
@@ -139,6 +140,10 @@ class HostProcess:
         answer = await self._answer
         facts: dict[str, Any] | None = json.loads(answer) if answer else None
         return facts
+
+    def processes(self) -> list[Process]:
+        """Those in the sandbox, its host among them."""
+        return [] if self._process is None else descendants(self._process.pid)
 
     def stop(self) -> None:
         """End the program that runs now."""
