@@ -352,6 +352,12 @@ def test_cases_that_are_not_run_are_remarks(tmp_path: Path) -> None:
     )
 
 
+def test_a_case_and_a_group_may_have_the_same_name(tmp_path: Path) -> None:
+    problem = loaded(tmp_path, dict.fromkeys(("data/secret/1/2.in", "data/secret/1/2.ans"), ""))
+    assert problem.cases is not None
+    assert [case.name for case in problem.cases.root.cases()] == ["secret/1/2", "secret/1"]
+
+
 def test_legacy_groups_without_cases_are_not_graded(tmp_path: Path) -> None:
     """A minimum, or one accepted part that is enough, would count them."""
     files = {

@@ -107,7 +107,8 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Di
         raise ProblemError(path, "leads back to a directory that it is in")
     if len(around) >= _MAX_DEPTH:
         raise ProblemError(path, f"lies more than {_MAX_DEPTH} directories deep")
-    parts: dict[str, CaseFiles | Directory] = {}
+    # A case and a directory may have the same name.
+    parts: dict[tuple[str, bool], CaseFiles | Directory] = {}
     inside = entries(path)
     names = {each.name for each in inside if not each.is_dir()}
     for each in inside:
@@ -116,18 +117,18 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Di
         if each.is_dir():
             if each.suffix == ".files":
                 raise ProblemError(each, "a case with files of its own cannot be judged")
-            parts[each.name] = _read(each, f"{name}/{each.name}", around | {real}, count)
+            parts[each.name, False] = _read(each, f"{name}/{each.name}", around | {real}, count)
         elif each.suffix == ".in":
             if f"{base}.ans" not in names:
                 raise ProblemError(each, f"has no answer: there is no {base}.ans")
-            parts[base] = CaseFiles(f"{name}/{base}", _file(each), _file(each.with_name(f"{base}.ans")))
+            parts[base, True] = CaseFiles(f"{name}/{base}", _file(each), _file(each.with_name(f"{base}.ans")))
             count[0] += 1
             if count[0] > MAX_CASES:
                 raise ProblemError(path, f"has more than {MAX_CASES:,} cases")
         elif each.suffix == ".ans" and f"{base}.in" not in names:
             raise ProblemError(each, f"is the answer to nothing: there is no {base}.in")
     configuration, is_configured = _configuration(path)
-    return Directory(name, path, configuration, is_configured, [parts[base] for base in sorted(parts)])
+    return Directory(name, path, configuration, is_configured, [parts[key] for key in sorted(parts)])
 
 
 def _file(path: Path) -> Path:
