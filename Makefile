@@ -71,9 +71,9 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)
 
-# The program of problemtools alone; what its other commands need would be a TeX parser and more.
+# What the judge is compared with, away from what it is built of.
 $(VENV)/.oracle: pyproject.toml | $(BIN)/python
-	@$(PIP) --no-deps --upgrade --target $(VENV)/oracle --group oracle
+	@$(PIP) --upgrade --target $(VENV)/oracle --group oracle
 	@touch $@
 
 trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
@@ -84,6 +84,7 @@ trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the w
 	$(BIN)/python -m bench.herd
 	$(BIN)/python -m bench.foreign
 	$(BIN)/python -m bench.default_validator
+	$(BIN)/python -m bench.packages
 	$(BIN)/python -m bench.floods
 
 $(VENV)/.mutation: $(VENV)/.dev

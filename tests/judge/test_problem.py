@@ -157,7 +157,7 @@ def test_solutions_must_exist_and_match(write: Write) -> None:
 
 def test_missing_problem(tmp_path: Path) -> None:
     """The error names the missing file or directory."""
-    with pytest.raises(ProblemError, match=r"problem\.toml: no such file"):
+    with pytest.raises(ProblemError, match=r"there is neither a problem\.toml nor a problem\.yaml"):
         load_problem(tmp_path)
     with pytest.raises(ProblemError, match="no such directory"):
         load_problems(tmp_path / "none")

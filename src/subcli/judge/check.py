@@ -21,6 +21,7 @@ from subcli.judge.job import Job
 from subcli.judge.languages.language import Language
 from subcli.judge.languages.versions import missing_programs
 from subcli.judge.problem import Problem, ProblemError, Solution
+from subcli.judge.problem_file import name_of_file
 from subcli.judge.process.starter import Starter
 from subcli.judge.process.text import cut
 from subcli.judge.report import Check, Report
@@ -72,7 +73,7 @@ async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGen
             # As on a server: all of it is judged as it is now, whatever its author edits meanwhile.
             problem = stack.enter_context(snapshot_of_one(directory))
         except (ProblemError, OSError) as error:
-            yield Check("problem.toml", False, str(error))
+            yield Check(name_of_file(directory), False, str(error))
             return
         yield Check(problem.file.name, True, "\n".join((f"{problem.slug}: {problem.title}", *problem.remarks)))
         if problem.timing is not None:

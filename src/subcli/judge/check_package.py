@@ -7,14 +7,14 @@ those are judged first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
-from subcli.judge.cases.expected import Ended, codes, disagreement
+from subcli.judge.cases.expected import Ended, codes, disagreement, remark
 from subcli.judge.cases.feedback import revealed
 from subcli.judge.cases.grading import Grade
 from subcli.judge.events import Graded
@@ -34,7 +34,7 @@ _SHOWN_BYTES: Final = 4096
 
 
 @dataclass
-class _Judged:
+class Judged:
     """How a submission ended."""
 
     verdict: str = "error"
@@ -61,8 +61,16 @@ class _Judged:
         return cut("\n".join(filter(None, map(str.strip, self.printed))), _SHOWN_BYTES)
 
 
-async def check_submissions(problem: Problem, starter: Starter | None) -> AsyncGenerator[Check, None]:
-    """Judge all submissions of a package, and yield what was found as soon as it is known."""
+async def check_submissions(
+    problem: Problem, starter: Starter | None, on_judged: Callable[[Solution, Judged], None] | None = None
+) -> AsyncGenerator[Check, None]:
+    """Judge all submissions of a package, and yield what was found as soon as it is known.
+
+    Args:
+        problem: The package.
+        starter: What the submissions run under.
+        on_judged: Called with each submission that was judged, and how it ended.
+    """
     assert problem.cases is not None
     assert problem.timing is not None
     timing = problem.timing
@@ -74,7 +82,7 @@ async def check_submissions(problem: Problem, starter: Starter | None) -> AsyncG
         generous = _with_limit(problem, _MEASURING_SECONDS)
         took_s: list[float] = []
         for solution in bounds:
-            check, seconds = await _check(generous, solution, starter)
+            check, seconds = await _check(generous, solution, starter, on_judged)
             took_s += [] if check.skipped else [seconds]
             yield check
         if took_s:
@@ -87,7 +95,7 @@ async def check_submissions(problem: Problem, starter: Starter | None) -> AsyncG
             )
     for solution in problem.solutions:
         if timing.is_declared or solution not in bounds:
-            check, _ = await _check(problem, solution, starter)
+            check, _ = await _check(problem, solution, starter, on_judged)
             yield check
 
 
@@ -100,7 +108,12 @@ def _with_limit(problem: Problem, seconds: float) -> Problem:
     return replace(problem, limits=limits)
 
 
-async def _check(problem: Problem, solution: Solution, starter: Starter | None) -> tuple[Check, float]:
+async def _check(
+    problem: Problem,
+    solution: Solution,
+    starter: Starter | None,
+    on_judged: Callable[[Solution, Judged], None] | None,
+) -> tuple[Check, float]:
     """Judge one submission. Returns what was found, and the processor time of its slowest case in seconds."""
     name = f"{solution.file.parent.name}/{solution.file.name}"
     language = problem.languages.get(solution.language)
@@ -108,10 +121,13 @@ async def _check(problem: Problem, solution: Solution, starter: Starter | None) 
     if language is None or reason:
         return Check(name, True, f"skipped: {reason}", skipped=True), 0.0
     judged = await _judge(problem, language, solution, starter)
+    if on_judged is not None:
+        on_judged(solution, judged)
     complaint = _complaint(judged, solution)
     if complaint:
         return Check(name, False, f"{complaint}\n{judged.why}".strip()), judged.slowest_s
-    return Check(name, True, _summary(judged)), judged.slowest_s
+    notes = (_summary(judged), _remark(judged, solution))
+    return Check(name, True, "; ".join(filter(None, notes))), judged.slowest_s
 
 
 def _not_judged(solution: Solution, language: Language | None) -> str:
@@ -123,7 +139,7 @@ def _not_judged(solution: Solution, language: Language | None) -> str:
     return f"{missing} is not installed" if missing else ""
 
 
-def _complaint(judged: _Judged, solution: Solution) -> str:
+def _complaint(judged: Judged, solution: Solution) -> str:
     """What is not as expected; empty if everything is."""
     wanted = solution.expect or ("" if judged.verdict != "build_failed" else "a program that can be built")
     if wanted:
@@ -134,7 +150,13 @@ def _complaint(judged: _Judged, solution: Solution) -> str:
     return disagreement(solution.expected, ended, judged.groups[""], judged.groups)
 
 
-def _summary(judged: _Judged) -> str:
+def _remark(judged: Judged, solution: Solution) -> str:
+    if solution.expected is None or "" not in judged.groups:
+        return ""
+    return remark(solution.expected, judged.groups[""])
+
+
+def _summary(judged: Judged) -> str:
     whole = judged.groups.get("")
     if whole is None:
         return judged.verdict
@@ -145,10 +167,10 @@ def _summary(judged: _Judged) -> str:
     return f"{word}{where}{score}, {judged.slowest_s:.2f} s"
 
 
-async def _judge(problem: Problem, language: Language, solution: Solution, starter: Starter | None) -> _Judged:
+async def _judge(problem: Problem, language: Language, solution: Solution, starter: Starter | None) -> Judged:
     files, language = await asyncio.to_thread(_read, solution, language)
     job = Job(replace(problem, languages={language.name: language}), language.name, files)
-    judged = _Judged()
+    judged = Judged()
     judging = judge(job, starter=starter, on_fault=judged.printed.append, on_grade=judged.add)
     async with aclosing(judging) as events:
         async for event in events:

@@ -99,6 +99,16 @@ def is_problem(directory: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(directory, name)) for name in FILE_NAMES)
 
 
+def _is_described(directory: Path) -> bool:
+    """Whether somebody means a directory to be a problem, even if the file cannot be read."""
+    return any(os.path.lexists(directory / name) for name in FILE_NAMES)
+
+
+def name_of_file(directory: Path) -> str:
+    """The name of the file that makes a directory a problem, whether it can be read or not."""
+    return next((name for name in FILE_NAMES if os.path.lexists(directory / name)), FILE_NAMES[0])
+
+
 def load_problem(root: Path, origin: Path | None = None, languages: Languages | None = None) -> Problem:
     """Read the problem in the directory `root`.
 
@@ -117,9 +127,12 @@ def load_problem(root: Path, origin: Path | None = None, languages: Languages | 
             return text
         return text.replace(str(root), str(origin)).replace(str(root.parent), str(origin.parent))
 
+    if not _is_described(root):
+        missing = f"there is neither a {' nor a '.join(FILE_NAMES)}" if root.is_dir() else "no such directory"
+        raise ProblemError(origin or root, missing)
     try:
         known = languages_in(root.parent) if languages is None else languages
-        if not (root / "problem.toml").exists() and (root / "problem.yaml").exists():
+        if name_of_file(root) == "problem.yaml":
             problem = _load_package(root, origin, known)
         else:
             problem = _load(root, TomlFile.read(root / "problem.toml"), known)
@@ -130,7 +143,7 @@ def load_problem(root: Path, origin: Path | None = None, languages: Languages | 
         raise ProblemError(Path(as_authored(str(error.path))), as_authored(complaint), error.line) from None
     except OSError as error:
         complaint = as_authored(f"names what cannot be read: {error}")
-        raise ProblemError((origin or root) / "problem.toml", complaint) from None
+        raise ProblemError((origin or root) / name_of_file(root), complaint) from None
     return problem if origin is None else replace(problem, copied_from=Path(os.path.abspath(origin)))
 
 
@@ -173,7 +186,7 @@ def load_valid_problems(
         if not parent.is_dir():
             raise ProblemError(parent, "no such directory")
         copy = copies.get(parent)
-        for root in sorted({path.parent for name in FILE_NAMES for path in (copy or parent).glob(f"*/{name}")}):
+        for root in sorted(path for path in (copy or parent).iterdir() if _is_described(path)):
             try:
                 problem = load_problem(root, None if copy is None else parent / root.name, known)
                 _check_unique(problem, problems)

@@ -45,8 +45,16 @@ def load_yaml(text: str, max_characters: int) -> object:
     return load_yaml_with_lines(text, max_characters)[0]
 
 
-def load_yaml_with_lines(text: str, max_characters: int) -> tuple[object, dict[Keys, int]]:
+def load_yaml_with_lines(
+    text: str, max_characters: int, repeated: dict[Keys, int] | None = None
+) -> tuple[object, dict[Keys, int]]:
     """The value that `text` describes, and the line of each value in it.
+
+    Args:
+        text: The text.
+        max_characters: How long it may be.
+        repeated: Where the lines of keys that a mapping has already go; the last one counts then, as with other
+            readers. Without it, a key that is there twice is an error.
 
     Raises:
         UnreadableYaml: as `load_yaml`.
@@ -58,7 +66,7 @@ def load_yaml_with_lines(text: str, max_characters: int) -> tuple[object, dict[K
         loader: Any = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Keys, int] = {}
-        value = None if node is None else _value(loader, node, (), lines)
+        value = None if node is None else _value(loader, node, (), lines, repeated)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UnreadableYaml(
@@ -91,7 +99,9 @@ def _check(text: str) -> None:
             raise UnreadableYaml(f"has the tag {tag!r}; tags are not read", line)
 
 
-def _value(loader: Any, node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> object:
+def _value(
+    loader: Any, node: yaml.Node, keys: Keys, lines: dict[Keys, int], repeated: dict[Keys, int] | None
+) -> object:
     """The value of a node.
 
     Raises:
@@ -99,7 +109,7 @@ def _value(loader: Any, node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> 
     """
     lines.setdefault(keys, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(loader, each, (*keys, number), lines) for number, each in enumerate(node.value)]
+        return [_value(loader, each, (*keys, number), lines, repeated) for number, each in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
         return loader.construct_object(node)
     found: dict[str, object] = {}
@@ -108,10 +118,13 @@ def _value(loader: Any, node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> 
         if not isinstance(key_node, yaml.ScalarNode):
             raise UnreadableYaml("a key must be text", line)
         key = str(key_node.value)
+        place = (*keys, key)
         if key in found:
-            raise UnreadableYaml(f"has the key `{key[:80]}` twice", line)
-        lines[(*keys, key)] = line
-        found[key] = _value(loader, value_node, (*keys, key), lines)
+            if repeated is None:
+                raise UnreadableYaml(f"has the key `{key[:80]}` twice", line)
+            repeated[place] = line
+        lines[place] = line
+        found[key] = _value(loader, value_node, place, lines, repeated)
     return found
 
 

@@ -97,8 +97,8 @@ def snapshot_of_one(root: Path) -> Iterator[Problem]:
         ProblemError: it is not a valid problem.
         OSError: the copy cannot be written.
     """
-    if not root.is_dir():
-        load_problem(root)  # says what is wrong
+    if not is_problem(root):
+        load_problem(root)  # says what is wrong, before whatever there is is copied
     source = Path(os.path.abspath(root))
     with workplace("problems") as place:
         copy = _Copy(source.parent, place.path.resolve() / "own")

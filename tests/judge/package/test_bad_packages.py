@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from subcli.judge.check import check_problem
 from subcli.judge.package import tree
 from subcli.judge.problem import ProblemError
 from subcli.judge.problem_file import load_problem
+from subcli.judge.snapshot import problem_snapshot
 from tests.judge.package.packages import MINIMAL, loaded, write
 
 Files = Mapping[str, str | bytes | None]
@@ -28,7 +30,6 @@ MANY = {f"data/secret/{number}.{ending}": "" for number in range(6) for ending i
         ({"problem.yaml": "a: &x [1]\nb: [*x, *x]\n"}, "problem.yaml:2: has the alias `*x`; aliases are not read"),
         ({"problem.yaml": "name: !!python/name:os.system x\n"}, "problem.yaml:1: has the tag"),
         ({"problem.yaml": "a: " + "[" * 1000}, "problem.yaml:1: nested more than 32 levels deep"),
-        ({"problem.yaml": "name: a\nname: b\n"}, "problem.yaml:2: has the key `name` twice"),
         ({"problem.yaml": b"name: \xff\n"}, "problem.yaml:1: is not UTF-8 text"),
         ({"problem.yaml": "name: a\x01\n"}, "problem.yaml:1: not valid YAML: it has a character that YAML does not allow"),
         ({"problem.yaml": "#" * 300_000}, "problem.yaml: has more than 256 KiB"),
@@ -114,3 +115,18 @@ def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="name that is not UTF-8") as caught:
         load_problem(root)
     str(caught.value).encode()
+
+
+def test_a_package_whose_file_cannot_be_read_is_not_taken_for_another_kind_of_problem(tmp_path: Path) -> None:
+    root = write(tmp_path / "minimal", {**MINIMAL, "problem.yaml": None})
+    (root / "problem.yaml").symlink_to("nowhere")
+    (check,) = check_problem(root).checks
+    assert check.what == "problem.yaml"
+    assert check.detail == f"{root}/problem.yaml: cannot be read: No such file or directory"
+    with problem_snapshot(tmp_path, tmp_path) as snapshot:
+        assert [str(error) for error in snapshot.broken] == [check.detail]
+
+
+def test_a_directory_without_a_problem_is_said_to_be_one(tmp_path: Path) -> None:
+    (check,) = check_problem(tmp_path).checks
+    assert check.detail == f"{tmp_path}: there is neither a problem.toml nor a problem.yaml"

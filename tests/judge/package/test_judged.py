@@ -23,6 +23,7 @@ TWICE = READS_JUDGE_FILES + "sys.exit(42 if int(input()) == 2 * int(given.read_t
 GUESS = READS_JUDGE_FILES + (
     "secret = int(given.read_text())\n"
     "for line in sys.stdin:\n"
+    "    if int(line) < 0: sys.exit(43)\n"
     "    print('right' if int(line) == secret else 'wrong', flush=True)\n"
     "    if int(line) == secret: sys.exit(42)\n"
     "say('never guessed')\n"
@@ -57,6 +58,14 @@ GROUPS = {
 }
 GRADER = "import sys\nlines = sys.stdin.read().split()\nprint('AC' if 'AC' in lines else 'WA', lines.count('AC'))\n"
 CAT = "#include <stdio.h>\nint main(void) { int c; while ((c = getchar()) != EOF) putchar(c); return 0; }\n"
+TALKER = (
+    "#include <stdio.h>\n"
+    "int main(void) {\n"
+    "    int number = 0;\n"
+    '    for (int i = 0; i < 200000; i++) if (printf("%d\\n", i) < 0) return 1;\n'
+    '    return scanf("%d", &number) == 1 && number == 1 ? 42 : 43;\n'
+    "}\n"
+)
 ECHO = "print(input())\n"
 FILES = Mapping[str, str | None]
 
@@ -87,7 +96,16 @@ AGREEING: dict[str, FILES] = {
         "data/secret/1.in": "3\n",
         "submissions/accepted/a.py": GUESSES,
         "submissions/wrong_answer/b.py": "print(0)\n",
+        "submissions/wrong_answer/and_fails.py": "print(-1, flush=True)\ninput()\n",
         "submissions/run_time_error/c.py": "print(0, flush=True)\nexit(1)\n",
+        "submissions/run_time_error/afterwards.py": GUESSES + "exit(1)\n",
+    },
+    "interactive with much to say": {
+        # The program does not read it, and ends first.
+        "problem.yaml": DECLARED + "validation: custom interactive\n",
+        "output_validators/validate.c": TALKER,
+        "submissions/accepted/a.py": "print(1)\n",
+        "submissions/run_time_error/b.py": "exit(1)\n",
     },
     "multi-pass": {
         "problem.yaml": MODERN + "type: multi-pass\n",
@@ -150,10 +168,11 @@ def test_a_check_says_where_it_disagrees_and_infers_the_time_limit(tmp_path: Pat
         pytest.param(
             *("while True: pass\n", False, "validate.py"), id="hangs", marks=pytest.mark.thorough(measured=True)
         ),
+        ("import sys\nsys.exit('lost')\n", False, "not with 42 or 43\nlost"),
         (READS_JUDGE_FILES + "(feedback / 'score.txt').write_text('ten')\nsys.exit(42)\n", True, "is not a number"),
         ("def (\n", False, "exited with code 1"),
     ],
-    ids=["crashes", "exits with 0", None, "junk score", "syntax error"],
+    ids=["crashes", "exits with 0", None, "says why", "junk score", "syntax error"],
 )
 def test_a_broken_validator_is_the_judges_error_and_says_why(
     tmp_path: Path, validator: str, scores: bool, says: str
@@ -169,5 +188,27 @@ def test_a_broken_validator_is_the_judges_error_and_says_why(
     )
     check = found["wrong_answer/a.py"]
     assert not check.ok
+    assert "the judge could not judge it" in check.detail
+    assert says in check.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "validator", "says"),
+    [
+        ("interactive", "int(input())\n", "ValueError"),
+        ("multi-pass", READS_JUDGE_FILES + "(feedback / 'nextpass.in').touch()\nsys.exit(43)\n", "wrote nextpass.in"),
+    ],
+)
+def test_a_validator_that_does_not_decide_is_at_fault_whatever_the_solution_does(
+    tmp_path: Path, kind: str, validator: str, says: str
+) -> None:
+    files = {
+        "problem.yaml": MODERN + f"type: {kind}\n",
+        "output_validator/validate.py": validator,
+        "submissions/run_time_error/a.py": "print(flush=True)\nexit(kind == 'interactive')\n".replace(
+            "kind", repr(kind)
+        ),
+    }
+    check = checked(tmp_path, files)["run_time_error/a.py"]
     assert "the judge could not judge it" in check.detail
     assert says in check.detail

@@ -335,6 +335,42 @@ def test_unknown_keys_are_remarks(tmp_path: Path) -> None:
     )
 
 
+def test_what_others_overlook_is_a_remark_too(tmp_path: Path) -> None:
+    """A key that is there twice, and one that a later version of the format has another meaning for."""
+    problem = loaded(tmp_path, {"problem.yaml": "name: a\nname: b\nlimits:\n  time_multipliers: 1\n"})
+    assert problem.title == "b"
+    assert problem.remarks == ("problem.yaml:2: has the key `name` twice; the last one counts",)
+
+
+def test_cases_that_are_not_run_are_remarks(tmp_path: Path) -> None:
+    files = dict.fromkeys(("data/1.in", "data/1.ans", "data/more/1.in", "data/sample/1.in", "data/sample/1.ans"), "")
+    none = {"data/secret/1.in": None, "data/secret/1.ans": None, "data/invalid_input/1.in": ""}
+    assert loaded(tmp_path, {**files, **none}).remarks == (
+        "data/secret: has no case; the samples alone decide",
+        "data/1.in: is neither in sample nor in secret; the case is not run",
+        "data/more: is neither sample nor secret; the cases in it are not run",
+    )
+
+
+def test_a_case_and_a_group_may_have_the_same_name(tmp_path: Path) -> None:
+    problem = loaded(tmp_path, dict.fromkeys(("data/secret/1/2.in", "data/secret/1/2.ans"), ""))
+    assert problem.cases is not None
+    assert [case.name for case in problem.cases.root.cases()] == ["secret/1/2", "secret/1"]
+
+
+def test_legacy_groups_without_cases_are_not_graded(tmp_path: Path) -> None:
+    """A minimum, or one accepted part that is enough, would count them."""
+    files = {
+        "data/sample/note.md": "",
+        "data/secret/a/b/note.md": "",
+        "data/secret/c/2.in": "",
+        "data/secret/c/2.ans": "",
+    }
+    problem = loaded(tmp_path, files)
+    assert problem.cases is not None
+    assert [group.name for group in problem.cases.root.groups()] == ["", "secret", "secret/c"]
+
+
 def test_a_check_says_what_it_cannot_judge(tmp_path: Path) -> None:
     report = check_problem(write(tmp_path / "minimal", {**MINIMAL, "submissions/accepted/many/a.scala": ""}))
     assert [(check.what, check.ok, check.skipped) for check in report.checks] == [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from subcli.judge.cases.expected import Ended, Expected, Rule, disagreement, is_within, matches
+from subcli.judge.cases.expected import Ended, Expected, Rule, disagreement, is_within, matches, remark
 from subcli.judge.cases.grading import Grade
 from subcli.judge.outcome import Outcome
 from subcli.judge.problem import Solution
@@ -152,10 +152,6 @@ CASES = (Ended("sample/1", "passed"), Ended("secret/1", "time_limit", "too slow"
         (Expected(("TLE",)), Grade("time_limit"), ""),
         (Expected(("RTE",)), Grade("memory_limit"), ""),
         (Expected(("AC",)), Grade("time_limit"), "TLE in secret/1 instead of AC"),
-        (Expected(("AC",), is_best=True, best_score=10.0), Grade("passed", 10.0), ""),
-        (Expected(("AC",), is_best=True, best_score=10.0), Grade("passed", 9.0), "the score 9 is not the best one, 10"),
-        (Expected(("AC",), is_best=False, best_score=10.0), Grade("passed", 9.0), ""),
-        (Expected(("AC",), is_best=False, best_score=10.0), Grade("passed", 10.0), "the score 10 is the best one"),
         (Expected(rules=(Rule(permitted=("AC", "TLE"), required=("TLE",)),)), Grade("time_limit"), ""),
         (Expected(rules=(Rule(permitted=("AC",)),)), Grade("time_limit"), "TLE in secret/1, where only AC"),
         (Expected(rules=(Rule(required=("WA",)),)), Grade("time_limit"), "no case ended in WA"),
@@ -173,3 +169,19 @@ def test_what_is_not_as_expected(wanted: Expected, whole: Grade, says: str) -> N
     found = disagreement(wanted, CASES, whole, {"secret": Grade(outcome, 1.0)})
     assert bool(found) == bool(says)
     assert says in found
+
+
+@pytest.mark.parametrize(
+    ("is_best", "whole", "says"),
+    [
+        (True, Grade("passed", 10.0), ""),
+        (True, Grade("passed", 9.0), "less than the best score, 10"),
+        (False, Grade("passed", 9.0), ""),
+        (False, Grade("passed", 10.0), "the best score there is"),
+        (False, Grade("wrong_answer", 0.0), ""),
+        (None, Grade("passed", 9.0), ""),
+    ],
+)
+def test_what_is_worth_a_remark(is_best: bool | None, whole: Grade, says: str) -> None:
+    """verifyproblem warns of it, and takes it for no error."""
+    assert remark(Expected(("AC",), is_best=is_best, best_score=10.0), whole) == says

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -152,6 +153,19 @@ async def test_a_host_that_dies_is_no_result(tmp_path: Path) -> None:
     async with hosting(tmp_path) as (process, pids):
         assert (await play(process, "sh", "-c", "kill -9 $PPID"))[0] is None
         ran, output = await play(process, "echo", "on")
+        assert ran is not None
+        assert (output, len(pids)) == (b"on\n", 2)
+
+
+async def test_a_host_that_dies_before_it_starts_a_program_is_replaced(tmp_path: Path) -> None:
+    """The program is not to blame, so it runs in another sandbox: here one that was stopped before, and is killed."""
+    async with hosting(tmp_path) as (process, pids):
+        await play(process, "true")
+        os.kill(pids[0], signal.SIGSTOP)
+        running = asyncio.ensure_future(play(process, "echo", "on"))
+        await asyncio.sleep(0)  # the order is under way
+        os.kill(pids[0], signal.SIGKILL)
+        ran, output = await running
         assert ran is not None
         assert (output, len(pids)) == (b"on\n", 2)
 

@@ -23,11 +23,15 @@ def test_list() -> None:
     rows: list[dict[str, Any]] = [
         {"id": 1, "slug": "kv-store", "title": "Store", "total_tests": 4, "languages": ["c", "python"]},
         {"id": 12, "slug": "clock", "languages": "c"},
+        {"id": 13, "slug": "sum", "languages": ["c", "cpp", "go", "java"]},
+        {"id": 14, "slug": "sort", "languages": ["c", "cpp", "go", "java", "rust"]},
     ]
     assert printed(problems_table(rows)).splitlines() == [
         "ID  PROBLEM   TITLE  TESTS  LANGUAGES",
         " 1  kv-store  Store      4  c, python",
         "12  clock     –          –  c",
+        "13  sum       –          –  c, cpp, go, java",
+        "14  sort      –          –  c, cpp, go and 2 more",
     ]
 
 

@@ -58,7 +58,7 @@ class Expected:
     verdicts: tuple[str, ...] = ()
     """Of the whole; any if empty."""
     is_best: bool | None = None
-    """Whether the best score is expected, or less than that; None: nothing is expected."""
+    """Whether the best score is expected, or less than that; None: nothing is expected. See `remark`."""
     best_score: float | None = None
     """Where the package says what the best score is."""
     rules: tuple[Rule, ...] = ()
@@ -84,13 +84,20 @@ def disagreement(expected: Expected, cases: Sequence[Ended], whole: Grade, group
         failing = (case.name for case in cases if case.outcome == whole.outcome != "passed")
         first = next(failing, "")
         return f"{_named(whole.outcome)}{f' in {first}' if first else ''} instead of {' or '.join(expected.verdicts)}"
-    if expected.is_best is not None and expected.best_score is not None and whole.score is not None:
-        is_best = abs(whole.score - expected.best_score) <= _SCORE_ERROR
-        if is_best != expected.is_best:
-            return f"the score {whole.score:g}" + (
-                " is the best one" if is_best else f" is not the best one, {expected.best_score:g}"
-            )
     return next(filter(None, (_broken(rule, cases, whole, groups) for rule in expected.rules)), "")
+
+
+def remark(expected: Expected, whole: Grade) -> str:
+    """What the author should know of the score of a submission that is as expected: a clause; mostly empty.
+
+    A score that is not the best one is no mistake: some problems have no best one that anybody knows.
+    """
+    if expected.is_best is None or expected.best_score is None or whole.score is None or whole.outcome != "passed":
+        return ""
+    is_best = abs(whole.score - expected.best_score) <= _SCORE_ERROR
+    if is_best == expected.is_best:
+        return ""
+    return "the best score there is" if is_best else f"less than the best score, {expected.best_score:g}"
 
 
 def _broken(rule: Rule, cases: Sequence[Ended], whole: Grade, groups: Mapping[str, Grade]) -> str:

@@ -6,6 +6,7 @@ be read is shown as it was written: a statement is never lost because of its for
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from pylatexenc.latex2text import (
 from pylatexenc.latexwalker import LatexWalker, LatexWalkerError
 from pylatexenc.latexwalker import get_default_latex_context_db as get_walker_db
 from pylatexenc.macrospec import EnvironmentSpec, MacroSpec, VerbatimArgsParser
+
+# What it cannot convert it would print to stderr.
+logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
 
 _BLOCKS: Final = re.compile(r"\n{3,}")
 _CELL: Final = re.compile(r"(?<!\\)&")
@@ -47,7 +51,8 @@ def to_markdown(text: str) -> str:
         plain = LatexNodes2Text(latex_context=_text_db(), math_mode="text", strict_latex_spaces=False).nodelist_to_text(
             nodes
         )
-    except (LatexWalkerError, RecursionError, ValueError, IndexError):
+    except (LatexWalkerError, RecursionError, ValueError, LookupError, TypeError, AttributeError):
+        # What the library raises where a macro lacks an argument, and the like.
         return text.strip()
     lines = (line.strip() if not line.startswith("    ") else line.rstrip() for line in plain.split("\n"))
     return _BLOCKS.sub("\n\n", "\n".join(lines)).strip()
@@ -62,6 +67,7 @@ def _walker_db() -> Any:
             MacroSpec("problemname", "{"),
             MacroSpec("illustration", "{{{"),
             MacroSpec("constant", "{"),
+            MacroSpec("caption", "*[{"),
             MacroSpec("sout", "{"),
             MacroSpec("url", "{"),
             MacroSpec("href", "{{"),
@@ -90,7 +96,7 @@ def _text_db() -> Any:
             MacroTextSpec("problemname", simplify_repl=""),
             MacroTextSpec("illustration", simplify_repl=_figure),
             MacroTextSpec("includegraphics", simplify_repl=_image),
-            MacroTextSpec("caption", simplify_repl="%(2)s"),
+            MacroTextSpec("caption", simplify_repl=_last),
             MacroTextSpec("constant", simplify_repl="{{%s}}"),
             MacroTextSpec("nextsample", simplify_repl="\n\n{{nextsample}}\n\n"),
             MacroTextSpec("remainingsamples", simplify_repl="\n\n{{remainingsamples}}\n\n"),
@@ -147,6 +153,11 @@ def _item(node: Any, l2tobj: Any) -> str:
 def _figure(node: Any, l2tobj: Any) -> str:
     _, name, caption = (l2tobj.nodelist_to_text([each]).strip() for each in node.nodeargd.argnlist)
     return f"\n\n[Figure {name}: {caption}]\n\n" if caption else f"\n\n[Figure {name}]\n\n"
+
+
+def _last(node: Any, l2tobj: Any) -> str:
+    arguments = node.nodeargd.argnlist
+    return str(l2tobj.nodelist_to_text([arguments[-1]])).strip() if arguments else ""
 
 
 def _image(node: Any, l2tobj: Any) -> str:

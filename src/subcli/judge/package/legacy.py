@@ -59,7 +59,8 @@ class LegacyGroups:
             ProblemError: a `testdata.yaml` is not valid.
         """
         settings = self._settings(data.configuration, _Settings())
-        parts = tuple(self._group(part, settings) for part in (data.sample, data.secret) if part is not None)
+        tops = [part for part in (data.sample, data.secret) if part is not None and not part.is_empty]
+        parts = tuple(self._group(part, settings) for part in tops)
         return self._graded("", data.configuration, settings, parts, is_root=True)
 
     def _group(self, directory: Directory, around: _Settings) -> Group:
@@ -67,6 +68,8 @@ class LegacyGroups:
         parts = tuple(
             self._case(part, directory, settings) if isinstance(part, CaseFiles) else self._group(part, settings)
             for part in directory.parts
+            # What is not there is not graded: a minimum of nothing would be 0.
+            if isinstance(part, CaseFiles) or not part.is_empty
         )
         return self._graded(directory.name, directory.configuration, settings, parts)
 

@@ -149,7 +149,8 @@ def _constants(table: YamlTable) -> Mapping[str, str]:
 
 
 def _timing(limits: YamlTable, *, is_declared: bool, is_old: bool) -> Timing:
-    multipliers = limits.table("time_multipliers")
+    # Before the format had it, it was a key like any other that nobody reads.
+    multipliers = YamlTable.empty(limits.path) if is_old else limits.table("time_multipliers")
     multiplier = multipliers.number("ac_to_time_limit", at_least=1) or limits.number("time_multiplier", at_least=1)
     margin = multipliers.number("time_limit_to_tle", at_least=1) or limits.number("time_safety_margin", at_least=1)
     return Timing(

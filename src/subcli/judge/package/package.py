@@ -75,7 +75,7 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
         solutions=read_submissions(root, metadata, known, best),
         included=_included(root, languages),
         timing=metadata.timing,
-        remarks=(*metadata.remarks, *remarks),
+        remarks=(*metadata.remarks, *data.remarks, *remarks),
     )
 
 

@@ -15,6 +15,8 @@ from subcli.judge.problem import ProblemError
 
 MAX_CASES: Final = 5_000
 _MAX_DEPTH: Final = 12
+_USED: Final = ("sample", "secret", "invalid_input", "invalid_answer", "invalid_output", "valid_output")
+"""What the format knows in `data`. The latter are for checking validators."""
 _CONFIGURATIONS: Final = ("test_group.yaml", "testdata.yaml")
 
 
@@ -44,6 +46,11 @@ class Directory:
     is_configured: bool
     parts: list[CaseFiles | Directory] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no case in it, nor below it."""
+        return next(self.cases(), None) is None
+
     def cases(self) -> Iterator[CaseFiles]:
         """All cases in it and below it, in order."""
         for part in self.parts:
@@ -64,6 +71,8 @@ class Data:
     configuration: YamlTable
     sample: Directory | None
     secret: Directory | None
+    remarks: tuple[str, ...]
+    """What the author should know."""
 
 
 def read_data(root: Path) -> Data:
@@ -79,7 +88,17 @@ def read_data(root: Path) -> Data:
     )
     if not count[0]:
         raise ProblemError(data, "has no test case: no file NAME.in with a file NAME.ans in sample or secret")
-    return Data(_configuration(data)[0], sample, secret)
+    return Data(_configuration(data)[0], sample, secret, tuple(_remarks(data, secret)))
+
+
+def _remarks(data: Path, secret: Directory | None) -> Iterator[str]:
+    if secret is None or secret.is_empty:
+        yield "data/secret: has no case; the samples alone decide"
+    for path in entries(data):
+        if path.is_dir() and path.name not in _USED and any(path.glob("**/*.in")):
+            yield f"data/{path.name}: is neither sample nor secret; the cases in it are not run"
+        elif path.suffix == ".in":
+            yield f"data/{path.name}: is neither in sample nor in secret; the case is not run"
 
 
 def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Directory:
@@ -88,7 +107,8 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Di
         raise ProblemError(path, "leads back to a directory that it is in")
     if len(around) >= _MAX_DEPTH:
         raise ProblemError(path, f"lies more than {_MAX_DEPTH} directories deep")
-    parts: dict[str, CaseFiles | Directory] = {}
+    # A case and a directory may have the same name.
+    parts: dict[tuple[str, bool], CaseFiles | Directory] = {}
     inside = entries(path)
     names = {each.name for each in inside if not each.is_dir()}
     for each in inside:
@@ -97,18 +117,18 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Di
         if each.is_dir():
             if each.suffix == ".files":
                 raise ProblemError(each, "a case with files of its own cannot be judged")
-            parts[each.name] = _read(each, f"{name}/{each.name}", around | {real}, count)
+            parts[each.name, False] = _read(each, f"{name}/{each.name}", around | {real}, count)
         elif each.suffix == ".in":
             if f"{base}.ans" not in names:
                 raise ProblemError(each, f"has no answer: there is no {base}.ans")
-            parts[base] = CaseFiles(f"{name}/{base}", _file(each), _file(each.with_name(f"{base}.ans")))
+            parts[base, True] = CaseFiles(f"{name}/{base}", _file(each), _file(each.with_name(f"{base}.ans")))
             count[0] += 1
             if count[0] > MAX_CASES:
                 raise ProblemError(path, f"has more than {MAX_CASES:,} cases")
         elif each.suffix == ".ans" and f"{base}.in" not in names:
             raise ProblemError(each, f"is the answer to nothing: there is no {base}.in")
     configuration, is_configured = _configuration(path)
-    return Directory(name, path, configuration, is_configured, [parts[base] for base in sorted(parts)])
+    return Directory(name, path, configuration, is_configured, [parts[key] for key in sorted(parts)])
 
 
 def _file(path: Path) -> Path:

@@ -22,10 +22,18 @@ class YamlTable:
         path: the file, for messages.
     """
 
-    def __init__(self, path: Path, values: dict[str, object], lines: dict[Keys, int], place: Keys = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        values: dict[str, object],
+        lines: dict[Keys, int],
+        repeated: dict[Keys, int],
+        place: Keys = (),
+    ) -> None:
         self.path = path
         self._values = {key: value for key, value in values.items() if value is not None}
         self._lines = lines
+        self._repeated = repeated
         self._place = place
 
     @classmethod
@@ -37,19 +45,20 @@ class YamlTable:
         """
         text = read_text(path, MAX_BYTES)
         try:
-            values, lines = load_yaml_with_lines(text, MAX_BYTES)
+            repeated: dict[Keys, int] = {}
+            values, lines = load_yaml_with_lines(text, MAX_BYTES, repeated)
         except UnreadableYaml as error:
             raise ProblemError(path, error.complaint, error.line) from None
         if values is None:
             values = {}
         if not isinstance(values, dict):
             raise ProblemError(path, "must be a mapping of keys to values", lines.get(()))
-        return cls(path, values, lines)
+        return cls(path, values, lines, repeated)
 
     @classmethod
     def empty(cls, path: Path) -> YamlTable:
         """What a file that does not exist says."""
-        return cls(path, {}, {})
+        return cls(path, {}, {}, {})
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -137,16 +146,20 @@ class YamlTable:
         value = self._values.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, "must be a mapping of keys to values")
-        return YamlTable(self.path, value, self._lines, (*self._place, key))
+        return YamlTable(self.path, value, self._lines, self._repeated, (*self._place, key))
 
     def unknown(self, known: Iterable[str]) -> tuple[str, ...]:
-        """A remark for each key that the format does not know.
+        """A remark for each key that the format does not know, and for each that is there twice.
 
         Raises:
             ProblemError: one of them is probably a mistyped key that the format knows.
         """
         known = tuple(known)
-        remarks = []
+        remarks = [
+            f"{self.path.name}:{line}: has the key `{'.'.join(map(str, place))}` twice; the last one counts"
+            for place, line in self._repeated.items()
+            if place[:-1] == self._place
+        ]
         for key in self._values:
             if key in known:
                 continue

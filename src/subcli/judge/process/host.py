@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 READY = b"ready"
+STARTING = b"starting"
+"""What comes before the answer to an order, once everything is ready: from here on it is the program that runs."""
 STOP = b"stop"
 ROOM = "case"
 """The directory, below the first one of the arguments, in which a tool finds the files of a case."""
@@ -112,8 +114,9 @@ def _carry_out(
 def _run(channel: socket.socket, order: "dict[str, Any]", streams: "list[int]") -> "dict[str, Any]":
     """Run one program to its end, and end what it has left."""
     used = _processor_time()
-    began = time.monotonic()
     try:
+        channel.send(STARTING)
+        began = time.monotonic()
         child = os.fork()
         if child == 0:
             _become(order, streams)
@@ -141,7 +144,6 @@ def _run(channel: socket.socket, order: "dict[str, Any]", streams: "list[int]") 
         "cpu_ms": round((_processor_time() - used) * 1000),
         "wall_ms": round((ended - began) * 1000),
         "memory_kb": max(usage.ru_maxrss, peak_kb),
-        "ended": ended,
         "left": left,
     }
 

@@ -156,7 +156,7 @@ class CasePlayer:
             decision = await tool.check(
                 checker,
                 {"input": source, "answer": answer},
-                lambda: [os.dup(given), _nowhere(), _nowhere()],
+                lambda: [os.dup(given), _nowhere()],
                 case.arguments,
                 is_later_pass=is_later_pass,
             )
@@ -273,23 +273,35 @@ class CasePlayer:
 
         def streams() -> list[int]:
             begun.set_result(None)
-            return [to_checker.reading, to_solution.writing, _nowhere()]
+            return [to_checker.reading, to_solution.writing]
 
         files = {"input": source, "answer": answer}
+        ended: list[object] = []
+        is_alone: asyncio.Future[None] = begun.get_loop().create_future()
         checking = asyncio.ensure_future(
-            tool.check(checker, files, streams, case.arguments, is_later_pass=is_later_pass)
+            tool.check(checker, files, streams, case.arguments, is_later_pass=is_later_pass, talks_until=is_alone)
         )
-        is_stopped = False
+
+        def on_checked(future: object) -> None:
+            ended.append(future)
+            to_solution.release()
+
+        def on_ran(future: object) -> None:
+            ended.append(future)
+            to_checker.release()
+            is_alone.set_result(None)
+
+        checking.add_done_callback(on_checked)
         try:
             either: list[asyncio.Future[Any]] = [begun, checking]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if checking.done():
                 checking.result()
             running = asyncio.ensure_future(self._run(case, (to_solution.reading, to_checker.writing, errors.writing)))
+            running.add_done_callback(on_ran)
             await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
             if checking.done() and (checking.exception() is not None or not checking.result().is_accepted):
                 # Rejected: whatever the solution does now counts for nothing.
-                is_stopped = not running.done() and self._watchdog.exceeded is None
                 self._host.stop()
             ran, evidence = await running
             stderr = (await errors.end()).decode("utf-8", "backslashreplace")
@@ -303,34 +315,15 @@ class CasePlayer:
                 tool.stop()
                 with suppress(HostFault, asyncio.CancelledError):
                     await checking
-        evidence = evidence or self._failure(ran, stderr, errors.is_exceeded)
-        played = _sum(before, ran)
-        shown = _shown(stderr=stderr, transcript=transcript.text())
-        if evidence is not None and not _decided_first(checking, ran, is_stopped=is_stopped):
-            # A checker may fail for lack of somebody to talk to.
-            return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
+        # A checker that does not decide is at fault, whatever the solution does.
         decision = checking.result()
+        played = replace(_sum(before, ran), judge_message=decision.judge_message)
+        evidence = evidence or self._failure(ran, stderr, errors.is_exceeded)
+        shown = _shown(stderr=stderr, transcript=transcript.text())
+        # It may reject for lack of somebody to talk to, and a solution may fail for the same reason.
+        if evidence is not None and (decision.is_accepted or ended[0] is running):
+            return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
         return _decided(played, decision, shown), decision
-
-
-def _decided_first(checking: asyncio.Future[Decision], ran: Ran | None, *, is_stopped: bool) -> bool:
-    """Whether the checker had rejected, or failed, before the solution did.
-
-    Args:
-        checking: the checker, which has ended.
-        ran: how the solution ended, if its sandbox did not end with it.
-        is_stopped: whether the solution was ended because of the checker.
-    """
-    fault = checking.exception()
-    if isinstance(fault, HostFault):
-        ended = fault.ended
-    elif fault is not None:
-        return True
-    elif checking.result().is_accepted:
-        return False
-    else:
-        ended = checking.result().ended
-    return is_stopped if ran is None else ended <= ran.ended
 
 
 def _decided(played: Played, decision: Decision, shown: str, text: bytes = b"") -> Played:

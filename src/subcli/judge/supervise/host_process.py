@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import socket
 import subprocess
@@ -15,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from subcli.judge.process.host import READY, STOP
+from subcli.judge.process.host import READY, STARTING, STOP
+from subcli.judge.process.processes import Process, descendants
 from subcli.judge.process.starter import HOST, StartPlan, spawn
 
 _MESSAGE_BYTES = 256 * 1024
@@ -30,8 +30,6 @@ class Ran(msgspec.Struct, frozen=True):
     cpu_ms: int
     wall_ms: int
     memory_kb: int
-    ended: float
-    """When, on the monotonic clock, in seconds."""
     left: int = 0
     """Processes that it had left."""
     found: tuple[str, ...] = ()
@@ -39,15 +37,7 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class HostFault(Exception):
-    """The host could not carry out an order, for a reason that is not the program's. The text says why.
-
-    Attributes:
-        ended: When the tool at fault had ended, on the monotonic clock in seconds; infinite if it had not.
-    """
-
-    def __init__(self, text: str, ended: float = math.inf) -> None:
-        super().__init__(text)
-        self.ended = ended
+    """The host could not carry out an order, for a reason that is not the program's. The text says why."""
 
 
 class HostProcess:
@@ -66,6 +56,8 @@ class HostProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._answer: asyncio.Future[bytes] | None = None
+        self._is_starting = False
+        """Whether the program of the last order has been reached."""
 
     async def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +86,9 @@ class HostProcess:
         except OSError:
             message = b""
         assert self._answer is not None
-        if not self._answer.done():
+        if message == STARTING:
+            self._is_starting = True
+        elif not self._answer.done():
             self._answer.set_result(message)
         elif not message:
             # Between two runs: the next one gets a new sandbox.
@@ -124,8 +118,8 @@ class HostProcess:
         """
         try:
             facts = await self._order(order, (*streams, *files, *wanted))
-            if facts is not None and ("spoiled" in facts or "fault" in facts):
-                # What ran before may have used something up. A new sandbox has nothing of it.
+            if not self._is_starting if facts is None else "spoiled" in facts or "fault" in facts:
+                # What ran before may have used something up, or ended the host. A new sandbox has nothing of it.
                 self.close()
                 facts = await self._order(order, (*streams, *files, *wanted))
         finally:
@@ -140,11 +134,16 @@ class HostProcess:
     async def _order(self, order: Mapping[str, object], descriptors: Sequence[int]) -> dict[str, Any] | None:
         channel = self._channel or await self._start()
         self._answer = asyncio.get_running_loop().create_future()
+        self._is_starting = False
         with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(channel, [json.dumps(order).encode()], descriptors)
         answer = await self._answer
         facts: dict[str, Any] | None = json.loads(answer) if answer else None
         return facts
+
+    def processes(self) -> list[Process]:
+        """Those in the sandbox, its host among them."""
+        return [] if self._process is None else descendants(self._process.pid)
 
     def stop(self) -> None:
         """End the program that runs now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
 
 _CHUNK_BYTES = 64 * 1024
 _KEPT_BYTES = 6_000
@@ -44,7 +43,12 @@ class Transcript:
 
 
 class Relay:
-    """Moves what is written to one pipe to another, and notes it. At the end it closes both.
+    """Moves what is written to one pipe to another, and notes it.
+
+    Neither side learns early that the other one has gone. The listener reads the end only once somebody has seen that
+    the speaker has ended (`release`): who fails because the other one has ended is never taken for the first of the
+    two. And a speaker may go on when the listener has gone: what it says is thrown away. problemtools joins the two in
+    the same way.
 
     Args:
         speaker: `>` or `<`.
@@ -59,13 +63,24 @@ class Relay:
         self._speaker = speaker
         self._transcript = transcript
         self._unsent = b""
-        self._is_open = True
-        self.moved = 0
+        self._is_source_open = self._is_target_open = True
+        self._is_released = False
         for descriptor in (self._source, self._target):
             os.set_blocking(descriptor, False)
             # Whoever runs as another user may open it again, as /dev/stdin or /dev/stdout.
             os.fchmod(descriptor, 0o666)
         asyncio.get_running_loop().add_reader(self._source, self._take)
+
+    def release(self) -> None:
+        """The speaker has ended: once everything has been moved, the listener reads the end."""
+        self._is_released = True
+        if not self._is_source_open:
+            self._close_target()
+
+    def close(self) -> None:
+        """Move nothing more."""
+        self._close_source()
+        self._close_target()
 
     def _take(self) -> None:
         try:
@@ -73,12 +88,14 @@ class Relay:
         except BlockingIOError:
             return
         if not data:
-            self.close()
+            self._close_source()
+            if self._is_released:
+                self._close_target()
             return
         self._transcript.add(self._speaker, data)
-        self.moved += len(data)
-        self._unsent = data
-        self._send()
+        if self._is_target_open:
+            self._unsent = data
+            self._send()
 
     def _send(self) -> None:
         loop = asyncio.get_running_loop()
@@ -87,25 +104,28 @@ class Relay:
         except BlockingIOError:
             pass
         except OSError:
-            # The listener is gone: the speaker is to notice it.
-            self.close()
-            return
+            self._close_target()
         if self._unsent:
             loop.remove_reader(self._source)
             loop.add_writer(self._target, self._send)
-        else:
+        elif self._is_target_open:
             loop.remove_writer(self._target)
             loop.add_reader(self._source, self._take)
 
-    def close(self) -> None:
-        """Move nothing more."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._source)
-        loop.remove_writer(self._target)
-        with suppress(OSError):
+    def _close_source(self) -> None:
+        if self._is_source_open:
+            self._is_source_open = False
+            asyncio.get_running_loop().remove_reader(self._source)
             os.close(self._source)
-        with suppress(OSError):
-            os.close(self._target)
+
+    def _close_target(self) -> None:
+        """The listener has gone, or is to read the end."""
+        if not self._is_target_open:
+            return
+        self._is_target_open = False
+        self._unsent = b""
+        loop = asyncio.get_running_loop()
+        loop.remove_writer(self._target)
+        os.close(self._target)
+        if self._is_source_open:
+            loop.add_reader(self._source, self._take)

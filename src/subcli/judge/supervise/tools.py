@@ -16,6 +16,7 @@ from subcli.judge.cases.grading import GraderError
 from subcli.judge.cases.model import Checker, Tool
 from subcli.judge.process.host import ROOM
 from subcli.judge.process.starter import Plans
+from subcli.judge.process.stopwatch import Stopwatch, Timer
 from subcli.judge.process.text import Tail
 from subcli.judge.supervise.build import build, missing_program
 from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran
@@ -23,8 +24,8 @@ from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran
 ACCEPTED, REJECTED = 42, 43
 _BUILD_SECONDS = 120.0
 _GRADER_SECONDS = 60.0
-_STRETCH = 3.0
-"""How much longer than it may a tool takes before it is ended, on a busy machine."""
+_LOOK_S = 0.5
+"""How often the time that a tool has taken is looked at."""
 _TEXT_BYTES = 8_192
 _MEGABYTE = 1024 * 1024
 _WRITTEN = ("teammessage.txt", "judgemessage.txt", "score.txt", "score_multiplier.txt", "nextpass.in")
@@ -63,8 +64,6 @@ class Decision:
     score: float | None = None
     multiplier: float | None = None
     next_pass: bytes | None = None
-    ended: float = 0.0
-    """When it had decided, on the monotonic clock, in seconds."""
 
 
 class ToolProcess:
@@ -100,15 +99,18 @@ class ToolProcess:
         arguments: tuple[str, ...],
         *,
         is_later_pass: bool,
+        talks_until: asyncio.Future[None] | None = None,
     ) -> Decision:
         """Let a checker decide.
 
         Args:
             checker: What it may use.
             files: Descriptors of `input` and `answer`.
-            streams: Makes its stdin, stdout and stderr, once it is ready to be started.
+            streams: Makes its stdin and stdout, once it is ready to be started.
             arguments: What it gets besides.
             is_later_pass: Whether what it wrote in the pass before is kept.
+            talks_until: When the program that it talks to has ended. Its time is not measured before: it waits for
+                the other one, which is bounded itself.
 
         Raises:
             HostFault: It has not decided.
@@ -117,15 +119,18 @@ class ToolProcess:
         room = f"{self._directory}/{ROOM}"
         words = (f"{room}/input", f"{room}/answer", f"{room}/feedback/", *arguments)
         written = {name: os.memfd_create(name) for name in _WRITTEN}
+        errors = os.memfd_create("stderr")
         try:
-            ran = await self._run(
-                words, streams(), checker.seconds, checker.memory_mb, files, written, keep=is_later_pass
-            )
+            all_streams = [*streams(), os.dup(errors)]
+            bounds = (checker.seconds, checker.memory_mb)
+            ran = await self._run(words, all_streams, bounds, files, written, keep=is_later_pass, after=talks_until)
             texts = {name: os.pread(descriptor, 1 << 26, 0) for name, descriptor in written.items()}
+            return _decision(ran, texts, wants_passes=checker.max_passes > 1)
+        except HostFault as error:
+            raise HostFault(f"{error}\n{_end_of(errors)}".strip()) from None
         finally:
-            for descriptor in written.values():
+            for descriptor in (*written.values(), errors):
                 os.close(descriptor)
-        return _decision(ran, texts)
 
     async def grade(self, arguments: tuple[str, ...], text: str) -> str:
         """Let a grader decide.
@@ -139,10 +144,9 @@ class ToolProcess:
             os.lseek(given, 0, os.SEEK_SET)
             await self._prepare()
             streams = [os.dup(given), os.dup(printed), os.dup(errors)]
-            ran = await self._run(arguments, streams, _GRADER_SECONDS, 2048, {}, {}, keep=False)
+            ran = await self._run(arguments, streams, (_GRADER_SECONDS, 2048), {}, {}, keep=False)
             if ran.code != 0:
-                complaint = os.pread(errors, _TEXT_BYTES, 0).decode("utf-8", "backslashreplace").strip()
-                raise GraderError(f"the grader exited with code {ran.code}{complaint and f': {complaint}'}")
+                raise GraderError(f"the grader exited with code {ran.code}\n{_end_of(errors)}".strip())
             return os.pread(printed, _TEXT_BYTES, 0).decode("utf-8", "backslashreplace")
         except HostFault as error:
             raise GraderError(str(error)) from None
@@ -154,13 +158,15 @@ class ToolProcess:
         self,
         arguments: tuple[str, ...],
         streams: Sequence[int],
-        seconds: float,
-        memory_mb: int,
+        bounds: tuple[float, int],
         files: Mapping[str, int],
         written: Mapping[str, int],
         *,
         keep: bool,
+        after: asyncio.Future[None] | None = None,
     ) -> Ran:
+        """Start it. `bounds`: its seconds and MiB; the time begins once `after` has come."""
+        seconds, memory_mb = bounds
         language = self._tool.language
         order = {
             "command": (*self._expand(language.run), *arguments),
@@ -171,12 +177,20 @@ class ToolProcess:
             "keep": keep,
         }
         running = asyncio.ensure_future(self._host.run(order, streams, list(files.values()), list(written.values())))
-        done, _ = await asyncio.wait({running}, timeout=seconds * _STRETCH)
-        if not done:
-            self._host.stop()
-            with suppress(HostFault):
-                await running
-            raise HostFault(f"{self._tool.entry} took longer than {seconds:g} s")
+        if after is not None:
+            either: list[asyncio.Future[Any]] = [running, after]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        watch = Stopwatch()
+        timer = Timer(watch, seconds)
+        while not (await asyncio.wait({running}, timeout=_LOOK_S))[0]:
+            # A busy machine does not count.
+            processes = self._host.processes()
+            watch.sample(processes, processes)
+            if timer.is_up:
+                self._host.stop()
+                with suppress(HostFault):
+                    await running
+                raise HostFault(f"{self._tool.entry} took longer than {seconds:g} s")
         ran = running.result()
         if ran is None:
             raise HostFault(f"{self._tool.entry} ended its sandbox")
@@ -216,7 +230,13 @@ def _keep(built: Path, cache: Path) -> None:
             shutil.rmtree(copy)
 
 
-def _decision(ran: Ran, texts: Mapping[str, bytes]) -> Decision:
+def _end_of(file: int) -> str:
+    """The end of what a tool has written to stderr, which says what went wrong."""
+    size = os.fstat(file).st_size
+    return os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES)).decode("utf-8", "backslashreplace").strip()
+
+
+def _decision(ran: Ran, texts: Mapping[str, bytes], *, wants_passes: bool) -> Decision:
     def text(name: str) -> str:
         return texts[name][:_TEXT_BYTES].decode("utf-8", "backslashreplace").strip()
 
@@ -225,18 +245,20 @@ def _decision(ran: Ran, texts: Mapping[str, bytes]) -> Decision:
             return float(text(name)) if texts[name].strip() else None
         except ValueError:
             complaint = f"the checker wrote {text(name)!r} to {name}, which is not a number"
-            raise HostFault(complaint, ran.ended) from None
+            raise HostFault(complaint) from None
 
     if ran.code not in (ACCEPTED, REJECTED):
         said = text("judgemessage.txt")
         complaint = f"the checker exited with code {ran.code}, not with 42 or 43{said and f': {said}'}"
-        raise HostFault(complaint, ran.ended)
+        raise HostFault(complaint)
+    asks_again = wants_passes and "nextpass.in" in ran.found
+    if asks_again and ran.code == REJECTED:
+        raise HostFault("the checker rejected the output, and wrote nextpass.in all the same")
     return Decision(
         is_accepted=ran.code == ACCEPTED,
         team_message=text("teammessage.txt"),
         judge_message=text("judgemessage.txt"),
         score=number("score.txt"),
         multiplier=number("score_multiplier.txt"),
-        next_pass=texts["nextpass.in"] if ran.code == ACCEPTED and "nextpass.in" in ran.found else None,
-        ended=ran.ended,
+        next_pass=texts["nextpass.in"] if asks_again else None,
     )

@@ -22,6 +22,9 @@ _DESCRIPTION_MAX: Final = 64 * 1024
 _SAMPLES_MAX: Final = 5
 _LIMITS: Final = details.TextLimits(input=20)
 
+_LANGUAGES_MAX: Final = 3
+"""Languages of a problem in the list of problems."""
+
 _CELL_MAX: Final = 300
 """Characters of a title, a list of languages and the like."""
 
@@ -43,9 +46,16 @@ def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             Text(_word(row.get("slug")), style="bold"),
             _cell(row.get("title")),
             _cell(row.get("total_tests")),
-            _cell(", ".join(map(str, languages)) if isinstance(languages, list) else languages),
+            _cell(_first(languages) if isinstance(languages, list) else languages),
         )
     return table
+
+
+def _first(languages: Sequence[object]) -> str:
+    """The languages as far as a column has room for them; the page of the problem has them all."""
+    names = list(map(str, languages))
+    more = f" and {len(names) - _LANGUAGES_MAX} more" if len(names) > _LANGUAGES_MAX + 1 else ""
+    return ", ".join(names[:_LANGUAGES_MAX] if more else names) + more
 
 
 def problem_page(problem: Mapping[str, Any], *, quiet: bool, next_command: str) -> RenderableType:
