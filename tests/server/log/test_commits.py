@@ -167,7 +167,7 @@ async def test_two_appends_to_one_submission_take_two_transactions(bed: Bed) -> 
     assert bed.names(one) == ["a", "b"]
 
 
-@pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], ids=["postgresql+memory"], indirect=True)
 async def test_an_append_to_a_locked_row_waits_alone(bed: Bed, engine: Engine) -> None:
     """PostgreSQL locks rows, not the database: the other appends are committed meanwhile."""
     held, free = bed.submit(), bed.submit()

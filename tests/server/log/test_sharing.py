@@ -75,7 +75,7 @@ def until_free(engine: Engine) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], ids=["postgresql+memory"], indirect=True)
 def test_a_lost_connection_does_not_lose_the_lock(
     engine: Engine, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
