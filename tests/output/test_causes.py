@@ -18,7 +18,7 @@ from subcli.output.terminal.console import make_console
 from subcli.output.text.causes import NAMES_MAX, Causes
 from subcli.output.view import NullView
 from subcli.output.workflow_commands import CommandSafeStream
-from subcli.shared.messages import ErrorAnalysis, TestResult
+from subcli.shared.messages import ErrorAnalysis, Location, TestResult
 from tests.output.playhouse.script import Clock, Stage
 
 NAMES = [f"case {number:02}" for number in range(1, 11)]
@@ -203,6 +203,23 @@ def test_different_wrong_answers_have_different_causes() -> None:
     ]
     results = [TestResult(test_name=name, status="failed", message=message) for name, message in told]
     assert [cause.tests for cause in Causes(analyses, results).all] == [["1"], ["2", "3"]]
+
+
+def test_wrong_answers_of_one_place_have_one_cause() -> None:
+    """The exception behind them does; an analysis may repeat the test's message as the beginning of a sentence."""
+    told = {"1": "it printed 1 too few", "2": "it printed 2 too few"}
+    analyses = [
+        ErrorAnalysis(
+            test_name=name,
+            error="KeyError: 0",
+            analysis=f"It{message[2:]}. stderr shows KeyError.",
+            category="wrong_answer",
+            location=Location("a.py", 3),
+        )
+        for name, message in told.items()
+    ]
+    results = [TestResult(test_name=name, status="failed", message=message) for name, message in told.items()]
+    assert [cause.tests for cause in Causes(analyses, results).all] == [["1", "2"]]
 
 
 def test_what_ends_as_before_is_not_explained_again() -> None:

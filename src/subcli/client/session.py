@@ -243,7 +243,9 @@ class Session:
     async def _describe_submission(self) -> None:
         if self._describe:
             try:
-                self.watch.describe(await self._api.submission(self.watch.submission_id))
+                snapshot = await self._api.submission(self.watch.submission_id)
+                self._recognize(snapshot.get("epoch"))
+                self.watch.describe(snapshot)
             except RequestFailed:
                 return
 
@@ -319,6 +321,16 @@ class Session:
 
     # -- catching up ------------------------------------------------------------------------------
 
+    def _recognize(self, epoch: object, last_seq: object = None) -> None:
+        """Tell the watch which log REST describes (:meth:`subcli.core.watch.Watch.recognize`).
+
+        Where the log had no name until now, what has arrived may be of another one; if it is not, this one has it.
+        """
+        was_named = self.watch.epoch is not None
+        self.watch.recognize(epoch, last_seq)
+        if not was_named and self.watch.epoch is not None:
+            self._arrived.clear()
+
     async def _fill_hole(self) -> tuple[Sequence[Message], Input | None]:
         """Fetch what is missing before the events that came too early."""
         try:
@@ -328,7 +340,7 @@ class Session:
             self.watch.drop_held()
             return (), Lost("events are missing, and the log cannot be read", reached=True)
         if log is not None:
-            self.watch.recognize(log.epoch, log.last_seq)
+            self._recognize(log.epoch, log.last_seq)
         received = self.watch.fill(events_from_log(() if log is None else log.events))
         if log is None:
             # Only the snapshot is left to say what was missed.
@@ -348,9 +360,9 @@ class Session:
         self._info = fetched.info
         self._has_caught_up = True
         snapshot, log = fetched.snapshot, fetched.log
-        self.watch.recognize(snapshot.get("epoch"), None if log is None else snapshot.get("last_seq"))
+        self._recognize(snapshot.get("epoch"), None if log is None else snapshot.get("last_seq"))
         if log is not None:
-            self.watch.recognize(log.epoch, log.last_seq)
+            self._recognize(log.epoch, log.last_seq)
         received = self.watch.fill(missed(snapshot, fetched.tests, None if log is None else log.events))
         if self.watch.verdict is not None:
             return received.events, Ended()

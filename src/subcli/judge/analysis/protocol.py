@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.places import first_own, place_in_trace
 from subcli.judge.analysis.traces import read_trace
@@ -58,12 +60,14 @@ def two_values(evidence: Evidence, context: Context) -> Finding | None:
     if evidence.kind != "assertion" or not evidence.expected:
         return None
     wanted, got = evidence.expected.strip(), evidence.actual.strip()
-    if "\n" in wanted or "\n" in got:
-        analysis = "What the test expected and what it got differ."
-    else:
-        analysis = (
-            f"The test expected {shorten(wanted, 500) or 'white space'} and got {shorten(got, 500) or 'nothing'}."
-        )
+    place = ""
+    if got and ("\n" in wanted or "\n" in got):
+        lines = itertools.zip_longest(wanted.splitlines(), got.splitlines(), fillvalue="")
+        differing = ((number, *pair) for number, pair in enumerate(lines, 1) if pair[0] != pair[1])
+        number, wanted, got = next(differing, (1, wanted, got))
+        place = f" in line {number}"
+    wanted, got = shorten(wanted, 500) or ("nothing" if place else "white space"), shorten(got, 500) or "nothing"
+    analysis = f"The test expected {wanted}{place} and got {got}."
     return _beside_a_trace(evidence, context, analysis) or Finding(
         category="wrong_answer",
         analysis=analysis,

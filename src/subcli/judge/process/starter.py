@@ -14,6 +14,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -123,13 +124,21 @@ def confining(limits: ResourceLimits, language: Language, *, is_hosted: bool) ->
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of a solution: of the judge's own it keeps PATH alone."""
+    """The environment of a solution: of the judge's own it keeps PATH, and where rustup has its toolchains."""
     return {
         **_bare_environment(home),
+        **_rustup(),
         # Sets iterate in the same order in every run, so that results are reproducible.
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+@cache
+def _rustup() -> Mapping[str, str]:
+    """rustup looks for its toolchains in the home directory, and solutions have another one."""
+    place = os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup")
+    return {"RUSTUP_HOME": place} if os.path.isdir(place) else {}
 
 
 def own_environment(home: Path) -> dict[str, str]:

@@ -112,6 +112,8 @@ class BubblewrapStarter:
             head = ["--", *program, *_NAMESPACES, *root]
             tail = ["--remount-ro", "/", "--chdir", str(workspace)]
             environment = {**clean_environment(workspace), "PATH": view.path, "TMPDIR": "/tmp"}
+            # No toolchain in a home directory is shown.
+            environment.pop("RUSTUP_HOME", None)
 
             def plan(limits: ResourceLimits, bind: str, identity: Sequence[str], *, is_hosted: bool) -> StartPlan:
                 memory = (limits.total_memory_mb * 5 // 4 + 64) * _MEGABYTE

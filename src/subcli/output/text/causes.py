@@ -76,8 +76,10 @@ class Causes:
 def cause_of(event: ErrorAnalysis, message: str) -> Hashable:
     """What an analysis tells beyond the test's own message. Two that tell the same have one cause."""
     texts = [event.error, event.analysis]
-    # Wrong answers have one cause if the answers are the same.
-    if message and event.category != "wrong_answer":
-        texts = [text.replace(message, "").strip() for text in texts]
+    # Wrong answers have one cause if the answers are the same, or one place in the program explains them.
+    if message and (event.category != "wrong_answer" or event.location is not None):
+        # An analysis that begins with it begins with a capital letter.
+        capital = message[:1].upper() + message[1:]
+        texts = [text.replace(message, "").replace(capital, "").strip() for text in texts]
     place = event.location
     return (event.category, (place.file, place.line) if place else None, tuple(event.suggestions), *texts)

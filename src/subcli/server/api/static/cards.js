@@ -61,8 +61,8 @@ function sharedCauses(tests, about) {
     if (!isBad(test)) continue;
     for (const analysis of about.get(key) ?? []) {
       const { category, location, suggestions, error, analysis: text } = analysis;
-      // Wrong answers have one cause if the answers are the same.
-      const message = category === "wrong_answer" ? "" : test.message;
+      // Wrong answers have one cause if the answers are the same, or one place in the program explains them.
+      const message = category === "wrong_answer" && !location ? "" : test.message;
       const told = JSON.stringify([category, location, suggestions, without(error, message), without(text, message)]);
       if (!known.has(told)) known.set(told, { first: analysis, names: [] });
       const cause = known.get(told);
@@ -74,7 +74,9 @@ function sharedCauses(tests, about) {
 }
 
 function without(text, message) {
-  return typeof text === "string" && message ? text.replaceAll(message, "") : text;
+  if (typeof text !== "string" || !message) return text;
+  // An analysis that begins with it begins with a capital letter.
+  return text.replaceAll(message, "").replaceAll(message[0].toUpperCase() + message.slice(1), "");
 }
 
 // The short word for how a test ended. Those who hear the page get the long one.
