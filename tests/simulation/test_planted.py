@@ -26,7 +26,7 @@ from tests.simulation.judgement import BrokenPromise, play
 from tests.simulation.server import Server
 
 SEEDS = 5_000
-RARE = {"rows_of_namesakes_not_counted": 11_000}
+RARE = {"rows_of_namesakes_not_counted": 11_000, "early_events_kept_for_any_log": 11_000}
 """Faults that show only later than in the first schedules: where to begin."""
 SELDOM = {
     *("a_lost_last_event_waited_for", "early_events_kept_for_any_log", "rows_of_namesakes_not_counted"),
