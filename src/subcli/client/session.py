@@ -60,6 +60,9 @@ UNDECIDED_S: Final = 30.0
 
 UNDECIDED_POLL_S: Final = 2.0
 
+VERDICT_DELAY_S: Final = 0.1
+"""How long a terminal status may be ahead of the message with the verdict, where a server sends one."""
+
 Shown: TypeAlias = Message | Connection
 
 _state_log = logging.getLogger("subcli.socket.state")
@@ -282,7 +285,7 @@ class Session:
         self._reply = received.reply
         if not self._resumes and self.watch.verdict is None and any(map(_is_terminal, received.events)):
             # Such servers may never send the verdict; the snapshot has it (contract, section 6).
-            self._heartbeat.schedule_catch_up(_now())
+            self._heartbeat.schedule_catch_up(_now() + VERDICT_DELAY_S)
         return received.events, self._progress(received)
 
     @property
