@@ -346,8 +346,7 @@ async def test_the_last_events_of_a_process_are_published(url: str, outbox: Outb
 
 async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:
     """What redis-py does by itself: subscribe once, and listen."""
-    redis = connect(url)
-    async with redis.pubsub() as listener:
+    async with connect(url) as redis, redis.pubsub() as listener:
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
         ready.set()
         while True:

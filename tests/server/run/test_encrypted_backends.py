@@ -47,7 +47,8 @@ def terminator(context: ssl.SSLContext, target: Path | int, *, asks: bool) -> It
             await writer.drain()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.ExitStack() as closing:
+            closing.callback(writer.transport.abort)
             if asks:
                 if await reader.readexactly(8) != _SSL_REQUEST:
                     return
@@ -57,12 +58,12 @@ def terminator(context: ssl.SSLContext, target: Path | int, *, asks: bool) -> It
                 far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
             else:
                 far_reader, far_writer = await asyncio.open_unix_connection(target)
+            closing.callback(far_writer.transport.abort)
             pumping = [asyncio.create_task(pump(reader, far_writer)), asyncio.create_task(pump(far_reader, writer))]
             await asyncio.wait(pumping, return_when=asyncio.FIRST_COMPLETED)
             for each in pumping:
                 each.cancel()
             await asyncio.gather(*pumping, return_exceptions=True)
-            far_writer.close()
 
     async def stop() -> None:
         server.close()
@@ -70,6 +71,8 @@ def terminator(context: ssl.SSLContext, target: Path | int, *, asks: bool) -> It
         for each in others:
             each.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(3):  # an aborted transport closes its socket in a later iteration
+            await asyncio.sleep(0)
 
     starting = asyncio.start_server(serve, "127.0.0.1", 0, ssl=None if asks else context)
     server = loop.run_until_complete(starting)
