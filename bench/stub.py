@@ -30,18 +30,20 @@ class Stub:
         tests: names of tests that they are about.
         rate: events a second, each stamped; 0: as fast as it goes.
         hold: after the last result say nothing more, instead of the verdict.
+        unnumbered: the events have no ``seq``; only as fast as it goes.
     """
 
     events: int
     tests: int
     rate: float
     hold: bool
+    unnumbered: bool
     _pieces: list[bytes] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Encode the frames in advance, unless there are too many."""
         if not self.rate and self.events <= 300_000:
-            self._pieces = list(frames.stream(1, self.events, self.tests))
+            self._pieces = list(frames.stream(1, self.events, self.tests, numbered=not self.unnumbered))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -125,6 +127,7 @@ async def main() -> None:
     words.add_argument("--tests", type=int, default=1000)
     words.add_argument("--rate", type=float, default=0)
     words.add_argument("--hold", action="store_true")
+    words.add_argument("--unnumbered", action="store_true")
     stub = Stub(**vars(words.parse_args()))
     stub.prepare()
     # Its own pauses would be measured as the client's.

@@ -35,7 +35,7 @@ def measure() -> Table:
                 "the live view over `--json`",
                 outcomes["watch into a terminal"],
                 outcomes["watch --json into a pipe"],
-                1.5,
+                1,
             ),
         ),
         base="watch --json into a pipe",

@@ -32,9 +32,9 @@ def measure() -> Table:
             "node, ws, without exit()": lambda: _node("ws_lines_patient.cjs", server.ws),
             "wscat": lambda: [str(peers.node() / "node_modules/.bin/wscat"), "--connect", server.ws],
         }
-        contenders = {name: _events_a_second(program, seen.setdefault(name, [])) for name, program in programs.items()}
+        contenders = {name: events_a_second(program, seen.setdefault(name, [])) for name, program in programs.items()}
         outcomes = in_turns(contenders, rounds=ROUNDS, warm_up=0, budget_s=110)
-    notes = {name: _lost(counts) for name, counts in seen.items() if counts}
+    notes = {name: lost(counts) for name, counts in seen.items() if counts}
     return Table(
         title=f"{EVENTS:,} events into a pipe",
         unit="events/s",
@@ -78,12 +78,14 @@ def _ahead(outcomes: dict[str, Outcome], notes: dict[str, str]) -> list[Target]:
     ]
 
 
-def _lost(counts: list[int]) -> str:
+def lost(counts: list[int]) -> str:
+    """Say how many lines the worst run lost."""
     worst = min(counts)
     return ALL if worst >= EVENTS else f"{EVENTS - worst:,} of {EVENTS:,} lines lost"
 
 
-def _events_a_second(program: Callable[[], list[str]], counts: list[int]) -> Contender:
+def events_a_second(program: Callable[[], list[str]], counts: list[int]) -> Contender:
+    """Events a second of a program, from the first line to the last; their numbers are added to `counts`."""
     def run() -> float:
         read = read_all(program(), limit_s=LIMIT_S)
         counts.append(min(read.lines, EVENTS))
