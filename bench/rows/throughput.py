@@ -86,6 +86,7 @@ def lost(counts: list[int]) -> str:
 
 def events_a_second(program: Callable[[], list[str]], counts: list[int]) -> Contender:
     """Events a second of a program, from the first line to the last; their numbers are added to `counts`."""
+
     def run() -> float:
         read = read_all(program(), limit_s=LIMIT_S)
         counts.append(min(read.lines, EVENTS))

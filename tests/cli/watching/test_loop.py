@@ -15,6 +15,7 @@ from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.client.session import Session
+from subcli.core.watch import Watch
 from subcli.output.view import Ending, NullView
 from tests.cli.sessions import polling, scripted
 from tests.cli.streams import captured
@@ -34,10 +35,13 @@ class Endings(NullView):
 
 
 async def follow(
-    *sessions: Session, options: Options | None = None, interrupts: Interrupts | None = None
+    *sessions: Session,
+    options: Options | None = None,
+    interrupts: Interrupts | None = None,
+    view: Endings | None = None,
 ) -> tuple[int, dict[int, Ending]]:
     """Follow sessions; the exit code, and how each ended."""
-    view = Endings()
+    view = view or Endings()
     notices = StderrNotices(Common(), len(sessions) > 1, captured(Path()).streams)
     async with asyncio.timeout(30):
         code = await follow_all(
@@ -149,3 +153,18 @@ async def test_stream_without_a_verdict() -> None:
     assert code == 6
     assert endings[1].error is not None
     assert endings[1].error.message == "The stream ended without a verdict."
+
+
+async def test_first_event_is_shown_without_waiting_for_a_tick() -> None:
+    """The first event brings the first tick; a view whose ticks are an hour apart need not wait for one."""
+    gate = asyncio.Event()
+
+    class Hourly(Endings):
+        tick_s: float | None = 3600.0
+
+        def tick(self) -> None:
+            gate.set()
+
+    testing = Watch(1).receive('{"type": "status_update", "submission_id": 1, "status": "testing"}').events[0]
+    code, endings = await follow(scripted(1, testing, gate, "passed"), view=Hourly())
+    assert (code, len(endings)) == (0, 1)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from subcli.cli import exits
 from subcli.cli.common import with_options
@@ -20,6 +20,9 @@ from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.output.terminal.report import report
 from subcli.output.view import Ending, View
+
+FIRST_TICK_S: Final = 0.03
+"""From the first event to the first tick. A submission that is over by then never flashes up as a live view."""
 
 
 class Session(Protocol):
@@ -113,6 +116,7 @@ class _Following:
         self._streams = streams
         self._writers = streams.writers
         self._flush_due = False
+        self._first_event = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def started(self) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
@@ -144,6 +148,8 @@ class _Following:
                         self._view.event(submission_id, event)
                         if isinstance(event, Connection):
                             self._notices.connection(submission_id, event)
+                        else:
+                            self._first_event.set()
                     if not self._flush_due:
                         # Runs when the socket has nothing more for the moment: not after each line.
                         self._flush_due = True
@@ -164,17 +170,20 @@ class _Following:
             self._interrupts.fail(failure)
 
     async def tick(self, interval_s: float) -> None:
-        """Tell the view regularly that time passes."""
+        """Tell the view regularly that time passes, and soon after the first event: that is when it first draws."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(interval_s):
+                await self._first_event.wait()
+                await asyncio.sleep(FIRST_TICK_S)
         while True:
+            # Nobody sees a frame behind those that nobody has read yet.
+            if not self._streams.unwritten:
+                try:
+                    self._view.tick()
+                except OSError as failure:
+                    self._interrupts.fail(failure)
+                    return
             await asyncio.sleep(interval_s)
-            if self._streams.unwritten:
-                # Nobody sees a frame behind those that nobody has read yet.
-                continue
-            try:
-                self._view.tick()
-            except OSError as failure:
-                self._interrupts.fail(failure)
-                return
 
     def end(self, session: Session, error: SubcliError | None, *, exit_code: int | None = None) -> None:
         """Show the last line of one session: its verdict if there is one, whatever came afterwards.
