@@ -82,6 +82,8 @@ class ToolProcess:
         self._directory = (plan.plans.scratch or (plan.scratch,))[0]
         self._host = HostProcess(plan.plans.run, plan.plans.scratch or (plan.scratch,), on_start)
         self._is_ready = plan.is_built
+        self._unbuildable = ""
+        """Why it cannot be built."""
 
     def close(self) -> None:
         """End its sandbox."""
@@ -203,6 +205,8 @@ class ToolProcess:
         return self._tool.language.expand(command, files, self._tool.entry)
 
     async def _prepare(self) -> None:
+        if self._unbuildable:
+            raise HostFault(self._unbuildable)
         if self._is_ready:
             return
         language, plans = self._tool.language, self._plan.plans
@@ -213,7 +217,9 @@ class ToolProcess:
         if result is not None and result.evidence is not None:
             log = Tail(_TEXT_BYTES)
             log.add(result.log.encode())
-            raise HostFault(f"{self._tool.entry} cannot be built: {result.evidence.message}\n{log.text()}".strip())
+            # The next case would learn the same, and wait for it.
+            self._unbuildable = f"{self._tool.entry} cannot be built: {result.evidence.message}\n{log.text()}".strip()
+            raise HostFault(self._unbuildable)
         self._is_ready = True
         if self._plan.cache is not None:
             _keep(Path(plans.build.directory), self._plan.cache)
