@@ -130,12 +130,13 @@ class FrameConnection(ClientConnection):
         while size - at >= 2:
             length, start = data[at + 1], at + 2
             if length > 125:
+                is_masked = length > 127
                 start += 2 if length == 126 else 8
-                if start > size:
+                if start > size and not is_masked:
                     break
-                is_valid = length < 128  # Servers do not mask.
                 length = int.from_bytes(data[at + 2 : start])
-                if length > MAX_FRAME_BYTES or not is_valid:
+                if is_masked or length > MAX_FRAME_BYTES:
+                    # No server may do that: such a frame need not be whole to be refused.
                     self._leave_to_websockets(data[at:])
                     return
             end = start + length
