@@ -166,6 +166,22 @@ def test_masked_frame_ends_the_connection_at_once(frame: bytes) -> None:
     asyncio.run(trial())
 
 
+def test_large_frame_in_tiny_segments() -> None:
+    """What came of it is joined once, not copied again with each byte: 500 GB."""
+
+    async def trial() -> None:
+        protocol = ClientProtocol(URL, max_size=MAX_FRAME_BYTES)
+        connection = FrameConnection(protocol)
+        connection.connection_made(Wire())
+        connection.data_received(response(protocol))
+        frame = one(Opcode.TEXT, b"x" * MAX_FRAME_BYTES)
+        for byte in range(len(frame)):
+            connection.data_received(frame[byte : byte + 1])
+        assert list(await connection.receive()) == ["x" * MAX_FRAME_BYTES]
+
+    asyncio.run(trial())
+
+
 def test_reading_pauses_while_many_messages_wait() -> None:
     """A watch that cannot keep up holds no more than what came at once."""
 
