@@ -196,16 +196,15 @@ def test_go_counts_a_test_that_fails_beside_its_subtests() -> None:
 
 def test_go_counts_a_test_where_what_failed_is_not_below_it() -> None:
     """A name that begins alike is another test; a failure anywhere below explains one."""
+    tests = {"p": ("T", "T/a", "T/a/b", "Ta", "T b", "U", "U/a/b/c", "U/a"), "q": ("T/c",)}
     said = "\n".join(
         json.dumps({"Action": "pass" if name in ("T", "T/a/b", "U/a") else "fail", "Package": package, "Test": name})
-        for package, name in [("p", "T"), ("p", "T/a"), ("p", "T/a/b"), ("p", "Ta"), ("p", "T b"), ("q", "T/c")]
-        + [("p", "U"), ("p", "U/a/b/c"), ("p", "U/a")]
+        for package, names in tests.items()
+        for name in names
     )
-    names = [(each.group, each.name) for each in go.parse(said).results]
-    assert names == [
-        *(("p", name) for name in ("T/a", "T/a/b", "Ta", "T b")),
+    assert [(each.group, each.name) for each in go.parse(said).results] == [
+        *(("p", name) for name in ("T/a", "T/a/b", "Ta", "T b", "U/a/b/c")),
         ("q", "T/c"),
-        ("p", "U/a/b/c"),
     ]
 
 
