@@ -17,7 +17,7 @@ from subcli.judge.cases.model import Checker, Tool
 from subcli.judge.process.host import ROOM
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
-from subcli.judge.process.text import Tail
+from subcli.judge.process.text import Tail, decode, decode_beginning
 from subcli.judge.supervise.build import build, missing_program
 from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran
 
@@ -239,12 +239,13 @@ def _keep(built: Path, cache: Path) -> None:
 def _end_of(file: int) -> str:
     """The end of what a tool has written to stderr, which says what went wrong."""
     size = os.fstat(file).st_size
-    return os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES)).decode("utf-8", "backslashreplace").strip()
+    data = os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES))
+    return decode(data, cut_before=size > _TEXT_BYTES).strip()
 
 
 def _decision(ran: Ran, texts: Mapping[str, bytes], *, wants_passes: bool) -> Decision:
     def text(name: str) -> str:
-        return texts[name][:_TEXT_BYTES].decode("utf-8", "backslashreplace").strip()
+        return decode_beginning(texts[name], _TEXT_BYTES).strip()
 
     def number(name: str) -> float | None:
         try:
