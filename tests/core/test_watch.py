@@ -91,6 +91,18 @@ def test_frames_are_processed_until_one_asks_for_more() -> None:
     assert (one.hole, len(late)) == (Hole(6, 8), 2)
 
 
+def test_frames_behind_an_event_of_another_log_stay() -> None:
+    """Nothing that follows it counts, not even as a fault: the caller must learn of the other log first."""
+    one = Watch(ID, after_seq=3, epoch="a")
+    frames: deque[str | bytes] = deque()
+    for told in (result("A", "passed", 4), event("status_update", 1, status="pending", epoch="b"), complete(seq=5)):
+        frames.append(json.dumps(told.raw))
+    frames.insert(2, "{")
+    received = one.receive_all(frames)
+    assert ([shown.seq for shown in received.events], received.fault) == ([4], None)
+    assert (one.replaced, len(frames), one.malformed) == (True, 2, 0)
+
+
 def test_ping_is_answered_and_pong_ignored() -> None:
     """Bare texts are neither events nor faults."""
     one = Watch(ID)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -46,7 +47,7 @@ from subcli.core.inputs import (
 from subcli.core.recovery import step
 from subcli.core.recovery.state import State
 from subcli.core.submission import FAILURES_KEPT, GROUPS_KEPT, RECENT_KEPT, STAGES_KEPT
-from subcli.core.watch import HELD_MAX, Watch
+from subcli.core.watch import HELD_MAX, Received, Watch
 from subcli.shared.decoding import MalformedMessageError, decode, from_mapping
 from subcli.shared.encoding import INVISIBLE, encode
 from subcli.shared.messages import MESSAGES, Complete, Control, Message, TestResult, Unknown
@@ -100,6 +101,51 @@ frames = (
         lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] :]
     )
 )
+
+
+# -- the watch ------------------------------------------------------------------------------------
+
+epochs = st.sampled_from(("a", "b"))
+told = st.fixed_dictionaries(
+    {"type": st.sampled_from((*MESSAGES, "connected"))},
+    optional={
+        "submission_id": st.sampled_from((7, 7, 7, "7", 8)),
+        "seq": st.integers(1, 6),
+        "epoch": epochs,
+        **dict.fromkeys(("status", "final_status", "test_name", "error", "attempt"), words | st.integers(1, 2)),
+    },
+)
+arrivals = st.lists(told.map(written) | st.sampled_from(("ping", "pong", "{", b"")), max_size=12)
+
+
+def _one_by_one(watch: Watch, frames: deque[str | bytes]) -> Received:
+    """What `Watch.receive_all` says of itself, by each frame."""
+    events: list[Message] = []
+    progress = False
+    while frames:
+        frame = frames.popleft()
+        received = watch.receive(frame)
+        events += received.events
+        progress = progress or received.progress
+        asks = watch.hole is not None or watch.verdict is not None or watch.replaced
+        if received.fault is not None or received.reply is not None or (asks and frame != "pong"):
+            return Received(events, progress, received.reply, received.fault)
+    return Received(events, progress)
+
+
+@fuzz
+@given(arrivals, st.integers(0, 3), st.none() | epochs)
+def test_frames_that_come_together_are_received_like_each_alone(
+    came: list[str | bytes], after_seq: int, epoch: str | None
+) -> None:
+    """The same events, up to the same frame, and the same state after it."""
+    one, other = (Watch(ID, after_seq=after_seq, epoch=epoch) for _ in range(2))
+    together, alone = deque(came), deque(came)
+    while together:
+        received, wanted = one.receive_all(together), _one_by_one(other, alone)
+        assert (list(received.events), *received[1:]) == (list(wanted.events), *wanted[1:])
+        assert together == alone
+        assert (one.snapshot(), one.hole, one.replaced) == (other.snapshot(), other.hole, other.replaced)
 
 
 # -- messages -----------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ import itertools
 import struct
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
@@ -68,6 +69,9 @@ pieces = st.one_of(
         [
             one(Opcode.CLOSE, struct.pack("!H", 1000) + b"done"),
             b"\x81\x85abcdhello",  # masked
+            b"\x81\x80abcd",
+            b"\x8a\x81abcdx",
+            b"\x81\xfe\x00\x01abcdx",
             b"\x83\x00",  # a reserved opcode
             b"\xc1\x02hi",  # a reserved bit
             b"\x81\x7f" + struct.pack("!Q", MAX_FRAME_BYTES + 1),
@@ -144,6 +148,38 @@ async def received(stream: bytes, cuts: Sequence[int]) -> tuple[list[str | bytes
 def test_cut_frames_are_those_of_websockets(stream: bytes, cuts: list[int]) -> None:
     """Whatever comes, and wherever the network cuts it."""
     assert asyncio.run(received(stream, cuts)) == expected(stream)
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x80", b"\x89\x81", b"\x81\xfe", b"\x02\xff"])
+def test_masked_frame_ends_the_connection_at_once(frame: bytes) -> None:
+    """A client that sees one must close with 1002 (RFC 6455 section 5.1), whatever would follow."""
+
+    async def trial() -> None:
+        protocol = ClientProtocol(URL, max_size=MAX_FRAME_BYTES)
+        connection = FrameConnection(protocol)
+        connection.connection_made(Wire())
+        connection.data_received(response(protocol) + one(Opcode.TEXT, b"{}") + frame)
+        assert protocol.close_sent is not None
+        assert protocol.close_sent.code == CloseCode.PROTOCOL_ERROR
+        assert list(await connection.receive()) == ["{}"]
+
+    asyncio.run(trial())
+
+
+def test_large_frame_in_tiny_segments() -> None:
+    """What came of it is joined once, not copied again with each byte: 500 GB."""
+
+    async def trial() -> None:
+        protocol = ClientProtocol(URL, max_size=MAX_FRAME_BYTES)
+        connection = FrameConnection(protocol)
+        connection.connection_made(Wire())
+        connection.data_received(response(protocol))
+        frame = one(Opcode.TEXT, b"x" * MAX_FRAME_BYTES)
+        for byte in range(len(frame)):
+            connection.data_received(frame[byte : byte + 1])
+        assert list(await connection.receive()) == ["x" * MAX_FRAME_BYTES]
+
+    asyncio.run(trial())
 
 
 def test_reading_pauses_while_many_messages_wait() -> None:

@@ -14,6 +14,8 @@ from subcli.core.submission import Connection
 from subcli.output.ndjson import NdjsonView
 from subcli.output.schema import build
 from subcli.output.view import Ending
+from subcli.shared.decoding import decode
+from subcli.shared.messages import TestResult
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 
@@ -159,3 +161,14 @@ def test_hostile_text_is_escaped(script: Script) -> None:
     script.stage.status(evil)
     assert script.lines[0]["status"] == evil
     assert not set(evil) - set("[2J") & set(script.stream.getvalue())
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "9" * 5000])
+def test_any_reader_can_read_numbers(script: Script, number: str) -> None:
+    """What is beyond the range of a double, or of the integers that Python reads, is null."""
+    event = decode(
+        f'{{"type":"test_result","submission_id":7,"test_name":"A","status":"passed","timestamp":"t","x":[{number}]}}'
+    )
+    assert isinstance(event, TestResult)
+    script.view.event(7, event)
+    assert script.lines[0]["x"] == [None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pytest
@@ -68,11 +67,11 @@ def read(**fields: Any) -> Any:
 
 def test_plain_text_is_kept() -> None:
     """Only where each character of it is visible and stands for itself."""
-    plain = '{"type": "test_result", "test_name": "A \\"B\\"", "status": "passed", "x": [1e999, {}]}'
+    plain = '{"type": "test_result", "test_name": "A \\"B\\"", "status": "passed", "actual": [1e9, {}]}'
     event = decode(plain)
     assert isinstance(event, TestResult)
     assert event.text == plain
-    assert event.raw == {"type": "test_result", "test_name": 'A "B"', "status": "passed", "x": [math.inf, {}]}
+    assert event.raw == {"type": "test_result", "test_name": 'A "B"', "status": "passed", "actual": [1e9, {}]}
     for other in ("é", "\\u202e", "\x7f", '", "schema": "1', '", "error": "no'):
         event = decode(f'{{"type":"test_result","test_name":"A{other}","status":"passed"}}')
         assert isinstance(event, TestResult)
@@ -188,7 +187,6 @@ def test_bare_texts_are_controls(text: str, reply: str | None) -> None:
         pytest.param("hello", id="text"),
         pytest.param("{", id="cut"),
         pytest.param('{"type":"connected"} {}', id="two objects"),
-        pytest.param('{"type":"connected","n":' + "9" * 5000 + "}", id="5,000 digits"),
         pytest.param('{"type":"connected","n":"a\nb"}', id="a raw newline in a string"),
         pytest.param("null", id="null"),
         pytest.param("[]", id="a list"),
@@ -216,6 +214,42 @@ def test_odd_value_does_not_cost_the_result(odd: str) -> None:
     assert isinstance(event, TestResult)
     assert (event.test_name, event.status, event.duration_ms) == ("A", "passed", None)
     assert encode(event.raw)
+
+
+@pytest.mark.parametrize("name", ["unknown", "duration_ms", "actual"])
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        ("1e999", None),
+        ("-1E+999", None),
+        ("NaN", None),
+        pytest.param("9" * 5000, None, id="5000 digits"),
+        ("1e3", 1000.0),
+        (f"{2**64}", 2**64),
+        ('0,"NAME":1e999', None),
+        ('1e999,"NAME":7', 7),
+    ],
+)
+def test_number_reads_the_same_in_any_frame(name: str, number: str, value: object) -> None:
+    """Whatever else is in it, and in the field of any message. Of two fields with the same name the last one counts."""
+    number = number.replace("NAME", name)
+    for rest in ("", ',"actually":[]', ',"é":1', ',"suggestions":"one"'):
+        fields = f'"test_name":"A","status":"passed","error":"","final_status":"passed","{name}":{number}{rest}'
+        for kind in (*MESSAGES, "connected"):
+            event = decode(f'{{"type":"{kind}",{fields}}}')
+            assert not isinstance(event, Control)
+            assert event.raw[name] == value
+            assert json.loads(encode(event.raw))[name] == value
+        event = decode(f'{{"type":"test_result",{fields}}}')
+        assert getattr(event, name, value) == value
+
+
+@pytest.mark.parametrize("place", ['"x":0', '"actual":{},"location":{}', '"type":"test_result","actually":1'])
+def test_frame_with_unknown_fields_is_not_plain(place: str) -> None:
+    """A decoder that skips a field does not say whether others can read it."""
+    event = decode(f'{{"type":"test_result","test_name":"A","status":"passed",{place}}}')
+    assert isinstance(event, TestResult)
+    assert event.text is None
 
 
 @pytest.mark.parametrize(("depth", "fits"), [(2, True), (MAX_DEPTH, True), (MAX_DEPTH + 1, False), (400, False)])

@@ -10,6 +10,7 @@ TEXTS = [
     ("\ufeff[1]", [1]),
     ("[NaN, Infinity, -Infinity, 1]", [None, None, None, 1]),
     ("[1e999, -1e999, 1.5]", [None, None, 1.5]),
+    (f"[{'9' * 5000}, -{'9' * 5000}, {2**64}]", [None, None, 2**64]),
     (r'["\ud800", "\ud83d\ude00"]', ["\ufffd", "\U0001f600"]),
     ('["cut \ud800"]', ["cut \ufffd"]),
     ('\ufeff{"a": NaN, "b": "\\udc00"}', {"a": None, "b": "\ufffd"}),

@@ -119,8 +119,8 @@ async def test_twenty_bad_frames_give_up_the_socket(command: Commands) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [b"\xf1\x00", b"\x81\x85abcdefghi", b"\x81\x02\xff\xfe", b"\x88\x01\x00"],
-    ids=["reserved bits", "masked", "not UTF-8", "close frame too short"],
+    [b"\xf1\x00", b"\x81\x85abcdefghi", b"\x81\x80abcd", b"\x81\x02\xff\xfe", b"\x88\x01\x00"],
+    ids=["reserved bits", "masked", "masked and empty", "not UTF-8", "close frame too short"],
 )
 async def test_protocol_violation_breaks_the_connection(command: Commands, broken: bytes) -> None:
     """Bytes that break RFC 6455 end the connection at once, although the server keeps it open; the next one resumes."""

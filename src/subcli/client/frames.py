@@ -49,8 +49,10 @@ class FrameConnection(ClientConnection):
         self._is_paused = False
         self._fragments: list[Frame] = []
         self._head = b""
-        self._rest: bytes | None = None
-        """The beginning of the next frame. None: bytes go to websockets as they come."""
+        self._rest: list[bytes] | None = None
+        """The beginning of the next frame, as it came. None: bytes go to websockets as they come."""
+        self._missing = 0
+        """How many more bytes it takes to know more about that frame."""
         self._ending: asyncio.TimerHandle | None = None
 
     async def receive(self) -> Sequence[Text]:
@@ -81,8 +83,14 @@ class FrameConnection(ClientConnection):
             self._shake_hands(data)
         elif self._rest is None:
             super().data_received(data)
+        elif not self._rest:
+            self._cut(data)
         else:
-            self._cut(self._rest + data if self._rest else data)
+            self._rest.append(data)
+            self._missing -= len(data)
+            if self._missing <= 0:
+                # Not earlier: to join what has come at each of a thousand segments takes time square in their number.
+                self._cut(b"".join(self._rest))
         if len(self._arrived) > _PAUSE_FRAMES and not self._is_paused:
             self._is_paused = True
             self.transport.pause_reading()
@@ -127,15 +135,17 @@ class FrameConnection(ClientConnection):
     def _cut(self, data: bytes) -> None:
         """Take the whole frames from ``data``, which begins with one, and keep what is left."""
         at, size = 0, len(data)
-        while size - at >= 2:
-            length, start = data[at + 1], at + 2
+        while (end := at + 2) <= size:
+            length, start = data[at + 1], end
             if length > 125:
+                is_masked = length > 127
                 start += 2 if length == 126 else 8
-                if start > size:
+                if start > size and not is_masked:
+                    end = start
                     break
-                is_valid = length < 128  # Servers do not mask.
                 length = int.from_bytes(data[at + 2 : start])
-                if length > MAX_FRAME_BYTES or not is_valid:
+                if is_masked or length > MAX_FRAME_BYTES:
+                    # No server may do that: such a frame need not be whole to be refused.
                     self._leave_to_websockets(data[at:])
                     return
             end = start + length
@@ -150,7 +160,8 @@ class FrameConnection(ClientConnection):
             if not is_open:
                 self._leave_to_websockets(data[at:])
                 return
-        self._rest = data[at:]
+        self._rest = [data[at:]] if at < size else []
+        self._missing = end - size
 
     def _take(self, data: bytes, *, is_text: bool) -> bool:
         """Add a message; return whether the connection is still good."""

@@ -151,7 +151,7 @@ class Watch:
             received = self.take(message)
             events += received.events
             progress = progress or received.progress
-            if received.fault is not None or self._held or self.verdict is not None:
+            if received.fault is not None or self._held or self.verdict is not None or self.replaced:
                 return Received(events, progress, fault=received.fault)
         return Received(events, progress)
 

@@ -1,7 +1,8 @@
 """JSON as servers send it: one odd value costs that value, not the message or the list around it. Pure.
 
 Servers cut texts in the middle of a character, write a byte order mark, which a reader may ignore (RFC 8259 section
-8.1), or NaN and Infinity, as Python's own encoder does. They are read as U+FFFD, as nothing, and as null.
+8.1), or NaN and Infinity, as Python's own encoder does. They are read as U+FFFD, as nothing, and as null, which also
+stands for numbers that are too large.
 """
 
 from __future__ import annotations
@@ -40,12 +41,19 @@ def _decode_odd(text: str) -> object:
     # Slower than msgspec, and seldom needed.
     import json
 
-    return json.loads(text, parse_constant=lambda name: None, parse_float=_finite)
+    return json.loads(text, parse_constant=lambda name: None, parse_float=_finite, parse_int=_readable)
 
 
 def _finite(digits: str) -> float | None:
     value = float(digits)
     return value if math.isfinite(value) else None
+
+
+def _readable(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than the interpreter takes
+        return None
 
 
 def _replace_lone_surrogates(text: str) -> str:

@@ -12,12 +12,12 @@ There are also bare texts that are not JSON: ``pong`` (the answer to our ping) a
 it as well and expect ``pong``).
 
 An event keeps the mapping it was decoded from (``raw``) besides its typed fields, so that unknown fields are passed on.
+The classes themselves refuse them: what is decoded straight into a class has been read to its last value.
 :mod:`subcli.shared.decoding` makes events from frames.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
@@ -30,7 +30,7 @@ Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class GroupSummary(msgspec.Struct, frozen=True):
+class GroupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What became of a group of tests, as the server says.
 
     Attributes:
@@ -45,7 +45,7 @@ class GroupSummary(msgspec.Struct, frozen=True):
     max_score: float | None = None
 
 
-class Summary(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What comes with ``complete``: counts; points and groups where there are any. None overrides the verdict."""
 
     total_tests: int | None = None
@@ -59,14 +59,14 @@ class Summary(msgspec.Struct, frozen=True):
     groups: tuple[GroupSummary, ...] = ()
 
 
-class Location(msgspec.Struct, frozen=True):
+class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A place in the submitted code."""
 
     file: str
     line: int | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknown_fields=True):
     """One server message about a submission. ``raw`` is the mapping it came as.
 
     Attributes:
@@ -79,7 +79,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     text: ClassVar[str | None] = None
     """The JSON text that this event was decoded from, where each of its characters is visible and stands for itself.
 
-    That is: printable ASCII on one line, without ``\\u`` escapes.
+    That is: printable ASCII on one line, without ``\\u`` escapes, all fields known, and all numbers in range.
     """
     submission_id: int | str | None = None
     seq: Seq | None = None
@@ -91,11 +91,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The mapping that this event was decoded from, with every field."""
         kept = self.__dict__
         if "raw" not in kept:
-            try:
-                kept["raw"] = msgspec.json.decode(kept["text"])
-            except msgspec.DecodeError:
-                # A number beyond the range of a double, in a field that is not ours.
-                kept["raw"] = json.loads(kept["text"])
+            kept["raw"] = msgspec.json.decode(kept["text"])
         raw: Raw = kept["raw"]
         return raw
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subcli.judge.analysis import Context
+from subcli.judge.analysis.places import place_in
 from subcli.judge.analysis.traces import Call, Trace, is_same_file, read_trace
 
 PYTHON = """\
@@ -290,6 +292,8 @@ def test_reading_takes_linear_time() -> None:
     """Texts made to be slow to match are cut and read in one pass: there is nothing to compare but the answer."""
     for text in ('File "' * 100_000, "\tat a." * 100_000, "(" * 500_000, "thread 'main' panicked at '" * 50_000):
         assert read_trace(text) is None
+    for bait in ("+.a", "-a", "/", ".a", "in a "):
+        assert place_in(bait * 100_000, Context({}, "c")) is None
 
 
 def test_same_file() -> None:

@@ -211,7 +211,16 @@ def test_window_of_a_long_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", [b"\0" * 10**6, b"\xff" * 10**6, b"1 " * 10**6, b"\n" * 10**6, b"0x" + b"f" * 10**6, b"1e" + b"9" * 10**6]
+    "output",
+    [
+        b"\0" * 10**6,
+        b"\xff" * 10**6,
+        b"1 " * 10**6,
+        b"\n" * 10**6,
+        b"0x" + b"f" * 10**6,
+        b"0x" + b"f" * 10**6 + b"z",
+        b"1e" + b"9" * 10**6,
+    ],
 )
 @pytest.mark.parametrize("comparison", [TOKENS, SPACE, EXACT, CLOSE])
 def test_hostile_output(output: bytes, comparison: Comparison) -> None:

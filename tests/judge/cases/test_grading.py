@@ -284,7 +284,9 @@ def test_a_grader_of_the_authors_decides() -> None:
     assert asked == [(GRADER, ("-x",), "AC 1.0\nRTE 0.0\nOLE 0.0\n")]
 
 
-@pytest.mark.parametrize("printed", ["", "AC", "AC 1 2", "PASSED 1", "AC nan", "AC 1e3", "WA 1\nAC 1", " AC 1", "AC ١"])
+@pytest.mark.parametrize(
+    "printed", ["", "AC", "AC 1 2", "PASSED 1", "AC nan", "AC 1e3", f"AC {'1' * 10**6}x", "WA 1\nAC 1", " AC 1", "AC ١"]
+)
 def test_a_grader_that_prints_something_else_is_a_judge_error(printed: str) -> None:
     async def run(tool: Tool, arguments: tuple[str, ...], text: str) -> str:
         return printed

@@ -135,6 +135,22 @@ def test_mistakes(tmp_path: Path, files: dict[str, str], table: str, complaint: 
         load_problem(write(tmp_path, files, table))
 
 
+def test_many_groups_that_require_each_other(tmp_path: Path) -> None:
+    """Each is looked at once, however many ways lead to it, and however long they are."""
+    names = [f"g{number}" for number in range(1_100)]
+    table = "".join(
+        f"[groups.{name}]\nrequires = {names[max(0, number - 2) : number]}\n" for number, name in enumerate(names)
+    )
+    cases = cases_of(write(tmp_path, pairs(*(f"{name}/1" for name in names)), table))
+    last = cases.root.parts[-1]
+    assert isinstance(last, Group)
+    assert len(last.requires) == 2
+    closed = table.replace("requires = []", f'requires = ["{names[-1]}"]')
+    (tmp_path / "problem.toml").write_text(HEAD + closed)
+    with pytest.raises(ProblemError, match="leads in a circle: "):
+        load_problem(tmp_path)
+
+
 def test_other_runners(tmp_path: Path) -> None:
     """What belongs to cases has no meaning for other runners, and is refused."""
     write(tmp_path, pairs("1"), "pass_score = 1\n")

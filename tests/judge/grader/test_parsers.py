@@ -194,6 +194,90 @@ def test_go_counts_a_test_that_fails_beside_its_subtests() -> None:
     assert [(each.name, each.status) for each in go.parse(said).results] == [("T/a", "passed"), ("T", "failed")]
 
 
+def test_go_counts_a_test_where_what_failed_is_not_below_it() -> None:
+    """A name that begins alike is another test; a failure anywhere below explains one."""
+    tests = {"p": ("T", "T/a", "T/a/b", "Ta", "T b", "U", "U/a/b/c", "U/a"), "q": ("T/c",)}
+    said = "\n".join(
+        json.dumps({"Action": "pass" if name in ("T", "T/a/b", "U/a") else "fail", "Package": package, "Test": name})
+        for package, names in tests.items()
+        for name in names
+    )
+    assert [(each.group, each.name) for each in go.parse(said).results] == [
+        *(("p", name) for name in ("T/a", "T/a/b", "Ta", "T b", "U/a/b/c")),
+        ("q", "T/c"),
+    ]
+
+
+def _go(*outputs: str, name: str = "T") -> str:
+    events: list[dict[str, str]] = [{"Action": "output", "Output": output} for output in outputs]
+    return "\n".join(json.dumps({"Package": "p", "Test": name, **event}) for event in [*events, {"Action": "fail"}])
+
+
+_LONG = 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        pytest.param(go.parse, _go(" " * _LONG), id="go: spaces"),
+        pytest.param(go.parse, _go("\n" * _LONG + "x"), id="go: lines"),
+        pytest.param(go.parse, _go("x\n" + " \n" * (_LONG // 2) + "x"), id="go: lines of spaces"),
+        pytest.param(go.parse, _go(name="/" * _LONG), id="go: one deep name"),
+        pytest.param(
+            go.parse, "\n".join(_go(name=f"T{n}") + "\n" + _go(name=f"T{n}/a") for n in range(4_000)), id="go: parents"
+        ),
+        pytest.param(go.parse, "\n".join(_go(name="T/" * depth + "T") for depth in range(1_400)), id="go: depths"),
+        pytest.param(parse_rust, RUST.replace("left: 2", "\n" * _LONG + "left: 2"), id="rust: lines"),
+        pytest.param(parse_rust, RUST.replace("left: 2", "- " * _LONG + "\nleft: 2"), id="rust: dashes"),
+        pytest.param(parse_rust, RUST + "test " + " - should panic ..." * (_LONG // 18), id="rust: an endless name"),
+        pytest.param(parse_unity, UNITY.replace("Was 2", "Expected " * (_LONG // 9)), id="unity: expected"),
+        pytest.param(parse_unity, UNITY.replace("Was 2", "Was" + " Was" * (_LONG // 4)), id="unity: was"),
+        pytest.param(parse_unity, ":1" * (_LONG // 2) + "\n" + UNITY, id="unity: places"),
+        pytest.param(parse_unity, "a:1:b:PASS: " + " " * _LONG + "\n" + UNITY.replace("3 T", "4 T"), id="unity: why"),
+        pytest.param(parse_unity, "\x1b[" * (_LONG // 2) + "\n" + UNITY, id="unity: escapes"),
+        pytest.param(parse_unity, "\x1b[" + "1;" * (_LONG // 2) + "\n" + UNITY, id="unity: one escape"),
+    ],
+)
+def test_hostile_text_takes_linear_time(parse: Callable[[str], Report], text: str) -> None:
+    """What takes time square in two million characters does not end."""
+    assert parse(text).results
+
+
+def test_hostile_jest_takes_linear_time() -> None:
+    """Its texts are of the solution's making, too."""
+    for text in (" " * _LONG, "\n" * _LONG, "\x1b[" * (_LONG // 8), "Expected:" * (_LONG // 9), "at \n" * (_LONG // 4)):
+        test = {"title": "T", "status": "failed", "failureMessages": [text]}
+        assert jest.parse(json.dumps({"testResults": [{"assertionResults": [test]}]}).encode()).results
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (parse_rust, f"running {'9' * 5000} tests\n{RUST}"),
+        (parse_unity, f"{UNITY}\n{'9' * 5000} Tests 0 Failures 0 Ignored"),
+    ],
+)
+def test_count_of_absurd_length_is_none(parse: Callable[[str], Report], text: str) -> None:
+    """Python converts no such number."""
+    assert len(parse(text).results) == 3
+
+
+def test_unity_words_are_told_apart() -> None:
+    """The first `Expected` and the first `Was` behind it; without both, there are no sides."""
+    sides = {
+        "Expected 1 Was 2": ("1", "2"),
+        "Values Not Equal. expected: 'a' was: 'b'": ("'a'", "'b'"),
+        "Was 1 Expected  Was 2 Was 3": (" Was 2", "3"),
+        "Expected 1 Expected 2 Was 3": ("1 Expected 2", "3"),
+        "Unexpected 1 Was 2": ("", ""),
+        "Expected 1": ("", ""),
+        "Expected 1 Was ": ("", ""),
+    }
+    for why, expected in sides.items():
+        report = parse_unity(f"a.c:1:t:FAIL: {why}\n1 Tests 1 Failures 0 Ignored")
+        assert [(each.expected, each.actual) for each in report.results] == [expected], why
+
+
 def test_rust_gives_names_panics_and_both_sides() -> None:
     """Of what `cargo test` prints."""
     assert outcomes(parse_rust(RUST)) == [

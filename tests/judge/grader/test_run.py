@@ -228,6 +228,7 @@ async def test_a_package_that_is_not_installed_is_the_operators_fault(run: Run, 
     [
         ('files = ["*.py"]\ncommand = ["true"]\nresults = "exit"', "has 'hw.py', which is what solutions in python"),
         ('files = ["*.txt"]\ncommand = ["true"]\nresults = "exit"', "there is no '\\*.txt'"),
+        ('files = ["**x"]\ncommand = ["true"]\nresults = "exit"', r"toml:9: `grader.files\[0\]` must be .*'\*\*x'$"),
         ('command = ["true"]\nresults = "exit"', "`grader.files` is missing"),
         ('files = ["test_hw.py"]\nresults = "exit"', "`grader.command` is missing"),
         ('files = ["test_hw.py"]\ncommand = ["true"]\nresults = "report"', "or a path or pattern that ends in"),

@@ -141,6 +141,18 @@ def test_values_cross_as_data(modules: Callable[..., Modules]) -> None:
             matrix.same(refused)
 
 
+def test_any_name_can_be_that_of_an_argument(modules: Callable[..., Modules]) -> None:
+    """Whatever the functions on the way call their own."""
+    modules(SOLUTION + "def named(**options): return options\nclass Named(Exception):\n"
+            "    def __init__(this, /, **options): super().__init__(sorted(options))\n")  # fmt: skip
+    matrix = module("matrix")
+    names = ("self", "cls", "operation", "arguments", "options", "function", "op", "args", "id", "number", "process")
+    options = dict.fromkeys(names, 1)
+    assert matrix.named(**options) == options
+    assert matrix.apply(lambda **given: given, **{name: 1 for name in names if name != "function"})
+    assert matrix.Named(**options).args == (sorted(names),)
+
+
 def test_objects_stay_in_the_solution(modules: Callable[..., Modules]) -> None:
     """Attributes, operators, iteration, contexts, classes and identity work as on the object itself."""
     used = modules(SOLUTION)

@@ -128,6 +128,9 @@ def test_hostile_sources_take_no_time() -> None:
     for bait in ("/*", '"""', '"', "'", "class ", "package ", "public final ", "static ", "{", "//", '"\\'):
         assert java.entry({"A.java": bait * 100_000, "B.java": ""}) is None
         java.name_of_single(None, bait * 100_000)
+        java.expand(("{class}",), {"A.java": bait * 100_000 + JAVA.format("A")}, "A.java")
+    for space in "\n\t ":
+        assert java.expand(("{class}",), {"A.java": space * 1_000_000 + JAVA.format("A")}, "A.java") == ("A",)
         java.expand(("{class}",), {"A.java": bait * 100_000 + "static void main("}, "A.java")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import subcli.judge
 from subcli.judge.process.limits import out_of_time
-from subcli.judge.process.text import ServerPaths, Tail, cut, last_line, shorten
+from subcli.judge.process.text import ServerPaths, Tail, cut, decode, decode_beginning, last_line, shorten
 
 
 def test_text_within_the_limit_is_kept() -> None:
@@ -27,6 +27,32 @@ def test_cut_text_keeps_a_third_of_its_start_and_two_of_its_end() -> None:
 def test_cutting_leaves_no_half_of_a_character() -> None:
     """What is cut in the middle is left out."""
     assert cut("ä" * 10, 9) == "ä\n… [11 bytes cut] …\näää"
+
+
+@pytest.mark.parametrize("data", ["aäß€", "€ 😀", "😀😀"])
+def test_decoding_leaves_no_half_of_a_character(data: str) -> None:
+    """Wherever the bytes begin and end."""
+    raw = data.encode()
+    for start in range(len(raw)):
+        for stop in range(start, len(raw) + 1):
+            text = decode(raw[start:stop], cut_before=start > 0, cut_after=stop < len(raw))
+            assert text in data
+            assert len(text.encode()) > stop - start - 7
+    assert [decode_beginning(raw, size) for size in (0, len(raw), 100)] == ["", data, data]
+
+
+def test_decoding_shows_what_is_not_utf_8() -> None:
+    """As escapes; a character that is not finished is one, unless it was cut."""
+    assert decode(b"\xffa\xe2\x82") == "\\xffa\\xe2\\x82"
+    assert decode(b"\xffa\xe2\x82", cut_after=True) == "\\xffa"
+    assert decode(b"\x80" * 5, cut_before=True) == "\\x80" * 2
+
+
+def test_both_ends_of_a_stream_have_whole_characters() -> None:
+    """The marker stands between them."""
+    tail = Tail(8)
+    tail.add("a€€€€€".encode())
+    assert tail.text() == "a€\n… [8 bytes cut] …\n€"
 
 
 def test_lone_surrogate_is_shown_as_an_escape() -> None:

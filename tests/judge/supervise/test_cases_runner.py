@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -297,6 +298,22 @@ async def test_what_a_broken_checker_says_of_a_secret_case_is_for_the_operator(
     assert ("planted" in told) is (feedback == "full")
     assert ("hushed" in told) is (feedback != "none")
     assert "it wants planted" in caplog.text
+
+
+async def test_a_checker_that_does_not_build_is_built_once(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its build prints something else each time; all cases are told the same."""
+    (tmp_path / "check.py").write_text("")
+    words = ("{python}", "-I", "-S", "-c", "import os, sys; sys.exit('built ' + os.urandom(8).hex())")
+    checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py", build=words), "check.py"))
+    parts = tuple(case(tmp_path, str(number), "ignore") for number in range(3))
+    group = Group(name="", parts=parts, stop_on_failure=False)
+    judged = await run(problem(tmp_path, CaseSet(group, checker)), SOLUTION)
+    assert judged.verdict == "error"
+    told = re.findall(r"built ([0-9a-f]{16})", caplog.text)
+    assert len(told) == len(parts)
+    assert len(set(told)) == 1
 
 
 async def test_a_missing_interpreter_is_named(run: Run, tmp_path: Path) -> None:

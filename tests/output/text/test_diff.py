@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from subcli.output.text.details import TextLimits, given
+from subcli.output.text.details import TextLimits, given, values
 from subcli.output.text.diff import Spot, comparison, first_difference, value_text
 from subcli.output.text.theme import BAD_MARK, GOOD_MARK
+from subcli.shared.decoding import from_mapping
+from subcli.shared.messages import TestResult
 
 
 def shown(expected: str | None, actual: str | None, width: int = 60, limit: int = 20, fold: int = 1) -> list[str]:
@@ -160,6 +162,25 @@ def test_first_difference_far_to_the_right(head: str) -> None:
 def test_places_of_a_hostile_server(text: str, at: int) -> None:
     """Whatever a server says about the place, something short is shown."""
     assert len(first_difference(Spot(text, at), Spot("1\n2", 0), 40, 10)) < 20
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines"),
+    [
+        ({"expected": 0, "actual": 10}, ["expected  0", "actual    10"]),
+        ({"expected": False, "actual": 0.0}, ["expected  false", "actual    0.0"]),
+        ({"expected": [], "actual": None}, ["expected  []", "actual    null"]),
+        ({"actual": 0}, ["actual    0"]),
+        ({"expected": 0, "actual": 10, "expected_at": 0, "actual_at": 0}, ["expected  0", "actual    10"]),
+        ({"expected": True, "actual": False, "expected_at": 0, "actual_at": 0}, ["expected  true", "actual    false"]),
+        ({"expected": 0, "expected_at": 0, "actual_at": 0}, ["expected  0", "actual    (nothing)"]),
+    ],
+)
+def test_zero_and_false_are_values(fields: dict[str, Any], lines: list[str]) -> None:
+    """So is an empty list, whether the server says where they differ or not."""
+    event = from_mapping({"type": "test_result", "test_name": "A", "status": "failed", **fields})
+    assert isinstance(event, TestResult)
+    assert [line.text for line in values(event, 60, TextLimits())] == lines
 
 
 @pytest.mark.parametrize(

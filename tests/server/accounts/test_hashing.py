@@ -125,3 +125,16 @@ async def test_hashing_rests_while_this_process_judges(monkeypatch: pytest.Monke
         is_judging = False
     turns.close()
     assert rests == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize(("is_judging", "retry_after"), [(False, 3), (True, 14)])
+async def test_refused_are_told_of_the_rests(*, is_judging: bool, retry_after: int) -> None:
+    """45 wait for two threads, at 0.1 s for each hash. While this process judges, it takes six times as long."""
+    turns = HashingTurns(2, 45, lambda: is_judging)
+    crowd = Crowd(turns)
+    tasks = [await crowd.come(f"a{number}") for number in range(48)]
+    assert crowd.retry_after == [retry_after]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    turns.close()

@@ -13,7 +13,7 @@ from subcli.judge.process.text import shorten
 _PYTHON = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d{1,7})(?!\d)(?:,? in (?P<function>\S+))?')
 # compilers: `lru.c:12:5: error`     node: `at f (node.js:12:5)`     sanitizers: `#0 0x4f in f lru.c:12`
 _COLON = re.compile(
-    r"(?:\bin (?P<function>\w+) |\()?(?<![\w./])(?P<file>[\w./+-]+\.\w+):(?P<line>\d{1,7})(?!\d)(?::\d+)?"
+    r"(?:\bin (?P<function>\w+) |\()?(?<![\w./+-])(?P<file>[\w./+-]+\.\w+):(?P<line>\d{1,7})(?!\d)(?::\d+)?"
 )
 _FROM_STDERR = ("exit", "build", "silence", "tap")
 # The first line of a function in the languages of solutions. Good enough to choose what to show.

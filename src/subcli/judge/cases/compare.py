@@ -20,7 +20,7 @@ from subcli.judge.cases.model import Comparison
 _WITHOUT_EXPONENT: Final = re.compile(rb"([+-]?[0-9.]+)[eE][+-]?")
 """A number whose exponent is missing: the C library reads it, Python does not."""
 _HEXADECIMAL: Final = re.compile(
-    rb"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+|\.(?![pP]))(?:[pP]([+-]?[0-9]*))?"
+    rb"[+-]?0[xX]([0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+|\.(?![pP]))(?:[pP]([+-]?[0-9]*))?"
 )
 
 _NO_EXPONENT: Final = (b"", b"+", b"-")

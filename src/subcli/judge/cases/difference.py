@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from subcli.judge.process.text import shorten
+from subcli.judge.process.text import decode, shorten
 
 Kind: TypeAlias = Literal["token", "number", "not_a_number", "missing", "extra", "space", "bytes"]
 """What differs: a word; a number that lies outside the tolerance; no number where one is wanted; the output ends too
@@ -161,9 +160,9 @@ def place(text: bytes, offset: int, same: int = 0) -> Place:
     window, at = _window(text, start, differs)
     return Place(
         line=text.count(b"\n", 0, start) + 1,
-        column=len(_decode(text[start:differs])) + 1,
+        column=len(decode(text[start:differs], cut_after=True)) + 1,
         number=len(text[start:offset].split()) + 1,
-        token=_cut_token(_decode(token[0]), is_rest=is_rest) if token else "",
+        token=_cut_token(decode(token[0], cut_after=True), is_rest=is_rest) if token else "",
         window=window,
         at=at,
     )
@@ -209,19 +208,15 @@ def _beginning(text: bytes, start: int) -> str:
 
 def _line(text: bytes, start: int, offset: int) -> tuple[str, str]:
     """The line that begins at `start`, up to `offset` and from there on, both cut."""
-    left = max(start, offset - _CHARS_BEFORE * _BYTES_PER_CHAR)
-    while left > start and text[left] & 0xC0 == 0x80 and offset - left < (_CHARS_BEFORE + 1) * _BYTES_PER_CHAR:
-        left -= 1
+    left = max(start, offset - (_CHARS_BEFORE + 1) * _BYTES_PER_CHAR)
     stop = offset + _CHARS_AFTER * _BYTES_PER_CHAR
     right = text.find(b"\n", offset, stop)
     right = right if right >= 0 else min(stop, len(text))
     is_whole = text[right : right + 1] in (b"", b"\n")
-    head, tail = _decode(text[left:offset]), _decode(text[offset:right], is_whole)
+    head, tail = (
+        decode(text[left:offset], cut_before=left > start, cut_after=True),
+        decode(text[offset:right], cut_after=not is_whole),
+    )
     is_cut_left = left > start or len(head) > _CHARS_BEFORE
     is_cut_right = not is_whole or len(tail) > _CHARS_AFTER
     return f"{'…' * is_cut_left}{head[-_CHARS_BEFORE:]}", f"{tail[:_CHARS_AFTER]}{'…' * is_cut_right}"
-
-
-def _decode(data: bytes, is_whole: bool = False) -> str:
-    """As text; a character that is cut at the end is left out, unless the data is whole."""
-    return codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(data, is_whole)

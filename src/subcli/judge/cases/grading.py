@@ -56,7 +56,7 @@ _OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
         "JE": "judge_error",
     }
 )
-_GRADE: Final = re.compile(r"(AC|WA|TLE|RTE|MLE|OLE|JE)\s+(-?(?:\d+\.?\d*|\.\d+))\s*", re.ASCII)
+_GRADE: Final = re.compile(r"(AC|WA|TLE|RTE|MLE|OLE|JE)\s+(-?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
 
 
 class GraderError(Exception):

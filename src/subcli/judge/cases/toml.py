@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -286,24 +287,17 @@ class _Reader:
                 if other not in self._seen or other == name:
                     hint = did_you_mean(other, self._seen)
                     raise self._error(("groups", name, "requires"), f"names no other group: {other!r}", hint)
-        for name in self._groups:
-            self._follow(name, ())
+        try:
+            TopologicalSorter({name: table.requires for name, table in self._groups.items()}).prepare()
+        except CycleError as error:
+            circle = error.args[1][::-1]
+            complaint = f"leads in a circle: {' → '.join(circle)}"
+            raise self._error(("groups", circle[0], "requires"), complaint) from None
         if self._table.closes is None and "after_close" in (
             self._table.feedback,
             *(table.feedback for table in self._groups.values()),
         ):
             raise self._error(("feedback",), "`after_close` needs `closes`, a date and time with an offset")
-
-    def _follow(self, name: str, way: tuple[str, ...]) -> None:
-        """
-        Raises:
-            TomlError: a group requires itself, by way of others.
-        """
-        if name in way:
-            circle = " → ".join((*way[way.index(name) :], name))
-            raise self._error(("groups", name, "requires"), f"leads in a circle: {circle}")
-        for other in self._groups[name].requires if name in self._groups else ():
-            self._follow(other, (*way, name))
 
 
 def _feedback(name: str) -> Feedback:

@@ -61,25 +61,36 @@ def parse(text: str) -> Report:
         complaint = "\n".join(filter(None, map(str.strip, rest)))
         raise ReportError(f"`go test` ran no test{complaint and f': {complaint[:MAX_TEXT]}'}")
     packages = {package for package, _ in tests}
-    parents = {(package, name[:at]) for package, name in tests for at in _slashes(name)}
+    summaries = _summaries(tests)
     results = [
         _result(package if len(packages) > 1 else "", name, test)
         for (package, name), test in tests.items()
-        if (package, name) not in parents or _adds(package, name, tests)
+        if (package, name) not in summaries
     ]
     if len(results) > MAX_RESULTS:
         raise ReportError(f"stdout has more than {MAX_RESULTS:,} tests")
     return Report(tuple(results))
 
 
-def _slashes(name: str) -> list[int]:
-    return [at for at, letter in enumerate(name) if letter == "/"]
+def _summaries(tests: dict[tuple[str, str], _Test]) -> set[tuple[str, str]]:
+    """The tests that only sum up their subtests: those that did not fail on their own account.
 
-
-def _adds(package: str, name: str, tests: dict[tuple[str, str], _Test]) -> bool:
-    """Whether a test with subtests failed on its own account."""
-    below = [test for (other, inner), test in tests.items() if other == package and inner.startswith(f"{name}/")]
-    return tests[package, name].status != "passed" and all(test.status == "passed" for test in below)
+    In this order each test follows those that it belongs to, so that each is looked at once.
+    """
+    parents: set[tuple[str, str]] = set()
+    explained: set[tuple[str, str]] = set()
+    around: list[tuple[str, str]] = []
+    for test in sorted(tests, key=lambda key: (key[0], key[1].replace("/", "\0"))):
+        while around and not (test[0] == around[-1][0] and test[1].startswith(f"{around[-1][1]}/")):
+            around.pop()
+        parents.update(around[-1:])
+        if tests[test].status != "passed":
+            for parent in reversed(around):
+                if parent in explained:
+                    break
+                explained.add(parent)
+        around.append(test)
+    return {parent for parent in parents if tests[parent].status == "passed" or parent in explained}
 
 
 def _result(package: str, name: str, test: _Test) -> TestResult:
@@ -102,7 +113,7 @@ def _result(package: str, name: str, test: _Test) -> TestResult:
     )
 
 
-_GOT: Final = re.compile(r"^\s*(got|actual|want|wanted|expected) ?[:=] ?(.*)$", re.IGNORECASE | re.MULTILINE)
+_GOT: Final = re.compile(r"^[ \t]*(got|actual|want|wanted|expected) ?[:=] ?(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 def _got_and_want(text: str) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from subcli.judge.grader.model import MAX_RESULTS, MAX_TEXT, Report, ReportError
 
 _Status: TypeAlias = Literal["passed", "failed", "skipped"]
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_EXPECTED: Final = re.compile(r"^(?P<before>.*?)\b[Ee]xpected:? (?P<expected>.+?) [Ww]as:? (?P<actual>.+?)$")
 
 
 def plain(text: str) -> str:
@@ -23,14 +22,14 @@ def _bounded(results: list[TestResult]) -> Report:
     return Report(tuple(results))
 
 
-_RUST_COUNT: Final = re.compile(r"^running (\d+) tests?$")
+_RUST_COUNT: Final = re.compile(r"^running (\d{1,9}) tests?$")
 _RUST_TEST: Final = re.compile(
     r"^test (?P<name>.+?)(?: - should panic)? \.\.\. (?P<said>ok|FAILED|ignored)\b(?:, (?P<why>.*))?"
 )
 _RUST_SECTION: Final = re.compile(r"^---- (?P<name>.+?)(?: - should panic)? stdout ----$")
 _RUST_END: Final = re.compile(r"^(?:failures:|test result: .*)$")
 _RUST_ENDS: Final[dict[str, _Status]] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
-_RUST_SIDES: Final = re.compile(r"^\s*(left|right): (.*)$", re.MULTILINE)
+_RUST_SIDES: Final = re.compile(r"^[ \t]*(left|right): (.*)$", re.MULTILINE)
 
 
 def parse_rust(text: str) -> Report:
@@ -87,7 +86,9 @@ def _rust_message(output: str) -> str:
 
 
 _UNITY_TEST: Final = re.compile(r"^(?P<place>.*?:\d+):(?P<name>[^:]+):(?P<said>PASS|FAIL|IGNORE)(?::\s*(?P<why>.*))?$")
-_UNITY_TOTALS: Final = re.compile(r"^(\d+) Tests (\d+) Failures (\d+) Ignored")
+_UNITY_TOTALS: Final = re.compile(r"^(\d{1,9}) Tests \d+ Failures \d+ Ignored")
+_UNITY_EXPECTED: Final = re.compile(r"\b[Ee]xpected:? (?=.)")
+_UNITY_WAS: Final = re.compile(r" [Ww]as:? (?=.)")
 _UNITY_ENDS: Final[dict[str, _Status]] = {"PASS": "passed", "FAIL": "failed", "IGNORE": "skipped"}
 
 
@@ -105,15 +106,15 @@ def parse_unity(text: str) -> Report:
             totals.append(int(found[1]))
         elif found := _UNITY_TEST.match(line):
             status, why = _UNITY_ENDS[found["said"]], found["why"] or ""
-            sides = _EXPECTED.match(why) if status == "failed" else None
+            expected, actual = _unity_sides(why) if status == "failed" else ("", "")
             results.append(
                 TestResult(
                     name=found["name"][:MAX_TEXT],
                     status=status,
                     message=why[:MAX_TEXT],
                     output="\n".join((*printed, f"{found['place']}: {why}" if status == "failed" else ""))[:MAX_TEXT],
-                    expected=sides["expected"][:MAX_TEXT] if sides else "",
-                    actual=sides["actual"][:MAX_TEXT] if sides else "",
+                    expected=expected[:MAX_TEXT],
+                    actual=actual[:MAX_TEXT],
                 )
             )
             printed = []
@@ -124,3 +125,10 @@ def parse_unity(text: str) -> Report:
     if sum(totals) != len(results):
         raise ReportError(f"stdout has {len(results)} results of Unity, and says that there are {sum(totals)}")
     return _bounded(results)
+
+
+def _unity_sides(why: str) -> tuple[str, str]:
+    """Both sides of `Expected 1 Was 2`. Two searches, since one pattern for it takes time square in a long line."""
+    begin = _UNITY_EXPECTED.search(why)
+    middle = begin and _UNITY_WAS.search(why, begin.end() + 1)
+    return (why[begin.end() : middle.start()], why[middle.end() :]) if begin and middle else ("", "")

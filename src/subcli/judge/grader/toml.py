@@ -75,7 +75,11 @@ def _laid(file: TomlFile, tests: Path, table: GraderTable) -> dict[str, Path]:
         return _all_in(tests, tests)
     laid: dict[str, Path] = {}
     for number, name in enumerate(table.files):
-        found = [tests / name] if (tests / name).exists() else sorted(tests.glob(name))
+        try:
+            found = [tests / name] if (tests / name).exists() else sorted(tests.glob(name))
+        except ValueError:
+            complaint = f"must be a relative path or pattern in which `**` is a whole directory, not {name!r}"
+            raise file.error(("grader", "files", number), complaint) from None
         if not found:
             complaint = f"must be a file in {tests.name!r}, or fit one: there is no {name!r}"
             raise file.error(("grader", "files", number), complaint)

@@ -10,8 +10,9 @@ from subcli.judge.evidence import Site
 from subcli.judge.harness.faults import BadLine, NodeDied, NodeSilent, OutputFlood
 from subcli.judge.harness.message import JUDGE, Message, parse
 from subcli.judge.harness.network import Network
-from subcli.judge.harness.node import Node, NodePlan
+from subcli.judge.harness.node import SHOWN_BYTES, Node, NodePlan
 from subcli.judge.harness.switchboard import Switchboard
+from subcli.judge.process.text import decode_beginning
 
 STEP_MS = 10
 DISK = "disk"
@@ -211,8 +212,7 @@ class Cluster:
         if not is_late:
             raise BadLine(node.name, "", f"was never finished: it closed its stdout {doing}", sites)
         if node.unfinished_line:
-            line = node.unfinished_line.decode("utf-8", "backslashreplace")
-            raise BadLine(node.name, line, "does not end with a newline", sites)
+            raise BadLine(node.name, node.unfinished_line, "does not end with a newline", sites)
         node.dump_stack()
         raise NodeSilent(node.name, answer, seconds, node.log.text(), sites)
 
@@ -233,14 +233,14 @@ class Cluster:
             else:
                 self._outbox.setdefault(node.name, []).append(message)
         if node.flooding:
-            last = node.unfinished_line.decode("utf-8", "backslashreplace")
+            last = node.unfinished_line
             stream = "stderr" if node.log.total > node.printed else "stdout"
             raise OutputFlood(node.name, self._plan.output_kb, stream, last, node.last_sites)
         return bool(self._answers[node.name])
 
     def _parsed(self, node: Node, line: bytes) -> Message:
         sites = node.sites_of(line)
-        shown = line[:2_000].decode("utf-8", "backslashreplace")
+        shown = decode_beginning(line, SHOWN_BYTES)
         try:
             message = parse(line, node.name, self.now_ms, sites)
         except ValueError as error:
@@ -253,7 +253,7 @@ class Cluster:
     def _save(self, node: Node, line: bytes, message: Message) -> None:
         data = message.body.get("data")
         if not isinstance(data, dict):
-            shown = line[:2_000].decode("utf-8", "backslashreplace")
+            shown = decode_beginning(line, SHOWN_BYTES)
             raise BadLine(node.name, shown, 'must save an object as "data"', message.sites, field="data")
         self.disk[node.name] = data
 

@@ -19,7 +19,7 @@ class ErrorClass(type):
             raise AttributeError(name)
         return cls._subcli_modules.request("getattr", cls, name)
 
-    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+    def __call__(cls, /, *arguments: Any, **options: Any) -> Any:
         return cls._subcli_modules.request("call", cls, *arguments, **options)
 
 

@@ -56,7 +56,7 @@ class Modules:
             self._process.close()
             self._process = None
 
-    def request(self, operation: str, *arguments: Any, **options: Any) -> Any:
+    def request(self, operation: str, /, *arguments: Any, **options: Any) -> Any:
         """Let the solution do something. Returns what came of it, or raises what the solution raised.
 
         Raises:

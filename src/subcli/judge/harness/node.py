@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from subcli.judge.evidence import Site
 from subcli.judge.process.processes import delay_s, descendants, process_below
 from subcli.judge.process.starter import StartPlan, spawn
-from subcli.judge.process.text import Tail
+from subcli.judge.process.text import Tail, decode_beginning
 
 TRACE_VARIABLE = "SUBCLI_TRACE_FD"
 """Tells a language's shim the descriptor on which to report where each line was printed."""
 
+SHOWN_BYTES = 2_000
+"""Of a line, in what is said about it."""
 _CHUNK = 65_536
 _TRACES_KEPT = 4_096
 _DRAIN_READS = 64
@@ -145,8 +147,8 @@ class Node:
         return self.printed > limit or self.log.total > limit
 
     @property
-    def unfinished_line(self) -> bytes:
-        return bytes(self._partial[:2_000])
+    def unfinished_line(self) -> str:
+        return decode_beginning(bytes(self._partial[: SHOWN_BYTES + 1]), SHOWN_BYTES)
 
     def sites_of(self, line: bytes) -> tuple[Site, ...]:
         """Where the solution printed `line`, as reported by its shim; empty without a shim.

@@ -19,7 +19,7 @@ _NO_CODE: Final = re.compile(
 _PUBLIC: Final = re.compile(
     r"\bpublic\s+(?:(?:final|abstract|sealed|strictfp)\s+)*(?:class|interface|enum|record)\s+(\w+)"
 )
-_PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)\s*;", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"^[ \t]*package\s+([\w.]+)\s*;", re.MULTILINE)
 _STEP: Final = re.compile(r"(?<![.\w])(?:class|interface|enum|record)\s+(?P<type>\w+)|(?P<brace>[{}])")
 
 

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pwd
 import re
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
+
+_CONTINUATION: Final = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that begin no character."""
+
+
+def decode(data: bytes, *, cut_before: bool = False, cut_after: bool = False) -> str:
+    """What a program printed, as text. Bytes that are not UTF-8 become escapes.
+
+    Args:
+        data: The bytes.
+        cut_before: Whether they begin anywhere: what may be the end of a character is left out.
+        cut_after: Whether they end anywhere: the same.
+    """
+    if cut_before:
+        data = data[:3].lstrip(_CONTINUATION) + data[3:]
+    return codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(data, final=not cut_after)
+
+
+def decode_beginning(data: bytes, limit_bytes: int) -> str:
+    """The first `limit_bytes` as text."""
+    return decode(data[:limit_bytes], cut_after=len(data) > limit_bytes)
 
 
 def cut(text: str, limit_bytes: int) -> str:
@@ -20,9 +43,9 @@ def cut(text: str, limit_bytes: int) -> str:
         return text
     head, tail = limit_bytes // 3, limit_bytes - limit_bytes // 3
     return (
-        raw[:head].decode("utf-8", "ignore")
+        decode(raw[:head], cut_after=True)
         + _marker(len(raw) - limit_bytes)
-        + raw[len(raw) - tail :].decode("utf-8", "ignore")
+        + decode(raw[len(raw) - tail :], cut_before=True)
     )
 
 
@@ -111,7 +134,5 @@ class Tail:
         tail = bytes(self._tail[-self._half :])
         missing = self.total - len(self._head) - len(tail)
         if not missing:
-            return (bytes(self._head) + tail).decode("utf-8", "backslashreplace")
-        return (
-            self._head.decode("utf-8", "backslashreplace") + _marker(missing) + tail.decode("utf-8", "backslashreplace")
-        )
+            return decode(bytes(self._head) + tail)
+        return decode(bytes(self._head), cut_after=True) + _marker(missing) + decode(tail, cut_before=True)

@@ -19,6 +19,7 @@ from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limit
 from subcli.judge.process.processes import kill_all
+from subcli.judge.process.text import decode_beginning
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
 from subcli.judge.supervise.relay import Relay, Transcript
@@ -334,7 +335,7 @@ def _decided(played: Played, decision: Decision, shown: str, text: bytes = b"") 
     evidence = Evidence(
         kind="difference",
         message=message,
-        actual=text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace") + "…" * (len(text) > _SHOWN_BYTES),
+        actual=decode_beginning(text, _SHOWN_BYTES) + "…" * (len(text) > _SHOWN_BYTES),
         node="the program",
         explanation="The checker of this problem did not accept the output.",
     ).bounded()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import shlex
 import time
@@ -19,6 +18,7 @@ from subcli.judge.evidence import Evidence
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import out_of_time
 from subcli.judge.process.starter import Plans
+from subcli.judge.process.text import decode_beginning
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.case_play import CasePlayer, Played
 from subcli.judge.supervise.host_process import HostFault, HostProcess
@@ -216,7 +216,5 @@ def _beginning(path: Path) -> str:
             size = os.fstat(file.fileno()).st_size
     except OSError:
         return ""
-    if len(data) <= _SHOWN_BYTES:
-        return data.decode("utf-8", "backslashreplace")
-    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
-    return f"{decode(data[:_SHOWN_BYTES])}…\n… {size:,} bytes in all"
+    shown = decode_beginning(data, _SHOWN_BYTES)
+    return shown if len(data) <= _SHOWN_BYTES else f"{shown}…\n… {size:,} bytes in all"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 
+from subcli.judge.process.text import decode
+
 _CHUNK_BYTES = 64 * 1024
 _KEPT_BYTES = 6_000
 
@@ -35,7 +37,7 @@ class Transcript:
         lines = [
             f"{speaker} {line}".lstrip()
             for speaker, data in self._parts
-            for line in data.decode("utf-8", "backslashreplace").splitlines()
+            for line in decode(data, cut_after=self._size > _KEPT_BYTES).splitlines()
         ]
         if self._size > _KEPT_BYTES:
             lines.append(f"[… {self._size - _KEPT_BYTES} bytes more]")

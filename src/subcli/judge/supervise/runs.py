@@ -21,7 +21,7 @@ import msgspec
 from subcli.judge.evidence import OUTPUT_BYTES
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.starter import LAUNCH, StartPlan
-from subcli.judge.process.text import cut
+from subcli.judge.process.text import cut, decode
 
 _READ_BYTES = 64 * 1024
 
@@ -161,8 +161,8 @@ class Runs:
             path = Path(f"{self._records}.{run.launcher}")
             with suppress(FileNotFoundError), path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(run.read, size - _READ_BYTES))
-                texts.append(file.read().decode("utf-8", "backslashreplace").strip())
+                start = file.seek(max(run.read, size - _READ_BYTES))
+                texts.append(decode(file.read(), cut_before=start > run.read).strip())
                 run.read = size
             if run.launcher in self._ended:
                 del self._begun[run.launcher]

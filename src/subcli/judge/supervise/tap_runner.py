@@ -22,7 +22,7 @@ from subcli.judge.evidence import OUTPUT_BYTES, Evidence, Site
 from subcli.judge.problem import Problem
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import StartPlan, own_environment
-from subcli.judge.process.text import cut
+from subcli.judge.process.text import cut, decode_beginning
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.child import Child, Pipe
 from subcli.judge.supervise.results import Results
@@ -243,11 +243,11 @@ class _Lines:
         *whole, self._partial = (self._partial + data).split(b"\n")
         for line in whole:
             if not self._is_cut:
-                yield line[:_LINE_BYTES].decode("utf-8", "backslashreplace").rstrip("\r")
+                yield decode_beginning(line, _LINE_BYTES).rstrip("\r")
             self._is_cut = False
         if len(self._partial) > _LINE_BYTES:
             if not self._is_cut:
-                yield self._partial[:_LINE_BYTES].decode("utf-8", "backslashreplace")
+                yield decode_beginning(self._partial, _LINE_BYTES)
             self._partial, self._is_cut = b"", True
 
 

@@ -17,7 +17,7 @@ from subcli.judge.cases.model import Checker, Tool
 from subcli.judge.process.host import ROOM
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
-from subcli.judge.process.text import Tail
+from subcli.judge.process.text import Tail, decode, decode_beginning
 from subcli.judge.supervise.build import build, missing_program
 from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran
 
@@ -82,6 +82,8 @@ class ToolProcess:
         self._directory = (plan.plans.scratch or (plan.scratch,))[0]
         self._host = HostProcess(plan.plans.run, plan.plans.scratch or (plan.scratch,), on_start)
         self._is_ready = plan.is_built
+        self._unbuildable = ""
+        """Why it cannot be built."""
 
     def close(self) -> None:
         """End its sandbox."""
@@ -203,6 +205,8 @@ class ToolProcess:
         return self._tool.language.expand(command, files, self._tool.entry)
 
     async def _prepare(self) -> None:
+        if self._unbuildable:
+            raise HostFault(self._unbuildable)
         if self._is_ready:
             return
         language, plans = self._tool.language, self._plan.plans
@@ -213,7 +217,9 @@ class ToolProcess:
         if result is not None and result.evidence is not None:
             log = Tail(_TEXT_BYTES)
             log.add(result.log.encode())
-            raise HostFault(f"{self._tool.entry} cannot be built: {result.evidence.message}\n{log.text()}".strip())
+            # The next case would learn the same, and wait for it.
+            self._unbuildable = f"{self._tool.entry} cannot be built: {result.evidence.message}\n{log.text()}".strip()
+            raise HostFault(self._unbuildable)
         self._is_ready = True
         if self._plan.cache is not None:
             _keep(Path(plans.build.directory), self._plan.cache)
@@ -233,12 +239,13 @@ def _keep(built: Path, cache: Path) -> None:
 def _end_of(file: int) -> str:
     """The end of what a tool has written to stderr, which says what went wrong."""
     size = os.fstat(file).st_size
-    return os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES)).decode("utf-8", "backslashreplace").strip()
+    data = os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES))
+    return decode(data, cut_before=size > _TEXT_BYTES).strip()
 
 
 def _decision(ran: Ran, texts: Mapping[str, bytes], *, wants_passes: bool) -> Decision:
     def text(name: str) -> str:
-        return texts[name][:_TEXT_BYTES].decode("utf-8", "backslashreplace").strip()
+        return decode_beginning(texts[name], _TEXT_BYTES).strip()
 
     def number(name: str) -> float | None:
         try:

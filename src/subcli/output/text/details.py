@@ -83,7 +83,7 @@ def values(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
     raw = result.raw
     if result.expected_at is not None and result.actual_at is not None:
         # Nothing is sent of a value that is empty.
-        wanted, got = (value_text(value or "") for value in (result.expected, result.actual))
+        wanted, got = ("" if value is None else value_text(value) for value in (result.expected, result.actual))
         return first_difference(Spot(wanted, result.expected_at), Spot(got, result.actual_at), width, limits.values)
     if result.expected is None and result.actual is None:
         return []

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
+from subcli.server.edge.turns import TIMES_AS_LONG
+
 _T = TypeVar("_T")
 _MAX_RETRY_AFTER_S: Final = 60
-_TIMES_AS_LONG: Final = 3.0
-"""How many times as long as on one processor hashes take while this process judges, rests included."""
 
 
 class BusyError(Exception):
@@ -59,6 +59,11 @@ class HashingTurns:
         """How many wait."""
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def _stretch(self) -> float:
+        """How many times as long as a hash a turn takes, with the rest after it."""
+        return TIMES_AS_LONG * self._threads if self._is_judging() else 1.0
+
     @asynccontextmanager
     async def turn(self, network: str) -> AsyncIterator[None]:
         """Wait for a turn, and hold it while the context is open.
@@ -83,8 +88,7 @@ class HashingTurns:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
         finally:
             took_s = time.monotonic() - started
-            if self._is_judging():
-                self._rest_s += took_s * (_TIMES_AS_LONG * self._threads - 1)
+            self._rest_s += took_s * (self._stretch - 1)
             self._hash_s += (took_s - self._hash_s) / 8
 
     async def _wait(self, network: str) -> None:
@@ -107,7 +111,8 @@ class HashingTurns:
     def _make_room(self, network: str) -> None:
         longest = max(self._waiting, key=lambda each: len(self._waiting[each]), default=network)
         own = len(self._waiting.get(network, ()))
-        busy = BusyError(min(_MAX_RETRY_AFTER_S, math.ceil(self.length * self._hash_s / self._threads) or 1))
+        wait_s = self.length * self._hash_s * self._stretch / self._threads
+        busy = BusyError(min(_MAX_RETRY_AFTER_S, math.ceil(wait_s) or 1))
         if longest not in self._waiting or len(self._waiting[longest]) <= own + 1:
             raise busy
         place = self._waiting[longest][-1]

@@ -21,10 +21,10 @@ from collections.abc import Callable, Hashable
 from contextvars import copy_context
 from typing import Final
 
+TIMES_AS_LONG: Final = 3.0
+"""While this process judges, what it does besides takes so many times as long as on one processor, rests included."""
 _SLICE_S: Final = 0.003
-"""Processor time that may be used at once,"""
-_TIMES_AS_LONG: Final = 3.0
-"""and how many times as long that must have taken before there is more,"""
+"""Processor time that may be used at once. There is more when it has taken `TIMES_AS_LONG`,"""
 _LONGEST_S: Final = 0.05
 """unless it is other work that takes the processor, such as sending events to many."""
 _USUAL_TURN_S: Final = 0.001
@@ -98,8 +98,8 @@ class Turns:
         if used_s < _SLICE_S:
             return 0.0
         if self._is_judging():
-            longest_s = max(_LONGEST_S, _TIMES_AS_LONG * self._own_s)
-            owed_s = min(_TIMES_AS_LONG * used_s, longest_s) - (time.monotonic() - self._began)
+            longest_s = max(_LONGEST_S, TIMES_AS_LONG * self._own_s)
+            owed_s = min(TIMES_AS_LONG * used_s, longest_s) - (time.monotonic() - self._began)
             if owed_s > 0:
                 return owed_s
         self._begin_slice()
