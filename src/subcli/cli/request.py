@@ -38,7 +38,7 @@ def request(
     settings = common.settings(streams, pasted_server=pasted_server)
 
     async def main(_: Interrupts) -> T:
-        patience = Patience(settings.server, streams.stderr)
+        patience = Patience(settings.server, streams)
         prompter = prompter_for(common, streams, patience)
         async with connect(settings, prompter=prompter, wait=patience) as client, patience.waiting():
             return await call(client)
