@@ -96,7 +96,8 @@ async def test_something_that_is_not_a_judge(server: Callable[[Request], Answer]
     async with scripted(refusing(404), rest=server) as running:
         error = await error_of(command, running.url)
     assert type(error) is ServerError, error
-    assert error.message.startswith(f"This is not a judge: {running.url}/api answers HTTP ")
+    assert error.message.startswith(f"No judge answers: {running.url}/api answers HTTP ")
+    assert "a proxy before it" in error.hint  # a judge that was there before may stand behind one that is broken
     assert "subcli doctor" in error.hint
     assert len(running.connects) <= 1
 
@@ -210,7 +211,7 @@ async def test_something_that_does_not_speak_http(answer: bytes, command: str) -
     async with scripted(says, rest=lambda request: Answer(bare=answer)) as running:
         error = await error_of(command, running.url)
     assert type(error) is ServerError
-    assert error.message == f"This is not a judge: 127.0.0.1:{running.port} does not answer in HTTP."
+    assert error.message == f"No judge answers: 127.0.0.1:{running.port} does not answer in HTTP."
     assert len(running.connects) <= 1
 
 

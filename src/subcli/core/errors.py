@@ -161,8 +161,8 @@ def rate_limited(hint: str = "Wait a few minutes, then resume with `subcli watch
 def not_a_judge(reason: str, hint: str = "") -> ServerError:
     """The error for an answer that no judge gives; ``reason`` names the address that gave it."""
     return ServerError(
-        f"This is not a judge: {reason}.",
-        hint=hint or "Check `--server`, and `api_path` if its REST is elsewhere; `subcli doctor` looks at both.",
+        f"No judge answers: {reason}.",
+        hint=hint or "Check `--server`, `api_path`, and a proxy before it if there is one; try `subcli doctor`.",
     )
 
 
