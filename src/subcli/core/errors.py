@@ -168,8 +168,9 @@ def not_a_judge(reason: str, hint: str = "") -> ServerError:
 
 def refused_by_server(status: int | None, reason: str) -> ServerError:
     """The error for an HTTP status that is not going to change."""
+    said = reason.rstrip(".")
     return ServerError(
-        f"The server answered {status}: {reason.rstrip('.')}.",
+        f"The server answered {said if said.startswith('HTTP ') else f'{status}: {said}'}.",
         hint="Is this the right server? `subcli doctor` checks it; `subcli list` shows what was submitted.",
     )
 
