@@ -91,14 +91,14 @@ Place: TypeAlias = tuple[Any, ...]
 def _submit(common: Common, here: Captured) -> int:
     Path("a.py").write_text("print(1)\n")
     settings = common.settings(here.streams, problem="lru", language="python")
-    job = submit.make_job(common, here.streams, ["a.py"], settings)
+    job = submit.make_job(common, here.streams, Options(), ["a.py"], settings)
     return run.submit(common, here.streams, Options(), settings, job, no_watch=True)
 
 
 def _submit_sql(common: Common, here: Captured) -> int:
     Path("a.sql").write_text("select 1;\n")
     settings = common.settings(here.streams, problem="lru")
-    job = submit.make_job(common, here.streams, ["a.sql"], settings)
+    job = submit.make_job(common, here.streams, Options(), ["a.sql"], settings)
     return run.submit(common, here.streams, Options(), settings, job, no_watch=True)
 
 

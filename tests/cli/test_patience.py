@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import io
+from pathlib import Path
 
 import pytest
 
 from subcli.cli import patience as module
 from subcli.cli.patience import Patience
 from subcli.core.errors import NetworkError
+from tests.cli.streams import Captured, captured
 
 
 @pytest.fixture
-def stderr() -> io.StringIO:
+def streams(tmp_path: Path) -> Captured:
     """Where it says what it waits for."""
-    return io.StringIO()
+    return captured(tmp_path)
 
 
 @pytest.fixture
-def patience(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Patience:
+def stderr(streams: Captured) -> io.StringIO:
+    """What it has said."""
+    return streams.err
+
+
+@pytest.fixture
+def patience(streams: Captured, monkeypatch: pytest.MonkeyPatch) -> Patience:
     """Little of it."""
     monkeypatch.setattr(module, "LIMIT_S", 0.2)
     monkeypatch.setattr(module, "NOTICE_AFTER_S", 0.05)
-    return Patience("http://judge.example:8000/prefix", stderr)
+    return Patience("http://judge.example:8000/prefix", streams.streams)
 
 
 async def test_limit_ends_a_command(patience: Patience, stderr: io.StringIO) -> None:

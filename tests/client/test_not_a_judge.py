@@ -86,7 +86,17 @@ def other_api(request: Request) -> Answer:
     return Answer(404, {"error": "no route"})
 
 
-SERVERS = [file_server, other_framework, front_page, other_api]
+def healthy(request: Request) -> Answer:
+    """JSON for everything, as of a load balancer that is asked how it is."""
+    return Answer(200, {"status": "ok"})
+
+
+def portal(request: Request) -> Answer:
+    """The login page of a network (RFC 6585), before anything beyond it is reached."""
+    return Answer(511, PAGE % b"Login Required")
+
+
+SERVERS = [file_server, other_framework, front_page, other_api, portal]
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -96,9 +106,19 @@ async def test_something_that_is_not_a_judge(server: Callable[[Request], Answer]
     async with scripted(refusing(404), rest=server) as running:
         error = await error_of(command, running.url)
     assert type(error) is ServerError, error
-    assert error.message.startswith(f"This is not a judge: {running.url}/api answers HTTP ")
+    assert error.message.startswith(f"No judge answers: {running.url}/api answers HTTP ")
+    assert "a proxy before it" in error.hint  # a judge that was there before may stand behind one that is broken
     assert "subcli doctor" in error.hint
     assert len(running.connects) <= 1
+
+
+@pytest.mark.parametrize("command", ["submit", "watch", "list", "problems"])
+async def test_address_is_named(command: str) -> None:
+    """What is JSON, and still no answer of a judge, is said of the address that gave it."""
+    async with scripted(refusing(404), rest=healthy) as running:
+        error = await error_of(command, running.url)
+    assert type(error) is ServerError, error
+    assert error.message.startswith(f"No judge answers: {running.url}/api answers HTTP 200: the response ")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -210,7 +230,7 @@ async def test_something_that_does_not_speak_http(answer: bytes, command: str) -
     async with scripted(says, rest=lambda request: Answer(bare=answer)) as running:
         error = await error_of(command, running.url)
     assert type(error) is ServerError
-    assert error.message == f"This is not a judge: 127.0.0.1:{running.port} does not answer in HTTP."
+    assert error.message == f"No judge answers: 127.0.0.1:{running.port} does not answer in HTTP."
     assert len(running.connects) <= 1
 
 

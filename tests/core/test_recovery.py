@@ -474,7 +474,7 @@ def test_first_answer_that_cannot_change_stops(gone: Input, answer: RestFailed) 
     assert machine.stopped_with is ServerError
     assert answer.reason in action.error.message
     assert machine.now == Machine().now
-    assert ("not a judge" in action.error.message) == answer.foreign
+    assert ("No judge answers" in action.error.message) == answer.foreign
 
 
 @pytest.mark.parametrize("answer", [FOREIGN, RestFailed(403), RestFailed(400)])

@@ -137,5 +137,5 @@ def test_answer_of_no_judge_is_final() -> None:
         failed = RestFailed(status, "http://h/api answers HTTP 404", hint="Leave out the path.", foreign=True)
         error = repeat_request(failed, attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
         assert isinstance(error, ServerError)
-        assert error.message == "This is not a judge: http://h/api answers HTTP 404."
+        assert error.message == "No judge answers: http://h/api answers HTTP 404."
         assert error.hint == "Leave out the path."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from subcli.shared.files import check_writable, exclude_others, expand_user, write_atomically
 
@@ -243,3 +245,30 @@ def test_file_system_without_locks(number: int, tmp_path: Path, monkeypatch: pyt
     with exclude_others(tmp_path / "lock", 0.1):
         (tmp_path / "file").write_text("changed")
     assert (tmp_path / "file").read_text() == "changed"
+
+
+def test_lock_that_others_take_in_turn_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a holder that keeps the lock is passed over, not a queue that is long."""
+    lock = tmp_path / "lock"
+    other = FileLock(lock)
+    other.acquire()
+    turns = itertools.count()
+
+    def last_turn(path: Path) -> int:
+        turn = next(turns)
+        if turn == 5:
+            other.release()
+        return turn
+
+    monkeypatch.setattr("subcli.shared.files._last_turn", last_turn)
+    with exclude_others(lock, 0.05), pytest.raises(Timeout):
+        other.acquire(timeout=0)
+
+
+def test_turns_are_told(tmp_path: Path) -> None:
+    """Whoever has the lock says so to those who wait."""
+    lock = tmp_path / "lock"
+    lock.touch()
+    os.utime(lock, (1, 1))
+    with exclude_others(lock, 0.05):
+        assert lock.stat().st_mtime > 1

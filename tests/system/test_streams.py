@@ -153,6 +153,19 @@ async def test_short_commands_on_full_non_blocking_pipe(command: Commands, pipe:
     assert b"subcli" in out
 
 
+async def test_stdin_that_does_not_end(command: Commands) -> None:
+    """`--timeout` counts what is waited for before the submission too."""
+    source, kept_open = os.pipe()
+    process = await command.start("submit", "-", "--problem", "p", "--language", "c", "--timeout", "0.5", stdin=source)
+    try:
+        _, err = await process.communicate()
+    finally:
+        os.close(source)
+        os.close(kept_open)
+    assert process.returncode == 7
+    assert err == b"error: No verdict within 0.5 s.\nhint:  Nothing was submitted: stdin has not ended.\n"
+
+
 async def test_non_blocking_stdin(command: Commands) -> None:
     """`submit -` waits for its data, whoever made the pipe non-blocking."""
     source, sink = os.pipe()
@@ -169,8 +182,10 @@ async def test_non_blocking_stdin(command: Commands) -> None:
         process = await command.start(*words, stdin=source)
         os.close(source)
         # It waits in poll(): where it would fail, it has ended by now.
-        blocked = Path(f"/proc/{process.pid}/wchan")
-        await until(lambda: process.returncode is not None or "poll" in blocked.read_text())
+        threads = Path(f"/proc/{process.pid}/task")
+        await until(
+            lambda: process.returncode is not None or any("poll" in at.read_text() for at in threads.glob("*/wchan"))
+        )
         os.write(sink, b"first = 1\n")
         os.write(sink, b"second = 2\n")
         os.close(sink)

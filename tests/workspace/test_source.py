@@ -88,6 +88,37 @@ def test_directory_leaves_out_what_git_does(project: Path) -> None:
         assert set(read_source([str(at)]).files) == wanted
 
 
+def test_what_git_ignores_besides(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What only this clone ignores, and only this user; a `.gitignore` has the last word."""
+    needs("git", shutil.which("git"))
+    home = tmp_path_factory.mktemp("home")
+    (home / "git").mkdir()
+    (home / "git" / "ignore").write_text("top.py\n/sub/\n")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CONFIG_HOME", str(home))
+        subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+        (project / ".git" / "info" / "exclude").write_text("\ufeffdocs/\n*.o\n!top.py\n")
+        listed = subprocess.run(
+            ["git", "-c", "core.quotePath=false", "ls-files", "--others", "--exclude-standard"],
+            cwd=project,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        wanted = {name for name in listed if not any(part.startswith(".") for part in name.split("/"))}
+        assert set(read_source([str(project)]).files) == wanted
+        assert not {name for name in wanted if name.startswith(("docs", "sub"))}
+
+
+def test_empty_name(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`subcli submit "$FILE"` without a FILE does not submit the whole directory."""
+    monkeypatch.chdir(project)
+    with pytest.raises(UsageError, match="name of a file is empty"):
+        read_source([""])
+    with pytest.raises(UsageError, match="name of a file is empty"):
+        read_source(["top.py", ""])
+
+
 def test_without_git_the_directory_itself_counts(project: Path) -> None:
     """Where there is no repository, the `.gitignore` of the directory and those below it count."""
     names = set(read_source([str(project)]).files)

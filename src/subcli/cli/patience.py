@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Final, TextIO
+from typing import Final
 from urllib.parse import urlsplit
 
+from subcli.cli.streams import Streams
 from subcli.cli.watching.notices import Countdown
 from subcli.core.errors import NetworkError
 
@@ -26,13 +27,13 @@ class Patience:
 
     Args:
         server: its URL.
-        stderr: where to say what is waited for.
+        streams: whose stderr says what is waited for.
     """
 
-    def __init__(self, server: str, stderr: TextIO) -> None:
+    def __init__(self, server: str, streams: Streams) -> None:
         self._address = urlsplit(server).netloc
-        self._stderr = stderr
-        self._countdown = Countdown(stderr)
+        self._streams = streams
+        self._countdown = Countdown(streams)
         self._limit: asyncio.Timeout | None = None
         self._notice: asyncio.TimerHandle | None = None
         self._reason = ""
@@ -105,5 +106,4 @@ class Patience:
             self._limit.reschedule(ends_at + seconds)
 
     def _say(self) -> None:
-        self._stderr.write(f"waiting for {self._address} to answer …\n")
-        self._stderr.flush()
+        self._streams.write_error(f"waiting for {self._address} to answer …\n")

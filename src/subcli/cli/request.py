@@ -21,14 +21,17 @@ def request(
     call: Callable[[Client], Coroutine[None, None, T]],
     *,
     pasted_server: str | None = None,
+    timeout_s: float | None = None,
 ) -> T:
     """Connect, make one call, and return its answer.
 
     Args:
         pasted_server: see :func:`subcli.settings.config.load`.
+        timeout_s: what is left of ``--timeout``.
 
     Raises:
         SubcliError: The call failed.
+        TimeoutError: It took ``timeout_s``.
     """
     from subcli.cli.patience import Patience
     from subcli.cli.prompt import prompter_for
@@ -38,9 +41,9 @@ def request(
     settings = common.settings(streams, pasted_server=pasted_server)
 
     async def main(_: Interrupts) -> T:
-        patience = Patience(settings.server, streams.stderr)
+        patience = Patience(settings.server, streams)
         prompter = prompter_for(common, streams, patience)
-        async with connect(settings, prompter=prompter, wait=patience) as client, patience.waiting():
+        async with connect(settings, prompter=prompter, wait=patience) as client, patience.waiting(timeout_s):
             return await call(client)
 
     try:

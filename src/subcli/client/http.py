@@ -55,7 +55,7 @@ NOT_HTTP: Final = "does not answer in HTTP"
 _UNROUTED: Final = ("Not Found", "HTTP 404")
 """What frameworks say of a path that they do not have, and what we say if they do not say anything."""
 
-_NEVER_A_PAGE: Final = frozenset({404, 405, 501})
+_NEVER_A_PAGE: Final = frozenset({404, 405, 501, 505, 511})
 """Where a judge, which speaks JSON, answers these, something in between has no reason to answer itself."""
 
 _HTTPS_ONLY: Final = (b"HTTPS port", b"HTTPS server")
@@ -316,7 +316,8 @@ class Requester:
                 raise ValueError("the response is not JSON")
             decoded = decode(body)
         except ValueError as error:
-            raise RequestFailed(RestFailed(response.status, str(error), foreign=True)) from None
+            reason = self._said(response.status, str(error))
+            raise RequestFailed(RestFailed(response.status, reason, foreign=True)) from None
         self._is_judge = self._is_judge or bool(body)
         return decoded
 
@@ -345,12 +346,19 @@ class Requester:
             except RequestFailed:
                 return None
             is_page = decode_json(response.content) is None
-            if response.status in (401, 403, 429) or response.status > 501 or (response.is_success and not is_page):
+            away = response.status > 501 and response.status not in _NEVER_A_PAGE
+            if away or response.status in (401, 403, 429) or (response.is_success and not is_page):
                 self._is_judge = True
                 return None
         hint = "Leave out the path at the end of `--server`." if self._base.endswith("/api/api") else ""
+        return RequestFailed(RestFailed(status, self._said(status, reason), hint=hint, foreign=True))
+
+    def _said(self, status: int | None, reason: str) -> str:
+        """Who has given an answer, and what it was."""
+        if reason.startswith(self._base):
+            return reason
         words = reason if reason.startswith("HTTP ") else f"HTTP {status}: {reason}"
-        return RequestFailed(RestFailed(status, f"{self._base} answers {words.rstrip('.')}", hint=hint, foreign=True))
+        return f"{self._base} answers {words.rstrip('.')}"
 
     def _refusal(self, response: Response, body: Any) -> RestFailed | Blocked:
         """What a response outside 2xx says."""
@@ -365,6 +373,7 @@ class Requester:
         reason = redact(reason, self._authenticator.token() or Secret(""))
         page = body is None
         foreign = page and response.status in _NEVER_A_PAGE
+        reason = self._said(response.status, reason) if foreign else reason
         return RestFailed(response.status, reason[:MAX_REASON_LENGTH], retry_after_s, foreign=foreign, page=page)
 
 

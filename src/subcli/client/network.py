@@ -138,7 +138,8 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
     else:
         hint = f"Trusted are the certificates of {trusted}: is its CA among them?"
     return Blocked(
-        f"The certificate of {address} is not trusted: {error.verify_message or 'verification failed'}.", hint
+        f"The certificate of {address} is not trusted: {(error.verify_message or 'verification failed').rstrip('.')}.",
+        hint,
     )
 
 

@@ -33,7 +33,8 @@ _log = logging.getLogger("subcli.auth")
 
 LOCK_S: Final = 15.0
 LOCK_POLL_S: Final = 0.02
-WRITE_LOCK_S: Final = 3.0
+WRITE_LOCK_S: Final = 15.0
+"""For one change of a file; two syncs on a busy disk take seconds."""
 
 
 class Tokens(msgspec.Struct, frozen=True):

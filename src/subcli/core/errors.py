@@ -161,15 +161,16 @@ def rate_limited(hint: str = "Wait a few minutes, then resume with `subcli watch
 def not_a_judge(reason: str, hint: str = "") -> ServerError:
     """The error for an answer that no judge gives; ``reason`` names the address that gave it."""
     return ServerError(
-        f"This is not a judge: {reason}.",
-        hint=hint or "Check `--server`, and `api_path` if its REST is elsewhere; `subcli doctor` looks at both.",
+        f"No judge answers: {reason}.",
+        hint=hint or "Check `--server`, `api_path`, and a proxy before it if there is one; try `subcli doctor`.",
     )
 
 
 def refused_by_server(status: int | None, reason: str) -> ServerError:
     """The error for an HTTP status that is not going to change."""
+    said = reason.rstrip(".")
     return ServerError(
-        f"The server answered {status}: {reason.rstrip('.')}.",
+        f"The server answered {said if said.startswith('HTTP ') else f'{status}: {said}'}.",
         hint="Is this the right server? `subcli doctor` checks it; `subcli list` shows what was submitted.",
     )
 

@@ -77,20 +77,40 @@ def check_writable(path: Path) -> None:
 def exclude_others(lock: Path, timeout_s: float) -> Iterator[None]:
     """In this context no other process that asks for the same lock changes a file between our reading and our writing.
 
-    A lock that cannot be had, or not in time, is passed over: a lost change is better than a command that hangs.
+    A lock that cannot be had is passed over, and so is one that a process keeps: a lost change is better than a command
+    that hangs. While others take it in turn, each for a moment, we wait for ours.
 
     Args:
         lock: the lock's file, which stays. Its directory must exist.
-        timeout_s: how long to wait for it, in seconds.
+        timeout_s: how long one process may keep it, in seconds.
     """
-    from filelock import FileLock  # takes up to 100 ms to import
-
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError, NotImplementedError):
-            held.enter_context(
-                FileLock(lock, timeout_s, poll_interval=_LOCK_POLL_S, preserve_lock_file=True, fallback_to_soft=False)
-            )
+            _wait_for_turn(lock, timeout_s, held)
+            os.utime(lock)  # tells the others that it is passed on
         yield
+
+
+def _wait_for_turn(lock: Path, timeout_s: float, held: contextlib.ExitStack) -> None:
+    from filelock import FileLock, Timeout  # takes up to 100 ms to import
+
+    turn = FileLock(lock, timeout_s, poll_interval=_LOCK_POLL_S, preserve_lock_file=True, fallback_to_soft=False)
+    while True:
+        before = _last_turn(lock)
+        try:
+            held.enter_context(turn)
+            return
+        except Timeout:
+            if _last_turn(lock) == before:
+                raise
+
+
+def _last_turn(lock: Path) -> int:
+    """When somebody last got the lock, by the clock of its file system."""
+    try:
+        return os.stat(lock).st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:

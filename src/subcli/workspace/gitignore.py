@@ -1,11 +1,13 @@
 """Decides which files ``.gitignore`` files exclude, as git does (gitignore(5)).
 
 The files in parent directories apply too, up to the directory that contains ``.git``, so `subcli submit src/` skips
-what git would skip. pathspec is imported only if there is a ``.gitignore``.
+what git would skip. Below them come ``.git/info/exclude`` and the user's own ``git/ignore``. pathspec is imported only
+if there is one of them.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,11 +33,18 @@ class GitignoreMatcher:
 
     def __init__(self, directory: Path) -> None:
         self._specs: dict[Path, GitIgnoreSpec] = {}
+        self._besides: list[GitIgnoreSpec] = []
         top = directory.resolve()
         candidates = [top, *top.parents]
         root = next((index for index, parent in enumerate(candidates) if (parent / ".git").exists()), None)
         for parent in candidates[: root + 1] if root is not None else [top]:
             self.enter(parent)
+        self._root = candidates[root or 0]
+        if root is not None:
+            own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+            for file in (self._root / ".git" / "info" / "exclude", Path(own, "git", "ignore")):
+                if is_file(file) and (patterns := _read(file)):
+                    self._besides.append(patterns)
 
     def enter(self, directory: Path) -> None:
         """Read the ``.gitignore`` of another directory, if it has one.
@@ -44,25 +53,34 @@ class GitignoreMatcher:
             UsageError: It cannot be understood.
         """
         directory = directory.resolve()
-        if directory not in self._specs and is_file(directory / NAME):
-            self._specs[directory] = _read(directory / NAME)
+        if directory not in self._specs and is_file(directory / NAME) and (patterns := _read(directory / NAME)):
+            self._specs[directory] = patterns
 
     def __call__(self, path: Path, *, is_dir: bool) -> bool | None:
         """Whether ``path`` is excluded, or included by a ``!`` pattern; ``None`` if no pattern mentions it.
 
         The nearest ``.gitignore`` decides, and in it the last matching pattern.
         """
-        if not self._specs:
+        if not self._specs and not self._besides:
             return None
         whole = path.parent.resolve() / path.name
         for parent in whole.parents:
             spec = self._specs.get(parent)
             if spec is not None:
-                name = whole.relative_to(parent).as_posix()
-                decided = spec.check_file(f"{name}/" if is_dir else name).include
+                decided = _decide(spec, whole, parent, is_dir=is_dir)
+                if decided is not None:
+                    return decided
+        if whole.is_relative_to(self._root):
+            for spec in self._besides:
+                decided = _decide(spec, whole, self._root, is_dir=is_dir)
                 if decided is not None:
                     return decided
         return None
+
+
+def _decide(spec: GitIgnoreSpec, path: Path, top: Path, *, is_dir: bool) -> bool | None:
+    name = path.relative_to(top).as_posix()
+    return spec.check_file(f"{name}/" if is_dir else name).include
 
 
 def is_file(path: Path) -> bool:
@@ -73,7 +91,8 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> GitIgnoreSpec:
+def _read(path: Path) -> GitIgnoreSpec | None:
+    """The patterns in a file; ``None`` if there are none, as in the file that `git init` makes."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -84,10 +103,12 @@ def _read(path: Path) -> GitIgnoreSpec:
         raise UsageError(f"{path} is UTF-16, which git does not read either.", hint="Save it as UTF-8.")
     if len(data) > _MAX_BYTES:
         raise UsageError(f"{path} is larger than {_MAX_BYTES // 1024} KiB.", hint="Shorten it.")
-    from pathspec import GitIgnoreSpec
-
     # As git does: the mark at the beginning is no part of the first pattern, and nothing but \n ends a line.
     lines = [line.removesuffix("\r") for line in data.decode("utf-8-sig", "surrogateescape").split("\n")]
+    if all(not line or line.startswith("#") for line in lines):
+        return None
+    from pathspec import GitIgnoreSpec
+
     return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
 
 

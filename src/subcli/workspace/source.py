@@ -205,6 +205,8 @@ def _is_among(files: Iterable[str], name: str) -> bool:
 
 def _resolved(text: str, base: Path, root: Path | None, links: LinkRules) -> tuple[Path, Path]:
     """The path that was named, and the same without links."""
+    if not text:
+        raise UsageError("The name of a file is empty.", hint="Is a variable unset? `.` is the working directory.")
     if "\0" in text:
         raise UsageError(f"{text!r} is not a valid file name.", hint="Check the path.")
     path = Path(text) if root is None else root / text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from subcli.cli.commands.submit import make_job
 from subcli.cli.common import Common
-from subcli.core.errors import NotFoundError, UsageError
+from subcli.cli.watching.options import Options
+from subcli.core.errors import NotFoundError, UsageError, WatchTimeoutError
 from tests.cli.rest import Rest, rest
 from tests.cli.streams import captured
 
@@ -39,7 +41,7 @@ def language(server: Rest, home: Path, name: str, problem: str, given: str | Non
     here = captured(home)
     common = Common(server=server.url)
     settings = common.settings(here.streams, problem=problem, language=given)
-    return make_job(common, here.streams, [str(home / name)], settings).language
+    return make_job(common, here.streams, Options(), [str(home / name)], settings).language
 
 
 def test_only_language_of_the_problem(server: Rest, home: Path) -> None:
@@ -72,3 +74,15 @@ def test_known_extension_asks_nobody(server: Rest, home: Path) -> None:
     assert language(server, home, "a.sql", "nowhere", "sqlite") == "sqlite"
     with pytest.raises(NotFoundError):
         language(server, home, "a.sql", "nowhere")
+
+
+def test_timeout_counts_the_question(home: Path) -> None:
+    """A server that accepts and never answers is waited for no longer than `--timeout` says."""
+    (home / "a.sql").write_text("select 1;\n")
+    here = captured(home)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        common = Common(server=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        settings = common.settings(here.streams, problem="joins")
+        with pytest.raises(WatchTimeoutError, match=r"within 0\.5 s") as caught:
+            make_job(common, here.streams, Options(timeout=0.5), [str(home / "a.sql")], settings)
+    assert "Nothing was submitted" in caught.value.hint

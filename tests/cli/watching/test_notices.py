@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,7 @@ def test_why_there_is_no_verdict(
 
 async def test_short_waits_are_silent(streams: Captured) -> None:
     """What is over at once needs no line."""
-    await Countdown(streams.err)(0.0, "busy", False)
+    await Countdown(streams.streams)(0.0, "busy", False)
     assert streams.err.getvalue() == ""
 
 
@@ -81,26 +80,33 @@ async def test_long_waits_are_explained(streams: Captured, monkeypatch: pytest.M
         slept.append(seconds)
 
     monkeypatch.setattr("subcli.cli.watching.notices.asyncio.sleep", sleep)
-    await Countdown(streams.err)(7.2, "busy\x1b[2J", True)
+    await Countdown(streams.streams)(7.2, "busy\x1b[2J", True)
     assert slept == [7.2]
     assert streams.err.getvalue() == "retrying in 8 s: busy^[[2J\n"
 
 
 @pytest.mark.parametrize("reason", ["the server is busy, " * 20, "\u4e2d\u6587" * 100])
-async def test_countdown_stays_on_one_line(reason: str) -> None:
+async def test_countdown_stays_on_one_line(reason: str, tmp_path: Path) -> None:
     """A reason that wraps would leave a row of itself on the terminal every second."""
 
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stderr = Terminal()
-    waiting = asyncio.ensure_future(Countdown(stderr)(30, reason, True))
+    streams = captured(tmp_path, tty=True, TERM="xterm")
+    waiting = asyncio.ensure_future(Countdown(streams.streams)(30, reason, True))
     await asyncio.sleep(0)
     waiting.cancel()
-    (shown,) = filter(None, stderr.getvalue().split("\r\x1b[K"))
+    (shown,) = filter(None, streams.err.getvalue().split("\r\x1b[K"))
     assert shown.startswith("retrying in 30 s: ")
     assert cell_len(shown) < 80
+
+
+@pytest.mark.parametrize("env", [{}, {"TERM": "dumb"}])
+async def test_terminal_without_a_cursor(env: dict[str, str], tmp_path: Path) -> None:
+    """A buffer in an editor, a serial console: a line, which no sequence takes back."""
+    streams = captured(tmp_path, tty=True, **env)
+    waiting = asyncio.ensure_future(Countdown(streams.streams)(30, "busy", True))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert streams.err.getvalue() == "retrying in 30 s: busy\n"
 
 
 @pytest.mark.parametrize(

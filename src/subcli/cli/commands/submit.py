@@ -89,34 +89,47 @@ def register(app: typer.Typer) -> None:
 
         with junit_report(junit_xml, streams) as beside:
             settings = common.settings(streams, problem=problem, language=language)
-            job = make_job(common, streams, paths or [], settings, follow_links=follow_links)
+            job = make_job(common, streams, options, paths or [], settings, follow_links=follow_links)
             warn(streams, settings, job)
             return run.submit(common, streams, options, settings, job, no_watch=no_watch, beside=beside)
 
 
 def make_job(
-    common: Common, streams: Streams, paths: list[str], settings: Settings, *, follow_links: bool = False
+    common: Common,
+    streams: Streams,
+    options: Options,
+    paths: list[str],
+    settings: Settings,
+    *,
+    follow_links: bool = False,
 ) -> CodeToSubmit:
     """Read what to submit, and for which problem.
 
     Args:
+        options: bound how long that takes.
         paths: those of the command line; empty: the files that the project file names.
         follow_links: Whether to follow links that lead outside the working tree.
 
     Raises:
         UsageError: Something is missing or cannot be read.
         SubcliError: The server was asked for the languages of the problem, and refused to tell.
+        WatchTimeoutError: ``--timeout`` has expired.
     """
     from subcli.cli.watching.run import CodeToSubmit
+    from subcli.client.background import start_daemon_thread
 
-    source = _source(paths, settings, follow_links=follow_links)
+    try:
+        # A program that writes stdin may never end it.
+        source = start_daemon_thread(_source, paths, settings, follow_links=follow_links).result(options.left())
+    except TimeoutError:
+        raise options.timed_out("Nothing was submitted: stdin has not ended.") from None
     if settings.problem is None:
         raise UsageError("No problem given.", hint="Name it with `--problem`; `subcli problems` lists them.")
-    language = settings.language or _language(common, streams, source, settings.problem)
+    language = settings.language or _language(common, streams, options, source, settings.problem)
     return CodeToSubmit(source=source, problem=settings.problem, language=language)
 
 
-def _language(common: Common, streams: Streams, source: Source, problem: str) -> str:
+def _language(common: Common, streams: Streams, options: Options, source: Source, problem: str) -> str:
     """What the file extensions imply; if they imply no certain language, what the problem leaves."""
     from subcli.workspace.languages import FAMILIES
 
@@ -127,7 +140,10 @@ def _language(common: Common, streams: Streams, source: Source, problem: str) ->
     from subcli.workspace.source import language_of_problem
 
     try:
-        return language_of_problem(source, request(common, streams, lambda client: client.problem(problem)))
+        answer = request(common, streams, lambda client: client.problem(problem), timeout_s=options.left())
+        return language_of_problem(source, answer)
+    except TimeoutError:
+        raise options.timed_out("Nothing was submitted: the server has not told the problem's languages.") from None
     except NetworkError:
         # Nobody can be asked, and the option needs nobody.
         raise source.unknown_language() from None

@@ -10,13 +10,13 @@ import asyncio
 import math
 import os
 from collections.abc import Callable
-from typing import TextIO
 
 from subcli.cli.common import Common
 from subcli.cli.streams import Streams
 from subcli.core.errors import InterruptedByUser
 from subcli.core.submission import Connection
 from subcli.output.printable import cut, one_line
+from subcli.output.terminal.console import has_cursor
 from subcli.output.terminal.report import report
 from subcli.output.view import Ending
 
@@ -72,8 +72,8 @@ class StderrNotices:
 class Countdown:
     """Waits before a request is repeated (:data:`subcli.client.exchange.Wait`), with a message on stderr."""
 
-    def __init__(self, stderr: TextIO) -> None:
-        self._stderr = stderr
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
 
     async def __call__(self, seconds: float, reason: str, asked: bool) -> None:
         """Wait. On a terminal the line counts down and disappears at the end. Short waits are silent."""
@@ -82,17 +82,16 @@ class Countdown:
             return
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        tty = self._stderr.isatty()
-        if not tty:
-            self._say(f"{self._words(seconds, reason)}\n")
+        if not (self._streams.stderr_tty and has_cursor(self._streams.env)):
+            self._streams.write_error(f"{self._words(seconds, reason)}\n")
             await asyncio.sleep(seconds)
             return
         try:
             while (left := until - loop.time()) > 0:
-                self._say(f"\r\x1b[K{self._fitting(self._words(left, reason))}")
+                self._streams.write_error(f"\r\x1b[K{self._fitting(self._words(left, reason))}")
                 await asyncio.sleep(min(left, 1.0))
         finally:
-            self._say("\r\x1b[K")
+            self._streams.write_error("\r\x1b[K")
 
     def _words(self, seconds: float, reason: str) -> str:
         return f"retrying in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
@@ -100,13 +99,9 @@ class Countdown:
     def _fitting(self, words: str) -> str:
         """What fits on one line: of one that wraps, only the last row would be written over."""
         try:
-            columns = os.get_terminal_size(self._stderr.fileno()).columns
+            columns = os.get_terminal_size(self._streams.stderr.fileno()).columns
         except (OSError, ValueError):
             columns = 0
         columns = columns or DEFAULT_COLUMNS
         # Other letters may be two columns wide.
         return cut(words, columns - 1 if words.isascii() else columns // 2)
-
-    def _say(self, text: str) -> None:
-        self._stderr.write(text)
-        self._stderr.flush()

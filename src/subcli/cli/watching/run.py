@@ -160,7 +160,7 @@ class _Desk:
         self._settings = settings
         self._interrupts = interrupts
         self._beside = beside
-        self.patience = Patience(settings.server, streams.stderr)
+        self.patience = Patience(settings.server, streams)
         self._prompter = prompter_for(common, streams, self.patience)
 
     @contextlib.asynccontextmanager

@@ -22,7 +22,8 @@ MAX_CELLS: Final = 10_000
 """No terminal has more columns or lines."""
 
 _OFF: Final = ("", "0", "false", "no")
-_NO_CURSOR: Final = ("dumb", "unknown")
+_NO_CURSOR: Final = ("", "dumb", "unknown")
+"""Without a name, as git takes it, a terminal is none that can do more than print."""
 
 
 def choose_view(
@@ -42,7 +43,7 @@ def choose_view(
         return "ndjson"
     if quiet:
         return "quiet"
-    if plain or _is_on(env, "CI") or not (stdout_tty and stderr_tty) or _has_no_cursor(env):
+    if plain or _is_on(env, "CI") or not (stdout_tty and stderr_tty and has_cursor(env)):
         return "plain"
     return "live"
 
@@ -57,9 +58,14 @@ def wants_colour(env: Mapping[str, str], *, tty: bool) -> bool:
         return False
     if _is_on(env, "FORCE_COLOR") or _is_on(env, "CLICOLOR_FORCE"):
         return True
-    if env.get("FORCE_COLOR") or env.get("CLICOLOR") == "0" or _has_no_cursor(env):
+    if env.get("FORCE_COLOR") or env.get("CLICOLOR") == "0" or not has_cursor(env):
         return False
     return tty
+
+
+def has_cursor(env: Mapping[str, str]) -> bool:
+    """Return whether a terminal, if there is one, can take back and colour what it shows."""
+    return env.get("TERM", "").lower() not in _NO_CURSOR
 
 
 def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
@@ -96,7 +102,3 @@ def _is_size(text: str, least: int) -> bool:
 
 def _is_on(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").lower() not in _OFF
-
-
-def _has_no_cursor(env: Mapping[str, str]) -> bool:
-    return env.get("TERM", "").lower() in _NO_CURSOR

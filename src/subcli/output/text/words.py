@@ -110,7 +110,7 @@ def summary_of(verdict: Complete, counts: Counts) -> Summary:
 def connection_reason(connection: Connection) -> str:
     """Return why the connection changed: code and reason, as far as known. Contains foreign text."""
     reason = connection.reason or _CODES.get(connection.code or 0, "")
-    if connection.code is None:
+    if connection.code is None or reason.startswith(f"HTTP {connection.code}"):
         return reason
     return f"{connection.code} {reason}".rstrip()
 

@@ -67,7 +67,7 @@ async def _obtain(
     common: Common, streams: Streams, settings: Settings, user: str | None, given: Secret | None
 ) -> tuple[Tokens, str | None, bool]:
     """Tokens from the user or from stdin, the user name, and whether the server verified them."""
-    patience = Patience(settings.server, streams.stderr)
+    patience = Patience(settings.server, streams)
     async with http_client(settings) as http, patience.waiting():
         await _api(http, settings, GivenToken(None)).require_judge()
         if given is not None:

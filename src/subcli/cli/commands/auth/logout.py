@@ -52,7 +52,7 @@ def logout(common: Common, streams: Streams) -> int:
 async def _revoke(settings: Settings, streams: Streams, tokens: Tokens) -> bool:
     headers = {"Authorization": f"Bearer {tokens.access.reveal()}"}
     form = {"refresh_token": tokens.refresh.reveal()} if tokens.refresh else {}
-    async with http_client(settings) as http, Patience(settings.server, streams.stderr).waiting():
+    async with http_client(settings) as http, Patience(settings.server, streams).waiting():
         try:
             response = await http.post(f"{settings.api_url}/auth/logout", json=form, headers=headers)
         except httpx.HTTPError:

@@ -76,7 +76,7 @@ async def _validity(
 
     Validity is ``None`` if the server cannot tell.
     """
-    async with connect(settings) as client, Patience(settings.server, streams.stderr).waiting():
+    async with connect(settings) as client, Patience(settings.server, streams).waiting():
         try:
             me = await client.api.me_with_refresh()
         except AuthError:

@@ -31,7 +31,7 @@ def token(common: Common, streams: Streams) -> int:
 
 
 async def _current(settings: Settings, streams: Streams) -> Secret | None:
-    async with connect(settings) as client, Patience(settings.server, streams.stderr).waiting():
+    async with connect(settings) as client, Patience(settings.server, streams).waiting():
         token = client.token()
         expires = expiry_s(token) if token else None
         if expires is not None and expires < await client.api.now() + 30:
