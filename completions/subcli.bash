@@ -71,9 +71,9 @@ _subcli() {
             if [[ $cur == -* ]]; then
                 case $path in
                     '') offered='--version -V --help -h' ;;
-                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

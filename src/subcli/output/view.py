@@ -64,6 +64,11 @@ class View(Protocol):
 
     tick_s: float | None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody looks around in it: the command waits for them before it closes the view."""
+        ...
+
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """A submission was accepted; ``answer`` is the server's response (``url``, ``status``, …)."""
         ...
@@ -105,6 +110,11 @@ class NullView:
     """A view that shows nothing. Views that need only a few of the calls inherit from it."""
 
     tick_s: float | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Nobody looks around in it."""
+        return False
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """Do nothing."""
@@ -166,6 +176,11 @@ class CompositeView:
     def __init__(self, main: View, others: Sequence[View]) -> None:
         self._views: Sequence[View] = (main, *others)
         self.tick_s = min((view.tick_s for view in self._views if view.tick_s is not None), default=None)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody looks around in any of them."""
+        return any(view.is_held for view in self._views)
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """Pass it on."""

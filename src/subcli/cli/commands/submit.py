@@ -16,6 +16,7 @@ from subcli.cli.watching.options import (
     JunitXml,
     MaxAttempts,
     MinScore,
+    NoKeys,
     Notify,
     Options,
     Plain,
@@ -64,6 +65,7 @@ def register(app: typer.Typer) -> None:
         max_attempts: MaxAttempts = 5,
         compact: Compact = False,
         plain: Plain = False,
+        no_keys: NoKeys = False,
         junit_xml: JunitXml = None,
         notify: Notify = False,
     ) -> int:
@@ -75,6 +77,7 @@ def register(app: typer.Typer) -> None:
             max_attempts=max_attempts,
             compact=compact,
             plain=plain,
+            no_keys=no_keys,
             notify=notify,
             after_seq=after_seq or 0,
             for_server=common.for_server(),

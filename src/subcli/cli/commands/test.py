@@ -14,7 +14,7 @@ from subcli.cli import exits
 from subcli.cli.commands.server.options import SandboxChoice, require_server_extra
 from subcli.cli.common import Common, command, expanded
 from subcli.cli.streams import Streams
-from subcli.cli.watching.options import Compact, JunitXml, Notify, Options, Plain, Timeout
+from subcli.cli.watching.options import Compact, JunitXml, NoKeys, Notify, Options, Plain, Timeout
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,13 +64,16 @@ def register(app: typer.Typer) -> None:
         timeout: Timeout = None,
         compact: Compact = False,
         plain: Plain = False,
+        no_keys: NoKeys = False,
         junit_xml: JunitXml = None,
         notify: Notify = False,
     ) -> int:
         """Judge code on this machine, without a server."""
         from subcli.cli.watching.reports import junit_report
 
-        options = Options(timeout=timeout, compact=compact, plain=plain, notify=notify, follow_up="", resume=_ENDED)
+        options = Options(
+            timeout=timeout, compact=compact, plain=plain, no_keys=no_keys, notify=notify, follow_up="", resume=_ENDED
+        )
         with junit_report(junit_xml, streams) as beside:
             require_server_extra()
             settings = common.settings(streams, language=language)
@@ -251,12 +254,21 @@ def _judge(
     from subcli.cli.watching.local import LocalSession
     from subcli.cli.watching.loop import follow_all
     from subcli.cli.watching.notices import StderrNotices
+    from subcli.cli.watching.operator import TerminalOperator
     from subcli.cli.watching.views import make_view
 
     session = LocalSession(job, starter)
 
     async def main(interrupts: Interrupts) -> int:
-        view = make_view(common, options, streams, several=False, beside=beside, origin=source.origin)
+        view = make_view(
+            common,
+            options,
+            streams,
+            several=False,
+            beside=beside,
+            origin=source.origin,
+            operator=TerminalOperator(interrupts, None),
+        )
         interrupts.view = view
         try:
             notices = StderrNotices(common, several=False, streams=streams)

@@ -84,7 +84,20 @@ async def follow_all(
         else:
             # Only --fail-fast leaves any: they do not change the exit code.
             following.end_the_rest(_cut_short, exit_code=exits.NOT_PASSED)
+            await _look_around(view, interrupts, streams)
     return max(least, *(ending.exit_code for ending in following.endings.values()))
+
+
+async def _look_around(view: View, interrupts: Interrupts, streams: Streams) -> None:
+    """Wait as long as somebody looks around in the view. All is judged by then: Ctrl-C only ends this."""
+    try:
+        with stoppable(view.suspend, view.resume, streams):
+            while view.is_held:
+                view.tick()
+                await asyncio.sleep(view.tick_s or 1)
+    except asyncio.CancelledError:
+        if interrupts.received is None:
+            raise
 
 
 def _cut_short(hint: str) -> InterruptedByUser:

@@ -56,6 +56,7 @@ MaxAttempts: TypeAlias = Annotated[
 ]
 Compact: TypeAlias = Annotated[bool, typer.Option("--compact", help="Show only failures and the verdict.")]
 Plain: TypeAlias = Annotated[bool, typer.Option("--plain", help="Print lines instead of the live screen.")]
+NoKeys: TypeAlias = Annotated[bool, typer.Option("--no-keys", help="Take no keys in the live screen.")]
 AfterSeq: TypeAlias = Annotated[
     int | None, typer.Option("--after-seq", metavar="N", min=0, help="Start after this event.")
 ]
@@ -86,7 +87,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         fail_fast: end at the first verdict that is not passed.
         min_score: the score from which a judged submission counts as passed; ``None``: the verdict decides.
         max_attempts: reconnects in a row without a new event.
-        compact, plain: how the view looks.
+        compact, plain, no_keys: how the view looks, and whether it takes keys.
         notify: tell the person when it is over.
         after_seq: begin after this event.
         for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
@@ -102,6 +103,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     compact: bool = False
     plain: bool = False
+    no_keys: bool = False
     notify: bool = False
     after_seq: int = 0
     for_server: str = ""

@@ -21,6 +21,7 @@ from subcli.cli.runtime import run as run_async
 from subcli.cli.streams import Streams
 from subcli.cli.watching.loop import follow_all
 from subcli.cli.watching.notices import StderrNotices
+from subcli.cli.watching.operator import TerminalOperator
 from subcli.cli.watching.options import Options
 from subcli.cli.watching.views import is_live, make_view, same_name
 from subcli.client.background import start_daemon_thread
@@ -178,7 +179,13 @@ class _Desk:
     def view(self, *, several: bool, origin: Callable[[str], str | None] = same_name) -> Iterator[View]:
         """The view, which leaves the terminal to a prompt and is closed at the end."""
         view = make_view(
-            self._common, self._options, self._streams, several=several, beside=self._beside, origin=origin
+            self._common,
+            self._options,
+            self._streams,
+            several=several,
+            beside=self._beside,
+            origin=origin,
+            operator=TerminalOperator(self._interrupts, self._settings),
         )
         if self._prompter is not None:
             self._prompter.view = view

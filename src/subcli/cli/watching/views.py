@@ -15,6 +15,7 @@ from subcli.output.workflow_commands import on_github
 
 if TYPE_CHECKING:
     from subcli.cli.watching.options import Options
+    from subcli.output.live.view import Operator
 
 
 def same_name(name: str) -> str | None:
@@ -30,6 +31,7 @@ def make_view(
     several: bool,
     beside: Sequence[View] = (),
     origin: Callable[[str], str | None] = same_name,
+    operator: Operator | None = None,
 ) -> View:
     """The views of ``submit`` and ``watch`` as one (contract, section 4).
 
@@ -37,6 +39,7 @@ def make_view(
         several: whether more than one submission is watched.
         beside: other views to pass everything to.
         origin: the path of a file of the submission, as the user named it.
+        operator: does what keys in the live view ask for.
     """
     name = _name(common, options, streams)
     others = list(beside)
@@ -51,7 +54,7 @@ def make_view(
     elif name == "plain":
         main = _plain(options, streams, origin)
     else:
-        main = _live(options, streams, others)
+        main = _live(options, streams, others, None if options.no_keys else operator)
     if options.notify:
         from subcli.output.terminal.attention import Notifier
 
@@ -96,7 +99,7 @@ def _plain(options: Options, streams: Streams, origin: Callable[[str], str | Non
     return GithubView(plain, streams.stdout, Path(summary) if summary else None, locate, streams.stderr)
 
 
-def _live(options: Options, streams: Streams, others: list[View]) -> View:
+def _live(options: Options, streams: Streams, others: list[View], operator: Operator | None) -> View:
     from subcli.output.live.view import LiveView
     from subcli.output.terminal.attention import WindowStatus
     from subcli.output.terminal.terminal import shows_links, shows_progress
@@ -104,4 +107,4 @@ def _live(options: Options, streams: Streams, others: list[View]) -> View:
     stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
     if shows_links(streams.env):
         others.append(WindowStatus(streams.stderr, time.monotonic, progress=shows_progress(streams.env)))
-    return LiveView(stdout, stderr, time.monotonic, compact=options.compact)
+    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, operator=operator)

@@ -85,7 +85,7 @@ def _two_columns(submission: FrameInput, now: float, viewport: Viewport, compact
     """The analyses beside everything else."""
     width = viewport.columns - 2 * parts.MARGIN
     left = min(TABLE_MAX_COLUMNS, width * 58 // 100)
-    lines = _header(submission, now, left, roomy=viewport.roomy)
+    lines = header(submission, now, left, roomy=viewport.roomy)
     tests = test_rows(submission.snapshot, left, viewport.lines - len(lines), compact=compact)
     right = analyses(submission.snapshot, width - left - _GUTTER_CELLS, viewport.lines)
     both = _side_by_side(lines + tests, right, left)
@@ -97,7 +97,7 @@ def _one_column(submission: FrameInput, now: float, viewport: Viewport, compact:
     width = max(viewport.columns - 2 * parts.MARGIN, 10)
     text_width = width * 3 // 4 if viewport.roomy else width
     snapshot = submission.snapshot
-    lines = _header(submission, now, width, roomy=viewport.roomy)
+    lines = header(submission, now, width, roomy=viewport.roomy)
     free = max(viewport.lines - len(lines), 0)
     wanted = _wanted_rows(snapshot, compact=compact)
     below = analyses(snapshot, text_width, max(free - 1 - wanted, free // 2))
@@ -106,8 +106,8 @@ def _one_column(submission: FrameInput, now: float, viewport: Viewport, compact:
     return Frame(parts.on_screen([*lines, *tests, *gap, *below], viewport.columns, viewport.lines), len(tests))
 
 
-def _header(submission: FrameInput, now: float, width: int, *, roomy: bool) -> list[Line]:
-    """Everything above the tests."""
+def header(submission: FrameInput, now: float, width: int, *, roomy: bool) -> list[Line]:
+    """Return everything above the tests."""
     snapshot = submission.snapshot
     clock = f"   {words.elapsed(submission.elapsed_s)}   "
     state = parts.connection(submission.connection, submission.connection_since, now)

@@ -10,13 +10,14 @@ so that a character that the terminal measures wider than we do cannot push the 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from rich.console import Console
 
 from subcli.output.live.frame import Frame, Viewport
-from subcli.output.live.keyboard import KeyboardEcho
+from subcli.output.live.keyboard import Keyboard
 from subcli.output.text.lines import LineRenderer
 
 ROOMY_LINES: Final = 20
@@ -47,12 +48,13 @@ class Screen:
 
     Args:
         console: A console on a terminal; its size is read for every frame.
+        keyboard: Is taken while the screen is shown.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, keyboard: Keyboard | None = None) -> None:
         self._console = console
         self._renderer = LineRenderer(console)
-        self._echo = KeyboardEcho()
+        self._keyboard = keyboard or Keyboard()
         self._is_entered = False
         self._drawn: list[_DrawnLine] = []
         self._drawn_size = (0, 0)
@@ -69,6 +71,10 @@ class Screen:
         self._show([_DrawnLine(self._renderer.render(line), line.cells) for line in lines], (columns, height))
         return frame
 
+    def copy(self, text: str) -> None:
+        """Put ``text`` into the clipboard (OSC 52; terminals that do not know it ignore it)."""
+        self._write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
+
     def leave(self) -> None:
         """Return to the normal screen, and restore the cursor and the keyboard."""
         try:
@@ -77,12 +83,12 @@ class Screen:
         finally:
             self._is_entered = False
             self._drawn = []
-            self._echo.restore()
+            self._keyboard.give_back()
 
     def _show(self, lines: list[_DrawnLine], size: tuple[int, int]) -> None:
         prefix = ""
+        self._keyboard.take()
         if not self._is_entered:
-            self._echo.disable()
             prefix = _ENTER
         elif size != self._drawn_size:
             prefix, self._drawn = _CLEAR, []

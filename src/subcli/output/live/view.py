@@ -1,22 +1,26 @@
 """The live view: drawn on stderr at most ten times a second, and a summary on stdout at the end (section 4).
 
-Events cost nothing here; a frame pulls the bounded snapshots. :mod:`subcli.output.live.frame` and
-:mod:`subcli.output.live.overview` decide what a frame shows, :mod:`subcli.output.live.screen` writes it.
+:mod:`subcli.output.live.frame` and :mod:`subcli.output.live.overview` decide what a frame shows, of bounded snapshots;
+:mod:`subcli.output.live.screen` writes it. Keys change what :mod:`subcli.output.live.browser` looks at, and
+:mod:`subcli.output.live.browsing` shows that instead. For this alone results are kept; other events cost nothing here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rich.console import Console
 
 from subcli.core.submission import Connection
-from subcli.output.live import frame, overview, summary
+from subcli.output.live import browsing, frame, overview, summary
+from subcli.output.live.browser import Browser
+from subcli.output.live.keyboard import Keyboard
 from subcli.output.live.screen import Screen
 from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
 from subcli.output.view import Ending, SnapshotSource, ViewEvent
+from subcli.shared.messages import TestResult
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
@@ -26,6 +30,18 @@ _TIMER_SLACK_S: Final = 0.001
 
 _SUMMARY_MAX_COLUMNS: Final = 100
 _SUMMARY_MIN_COLUMNS: Final = 20
+
+
+class Operator(Protocol):
+    """Does what keys ask for beyond this view."""
+
+    def detach(self) -> None:
+        """Stop watching."""
+        ...
+
+    def open_page(self, submission_id: int, url: str) -> str:
+        """Open a submission's page in the browser; return what to say about it."""
+        ...
 
 
 class _Watched:
@@ -54,6 +70,7 @@ class LiveView:
         stderr: Where the screen is drawn; the same terminal.
         clock: Returns monotonic seconds.
         compact: List only failed tests.
+        operator: Does what keys ask for; ``None``: keys do nothing.
 
     Attributes:
         result_rows: How many rows of test results the last frame made.
@@ -61,12 +78,22 @@ class LiveView:
 
     tick_s: float | None = FRAME_S
 
-    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+    def __init__(
+        self,
+        stdout: Console,
+        stderr: Console,
+        clock: Callable[[], float],
+        *,
+        compact: bool = False,
+        operator: Operator | None = None,
+    ) -> None:
         self._stdout = stdout
         self._stderr = stderr
         self._clock = clock
         self._compact = compact
-        self._screen = Screen(stderr)
+        self._operator = operator
+        self._browser = Browser()
+        self._screen = Screen(stderr, Keyboard(self.press if operator is not None else None))
         self._watched: dict[int, _Watched] = {}
         self._suspended = 0
         self._drawn_at: float | None = None
@@ -83,13 +110,18 @@ class LiveView:
 
     def begin(self, source: SnapshotSource) -> None:
         """Add a submission to the screen."""
+        self._browser.begin(source.submission_id)
         self._watched[source.submission_id] = _Watched(source, self._clock())
 
     def event(self, submission_id: int, event: ViewEvent) -> None:
-        """Note a change of the connection; everything else is in the snapshot."""
-        watched = self._watched.get(submission_id)
-        if watched is not None and isinstance(event, Connection):
-            watched.connection, watched.connection_since = event, self._clock()
+        """Note a result for who looks around, and a change of the connection; everything else is in the snapshot."""
+        if isinstance(event, TestResult):
+            if self._operator is not None:
+                self._browser.add(submission_id, event)
+        elif isinstance(event, Connection):
+            watched = self._watched.get(submission_id)
+            if watched is not None:
+                watched.connection, watched.connection_since = event, self._clock()
 
     def end(self, ending: Ending) -> None:
         """Note how a submission ended; it stays on the screen."""
@@ -106,13 +138,52 @@ class LiveView:
             return
         if self._drawn_at is not None and now - self._drawn_at < FRAME_S - _TIMER_SLACK_S:
             return
+        self._draw(now)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody looks around, so that the end must wait."""
+        return self._browser.is_used
+
+    def press(self, keys: Sequence[str]) -> None:
+        """Take keys, and show at once what they change."""
+        if self._operator is None or self._suspended or not self._watched:
+            return
+        for key in keys:
+            match self._browser.press(key):
+                case "detach":
+                    self._operator.detach()
+                    return
+                case "open":
+                    self._browser.note = self._operator.open_page(
+                        self._browser.submission_id, self._selected().snapshot().url or ""
+                    )
+                case "copy":
+                    self._copy()
+        self._draw(self._clock())
+
+    def _selected(self) -> SnapshotSource:
+        return self._watched[self._browser.submission_id].source
+
+    def _copy(self) -> None:
+        result = self._browser.selected
+        if result is not None:
+            text = browsing.place_or_name(self._selected().snapshot(), result)
+            self._screen.copy(text)
+            self._browser.note = f"copied: {text}"
+
+    def _draw(self, now: float) -> None:
         self._drawn_at = now
         inputs = [watched.frame_input(now) for watched in self._watched.values()]
 
         def make(viewport: frame.Viewport) -> frame.Frame:
+            if self._browser.is_used:
+                return browsing.browsed(inputs[self._browser.current], self._browser, now, viewport)
             if len(inputs) == 1:
-                return frame.single(inputs[0], now, viewport, compact=self._compact)
-            return overview.several(inputs, now, viewport)
+                made = frame.single(inputs[0], now, viewport, compact=self._compact)
+            else:
+                made = overview.several(inputs, now, viewport)
+            return browsing.with_note(made, self._browser.note, viewport) if self._browser.note else made
 
         self.result_rows = self._screen.draw(make).result_rows
 
