@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from subcli.judge.check import check_problem
 from subcli.judge.report import Check
+from subcli.judge.sandbox import Sandbox
+from subcli.judge.sandbox.choice import choose
 from tests.judge.package.packages import MINIMAL, write
 from tests.sampling import first
 
@@ -150,6 +153,20 @@ def test_a_check_agrees_with_every_directory(tmp_path: Path, name: str) -> None:
     assert {what: check.detail for what, check in found.items() if not check.ok} == {}
     programs = {"/".join(file.split("/")[1:3]) for file in AGREEING[name] if file.startswith("submissions/")}
     assert programs <= {what for what, check in found.items() if not check.skipped}
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_what_was_built_for_one_submission_serves_the_next_in_its_sandbox(tmp_path: Path) -> None:
+    """There each submission has a user of its own, who can start what another one has built."""
+    files = {
+        "problem.yaml": DECLARED + "validation: custom\n",
+        "output_validators/validate.c": "int main(void) { return 42; }\n",
+        "submissions/accepted/a.py": ECHO,
+        "submissions/accepted/b.py": ECHO,
+    }
+    starter = choose(Sandbox.BWRAP, for_others=True).starter
+    report = check_problem(write(tmp_path / "minimal", {**MINIMAL, **files}), starter=starter)
+    assert [check.detail for check in report.checks if not check.ok] == []
 
 
 def test_a_check_says_where_it_disagrees_and_infers_the_time_limit(tmp_path: Path) -> None:
