@@ -32,6 +32,12 @@ GUESS = READS_JUDGE_FILES + (
     "say('never guessed')\n"
     "sys.exit(43)\n"
 )
+SAYS_ALL = READS_JUDGE_FILES + (
+    "import os\n"
+    "print(given.read_text(), end='', flush=True)\n"
+    "os.close(1)\n"
+    "sys.exit(42 if sys.stdin.read().split() == given.read_text().split() else 43)\n"
+)
 SECOND_PASS = READS_JUDGE_FILES + (
     "said = int(input())\n"
     "first = feedback / 'first'\n"
@@ -109,6 +115,13 @@ AGREEING: dict[str, FILES] = {
         "output_validators/validate.c": TALKER,
         "submissions/accepted/a.py": "print(1)\n",
         "submissions/run_time_error/b.py": "exit(1)\n",
+    },
+    "interactive, with ends of what is said": {
+        "problem.yaml": DECLARED + "validation: custom interactive\n",
+        "output_validators/validate.py": SAYS_ALL,
+        "submissions/accepted/a.py": "import sys, os\nprint(sys.stdin.read(), flush=True)\nos.close(1)\n",
+        "submissions/accepted/b.py": "print(int(input()))\n",
+        "submissions/wrong_answer/c.py": "import os\nos.close(1)\ninput()\ninput()\n",
     },
     "multi-pass": {
         "problem.yaml": MODERN + "type: multi-pass\n",

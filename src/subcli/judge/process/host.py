@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 STARTING = b"starting"
-"""What comes before the answer to an order, once everything is ready: from here on it is the program that runs."""
+"""What comes before the answer to an order, once the program has been started."""
 STOP = b"stop"
 ROOM = "case"
 """The directory, below the first one of the arguments, in which a tool finds the files of a case."""
@@ -115,11 +115,11 @@ def _run(channel: socket.socket, order: "dict[str, Any]", streams: "list[int]") 
     """Run one program to its end, and end what it has left."""
     used = _processor_time()
     try:
-        channel.send(STARTING)
         began = time.monotonic()
         child = os.fork()
         if child == 0:
             _become(order, streams)
+        channel.send(STARTING)
     finally:
         for stream in streams:
             os.close(stream)

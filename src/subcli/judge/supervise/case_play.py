@@ -266,7 +266,8 @@ class CasePlayer:
     ) -> tuple[Played, Decision | None]:
         """Let the solution and the checker talk to each other, once."""
         checker, tool = by
-        to_solution, to_checker = Relay("<", transcript), Relay(">", transcript)
+        to_solution = Relay("<", transcript, tool.goes_on)
+        to_checker = Relay(">", transcript, self._host.goes_on)
         errors = Collector(self._limits.output_kb * 1024, self._host.stop)
         answer = os.open(case.answer, os.O_RDONLY)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -91,6 +91,10 @@ class ToolProcess:
         """End it, if it runs."""
         self._host.stop()
 
+    def goes_on(self) -> bool:
+        """Whether it runs, and has not begun to end."""
+        return self._host.goes_on()
+
     async def check(
         self,
         checker: Checker,
