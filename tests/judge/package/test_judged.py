@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,6 +77,7 @@ TALKER = (
     "}\n"
 )
 ECHO = "print(input())\n"
+JAVA = "public class {name} {{ public static void main(String[] words) {{ System.out.println({number}); }} }}\n"
 FILES = Mapping[str, str | None]
 
 AGREEING: dict[str, FILES] = {
@@ -92,6 +94,25 @@ AGREEING: dict[str, FILES] = {
         "problem.yaml": DECLARED,
         "include/python/lib.py": "one = 1\n",
         "submissions/accepted/a.py": "import lib\nprint(lib.one)\n",
+    },
+    "constants": {
+        "problem.yaml": MODERN + "constants:\n  factor: 2\n  lib: {value: 1, python: one}\n",
+        "output_validator/validate.py": TWICE.replace("2 *", "{{factor}} *"),
+        "data/secret/test_group.yaml": 'args: ["{{factor}}"]\n',
+        "include/python/lib.py": "{{lib.python}} = {{lib}}\n",
+        "submissions/accepted/a.py": "import lib\nprint({{factor}} * lib.one)\n",
+        "submissions/accepted/b.py": "import sys\nprint(sys.argv[1] + '{{none}}'[8:])\n",
+        "submissions/wrong_answer/c.py": "print({{lib.value}})\n",
+    },
+    "entry points": {
+        "problem.yaml": MODERN,
+        "submissions/submissions.yaml": (
+            "accepted/files: {entrypoint: start.py}\naccepted/classes: {entrypoint: Right}\n"
+        ),
+        "submissions/accepted/files/main.py": "print(2)\n",
+        "submissions/accepted/files/start.py": ECHO,
+        "submissions/accepted/classes/Main.java": JAVA.format(name="Main", number=2),
+        "submissions/accepted/classes/Right.java": JAVA.format(name="Right", number=1),
     },
     "custom validator": {
         "problem.yaml": DECLARED + "validation: custom\n",
@@ -164,7 +185,7 @@ def checked(root: Path, files: FILES) -> dict[str, Check]:
 def test_a_check_agrees_with_every_directory(tmp_path: Path, name: str) -> None:
     found = checked(tmp_path, AGREEING[name])
     assert {what: check.detail for what, check in found.items() if not check.ok} == {}
-    programs = {"/".join(file.split("/")[1:3]) for file in AGREEING[name] if file.startswith("submissions/")}
+    programs = {"/".join(file.split("/")[1:3]) for file in AGREEING[name] if re.match("submissions/.*/", file)}
     assert programs <= {what for what, check in found.items() if not check.skipped}
 
 

@@ -77,7 +77,7 @@ def test_submissions_are_files_and_directories_in_any_language(tmp_path: Path) -
         "accepted/a.cc": ("cpp", ""),
         "accepted/b": ("c", ""),
         "accepted/c.scala": ("", ""),
-        "accepted/old.py": ("", ""),
+        "accepted/old.py": ("Python 2", ""),
         "compile_error/d.py": ("python", "build_failed"),
     }
 
