@@ -20,7 +20,7 @@ from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.limits import over_limit
 from subcli.judge.process.processes import kill_all
 from subcli.judge.process.watchdog import Watchdog
-from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
+from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran, processor_bound_s
 from subcli.judge.supervise.relay import Relay, Transcript
 from subcli.judge.supervise.tools import Decision, ToolProcess
 
@@ -195,7 +195,7 @@ class CasePlayer:
         order = {
             "command": (*self._command, *case.program_arguments),
             "memory": self._memory_mb * _MEGABYTE,
-            "cpu_s": int(seconds) + 1,
+            "cpu_s": processor_bound_s(seconds),
             "files": (),
             "wanted": (),
             "keep": False,
@@ -235,7 +235,7 @@ class CasePlayer:
             return replace(found, kind="flood", message=f"the program wrote more than {limits.output_kb} KB").bounded()
         if ran is None:
             return replace(found, message="the program ended its sandbox").bounded()
-        if ran.cpu_ms > limits.test_seconds * 1000:
+        if ran.took_longer_than(limits.test_seconds):
             message = f"the program used more than {limits.test_seconds:g} s of processor time"
             limit = Evidence(kind="limit", limit="time", message=message, seconds=limits.test_seconds)
             return over_limit(limit, found).bounded()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,19 @@ class Ran(msgspec.Struct, frozen=True):
     """Processes that it had left."""
     found: tuple[str, ...] = ()
     """Which of the files that were asked for it has written."""
+
+    def took_longer_than(self, seconds: float) -> bool:
+        """Whether it used more processor time; `processor_bound_s` ends it then at the latest."""
+        return self.cpu_ms > seconds * 1000 or self.code == -signal.SIGXCPU
+
+
+def processor_bound_s(seconds: float) -> int:
+    """The processor time at which the kernel ends a program that may take `seconds`.
+
+    The kernel counts ticks of its clock for this: on a busy machine an eighth more than the program has used, which is
+    what is measured.
+    """
+    return int(1.25 * seconds) + 1
 
 
 class HostFault(Exception):
