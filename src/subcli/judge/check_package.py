@@ -17,6 +17,7 @@ import msgspec
 from subcli.judge.cases.expected import Ended, codes, disagreement, remark
 from subcli.judge.cases.feedback import revealed
 from subcli.judge.cases.grading import Grade
+from subcli.judge.cases.model import Group
 from subcli.judge.constants import filled
 from subcli.judge.events import Graded
 from subcli.judge.job import Job
@@ -173,6 +174,10 @@ def _summary(judged: Judged) -> str:
 
 async def _judge(problem: Problem, language: Language, solution: Solution, starter: Starter | None) -> Judged:
     files, language = await asyncio.to_thread(_read, problem, solution, language)
+    if solution.expected is not None and any(rule.scope for rule in solution.expected.rules):
+        # What is expected of single cases is seen only if they run.
+        assert problem.cases is not None
+        problem = replace(problem, cases=replace(problem.cases, root=_without_stop(problem.cases.root)))
     job = Job(replace(problem, languages={language.name: language}), language.name, files)
     judged = Judged()
     judging = judge(job, starter=starter, on_fault=judged.printed.append, on_grade=judged.add)
@@ -183,6 +188,12 @@ async def _judge(problem: Problem, language: Language, solution: Solution, start
             elif event["type"] == "complete":
                 judged.verdict = str(event["final_status"])
     return judged
+
+
+def _without_stop(group: Group) -> Group:
+    """The same group, in which every case runs."""
+    parts = tuple(_without_stop(part) if isinstance(part, Group) else part for part in group.parts)
+    return msgspec.structs.replace(group, parts=parts, stop_on_failure=False)
 
 
 def _read(problem: Problem, solution: Solution, language: Language) -> tuple[Mapping[str, str], Language]:

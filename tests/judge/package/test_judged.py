@@ -104,6 +104,13 @@ AGREEING: dict[str, FILES] = {
         "submissions/accepted/b.py": "import sys\nprint(sys.argv[1] + '{{none}}'[8:])\n",
         "submissions/wrong_answer/c.py": "print({{lib.value}})\n",
     },
+    "rules for single cases": {
+        "problem.yaml": MODERN,
+        "data/secret/2.in": "2\n",
+        "data/secret/2.ans": "2\n",
+        "submissions/submissions.yaml": "wrong_answer/a.py: {secret/1: {required: [WA]}, secret/2: {required: [AC]}}\n",
+        "submissions/wrong_answer/a.py": "print(2)\n",
+    },
     "entry points": {
         "problem.yaml": MODERN,
         "submissions/submissions.yaml": (
@@ -142,7 +149,8 @@ AGREEING: dict[str, FILES] = {
         "output_validators/validate.py": SAYS_ALL,
         "submissions/accepted/a.py": "import sys, os\nprint(sys.stdin.read(), flush=True)\nos.close(1)\n",
         "submissions/accepted/b.py": "print(int(input()))\n",
-        "submissions/wrong_answer/c.py": "import os\nos.close(1)\ninput()\ninput()\n",
+        "submissions/wrong_answer/c.py": "import os\nos.close(1)\n",
+        "submissions/run_time_error/d.py": "import os\nos.close(1)\ninput()\ninput()\n",
     },
     "multi-pass": {
         "problem.yaml": MODERN + "type: multi-pass\n",

@@ -301,7 +301,8 @@ class CasePlayer:
             running = asyncio.ensure_future(self._run(case, (to_solution.reading, to_checker.writing, errors.writing)))
             running.add_done_callback(on_ran)
             await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
-            if checking.done() and (checking.exception() is not None or not checking.result().is_accepted):
+            is_lost = checking.done() and (checking.exception() is not None or not checking.result().is_accepted)
+            if is_lost and not to_checker.has_ended_early:
                 # Rejected: whatever the solution does now counts for nothing.
                 self._host.stop()
             ran, evidence = await running
@@ -322,7 +323,8 @@ class CasePlayer:
         evidence = evidence or self._failure(ran, stderr, errors.is_exceeded)
         shown = _shown(stderr=stderr, transcript=transcript.text())
         # It may reject for lack of somebody to talk to, and a solution may fail for the same reason.
-        if evidence is not None and (decision.is_accepted or ended[0] is running):
+        is_first = ended[0] is running or to_checker.has_ended_early
+        if evidence is not None and (decision.is_accepted or is_first):
             return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
         return _decided(played, decision, shown), decision
 

@@ -62,6 +62,8 @@ class Relay:
         """`reading` is for the listener."""
         self._source, self.writing = os.pipe()
         """`writing` is for the speaker."""
+        self.has_ended_early = False
+        """Whether the listener has read the end while the speaker went on."""
         self._speaker = speaker
         self._transcript = transcript
         self._goes_on = goes_on
@@ -92,7 +94,8 @@ class Relay:
             return
         if not data:
             self._close_source()
-            if self._is_released or self._goes_on():
+            self.has_ended_early = not self._is_released and self._goes_on()
+            if self._is_released or self.has_ended_early:
                 self._close_target()
             return
         self._transcript.add(self._speaker, data)
