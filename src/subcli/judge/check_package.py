@@ -17,10 +17,13 @@ import msgspec
 from subcli.judge.cases.expected import Ended, codes, disagreement, remark
 from subcli.judge.cases.feedback import revealed
 from subcli.judge.cases.grading import Grade
+from subcli.judge.cases.model import Group
+from subcli.judge.constants import filled
 from subcli.judge.events import Graded
 from subcli.judge.job import Job
 from subcli.judge.languages.language import Language
 from subcli.judge.languages.versions import missing_programs
+from subcli.judge.package.languages import PYTHON_2
 from subcli.judge.package.programs import entry_of, files_of, texts_of
 from subcli.judge.problem import Problem, Solution
 from subcli.judge.process.starter import Starter
@@ -131,6 +134,8 @@ async def _check(
 
 
 def _not_judged(solution: Solution, language: Language | None) -> str:
+    if solution.language == PYTHON_2:
+        return f"{PYTHON_2} cannot be run"
     if not solution.language:
         return "it is in no language that the judge knows"
     if language is None:
@@ -168,7 +173,11 @@ def _summary(judged: Judged) -> str:
 
 
 async def _judge(problem: Problem, language: Language, solution: Solution, starter: Starter | None) -> Judged:
-    files, language = await asyncio.to_thread(_read, solution, language)
+    files, language = await asyncio.to_thread(_read, problem, solution, language)
+    if solution.expected is not None and any(rule.scope for rule in solution.expected.rules):
+        # What is expected of single cases is seen only if they run.
+        assert problem.cases is not None
+        problem = replace(problem, cases=replace(problem.cases, root=_without_stop(problem.cases.root)))
     job = Job(replace(problem, languages={language.name: language}), language.name, files)
     judged = Judged()
     judging = judge(job, starter=starter, on_fault=judged.printed.append, on_grade=judged.add)
@@ -181,11 +190,24 @@ async def _judge(problem: Problem, language: Language, solution: Solution, start
     return judged
 
 
-def _read(solution: Solution, language: Language) -> tuple[Mapping[str, str], Language]:
+def _without_stop(group: Group) -> Group:
+    """The same group, in which every case runs."""
+    parts = tuple(_without_stop(part) if isinstance(part, Group) else part for part in group.parts)
+    return msgspec.structs.replace(group, parts=parts, stop_on_failure=False)
+
+
+def _read(problem: Problem, solution: Solution, language: Language) -> tuple[Mapping[str, str], Language]:
     """The files of a submission, and the language that knows which one to start."""
-    files = texts_of(files_of(solution.file))
+    texts = texts_of(files_of(solution.file))
+    files = {name: filled(text, problem.constants) for name, text in texts.items()}
     if not solution.file.is_dir():
         ((name, text),) = files.items()
         return {language.name_of_single(name, text): text}, language
+    # A class is in a file of its name.
+    wanted = solution.entrypoint and next(
+        (name for name in files if solution.entrypoint in (name, name.rpartition(".")[0].replace("/", "."))), ""
+    )
+    if wanted:
+        return files, replace(language, source=wanted)
     entry = entry_of(language, files)
     return files, language if language.entry(files) or entry is None else replace(language, source=entry)

@@ -127,6 +127,8 @@ class Solution:
     """The names of exactly the tests that fail; empty if the author does not say."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """If it has several files: by their paths in the submission, `file` being the first."""
+    entrypoint: str = ""
+    """The file or class to start, where the author says so."""
     expected: Expected | None = None
     """What a package expects."""
 
@@ -160,6 +162,8 @@ class Problem:
     """Files that `subcli init` copies, to run tests locally."""
     included: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     """By language, the files of the author's that are laid over those of a submission, by their paths in it."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """What `{{name}}` stands for in the author's programs."""
     timing: Timing | None = None
     """Where the time limit comes from, for packages."""
     remarks: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 from subcli.judge.check import check_problem
 from subcli.judge.report import Check
+from subcli.judge.sandbox import Sandbox
+from subcli.judge.sandbox.choice import choose
 from tests.judge.package.packages import MINIMAL, write
 from tests.sampling import first
 
@@ -28,6 +32,12 @@ GUESS = READS_JUDGE_FILES + (
     "    if int(line) == secret: sys.exit(42)\n"
     "say('never guessed')\n"
     "sys.exit(43)\n"
+)
+SAYS_ALL = READS_JUDGE_FILES + (
+    "import os\n"
+    "print(given.read_text(), end='', flush=True)\n"
+    "os.close(1)\n"
+    "sys.exit(42 if sys.stdin.read().split() == given.read_text().split() else 43)\n"
 )
 SECOND_PASS = READS_JUDGE_FILES + (
     "said = int(input())\n"
@@ -67,6 +77,7 @@ TALKER = (
     "}\n"
 )
 ECHO = "print(input())\n"
+JAVA = "public class {name} {{ public static void main(String[] words) {{ System.out.println({number}); }} }}\n"
 FILES = Mapping[str, str | None]
 
 AGREEING: dict[str, FILES] = {
@@ -83,6 +94,32 @@ AGREEING: dict[str, FILES] = {
         "problem.yaml": DECLARED,
         "include/python/lib.py": "one = 1\n",
         "submissions/accepted/a.py": "import lib\nprint(lib.one)\n",
+    },
+    "constants": {
+        "problem.yaml": MODERN + "constants:\n  factor: 2\n  lib: {value: 1, python: one}\n",
+        "output_validator/validate.py": TWICE.replace("2 *", "{{factor}} *"),
+        "data/secret/test_group.yaml": 'args: ["{{factor}}"]\n',
+        "include/python/lib.py": "{{lib.python}} = {{lib}}\n",
+        "submissions/accepted/a.py": "import lib\nprint({{factor}} * lib.one)\n",
+        "submissions/accepted/b.py": "import sys\nprint(sys.argv[1] + '{{none}}'[8:])\n",
+        "submissions/wrong_answer/c.py": "print({{lib.value}})\n",
+    },
+    "rules for single cases": {
+        "problem.yaml": MODERN,
+        "data/secret/2.in": "2\n",
+        "data/secret/2.ans": "2\n",
+        "submissions/submissions.yaml": "wrong_answer/a.py: {secret/1: {required: [WA]}, secret/2: {required: [AC]}}\n",
+        "submissions/wrong_answer/a.py": "print(2)\n",
+    },
+    "entry points": {
+        "problem.yaml": MODERN,
+        "submissions/submissions.yaml": (
+            "accepted/files: {entrypoint: start.py}\naccepted/classes: {entrypoint: Right}\n"
+        ),
+        "submissions/accepted/files/main.py": "print(2)\n",
+        "submissions/accepted/files/start.py": ECHO,
+        "submissions/accepted/classes/Main.java": JAVA.format(name="Main", number=2),
+        "submissions/accepted/classes/Right.java": JAVA.format(name="Right", number=1),
     },
     "custom validator": {
         "problem.yaml": DECLARED + "validation: custom\n",
@@ -106,6 +143,14 @@ AGREEING: dict[str, FILES] = {
         "output_validators/validate.c": TALKER,
         "submissions/accepted/a.py": "print(1)\n",
         "submissions/run_time_error/b.py": "exit(1)\n",
+    },
+    "interactive, with ends of what is said": {
+        "problem.yaml": DECLARED + "validation: custom interactive\n",
+        "output_validators/validate.py": SAYS_ALL,
+        "submissions/accepted/a.py": "import sys, os\nprint(sys.stdin.read(), flush=True)\nos.close(1)\n",
+        "submissions/accepted/b.py": "print(int(input()))\n",
+        "submissions/wrong_answer/c.py": "import os\nos.close(1)\n",
+        "submissions/run_time_error/d.py": "import os\nos.close(1)\ninput()\ninput()\n",
     },
     "multi-pass": {
         "problem.yaml": MODERN + "type: multi-pass\n",
@@ -148,8 +193,22 @@ def checked(root: Path, files: FILES) -> dict[str, Check]:
 def test_a_check_agrees_with_every_directory(tmp_path: Path, name: str) -> None:
     found = checked(tmp_path, AGREEING[name])
     assert {what: check.detail for what, check in found.items() if not check.ok} == {}
-    programs = {"/".join(file.split("/")[1:3]) for file in AGREEING[name] if file.startswith("submissions/")}
+    programs = {"/".join(file.split("/")[1:3]) for file in AGREEING[name] if re.match("submissions/.*/", file)}
     assert programs <= {what for what, check in found.items() if not check.skipped}
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_what_was_built_for_one_submission_serves_the_next_in_its_sandbox(tmp_path: Path) -> None:
+    """There each submission has a user of its own, who can start what another one has built."""
+    files = {
+        "problem.yaml": DECLARED + "validation: custom\n",
+        "output_validators/validate.c": "int main(void) { return 42; }\n",
+        "submissions/accepted/a.py": ECHO,
+        "submissions/accepted/b.py": ECHO,
+    }
+    starter = choose(Sandbox.BWRAP, for_others=True).starter
+    report = check_problem(write(tmp_path / "minimal", {**MINIMAL, **files}), starter=starter)
+    assert [check.detail for check in report.checks if not check.ok] == []
 
 
 def test_a_check_says_where_it_disagrees_and_infers_the_time_limit(tmp_path: Path) -> None:

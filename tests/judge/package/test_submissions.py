@@ -77,7 +77,7 @@ def test_submissions_are_files_and_directories_in_any_language(tmp_path: Path) -
         "accepted/a.cc": ("cpp", ""),
         "accepted/b": ("c", ""),
         "accepted/c.scala": ("", ""),
-        "accepted/old.py": ("", ""),
+        "accepted/old.py": ("Python 2", ""),
         "compile_error/d.py": ("python", "build_failed"),
     }
 
@@ -127,6 +127,7 @@ def test_what_bounds_the_time_limit_of_a_modern_package(tmp_path: Path) -> None:
         ("*/a.{py,cc}", "accepted/a.cc", True),
         ("secret/*{1,3}", "secret/13", True),
         ("secret/*{1,3}", "secret/2", False),
+        ("secret/*{ 4 }{2 , 3}", "secret/42", True),
         ("secret/{a,{b,c}}x", "secret/cx", True),
         ("secret/[ab]", "secret/a", False),
         ("secret/.", "secret/a", False),

@@ -30,6 +30,8 @@ elif what == "spin":
         pass
 elif what == "wait":
     signal.pause()
+elif what == "bound":
+    os.kill(os.getpid(), signal.SIGXCPU)
 elif what == "memory":
     bytearray(1 << 30)
 elif what == "flood":
@@ -188,11 +190,14 @@ async def test_what_a_checker_refuses(run: Run, tmp_path: Path, *, interactive: 
 
 
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
-    """A program that computes too long and one that waits too long exceed the limit, and say which."""
-    every = (case(tmp_path, "secret/spin", "spin"), case(tmp_path, "secret/wait", "wait"))
+    """A program that computes too long and one that waits too long exceed the limit, and say which.
+
+    So does one that the kernel ends for its processor time, before it is measured.
+    """
+    every = tuple(case(tmp_path, f"secret/{what}", what) for what in ("spin", "wait", "bound"))
     cases = CaseSet(Group(name="", parts=every, stop_on_failure=False))
     judged = await run(problem(tmp_path, cases, test_seconds=0.2), SOLUTION)
-    assert outcomes(judged) == {"spin": "time_limit", "wait": "time_limit"}
+    assert outcomes(judged) == {"spin": "time_limit", "wait": "time_limit", "bound": "time_limit"}
     assert "had not ended after 1.4 s" in by_name(judged)["wait"]["message"]
 
 

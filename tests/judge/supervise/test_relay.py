@@ -12,6 +12,11 @@ import pytest
 from subcli.judge.supervise.relay import Relay, Transcript
 
 
+def has_ended() -> bool:
+    """What a speaker does that has closed its end because it has ended."""
+    return False
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop run until something is so."""
     async with asyncio.timeout(30):
@@ -21,7 +26,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_what_is_said_arrives_and_its_end_once_the_speaker_has_ended() -> None:
     """The listener reads all of it, and the end not before somebody says that the speaker has ended."""
-    relay = Relay(">", Transcript())
+    relay = Relay(">", Transcript(), has_ended)
     os.write(relay.writing, b"hello\n")
     os.close(relay.writing)
     assert await asyncio.to_thread(os.read, relay.reading, 100) == b"hello\n"
@@ -35,9 +40,20 @@ async def test_what_is_said_arrives_and_its_end_once_the_speaker_has_ended() -> 
     os.close(relay.reading)
 
 
+async def test_a_speaker_may_close_its_end_and_go_on() -> None:
+    """The listener reads the end at once, since nobody else will tell it."""
+    relay = Relay(">", Transcript(), lambda: True)
+    os.write(relay.writing, b"hello\n")
+    os.close(relay.writing)
+    assert await asyncio.to_thread(os.read, relay.reading, 100) == b"hello\n"
+    assert await asyncio.to_thread(os.read, relay.reading, 100) == b""
+    relay.release()
+    os.close(relay.reading)
+
+
 async def test_a_listener_that_does_not_read_stops_the_speaker() -> None:
     """What is under way is bounded by two pipes and one piece; nothing is lost once it reads."""
-    relay = Relay(">", Transcript())
+    relay = Relay(">", Transcript(), has_ended)
     os.set_blocking(relay.writing, False)
     written = 0
     for _ in range(200):
@@ -57,7 +73,7 @@ async def test_a_listener_that_does_not_read_stops_the_speaker() -> None:
 async def test_a_speaker_may_go_on_when_the_listener_has_gone() -> None:
     """What it writes is thrown away, however much it is."""
     transcript = Transcript()
-    relay = Relay("<", transcript)
+    relay = Relay("<", transcript, has_ended)
     os.close(relay.reading)
     os.set_blocking(relay.writing, False)
     written = 0
@@ -78,7 +94,7 @@ async def test_a_speaker_may_go_on_when_the_listener_has_gone() -> None:
 
 async def test_a_closed_relay_stays_closed() -> None:
     """Closing twice is harmless, also while something waits to be sent, and touches no descriptor of anybody else's."""
-    relay = Relay("<", Transcript())
+    relay = Relay("<", Transcript(), has_ended)
     os.set_blocking(relay.writing, False)
     for _ in range(20):
         with suppress(BlockingIOError):

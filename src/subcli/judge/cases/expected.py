@@ -149,4 +149,4 @@ def _expanded(pattern: str, count: list[int]) -> Iterator[str]:
         yield pattern
         return
     for choice in found[1].split(","):
-        yield from _expanded(pattern[: found.start()] + choice + pattern[found.end() :], count)
+        yield from _expanded(pattern[: found.start()] + choice.strip() + pattern[found.end() :], count)

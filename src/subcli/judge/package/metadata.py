@@ -113,7 +113,7 @@ def read_metadata(root: Path) -> Metadata:
 
 
 def _types(table: YamlTable) -> frozenset[str]:
-    types = table.texts("type") or ("pass-fail",)
+    types = table.words("type") or ("pass-fail",)
     for word in types:
         if word not in _TYPES:
             raise table.error("type", f"must be of {', '.join(_TYPES)}, not {word[:80]!r}")

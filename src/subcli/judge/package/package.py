@@ -47,7 +47,7 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
     languages = allowed(metadata.languages, known)
     if not languages:
         raise metadata.table.error("languages", f"names none that the judge knows: {', '.join(known)}")
-    data = read_data(root)
+    data = read_data(root, metadata.constants)
     checker = _checker(root, metadata, known)
     group, remarks = _groups(root, metadata, data, checker, known)
     best = best_score(group, minimizes=metadata.minimizes) if metadata.grading == "legacy" else group.max_score
@@ -74,6 +74,7 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
         total_tests=count,
         solutions=read_submissions(root, metadata, known, best),
         included=_included(root, languages),
+        constants=metadata.constants,
         timing=metadata.timing,
         remarks=(*metadata.remarks, *data.remarks, *remarks),
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 from subcli.judge.cases.model import Tool
 from subcli.judge.languages.language import Language
-from subcli.judge.package.languages import language_of
+from subcli.judge.package.languages import is_python_2, language_of
 from subcli.judge.problem import ProblemError
 
 _MOST_FILES: Final = 500
@@ -110,6 +110,8 @@ def tool(program: Path, known: Mapping[str, Language]) -> Tool:
     if any(name in files for name in _SCRIPTS):
         return Tool(directory, tuple(files), _scripted(files), next(name for name in _SCRIPTS if name in files))
     texts = texts_of(files)
+    if is_python_2(texts):
+        raise ProblemError(program, "is written in Python 2, which cannot be run; it must be in Python 3")
     language = language_of(texts, known)
     if language is None:
         raise ProblemError(

@@ -10,7 +10,7 @@ from typing import Final
 
 from subcli.judge.cases.expected import Expected, Rule, is_within
 from subcli.judge.languages.language import Language
-from subcli.judge.package.languages import allowed, language_of
+from subcli.judge.package.languages import PYTHON_2, allowed, is_python_2, language_of
 from subcli.judge.package.metadata import Metadata
 from subcli.judge.package.programs import entries, files_of, texts_of
 from subcli.judge.package.yaml_table import YamlTable
@@ -108,7 +108,9 @@ def _solution(
     mine = [each for each in patterns if is_within(each.pattern, name)]
     texts = texts_of(files_of(program))
     language = language_of(texts, known)
+    entrypoint = ""
     for each in mine:
+        entrypoint = each.table.text("entrypoint", entrypoint)
         if "language" in each.table:
             language = next(iter(allowed([each.table.text("language")], known).values()), None)
     tags = _tags(texts)
@@ -119,7 +121,8 @@ def _solution(
     if tags and not expected.rules and not expected.verdicts:
         expected = Expected(verdicts=tuple(tags - {"CE"}))
     fails = program.parent.name in _BUILD_FAILED or tags == {"CE"}
-    return Solution(program, language.name if language else "", "build_failed" if fails else "", expected=expected)
+    name = PYTHON_2 if language is None and is_python_2(texts) else language.name if language else ""
+    return Solution(program, name, "build_failed" if fails else "", expected=expected, entrypoint=entrypoint)
 
 
 def _tags(texts: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -75,20 +75,24 @@ class Data:
     """What the author should know."""
 
 
-def read_data(root: Path) -> Data:
+def read_data(root: Path, constants: Mapping[str, str]) -> Data:
     """
+    Args:
+        root: the package.
+        constants: what `{{name}}` stands for in `test_group.yaml`.
+
     Raises:
         ProblemError: there are no cases, or too many, an answer or input is missing, or links lead around in a circle.
     """
     data = root / "data"
     count = [0]
     sample, secret = (
-        _read(data / name, name, frozenset(), count) if (data / name).is_dir() else None
+        _read(data / name, name, frozenset(), count, constants) if (data / name).is_dir() else None
         for name in ("sample", "secret")
     )
     if not count[0]:
         raise ProblemError(data, "has no test case: no file NAME.in with a file NAME.ans in sample or secret")
-    return Data(_configuration(data)[0], sample, secret, tuple(_remarks(data, secret)))
+    return Data(_configuration(data, constants)[0], sample, secret, tuple(_remarks(data, secret)))
 
 
 def _remarks(data: Path, secret: Directory | None) -> Iterator[str]:
@@ -101,7 +105,7 @@ def _remarks(data: Path, secret: Directory | None) -> Iterator[str]:
             yield f"data/{path.name}: is neither in sample nor in secret; the case is not run"
 
 
-def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Directory:
+def _read(path: Path, name: str, around: frozenset[str], count: list[int], constants: Mapping[str, str]) -> Directory:
     real = os.path.realpath(path)
     if real in around:
         raise ProblemError(path, "leads back to a directory that it is in")
@@ -117,7 +121,7 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Di
         if each.is_dir():
             if each.suffix == ".files":
                 raise ProblemError(each, "a case with files of its own cannot be judged")
-            parts[each.name, False] = _read(each, f"{name}/{each.name}", around | {real}, count)
+            parts[each.name, False] = _read(each, f"{name}/{each.name}", around | {real}, count, constants)
         elif each.suffix == ".in":
             if f"{base}.ans" not in names:
                 raise ProblemError(each, f"has no answer: there is no {base}.ans")
@@ -127,7 +131,7 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int]) -> Di
                 raise ProblemError(path, f"has more than {MAX_CASES:,} cases")
         elif each.suffix == ".ans" and f"{base}.in" not in names:
             raise ProblemError(each, f"is the answer to nothing: there is no {base}.in")
-    configuration, is_configured = _configuration(path)
+    configuration, is_configured = _configuration(path, constants)
     return Directory(name, path, configuration, is_configured, [parts[key] for key in sorted(parts)])
 
 
@@ -147,8 +151,9 @@ def _check_name(path: Path) -> None:
         raise ProblemError(path.parent, f"has a file whose name has characters that do not print: {path.name!r}")
 
 
-def _configuration(path: Path) -> tuple[YamlTable, bool]:
+def _configuration(path: Path, constants: Mapping[str, str]) -> tuple[YamlTable, bool]:
     for name in _CONFIGURATIONS:
         if (path / name).is_file():
-            return YamlTable.read(path / name), name == "test_group.yaml"
+            is_modern = name == "test_group.yaml"
+            return YamlTable.read(path / name, constants if is_modern else {}), is_modern
     return YamlTable.empty(path / _CONFIGURATIONS[1]), False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 
+from subcli.judge.constants import filled
 from subcli.judge.problem import ProblemError
 from subcli.judge.safe_yaml import Keys, UnreadableYaml, load_yaml_with_lines
 from subcli.shared.suggest import closest
@@ -37,13 +39,13 @@ class YamlTable:
         self._place = place
 
     @classmethod
-    def read(cls, path: Path) -> YamlTable:
-        """The mapping in the file `path`; an empty file is an empty mapping.
+    def read(cls, path: Path, constants: Mapping[str, str] = MappingProxyType({})) -> YamlTable:
+        """The mapping in the file `path`, with `constants` filled in; an empty file is an empty mapping.
 
         Raises:
             ProblemError: it cannot be read, or is not a mapping.
         """
-        text = read_text(path, MAX_BYTES)
+        text = filled(read_text(path, MAX_BYTES), constants)
         try:
             repeated: dict[Keys, int] = {}
             values, lines = load_yaml_with_lines(text, MAX_BYTES, repeated)

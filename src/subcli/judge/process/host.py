@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 STARTING = b"starting"
-"""What comes before the answer to an order, once everything is ready: from here on it is the program that runs."""
+"""What comes before the answer to an order, once the program has been started."""
 STOP = b"stop"
 ROOM = "case"
 """The directory, below the first one of the arguments, in which a tool finds the files of a case."""
@@ -115,11 +115,11 @@ def _run(channel: socket.socket, order: "dict[str, Any]", streams: "list[int]") 
     """Run one program to its end, and end what it has left."""
     used = _processor_time()
     try:
-        channel.send(STARTING)
         began = time.monotonic()
         child = os.fork()
         if child == 0:
             _become(order, streams)
+        channel.send(STARTING)
     finally:
         for stream in streams:
             os.close(stream)
@@ -164,11 +164,12 @@ def _become(order: "dict[str, Any]", streams: "list[int]") -> None:
         for number in _DEFAULT_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         if order["memory"]:
-            _limit(resource.RLIMIT_AS, order["memory"])
+            _limit(resource.RLIMIT_AS, order["memory"], order["memory"])
             if resource.getrlimit(resource.RLIMIT_STACK)[1] == resource.RLIM_INFINITY:
                 # The stack may use the memory as everything else may.
                 resource.setrlimit(resource.RLIMIT_STACK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        _limit(resource.RLIMIT_CPU, order["cpu_s"])
+        # SIGXCPU says why; who ignores it is killed a second later.
+        _limit(resource.RLIMIT_CPU, order["cpu_s"], order["cpu_s"] + 1)
         os.execvp(command[0], command)
     except FileNotFoundError:
         os.write(2, f"{command[0]}: command not found\n".encode())
@@ -178,10 +179,11 @@ def _become(order: "dict[str, Any]", streams: "list[int]") -> None:
         os._exit(NOT_EXECUTABLE)
 
 
-def _limit(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
+def _limit(kind: int, soft: int, hard: int) -> None:
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def _end_rest() -> "tuple[int, int]":

@@ -192,7 +192,9 @@ def _hand_over(workspace: Path, user: int) -> None:
     for path in (workspace, *workspace.rglob("*")):
         os.chown(path, user, user, follow_symlinks=False)
         if not path.is_symlink():
-            path.chmod(0o750 if path.is_dir() else path.stat().st_mode & 0o700 | 0o040)
+            mode = path.stat().st_mode & 0o700
+            # What was built before, and is kept, can be executed.
+            path.chmod(0o750 if path.is_dir() else mode | 0o040 | mode >> 3 & 0o010)
 
 
 def _write_hosts(path: Path) -> str:

@@ -21,7 +21,7 @@ from subcli.judge.process.limits import over_limit
 from subcli.judge.process.processes import kill_all
 from subcli.judge.process.text import decode_beginning
 from subcli.judge.process.watchdog import Watchdog
-from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
+from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran, processor_bound_s
 from subcli.judge.supervise.relay import Relay, Transcript
 from subcli.judge.supervise.tools import Decision, ToolProcess
 
@@ -196,7 +196,7 @@ class CasePlayer:
         order = {
             "command": (*self._command, *case.program_arguments),
             "memory": self._memory_mb * _MEGABYTE,
-            "cpu_s": int(seconds) + 1,
+            "cpu_s": processor_bound_s(seconds),
             "files": (),
             "wanted": (),
             "keep": False,
@@ -236,7 +236,7 @@ class CasePlayer:
             return replace(found, kind="flood", message=f"the program wrote more than {limits.output_kb} KB").bounded()
         if ran is None:
             return replace(found, message="the program ended its sandbox").bounded()
-        if ran.cpu_ms > limits.test_seconds * 1000:
+        if ran.took_longer_than(limits.test_seconds):
             message = f"the program used more than {limits.test_seconds:g} s of processor time"
             limit = Evidence(kind="limit", limit="time", message=message, seconds=limits.test_seconds)
             return over_limit(limit, found).bounded()
@@ -267,7 +267,8 @@ class CasePlayer:
     ) -> tuple[Played, Decision | None]:
         """Let the solution and the checker talk to each other, once."""
         checker, tool = by
-        to_solution, to_checker = Relay("<", transcript), Relay(">", transcript)
+        to_solution = Relay("<", transcript, tool.goes_on)
+        to_checker = Relay(">", transcript, self._host.goes_on)
         errors = Collector(self._limits.output_kb * 1024, self._host.stop)
         answer = os.open(case.answer, os.O_RDONLY)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -301,7 +302,8 @@ class CasePlayer:
             running = asyncio.ensure_future(self._run(case, (to_solution.reading, to_checker.writing, errors.writing)))
             running.add_done_callback(on_ran)
             await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
-            if checking.done() and (checking.exception() is not None or not checking.result().is_accepted):
+            is_lost = checking.done() and (checking.exception() is not None or not checking.result().is_accepted)
+            if is_lost and not to_checker.has_ended_early:
                 # Rejected: whatever the solution does now counts for nothing.
                 self._host.stop()
             ran, evidence = await running
@@ -322,7 +324,8 @@ class CasePlayer:
         evidence = evidence or self._failure(ran, stderr, errors.is_exceeded)
         shown = _shown(stderr=stderr, transcript=transcript.text())
         # It may reject for lack of somebody to talk to, and a solution may fail for the same reason.
-        if evidence is not None and (decision.is_accepted or ended[0] is running):
+        is_first = ended[0] is running or to_checker.has_ended_early
+        if evidence is not None and (decision.is_accepted or is_first):
             return replace(played, outcome=outcome_of("failed", evidence), evidence=evidence, output=shown), None
         return _decided(played, decision, shown), decision
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from subcli.judge import events
 from subcli.judge.analysis.finding import Context, Finding
 from subcli.judge.analysis.general import general
+from subcli.judge.constants import filled
 from subcli.judge.evidence import Evidence
 from subcli.judge.grader.model import GRADESCOPE
 from subcli.judge.job import Job, UnsafePath, without, write_files
@@ -205,7 +206,8 @@ def _with_included(job: Job) -> Job:
     included = job.problem.included.get(job.language)
     if not included:
         return job
-    texts = {name: path.read_text("utf-8", "surrogateescape") for name, path in included.items()}
+    constants = job.problem.constants
+    texts = {name: filled(path.read_text("utf-8", "surrogateescape"), constants) for name, path in included.items()}
     files = {**job.files, **texts}
     language = job.problem.languages.get(job.language)
     entry = language.entry(job.files) if language is not None and language.entry(files) is None else None

@@ -39,7 +39,7 @@ from subcli.judge.process.starter import GRADE, Plans
 from subcli.judge.process.text import cut
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult
-from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
+from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran, processor_bound_s
 from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.tap_parser import BailOut, Parser, Point
 
@@ -123,7 +123,7 @@ class GraderRun:
         order = {
             "command": (sys.executable, "-I", "-S", str(GRADE), self._kind, self._pattern, str(MAX_BYTES), *command),
             "memory": self._memory_mb * _MEGABYTE,
-            "cpu_s": int(seconds) + 1,
+            "cpu_s": processor_bound_s(seconds),
             "files": (),
             "wanted": (),
             "keep": False,

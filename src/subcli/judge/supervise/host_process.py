@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from subcli.judge.process.host import READY, STARTING, STOP
-from subcli.judge.process.processes import Process, descendants
+from subcli.judge.process.processes import Process, descendants, is_ending
 from subcli.judge.process.starter import HOST, StartPlan, spawn
 
 _MESSAGE_BYTES = 256 * 1024
@@ -34,6 +35,19 @@ class Ran(msgspec.Struct, frozen=True):
     """Processes that it had left."""
     found: tuple[str, ...] = ()
     """Which of the files that were asked for it has written."""
+
+    def took_longer_than(self, seconds: float) -> bool:
+        """Whether it used more processor time; `processor_bound_s` ends it then at the latest."""
+        return self.cpu_ms > seconds * 1000 or self.code == -signal.SIGXCPU
+
+
+def processor_bound_s(seconds: float) -> int:
+    """The processor time at which the kernel ends a program that may take `seconds`.
+
+    The kernel counts ticks of its clock for this: on a busy machine an eighth more than the program has used, which is
+    what is measured.
+    """
+    return int(1.25 * seconds) + 1
 
 
 class HostFault(Exception):
@@ -58,6 +72,8 @@ class HostProcess:
         self._answer: asyncio.Future[bytes] | None = None
         self._is_starting = False
         """Whether the program of the last order has been reached."""
+        self._streams: list[int] = []
+        """Those of the program that is to be started."""
 
     async def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -88,6 +104,8 @@ class HostProcess:
         assert self._answer is not None
         if message == STARTING:
             self._is_starting = True
+            # From here on the program alone has them, so that their other ends learn when it closes them.
+            self._close_streams()
         elif not self._answer.done():
             self._answer.set_result(message)
         elif not message:
@@ -105,7 +123,7 @@ class HostProcess:
 
         Args:
             order: `command`, `memory` (bytes; 0: not bounded), `cpu_s`, `files`, `wanted` and `keep`.
-            streams: Its stdin, stdout and stderr. They are closed here at the end.
+            streams: Its stdin, stdout and stderr. They are closed here once it has them.
             files: The descriptors of `order["files"]`.
             wanted: Where the files named `order["wanted"]` are copied to.
 
@@ -116,14 +134,15 @@ class HostProcess:
             HostFault: It could not be run.
             OSError: The sandbox cannot be started.
         """
+        self._streams = list(streams)
         try:
             facts = await self._order(order, (*streams, *files, *wanted))
-            if not self._is_starting if facts is None else "spoiled" in facts or "fault" in facts:
+            if not self._is_starting and (facts is None or "spoiled" in facts or "fault" in facts):
                 # What ran before may have used something up, or ended the host. A new sandbox has nothing of it.
                 self.close()
                 facts = await self._order(order, (*streams, *files, *wanted))
         finally:
-            close_all(streams)
+            self._close_streams()
         if facts is None:
             self.close()
             return None
@@ -140,6 +159,14 @@ class HostProcess:
         answer = await self._answer
         facts: dict[str, Any] | None = json.loads(answer) if answer else None
         return facts
+
+    def _close_streams(self) -> None:
+        close_all(self._streams)
+        self._streams = []
+
+    def goes_on(self) -> bool:
+        """Whether the program that was started has not begun to end."""
+        return any(not process.is_sandbox and not is_ending(process.pid) for process in self.processes())
 
     def processes(self) -> list[Process]:
         """Those in the sandbox, its host among them."""

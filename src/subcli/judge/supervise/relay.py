@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from subcli.judge.process.text import decode
 
@@ -49,21 +50,25 @@ class Relay:
 
     Neither side learns early that the other one has gone. The listener reads the end only once somebody has seen that
     the speaker has ended (`release`): who fails because the other one has ended is never taken for the first of the
-    two. And a speaker may go on when the listener has gone: what it says is thrown away. problemtools joins the two in
-    the same way.
+    two. Only a speaker that closes its end and goes on has said that this was all. And a speaker may go on when the
+    listener has gone: what it says is thrown away. problemtools joins the two in the same way.
 
     Args:
         speaker: `>` or `<`.
         transcript: Where it is noted.
+        goes_on: Whether the speaker has not begun to end.
     """
 
-    def __init__(self, speaker: str, transcript: Transcript) -> None:
+    def __init__(self, speaker: str, transcript: Transcript, goes_on: Callable[[], bool]) -> None:
         self.reading, self._target = os.pipe()
         """`reading` is for the listener."""
         self._source, self.writing = os.pipe()
         """`writing` is for the speaker."""
+        self.has_ended_early = False
+        """Whether the listener has read the end while the speaker went on."""
         self._speaker = speaker
         self._transcript = transcript
+        self._goes_on = goes_on
         self._unsent = b""
         self._is_source_open = self._is_target_open = True
         self._is_released = False
@@ -91,7 +96,8 @@ class Relay:
             return
         if not data:
             self._close_source()
-            if self._is_released:
+            self.has_ended_early = not self._is_released and self._goes_on()
+            if self._is_released or self.has_ended_early:
                 self._close_target()
             return
         self._transcript.add(self._speaker, data)

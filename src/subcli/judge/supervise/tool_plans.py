@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from subcli.judge.cases.model import Tool
+from subcli.judge.constants import filled_bytes
 from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.starter import Starter
 from subcli.judge.process.workplace import workplace
@@ -44,29 +45,29 @@ def tool_plans(problem: Problem, base: Path, starter: Starter) -> Iterator[list[
             place = base / f"tool-{number}"
             workspace, scratch = place / "work", place / "scratch"
             scratch.mkdir(parents=True)
-            kept = _cache() / _version(tool)
+            kept = _cache() / _version(tool, problem.constants)
             is_built = kept.is_dir()
             if is_built:
                 shutil.copytree(kept, workspace, symlinks=True)
             else:
-                _copy_sources(tool, workspace)
+                _copy_sources(tool, workspace, problem.constants)
             one = replace(problem, limits=_LIMITS, network=False)
             opened = stack.enter_context(starter.open(workspace, one, tool.language))
             plans.append({"plans": opened.as_json(), "scratch": str(scratch), "is_built": is_built, "cache": str(kept)})
         yield plans
 
 
-def _copy_sources(tool: Tool, workspace: Path) -> None:
+def _copy_sources(tool: Tool, workspace: Path, constants: Mapping[str, str]) -> None:
     workspace.mkdir()
     for name in tool.files:
         target = workspace / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(tool.directory / name, target)
+        target.write_bytes(filled_bytes((tool.directory / name).read_bytes(), constants))
 
 
-def _version(tool: Tool) -> str:
+def _version(tool: Tool, constants: Mapping[str, str]) -> str:
     """Everything that what is built depends on, as the name of a directory."""
-    digest = hashlib.sha256(msgspec.json.encode((tool.language, tool.entry, tool.files), enc_hook=str))
+    digest = hashlib.sha256(msgspec.json.encode((tool.language, tool.entry, tool.files, dict(constants)), enc_hook=str))
     for name in tool.files:
         digest.update((tool.directory / name).read_bytes())
         digest.update(b"\0")

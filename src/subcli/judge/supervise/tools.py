@@ -19,7 +19,7 @@ from subcli.judge.process.starter import Plans
 from subcli.judge.process.stopwatch import Stopwatch, Timer
 from subcli.judge.process.text import Tail, decode, decode_beginning
 from subcli.judge.supervise.build import build, missing_program
-from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran
+from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran, processor_bound_s
 
 ACCEPTED, REJECTED = 42, 43
 _BUILD_SECONDS = 120.0
@@ -92,6 +92,10 @@ class ToolProcess:
     def stop(self) -> None:
         """End it, if it runs."""
         self._host.stop()
+
+    def goes_on(self) -> bool:
+        """Whether it runs, and has not begun to end."""
+        return self._host.goes_on()
 
     async def check(
         self,
@@ -173,7 +177,7 @@ class ToolProcess:
         order = {
             "command": (*self._expand(language.run), *arguments),
             "memory": memory_mb * _MEGABYTE if language.bounded_address_space else 0,
-            "cpu_s": int(seconds) + 1,
+            "cpu_s": processor_bound_s(seconds),
             "files": list(files),
             "wanted": list(written),
             "keep": keep,
@@ -196,7 +200,7 @@ class ToolProcess:
         ran = running.result()
         if ran is None:
             raise HostFault(f"{self._tool.entry} ended its sandbox")
-        if ran.cpu_ms > seconds * 1000:
+        if ran.took_longer_than(seconds):
             raise HostFault(f"{self._tool.entry} took longer than {seconds:g} s")
         return ran
 
