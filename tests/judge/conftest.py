@@ -111,6 +111,6 @@ LIMITS = "test_seconds = 15\nanswer_seconds = 1.5\n"
 PYTHON = """
 [languages.python]
 source = "node.py"
-build = ["{python}", "-s", "-S", "-P", "-m", "py_compile", "{sources}"]
+build = ["{python}", "-s", "-S", "-P", "{shims}/python_compile.py", "{sources}"]
 run = ["{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"]
 """
