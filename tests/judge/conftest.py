@@ -11,6 +11,7 @@ import pytest
 
 from subcli.judge import Job, Problem, judge, load_problem, load_problems
 from subcli.judge.process.processes import Process, descendants
+from subcli.judge.supervise.template import template_pid
 from tests.judge.judging import Below, Event, Judged, MakeNode, MakeProblem, Run
 
 
@@ -28,10 +29,13 @@ async def _run(problem: Problem, source: str | Mapping[str, str], language: str 
 @pytest.fixture
 def below() -> Below:
     """The processes below this one that the test has started: databases of other tests may be there too."""
-    others = [process.pid for process in descendants(os.getpid()) if process.parent == os.getpid()]
+    template = template_pid()
+    others = [each.pid for each in descendants(os.getpid()) if each.parent == os.getpid() and each.pid != template]
 
     def found() -> list[Process]:
         foreign = {process.pid for other in others for process in descendants(other)} | set(others)
+        # The template of the supervisors stays, and is of no test.
+        foreign.add(template_pid() or 0)
         return [process for process in descendants(os.getpid()) if process.pid not in foreign]
 
     return found
@@ -107,6 +111,6 @@ LIMITS = "test_seconds = 15\nanswer_seconds = 1.5\n"
 PYTHON = """
 [languages.python]
 source = "node.py"
-build = ["{python}", "-s", "-S", "-P", "-m", "py_compile", "{sources}"]
+build = ["{python}", "-s", "-S", "-P", "{shims}/python_compile.py", "{sources}"]
 run = ["{python}", "-s", "-S", "-P", "{shims}/python_node.py", "{source}"]
 """

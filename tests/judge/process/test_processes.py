@@ -201,3 +201,15 @@ def test_crowd_in_a_sandbox_is_seen_from_its_first_process() -> None:
     finally:
         sandbox.kill()
         sandbox.communicate()
+
+
+def test_alone_is_known_without_a_look_at_others() -> None:
+    """A supervisor asks three times whether anything is left, beside thousands of processes of others."""
+    script = """
+import os
+from subcli.judge.process import processes
+processes._all_processes = None
+print(processes.descendants(os.getpid()), processes.kill_descendants(os.getpid()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True\n"

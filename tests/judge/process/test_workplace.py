@@ -224,7 +224,8 @@ def test_after_a_kill_of_judge_and_supervisor(temporary: Path) -> None:
         [base] = temporary.glob("subcli-judge-*")
         assert remove_leftovers() == 0
         living = descendants(judge.pid)
-        [supervisor] = [each.pid for each in living if each.parent == judge.pid]
+        [template] = [each.pid for each in living if each.parent == judge.pid]
+        [supervisor] = [each.pid for each in living if each.parent == template]
         # Stopped first: it would see the judge's end and remove the directory itself.
         os.kill(supervisor, signal.SIGSTOP)
         judge.kill()

@@ -21,6 +21,7 @@ from subcli.judge import Job, Language, LocalStarter, Problem, events, judge
 from subcli.judge.process.processes import descendants
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import Tail, cut
+from subcli.judge.supervise.template import start_supervisor
 from tests.judge.judging import Below, MakeNode, MakeProblem, Run
 
 LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n"
@@ -89,7 +90,7 @@ async def test_judge_that_cannot_start_says_so(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("subcli.judge.supervise.child.start_own", refuse)
+    monkeypatch.setattr("subcli.judge.supervise.template._ask", refuse)
     async with aclosing(judge(Job(tiny(), "python", {"node.py": node()}))) as judging:
         seen = [event async for event in judging]
     assert seen[-1]["final_status"] == "error"
@@ -97,16 +98,16 @@ async def test_judge_that_cannot_start_says_so(
     assert seen[-1]["shortage"] is True
 
 
-def test_supervisor_without_an_order_starts_nothing() -> None:
+async def test_supervisor_without_an_order_starts_nothing(tmp_path: Path) -> None:
     """If the server is killed before it has sent the order, the supervisor ends silently."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        command = [sys.executable, "-P", "-m", "subcli.judge.supervise", str(theirs.fileno())]
-        supervisor = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE)
+    with theirs, (tmp_path / "lock").open("w") as lock:
+        supervisor = await start_supervisor(tmp_path, theirs.fileno(), lock.fileno())
     with ours:
         ours.sendall(b'{"problem": ')
-    assert supervisor.communicate(timeout=30)[1] == b""
-    assert supervisor.returncode == 0
+    assert await supervisor.wait() == 0
+    assert supervisor.log == ""
+    supervisor.close()
 
 
 async def test_tests_do_not_run_after_a_failed_build(tiny: MakeProblem, below: Below) -> None:

@@ -6,8 +6,8 @@
     --apart=N           become a user that no other process has, in this group
     --filter=FILE       open this file; `{filter}` in PROGRAM's arguments becomes its descriptor
 
-The program also gets a lower priority than the judge. This replaces a `preexec_fn`, which is unsafe in a process with
-threads. It imports only what it needs, because it runs before every node.
+The program also gets a lower priority than the judge. A process with one thread calls `main` in a fork of its own; in
+one with more that is not safe. This imports only what it needs, because it runs before every node.
 """
 
 import os
@@ -58,8 +58,13 @@ def _stand_back() -> None:
         pass
 
 
-def main(arguments: list[str]) -> None:
-    """Confine this process and execute the program."""
+def main(arguments: list[str], environment: "dict[str, str] | None" = None) -> None:
+    """Confine this process and execute the program.
+
+    Args:
+        arguments: Options, `--`, and the program with its arguments.
+        environment: The program's. Default: that of this process.
+    """
     end = arguments.index("--")
     command = arguments[end + 1 :]
     options = [option.partition("=")[::2] for option in arguments[:end]]
@@ -72,9 +77,11 @@ def main(arguments: list[str]) -> None:
             os.set_inheritable(descriptor, True)
             command = [str(descriptor) if word == "{filter}" else word for word in command]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for name, value in options:
-        if name in _LIMITS:
-            _limit(_LIMITS[name], int(value))
+    limits = {_LIMITS[name]: int(value) for name, value in options if name in _LIMITS}
+    # Last: this process itself may have more already, and gets no more from there on.
+    address_space = limits.pop(resource.RLIMIT_AS, None)
+    for kind, limit in limits.items():
+        _limit(kind, limit)
     _stand_back()
     for name, value in options:
         if name == "--user":
@@ -82,13 +89,16 @@ def main(arguments: list[str]) -> None:
         elif name == "--apart":
             # Numbers of processes that live have at most 22 bits, and are different.
             _become(FIRST_APART + os.getpid(), int(value))
+    if address_space is not None:
+        _limit(resource.RLIMIT_AS, address_space)
     try:
-        os.execvp(command[0], command)
+        os.execvpe(command[0], command, os.environ if environment is None else environment)
     except FileNotFoundError:
-        sys.stderr.write(f"{command[0]}: command not found\n")
+        # Not to `sys.stderr`, which a caller may have replaced.
+        os.write(2, f"{command[0]}: command not found\n".encode())
         sys.exit(NOT_FOUND)
     except OSError as error:
-        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
         sys.exit(NOT_EXECUTABLE)
 
 

@@ -11,12 +11,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from subcli.judge.process import confine
 
 if TYPE_CHECKING:
     from subcli.judge.languages.language import Language
@@ -29,6 +33,7 @@ CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
 HOST = Path(__file__).with_name("host.py")
 GRADE = Path(__file__).with_name("grade.py")
+_CONFINING = (sys.executable, "-I", "-S", str(CONFINE))
 _MEGABYTE = 1024 * 1024
 
 
@@ -117,7 +122,7 @@ def confining(limits: ResourceLimits, language: Language, *, is_hosted: bool) ->
         language: The language of the solution.
         is_hosted: Whether it starts the host of a sandbox, which bounds the memory of each program itself.
     """
-    words = [sys.executable, "-I", "-S", str(CONFINE), f"--file-size={limits.file_size_mb * _MEGABYTE}"]
+    words = [*_CONFINING, f"--file-size={limits.file_size_mb * _MEGABYTE}"]
     if language.bounded_address_space and not is_hosted:
         words.append(f"--address-space={limits.memory_mb * _MEGABYTE}")
     return tuple(words)
@@ -197,21 +202,47 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `command` under `plan`, with unbuffered pipes, in a new session, with all other descriptors closed.
 
-    The supervisor tells a solution's processes from the judge's by their session.
+    The supervisor tells a solution's processes from the judge's by their session. A process with one thread confines
+    its own child, which saves starting an interpreter for that; in one with more, a fork may not run Python.
 
     Raises:
         FileNotFoundError: The plan's own program does not exist. (If the *command*'s program does not exist, the
             process exits with code 127; see `confine`.)
     """
+    words = [*plan.prefix, *command]
+    environment = {**plan.environment, **(extra_environment or {})}
+    passed = tuple(pass_fds)
+    confined = None
+    if tuple(words[: len(_CONFINING)]) == _CONFINING and threading.active_count() == 1:
+        confined = partial(_confine, words[len(_CONFINING) :], environment, passed)
     return subprocess.Popen(
-        [*plan.prefix, *command],
+        words,
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         bufsize=0,
         cwd=plan.directory,
-        env={**plan.environment, **(extra_environment or {})},
+        env=environment,
         close_fds=True,
-        pass_fds=tuple(pass_fds),
+        pass_fds=passed,
         start_new_session=True,
+        preexec_fn=confined,
     )
+
+
+def _confine(words: list[str], environment: dict[str, str], passed: Collection[int]) -> None:
+    """Do in this process, a fork of ours, what `confine` does in one of its own. Does not return."""
+    code = 1
+    try:
+        first = 3
+        for descriptor in sorted(passed):
+            os.closerange(first, descriptor)
+            first = descriptor + 1
+        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+        confine.main(words, environment)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(code)

@@ -18,7 +18,6 @@ from subcli.judge.process.stopwatch import MAX_STRETCH
 from subcli.judge.process.text import Tail
 
 _LOG_BYTES = 24_576
-_POLL_INTERVAL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,29 @@ async def build(
 async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
     """Read until the process itself ends. A child of it may hold the pipe open for ever."""
     assert process.stdout is not None
-    pipe = process.stdout.fileno()
+    loop, pipe = asyncio.get_running_loop(), process.stdout.fileno()
     os.set_blocking(pipe, False)
-    while True:
-        code = process.poll()
+    handle = os.pidfd_open(process.pid)
+    has_ended = asyncio.Event()
+
+    def take() -> None:
+        if data := _read(pipe):
+            log.add(data)
+        else:
+            loop.remove_reader(pipe)
+
+    loop.add_reader(pipe, take)
+    loop.add_reader(handle, has_ended.set)
+    try:
+        await has_ended.wait()
         while data := _read(pipe):
             log.add(data)
             await asyncio.sleep(0)
-        if code is not None:
-            return code
-        await asyncio.sleep(_POLL_INTERVAL_S)
+    finally:
+        loop.remove_reader(pipe)
+        loop.remove_reader(handle)
+        os.close(handle)
+    return process.wait()
 
 
 def _read(pipe: int) -> bytes:

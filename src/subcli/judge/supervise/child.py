@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import termios
-import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,17 +24,36 @@ _LAST_OUTPUT_TIMEOUT_S = 0.2
 
 
 class Child:
-    """A running process that leads its session. Its stderr, and stdout unless redirected, are kept, cut if long."""
+    """A running process that leads its session. Its stderr, and stdout unless redirected, are kept, cut if long.
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Pipe) -> None:
-        """Take over `process`, which is reaped here, and `log`, which is read here."""
-        self._process = process
+    Args:
+        pid: Its id.
+        handle: A descriptor that refers to the process, pidfd_open(2). It is closed here when the process has ended.
+        ended: Gets the exit code, as `subprocess` reports it, once the process has been reaped.
+        log: What it writes to. It is read here.
+    """
+
+    def __init__(self, pid: int, handle: int, ended: asyncio.Future[int], log: Pipe) -> None:
+        self.pid = pid
+        self._handle = handle
+        self._ended = ended
+        self._ended.add_done_callback(lambda _: os.close(handle))
         self._log = log
         self._tail = Tail()
         self._logging = asyncio.create_task(self._collect())
+
+    @classmethod
+    def of(cls, process: subprocess.Popen[bytes], log: Pipe) -> Child:
+        """Take over `process`, which is reaped here, and `log`."""
         loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[int] = loop.create_future()
-        threading.Thread(target=self._await_end, args=(loop,), daemon=True).start()
+        handle, ended = os.pidfd_open(process.pid), loop.create_future()
+
+        def end() -> None:
+            loop.remove_reader(handle)
+            ended.set_result(process.wait())
+
+        loop.add_reader(handle, end)
+        return cls(process.pid, handle, ended, log)
 
     @classmethod
     async def start(
@@ -43,7 +62,6 @@ class Child:
         *,
         directory: Path,
         environment: Mapping[str, str],
-        pass_fds: Collection[int] = (),
         stdout: int | None = None,
     ) -> Child:
         """Start `command`.
@@ -53,25 +71,13 @@ class Child:
         """
         log = await Pipe.open()
         try:
-            process = start_own(
-                command, directory=directory, environment=environment, log=log.writing, stdout=stdout, pass_fds=pass_fds
-            )
+            process = start_own(command, directory=directory, environment=environment, log=log.writing, stdout=stdout)
         except BaseException:
             log.close()
             raise
         finally:
             log.close_writing()
-        return cls(process, log)
-
-    def _await_end(self, loop: asyncio.AbstractEventLoop) -> None:
-        code = self._process.wait()
-        with suppress(RuntimeError):
-            # The loop may be closed by now.
-            loop.call_soon_threadsafe(self._ended.set_result, code)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        return cls.of(process, log)
 
     @property
     def returncode(self) -> int | None:
@@ -92,8 +98,9 @@ class Child:
 
     def kill(self) -> None:
         """Send SIGKILL if it still runs."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if not self._ended.done():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def close(self) -> None:
         """Close its pipe. The process is not touched."""

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import socket
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -23,10 +22,11 @@ from subcli.judge.grader.model import GRADESCOPE
 from subcli.judge.job import Job, UnsafePath, without, write_files
 from subcli.judge.process.processes import kill_all, kill_descendants, started_from
 from subcli.judge.process.shortage import is_shortage
-from subcli.judge.process.starter import LocalStarter, Plans, Starter, own_environment
+from subcli.judge.process.starter import LocalStarter, Plans, Starter
 from subcli.judge.process.stopwatch import MAX_STRETCH
 from subcli.judge.process.workplace import Workplace, workplace
 from subcli.judge.supervise.child import Child
+from subcli.judge.supervise.template import start_supervisor
 from subcli.judge.supervise.tool_plans import tool_plans
 
 _LINE_LIMIT = 1024 * 1024
@@ -128,13 +128,8 @@ class _SupervisorProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
-            self._child = await Child.start(
-                [sys.executable, "-P", "-m", "subcli.judge.supervise", str(theirs.fileno())],
-                directory=self._base,
-                environment=own_environment(self._base),
-                # The lock: if we are killed, the supervisor still removes the directory, and nobody else may.
-                pass_fds=(theirs.fileno(), self._lock),
-            )
+            # The lock: if we are killed, the supervisor still removes the directory, and nobody else may.
+            self._child = await start_supervisor(self._base, theirs.fileno(), self._lock)
         self._writer.write(order)
 
     async def read(self, timeout_s: float) -> AsyncGenerator[events.Event, None]:
@@ -172,9 +167,10 @@ class _SupervisorProcess:
                     await child.wait()
         finally:
             # Nothing is awaited here, so that a second cancellation cannot interrupt it.
-            if child.returncode != 0:
+            if child.returncode is None:
                 kill_descendants(child.pid)
                 child.kill()
+            if child.returncode != 0:
                 kill_all(lambda: started_from(self._base))
             child.close()
         await child.wait()

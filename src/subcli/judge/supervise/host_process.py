@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import marshal
 import os
 import signal
 import socket
@@ -155,7 +156,7 @@ class HostProcess:
         self._answer = asyncio.get_running_loop().create_future()
         self._is_starting = False
         with suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(channel, [json.dumps(order).encode()], descriptors)
+            socket.send_fds(channel, [marshal.dumps({**order})], descriptors)
         answer = await self._answer
         facts: dict[str, Any] | None = json.loads(answer) if answer else None
         return facts

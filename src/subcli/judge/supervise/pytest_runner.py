@@ -52,7 +52,7 @@ class PytestRun:
         reader, writer = await asyncio.open_connection(sock=started.channel, limit=_LINE_LIMIT)
         log = await Pipe.open(started.log)
         log.close_writing()
-        child = Child(started.process, log)
+        child = Child.of(started.process, log)
         try:
             writer.write(self._node_plan(plan, command))
             await self._follow(reader, writer, child)

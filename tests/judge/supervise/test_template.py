@@ -1,0 +1,142 @@
+"""The template of the supervisors: what is done once for all of them, and that none sees anything of another one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+import pytest
+
+from subcli.judge import Job, judge
+from subcli.judge.process.processes import descendants
+from subcli.judge.supervise.child import Child
+from subcli.judge.supervise.template import start_supervisor, template_pid
+from tests.judge.judging import MakeNode, MakeProblem, Run
+
+
+async def _started(directory: Path) -> tuple[Child, socket.socket]:
+    """A supervisor that waits for its order, and the socket over which it would get it."""
+    os.mkdir(directory)
+    ours, theirs = socket.socketpair()
+    with theirs, (directory / "lock").open("w") as lock:
+        return await start_supervisor(directory, theirs.fileno(), lock.fileno()), ours
+
+
+def _opened(pid: int) -> list[str]:
+    paths = [f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd") if int(name) > 2]
+    return sorted(os.readlink(path) for path in paths)
+
+
+async def _until_open(count: int, pid: int) -> None:
+    for _ in range(3_000):
+        if len(_opened(pid)) == count:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(_opened(pid))
+
+
+@pytest.fixture(autouse=True)
+async def _template(tmp_path: Path) -> None:
+    """Sees to it that there is a template, which has nothing else to do."""
+    supervisor, channel = await _started(tmp_path / "first")
+    channel.close()
+    await supervisor.wait()
+    supervisor.close()
+
+
+async def test_all_judgings_share_one_template(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """No interpreter is started for a supervisor: each is a fork, made in no time."""
+    template = template_pid()
+    problem = tiny()
+    for _ in range(2):
+        assert (await run(problem, node())).verdict == "passed"
+    assert template_pid() == template
+
+
+async def test_supervisor_has_nothing_of_another_one(tmp_path: Path) -> None:
+    """Neither its socket nor its lock, its log or its directory: each has two descriptors, and they are its own."""
+    first, to_first = await _started(tmp_path / "a")
+    second, to_second = await _started(tmp_path / "b")
+    with to_first, to_second:
+        seen = {}
+        for supervisor in (first, second):
+            await _until_open(2, supervisor.pid)
+            seen[supervisor.pid] = {*_opened(supervisor.pid), os.readlink(f"/proc/{supervisor.pid}/fd/1")}
+            assert os.getsid(supervisor.pid) == supervisor.pid
+        assert seen[first.pid].isdisjoint(seen[second.pid])
+        assert os.readlink(f"/proc/{first.pid}/cwd") == str(tmp_path / "a")
+    for supervisor in (first, second):
+        assert await supervisor.wait() == 0
+        supervisor.close()
+
+
+async def test_template_keeps_nothing_of_a_judging(tmp_path: Path) -> None:
+    """When a supervisor has ended, the template has the one socket over which it is asked, and no child."""
+    template = template_pid()
+    assert template is not None
+    supervisor, channel = await _started(tmp_path / "a")
+    channel.close()
+    await supervisor.wait()
+    supervisor.close()
+    await _until_open(1, template)
+    assert descendants(template) == []
+
+
+async def test_killed_template_is_replaced(run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path) -> None:
+    """What it has forked goes on, and its end is seen; the next judging gets another template."""
+    template = template_pid()
+    assert template is not None
+    supervisor, channel = await _started(tmp_path / "a")
+    os.kill(template, signal.SIGKILL)
+    waiting = asyncio.create_task(supervisor.wait())
+    assert (await run(tiny(), node())).verdict == "passed"
+    assert template_pid() != template
+    assert not waiting.done()
+    channel.close()
+    assert await waiting == -signal.SIGKILL
+    supervisor.close()
+
+
+async def test_template_that_is_killed_while_judging(tiny: MakeProblem, node: MakeNode) -> None:
+    """The judging under way gets its verdict all the same."""
+    async with aclosing(judge(Job(tiny(), "python", {"node.py": node()}))) as judging:
+        seen: list[dict[str, object]] = []
+        async for event in judging:
+            if not seen:
+                with suppress(ProcessLookupError):
+                    os.kill(template_pid() or 0, signal.SIGKILL)
+            seen.append(event)
+    assert seen[-1]["final_status"] == "passed"
+
+
+async def test_environment_is_that_of_the_moment(
+    run: Run, tiny: MakeProblem, node: MakeNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A judge whose PATH has changed passes on the present one, and needs no other template for it."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    start = f"import os\nassert {str(tmp_path)!r} in os.environ['PATH']\n"
+    template = template_pid()
+    assert (await run(tiny(), node(start))).verdict == "passed"
+    assert template_pid() == template
+
+
+def test_supervisor_imports_nothing_for_itself(tmp_path: Path) -> None:
+    """What the supervisors of every runner need is imported in the template, where it is paid for once."""
+    script = """
+import sys
+from subcli.judge.supervise import __main__ as template
+template._prepare()
+before = set(sys.modules)
+from subcli.judge.supervise import case_play, cases_runner, grader_runner, pytest_runner, runs, tap_runner, tools
+from subcli.judge.analysis import explain, traces
+import subcli.judge.local
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == []
