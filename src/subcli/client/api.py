@@ -129,7 +129,7 @@ class Api:
             # It keeps even this for those who are logged in.
             return
         if info == ServerInfo():
-            foreign = await self._http.foreign_answer(404, "no path of a judge")
+            foreign = await self._http.foreign_answer(404, "not a judge's address")
             if isinstance(foreign, RequestFailed):
                 raise not_a_judge(foreign.reason, foreign.hint)
 
@@ -158,7 +158,7 @@ class Api:
 
         found = await self._http.retry(ask, repeatable=True)
         if found is None:
-            problem = "This server does not tell which languages it can run."
+            problem = "This server does not report which languages it can run."
             raise ServerError(problem, hint="`subcli problems` lists the languages of each problem.")
         return found
 
@@ -251,7 +251,7 @@ class Api:
                     raise
             # If there is no such submission either, this says so.
             await self.submission(submission_id)
-            raise ServerError("This server has no way to cancel a submission.", hint="Judging goes on.")
+            raise ServerError("This server cannot cancel submissions.", hint="Judging goes on.")
 
         return await self._http.retry(send, repeatable=True)
 

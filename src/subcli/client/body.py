@@ -60,7 +60,7 @@ class _BoundedStream(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         is_gzip = self._encoding in _GZIP
         if not is_gzip and self._encoding not in ("", "identity"):
-            raise BodyRefusedError(f"the response is encoded as {self._encoding[:40]!r}, which was not asked for")
+            raise BodyRefusedError(f"the response is encoded as {self._encoding[:40]!r}, which was not requested")
         received_bytes = read_bytes = 0
         gunzip = _Gunzip()
         async for chunk in self._inner:
@@ -101,7 +101,7 @@ class _Gunzip:
             try:
                 piece = self._member.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                raise BodyRefusedError("the response is not gzip, as it says it is") from None
+                raise BodyRefusedError("the response claims to be gzip, but is not") from None
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             # A full piece: zlib may have more, without further input.
             more = bool(data) or (len(piece) == _PIECE_BYTES and not self._member.eof)

@@ -121,7 +121,7 @@ def _not_kept(server: str) -> str:
     """What becomes of a login that was made at a prompt, and how to make one that stays."""
     return (
         f"This login ends with this command. To stay logged in: `subcli auth login --server {server}`; "
-        "where there is no keyring, add `--insecure-storage`, which keeps it in a file that only you can read."
+        "without a keyring, add `--insecure-storage`, which stores it in a file that only you can read."
     )
 
 

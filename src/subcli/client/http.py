@@ -49,7 +49,7 @@ REQUEST_TIMEOUT_S: Final = 30.0
 NO_TEXT: Final = "illegal request line"
 """How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
 
-NOT_HTTP: Final = "does not answer in HTTP"
+NOT_HTTP: Final = "does not speak HTTP"
 """What is said of an answer that breaks HTTP."""
 
 _UNROUTED: Final = ("Not Found", "HTTP 404")
@@ -229,7 +229,7 @@ class Requester:
                 raise RequestFailed(redirected(url, response.location, self._server))
             url = target
         at = httpx.URL(url).netloc.decode()
-        raise RequestFailed(Blocked(f"{at} redirects without end.", "Tell whoever runs the server."))
+        raise RequestFailed(Blocked(f"{at} redirects endlessly.", "Tell whoever runs the server."))
 
     async def _send(
         self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
@@ -269,7 +269,7 @@ class Requester:
         """What the proxy's answer to ``CONNECT`` means, such as ``403 Forbidden``."""
         status, _, phrase = answer.partition(" ")
         if not status.isdecimal():
-            return RestFailed(None, f"{self._proxy} gave no tunnel", hint=self._proxy.hint)
+            return RestFailed(None, f"{self._proxy} did not open a tunnel", hint=self._proxy.hint)
         if status == "407":
             return proxy_requires_credentials(self._proxy)
         reason = tunnel_refused(self._proxy, int(status), phrase)
@@ -348,7 +348,7 @@ class Requester:
             if response.status in (401, 403, 429) or response.status > 501 or (response.is_success and not is_page):
                 self._is_judge = True
                 return None
-        hint = "Leave out the path at the end of `--server`." if self._base.endswith("/api/api") else ""
+        hint = "Remove the path at the end of `--server`." if self._base.endswith("/api/api") else ""
         words = reason if reason.startswith("HTTP ") else f"HTTP {status}: {reason}"
         return RequestFailed(RestFailed(status, f"{self._base} answers {words.rstrip('.')}", hint=hint, foreign=True))
 

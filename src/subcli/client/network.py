@@ -115,7 +115,7 @@ def tls_failure(error: BaseException, address: str, at: Proxy | None = None) -> 
             f"{address} does not speak https: the answer is not TLS.",
             f"Write http:// before its address in {at.origin}."
             if at
-            else f"If it is a port for plain http, use `--server http://{address}`.",
+            else f"If it is a plain http port, use `--server http://{address}`.",
         )
     if isinstance(error, ssl.SSLSyscallError) or not error.reason:
         return None
@@ -136,7 +136,7 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
     elif trusted == "the system" or trusted.startswith("SSL_CERT_DIR="):
         hint = "If you use a private CA, set SSL_CERT_FILE to its certificate file."
     else:
-        hint = f"Trusted are the certificates of {trusted}: is its CA among them?"
+        hint = f"Only certificates of {trusted} are trusted: is its CA among them?"
     return Blocked(
         f"The certificate of {address} is not trusted: {error.verify_message or 'verification failed'}.", hint
     )

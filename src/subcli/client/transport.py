@@ -262,7 +262,7 @@ def _proxy_failure(error: ProxyError, proxy: Proxy) -> Blocked | Refused | Lost:
         if status == 407:
             return proxy_requires_credentials(proxy)
         return Refused(status, tunnel_refused(proxy, status, phrase), by_proxy=True)
-    return Lost(f"{proxy} gave no tunnel", hint=proxy.hint)
+    return Lost(f"{proxy} did not open a tunnel", hint=proxy.hint)
 
 
 def _unconnected(error: OSError | EOFError, address: str, proxy: Proxy, *, connected: bool) -> Blocked | Lost:

@@ -64,7 +64,7 @@ def make_context(env: Mapping[str, str]) -> ssl.SSLContext:
 
 def _load(context: ssl.SSLContext, name: str, path: str) -> None:
     """Trust the certificates in ``path``, a file or a directory that the variable ``name`` names."""
-    hint = f"Let {name} name certificates in PEM form, or unset it."
+    hint = f"Point {name} to certificates in PEM format, or unset it."
     try:
         if os.path.isdir(path):
             # Looked up later, by the hash of a name: only that it can be read is checked now.
@@ -80,6 +80,6 @@ def _load(context: ssl.SSLContext, name: str, path: str) -> None:
             pass
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise UsageError(f"{name} names {path}, which holds no certificate.", hint=hint) from None
+        raise UsageError(f"{name} names {path}, which contains no certificate.", hint=hint) from None
     except OSError as error:
         raise UsageError(f"{name} names {path}, which cannot be read: {error.strerror}.", hint=hint) from None

@@ -142,7 +142,7 @@ def unreachable(reason: str, hint: str = "") -> NetworkError:
 def unauthorized(reason: str, hint: str = "") -> AuthError:
     """The error for a server that refuses our authentication, or requires one."""
     said = f": {reason.rstrip('.')}" if reason else ""
-    return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
+    return AuthError(f"The server rejected the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
 
 
 def not_found() -> NotFoundError:
@@ -155,14 +155,14 @@ def not_found() -> NotFoundError:
 
 def rate_limited(hint: str = "Wait a few minutes, then resume with `subcli watch ID`.") -> RateLimitedError:
     """The error for being rate limited beyond the attempts."""
-    return RateLimitedError("The server still limits the rate after all attempts.", hint=hint)
+    return RateLimitedError("The server still limits the request rate after all attempts.", hint=hint)
 
 
 def not_a_judge(reason: str, hint: str = "") -> ServerError:
     """The error for an answer that no judge gives; ``reason`` names the address that gave it."""
     return ServerError(
         f"This is not a judge: {reason}.",
-        hint=hint or "Check `--server`, and `api_path` if its REST is elsewhere; `subcli doctor` looks at both.",
+        hint=hint or "Check `--server`, and `api_path` if its REST API is elsewhere; `subcli doctor` checks both.",
     )
 
 
@@ -202,7 +202,8 @@ def no_verdict() -> ServerError:
 def records_replaced() -> ServerError:
     """The error for a log that is not the one followed so far."""
     return ServerError(
-        "The server's records were replaced, as by a restored backup: this may be another submission with the same id.",
+        "The server's records were replaced, for example by a restored backup: "
+        "this may be another submission with the same id.",
         hint="`subcli status ID` shows what is there now.",
     )
 

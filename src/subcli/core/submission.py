@@ -133,7 +133,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The display name."""
         return "this machine" if self.id == LOCAL_ID else f"#{self.id}"
 
     @property

@@ -173,7 +173,7 @@ def _exists(path: Path) -> bool:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
     if reason:
-        raise UsageError(f"{path} cannot be read: {reason}.", hint="Mend or remove it.")
+        raise UsageError(f"{path} cannot be read: {reason}.", hint="Fix or remove it.")
     return False
 
 

@@ -161,12 +161,12 @@ def _read_proxy(value: str, origin: str, host: str) -> Proxy:
         origin=origin,
         host=host,
         why=f"from {origin}",
-        problem=f"{origin} is not the address of a proxy; a special character in its password is written as %XX",
+        problem=f"{origin} is not a valid proxy address; a special character in its password is written as %XX",
     )
     try:
         parts = urlsplit(text)
         if not _has_valid_port(parts) and "@" in (parts.netloc if "@" in text else "@"):
-            problem = f"{origin} is not the address of a proxy: its port is not a number from 1 to 65535"
+            problem = f"{origin} is not a valid proxy address: its port is not a number from 1 to 65535"
             return msgspec.structs.replace(unreadable, problem=problem)
         name, port = parts.hostname, parts.port
         if not name or not text.isprintable() or " " in text:

@@ -18,7 +18,7 @@ from subcli.settings.files import PROJECT_FILE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
 
 _NOT_THROUGH: Final = "Nothing is written there: remove the link, or name the file that it leads to."
-_HINT: Final = "Replace it with a copy; `--follow-links` follows it all the same."
+_HINT: Final = "Replace it with a copy; `--follow-links` follows it anyway."
 
 
 def working_tree(directory: Path, cwd: Path) -> Path:

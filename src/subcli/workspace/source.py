@@ -172,7 +172,7 @@ def read_source(paths: Sequence[str], *, root: Path | None = None, follow_links:
     if not files:
         why = f"{_count_left_out(skipped)}. " if skipped else ""
         raise UsageError(
-            f"There is no file to submit in {', '.join(paths)}.", hint=f"{why}Name a file to submit it all the same."
+            f"There is no file to submit in {', '.join(paths)}.", hint=f"{why}Name a file to submit it anyway."
         )
     single = len(files) == 1 and not named[0][1].is_dir()
     return _checked(files, origins, single=single, left_out=skipped)
@@ -223,11 +223,11 @@ def _name_of(target: Path, path: Path, base: Path) -> str:
 
 
 def _count_left_out(names: Sequence[str]) -> str:
-    """``Left out 2 entries that are hidden, ignored or made by tools: .env, node_modules/``."""
+    """``Left out 2 entries that are hidden, ignored or generated: .env, node_modules/``."""
     shown = ", ".join(names[:_NAMED_MAX])
     more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
     entries = "1 entry that is" if len(names) == 1 else f"{len(names)} entries that are"
-    return f"Left out {entries} hidden, ignored or made by tools: {shown}{more}"
+    return f"Left out {entries} hidden, ignored or generated: {shown}{more}"
 
 
 def _too_large(last: str = "") -> UsageError:

@@ -105,7 +105,7 @@ def make_job(
 
     Raises:
         UsageError: Something is missing or cannot be read.
-        SubcliError: The server was asked for the languages of the problem, and refused to tell.
+        SubcliError: The server did not return the languages of the problem.
     """
     from subcli.cli.watching.run import CodeToSubmit
 
@@ -117,7 +117,7 @@ def make_job(
 
 
 def _language(common: Common, streams: Streams, source: Source, problem: str) -> str:
-    """What the file extensions imply; if they imply no certain language, what the problem leaves."""
+    """The language that the file extensions imply; if they are ambiguous, the one that the problem allows."""
     from subcli.workspace.languages import FAMILIES
 
     inferred = source.language()
@@ -129,7 +129,7 @@ def _language(common: Common, streams: Streams, source: Source, problem: str) ->
     try:
         return language_of_problem(source, request(common, streams, lambda client: client.problem(problem)))
     except NetworkError:
-        # Nobody can be asked, and the option needs nobody.
+        # Nobody can be asked, and the option makes asking unnecessary.
         raise source.unknown_language() from None
 
 

@@ -51,10 +51,10 @@ async def _token_in_use(client: Client, origin: str, login: str) -> Diagnosis:
     """Where the server cannot say whose the token is: whether it accepts a request with it."""
     accepted = await client.api.accepts_us()
     if accepted is None:
-        return Diagnosis("token", "warning", f"from {origin}; this server has no way to verify it")
+        return Diagnosis("token", "warning", f"from {origin}; this server cannot verify it")
     if not accepted:
         return Diagnosis("token", "failed", f"from {origin}, not accepted", login, "auth")
-    return Diagnosis("token", "ok", f"from {origin}, accepted; the server does not tell whose it is")
+    return Diagnosis("token", "ok", f"from {origin}, accepted; the server does not say whose it is")
 
 
 async def check_websocket(client: Client) -> Diagnosis:
@@ -97,7 +97,7 @@ def _handshake_failed(input: DisconnectReason, ws_url: str) -> Diagnosis:
             cure = "If the WebSockets are elsewhere, set `ws_url` in your settings (or SUBCLI_WS_URL)."
             return Diagnosis("websocket", "failed", f"nothing at {ws_url} ({input.reason})", cure)
         case Refused():
-            return Diagnosis("websocket", "failed", f"the handshake does not get through: {input.reason}", _NO_UPGRADE)
+            return Diagnosis("websocket", "failed", f"the handshake fails: {input.reason}", _NO_UPGRADE)
         case Blocked():
             return Diagnosis("websocket", "failed", input.reason.rstrip("."), input.hint)
         case Closed():

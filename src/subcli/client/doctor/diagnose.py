@@ -54,9 +54,9 @@ async def diagnose(settings: Settings, version: str, *, limit_s: float = LIMIT_S
                 break
             left = left[left.index(found.name) + 1 :]
             yield found
-    detail = f"not finished when the {limit_s:g} s for all checks were over"
+    detail = f"not finished within the {limit_s:g} s for all checks"
     yield Diagnosis(left[0], "failed", detail, "`--debug` shows what it waits for.")
-    for diagnosis in _skipped(left[1:], "no time was left"):
+    for diagnosis in _skipped(left[1:], "no time left"):
         yield diagnosis
 
 

@@ -48,7 +48,7 @@ def socket_gone(state: State, input: SocketGone, now: float, random: float) -> S
         case Slept():
             return connect(state, now, trouble=Trouble(reason="this machine slept"))
         case TooManyBadFrames():
-            return give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"), now, random)
+            return give_up_socket(state, Trouble(reason="the server does not speak this protocol"), now, random)
         case _:  # pragma: no cover
             assert_never(input)
 
