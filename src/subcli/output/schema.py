@@ -152,7 +152,7 @@ def _event(kind: str) -> dict[str, Any]:
 
 
 def _summary(*types: str) -> dict[str, Any]:
-    """What comes with a verdict; from a server, so its fields are documented but not promised."""
+    """The summary of a verdict; it comes from a server, so its fields are documented but not promised."""
     known = {"type": types[0] if len(types) == 1 else list(types)} if types else {}
     groups = {"items": {"properties": _described(GroupSummary)}, "description": _NOTES["groups"]}
     return {**known, "properties": {**_described(Summary), "groups": groups}}

@@ -1,14 +1,14 @@
 """Decides once, for REST and the WebSocket alike, which proxy leads to a server.
 
 The libraries each read the environment in their own way: one refuses every command because of a ``NO_PROXY`` that it
-cannot parse, the other prefers a different variable. So neither gets to read it. The rules here are those of curl:
+cannot parse, the other prefers a different variable. So neither may read it. The rules are curl's:
 
 - ``HTTP_PROXY`` is for ``http`` and ``ws``, ``HTTPS_PROXY`` for ``https`` and ``wss``, ``ALL_PROXY`` for both.
   Lower case wins over upper case, and an empty variable means no proxy.
 - A proxy without a scheme is an ``http`` one. ``socks`` proxies are refused by name.
 - ``NO_PROXY`` has names (their subdomains count), addresses, networks, ``*`` anywhere in a name, and ports, separated
-  by commas or spaces. An entry that cannot be read is ignored, and `subcli doctor` says so. A blank one exempts
-  nothing, so the other spelling counts.
+  by commas or spaces. An unreadable entry is ignored, and `subcli doctor` says so. A blank variable exempts nothing, so
+  the other spelling counts.
 - This machine is never reached through a proxy.
 """
 
@@ -38,7 +38,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """How one server is reached.
 
     Attributes:
-        url: of the proxy, with its credentials, in the one form that all libraries read alike; ``None``: directly.
+        url: of the proxy, with its credentials, in the form that all libraries read alike; ``None``: directly.
         address: its host and port, for messages.
         origin: the variable that names it.
         host: of the server.
@@ -58,7 +58,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hint(self) -> str:
-        """What to do where it does not work."""
+        """What to do if it does not work."""
         return f"Check {self.origin}, or name {self.host} in NO_PROXY."
 
 

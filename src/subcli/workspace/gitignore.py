@@ -26,7 +26,8 @@ class GitignoreMatcher:
         directory: Where the walk starts.
 
     Raises:
-        UsageError: A ``.gitignore`` cannot be understood. What it excludes, secrets perhaps, is not submitted instead.
+        UsageError: A ``.gitignore`` cannot be understood. Files that it excludes, perhaps secrets, must not be
+        submitted.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -86,13 +87,13 @@ def _read(path: Path) -> GitIgnoreSpec:
         raise UsageError(f"{path} is larger than {_MAX_BYTES // 1024} KiB.", hint="Shorten it.")
     from pathspec import GitIgnoreSpec
 
-    # As git does: the mark at the beginning is no part of the first pattern, and nothing but \n ends a line.
+    # As git does: the byte order mark is not part of the first pattern, and only \n ends a line.
     lines = [line.removesuffix("\r") for line in data.decode("utf-8-sig", "surrogateescape").split("\n")]
     return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
 
 
 def _is_pattern(line: str) -> bool:
-    """Whether git takes the line for a pattern; it passes over what is not valid."""
+    """Whether git accepts the line as a pattern; it ignores invalid ones."""
     from pathspec import GitIgnoreSpec
 
     try:

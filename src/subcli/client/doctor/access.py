@@ -1,4 +1,4 @@
-"""What the server lets us do: the socket, the token; and the keyring that keeps it."""
+"""Access to the server: the socket, the token, and the keyring that stores it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def check_token(client: Client, info: ServerInfo) -> Diagnosis:
 
 
 async def _token_in_use(client: Client, origin: str, login: str) -> Diagnosis:
-    """Where the server cannot say whose the token is: whether it accepts a request with it."""
+    """If the server cannot say who owns the token: whether it accepts a request with it."""
     accepted = await client.api.accepts_us()
     if accepted is None:
         return Diagnosis("token", "warning", f"from {origin}; this server cannot verify it")
@@ -58,7 +58,7 @@ async def _token_in_use(client: Client, origin: str, login: str) -> Diagnosis:
 
 
 async def check_websocket(client: Client) -> Diagnosis:
-    """Make a real handshake and get a frame back: some proxies pass the one and not the other."""
+    """Make a real handshake and get a frame back: some proxies pass the handshake and drop the frames."""
     number = 1
     with contextlib.suppress(SubcliError):
         number = await client.latest()
@@ -71,7 +71,7 @@ async def check_websocket(client: Client) -> Diagnosis:
         return _handshake_failed(gone.input, client.settings.ws_url)
     try:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
-            # Anything will do, even a refusal: it came through a WebSocket.
+            # Anything counts, even a refusal: it came through a WebSocket.
             with contextlib.suppress(Disconnected):
                 await socket.ping()
                 await socket.receive()

@@ -37,7 +37,7 @@ async def diagnose(settings: Settings, version: str, *, limit_s: float = LIMIT_S
     Args:
         settings: of the command.
         version: of subcli.
-        limit_s: what is not checked within so many seconds is reported as such.
+        limit_s: checks that do not finish within this many seconds are reported.
     """
     until = asyncio.get_running_loop().time() + limit_s
     left = list(_CHECKS)

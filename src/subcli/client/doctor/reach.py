@@ -1,4 +1,4 @@
-"""The way to the server: proxy, connection, certificate, REST, clock."""
+"""Reaching the server: proxy, connection, certificate, REST, clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 RESPONSE_TIMEOUT_S: Final = 5.0
 MAX_RESPONSE_BYTES: Final = 1024 * 1024
 MAX_CLOCK_OFFSET_S: Final = 5.0
-"""A larger difference is reported: an HTTP date has whole seconds, and the response takes its time."""
+"""A larger difference is reported: an HTTP date has whole seconds, and a response takes time."""
 
 EXPIRES_SOON_S: Final = 14 * 86_400
 
@@ -52,7 +52,7 @@ class ServerReply(msgspec.Struct, frozen=True):
 
 
 async def check_proxy(settings: Settings) -> Diagnosis:
-    """What was decided about proxies, and why; one that is to be used must accept connections."""
+    """Which proxy is used, and why; it must accept connections."""
     proxy = settings.proxies.decide(settings.server)
     if proxy.problem:
         return Diagnosis("proxy", "failed", proxy.problem, proxy.hint)
@@ -87,7 +87,7 @@ async def _open(host: str | None, port: int | None, **options: Any) -> Mapping[s
             dialled_host(host or ""), port, happy_eyeballs_delay=ATTEMPT_DELAY_S, interleave=1, **options
         )
     certificate: Mapping[str, Any] = writer.get_extra_info("peercert") or {}
-    # At once: a polite end of TLS waits for the other side, and the loop may end before that.
+    # At once: a proper TLS shutdown waits for the other side, and the loop may end before that.
     writer.transport.abort()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
