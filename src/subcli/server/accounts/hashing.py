@@ -1,9 +1,9 @@
-"""The turns in which passwords are hashed: few at a time, a bounded queue, fair between networks.
+"""Schedules the hashing of passwords: a few at a time, with a bounded queue, fair between networks.
 
-Hashing is slow on purpose, so a few clients could keep it busy. Each network has a queue of its own, and the networks
-are served in turn: a crowd at one address delays everybody else by one hash. When there is no more room, the longest
-queue loses its latest entry. While this process judges, hashing takes a third of a processor at most: who waits for a
-verdict has logged in before.
+Hashing is slow on purpose, so a few clients could keep it busy. Each network has its own queue, and the networks are
+served in turn: a crowd at one address delays everybody else by only one hash. When there is no more room, the longest
+queue loses its latest entry. While this process judges, hashing takes at most a third of a processor: users who wait
+for a verdict have already logged in.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 _T = TypeVar("_T")
 _MAX_RETRY_AFTER_S: Final = 60
 _TIMES_AS_LONG: Final = 3.0
-"""How many times as long as on one processor hashes take while this process judges, rests included."""
+"""The slowdown of hashes while this process judges, pauses included."""
 
 
 class BusyError(Exception):
@@ -32,7 +32,7 @@ class BusyError(Exception):
 
 
 class HashingTurns:
-    """Gives out the turns, and runs functions that hash.
+    """Grants turns, and runs functions that hash.
 
     Args:
         threads: how many turns there are at a time. Each hash takes one processor and the memory of `PasswordCost`.
@@ -77,7 +77,7 @@ class HashingTurns:
                 self._pass_on()
 
     async def run(self, function: Callable[..., _T], *arguments: object) -> _T:
-        """Call a function that hashes, in a thread. Only in one's turn."""
+        """Call a function that hashes, in a thread. Only call this in your turn."""
         started = time.monotonic()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)

@@ -38,7 +38,7 @@ class ProblemSummaryBody(BaseModel):
 
 
 class SampleBody(BaseModel):
-    """A case that everybody may have."""
+    """A public case."""
 
     name: str = Field(description="The name of its case.")
     input: str
@@ -101,7 +101,7 @@ class SubmissionBody(BaseModel):
 
 
 class GroupBody(BaseModel):
-    """What became of a group of tests. Its points need not be the sum of those of its tests."""
+    """The outcome of a group of tests. Its points need not be the sum of its tests' points."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -112,7 +112,7 @@ class GroupBody(BaseModel):
 
 
 class SummaryBody(BaseModel):
-    """The counts in the verdict, and points and groups where the problem has any."""
+    """The counts in the verdict, and points and groups if the problem has any."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -154,7 +154,7 @@ class SubmissionListResponse(BaseModel):
 
 
 class EventBody(BaseModel):
-    """What every event in the log has."""
+    """The fields of every event in the log."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -166,7 +166,7 @@ class EventBody(BaseModel):
 
 
 class LocationBody(BaseModel):
-    """A place in the submitted code."""
+    """A location in the submitted code."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -187,7 +187,7 @@ class AnalysisBody(EventBody):
 
 
 class TestBody(EventBody):
-    """The latest result of one test: its `test_result`. What is not known, or not for the user's eyes, is absent."""
+    """The latest result of one test: its `test_result`. Unknown and hidden fields are absent."""
 
     test_name: str
     status: str = Field(description="`passed`, `failed`, `error` or `skipped`.")
