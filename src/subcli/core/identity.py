@@ -152,7 +152,7 @@ class ResultIndex:
 
     @staticmethod
     def _of_type(tests: _Tests, result: TestResult) -> list[_Test]:
-        """Tests with the result's name and type; if there are none, those with its name where either type is missing."""
+        """Tests with the result's name and type; if there are none, those with its name where a type is missing."""
         named, kind = _each(tests.get(result.test_name)), _type(result)
         return [test for test in named if test.type == kind] or [
             test for test in named if kind is None or test.type is None

@@ -12,8 +12,8 @@ from subcli.core.recovery.moves import ask_after, connect, give_up_socket, go_on
 from subcli.core.recovery.state import State, Step, Trouble, changed
 
 _FINAL: Final = frozenset(range(400, 500)) - {401, 404, 407, 408, 425, 429}
-"""Statuses that repeating does not change. From a server that knew the submission they may still be a temporary fault of
-something in between."""
+"""Statuses that repeating does not change. From a server that knew the submission they may still be a temporary fault
+of something in between."""
 
 
 def caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> Step:
