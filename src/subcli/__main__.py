@@ -23,7 +23,7 @@ def main() -> None:
     # Imports create next to no garbage, and collecting it takes a twelfth of our startup time. Commands that run for
     # long enable it again: watching, serve, worker, problems check.
     gc.disable()
-    # httpx imports its own command line (rich, click, pygments) if it can, a third of our startup time, and goes on
+    # httpx imports its own command line (rich, click, pygments) if it can, a third of our startup time, and continues
     # without it after an ImportError, which None in the module cache causes.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
@@ -35,18 +35,18 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         # A broken installation, which `run` cannot report. Python itself would exit with 1, the code of a verdict.
-        _say(f"error: subcli has a fault: {type(error).__name__}: {error}")
+        _say(f"error: subcli has a bug: {type(error).__name__}: {error}")
         sys.exit(3)
-    # At exit the interpreter would collect cycles among everything, which takes a sixth of a short command.
+    # At exit the interpreter would look for cycles in all objects, a sixth of a short command's time.
     gc.freeze()
     sys.exit(code)
 
 
 def _print_alone(text: str) -> None:
-    """Print the whole output of the program, without the streams that it otherwise needs."""
+    """Print the program's entire output, without its usual streams."""
     try:
         try:
-            # So few bytes are written as a whole or not at all (POSIX, PIPE_BUF).
+            # This few bytes are written completely or not at all (POSIX, PIPE_BUF).
             os.write(1, text.encode())
         except BlockingIOError:
             from subcli.shared.descriptors import write_all
@@ -60,7 +60,7 @@ def _print_alone(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    """Print a line on stderr, if anybody reads it. Python itself would exit with 1 or 120 where nobody does."""
+    """Print a line on stderr, if anybody reads it. Python itself would exit with 1 or 120 if nobody does."""
     try:  # noqa: SIM105 -- importing contextlib would slow `--version`
         os.write(2, f"{text}\n".encode(errors="backslashreplace"))
     except OSError:

@@ -38,7 +38,7 @@ async def submit(
     Args:
         path: the code.
         problem: id or slug.
-        language: defaults to that of the file's extension.
+        language: defaults to the one for the file's extension.
         server: URL; defaults to ``SUBCLI_SERVER`` and the other settings.
         token: defaults to ``SUBCLI_TOKEN``.
         follow_links: follow links that lead outside the working tree.
@@ -70,12 +70,12 @@ async def follow(
     Args:
         submission_id: the submission to follow.
         after_seq: start after this event.
-        epoch: the name of its log, which the event with ``seq`` 1 tells; another log ends in an error.
+        epoch: the name of its log, from the event with ``seq`` 1; another log causes an error.
         server: URL; defaults to ``SUBCLI_SERVER`` and the other settings.
         token: defaults to ``SUBCLI_TOKEN``.
 
     Raises:
-        SubcliError: there is no way to a verdict.
+        SubcliError: no verdict can be had.
     """
     async with connect(_library_settings(server, token, os.environ)) as client:
         session = client.session(Watch(submission_id, after_seq=after_seq, epoch=epoch))

@@ -157,7 +157,7 @@ def test_fault_of_our_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr(watching, "watch", fail)
     assert run(["watch", "1"]) == 3
     err = capsys.readouterr().err
-    assert "error: subcli has a fault: RuntimeError: token" in err
+    assert "error: subcli has a bug: RuntimeError: token" in err
     assert "tok-0123456789abcdef" not in err
     assert "Traceback" not in err
     assert run(["watch", "1", "--debug"]) == 3

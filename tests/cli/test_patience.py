@@ -39,14 +39,14 @@ async def test_limit_ends_a_command(patience: Patience, stderr: io.StringIO) -> 
     with pytest.raises(NetworkError) as caught:
         async with patience.waiting(hint="Do this."):
             await asyncio.Event().wait()
-    assert caught.value.message == "judge.example:8000 gave no answer in 0.2 s."
+    assert caught.value.message == "judge.example:8000 did not answer within 0.2 s."
     assert caught.value.hint == "Do this."
     assert stderr.getvalue() == "waiting for judge.example:8000 to answer …\n"
 
 
 async def test_repeats_count_and_are_named(patience: Patience) -> None:
     """Our own backoff is no excuse; what the last attempt got is part of the message."""
-    with pytest.raises(NetworkError, match=r"no answer in 0.2 s \(HTTP 503\)"):
+    with pytest.raises(NetworkError, match=r"answer within 0.2 s \(HTTP 503\)"):
         async with patience.waiting():
             await patience(60.0, "HTTP 503.", False)
 

@@ -69,7 +69,7 @@ async def test_password_that_is_not_text(tmp_path: Path) -> None:
     """A Latin-1 keyboard in a UTF-8 locale: said at once, and not sent as another password."""
     typed = io.TextIOWrapper(io.BytesIO(b"gar\xe7on\n"), encoding="utf-8", errors="replace")
     here = replace(captured(tmp_path).streams, stdin=typed)
-    with pytest.raises(UsageError, match="not text in utf-8"):
+    with pytest.raises(UsageError, match="not valid utf-8"):
         await ask_login(here, "ada")
 
 

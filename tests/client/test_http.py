@@ -165,12 +165,12 @@ async def test_retry_after(headers: dict[str, str], body: dict[str, Any], retry_
         (httpx.ConnectError("refused"), f"judge.example, through {PROXY}, refused the connection"),
         (httpx.ConnectTimeout(""), f"judge.example, through {PROXY}, did not answer in time"),
         (httpx.RemoteProtocolError("Server disconnected"), f"judge.example, through {PROXY}, cut the connection"),
-        (httpx.RemoteProtocolError("illegal status line"), f"judge.example, through {PROXY}, does not answer in HTTP"),
+        (httpx.RemoteProtocolError("illegal status line"), f"judge.example, through {PROXY}, does not speak HTTP"),
         (
             httpx.ProxyError("503 no"),
             "the proxy proxy.example:3128 (from HTTP_PROXY) refused to connect to judge.example: HTTP 503 no",
         ),
-        (httpx.ProxyError("garbage"), "the proxy proxy.example:3128 (from HTTP_PROXY) gave no tunnel"),
+        (httpx.ProxyError("garbage"), "the proxy proxy.example:3128 (from HTTP_PROXY) did not open a tunnel"),
     ],
 )
 async def test_no_response(error: httpx.HTTPError, words: str) -> None:
@@ -230,9 +230,9 @@ def halves() -> bytes:
         ("gzip,identity", lambda: gzipped(b"{}"), "encoded as 'gzip,identity'"),
         ("deflate", lambda: zlib.compress(b"{}"), "encoded as 'deflate'"),
         ("br", lambda: b"x", "encoded as 'br'"),
-        ("gzip", lambda: b"{}", "is not gzip"),
+        ("gzip", lambda: b"{}", "claims to be gzip"),
         ("gzip", lambda: gzipped(b"{}")[:-1], "is cut off"),
-        ("gzip", lambda: gzipped(b"{}") + b"{}", "is not gzip"),
+        ("gzip", lambda: gzipped(b"{}") + b"{}", "claims to be gzip"),
     ],
 )
 async def test_body_is_bounded_while_it_is_decompressed(
@@ -317,7 +317,7 @@ async def test_post_is_not_repeated_by_a_redirect_that_makes_it_a_get() -> None:
 async def test_redirects_in_a_circle_end() -> None:
     """After ``MAX_REDIRECTS``."""
     trial = Trial(answering(httpx.Response(302, headers={"Location": "/api/x"})))
-    with pytest.raises(RequestFailed, match="redirects without end"):
+    with pytest.raises(RequestFailed, match="redirects endlessly"):
         await trial.http.request("GET", "/x", decode=as_object)
     assert len(trial.requests) == MAX_REDIRECTS + 1
 

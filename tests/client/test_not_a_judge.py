@@ -128,7 +128,7 @@ async def test_api_given_as_the_server(command: str) -> None:
         error = await error_of(command, f"{running.url}/api")
     assert type(error) is ServerError
     assert f"{running.url}/api/api answers" in error.message
-    assert "Leave out the path" in error.hint
+    assert "Remove the path" in error.hint
 
 
 @pytest.mark.parametrize("detail", ["Not Found", "There is no submission 1.", "Submission not found"])
@@ -230,7 +230,7 @@ async def test_something_that_does_not_speak_http(answer: bytes, command: str) -
     async with scripted(says, rest=lambda request: Answer(bare=answer)) as running:
         error = await error_of(command, running.url)
     assert type(error) is ServerError
-    assert error.message == f"No judge answers: 127.0.0.1:{running.port} does not answer in HTTP."
+    assert error.message == f"No judge answers: 127.0.0.1:{running.port} does not speak HTTP."
     assert len(running.connects) <= 1
 
 

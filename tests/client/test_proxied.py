@@ -116,7 +116,7 @@ async def test_bodies_are_bounded_behind_a_proxy(encoding: str) -> None:
     """As without one: what was not asked for is not decompressed."""
     async with scripted(rest=answering(Answer(200, [], headers={"Content-Encoding": encoding}))) as server:
         error = await rest_error(HTTP, HTTP_PROXY=f"127.0.0.1:{server.port}")
-    assert f"is encoded as '{encoding}', which was not asked for" in error.message
+    assert f"is encoded as '{encoding}', which was not requested" in error.message
 
 
 async def answer_in_plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

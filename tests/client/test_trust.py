@@ -82,7 +82,7 @@ def test_junk_is_named(name: str, tmp_path: Path) -> None:
         make_context({name: str(junk)})
     for text in ("", "junk", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"):
         junk.write_text(text)
-        with pytest.raises(UsageError, match=f"{name} names {junk}, which holds no certificate") as caught:
+        with pytest.raises(UsageError, match=f"{name} names {junk}, which contains no certificate") as caught:
             make_context({name: str(junk)})
         assert name in caught.value.hint
 

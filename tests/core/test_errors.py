@@ -50,7 +50,7 @@ def test_interruption_has_signal_number(number: int) -> None:
 
 LOG_IN = "Log in: `subcli auth login`."
 LATER = "Wait a few minutes, then resume with `subcli watch ID`."
-LIMITED = "The server still limits the rate after all attempts."
+LIMITED = "The server still limits the request rate after all attempts."
 AGAIN = "Judging continues on the server; `subcli watch ID` resumes watching."
 CLOSED = "The server closed the connection with code"
 NO_CURE = "Trying again will not help; `--debug` shows the messages before it."
@@ -65,10 +65,15 @@ NO_CURE = "Trying again will not help; `--debug` shows the messages before it."
             "No server answers: h:1 refused the connection.",
             "Name the server with `--server URL`, or start one here with `subcli serve`.",
         ),
-        (lambda: errors.unauthorized("expired"), "auth", "The server refused the authentication: expired.", LOG_IN),
-        (lambda: errors.unauthorized("expired."), "auth", "The server refused the authentication: expired.", LOG_IN),
-        (lambda: errors.unauthorized("No such X"), "auth", "The server refused the authentication: No such X.", LOG_IN),
-        (lambda: errors.unauthorized(""), "auth", "The server refused the authentication.", LOG_IN),
+        (lambda: errors.unauthorized("expired"), "auth", "The server rejected the authentication: expired.", LOG_IN),
+        (lambda: errors.unauthorized("expired."), "auth", "The server rejected the authentication: expired.", LOG_IN),
+        (
+            lambda: errors.unauthorized("No such X"),
+            "auth",
+            "The server rejected the authentication: No such X.",
+            LOG_IN,
+        ),
+        (lambda: errors.unauthorized(""), "auth", "The server rejected the authentication.", LOG_IN),
         (
             lambda: errors.not_found(),
             "not_found",
@@ -104,7 +109,7 @@ NO_CURE = "Trying again will not help; `--debug` shows the messages before it."
         (
             lambda: errors.records_replaced(),
             "server",
-            "The server's records were replaced, as by a restored backup: "
+            "The server's records were replaced, for example by a restored backup: "
             "this may be another submission with the same id.",
             "`subcli status ID` shows what is there now.",
         ),

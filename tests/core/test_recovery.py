@@ -452,7 +452,7 @@ def test_polling_continues_after_refresh() -> None:
     machine(TooManyBadFrames())
     for _ in range(3):
         assert machine(RestFailed(401)) == Refresh()
-        assert machine(Refreshed(ok=True)) == Poll(0.0, "the server sends no messages of this protocol")
+        assert machine(Refreshed(ok=True)) == Poll(0.0, "the server does not speak this protocol")
         assert isinstance(machine(CaughtUp()), Poll)
     machine(RestFailed(401), Refreshed(ok=True), RestFailed(401))
     assert machine.stopped_with is AuthError
@@ -611,7 +611,7 @@ def test_grace_applies_to_polling() -> None:
     """If the socket is given up right after the submit."""
     machine = Machine()
     machine(Started(own_submit=True), LIVE)
-    assert machine(TooManyBadFrames(), RestFailed(404)) == Poll(1.0, "the server sends no messages of this protocol")
+    assert machine(TooManyBadFrames(), RestFailed(404)) == Poll(1.0, "the server does not speak this protocol")
 
 
 # -- rate limits --------------------------------------------------------------------------------------
@@ -754,7 +754,7 @@ def test_progress_resets_oversize_frames(between: list[Input]) -> None:
 
 def test_twenty_bad_frames_give_up_socket() -> None:
     """Twenty in a row."""
-    assert live()(TooManyBadFrames()) == Poll(0.0, "the server sends no messages of this protocol")
+    assert live()(TooManyBadFrames()) == Poll(0.0, "the server does not speak this protocol")
 
 
 @pytest.mark.parametrize("before", [[], [LIVE], [LIVE, Closed(1006)]])
@@ -837,7 +837,7 @@ def test_failed_polls_have_their_own_attempts(vain: RestFailed) -> None:
     action = machine(vain)
     assert isinstance(action, Stop)
     assert machine.stopped_with is (NetworkError if vain.status is None else ServerError)
-    assert "no messages of this protocol" in action.error.message
+    assert "does not speak this protocol" in action.error.message
     assert vain.reason in action.error.message
 
 
@@ -880,7 +880,7 @@ def test_polling_respects_retry_after() -> None:
     machine = live()
     machine(Quiet(), RestFailed(429, "slow", 60.0))
     machine.now += 20.0
-    assert machine(TooManyBadFrames()) == Poll(30.0 + 10.0, "the server sends no messages of this protocol")
+    assert machine(TooManyBadFrames()) == Poll(30.0 + 10.0, "the server does not speak this protocol")
     machine = live(max_attempts=0)
     machine.state = State(max_attempts=0, answered=True, rest_at=machine.now + 7.0, opened_at=machine.now)
     assert machine(Closed(1006)) == Poll(7.0, "code 1006")

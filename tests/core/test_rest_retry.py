@@ -128,7 +128,7 @@ def test_empty_reason_gets_a_default_sentence() -> None:
     """The user never sees an empty sentence."""
     error = repeat_request(RestFailed(404), attempt=1, answered=True, repeatable=True, max_attempts=5, random=0.5)
     assert isinstance(error, NotFoundError)
-    assert error.message == "The server does not know this."
+    assert error.message == "The server cannot find this."
 
 
 def test_answer_of_no_judge_is_final() -> None:

@@ -139,6 +139,6 @@ def test_broken_installation(run: Run, env: dict[str, str], tmp_path: Path, modu
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
     done = run("submit", "missing.py", env={**env, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 3, done
-    assert "subcli has a fault" in done.stderr
+    assert "subcli has a bug" in done.stderr
     assert module in done.stderr
     assert "Traceback" not in done.stderr

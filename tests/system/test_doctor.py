@@ -123,7 +123,7 @@ async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("off", "state", "words"),
     [
-        (0, "ok", "in step with the server's"),
+        (0, "ok", "in sync with the server's"),
         (-400, "warning", "7 minutes ahead of"),
         (90, "warning", "behind"),
         (-86400, "warning", "24 hours ahead"),
@@ -149,7 +149,7 @@ def with_accounts(me: Answer) -> Rest:
     [
         (Answer(200, {"user": "ada"}), "x", "ok", "ada"),
         (Answer(401, {"detail": "no"}), "x", "failed", "SUBCLI_TOKEN"),
-        (Answer(404, {"detail": "no"}), "x", "warning", "no way to verify"),
+        (Answer(404, {"detail": "no"}), "x", "warning", "cannot verify it"),
         (Answer(500, {"detail": "oops"}), "x", "failed", "oops"),
         (Answer(401, {"detail": "no"}), "", "failed", "none for this server"),
     ],

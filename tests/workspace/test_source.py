@@ -289,7 +289,7 @@ def test_what_tools_make_is_left_out_and_said(tmp_path: Path) -> None:
         *("__pycache__/", "node_modules/", "venv/", "target/", "x.egg-info/"),
         *("a.pyc", "a.out", ".env", "ignored.txt", "pipe", "nowhere"),
     }
-    assert found.note().startswith("Left out 11 entries that are hidden, ignored or made by tools: .env, ")
+    assert found.note().startswith("Left out 11 entries that are hidden, ignored or generated: .env, ")
     assert found.note().endswith(" and 6 more. Name one to include it.")
 
 
@@ -303,7 +303,7 @@ def test_left_out_is_included_when_it_is_named(tmp_path: Path) -> None:
     found = read_source([whole, f"{whole}/.env", f"{whole}/node_modules"])
     assert set(found.files) == {"a.py", ".env", "node_modules/x.js", "sub/b.py"}
     assert found.left_out == ("keep.o",)
-    assert found.note() == "Left out 1 entry that is hidden, ignored or made by tools: keep.o. Name one to include it."
+    assert found.note() == "Left out 1 entry that is hidden, ignored or generated: keep.o. Name one to include it."
     assert list(read_source([f"{whole}/node_modules"]).files) == ["x.js"]
     (tmp_path / ".gitignore").write_text("!keep.o\n")
     found = read_source([whole, f"{whole}/a.py"])
@@ -324,7 +324,7 @@ def test_everything_left_out_says_so(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("x")
     with pytest.raises(UsageError, match="no file to submit") as caught:
         read_source([str(tmp_path)])
-    assert "Left out 1 entry that is hidden, ignored or made by tools: .env." in caught.value.hint
+    assert "Left out 1 entry that is hidden, ignored or generated: .env." in caught.value.hint
 
 
 # -- the latest submission ----------------------------------------------------------------------------

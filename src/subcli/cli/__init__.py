@@ -1,1 +1,1 @@
-"""The commands. Each is options, and a function that can be called without a shell."""
+"""The commands. Each consists of options and a function that can be called without a shell."""

@@ -1,7 +1,7 @@
 """The command tree. A command is imported when it is called.
 
-Typer builds the options of every command that it knows, and every module brings imports of its own. Doing that at each
-start took a quarter of the time until `submit` had sent something.
+Typer builds the options of every command that it knows, and every module has its own imports. Doing that at each start
+took a quarter of the time until `submit` had sent something.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _COMMANDS: Final = {
     "list": ("commands.list", "List your recent submissions, newest first."),
     "cancel": ("commands.cancel", "Stop judging a submission; its verdict becomes cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
-    "init": ("commands.init", "Make a directory to solve or write a problem in."),
-    "doctor": ("commands.doctor", "Check settings, server and login, and say how to fix them."),
+    "init": ("commands.init", "Create a directory for solving or writing a problem."),
+    "doctor": ("commands.doctor", "Check settings, server and login, and suggest fixes."),
     "serve": ("commands.server.serve", "Run a server on this machine."),
     "worker": ("commands.server.worker", "Judge submissions for servers that share a database."),
     "demo": ("commands.demo", "Start a server, submit a solution and watch the verdict."),
@@ -34,7 +34,7 @@ _COMMANDS: Final = {
     "problems": ("commands.problems", "List the problems; show or check one."),
     "languages": ("commands.languages", "List the languages that the server can run."),
     "auth": ("commands.auth.group", "Log in and out of servers."),
-    "user": ("commands.server.user", "Manage who may log in to a server."),
+    "user": ("commands.server.user", "Manage a server's users."),
 }
 """The module of each command and its summary, in the order of the help."""
 
@@ -53,7 +53,7 @@ class _Commands(UserDict[str, Any]):
         return self.data[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        # That of Python 3.11 mistakes a command's own KeyError for a missing command.
+        # Python 3.11's version mistakes a command's own KeyError for a missing command.
         return self[name] if name in self.data else default
 
 

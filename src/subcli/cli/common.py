@@ -33,7 +33,7 @@ _LOCAL: Final = frozenset({"serve", "worker", "demo", "test", "user", "check", "
 
 
 def with_options(hint: str, options: str) -> str:
-    """``hint``, where the commands that it proposes reach the same server as this one.
+    """``hint``, changed so that the commands in it use the same server as this one.
 
     Args:
         options: of :meth:`Common.for_server`; a command that names a server already keeps it.
@@ -65,7 +65,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         return self.debug or bool(env.get("SUBCLI_DEBUG"))
 
     def for_server(self, pasted_server: str | None = None) -> str:
-        """The options that make another command line reach the same server as this one."""
+        """The options that make another command line use the same server as this one."""
         import shlex
 
         server = self.server or pasted_server
@@ -106,7 +106,7 @@ _OPTIONS: dict[str, Any] = {
 
 class _Command(TyperCommand):
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        """`ID`, as in the man pages and in every other program's usage, where typer says `{ID}`."""
+        """`ID`, as in man pages and other programs' usage, instead of typer's `{ID}`."""
         return [re.sub(r"^\{(.*)\}$", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
 
 
@@ -125,7 +125,7 @@ def command(
         name: if it differs from the function's.
         example: command lines for the help.
         codes: the exit codes that it can end with.
-        is_group: it is what ``app`` does when none of its own commands is named.
+        is_group: it runs if none of the commands of ``app`` is named.
     """
 
     def declare(function: Callable[..., int]) -> Callable[..., int]:
@@ -154,7 +154,7 @@ def command(
 def _parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
     """What typer makes options of: a command's own parameters, the common options, and the context."""
     by_name = inspect.Parameter.KEYWORD_ONLY
-    # Without the two that `_call` hands over.
+    # Without the two that `_call` passes.
     own = list(inspect.signature(function, eval_str=True).parameters.values())[2:]
     shared = [
         inspect.Parameter(option, by_name, default=default, annotation=_OPTIONS[option])
@@ -165,7 +165,7 @@ def _parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
 
 
 def _take_common(context: typer.Context, given: dict[str, Any]) -> Common:
-    """Take the common options out of what was given.
+    """Take the common options out of the arguments.
 
     `subcli problems --server URL show X` means the same as with the option at the end.
     """
@@ -204,7 +204,7 @@ def _call(function: Callable[..., int], common: Common, streams: Streams, given:
 
 
 def _check_unicode(value: object) -> None:
-    """Refuse a name that no server and no file of ours can hold. Paths may have any bytes.
+    """Reject a name that cannot be sent or stored. Paths may contain any bytes.
 
     Raises:
         UsageError: It has bytes that are not text in the encoding of the locale.
@@ -262,7 +262,7 @@ def submission_id(text: str) -> int:
 
 
 def expanded(path: Path | None) -> Path | None:
-    """For options that name a path: with ``~`` expanded, which no shell does in ``--option=~/file``."""
+    """A type for options that name a path: expands ``~``, which no shell does in ``--option=~/file``."""
     from subcli.shared.files import expand_user
 
     return None if path is None else expand_user(path)

@@ -52,7 +52,7 @@ def switch_on(channels: str, stream: TextIO, *secrets: Secret) -> None:
     Args:
         channels: comma-separated patterns; empty, ``1`` and ``*`` are all of them.
         stream: where to log.
-        secrets: redacted literally, besides everything that looks like a secret.
+        secrets: redacted literally, in addition to everything that looks like a secret.
     """
     patterns = [pattern.strip() for pattern in channels.split(",") if pattern.strip()]
     patterns = [f"{p}*" if p == "socket" else p for p in patterns if p not in ("1", "true")] or ["*"]

@@ -26,7 +26,7 @@ _BY_KIND: Final = {
 }
 
 MAYBE_SUBMITTED: Final = "The submission may not have arrived; `subcli list` shows what did."
-"""The hint where a command ended before the server answered its POST."""
+"""The hint if a command ended before the server answered its POST."""
 
 LOCAL: Final = (OK, USAGE, INTERNAL, 130)
 """The codes of a command that sends no request."""
@@ -56,11 +56,11 @@ _MEANINGS: Final = {
 
 
 class CtrlC(Exception):
-    """Ctrl-C outside of the event loop. Not a ``KeyboardInterrupt``: typer would end on that without a word."""
+    """Ctrl-C outside of the event loop. Not a ``KeyboardInterrupt``, on which typer would exit silently."""
 
 
 class ReaderGone(Exception):
-    """Nobody reads stdout any more. Not an ``OSError``: typer would turn that into an exit of its own."""
+    """Nobody reads stdout any more. Not an ``OSError``, on which typer would exit with its own code."""
 
 
 def of_error(error: SubcliError) -> int:
@@ -99,7 +99,7 @@ def epilog(example: str, codes: Sequence[int]) -> str:
         example: command lines.
         codes: those that it can end with; none for a group, whose commands have their own.
     """
-    # "\\b" before a paragraph keeps its line ends.
+    # "\\b" before a paragraph keeps its line breaks.
     lines = "".join(f"\n  {line}" for line in example.splitlines())
     told = "".join(f"\n  {code:>3}  {meaning}" for code, meaning in meanings(codes))
     return f"\b\nExample:{lines}" + (f"\n\n\b\nExit codes:{told}" if codes else "")

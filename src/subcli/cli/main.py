@@ -1,4 +1,4 @@
-"""The outermost layer: run a command line and turn whatever comes out of it into an exit code.
+"""The outermost layer: run a command line and turn its outcome into an exit code.
 
 Every error is reported here or by a view, once, and in one of two ways: a sentence and a hint on stderr, or
 with ``--json`` an ``error`` line on stdout.
@@ -30,7 +30,7 @@ _TOLD_TO_END: Final = (
 """The codes of a command that must end at once, whether or not anybody reads its output."""
 
 _KINDS: Final = {"float range": "number", "int range": "whole number", "float": "number", "int": "whole number"}
-"""Typer's names for its types, and everybody's."""
+"""Typer's names for its types, and plain ones."""
 
 
 class _Terminated(BaseException):
@@ -76,10 +76,10 @@ class _Run:
                 self._streams.hurry()
                 with contextlib.suppress(OSError):
                     self._flush()
-                # Whatever is left, the interpreter's last flush must not wait for it.
+                # The interpreter's final flush must not wait for what is left.
                 self._streams.abandon()
         except (KeyboardInterrupt, _Terminated) as second:
-            # While the first was reported.
+            # A second error while the first was reported.
             self._streams.abandon()
             code = exits.INTERRUPTED + (signal.SIGINT if isinstance(second, KeyboardInterrupt) else signal.SIGTERM)
         return code
@@ -123,7 +123,7 @@ class _Run:
         return result if isinstance(result, int) else exits.OK
 
     def _output_lost(self, error: OSError) -> int:
-        """The terminal was closed, or the disk is full; anything else is our fault."""
+        """The terminal was closed, or the disk is full; anything else is a bug."""
         if error.filename is None and error.errno in _OUTPUT_FULL:
             self._streams.abandon(self._streams.stdout)
             message = f"The output cannot be written: {error.strerror}."
@@ -164,7 +164,7 @@ class _Run:
         return code
 
     def _fault(self, error: Exception) -> int:
-        """Report an uncaught exception, our own fault. The traceback is for ``--debug``, without secrets."""
+        """Report an uncaught exception, a bug. The traceback is shown with ``--debug``, without secrets."""
         import traceback
 
         from subcli.output.printable import printable
@@ -176,16 +176,16 @@ class _Run:
             with contextlib.suppress(OSError):
                 self._streams.write_error(printable(redact("".join(traceback.format_exception(error)), *secrets)))
         what = f"{type(error).__name__}: {redact(str(error), *secrets)}".rstrip(": ")
-        hint = "Please report it with what `--debug` prints; it holds no secrets."
-        return self._report(InternalError(f"subcli has a fault: {what}", hint=hint))
+        hint = "Please report it with the output of `--debug`, which contains no secrets."
+        return self._report(InternalError(f"subcli has a bug: {what}", hint=hint))
 
     def _resume_hint(self) -> str:
-        """For what ends before the command itself can say more."""
+        """The options of a command line that fails before the command starts."""
         return exits.MAYBE_SUBMITTED if "submit" in self._arguments else ""
 
 
 def _usage(error: Exception) -> UsageError:
-    """What typer found wrong with the command line, in our form."""
+    """Typer's error about the command line, in our format."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "subcli"
     hint = f"`{path} --help`"

@@ -2,12 +2,11 @@
 
 A reader may be slow, may stop reading, or may have made its pipe non-blocking. One daemon thread for each *file* writes
 what the program has written, in order: :class:`Writer`. Where stdout and stderr are one terminal or pipe, they share a
-thread, so that their lines keep their order. The streams that the program sees are ordinary text streams over an
-:class:`Outlet`.
+thread, so that their lines keep their order. The program sees ordinary text streams over an :class:`Outlet`.
 
-While an event loop runs (:meth:`Writer.unblocked`) nothing waits for the thread: whoever produces much asks for room
-(:meth:`Writer.room`), which can be cancelled. Otherwise a flush waits until the reader's pipe has everything, which a
-signal can interrupt.
+While an event loop runs (:meth:`Writer.unblocked`) nothing waits for the thread: code that writes much waits for
+:meth:`Writer.room`, which can be cancelled. Otherwise a flush waits until the pipe has taken everything; a signal can
+interrupt it.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ FULL_BYTES: Final = 256 * 1024
 """With this much unwritten, a stream has no room."""
 
 GRACE_S: Final = 0.2
-"""A command that was told to end waits no longer than this for a reader that takes nothing."""
+"""A command that is ending waits at most this long for a reader that takes nothing."""
 
 HURRY_S: Final = 0.6
-"""And no longer than this for one that takes a little now and then."""
+"""And at most this long for one that takes a little now and then."""
 
 _CHUNK_BYTES: Final = 64 * 1024
-"""Written by one system call at most, so that progress can be seen."""
+"""The maximum for one system call, so that progress can be seen."""
 
 _Written: TypeAlias = Callable[[], None]
 
@@ -44,11 +43,11 @@ class Writer:
 
     Args:
         waits: whether the file may have to wait for a reader. Regular files and ``/dev/null`` need no thread.
-        is_needed: whether the program has failed if this cannot be written. What is said on stderr is not needed: its
-            reader may leave, or its disk be full, and the work goes on.
+        is_needed: whether the program fails if this cannot be written. stderr is not needed: its reader may leave, or
+        its disk may be full, and the work continues.
 
     Attributes:
-        failure: why nothing can be written any more. What is written afterwards is dropped.
+        failure: why nothing can be written any more. Later output is dropped.
     """
 
     def __init__(self, *, waits: bool = True, is_needed: bool = True) -> None:
@@ -69,23 +68,23 @@ class Writer:
 
     @property
     def unwritten(self) -> int:
-        """Bytes that the file has not taken yet."""
+        """The number of bytes that are not written yet."""
         return self._handed - self._taken
 
     @property
     def is_full(self) -> bool:
-        """Whether whoever goes on writing should wait for :meth:`room`."""
+        """Whether callers should wait for :meth:`room` before they write more."""
         return self._handed - self._taken > FULL_BYTES and not self._abandoned
 
     def write(self, descriptor: int, data: bytes) -> None:
-        """Write in the background. Without an event loop, wait where much is unwritten."""
+        """Write in the background. Without an event loop, wait if much is unwritten."""
         if self._abandoned or not data:
             return
         if not self._waits:
             self._write(descriptor, data)
             return
         if sys.is_finalizing():
-            # No thread runs any more. What is written now is a last word, such as that of a destructor.
+            # No thread runs any more. This is late output, such as a destructor's.
             with contextlib.suppress(OSError):
                 os.write(descriptor, data)
             return
@@ -111,7 +110,7 @@ class Writer:
             raise self.failure
 
     def settle(self, seconds: float | None = None) -> None:
-        """Wait until all is written; after :meth:`hurry` or with a limit, no longer than makes sense.
+        """Wait until everything is written; after :meth:`hurry` or with a limit, only as long as that allows.
 
         Args:
             seconds: at most.
@@ -133,10 +132,10 @@ class Writer:
             self.abandon()
 
     async def room(self) -> None:
-        """Wait until what has been written so far is with the reader, or cannot be written."""
+        """Wait until the reader has everything written so far, or it cannot be written."""
         if self._abandoned or not self.unwritten:
             return
-        # Only where there is a loop: `--help` needs none.
+        # Only if there is a loop: `--help` needs none.
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -170,7 +169,7 @@ class Writer:
             self._in_loop, self._lossy, self._on_failure = before
 
     def hurry(self) -> None:
-        """The command was told to end: wait for the reader only as long as it takes something."""
+        """The command is ending: wait for the reader only while it reads."""
         self._hurried = True
 
     def abandon(self) -> None:
@@ -248,7 +247,7 @@ class Outlet(io.RawIOBase):
         self.writer.flush()
 
     def _hand_over(self) -> None:
-        # Each piece wakes the thread, which then competes with us.
+        # Each piece wakes the thread, which then competes with this one.
         held, self._held, self._held_bytes = self._held, [], 0
         self.writer.write(self._descriptor, b"".join(held))
 

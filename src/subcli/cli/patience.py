@@ -1,7 +1,7 @@
 """How long a command waits for a server, and what it says meanwhile (contract, section 7).
 
-Each request has its own limits and is repeated; this bounds them all together. Waits that the server asked for and the
-time in which a person types do not count.
+Each request has its own limits and is repeated; this module limits the total. Waits that the server asked for, and time
+in which the user types, do not count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Patience:
 
     Args:
         server: its URL.
-        streams: whose stderr says what is waited for.
+        streams: their stderr says what the command is waiting for.
     """
 
     def __init__(self, server: str, streams: Streams) -> None:
@@ -40,10 +40,10 @@ class Patience:
 
     @contextlib.asynccontextmanager
     async def waiting(self, timeout_s: float | None = None, *, hint: str = "") -> AsyncIterator[None]:
-        """Bound what happens in this context.
+        """Limit the time in this context.
 
         Args:
-            timeout_s: what is left of ``--timeout``, which counts everything; ``None``: there is none.
+            timeout_s: the rest of ``--timeout``, which counts everything; ``None`` if there is none.
             hint: what to do when the limit is reached.
 
         Raises:
@@ -61,7 +61,7 @@ class Patience:
                 raise
             why = f" ({self._reason.rstrip('.')})" if self._reason else ""
             raise NetworkError(
-                f"{self._address} gave no answer in {LIMIT_S:g} s{why}.",
+                f"{self._address} did not answer within {LIMIT_S:g} s{why}.",
                 hint=hint or "`subcli doctor` looks for the cause.",
             ) from None
         finally:
@@ -69,14 +69,14 @@ class Patience:
             self._notice.cancel()
 
     def expect_answer(self) -> asyncio.TimerHandle:
-        """Say what is waited for in ``NOTICE_AFTER_S`` seconds, unless the handle is cancelled before."""
+        """Say in ``NOTICE_AFTER_S`` seconds what the command is waiting for, unless the handle is cancelled first."""
         return asyncio.get_running_loop().call_later(NOTICE_AFTER_S, self._say)
 
     async def __call__(self, seconds: float, reason: str, asked: bool) -> None:
         """Wait before a request is repeated, and say why."""
         self._reason = "" if reason.startswith(self._address) else reason
         if self._notice is not None:
-            # The countdown says it.
+            # The countdown says so.
             self._notice.cancel()
         if asked:
             self._extend(seconds)
@@ -84,7 +84,7 @@ class Patience:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """In this context a person is asked, who may take any time."""
+        """In this context the user is asked, which may take any time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         if self._notice is not None:

@@ -1,4 +1,4 @@
-"""Ask for a login, or for a yes, on the terminal, without getting in the way of the live screen or of Ctrl-C."""
+"""Ask for a login or a confirmation on the terminal, without disturbing the live screen or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from subcli.output.view import View
 from subcli.shared.secret import Secret
 
 _UNREADABLE: Final = "\ufffd"
-"""What stdin has in place of bytes that are not text (:func:`subcli.cli.streams.open_streams`)."""
+"""Stands for bytes of stdin that are not text (:func:`subcli.cli.streams.open_streams`)."""
 
 
 def prompter_for(common: Common, streams: Streams, patience: Patience | None = None) -> TerminalPrompter | None:
@@ -31,8 +31,7 @@ class TerminalPrompter:
     """Asks on the terminal.
 
     Args:
-        streams: whose terminal that is.
-        patience: stands still meanwhile.
+        streams: whose terminal that is. patience: is paused meanwhile.
 
     Attributes:
         view: leaves the terminal to the prompt, once there is a view.
@@ -44,7 +43,7 @@ class TerminalPrompter:
         self._patience = patience
 
     async def ask(self, server: str) -> tuple[str, Secret] | None:
-        """Ask for user name and password; ``None`` if the user ends the input instead."""
+        """Ask for user name and password; ``None`` if the input ends."""
         with self._view_suspended(), self._patience.paused() if self._patience else contextlib.nullcontext():
             self._streams.write_error(f"{server} requires a login.\n")
             return await ask_login(self._streams)
@@ -54,7 +53,7 @@ class TerminalPrompter:
         self.tell(f"not logged in: {reason}")
 
     def tell(self, text: str) -> None:
-        """Say what became of the login."""
+        """Say how the login ended."""
         from subcli.output.printable import one_line
 
         with self._view_suspended():
@@ -85,7 +84,7 @@ async def ask_login(streams: Streams, user: str | None = None) -> tuple[str, Sec
 
 
 async def confirm(streams: Streams, question: str) -> bool:
-    """Ask a question that is answered by ``y`` or ``yes``; everything else, and the end of the input, is a no."""
+    """Ask a yes-or-no question; only ``y`` and ``yes`` mean yes."""
     return (await answer(streams, f"{question} [y/N] ")).strip().lower() in ("y", "yes")
 
 
@@ -96,8 +95,8 @@ async def answer(streams: Streams, question: str, *, hidden: bool = False) -> st
 
     Args:
         streams: of the terminal.
-        question: to ask, with a space behind it.
-        hidden: Whether to show nothing of what is typed.
+        question: to ask, with a trailing space.
+        hidden: Whether to hide the input.
 
     Raises:
         UsageError: It is not text.
@@ -120,14 +119,14 @@ async def answer(streams: Streams, question: str, *, hidden: bool = False) -> st
             if hidden:
                 streams.write_error("\n")
         except asyncio.CancelledError:
-            # The message about it goes on a line of its own, not behind the question.
+            # The message goes on its own line, not behind the question.
             streams.write_error("\n")
             raise
         finally:
             keyboard.leave()
     if _UNREADABLE in line:
         raise UsageError(
-            f"What was typed is not text in {streams.stdin.encoding}.", hint="Check the encoding of the terminal."
+            f"The input is not valid {streams.stdin.encoding}.", hint="Check the encoding of the terminal."
         )
     return line.rstrip("\n")
 
@@ -136,8 +135,7 @@ class _Keyboard:
     """Whether the terminal shows what is typed.
 
     Args:
-        streams: of the terminal; nothing happens where stdin is none.
-        hidden: Whether it shows nothing.
+        streams: of the terminal; nothing happens if stdin is not one. hidden: Whether it hides the input.
     """
 
     def __init__(self, streams: Streams, *, hidden: bool) -> None:
@@ -145,7 +143,7 @@ class _Keyboard:
         self._before: list[Any] = []
 
     def take(self) -> None:
-        """Show nothing from now on."""
+        """Hide the input from now on."""
         if self._descriptor is not None:
             self._before = termios.tcgetattr(self._descriptor)
             silent = list(self._before)
@@ -153,6 +151,6 @@ class _Keyboard:
             termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, silent)
 
     def leave(self) -> None:
-        """Make the terminal what it was; not after its output has been shown, which Ctrl-S may have stopped."""
+        """Restore the terminal; without waiting for its output, which Ctrl-S may have stopped."""
         if self._descriptor is not None and self._before:
             termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)

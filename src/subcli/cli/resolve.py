@@ -34,7 +34,7 @@ def resolve_settings(
     from subcli.settings.files import user_file
 
     if cwd is None:
-        raise UsageError("The current directory no longer exists.", hint="Change to another one.")
+        raise UsageError("The current directory no longer exists.", hint="Change to another directory.")
     return load(
         flags,
         env,
@@ -48,7 +48,7 @@ def resolve_settings(
 
 
 def _servers_with_a_login() -> Iterator[str]:
-    """Read when it is iterated over: only a server that a project file names is looked up."""
+    """Reads the records lazily: only a server from a project file is looked up."""
     from subcli.client.records import Credentials
     from subcli.settings.files import user_directory
 

@@ -1,7 +1,7 @@
-"""Run a coroutine as a command: signals and a reader that went away become exceptions, and the end is quick.
+"""Run a coroutine as a command: signals and a closed pipe become exceptions, and it ends quickly.
 
-:func:`run` is for every command that waits for something; :func:`stoppable` adds Ctrl-Z and ``fg`` where there is a
-screen or a prompt that must leave the terminal to the shell.
+:func:`run` is for every command that waits for something; :func:`stoppable` adds Ctrl-Z and ``fg`` for screens and
+prompts, which must return the terminal to the shell.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _FATAL = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal
 
 
 class _Stop(NamedTuple):
-    """Who has the terminal: what gives it back, and what stops the process after that."""
+    """Who has the terminal: a function that returns it, and one that then stops the process."""
 
     leave: Callable[[], None]
     stop: Callable[[], None]
 
 
 class Interrupts:
-    """What ended a command from outside, if anything did. Its coroutine may look when it is cancelled.
+    """What ended a command from outside, if anything did. Its coroutine may check this when it is cancelled.
 
     Attributes:
         received: the signal.
         failure: the error on stdout, such as a reader that went away.
-        view: has the terminal, and gives it back whatever ends the program.
+        view: has the terminal, and returns it however the program ends.
     """
 
     def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
@@ -75,11 +75,11 @@ class Interrupts:
 def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, *, hint: str = "") -> T:
     """Run ``main`` to its end.
 
-    A signal cancels it once; a second one ends the program where it stands, after the terminal has been restored.
+    A signal cancels it once; a second one ends the program immediately, after restoring the terminal.
 
     Args:
         main: the command.
-        streams: whose stdout is watched for a reader that went away.
+        streams: whose stdout is watched for a reader that leaves.
         hint: for the exception, unless ``main`` handles its cancellation.
 
     Raises:
@@ -117,7 +117,7 @@ class _Loop(asyncio.SelectorEventLoop):
     """Resolves names in a daemon thread: a resolver that hangs must not delay the exit."""
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Say nothing of what websockets raises to nobody at the end of a proxy's connection, which we report."""
+        """Ignore the unhandled exceptions of websockets when a proxy's connection ends, which we report ourselves."""
         if not isinstance(context.get("exception"), EOFError):
             super().default_exception_handler(context)
 
@@ -138,7 +138,7 @@ def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
         if interrupts.view is not None:
             leaving.append(interrupts.view.suspend)
         for leave in leaving:
-            # Whatever was interrupted, perhaps the very view, the program ends here.
+            # Whatever was interrupted, perhaps the view itself, the program ends here.
             with contextlib.suppress(Exception):
                 leave()
                 streams.settle(GRACE_S)
@@ -173,7 +173,7 @@ def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
-    """If stdout is a pipe, notice at once that its reader went away, not only at the next write.
+    """If stdout is a pipe, notice at once that its reader has left, not only at the next write.
 
     The writing end of a pipe never has data to read: the selector reports it only when the reader is gone. A shell's
     `exec 3<>FIFO` opens both ends at once, which says nothing about a reader.
@@ -206,7 +206,7 @@ def _pipe_of(stream: TextIO) -> int | None:
 
 
 _stops: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Stop]] = WeakKeyDictionary()
-"""Who has the terminal in each event loop: the last one."""
+"""Who has the terminal in each event loop; the last one counts."""
 
 
 @contextlib.contextmanager
@@ -216,9 +216,8 @@ def stoppable(leave: Callable[[], None], take: Callable[[], None], streams: Stre
     Where several contexts overlap, the latest alone has the terminal. A SIGTSTP that our parent ignores stays ignored.
 
     Args:
-        leave: makes the terminal what it was.
-        take: goes on where ``leave`` stopped.
-        streams: what they have written reaches the terminal before the process stops.
+        leave: restores the terminal. take: continues where ``leave`` stopped. streams: flushed before the process
+        stops.
     """
     if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:
         yield

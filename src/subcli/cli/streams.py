@@ -1,11 +1,11 @@
 """The process as a command sees it: standard streams, environment and working directory in one value.
 
-:func:`open_streams` puts streams of our own in the place of the interpreter's (:mod:`subcli.cli.outlet`): they never
-block the event loop, wait where a descriptor is non-blocking, and encode whatever they are given. JSON is UTF-8 in
-every locale; what a person reads has the locale's encoding, with escapes for what that cannot show.
+:func:`open_streams` replaces the interpreter's streams with our own (:mod:`subcli.cli.outlet`): they never block the
+event loop, wait if a descriptor is non-blocking, and encode everything. JSON is UTF-8 in every locale; other output has
+the locale's encoding, with escapes for characters that it lacks.
 
-:func:`subcli.cli.main.run` makes one and hands it to the command, whose run function passes it on. No other module of
-``cli`` reads ``sys.stdout`` or ``os.environ``, so a test calls a run function with streams of its own.
+:func:`subcli.cli.main.run` creates one and passes it to the command, whose run function passes it on. No other module
+of ``cli`` reads ``sys.stdout`` or ``os.environ``, so a test calls a run function with streams of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def open_streams(*, json: bool) -> None:
             descriptor = stream.fileno()
             status = os.fstat(descriptor)
             waits = not (stat.S_ISREG(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not stream.isatty()))
-            # Where stderr is the same file as stdout, it is as needed.
+            # If stderr is the same file as stdout, it is needed as well.
             made = Writer(waits=waits, is_needed=name == "stdout")
             writer = writers.setdefault((status.st_dev, status.st_ino), made)
             encoding = "utf-8" if json and name == "stdout" else stream.encoding
@@ -71,7 +71,7 @@ class Streams:
 
     @classmethod
     def of_process(cls) -> Streams:
-        """Those of this process."""
+        """The streams of this process."""
         try:
             cwd = Path.cwd()
         except OSError:
@@ -94,13 +94,13 @@ class Streams:
 
     @property
     def writers(self) -> tuple[Writer, ...]:
-        """What writes stdout and stderr; none where they are a test's."""
+        """The writers of stdout and stderr; none in tests."""
         found = (_writer(stream) for stream in (self.stdout, self.stderr))
         return tuple(dict.fromkeys(writer for writer in found if writer is not None))
 
     @property
     def unwritten(self) -> bool:
-        """Whether a reader has not taken everything yet."""
+        """Whether some output is not written yet."""
         return any(writer.unwritten for writer in self.writers)
 
     @contextlib.contextmanager
@@ -120,7 +120,7 @@ class Streams:
 
     @contextlib.contextmanager
     def of_server(self) -> Iterator[None]:
-        """In this context a reader of our log that stops reading loses lines, and delays neither service nor end."""
+        """In this context, if the reader of our log stops reading, lines are lost instead of delaying the server."""
         with self.unblocked(lossy=True):
             yield
         self.hurry()
@@ -140,12 +140,12 @@ class Streams:
             writer.settle(seconds)
 
     def hurry(self) -> None:
-        """The command was told to end: from now on wait for readers only as long as they take something."""
+        """The command is ending: from now on wait for readers only while they read."""
         for writer in self.writers:
             writer.hurry()
 
     def abandon(self, *streams: TextIO) -> None:
-        """Drop what these streams, or all, have not written, and all that follows: nobody reads it."""
+        """Drop the unwritten and all later output of these streams, or of all: nobody reads it."""
         for stream in streams or (self.stdout, self.stderr):
             writer = _writer(stream)
             if writer is not None:

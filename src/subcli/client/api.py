@@ -40,7 +40,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
     demo: bool = False
     features: frozenset[str] = frozenset()
     page_token: str = ""
-    """In demo mode, what the address of a page carries so that it may change something."""
+    """In demo mode, the token in a page's address that allows the page to change something."""
 
     @property
     def resume(self) -> bool:
@@ -96,7 +96,7 @@ class Api:
         """What the server is and can do; asked until it is known.
 
         Raises:
-            RequestFailed: it did not answer. A 404 is an answer: no features; so is a page for people.
+            RequestFailed: it did not answer. A 404 is an answer: no features; so is an HTML page.
         """
         if self._info is None:
             try:
@@ -108,7 +108,7 @@ class Api:
         return self._info
 
     async def now(self) -> float:
-        """Unix time by the server's clock, in which it also writes expiries; by ours if it does not answer."""
+        """Unix time by the server's clock, on which its expiry times are based; by ours if it does not answer."""
         with contextlib.suppress(RequestFailed):
             await self._http.request("GET", "/info", decode=as_server_info)
         return time.time() - self._http.clock_ahead_s
@@ -118,18 +118,18 @@ class Api:
         return await self._http.retry(self.info, repeatable=True)
 
     async def require_judge(self) -> None:
-        """Make sure, before anybody is asked for a password, that there is a judge.
+        """Make sure that there is a judge before asking for a password.
 
         Raises:
-            SubcliError: nobody answers, or not as a judge does.
+            SubcliError: nobody answers, or the answer is not a judge's.
         """
         try:
             info = await self.info_with_retry()
         except AuthError:
-            # It keeps even this for those who are logged in.
+            # It answers even this only after a login.
             return
         if info == ServerInfo():
-            foreign = await self._http.foreign_answer(404, "no path of a judge")
+            foreign = await self._http.foreign_answer(404, "not a judge's address")
             if isinstance(foreign, RequestFailed):
                 raise not_a_judge(foreign.reason, foreign.hint)
 
@@ -145,7 +145,7 @@ class Api:
         """The languages that the server can run.
 
         Raises:
-            ServerError: it does not tell.
+            ServerError: it does not report them.
         """
 
         async def ask() -> list[Any] | None:
@@ -158,7 +158,7 @@ class Api:
 
         found = await self._http.retry(ask, repeatable=True)
         if found is None:
-            problem = "This server does not tell which languages it can run."
+            problem = "This server does not report which languages it can run."
             raise ServerError(problem, hint="`subcli problems` lists the languages of each problem.")
         return found
 
@@ -170,7 +170,7 @@ class Api:
     # -- submissions ------------------------------------------------------------------------------
 
     async def submit(self, body: Mapping[str, Any], *, key: str) -> Json:
-        """Submit code. The request is repeated only where that cannot create a second submission.
+        """Submit code. The request is repeated only if that cannot create a second submission.
 
         Args:
             body: ``problem`` or ``problem_id``, ``language``, ``source_code`` or ``files``.
@@ -249,9 +249,9 @@ class Api:
             except RequestFailed as failed:
                 if failed.status not in (404, 405, 501):
                     raise
-            # If there is no such submission either, this says so.
+            # If there is no such submission, this says so.
             await self.submission(submission_id)
-            raise ServerError("This server has no way to cancel a submission.", hint="Judging goes on.")
+            raise ServerError("This server cannot cancel submissions.", hint="Judging goes on.")
 
         return await self._http.retry(send, repeatable=True)
 
@@ -282,7 +282,7 @@ class Api:
         return await self.me()
 
     async def accepts_us(self) -> bool | None:
-        """Whether the server lists submissions to us. A refused token is renewed once.
+        """Whether the server lists submissions for us. A refused token is renewed once.
 
         Returns:
             ``None`` if the answer does not tell.
@@ -345,12 +345,12 @@ def as_problem(body: Any) -> Json:
 
 
 def as_problems(body: Any) -> list[Any]:
-    """A list of problems; what is not one stays as it is."""
+    """A list of problems; other items stay unchanged."""
     return [as_problem(entry) if isinstance(entry, dict) else entry for entry in as_list(body)]
 
 
 def as_languages(body: Any) -> list[Any]:
-    """A list of languages. One that is only named becomes an object with its name; what is neither is dropped."""
+    """A list of languages. A bare name becomes an object with that name; anything else is dropped."""
     rows = [{"name": row} if isinstance(row, str) else row for row in as_list(body)]
     return [row for row in rows if isinstance(row, dict) and isinstance(row.get("name"), str)]
 

@@ -103,7 +103,7 @@ class SessionLogin:
         return self._tokens.access
 
     async def refresh(self, refused: Secret | None) -> Refreshed:
-        """Get the next pair of tokens, once for all whose token was refused."""
+        """Get the next pair of tokens, once for all watches whose token was refused."""
         async with self._one_at_a_time:
             if self._tokens.access != refused:
                 return Refreshed(True, renewed=False)
@@ -152,13 +152,13 @@ class StoredLogin(SessionLogin):
                 # Another process may have used the same refresh token despite the lock.
                 return self._adopt(await self._load())
             if self._credentials.login(self._server) is None:
-                # Logged out meanwhile: this process goes on, and nothing is stored.
+                # Logged out meanwhile: this process continues, and nothing is stored.
                 self._is_kept = False
                 return renewed
             try:
                 await run_in_daemon_thread(self._credentials.save, self._server, login.user, self._tokens, login.place)
             except CredentialError as error:
-                # This process goes on; the next one will have to log in, so say why now.
+                # This process continues; the next one will have to log in, so say why now.
                 self._is_kept = False
                 _log.warning("The renewed login could not be stored: %s %s", error.message, error.hint)
             return renewed
@@ -222,7 +222,7 @@ def login_hint(server: str) -> str:
 
 
 class TokenRefusedError(Exception):
-    """The server did not issue tokens. ``status`` is the HTTP status, ``reason`` the server's own words."""
+    """The server did not issue tokens. ``status`` is the HTTP status, ``reason`` the server's message."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(status, reason)
@@ -247,7 +247,7 @@ async def request_tokens(http: httpx.AsyncClient, api_url: str, form: dict[str, 
     if not isinstance(body, dict):
         body = {}
     if not response.is_success:
-        # A server may repeat what it was sent; FastAPI does, in its list of errors.
+        # A server may echo the request; FastAPI does, in its list of errors.
         sent = [Secret(form[name]) for name in ("password", "refresh_token") if form.get(name)]
         reason = redact(error_detail(body) or f"HTTP {response.status_code}", *sent)
         raise TokenRefusedError(response.status_code, reason)

@@ -19,13 +19,13 @@ T = TypeVar("T")
 def start_daemon_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
     """Call ``function(*args, **kwargs)`` in a daemon thread of its own.
 
-    Only for calls that may be abandoned at any moment: what they write, they write as a whole.
+    Only for calls that may be abandoned at any moment, because they write atomically.
 
     Returns:
         A future with what the call returns or raises.
     """
     outcome: Future[T] = Future()
-    # It cannot be cancelled: whoever waited may leave, the call runs on.
+    # It cannot be cancelled: the caller may stop waiting, but the call continues.
     outcome.set_running_or_notify_cancel()
 
     def call() -> None:

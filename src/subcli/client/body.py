@@ -1,7 +1,7 @@
-"""Bounds on what a server's response may cost: the bytes of its body, also decompressed, and the values in its JSON.
+"""Limits on the cost of a server's response: the size of its body, decompressed as well, and the values in its JSON.
 
 httpx decompresses each chunk as a whole and as often as ``Content-Encoding`` says, so a few kilobytes become gigabytes.
-:class:`BoundedTransport` decompresses instead of it, in small pieces, and gives up at the limit.
+:class:`BoundedTransport` decompresses instead of httpx, in small pieces, and stops at the limit.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import httpx
 from subcli.shared.lenient_json import read_json
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-"""The largest response that is read: a page of events of 64 KiB each is not larger."""
+"""The largest response that is read: large enough for a page of events of 64 KiB each."""
 
 MAX_VALUES: Final = 2_000_000
-"""The most values in a response: the results of 100,000 tests are not more. Parsed, a value takes up to 240 bytes."""
+"""The most values in a response: enough for the results of 100,000 tests. Parsed, a value takes up to 240 bytes."""
 
 _PIECE_BYTES: Final = 64 * 1024
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
@@ -28,7 +28,7 @@ _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class BodyRefusedError(httpx.DecodingError):
-    """The body of a response is not read further. The message says why."""
+    """The rest of a response's body is not read. The message says why."""
 
 
 class BoundedTransport(httpx.AsyncBaseTransport):
@@ -60,7 +60,7 @@ class _BoundedStream(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         is_gzip = self._encoding in _GZIP
         if not is_gzip and self._encoding not in ("", "identity"):
-            raise BodyRefusedError(f"the response is encoded as {self._encoding[:40]!r}, which was not asked for")
+            raise BodyRefusedError(f"the response is encoded as {self._encoding[:40]!r}, which was not requested")
         received_bytes = read_bytes = 0
         gunzip = _Gunzip()
         async for chunk in self._inner:
@@ -101,9 +101,9 @@ class _Gunzip:
             try:
                 piece = self._member.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                raise BodyRefusedError("the response is not gzip, as it says it is") from None
+                raise BodyRefusedError("the response claims to be gzip, but is not") from None
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            # A full piece: zlib may have more, without further input.
+            # A full piece: zlib may have more output without further input.
             more = bool(data) or (len(piece) == _PIECE_BYTES and not self._member.eof)
             yield piece
 
@@ -114,7 +114,7 @@ def check_values(content: bytes) -> None:
     Raises:
         BodyRefusedError: they are too many.
     """
-    # Most texts have few of these characters even with those in strings, which take longer to leave out.
+    # Most texts have few of these characters, even counting those in strings, which are slower to exclude.
     if _values(content) > MAX_VALUES and _values(_STRING.sub(b'""', content)) > MAX_VALUES:
         raise BodyRefusedError("the response has too many values")
 

@@ -1,4 +1,4 @@
-"""One server, ready to use: the REST calls and sessions, with what servers differ in settled once."""
+"""One server, ready to use: REST calls and sessions that hide the differences between servers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from subcli.workspace.source import Source
 T = TypeVar("T")
 
 LISTED_MAX: Final = 100
-"""How many submissions are asked for where the client has to choose among them."""
+"""How many submissions are requested if the client has to filter them."""
 
 
 class Client:
@@ -79,7 +79,7 @@ class Client:
             SubcliError: it was refused, or the server did not answer.
         """
         key = str(uuid.uuid4())
-        # Ask before submitting: if the answer to the submission is lost, the server may be gone.
+        # Ask before submitting: if the answer to the submission is lost, the server may be unreachable.
         features = (await self.api.info_with_retry()).features
         body = {"language": language, **source.body()}
         if problem.isascii() and problem.isdecimal():
@@ -104,7 +104,7 @@ class Client:
     def page_url(self, submission_id: int, answer: Mapping[str, Any]) -> str:
         """The page of a submission: the ``url`` in the server's answer if it is a web address, else our own guess.
 
-        A server behind a proxy need not know the path below which it is shown, and is not told an IPv6 zone.
+        A server behind a proxy may not know its path prefix, and never learns an IPv6 zone.
         """
         url, guess = answer.get("url"), self.settings.page_url(submission_id)
         if not isinstance(url, str) or not is_plain(url) or not url.lower().startswith(("http://", "https://")):
@@ -116,7 +116,7 @@ class Client:
         """One problem, by id or slug.
 
         Raises:
-            SubcliError: there is none; the hint may name the one that was meant.
+            SubcliError: there is none; the hint may suggest another.
         """
         return await self._with_id(name, None, self.api.problem)
 
@@ -124,12 +124,12 @@ class Client:
         """The starting point of a new solution to a problem.
 
         Raises:
-            SubcliError: there is none in this language; the hint may name the one that was meant.
+            SubcliError: there is none in this language; the hint may suggest another.
         """
         return await self._with_id(name, language, lambda known: self.api.template(known, language))
 
     async def _with_id(self, name: str, language: str | None, call: Callable[[str], Awaitable[T]]) -> T:
-        """``call`` with the name of a problem; with its id where the server knows no slugs (contract, section 6)."""
+        """``call`` with the name of a problem; with its id if the server knows no slugs (contract, section 6)."""
         try:
             return await call(name)
         except (NotFoundError, UsageError) as error:
@@ -152,7 +152,7 @@ class Client:
         """Recent submissions, newest first; entries without an id are dropped.
 
         Raises:
-            SubcliError: there is no such problem; the hint may name the one that was meant.
+            SubcliError: there is no such problem; the hint may suggest another.
         """
         if problem is None:
             entries = await self.api.submissions(limit=limit)
@@ -166,7 +166,7 @@ class Client:
         return rows[:limit]
 
     async def _submissions_to(self, problem: str, limit: int) -> list[Any]:
-        """Submissions to one problem, chosen here where the server ignores the filter (contract, section 6)."""
+        """Submissions to one problem, filtered here if the server ignores the filter (contract, section 6)."""
 
         async def ask(name: str) -> list[Any]:
             return await self.api.submissions(limit=limit, problem=name)
@@ -183,7 +183,7 @@ class Client:
         return [entry for entry in every if _is_for(entry, names)]
 
     async def _meant(self, problem: str, language: str | None) -> str:
-        """A hint for a problem or language that the server does not know: what may have been meant."""
+        """A hint for a problem or language that the server does not know: a similar name."""
         try:
             known = [entry for entry in await self.api.problems() if isinstance(entry, dict)]
         except SubcliError:
@@ -244,7 +244,7 @@ class Client:
         if has_watch_tokens:
             # A URL must not contain a long-lived token (contract, section 6).
             return await open_socket(url, query_token=await self._watch_token(submission_id), proxy=proxy)
-        # Unknown for now: rather be refused once than leave a long-lived token in a log.
+        # Unknown for now: better to be refused once than to leave a long-lived token in a log.
         in_url = token if has_watch_tokens is False else None
         return await open_socket(url, token=token, query_token=in_url, proxy=proxy)
 

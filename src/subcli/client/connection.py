@@ -118,15 +118,15 @@ class Prompter(Protocol):
 
 
 def _not_kept(server: str) -> str:
-    """What becomes of a login that was made at a prompt, and how to make one that stays."""
+    """Says that a login made at a prompt is not stored, and how to make one that is."""
     return (
         f"This login ends with this command. To stay logged in: `subcli auth login --server {server}`; "
-        "where there is no keyring, add `--insecure-storage`, which keeps it in a file that only you can read."
+        "without a keyring, add `--insecure-storage`, which stores it in a file that only you can read."
     )
 
 
 async def _authenticator(settings: Settings, http: httpx.AsyncClient, prompter: Prompter | None) -> Authenticator:
-    """The token of a variable, or the recorded login; with a person to ask if there is one."""
+    """The token of a variable, or the recorded login; with a prompter if there is one."""
     server, api_url = settings.server, settings.api_url
     inner: Authenticator = GivenToken(settings.token, settings.token_origin, server, settings.token_withheld)
     credentials = Credentials(user_directory())

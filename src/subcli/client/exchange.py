@@ -1,4 +1,4 @@
-"""What came of one request: its response, or why there is none; and how a repeat is waited for."""
+"""The outcome of one request: its response, or why there is none; and how to wait before repeating it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import msgspec
 from subcli.core.inputs import Blocked, RestFailed
 
 Wait: TypeAlias = Callable[[float, str, bool], Awaitable[None]]
-"""Waits so many seconds, and may tell the user the given reason. The flag says that the server asked for the wait."""
+"""Waits this many seconds, and may show the user the given reason. The flag says that the server asked for the wait."""
 
 
 async def wait_silently(seconds: float, reason: str, asked: bool) -> None:
-    """Wait without telling anybody."""
+    """Wait silently."""
     await asyncio.sleep(seconds)
 
 
@@ -54,7 +54,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """Whether it is what was asked for."""
+        """Whether the request succeeded."""
         return 200 <= self.status < 300
 
     @property
@@ -64,10 +64,10 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class RequestStage:
-    """How far a request through a proxy came, told by httpcore's ``trace`` extension: whose fault is its failure?
+    """How far a request through a proxy got, from httpcore's ``trace`` extension: was the proxy or the server at fault?
 
     Args:
-        tunnelled: the request is one of https, which begins after ``CONNECT``.
+        tunnelled: the request uses https, so it begins after ``CONNECT``.
     """
 
     def __init__(self, tunnelled: bool) -> None:

@@ -1,9 +1,9 @@
-"""A WebSocket connection that hands over what has arrived all at once, and cuts whole text frames out of it itself.
+"""A WebSocket connection that returns everything that has arrived at once, and extracts complete text frames itself.
 
 websockets parses a frame in a dozen calls of generators, which costs more than everything that a watch does with it.
-What servers send in quantity are text frames in one piece, without extensions; to find their end takes two bytes (RFC
-6455 section 5.2). Every other frame goes to websockets, whole: control frames, fragments, binary and invalid ones. So
-there is one implementation of the protocol's rules, and it is not this one.
+Most frames from servers are unfragmented text frames without extensions; two bytes suffice to find their end (RFC 6455
+section 5.2). Every other frame goes to websockets, whole: control frames, fragments, binary and invalid ones. So
+websockets remains the only implementation of the protocol's rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLOSE_TIMEOUT_S: Final = 0.2
 """How long the other side may take to close the TCP connection after a close frame."""
 
 _PAUSE_FRAMES: Final = 64
-"""With so many frames waiting, no more are read."""
+"""With this many frames waiting, no more are read."""
 
 _WHOLE_TEXT: Final = 0x81
 """The first byte of a text frame in one piece: FIN, no extension, opcode 1."""
@@ -119,7 +119,7 @@ class FrameConnection(ClientConnection):
     # -- cutting ----------------------------------------------------------------------------------
 
     def _shake_hands(self, data: bytes) -> None:
-        """Give websockets the response's head by itself, so that it is known where the first frame begins."""
+        """Give websockets the response's head alone, to know where the first frame begins."""
         seen = len(self._head)
         head = self._head + data
         self._head = head[-3:]

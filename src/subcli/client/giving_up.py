@@ -1,4 +1,4 @@
-"""Close the connection of a request that is given up during a TLS handshake.
+"""Close the connection of a request that is cancelled during a TLS handshake.
 
 httpcore closes it when the handshake fails, but not when the request is cancelled meanwhile: the connection would stay
 open until the garbage collector finds it.
@@ -23,10 +23,10 @@ async def close_when_given_up(request: httpx.Request) -> None:
 
 
 class _Connecting:
-    """What httpcore's ``trace`` extension tells of one request.
+    """What httpcore's ``trace`` extension reports about one request.
 
     Args:
-        trace: is told it as well.
+        trace: is called as well.
     """
 
     def __init__(self, trace: _Trace | None) -> None:

@@ -1,4 +1,4 @@
-"""When something is due on an open socket although no frame came. Pure: clock readings are arguments.
+"""When something is due on an open socket although no frame arrived. Pure: clock readings are arguments.
 
 Several clocks run beside the socket (contract, section 7; specification, "Server Configuration"):
 
@@ -49,7 +49,7 @@ class Heartbeat:
         self._clocks = (now, wall)
 
     def event_arrived(self, now: float) -> None:
-        """Note an event that told something new."""
+        """Note that a new event arrived."""
         self._last_event_at = now
 
     def schedule_catch_up(self, at: float) -> None:

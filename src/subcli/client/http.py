@@ -47,22 +47,22 @@ REQUEST_TIMEOUT_S: Final = 30.0
 """The limit for one request, however slowly its response drips in."""
 
 NO_TEXT: Final = "illegal request line"
-"""How httpx complains if the first byte is a control character, as in the alert of a port for TLS."""
+"""httpx's error if the first byte is a control character, as in the alert of a TLS port."""
 
-NOT_HTTP: Final = "does not answer in HTTP"
-"""What is said of an answer that breaks HTTP."""
+NOT_HTTP: Final = "does not speak HTTP"
+"""The reason for an answer that is not HTTP."""
 
 _UNROUTED: Final = ("Not Found", "HTTP 404")
-"""What frameworks say of a path that they do not have, and what we say if they do not say anything."""
+"""What frameworks answer for an unknown path, and our words if they say nothing."""
 
 _NEVER_A_PAGE: Final = frozenset({404, 405, 501, 505, 511})
-"""Where a judge, which speaks JSON, answers these, something in between has no reason to answer itself."""
+"""A judge answers these with JSON; proxies in between have no reason to send them."""
 
 _HTTPS_ONLY: Final = (b"HTTPS port", b"HTTPS server")
-"""What nginx, and servers written in Go, say to plain HTTP."""
+"""The answer of nginx, and of servers written in Go, to plain HTTP."""
 
 _RETRY_AFTER_MAX_S: Final = 1e9
-"""As much as the header can say. JSON has numbers that no float can hold."""
+"""The maximum that the header can express. JSON numbers may exceed every float."""
 
 _log = logging.getLogger("subcli.http")
 
@@ -180,7 +180,7 @@ class Requester:
         """Get another token after the server refused ``refused`` for ``reason``.
 
         Returns:
-            whether it was got for this; otherwise it is one that was got meanwhile.
+            whether it was obtained for this; otherwise it was obtained meanwhile.
 
         Raises:
             AuthError: there is none to be had.
@@ -229,7 +229,7 @@ class Requester:
                 raise RequestFailed(redirected(url, response.location, self._server))
             url = target
         at = httpx.URL(url).netloc.decode()
-        raise RequestFailed(Blocked(f"{at} redirects without end.", "Tell whoever runs the server."))
+        raise RequestFailed(Blocked(f"{at} redirects endlessly.", "Tell whoever runs the server."))
 
     async def _send(
         self, method: str, url: str, params: Mapping[str, Any] | None, json: object, headers: Mapping[str, str]
@@ -269,7 +269,7 @@ class Requester:
         """What the proxy's answer to ``CONNECT`` means, such as ``403 Forbidden``."""
         status, _, phrase = answer.partition(" ")
         if not status.isdecimal():
-            return RestFailed(None, f"{self._proxy} gave no tunnel", hint=self._proxy.hint)
+            return RestFailed(None, f"{self._proxy} did not open a tunnel", hint=self._proxy.hint)
         if status == "407":
             return proxy_requires_credentials(self._proxy)
         reason = tunnel_refused(self._proxy, int(status), phrase)
@@ -278,9 +278,9 @@ class Requester:
         return RestFailed(None, reason, hint=f"Check `--server`. {self._proxy.hint}")
 
     def _no_response(self, error: Exception, url: str, *, at_proxy: bool) -> RestFailed | Blocked:
-        """What an exception of httpx means."""
+        """The failure that an exception of httpx means."""
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL) or "location header" in str(error):
-            # httpx parses a Location even if it is not to follow it. Our own address was checked before.
+            # httpx parses a Location even if it should not follow it. Our own address was checked before.
             return redirected(url, "", self._server)
         address = httpx.URL(url).netloc.decode()
         cause: BaseException | None = error
@@ -303,7 +303,7 @@ class Requester:
             return speaks_https(address)
         address = through(self._proxy, address)
         not_http = _not_http(complaint, address)
-        # What never answered in HTTP is something else, and will be the next time.
+        # Something that never spoke HTTP will not do so next time.
         foreign = not_http.endswith(NOT_HTTP) and not self._is_judge
         return RestFailed(None, not_http or describe_failure(cause or error, address), foreign=foreign)
 
@@ -322,7 +322,7 @@ class Requester:
         return decoded
 
     async def _checked(self, failed: RequestFailed) -> RequestFailed:
-        """``failed``, in which an answer that no judge gives is named as such, with the address that gave it.
+        """``failed``, with the address if the answer is not a judge's.
 
         A 404 may also come from a server that has none of our paths at all: one of them settles that.
         """
@@ -335,10 +335,10 @@ class Requester:
         return failed if foreign is None else foreign
 
     async def foreign_answer(self, status: int | None, reason: str) -> RequestFailed | None:
-        """The failure of a server that has none of our paths; ``None`` if it is a judge, or does not say.
+        """The failure of a server that has none of our paths; ``None`` if it is a judge, or that is unknown.
 
         Args:
-            status, reason: of the answer that made us doubt.
+            status, reason: of the answer that raised the question.
         """
         for path in ("/info", "/problems"):
             try:
@@ -350,18 +350,18 @@ class Requester:
             if away or response.status in (401, 403, 429) or (response.is_success and not is_page):
                 self._is_judge = True
                 return None
-        hint = "Leave out the path at the end of `--server`." if self._base.endswith("/api/api") else ""
+        hint = "Remove the path at the end of `--server`." if self._base.endswith("/api/api") else ""
         return RequestFailed(RestFailed(status, self._said(status, reason), hint=hint, foreign=True))
 
     def _said(self, status: int | None, reason: str) -> str:
-        """Who has given an answer, and what it was."""
+        """Who gave an answer, and what it was."""
         if reason.startswith(self._base):
             return reason
         words = reason if reason.startswith("HTTP ") else f"HTTP {status}: {reason}"
         return f"{self._base} answers {words.rstrip('.')}"
 
     def _refusal(self, response: Response, body: Any) -> RestFailed | Blocked:
-        """What a response outside 2xx says."""
+        """The failure that a response outside 2xx means."""
         if response.status == 400 and any(words in response.content for words in _HTTPS_ONLY):
             return speaks_https(httpx.URL(self._base).netloc.decode())
         phrase = page_title(response.content) if body is None else ""
@@ -369,7 +369,7 @@ class Requester:
         retry_after_s = parse_retry_after(response.headers)
         if retry_after_s is None and isinstance(body, dict):
             retry_after_s = _seconds(body.get("retry_after"))
-        # A server may repeat what it was sent; the token is not shown all the same.
+        # A server may echo the request; the token is still not shown.
         reason = redact(reason, self._authenticator.token() or Secret(""))
         page = body is None
         foreign = page and response.status in _NEVER_A_PAGE
@@ -378,14 +378,14 @@ class Requester:
 
 
 def _seconds(value: object) -> float | None:
-    """A number of seconds in a body; ``None`` if it is none."""
+    """A number of seconds in a body; ``None`` if it is not one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         return None
     return float(min(value, _RETRY_AFTER_MAX_S))
 
 
 def _not_http(complaint: str, address: str) -> str:
-    """What httpx complains of in an answer, or in its absence; empty if it does not."""
+    """httpx's complaint about an answer, or about its absence; empty if there is none."""
     if "disconnected" in complaint or "closed" in complaint:
         return describe_failure(EOFError(), address)
     return complaint and f"{address} {NOT_HTTP}"

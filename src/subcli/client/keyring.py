@@ -66,7 +66,7 @@ def _call(function: Callable[[Any], T], timeout_s: float) -> T:
     error = call.exception()
     if error is None or isinstance(error, CredentialError):
         return call.result()
-    # A backend's message may contain what it was given, so only its type is shown.
+    # A backend's message may contain the secret, so only its type is shown.
     raise CredentialError(f"The keyring failed ({type(error).__name__}).", hint=HINT)
 
 

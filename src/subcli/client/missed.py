@@ -1,4 +1,4 @@
-"""Fetching over REST what the socket did not bring. What it means is decided by :mod:`subcli.core.catchup`."""
+"""Fetches missed events over REST. :mod:`subcli.core.catchup` interprets them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fetched(NamedTuple):
 
 
 async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched:
-    """Snapshot, results and log; the snapshot first, so that the others contain all that it knows of.
+    """Snapshot, results and log; the snapshot first, so that the others are at least as recent.
 
     Raises:
         RequestFailed: one of the requests failed, or all of them took too long.
@@ -70,7 +70,7 @@ async def fetch_hole(api: Rest, submission_id: int, after_seq: int) -> EventLog 
 
 
 async def _log(api: Rest, submission_id: int, after_seq: int) -> EventLog | None:
-    """The log; ``None`` if there is none, although the snapshot is there: the submission is not what is missing."""
+    """The log; ``None`` if the server has none: it has a snapshot, so the submission exists."""
     try:
         return await api.events(submission_id, after_seq)
     except RequestFailed as failed:

@@ -21,13 +21,13 @@ from subcli.shared.urls import is_plain
 
 MAX_LOCATION_LENGTH: Final = 200
 USER_AGENT: Final = f"subcli/{__version__}"
-"""Of REST and the WebSocket alike."""
+"""For REST and the WebSocket alike."""
 
 
 def proxy_requires_credentials(proxy: Proxy) -> Blocked:
     """HTTP 407. Only the proxy's address is shown, since its URL may contain a password."""
     if proxy.url is None:
-        # One that nobody configured, on the way all the same.
+        # A proxy that nobody configured.
         error = proxy_credentials()
         return Blocked(error.message, error.hint)
     return Blocked(
@@ -37,7 +37,7 @@ def proxy_requires_credentials(proxy: Proxy) -> Blocked:
 
 
 def unusable_proxy(proxy: Proxy) -> NetworkError:
-    """The error for a variable that names no proxy, or one of a kind that is not supported."""
+    """The error for a variable with an invalid proxy, or an unsupported kind of proxy."""
     return NetworkError(f"{proxy.problem}.", hint=proxy.hint)
 
 
@@ -55,7 +55,7 @@ def redirected(url: str, location: str, server: str) -> Blocked:
     """A redirect that is not followed, since a token is never sent elsewhere.
 
     Args:
-        url: what was asked of ``server``.
+        url: the request's URL on ``server``.
         location: the header; empty if it cannot be read.
         server: as the settings name it.
     """
@@ -92,7 +92,7 @@ def speaks_https(address: str) -> Blocked:
 _SPEAKS_PLAIN_HTTP: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
-"""OpenSSL's words for bytes that are not TLS."""
+"""OpenSSL's errors for bytes that are not TLS."""
 
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAMES = 10, 9, (62, 64)
 
@@ -115,7 +115,7 @@ def tls_failure(error: BaseException, address: str, at: Proxy | None = None) -> 
             f"{address} does not speak https: the answer is not TLS.",
             f"Write http:// before its address in {at.origin}."
             if at
-            else f"If it is a port for plain http, use `--server http://{address}`.",
+            else f"If it is a plain http port, use `--server http://{address}`.",
         )
     if isinstance(error, ssl.SSLSyscallError) or not error.reason:
         return None
@@ -125,7 +125,7 @@ def tls_failure(error: BaseException, address: str, at: Proxy | None = None) -> 
 
 
 def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> Blocked:
-    """An invalid certificate, and whose task it is to change that."""
+    """The error for an invalid certificate, and who can fix it."""
     trusted = trust_origin(os.environ)
     if error.verify_code == _EXPIRED:
         hint = "Tell whoever runs the server, or set this machine's clock if that is wrong."
@@ -136,7 +136,7 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
     elif trusted == "the system" or trusted.startswith("SSL_CERT_DIR="):
         hint = "If you use a private CA, set SSL_CERT_FILE to its certificate file."
     else:
-        hint = f"Trusted are the certificates of {trusted}: is its CA among them?"
+        hint = f"Only certificates of {trusted} are trusted: is its CA among them?"
     return Blocked(
         f"The certificate of {address} is not trusted: {(error.verify_message or 'verification failed').rstrip('.')}.",
         hint,
@@ -201,7 +201,7 @@ def server_time(date: str | None) -> float | None:
 
 
 def page_title(content: bytes) -> str:
-    """The title of a page for people, which is what a gateway or another server answers with; empty if it is none."""
+    """The title of an HTML page, with which a gateway or another server answers; empty if there is none."""
     match = re.search(rb"<title>\s*([^<]{1,200}?)\s*</title>", content[:4096], re.IGNORECASE)
     title = " ".join(match[1].decode("utf-8", "replace").split()) if match else ""
     return re.sub(r"^\d{3}\s+", "", title)
@@ -212,7 +212,7 @@ def _field_error(error: dict[str, Any]) -> str:
     message, location = str(error.get("msg", "")), error.get("loc")
     if not isinstance(location, list):
         return message
-    # The first part says where the field was: in the body, the path or the query.
+    # The first part says where the field is: in the body, the path or the query.
     field = ".".join(str(part) for part in location[1:])
     return f"{field}: {message}" if field and message else message
 

@@ -6,8 +6,8 @@ Two files in the user's configuration directory:
                       entry here the keyring is not even imported.
 ``credentials.json``  only after ``--insecure-storage``: the tokens, mode 0600.
 
-A record and its tokens change together: what was changed first is undone if the other cannot be. A record without
-tokens says what to do; tokens without a record would be out of reach of ``auth status`` and ``auth logout``.
+A record and its tokens change together: the first change is undone if the second fails. A record without tokens says
+what to do; tokens without a record would be out of reach of ``auth status`` and ``auth logout``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
     Attributes:
         access: sent with every request.
-        refresh: buys the next pair; ``None`` for a token that the user supplied.
+        refresh: gets the next pair; ``None`` for a token that the user supplied.
     """
 
     access: Secret
@@ -200,7 +200,7 @@ class Credentials:
     async def locked(self, timeout_s: float = LOCK_S) -> AsyncIterator[None]:
         """Exclude other processes of this user while tokens are renewed: the refresh token rotates.
 
-        A lock that cannot be had in time is passed over: what others renewed meanwhile is found all the same.
+        Without the lock in time, continue anyway: tokens that others renewed meanwhile are still found.
         """
         from filelock import AsyncFileLock  # takes 100 ms to import
 
@@ -271,7 +271,7 @@ class Credentials:
         """Until ``held`` is closed, no other process changes a file between our reading and our writing.
 
         This is not the lock of :meth:`locked`, which a caller that saves a renewed login already holds. If the lock
-        cannot be had, the file is changed all the same.
+        cannot be acquired, the file is changed anyway.
         """
         with contextlib.suppress(CredentialError):
             held.enter_context(exclude_others(self._file("write-lock"), WRITE_LOCK_S))
@@ -286,7 +286,7 @@ class Credentials:
             content.update(changes)
             kept = {key: value for key, value in content.items() if value is not None}
             data = msgspec.json.format(msgspec.json.encode(kept)) + b"\n"
-            # A refresh token that was used up must not come back after a power failure.
+            # A used refresh token must not come back after a power failure.
             write_atomically(path, data, mode=0o600, durable=True)
         except OSError as error:
             raise self._cannot_write(error) from None

@@ -1,6 +1,6 @@
 """Following one submission: carries out what :mod:`subcli.core.recovery` decides, and decides nothing itself.
 
-The way of a frame: the socket yields what has arrived, :meth:`subcli.core.watch.Watch.receive_all` turns it into new
+The path of a frame: the socket yields what has arrived, :meth:`subcli.core.watch.Watch.receive_all` turns it into new
 events, and the caller gets these in batches. Reconnecting and closing are yielded among them as
 :class:`subcli.core.submission.Connection`.
 """
@@ -92,12 +92,12 @@ class Session:
 
     Args:
         watch: its state; views pull their snapshots from it.
-        api: for what the socket does not bring.
+        api: for events that the socket misses.
         dial: opens the socket.
         authenticator: asked when the server refuses us.
         max_attempts: reconnects in a row without a new event.
         own_submit: we have just submitted it ourselves.
-        describe: ask for problem and language, for a screen that shows them.
+        describe: request problem and language, for a screen that shows them.
         wall: the wall clock, in seconds.
         random: random numbers in [0, 1).
     """
@@ -222,7 +222,7 @@ class Session:
         self._heartbeat = Heartbeat(_now(), self._wall())
         if self._info is None:
             self._heartbeat.schedule_catch_up(_now() + INFO_TIMEOUT_S)
-        # Who begins in the middle of a log does not see the event that names it; the snapshot does.
+        # A watch that starts in the middle of a log misses the event with its name; the snapshot has it.
         nameless = self.watch.epoch is None and self.watch.last_seq > 0 and not self._has_caught_up
         return Opened(needs_catch_up=nameless or (self._info is not None and not self._info.resume))
 
@@ -255,7 +255,7 @@ class Session:
     # -- reading ----------------------------------------------------------------------------------
 
     async def _read(self) -> tuple[Sequence[Message], Input | None]:
-        """The new events of what has arrived, and what the machine has to know, if anything."""
+        """The new events in what has arrived, and the machine's next input, if any."""
         socket = self._socket
         assert socket is not None
         if self._reply is not None:
@@ -293,7 +293,7 @@ class Session:
         return self._info is not None and self._info.resume
 
     async def _time_passed(self, socket: OpenSocket) -> Input | None:
-        """Do what is due although no frame came."""
+        """Do what is due although no frame arrived."""
         due = self._heartbeat.due(_now(), self._wall(), socket.last_byte_at, resumes=self._resumes)
         return await self._send(socket.ping()) if due == "ping" else due
 
@@ -309,7 +309,7 @@ class Session:
         return None
 
     def _progress(self, received: Received) -> Input | None:
-        """What the machine has to know of new events: the verdict, or the first of them since the socket opened."""
+        """The machine's input for new events: the verdict, or the first event since the socket opened."""
         if self.watch.verdict is not None:
             return Ended()
         if self.watch.replaced:
@@ -327,7 +327,7 @@ class Session:
     def _recognize(self, epoch: object, last_seq: object = None) -> None:
         """Tell the watch which log REST describes (:meth:`subcli.core.watch.Watch.recognize`).
 
-        Where the log had no name until now, what has arrived may be of another one; if it is not, this one has it.
+        If the log had no name until now, held events may belong to another log; if not, this log has them.
         """
         was_named = self.watch.epoch is not None
         self.watch.recognize(epoch, last_seq)
@@ -346,7 +346,7 @@ class Session:
             self._recognize(log.epoch, log.last_seq)
         received = self.watch.fill(events_from_log(() if log is None else log.events))
         if log is None:
-            # Only the snapshot is left to say what was missed.
+            # Only the snapshot can still tell what was missed.
             self._heartbeat.schedule_catch_up(_now())
         return received.events, self._progress(received)
 
@@ -374,9 +374,9 @@ class Session:
         return received.events, CaughtUp(news=received.progress, ended=self._ended_undecided(snapshot))
 
     def _ended_undecided(self, snapshot: Raw) -> bool:
-        """Whether the submission is over and has had no verdict for so long that none will come.
+        """Whether the submission has been over without a verdict for so long that none will come.
 
-        Until then it is asked for soon again: results may be written after the status.
+        Until then, ask again soon: results may be written after the status.
         """
         if not is_over(snapshot):
             self._undecided_since = None

@@ -55,7 +55,7 @@ DisconnectReason = Closed | Refused | Lost | Blocked
 
 
 class Disconnected(Exception):
-    """There is no connection, or no longer. ``input`` says why."""
+    """There is no connection, or it was lost. ``input`` says why."""
 
     def __init__(self, input: DisconnectReason) -> None:
         super().__init__(input)
@@ -71,7 +71,7 @@ class _Handshake(_connect):
         target = redirect_target(self.uri, exc.response.headers.get("Location", ""))
         if target is None:
             return exc
-        # A gateway writes http where we need ws; origins agree on whether it is encrypted.
+        # A gateway may write http where we need ws; the origins agree on encryption.
         parts = urlsplit(target)
         return urlunsplit((urlsplit(self.uri).scheme, parts.netloc, parts.path, parts.query, ""))
 
@@ -147,7 +147,7 @@ async def open_socket(
         url: of the endpoint, without a token.
         token: sent as ``Authorization: Bearer``.
         query_token: sent as the specification's ``?token=``.
-        proxy: the way to the server.
+        proxy: how to reach the server.
 
     Raises:
         Disconnected: with ``Refused``, ``Lost`` or ``Blocked``.
@@ -192,7 +192,7 @@ def _with_token(url: str, token: Secret | None) -> str:
 
 
 def _way(url: str, proxy: Proxy) -> dict[str, Any]:
-    """The options of a connection that depend on where it leads, and through what."""
+    """The options of a connection that depend on its target and proxy."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     options: dict[str, Any] = {"proxy": None if proxy.url is None else proxy.url.reveal()}
@@ -237,8 +237,8 @@ def _closing(closed: ConnectionClosed, secrets: Sequence[Secret]) -> Closed:
     if sent is not None and not closed.rcvd_then_sent:
         if sent.code == CloseCode.MESSAGE_TOO_BIG:
             return Closed(CloseCode.MESSAGE_TOO_BIG, "a message larger than 1 MiB")
-        # We closed because the bytes were not valid WebSocket frames. That is not the server's decision: something in
-        # between is broken, and may not be there the next time.
+        # We closed because the bytes were not valid WebSocket frames. The server did not decide this: something in
+        # between is broken, and may be fixed the next time.
         return Closed(CloseCode.ABNORMAL_CLOSURE, f"invalid WebSocket frames: {redact(sent.reason, *secrets)}")
     if received is None:
         return Closed(CloseCode.ABNORMAL_CLOSURE, "the connection was cut")
@@ -262,7 +262,7 @@ def _proxy_failure(error: ProxyError, proxy: Proxy) -> Blocked | Refused | Lost:
         if status == 407:
             return proxy_requires_credentials(proxy)
         return Refused(status, tunnel_refused(proxy, status, phrase), by_proxy=True)
-    return Lost(f"{proxy} gave no tunnel", hint=proxy.hint)
+    return Lost(f"{proxy} did not open a tunnel", hint=proxy.hint)
 
 
 def _unconnected(error: OSError | EOFError, address: str, proxy: Proxy, *, connected: bool) -> Blocked | Lost:
@@ -270,6 +270,6 @@ def _unconnected(error: OSError | EOFError, address: str, proxy: Proxy, *, conne
     if proxy.url is not None and not connected:
         lost = Lost(describe_failure(error, str(proxy)), hint=proxy.hint)
         return tls_failure(error, address, proxy) or lost
-    # One that accepts connections and never answers has not been reached.
+    # A server that accepts connections and never answers counts as not reached.
     reached = connected and not isinstance(error, TimeoutError)
     return tls_failure(error, address) or Lost(describe_failure(error, through(proxy, address)), reached=reached)

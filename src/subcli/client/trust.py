@@ -1,8 +1,8 @@
 """Which certificate authorities are trusted, and the one TLS context for all connections.
 
 ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are those of OpenSSL. ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE``, which many
-machines set for other programs, are used where these are not. OpenSSL ignores a file that it cannot read and then
-trusts nothing; here that is an error that names the file.
+machines set for other programs, are used if those are not set. OpenSSL ignores an unreadable file and then trusts
+nothing; here it is an error that names the file.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def make_context(env: Mapping[str, str]) -> ssl.SSLContext:
 
 def _load(context: ssl.SSLContext, name: str, path: str) -> None:
     """Trust the certificates in ``path``, a file or a directory that the variable ``name`` names."""
-    hint = f"Let {name} name certificates in PEM form, or unset it."
+    hint = f"Point {name} to certificates in PEM format, or unset it."
     try:
         if os.path.isdir(path):
-            # Looked up later, by the hash of a name: only that it can be read is checked now.
+            # OpenSSL looks up names later, by hash: for now, only check that it is readable.
             os.scandir(path).close()
             context.load_verify_locations(capath=path)
             return
@@ -80,6 +80,6 @@ def _load(context: ssl.SSLContext, name: str, path: str) -> None:
             pass
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise UsageError(f"{name} names {path}, which holds no certificate.", hint=hint) from None
+        raise UsageError(f"{name} names {path}, which contains no certificate.", hint=hint) from None
     except OSError as error:
         raise UsageError(f"{name} names {path}, which cannot be read: {error.strerror}.", hint=hint) from None

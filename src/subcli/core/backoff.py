@@ -19,7 +19,7 @@ CONNECTS_WINDOW_S: Final = 10.0
 """At most ``MAX_CONNECTS`` in this many seconds, even if each connection brings new events."""
 
 REFUSED_AT_ONCE_S: Final = 3.0
-"""A new token that is refused later than this may have expired on the way; sooner, it is the server that refuses us."""
+"""A new token refused later than this may have expired meanwhile; one refused sooner is not accepted."""
 
 OWN_SUBMIT_GRACE_S: Final = 5.0
 """How long after our own submit "not found" may mean "not yet"."""
@@ -29,16 +29,16 @@ MAX_RETRY_AFTER_S: Final = 300.0
 
 FIRST_CONTACT_DELAY_S: Final = 1.0
 SLOW_CONTACT_S: Final = 5.0
-"""A server that has not answered for so long is not asked a second time: the whole takes at most 30 s."""
+"""After waiting this long for a server, do not ask it again: the total is at most 30 s."""
 
 POLL_S: Final = (2.0, 10.0)
 POLL_GROWTH: Final = 1.5
 
 INCURABLE_MAX: Final = 2
-"""How many failures that retrying does not fix make us give up the socket."""
+"""Give up the socket after this many failures that retrying does not fix."""
 
 MAX_BAD_FRAMES: Final = 20
-"""How many invalid frames in a row make us give up the socket."""
+"""Give up the socket after this many invalid frames in a row."""
 
 
 def backoff(attempt: int, random: float) -> float:

@@ -40,7 +40,7 @@ _TEST_FIELDS: Final = (
     "timestamp",
 )
 _STATUS_FIELDS: Final = ("total_tests", "progress", "detail", "queue_position", "attempt")
-# Tuples, since what is looked up may be any JSON value, an unhashable list included.
+# Tuples, because the value to look up may be any JSON value, even an unhashable list.
 _REASONS: Final = ("error_message", "build_logs")
 _LOG_CHARS: Final = 8 * 1024
 """The end of a build log says why it failed."""
@@ -109,7 +109,7 @@ def _results_from(snapshot: Raw, tests: Sequence[object]) -> list[Message]:
             "status": row.get("status"),
             **{field: row[field] for field in _TEST_FIELDS if row.get(field) is not None},
         }
-        # A row without an id has its place, which does not look like one.
+        # A row without an id uses its position, which cannot be mistaken for an id.
         row_id = f"{row['id']}" if _is_id(row.get("id")) else f"{kind} {before[kind]}"
         results.extend(_event(result, Row(row_id, namesakes[kind])))
     return results

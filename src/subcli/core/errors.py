@@ -12,7 +12,7 @@ The tree::
     ├── WatchTimeoutError   timeout       ``--timeout`` passed
     ├── RateLimitedError    rate_limited  rate limited beyond the attempts
     ├── InterruptedByUser   interrupted   Ctrl-C, SIGTERM
-    └── InternalError       internal      a fault of subcli itself
+    └── InternalError     internal      a bug in subcli
 
 A hint may say ``ID``; :func:`name_submission` puts the number there.
 
@@ -105,7 +105,7 @@ class InterruptedByUser(SubcliError):
 
 
 class InternalError(SubcliError):
-    """A fault of subcli itself."""
+    """A bug in subcli."""
 
     kind = "internal"
 
@@ -129,7 +129,7 @@ def unreachable(reason: str, hint: str = "") -> NetworkError:
 
     Args:
         reason: names the address tried.
-        hint: what to do, if something else than the server is at fault; ``reason`` names that.
+        hint: what to do if something other than the server is at fault, which ``reason`` names.
     """
     if hint:
         return NetworkError(f"{sentence(reason)}.", hint=hint)
@@ -142,7 +142,7 @@ def unreachable(reason: str, hint: str = "") -> NetworkError:
 def unauthorized(reason: str, hint: str = "") -> AuthError:
     """The error for a server that refuses our authentication, or requires one."""
     said = f": {reason.rstrip('.')}" if reason else ""
-    return AuthError(f"The server refused the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
+    return AuthError(f"The server rejected the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
 
 
 def not_found() -> NotFoundError:
@@ -155,11 +155,11 @@ def not_found() -> NotFoundError:
 
 def rate_limited(hint: str = "Wait a few minutes, then resume with `subcli watch ID`.") -> RateLimitedError:
     """The error for being rate limited beyond the attempts."""
-    return RateLimitedError("The server still limits the rate after all attempts.", hint=hint)
+    return RateLimitedError("The server still limits the request rate after all attempts.", hint=hint)
 
 
 def not_a_judge(reason: str, hint: str = "") -> ServerError:
-    """The error for an answer that no judge gives; ``reason`` names the address that gave it."""
+    """The error for an answer that is not a judge's; ``reason`` names the address."""
     return ServerError(
         f"No judge answers: {reason}.",
         hint=hint or "Check `--server`, `api_path`, and a proxy before it if there is one; try `subcli doctor`.",
@@ -201,9 +201,10 @@ def no_verdict() -> ServerError:
 
 
 def records_replaced() -> ServerError:
-    """The error for a log that is not the one followed so far."""
+    """The error for a different log than the one followed so far."""
     return ServerError(
-        "The server's records were replaced, as by a restored backup: this may be another submission with the same id.",
+        "The server's records were replaced, for example by a restored backup: "
+        "this may be another submission with the same id.",
         hint="`subcli status ID` shows what is there now.",
     )
 

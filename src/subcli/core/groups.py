@@ -1,7 +1,7 @@
 """The groups of tests of one submission, and the points. Pure.
 
-Which tests belong to a group and how they ended, the results say. What a group is worth, the summary alone says: it may
-be the least of its tests, or what a program of the author's thinks, so nothing is summed up here.
+The results say which tests belong to a group and how they ended. Only the summary says what a group is worth: it may be
+the minimum of its tests, or computed by the author's program, so nothing is added up here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POINTS_MAX: Final = 1e12
 
 
 class Groups:
-    """Changes in place, in a time that does not depend on how many tests there are."""
+    """Changes in place, in constant time."""
 
     def __init__(self) -> None:
         self._tests: dict[int, tuple[str, str]] = {}
@@ -45,7 +45,7 @@ class Groups:
         self._tests[test] = name, status
 
     def all(self, summary: Summary | None) -> tuple[Group, ...]:
-        """The groups that the summary tells of, in its order, then others that have tests.
+        """The groups in the summary, in its order, then others that have tests.
 
         Args:
             summary: that of the verdict; ``None`` before it.
@@ -65,13 +65,13 @@ def _name(text: str) -> str:
 
 
 def _counts_within(name: str, counts: Mapping[str, Mapping[str, int]]) -> Counts:
-    """The tests of a group and of those in it: ``secret/small`` is in ``secret``."""
+    """The tests of a group and its subgroups: ``secret/small`` is in ``secret``."""
     every = [tuple(count.values()) for inner, count in counts.items() if is_within(inner, name)]
     return Counts(*map(sum, zip(*every, strict=True)))
 
 
 def is_within(inner: str, outer: str) -> bool:
-    """Whether a group is another one or in it, by their names."""
+    """Whether a group is equal to another one or inside it, by their names."""
     return inner == outer or inner.startswith(f"{outer}/")
 
 
@@ -81,7 +81,7 @@ def points_of(summary: Summary) -> Points | None:
 
 
 def points(score: float | None, max_score: float | None) -> Points | None:
-    """``score`` out of ``max_score``; ``None`` if there is no score, it is absurd, or there was nothing to win."""
+    """``score`` out of ``max_score``; ``None`` if there is no score, it is absurd, or there were no points to get."""
     score, max_score = sensible(score), sensible(max_score)
     return None if score is None or score == max_score == 0 else Points(score, max_score)
 

@@ -1,8 +1,8 @@
-"""Which results are of the same test: the one notion for counts, views, reports and catching up. Pure.
+"""Decides which results belong to the same test, for counts, views, reports and catching up. Pure.
 
-A test is known by its id where the server sends one, else by its type and name (contract, section 1). A result may
+A test is identified by its id if the server sends one, else by its type and name (contract, section 1). A result may
 arrive over the socket with an id and over REST without, or the other way round; three tests may share a name, and
-differ in their type or in nothing but the row of a REST listing. So:
+differ only in their type or their row in a REST listing. So:
 
 ==============================  ===============================================================================
 a result with                   belongs to the test that
@@ -15,9 +15,8 @@ neither                         is the only one with its type and name; if there
                                 own, known by type and name alone, unless one of them has the same status
 ==============================  ===============================================================================
 
-A type that is missing on one side does not tell tests apart. Where several tests could be meant, one with the same id
-or the same status is: then nothing changes. A test listed in as many rows as it has namesakes is a new one as long as
-fewer of them are known.
+A type that is missing on one side does not tell tests apart. If several tests match, one with the same id or status is
+chosen, so that nothing changes. As long as fewer tests with this name are known than are listed, a row is a new test.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class ResultIndex:
         self._by_row: dict[str, _Test] = {}
         self._named: _Tests = {}
         self._without_id: _Tests = {}
-        # Only listings over REST have rows: made when the first one comes.
+        # Only listings over REST have rows: created when the first one arrives.
         self._without_row: _Tests | None = None
         self._rows: dict[tuple[str, str | None], int] = {}
         self._size = 0
@@ -70,7 +69,7 @@ class ResultIndex:
             test_id = str(test_id)
         test = None if test_id is None else self._by_id.get(test_id)
         if test is not None and row is None and name == test.name and test.type is not None:
-            # By far the most frequent case; there is nothing to learn but the status.
+            # By far the most frequent case; only the status is new.
             status, test.status = test.status, result.status
             return test.number, status
         if test is None and (name in self._named or self._by_row):
@@ -97,7 +96,7 @@ class ResultIndex:
         return test.number, before
 
     def _list(self, test: _Test, result: TestResult, row: Row) -> None:
-        """Note that ``test`` stands in ``row``."""
+        """Note that ``test`` is listed in ``row``."""
         self._rows[result.test_name, _type(result)] = row.namesakes
         if row.id not in self._by_row:
             test.row = row.id
@@ -105,7 +104,7 @@ class ResultIndex:
             _remove(test, self._rowless())
 
     def _rowless(self) -> _Tests:
-        """The tests that stand in no row so far."""
+        """The tests that are not in any row so far."""
         if self._without_row is None:
             self._without_row = {}
             for name, tests in self._named.items():
@@ -121,7 +120,7 @@ class ResultIndex:
             _put(test, name, self._without_row)
 
     def _find(self, result: TestResult, test_id: str | None) -> _Test | None:
-        """The test that ``result`` belongs to, unless it is known by its id."""
+        """The test that ``result`` belongs to, if its id does not decide."""
         row = result.row
         if test_id is not None:
             listed = self._by_row.get(test_id if row is None else row.id)
@@ -153,7 +152,7 @@ class ResultIndex:
 
     @staticmethod
     def _of_type(tests: _Tests, result: TestResult) -> list[_Test]:
-        """Those with the result's name and type; if there are none, those that a missing type does not tell apart."""
+        """Tests with the result's name and type; if there are none, those with its name where a type is missing."""
         named, kind = _each(tests.get(result.test_name)), _type(result)
         return [test for test in named if test.type == kind] or [
             test for test in named if kind is None or test.type is None
@@ -173,7 +172,7 @@ class Explained:
 
     def __init__(self, results: Iterable[TestResult]) -> None:
         self._alike: dict[tuple[str, str], list[TestResult]] = {}
-        """By what two must share of which one is about the other."""
+        """Indexed by the fields that an analysis and its result share."""
         for result in results:
             for key in _shared(result):
                 self._alike.setdefault(key, []).append(result)

@@ -15,7 +15,7 @@ from subcli.core.errors import SubcliError
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A watch begins. ``own_submit``: of a submission that we have just made ourselves."""
+    """A watch begins. ``own_submit``: we have just made the submission ourselves."""
 
     own_submit: bool = False
 
@@ -67,7 +67,7 @@ class Silent(msgspec.Struct, frozen=True):
 
 
 class Slept(msgspec.Struct, frozen=True):
-    """The machine slept: the wall clock ran on while the monotonic clock stood still."""
+    """The machine slept: the wall clock advanced while the monotonic clock stopped."""
 
 
 class TooManyBadFrames(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ class Replaced(msgspec.Struct, frozen=True):
 class RestFailed(msgspec.Struct, frozen=True):
     """A REST request got no response (``status`` None), or not the one it asked for.
 
-    ``hint``: what to do if something else than the server is at fault. ``foreign``: no judge answers like this.
+    ``hint``: what to do if something else than the server is at fault. ``foreign``: the answer is not a judge's.
     ``page``: the body is not JSON, so something before the judge may have answered.
     """
 
@@ -113,8 +113,8 @@ class RestFailed(msgspec.Struct, frozen=True):
 class Refreshed(msgspec.Struct, frozen=True):
     """We tried to authenticate again.
 
-    ``hint``: the command to type if that failed. ``renewed``: whether a token was got for this; otherwise one that was
-    got just before is tried first.
+    ``hint``: the command to type if that failed. ``renewed``: whether this produced a new token; otherwise one from
+    just before is tried first.
     """
 
     ok: bool

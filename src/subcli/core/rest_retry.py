@@ -94,4 +94,4 @@ def repeat_request(
 
 
 def _sentence(reason: str) -> str:
-    return f"{reason}." if reason else "The server does not know this."
+    return f"{reason}." if reason else "The server cannot find this."

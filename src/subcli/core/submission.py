@@ -22,7 +22,7 @@ FAILURES_KEPT: Final = 200
 STAGES_KEPT: Final = 16
 
 LOCAL_ID: Final = 0
-"""The id of what is judged on this machine, without a server (`subcli test`); servers begin at 1."""
+"""The id of a submission judged on this machine, without a server (`subcli test`); servers start at 1."""
 
 GROUPS_KEPT: Final = 50
 """How many groups of tests it has."""
@@ -79,14 +79,14 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Points(msgspec.Struct, frozen=True):
-    """Points, and the most that there can be if that is known."""
+    """Points, and the maximum if it is known."""
 
     score: float
     max_score: float | None = None
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group of tests: its name, which is foreign text, its counts, and what the server says became of it."""
+    """A group of tests: its name, which is foreign text, its counts, and its outcome according to the server."""
 
     name: str
     counts: Counts
@@ -133,7 +133,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The display name."""
         return "this machine" if self.id == LOCAL_ID else f"#{self.id}"
 
     @property

@@ -25,8 +25,8 @@ class Tally:
         """Record ``result`` as the last one of its test.
 
         Args:
-            is_listed: whether it is an event of its own, even where its test had this status before. Otherwise it then
-                says nothing new, except that its test may be known by one more id or row.
+            is_listed: whether it counts as a new event even if its test already had this status. Otherwise it is
+            nothing new, except that its test may gain an id or row.
 
         Returns:
             The test's number; ``None`` if the result says nothing new.

@@ -1,7 +1,7 @@
 """The state of one watched submission: frames in, new events out. Pure: no I/O, no clock.
 
-A frame is processed in four steps: decode it; drop what was seen; hold what came too early and report the hole; apply
-the rest. If the server numbers its events, ``seq`` decides whether one was seen (contract, section 1), so that
+A frame is processed in four steps: decode it; drop events that were seen; hold early ones and report the gap; apply the
+rest. If the server numbers its events, ``seq`` decides whether one was seen (contract, section 1), so that
 reconnecting, catching up and duplicates need no care elsewhere:
 
 =====================  =====================================================================
@@ -125,7 +125,7 @@ class Watch:
     # -- in ---------------------------------------------------------------------------------------
 
     def receive_all(self, frames: deque[str | bytes]) -> Received:
-        """Process ``frames`` from the left, and stop after one that asks for more than to be shown.
+        """Process ``frames`` from the left, and stop after one that requires more than being shown.
 
         That is a fault, a text to send back, a hole, the verdict, or another log.
         """
@@ -187,7 +187,7 @@ class Watch:
         return self._release()
 
     def fill(self, events: Iterable[Message]) -> Received:
-        """Process all events of the log or a snapshot. What the log lacks does not exist."""
+        """Process all events of the log or a snapshot. Events that the log lacks do not exist."""
         numbered: list[Message] = []
         others: list[Message] = []
         for event in events:
@@ -202,10 +202,10 @@ class Watch:
 
         Args:
             epoch: the log's name; anything but a text is none.
-            last_seq: where it ends, be it in its middle; anything but an integer counts as unknown.
+            last_seq: where the log, or its page, ends; anything but an integer counts as unknown.
         """
         if self.epoch is None and epoch:
-            # What is held may be of another log, and if it is not, this one has it.
+            # Held events may belong to another log; if not, this log has them.
             self._held.clear()
         self._meet(epoch)
         if isinstance(last_seq, int) and last_seq < self.last_seq:
@@ -324,7 +324,7 @@ class Watch:
     def _put(self, result: TestResult, *, is_listed: bool = True) -> bool:
         """Record a result; return whether it is an event of its own."""
         number = self._tally.put(result, is_listed=is_listed)
-        # Views are told whose result it is; they do not decide that once more.
+        # Tell the views which test it belongs to, so that they need not decide again.
         result.__dict__["number"] = number
         return number is not None
 
@@ -337,7 +337,7 @@ class Watch:
             self._reached.clear()
             self._rank = 0
         if again and before.attempt is not None:
-            # They explain what was judged before.
+            # They explain an earlier attempt.
             self._analysed.clear()
             self._analyses.clear()
         if not same:

@@ -27,7 +27,7 @@ MAX_BYTES = 48_000
 
 @dataclass(frozen=True)
 class Measured:
-    """What a test used and what it is worth, as far as that is known.
+    """A test's resource usage and points, if known.
 
     Attributes:
         cpu_ms: processor time of the solution.

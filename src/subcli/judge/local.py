@@ -1,7 +1,7 @@
 """The part of a problem that `subcli init` left in a learner's directory: the table `[test]` of `.subcli.toml`.
 
-It says what `problem.toml` says, as far as judging needs it: `runner`, `tests`, `command`, `limits`, `languages`, and
-the comparison of problems made of cases, whose samples are in the directory `samples`. What the server keeps to itself,
+It has the settings of `problem.toml` that judging needs: `runner`, `tests`, `command`, `limits`, `languages`, and the
+comparison of problems made of cases, whose samples are in the directory `samples`. What the server keeps to itself,
 secret cases and most checkers, is not there.
 
 A newer server may say more than this version knows. That is left out, with a remark, instead of being refused.

@@ -1,4 +1,4 @@
-"""One copy of the problems, for everything that judges them and tells about them.
+"""One copy of the problems, for everything that judges or serves them.
 
 Authors edit their files while a server runs. A submission must not be judged by a mixture of two states, and what the
 API tells must be what the judge does. So a server copies its problems when it starts, and works with the copy until it

@@ -4,13 +4,12 @@ Readers identify a case by its class name and name, so each pair is unique in a 
 and the test's type, and tests that still share a name get their id or a number behind it.
 
 There is no standard. This module writes what Jenkins' schema allows (``junit-10.xsd`` of its xUnit plug-in), which
-GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. The one addition are the
-properties of a case, written as pytest writes them: its outcome, processor time, memory, group and points, where the
-server sends them. Jenkins' ``junit`` step keeps them, GitLab and others pass over them; the xUnit plug-in alone, which
-checks against its schema, refuses them. What people should see of them stands in the text of a failure as well, which
-is all that some readers show. A verdict that no failed
-test explains (for example a failed build) and an error without a verdict become a case of their own, such that no
-reader takes the file for a success.
+GitLab, Azure and the common libraries read as well: a suite per submission, a case per test. The one addition is the
+properties of a case, in pytest's format: outcome, processor time, memory, group and points, if the server sends them.
+Jenkins' ``junit`` step keeps them, GitLab and others ignore them; only the xUnit plug-in, which checks against its
+schema, rejects them. The text of a failure repeats the important ones, because some readers show nothing else. A
+verdict that no failed test explains (for example a failed build) and an error without a verdict become separate cases,
+so that no reader takes the file for a success.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class JunitView(NullView):
             suite.ending = ending
 
     def fault(self, error: SubcliError) -> None:
-        """Note the error with which the command ended, whatever became of the submissions."""
+        """Note the error with which the command ended, regardless of the submissions."""
         self._fault = error
 
     def document(self) -> bytes:
@@ -164,7 +163,7 @@ def _points(some: Points | None) -> dict[str, str | None]:
 
 
 def _group(group: Group) -> dict[str, str | None]:
-    """What became of a group, in properties of the suite that bear its name."""
+    """The outcome of a group, in properties of the suite that contain its name."""
     told = {"outcome": group.outcome, **_points(group.points)}
     return {f"{name}:{group.name}": value for name, value in told.items()}
 
@@ -233,7 +232,7 @@ def _case(suite: ElementTree.Element, name: str, classname: str) -> ElementTree.
 
 
 def _make_unique(cases: list[ElementTree.Element]) -> None:
-    """Number the cases that still have the class name and name of another."""
+    """Number the cases that still share class name and name with another."""
     taken = {(case.get("classname"), case.get("name")) for case in cases}
     seen: set[tuple[str | None, str | None]] = set()
     for case in cases:

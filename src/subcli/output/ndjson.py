@@ -66,7 +66,7 @@ class NdjsonView(NullView):
             summary = verdict.raw.get("summary")
             counts = msgspec.structs.asdict(verdict.summary)
             for name in ("score", "max_score", "pass_score", "groups"):
-                # Points and groups exist only where a server tells of some.
+                # Points and groups exist only if the server sends them.
                 if not counts[name]:
                     del counts[name]
             fields: dict[str, Any] = {

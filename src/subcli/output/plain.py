@@ -38,9 +38,9 @@ class _Printed:
         self.statuses: dict[int, str] = {}
         self.messages: dict[str, str] = {}
         self.causes: dict[Hashable, str] = {}
-        """The first test of each cause that was told."""
+        """The first test of each cause that was printed."""
         self.explained: set[tuple[Hashable, str]] = set()
-        """Causes with the tests that they were told for."""
+        """Causes with the tests for which they were printed."""
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
         self.attempt = 1
@@ -222,7 +222,7 @@ class PlainView(NullView):
         self._last_line_at = self._clock()
 
     def _write_stderr(self, submission_id: int | None, line: Line) -> None:
-        # Where both are one terminal or file, what was written before must come first.
+        # If both are one terminal or file, earlier output must come first.
         self._stdout.file.flush()
         self._stderr.file.write(self._prefix(submission_id) + self._stderr_renderer.render(line) + "\n")
         self._stderr.file.flush()

@@ -37,24 +37,24 @@ _NOTES: Final = {
     "progress": "0 to 100; only from servers that report it.",
     "expected": "What the test expected; any JSON value.",
     "actual": "What the test got instead; any JSON value.",
-    "expected_at": "Where `expected` begins to differ, in characters (code points); only from servers that say it.",
+    "expected_at": "Where `expected` begins to differ, in characters (code points); only from servers that report it.",
     "actual_at": "Where `actual` begins to differ.",
-    "input": "The beginning of what the program was given to read.",
-    "rerun": "The command that runs this test at home.",
+    "input": "The beginning of the program's input.",
+    "rerun": "The command that runs this test locally.",
     "outcome": "passed, wrong_answer, time_limit, memory_limit, output_limit, runtime_error, protocol_error, skipped "
-    "or judge_error; only from servers that say it.",
+    "or judge_error; only from servers that report it.",
     "cpu_ms": "Processor time of the solution in milliseconds.",
-    "memory_kb": "The most memory that the solution used at once, in KiB.",
+    "memory_kb": "The solution's peak memory use, in KiB.",
     "group": "The innermost group of tests that this one belongs to; in a summary: `groups`.",
-    "score": "Points: of this test, of the submission or of a group of tests. They need not be sums of each other.",
-    "max_score": "The most points that it can have.",
-    "pass_score": "The points from which the verdict is passed, if not all are needed.",
-    "location": "Place in the submitted code: {file, line}.",
+    "score": "Points: of this test, of the submission or of a group of tests. They do not have to add up.",
+    "max_score": "The maximum points.",
+    "pass_score": "The points needed to pass, if not all are needed.",
+    "location": "Location in the submitted code: {file, line}.",
     "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone determines the exit code.",
-    "summary": "Counts, and points and groups where there are any: "
+    "summary": "Counts, and points and groups if there are any: "
     "{total_tests, passed, failed, skipped, duration_ms, score, max_score, pass_score, groups}.",
-    "groups": "What became of each group of tests, where there are groups: [{name, outcome, score, max_score}]. "
-    "A group is followed by those in it; one of which nothing may be known is left out.",
+    "groups": "The outcome of each group of tests, if there are groups: [{name, outcome, score, max_score}]. "
+    "Subgroups follow their group; hidden groups are left out.",
 }
 
 
@@ -152,7 +152,7 @@ def _event(kind: str) -> dict[str, Any]:
 
 
 def _summary(*types: str) -> dict[str, Any]:
-    """What comes with a verdict; from a server, so its fields are documented but not promised."""
+    """The summary of a verdict; it comes from a server, so its fields are documented but not promised."""
     known = {"type": types[0] if len(types) == 1 else list(types)} if types else {}
     groups = {"items": {"properties": _described(GroupSummary)}, "description": _NOTES["groups"]}
     return {**known, "properties": {**_described(Summary), "groups": groups}}

@@ -19,11 +19,11 @@ from subcli.output.printable import one_line
 from subcli.shared.messages import Complete, Message
 
 ViewEvent: TypeAlias = Message | Connection
-"""What a view is told about a submission: a message of the server, or a change of the connection."""
+"""An event for a view: a message of the server, or a change of the connection."""
 
 
 class SnapshotSource(Protocol):
-    """Where a view gets the state of one submission from (a :class:`subcli.core.watch.Watch`)."""
+    """Provides a view with the state of one submission (a :class:`subcli.core.watch.Watch`)."""
 
     submission_id: int
 
@@ -90,7 +90,7 @@ class View(Protocol):
         ...
 
     def flush(self) -> None:
-        """No further event is waiting at the moment: pass what was written on to the reader."""
+        """No further event is waiting at the moment: flush the output."""
         ...
 
     def suspend(self) -> None:

@@ -1,4 +1,4 @@
-"""Output streams of a GitHub Actions job, on which nothing a server says is taken for a workflow command.
+"""Output streams of a GitHub Actions job that keep a server's text from acting as a workflow command.
 
 The runner reads every line of stdout and stderr, and executes those that begin with ``::`` (after optional white
 space) or that contain ``##[`` ("Workflow commands for GitHub Actions"). A backslash breaks such a sequence; in JSON,
@@ -62,7 +62,7 @@ class CommandSafeStream(io.TextIOWrapper):
         return len(text)
 
     def flush(self) -> None:
-        """Write the incomplete line too, such that nothing that follows can turn it into a command."""
+        """Write the incomplete line too, so that later text cannot turn it into a command."""
         line, self._line = self._line, ""
         if line:
             self._write_safely(_HALF_A_COMMAND.sub(r"\1\\:", line) if self._at_line_start else line)

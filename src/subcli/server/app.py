@@ -81,7 +81,7 @@ def create_app(
         allowed_origins: origins that may use the server in addition to its own, as returned by `normalize_origin`.
         redis: connects the server to other gateways and workers on the same database; the application closes it
             when it ends. None for a single process.
-        root_path: the path below which a proxy shows the server, as `/judge`.
+        root_path: the path under which a proxy serves it, such as `/judge`.
     """
     limits = limits or ServerLimits()
     backbone = Backbone(engine, limits, redis)
@@ -177,7 +177,7 @@ def _make_lifespan(
         if services.auth is not None:
             others.append(services.auth.logins.run())
         async with backbone.running(workers.run(), *others, on_failure=services.lifecycle.fail) as working:
-            # Hand running jobs back at once, so that another worker can take them.
+            # Return running jobs at once, so that another worker can take them.
             services.lifecycle.when_stopping(working.cancel)
             yield
             if services.auth is not None:

@@ -37,7 +37,7 @@ def with_scheme(text: str) -> str:
 
 
 def derived_ws_url(server: str) -> str:
-    """Where a server has its WebSocket half unless a setting says otherwise (contract, section 2)."""
+    """The default URL of a server's WebSocket half (contract, section 2)."""
     return f"ws{server.removeprefix('http')}/ws"
 
 
@@ -77,7 +77,7 @@ def _split(url: str, schemes: tuple[str, str]) -> SplitResult:
     """The parts of an absolute URL with one of these schemes.
 
     Raises:
-        ValueError: it is not one. Says which part is wrong, without repeating it: a password may stand in any.
+        ValueError: it is not one. Says which part is wrong, without repeating it: it may contain a password.
     """
     if not is_plain(url):
         raise ValueError("a space, a backslash or a character that cannot be printed is in it")

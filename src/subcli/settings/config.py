@@ -29,7 +29,7 @@ Origin: TypeAlias = Literal["flag", "pasted URL", "variable", "project file", "u
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What flags, variables and files say about one command.
+    """The settings of one command, from flags, variables and files.
 
     Attributes:
         server: its URL, without a trailing slash.
@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         token_origin: the name of that variable, for messages.
         token_withheld: the name of the variable whose token is not sent, because it is not for this server.
         insecure_http: whether credentials may be sent over plain http to another machine.
-        proxies: those of the environment, asked for REST and for the WebSocket alike.
+        proxies: the proxies of the environment, for REST and for the WebSocket alike.
     """
 
     server: str = DEFAULT_SERVER
@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Server(NamedTuple):
-    """The server that was chosen. ``named_by_user``: whether the token of a variable is for it."""
+    """The chosen server. ``named_by_user``: whether the token of a variable is for it."""
 
     url: str
     origin: Origin
@@ -91,7 +91,7 @@ class _Server(NamedTuple):
 
 
 _Layers: TypeAlias = Mapping[Origin, Layer]
-"""What each source says, the strongest first."""
+"""The settings of each source, the strongest first."""
 
 
 def load(
@@ -161,7 +161,7 @@ def _variable(env: Mapping[str, str], key: str) -> str | None:
     """The variable for a setting; ``None`` if it is empty or not set.
 
     Raises:
-        UsageError: it has bytes that are not text, which no server and no file of ours can hold.
+        UsageError: it has bytes that are not text, so it cannot be sent or stored.
     """
     name = f"SUBCLI_{key.upper()}"
     value = env.get(name) or None
@@ -171,13 +171,13 @@ def _variable(env: Mapping[str, str], key: str) -> str | None:
 
 
 def _user_layer(user: UserFile, profile: str | None) -> Layer:
-    """The user file's top level, and over it the profile."""
+    """The user file's top level, overridden by the profile."""
     if profile is None:
         return user.settings
     chosen = user.profile(profile)
     top: Layer = user.settings
     if chosen.server:
-        # The addresses of the top level's server say nothing about this one, and its token must not go there.
+        # The addresses belong to the top level's server, not to this one, whose token must not go there.
         top = _without_other_servers(top, server_url(chosen.server), implied_server=DEFAULT_SERVER)
     return _merge((chosen, top))
 

@@ -28,7 +28,7 @@ Profiles: TypeAlias = Annotated[dict[str, Any], Meta(description="a table; begin
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one source of settings says: the flags, the variables, a file or a profile. ``None``: nothing."""
+    """The settings from one source: the flags, the variables, a file or a profile. ``None``: not set."""
 
     server: Text | None = None
     api_path: Text | None = None
@@ -167,13 +167,13 @@ def _exists(path: Path) -> bool:
     try:
         if path.is_file():
             return True
-        # Settings that were meant are not passed over: another server would be used.
+        # Do not ignore settings that the user meant: another server would be used.
         is_dangling = path.is_symlink() and not path.exists()
         reason = "it is a link to nothing" if is_dangling else "it is a directory" if path.is_dir() else ""
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
     if reason:
-        raise UsageError(f"{path} cannot be read: {reason}.", hint="Mend or remove it.")
+        raise UsageError(f"{path} cannot be read: {reason}.", hint="Fix or remove it.")
     return False
 
 

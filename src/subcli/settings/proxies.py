@@ -1,14 +1,14 @@
 """Decides once, for REST and the WebSocket alike, which proxy leads to a server.
 
 The libraries each read the environment in their own way: one refuses every command because of a ``NO_PROXY`` that it
-cannot parse, the other prefers a different variable. So neither gets to read it. The rules here are those of curl:
+cannot parse, the other prefers a different variable. So neither may read it. The rules are curl's:
 
 - ``HTTP_PROXY`` is for ``http`` and ``ws``, ``HTTPS_PROXY`` for ``https`` and ``wss``, ``ALL_PROXY`` for both.
   Lower case wins over upper case, and an empty variable means no proxy.
 - A proxy without a scheme is an ``http`` one. ``socks`` proxies are refused by name.
 - ``NO_PROXY`` has names (their subdomains count), addresses, networks, ``*`` anywhere in a name, and ports, separated
-  by commas or spaces. An entry that cannot be read is ignored, and `subcli doctor` says so. A blank one exempts
-  nothing, so the other spelling counts.
+  by commas or spaces. An unreadable entry is ignored, and `subcli doctor` says so. A blank variable exempts nothing, so
+  the other spelling counts.
 - This machine is never reached through a proxy.
 """
 
@@ -38,7 +38,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """How one server is reached.
 
     Attributes:
-        url: of the proxy, with its credentials, in the one form that all libraries read alike; ``None``: directly.
+        url: of the proxy, with its credentials, in the form that all libraries read alike; ``None``: directly.
         address: its host and port, for messages.
         origin: the variable that names it.
         host: of the server.
@@ -58,7 +58,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hint(self) -> str:
-        """What to do where it does not work."""
+        """What to do if it does not work."""
         return f"Check {self.origin}, or name {self.host} in NO_PROXY."
 
 
@@ -161,12 +161,12 @@ def _read_proxy(value: str, origin: str, host: str) -> Proxy:
         origin=origin,
         host=host,
         why=f"from {origin}",
-        problem=f"{origin} is not the address of a proxy; a special character in its password is written as %XX",
+        problem=f"{origin} is not a valid proxy address; a special character in its password is written as %XX",
     )
     try:
         parts = urlsplit(text)
         if not _has_valid_port(parts) and "@" in (parts.netloc if "@" in text else "@"):
-            problem = f"{origin} is not the address of a proxy: its port is not a number from 1 to 65535"
+            problem = f"{origin} is not a valid proxy address: its port is not a number from 1 to 65535"
             return msgspec.structs.replace(unreadable, problem=problem)
         name, port = parts.hostname, parts.port
         if not name or not text.isprintable() or " " in text:

@@ -48,7 +48,7 @@ def token_from(env: Mapping[str, str]) -> tuple[Secret | None, str]:
 
 
 def secrets_in(env: Mapping[str, str]) -> tuple[Secret, ...]:
-    """The secrets in the environment, to be masked in whatever is logged: the token and the proxies' passwords."""
+    """The secrets in the environment, to be masked in logs: the token and the proxies' passwords."""
     values = [env.get("SUBCLI_TOKEN", "").strip()]
     if path := env.get("SUBCLI_TOKEN_FILE", ""):
         with contextlib.suppress(OSError, ValueError):
@@ -64,7 +64,7 @@ _read_pipes: dict[str, str] = {}
 
 
 def _read_token_file(path: str) -> str:
-    """The content of a file. That of a pipe (``<(pass show judge)``), which can be read only once, is remembered."""
+    """The content of a file. For a pipe (``<(pass show judge)``), which can be read only once, it is remembered."""
     if path not in _read_pipes:
         with expand_user(path).open(encoding="utf-8-sig") as file:
             text = file.read(_TOKEN_FILE_MAX_BYTES).strip()

@@ -1,1 +1,1 @@
-"""What client and server both need: the messages, secrets, URLs, files."""
+"""Code that client and server share: messages, secrets, URLs, files."""

@@ -1,7 +1,7 @@
 """Reading and writing file descriptors that somebody else may have made non-blocking.
 
-``O_NONBLOCK`` is a property of the open file, which we share with whoever gave us the descriptor: Node.js and ssh set
-it. Python's own streams then raise or lose data; here the caller waits, and the flag stays as it is.
+``O_NONBLOCK`` is a property of the open file, which we share with the process that passed us the descriptor: Node.js
+and ssh set it. Python's own streams then raise or lose data; here the caller waits, and the flag stays as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import select
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of ``data``, and wait wherever the descriptor takes no more.
+    """Write all of ``data``; wait when the descriptor takes no more.
 
     Raises:
         OSError: It cannot be written.
@@ -25,7 +25,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def read_into(descriptor: int, buffer: bytearray | memoryview) -> int:
-    """Read what is there, and wait until something is; 0 at the end of the input.
+    """Read the available data, and wait for some if there is none; 0 at the end of the input.
 
     Raises:
         OSError: It cannot be read.

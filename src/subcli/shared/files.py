@@ -1,6 +1,6 @@
-"""Writes files as a whole: whoever reads one sees the old content or the new, never half of either.
+"""Writes files atomically: a reader sees the old content or the new, never half of either.
 
-What is read, changed and written back is changed by one process at a time: :func:`exclude_others`.
+:func:`exclude_others` lets only one process at a time read, change and write back a file.
 
 Completion and ``--version`` must stay fast, so nothing slow is imported here.
 """
@@ -19,7 +19,7 @@ _LOCK_POLL_S: Final = 0.02
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 """O_EXCL: never through a link that somebody else put into a shared directory."""
 _NOT_IN_DIRECTORY: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV)
-"""The directory cannot be written, or the file not be replaced in it; the file itself may be writable."""
+"""The directory cannot be written, or the file in it cannot be replaced; the file itself may be writable."""
 
 
 def write_atomically(
@@ -27,9 +27,9 @@ def write_atomically(
 ) -> None:
     """Write ``data`` to a temporary file beside ``path``, then rename that to ``path``.
 
-    A symbolic link is followed: the link stays, and the file that it leads to is replaced. Where a rename cannot be,
-    the file is overwritten in place: it is a mount point (containers mount single files), or, unless it is a secret,
-    only the file can be written and not its directory.
+    A symbolic link is followed: the link stays, and the file that it leads to is replaced. If it cannot be renamed, the
+    file is overwritten in place: it is a mount point (containers mount single files), or, unless it is a secret, only
+    the file can be written and not its directory.
 
     Args:
         path: the file. Its directory must exist.
@@ -47,7 +47,7 @@ def write_atomically(
     try:
         _write_beside(target, data, mode=mode, durable=durable, replace=replace)
     except OSError as error:
-        # A secret is not entrusted to a file that somebody else may have put into a directory of theirs.
+        # Never write a secret to a file that somebody else may have put into their own directory.
         in_place = error.errno == errno.EBUSY or (error.errno in _NOT_IN_DIRECTORY and mode is None)
         if not (in_place and replace and os.path.isfile(target)):
             raise
@@ -77,8 +77,8 @@ def check_writable(path: Path) -> None:
 def exclude_others(lock: Path, timeout_s: float) -> Iterator[None]:
     """In this context no other process that asks for the same lock changes a file between our reading and our writing.
 
-    A lock that cannot be had is passed over, and so is one that a process keeps: a lost change is better than a command
-    that hangs. While others take it in turn, each for a moment, we wait for ours.
+    If the lock cannot be acquired in time, or one process keeps it, continue without it: a lost change is better than a
+    command that hangs. While others hold it in turn, each for a moment, wait.
 
     Args:
         lock: the lock's file, which stays. Its directory must exist.
@@ -114,7 +114,7 @@ def _last_turn(lock: Path) -> int:
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:
-    """``path`` with ``~`` and ``~user`` expanded: in ``--option=~/file`` and in variables no shell does it."""
+    """``path`` with ``~`` and ``~user`` expanded: shells do not expand it in ``--option=~/file`` and in variables."""
     return Path(os.path.expanduser(path))
 
 

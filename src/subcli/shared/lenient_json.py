@@ -1,8 +1,8 @@
-"""JSON as servers send it: one odd value costs that value, not the message or the list around it. Pure.
+"""Reads JSON leniently: an odd value loses only itself, not the message or list around it. Pure.
 
 Servers cut texts in the middle of a character, write a byte order mark, which a reader may ignore (RFC 8259 section
-8.1), or NaN and Infinity, as Python's own encoder does. They are read as U+FFFD, as nothing, and as null, which also
-stands for numbers that are too large.
+8.1), or NaN and Infinity, as Python's own encoder does. They are read as U+FFFD, ignored, and read as null, in this
+order. Numbers that are too large are read as null, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_json(content: str | bytes) -> object:
 
 
 def _decode_odd(text: str) -> object:
-    # Slower than msgspec, and seldom needed.
+    # Slower than msgspec, and rarely needed.
     import json
 
     return json.loads(text, parse_constant=lambda name: None, parse_float=_finite, parse_int=_readable)

@@ -31,7 +31,7 @@ Word: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class GroupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of a group of tests, as the server says.
+    """The outcome of a group of tests, according to the server.
 
     Attributes:
         name: such as ``secret/small``.
@@ -46,7 +46,7 @@ class GroupSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What comes with ``complete``: counts; points and groups where there are any. None overrides the verdict."""
+    """The summary in ``complete``: counts, and points and groups if there are any. None overrides the verdict."""
 
     total_tests: int | None = None
     passed: int | None = None
@@ -113,7 +113,7 @@ class StatusUpdate(Event, frozen=True, kw_only=True, tag_field="type", tag="stat
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Where a result stands in a listing over REST, which tells apart what ids and names do not.
+    """The position of a result in a REST listing, which distinguishes results that ids and names do not.
 
     Attributes:
         id: the row's own id, or its place among its namesakes.
@@ -129,17 +129,16 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
 
     Attributes:
         expected_at: where ``expected`` begins to differ from ``actual``, in characters; ``actual_at`` likewise.
-        input: the beginning of what the program was given to read.
-        rerun: the command that runs this test on the machine of who submits.
+        input: the beginning of the program's input. rerun: the command that runs this test on the user's machine.
         outcome: how it ended, in one word that says more than ``status``, such as ``wrong_answer``.
         duration_ms: wall-clock time.
         cpu_ms: processor time of the solution.
-        memory_kb: the most memory that it used at once.
+        memory_kb: peak memory use.
         group: the innermost group of tests that it belongs to.
-        score: its own points, out of ``max_score``. What its group makes of them, :attr:`Summary.groups` says.
+        score: its own points, out of ``max_score``; :attr:`Summary.groups` has the points of its group.
     """
 
-    __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
+    __test__: ClassVar[bool] = False  # not a test class, despite its name
     test_name: str
     status: Word
     duration_ms: float | None = None

@@ -1,8 +1,8 @@
 """Values that must not be shown, and redacting them from text.
 
-A :class:`Secret` prints as ``***`` wherever it turns up by accident: in a log, a traceback, an f-string.
-:func:`redact`, which every log record and every exception shown passes through, catches what libraries make of secrets:
-a URL with ``?token=``, an ``Authorization`` header, the ``user:password@`` of a proxy.
+A :class:`Secret` prints as ``***`` if it appears by accident: in a log, a traceback, an f-string. :func:`redact`, which
+every log record and every exception shown passes through, catches the forms that libraries give secrets: a URL with
+``?token=``, an ``Authorization`` header, the ``user:password@`` of a proxy.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from urllib.parse import quote
 
 MASK: Final = "***"
 
-# What stands between a secret's name and its value: = in a URL, ": " in JSON (its quotes perhaps escaped once
-# more), "', '" in a list of headers. Nothing here repeats over what goes before it: the time stays linear.
+# The characters between a secret's name and its value: = in a URL, ": " in JSON (its quotes perhaps escaped once more),
+# "', '" in a list of headers. No pattern overlaps the previous one: the time stays linear.
 _BETWEEN: Final = r"""\\*["']?\s*(?:=|:|%3[dD]|,(?=\s*b?\\*["']))\s*"""
 _NAME: Final = r"(?<![A-Za-z0-9])(?:token|password|passwd|secret|api[_-]?key|credentials?)"
 _HEADER: Final = r"(?<![A-Za-z0-9])(?:authorization|cookie)"
 _PATTERNS: Final = (
     # In quotes: all of it, whatever it is.
     (rf"""((?:{_NAME}|{_HEADER}){_BETWEEN}b?(\\*["']))(?!\*\*\*)(?:(?!\2)(?:\\.|.))+""", rf"\1{MASK}"),
-    # A header, to the end of its line.
+    # A header, up to the end of its line.
     (rf"""({_HEADER}{_BETWEEN})(?!\s*(?:b?\\*["']|\*\*\*))[^\r\n"']+""", rf"\1{MASK}"),
     # A word.
     (rf"""({_NAME}{_BETWEEN})(?!b?\\*["']|\*\*\*|null\b|none\b)[^\s"'&,;<>)}}\]]+""", rf"\1{MASK}"),
-    # Bearer …, Basic …, where no header's name goes before it.
+    # Bearer …, Basic …, without the header's name.
     (r"\b((?:bearer|basic)\s+)(?!\*\*\*)[A-Za-z0-9._~+/=-]{8,}", rf"\1{MASK}"),
     # scheme://user:password@host
     (r"""(\b[a-z][a-z0-9+.-]{0,20}://)(?!\*\*\*@)[^\s/"'<>]+@""", rf"\1{MASK}@"),
@@ -118,5 +118,5 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except (TypeError, ValueError):
-        # The arguments do not fit the text, which is no reason to lose either.
+        # The arguments do not fit the text; keep both.
         return f"{record.msg} {record.args}"

@@ -1,4 +1,4 @@
-"""Suggests the name that somebody who mistyped one probably meant."""
+"""Suggests the name that the user probably meant."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _unknown_in(table: Any, expected: type[Any]) -> tuple[str, dict[str, Any], s
                 table = table[name or int(index)]
             return (str(error), table, match[1]) if match[1] in table else None
         except (KeyError, IndexError, TypeError):
-            # A key may be written such that the message means a place that there is not.
+            # A key may be written so that the message refers to a place that does not exist.
             return None
     return None
 
@@ -236,8 +236,8 @@ def _follow(expected: Any, steps: Keys) -> _Expected:
 def find_line(text: str, keys: Keys) -> int | None:
     """The line of a TOML text, counted from 1, where the value at ``keys`` is.
 
-    If it is not in the text, the line where the table around it begins; None if that is the top level. This looks at
-    the beginnings of lines only, and may be misled by what looks like a key inside a string of several lines.
+    If it is not in the text, the line where the table around it begins; None if that is the top level. This checks only
+    the beginnings of lines, so a multi-line string with a line that looks like a key may mislead it.
     """
     table: Keys = ()
     arrays: dict[Keys, int] = {}

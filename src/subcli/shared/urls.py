@@ -12,10 +12,10 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def server_identity(url: str) -> str:
-    """The one way to write the address of a server: two addresses are the same server if they agree in this.
+    """The canonical form of a server's address: two addresses with the same form are the same server.
 
     Scheme and host are in lower case, the host is in ASCII (IDNA) and an IPv6 address compressed, the scheme's default
-    port and a slash at the end are left out. What is not an address stays as it is.
+    port and a slash at the end are left out. Anything else stays unchanged.
     """
     try:
         parts = urlsplit(url)

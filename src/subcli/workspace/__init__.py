@@ -1,1 +1,1 @@
-"""What lies in the user's directories: code to submit, a new solution, history, the completion cache."""
+"""Files in the user's directories: code to submit, a new solution, history, the completion cache."""

@@ -22,7 +22,7 @@ from subcli.workspace.languages import languages_in
 
 KINDS: Final = ("ids", "problems", "languages")
 KEPT_S: Final = 30 * 24 * 3600.0
-"""A list that no command has refreshed for so long is no longer offered."""
+"""After this long without a refresh, a list is no longer offered."""
 MAX_NAMES: Final = 200
 MAX_LENGTH: Final = 100
 LOCK_S: Final = 0.5
@@ -69,7 +69,7 @@ class CompletionCache:
 
     def _names(self, content: Mapping[str, Any], kind: str) -> list[str]:
         match content.get(kind):
-            # Compared, not subtracted: a file that was damaged may hold a number that no float can.
+            # Compared, not subtracted: a damaged file may contain a number that exceeds every float.
             case [int() | float() as at, list() as names] if time.time() - KEPT_S < at <= time.time():
                 return [name for name in names if isinstance(name, str) and is_plain(name)]
         return []

@@ -1,11 +1,11 @@
 """The files of a directory that are submitted, and what is left out of it.
 
-Left out is what no tool takes for source code:
+Left out are files that are not source code:
 
 - hidden files and directories, and what ``.gitignore`` files exclude;
-- what tools make: :data:`MADE_DIRECTORIES`, :data:`MADE_FILES`, virtual environments and cache directories, unless
-  a ``!`` pattern of a ``.gitignore`` includes it;
-- what is neither a file nor a directory, and links that lead nowhere.
+- generated files: :data:`MADE_DIRECTORIES`, :data:`MADE_FILES`, virtual environments and cache directories, unless a
+  ``!`` pattern of a ``.gitignore`` includes it;
+- anything that is neither a file nor a directory, and dangling links.
 
 Nothing is left out silently: :attr:`Walk.left_out` names it. What cannot be read is an error, and so is a link that
 must not be followed (:mod:`subcli.workspace.links`).
@@ -44,7 +44,7 @@ class Walk:
     """Walks one directory.
 
     Args:
-        directory: where the walk begins. Its own name does not matter: it was named by the user.
+        directory: where the walk begins. Its own name does not matter: the user chose it.
         links: which links to follow.
 
     Attributes:

@@ -28,7 +28,8 @@ class GitignoreMatcher:
         directory: Where the walk starts.
 
     Raises:
-        UsageError: A ``.gitignore`` cannot be understood. What it excludes, secrets perhaps, is not submitted instead.
+        UsageError: A ``.gitignore`` cannot be understood. Files that it excludes, perhaps secrets, must not be
+        submitted.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -103,7 +104,7 @@ def _read(path: Path) -> GitIgnoreSpec | None:
         raise UsageError(f"{path} is UTF-16, which git does not read either.", hint="Save it as UTF-8.")
     if len(data) > _MAX_BYTES:
         raise UsageError(f"{path} is larger than {_MAX_BYTES // 1024} KiB.", hint="Shorten it.")
-    # As git does: the mark at the beginning is no part of the first pattern, and nothing but \n ends a line.
+    # As git does: the byte order mark is not part of the first pattern, and only \n ends a line.
     lines = [line.removesuffix("\r") for line in data.decode("utf-8-sig", "surrogateescape").split("\n")]
     if all(not line or line.startswith("#") for line in lines):
         return None
@@ -113,7 +114,7 @@ def _read(path: Path) -> GitIgnoreSpec | None:
 
 
 def _is_pattern(line: str) -> bool:
-    """Whether git takes the line for a pattern; it passes over what is not valid."""
+    """Whether git accepts the line as a pattern; it ignores invalid ones."""
     from pathspec import GitIgnoreSpec
 
     try:

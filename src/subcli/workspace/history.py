@@ -1,10 +1,10 @@
 """Remembers the latest submission to each problem.
 
-So a command can warn when the same code is submitted again, and notice that an id has become another submission's
-because the server was restored from a backup. A small file in the user's state directory maps each server and problem
-to a digest of the code, the submission id, the time and the name of the submission's log. It contains no code and no
-secrets. If it cannot be read or written, nothing is noticed. Submissions that are made at the same time take turns
-with it.
+So a command can warn if the same code is submitted again, and notice that an id belongs to another submission because
+the server was restored from a backup. A small file in the user's state directory maps each server and problem to a
+digest of the code, the submission id, the time and the name of the submission's log. It contains no code and no
+secrets. If it cannot be read or written, nothing is noticed. Submissions that are made at the same time take turns with
+it.
 """
 
 from __future__ import annotations

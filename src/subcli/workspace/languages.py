@@ -1,4 +1,4 @@
-"""The language of a submission, told from the endings of its files."""
+"""The language of a submission, inferred from its file extensions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ A header belongs to several, and so does a source that a compiler of another lan
 """
 
 _ACCOMPANYING: Final = frozenset({"shell", "sql"})
-"""Scripts and schemas lie beside code of any language; they count only where there is nothing else."""
+"""Scripts and schemas accompany code of any language; they count only if there is nothing else."""
 
 FAMILIES: Final = frozenset({"sql"})
 """Languages with dialects. The ending does not tell which one, but the problem may."""

@@ -1,10 +1,10 @@
 """Which links may be followed on the way to a file that is submitted.
 
-Code may come from strangers, as in a pull request: a link in it may lead to any file of whoever submits it, and the
-judge's answer may print that file into a public log. So nothing outside the working tree is read through a link, and
-inside it nothing that is hidden or that git ignores, such as ``.git/config``, which contains a token in many CI
-systems. This holds for what the command line names, what a project file names and what lies in a directory alike. For
-the same reason nothing is written through such a link.
+Code may come from strangers, as in a pull request: a link in it may lead to any file of the user who submits it, and
+the judge's answer may print that file into a public log. So nothing outside the working tree is read through a link,
+and inside it nothing that is hidden or that git ignores, such as ``.git/config``, which contains a token in many CI
+systems. This holds for the command line, project files and the contents of directories alike. For the same reason
+nothing is written through such a link.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from subcli.settings.files import PROJECT_FILE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
 
 _NOT_THROUGH: Final = "Nothing is written there: remove the link, or name the file that it leads to."
-_HINT: Final = "Replace it with a copy; `--follow-links` follows it all the same."
+_HINT: Final = "Replace it with a copy; `--follow-links` follows it anyway."
 
 
 def working_tree(directory: Path, cwd: Path) -> Path:
     """The working tree around a directory.
 
     It is the repository, else the directory of the project file, else the working directory; a directory that is in
-    none of these stands for itself.
+    none of these is its own tree.
 
     Args:
         directory, cwd: without links in them.
@@ -112,7 +112,7 @@ class LinkRules:
         if not target.is_relative_to(tree):
             kind = "directory" if target.is_dir() else "file"
             raise UsageError(f"{shown} is a link to a {kind} outside {tree}.", hint=_HINT)
-        # What link and target have in common was named by whoever named the link.
+        # The common part of link and target was named together with the link.
         common = Path(os.path.commonpath([link.parent, target]))
         if why := why_private(target, common):
             raise UsageError(f"{shown} is a link to {target.relative_to(tree)}, which is {why}.", hint=_HINT)

@@ -1,6 +1,6 @@
 """Creates the directory for ``subcli init``: the files that the server offers, and a ``.subcli.toml``.
 
-The server is not trusted with file names, nor the directory, which may be a stranger's, with links: nothing is written
+Neither the server's file names nor the directory's links, which may be a stranger's, are trusted: nothing is written
 outside the directory or through a link, no hidden file is created and no existing file is overwritten.
 """
 
@@ -20,7 +20,7 @@ from subcli.workspace.links import LinkRules
 _MAX_FILES: Final = 200
 _MAX_DEPTH: Final = 4
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-"""What needs no quotes (TOML 1.0, "Keys")."""
+"""Keys that need no quotes (TOML 1.0, "Keys")."""
 _UNWRITABLE: Final = "The server offers settings for `subcli test` that cannot be written."
 _ANOTHER: Final = "Choose another directory: `subcli init P DIR`."
 

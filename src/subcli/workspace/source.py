@@ -39,7 +39,7 @@ class Source(msgspec.Struct, frozen=True):
         files: maps each path within the submission to its text.
         single: whether the code is sent as one text; the server may call it by another name.
         origins: maps each path within the submission to the local path it was read from; empty for stdin.
-        left_out: what lies in the directories submitted, but was left out (:mod:`subcli.workspace.directory`).
+        left_out: entries of the submitted directories that were left out (:mod:`subcli.workspace.directory`).
     """
 
     files: Mapping[str, str]
@@ -79,11 +79,11 @@ class Source(msgspec.Struct, frozen=True):
         return {"source_code": text, **({"file_name": Path(name).name} if self.origins else {})}
 
     def language(self) -> str | None:
-        """The language that the file endings tell; ``None`` if they tell none, or several."""
+        """The language that the file extensions imply; ``None`` if there is none, or several."""
         return language_of(self.files)
 
     def unknown_language(self) -> UsageError:
-        """The error if nothing tells the language."""
+        """The error if the language is unknown."""
         names = ", ".join(self.files)
         return UsageError(
             f"The language of {names} cannot be inferred from the file extension{'s' if len(self.files) > 1 else ''}.",
@@ -92,7 +92,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str:
-    """The language of ``source`` by what the server tells about the problem.
+    """The language of ``source``, inferred from the problem.
 
     Args:
         source: the code.
@@ -100,7 +100,7 @@ def language_of_problem(source: Source, problem: Mapping[str, Any]) -> str:
 
     Returns:
         The only language of the problem, else the only one whose source has the extension of one of the files. If the
-        server does not tell the languages of the problem, what the extensions tell.
+        server does not report the problem's languages, the one that the extensions imply.
 
     Raises:
         UsageError: The language is still unknown.
@@ -172,7 +172,7 @@ def read_source(paths: Sequence[str], *, root: Path | None = None, follow_links:
     if not files:
         why = f"{_count_left_out(skipped)}. " if skipped else ""
         raise UsageError(
-            f"There is no file to submit in {', '.join(paths)}.", hint=f"{why}Name a file to submit it all the same."
+            f"There is no file to submit in {', '.join(paths)}.", hint=f"{why}Name a file to submit it anyway."
         )
     single = len(files) == 1 and not named[0][1].is_dir()
     return _checked(files, origins, single=single, left_out=skipped)
@@ -186,7 +186,7 @@ def _files(named: Sequence[tuple[Path, Path]], base: Path, links: LinkRules, lef
     """
     directories = [target for _, target in named if target.is_dir()]
     for path, target in named:
-        # Below one of the directories that are named too, a file has the name that it has there.
+        # Inside a directory that is named as well, a file keeps its path in that directory.
         around = next((each for each in directories if each in target.parents), None)
         if target.is_dir():
             walk = Walk(path, links)
@@ -225,11 +225,11 @@ def _name_of(target: Path, path: Path, base: Path) -> str:
 
 
 def _count_left_out(names: Sequence[str]) -> str:
-    """``Left out 2 entries that are hidden, ignored or made by tools: .env, node_modules/``."""
+    """``Left out 2 entries that are hidden, ignored or generated: .env, node_modules/``."""
     shown = ", ".join(names[:_NAMED_MAX])
     more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
     entries = "1 entry that is" if len(names) == 1 else f"{len(names)} entries that are"
-    return f"Left out {entries} hidden, ignored or made by tools: {shown}{more}"
+    return f"Left out {entries} hidden, ignored or generated: {shown}{more}"
 
 
 def _too_large(last: str = "") -> UsageError:
@@ -264,13 +264,13 @@ def _meant(path: Path) -> str:
     except OSError:
         return ""
     rest = path.relative_to(missing)
-    # What follows the part that is wrong must be there.
+    # The path after the corrected part must exist.
     found = closest(missing.name, [name for name in entries if (missing.with_name(name) / rest).exists()])
     return f"Did you mean `{missing.with_name(found) / rest}`?" if found else ""
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file, but no link that took its place meanwhile; a FIFO opens even if nobody writes to it."""
+    """Open a file, but not a link that has replaced it meanwhile; a FIFO opens even without a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
 

@@ -96,7 +96,7 @@ def test_cases_of_init(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     out, err = capsys.readouterr()
     assert "✓ 1/2 sample/1" in out
     assert "✓ passed: 1 passed, 0 failed, 1 skipped" in out
-    assert "squares has a checker, which is on the server only" in err
+    assert "squares has a checker, which only the server has" in err
     assert ".subcli.toml:8: unknown key `test.future`" in err
     assert run(["test", "--case", "sample/2", "-q"]) == 0
     assert run(["test", "--case", "sample/3"]) == 2
@@ -153,7 +153,7 @@ def test_interrupted(problem: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"Nothing goes on" in err
+    assert b"Nothing keeps running" in err
     assert b"subcli watch" not in err
     solution = int(pid_file.read_text())
     _until(lambda: not _is_alive(solution))

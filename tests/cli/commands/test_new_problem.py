@@ -66,7 +66,7 @@ def test_its_id_is_free(tmp_path: Path) -> None:
     [
         ([], "No problem given."),
         (["x", "--runner", "tap"], "`--runner` is for `--new-problem DIR`."),
-        (["x", "--new-problem", "y"], "`--new-problem` begins a problem of your own."),
+        (["x", "--new-problem", "y"], "`--new-problem` creates a new one."),
     ],
 )
 def test_words_that_do_not_belong_together(

@@ -282,7 +282,7 @@ def test_server_that_does_not_tell_its_languages(home: Path) -> None:
         with pytest.raises(ServerError) as caught:
             languages.run(Common(server=old.url), captured(home).streams)
         assert old.asked == ["GET /languages"]
-    assert str(caught.value) == "This server does not tell which languages it can run."
+    assert str(caught.value) == "This server does not report which languages it can run."
     assert "subcli problems" in str(caught.value.hint)
 
 
@@ -394,7 +394,7 @@ def test_filter_that_the_server_ignores(other: Rest, home: Path, problem: str, l
 def test_cancel_where_there_is_no_such_route(other: Rest, home: Path) -> None:
     """It says so, and what does not exist is still not found."""
     for number in (5, NUMBER):
-        with pytest.raises(ServerError, match="has no way to cancel"):
+        with pytest.raises(ServerError, match="cannot cancel"):
             cancel.run(Common(server=other.url), captured(home).streams, number)
     with pytest.raises(NotFoundError):
         cancel.run(Common(server=other.url), captured(home).streams, 99)

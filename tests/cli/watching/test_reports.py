@@ -21,7 +21,7 @@ def test_no_path(tmp_path: Path) -> None:
     ("error", "text"),
     [
         (UsageError("No problem given.", hint=""), "No problem given."),
-        (RuntimeError("secret"), "subcli has a fault: RuntimeError."),
+        (RuntimeError("secret"), "subcli has a bug: RuntimeError."),
         (KeyboardInterrupt(), "Interrupted."),
     ],
 )

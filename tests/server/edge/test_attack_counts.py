@@ -30,7 +30,7 @@ def tokens() -> int:
 COUNTED = {
     "tokens": (tokens, 80),
     "origins and hosts": (lambda: len({*NONSENSE}) + len({*NONSENSE_HOSTS}), 40),
-    "pages of other programs": (lambda: len({*BROWSERS}) + len({*WRONG_TOKENS}), 15),
+    "other websites": (lambda: len({*BROWSERS}) + len({*WRONG_TOKENS}), 15),
     "floods of connections": (lambda: len(FLOODS), 15),
 }
 

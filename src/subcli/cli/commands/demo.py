@@ -1,4 +1,4 @@
-"""``subcli demo``: the whole way from a bundled solution to its verdict, on this machine."""
+"""``subcli demo``: from a bundled solution to its verdict, on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from subcli.core.errors import InternalError
 PROBLEM: Final = "leader-election"
 START_S: Final = 30.0
 STOP_S: Final = 10.0
-_RESUME: Final = "Its server ends with this command; `subcli serve` starts one that stays."
+_RESUME: Final = "The server stops with this command; `subcli serve` starts one that keeps running."
 _SHOWS_WHY: Final = "`subcli serve` shows why."
 
 
@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 @contextlib.contextmanager
 def _server(data_dir: Path) -> Iterator[str]:
-    """A server in its own process, on a free port; it ends with us however we end."""
+    """A server in its own process, on a free port; it ends with this process, however that ends."""
     command_line = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin"]
     # In its own session: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
     with subprocess.Popen(

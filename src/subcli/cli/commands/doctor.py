@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         example="subcli doctor\nsubcli doctor --server https://judge.example --json",
     )
     def doctor(common: Common, streams: Streams) -> int:
-        """Check settings, server and login, and say how to fix them."""
+        """Check settings, server and login, and suggest fixes."""
         return run(common, streams)
 
 

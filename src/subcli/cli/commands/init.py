@@ -1,4 +1,4 @@
-"""``subcli init``: make a directory to solve a problem in, or one of a new problem."""
+"""``subcli init``: create a directory for solving a problem, or for a new problem."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def register(app: typer.Typer) -> None:
         ] = None,
         new_problem: Annotated[
             Path | None,
-            typer.Option("--new-problem", metavar="DIR", callback=expanded, help="Write a problem of your own there."),
+            typer.Option(
+                "--new-problem", metavar="DIR", callback=expanded, help="Create your own problem in this directory."
+            ),
         ] = None,
         runner: Annotated[
             Literal["cases", "pytest", "tap"] | None,
-            typer.Option("--runner", metavar="RUNNER", help="What runs its tests: cases (the default), pytest or tap."),
+            typer.Option("--runner", metavar="RUNNER", help="How to run its tests: cases (default), pytest or tap."),
         ] = None,
     ) -> int:
-        """Make a directory to solve or write a problem in."""
+        """Create a directory for solving or writing a problem."""
         if new_problem is not None:
             if problem is not None or language is not None:
-                raise UsageError(
-                    "`--new-problem` begins a problem of your own.", hint="Leave PROBLEM and `--language` out."
-                )
+                raise UsageError("`--new-problem` creates a new one.", hint="Leave PROBLEM and `--language` out.")
             return begin_problem(common, streams, new_problem, runner or "cases")
         if runner is not None:
             raise UsageError("`--runner` is for `--new-problem DIR`.")
         if problem is None:
             raise UsageError(
                 "No problem given.",
-                hint="`subcli problems` lists them; `subcli init --new-problem DIR` begins one of your own.",
+                hint="`subcli problems` lists them; `subcli init --new-problem DIR` creates your own.",
             )
         return run(common, streams, problem, directory, language)
 
@@ -168,7 +168,7 @@ def _report(common: Common, streams: Streams, template: Template, target: Path, 
 
 
 def _report_files(common: Common, streams: Streams, target: Path, written: list[Path]) -> bool:
-    """Print what was made. Returns whether that is all that a script wants to read."""
+    """Print what was created. Returns whether the output for scripts is complete."""
     from subcli.output.printable import one_line
 
     if common.json:

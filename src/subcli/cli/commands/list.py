@@ -39,7 +39,7 @@ def run(common: Common, streams: Streams, limit: int, problem: str | None = None
     """Print the most recent submissions.
 
     Args:
-        limit: at most so many.
+        limit: how many at most.
         problem: only those for this one, by id or slug.
     """
     rows = request(common, streams, lambda client: client.submissions(limit=limit, problem=problem))

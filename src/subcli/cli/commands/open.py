@@ -41,8 +41,8 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
         server: the one whose URL was pasted.
 
     Raises:
-        SubcliError: There is no such submission, no browser, or the page is at another host and nobody says that it
-            may be opened.
+        SubcliError: There is no such submission, no browser, or the page is on another host and the user does not allow
+        opening it.
     """
 
     async def call(client: Client) -> tuple[str, str, str]:
@@ -59,7 +59,7 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
     if redirect_target(expected, url) is None:
         _ask_about_other_host(common, streams, url, expected)
     elif page_token:
-        # Not printed: scripts compare the address, and the page shows everything without.
+        # Not printed: scripts compare the address, and the page shows everything without it.
         url = f"{url}?token={page_token}"
     if not _browse(streams, url):
         raise UsageError("No browser found.", hint="Open the address above, or set BROWSER.")
@@ -67,7 +67,7 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
 
 
 async def _page_token(client: Client) -> str:
-    """With which the page may change something in demo mode; empty where there is none, or the server does not tell."""
+    """The token that lets a page change something in demo mode; empty if the server sends none."""
     from subcli.client.exchange import RequestFailed
 
     try:
@@ -102,7 +102,7 @@ def _browse(streams: Streams, url: str) -> bool:
         try:
             return webbrowser.open(url)
         except (webbrowser.Error, OSError, ValueError):
-            # The last for a BROWSER with a quotation mark that is not closed.
+            # ValueError: BROWSER has an unclosed quotation mark.
             return False
 
 

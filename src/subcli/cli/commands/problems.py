@@ -86,7 +86,7 @@ def check_problem(common: Common, streams: Streams, directory: Path, sandbox: st
     """Print each check as it ends.
 
     Args:
-        sandbox: what the solutions run in, as for a server.
+        sandbox: the sandbox of the solutions, as for a server.
 
     Returns:
         0 if nothing failed, else 2: the problem cannot be used as it is.

@@ -115,8 +115,8 @@ def make_job(
 
     Raises:
         UsageError: Something is missing or cannot be read.
-        SubcliError: The server was asked for the languages of the problem, and refused to tell.
-        WatchTimeoutError: ``--timeout`` has expired.
+        SubcliError: The server did not return the languages of the problem.
+        WatchTimeoutError: ``--timeout`` expired.
     """
     from subcli.cli.watching.run import CodeToSubmit
     from subcli.client.background import start_daemon_thread
@@ -133,7 +133,7 @@ def make_job(
 
 
 def _language(common: Common, streams: Streams, options: Options, source: Source, problem: str) -> str:
-    """What the file extensions imply; if they imply no certain language, what the problem leaves."""
+    """The language that the file extensions imply; if they are ambiguous, the one that the problem allows."""
     from subcli.workspace.languages import FAMILIES
 
     inferred = source.language()
@@ -148,7 +148,7 @@ def _language(common: Common, streams: Streams, options: Options, source: Source
     except TimeoutError:
         raise options.timed_out("Nothing was submitted: the server has not told the problem's languages.") from None
     except NetworkError:
-        # Nobody can be asked, and the option needs nobody.
+        # Nobody can be asked, and the option makes asking unnecessary.
         raise source.unknown_language() from None
 
 

@@ -1,4 +1,4 @@
-"""``subcli test``: judge on this machine, without a server, what can be known here."""
+"""``subcli test``: judge on this machine, without a server, with the tests that are available here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from subcli.settings.config import Settings
     from subcli.workspace.source import Source
 
-_ENDED: Final = "Nothing goes on: the judge and all that it had started have ended."
+_ENDED: Final = "Nothing keeps running: the judge and everything it started have ended."
 
 
 def register(app: typer.Typer) -> None:
@@ -115,8 +115,8 @@ def _fetched(settings: Settings, *, here: bool) -> Problem:
         here: Whether this directory is itself a problem's.
 
     Raises:
-        UsageError: It left nothing to judge with.
-        ProblemError: What it left is not valid.
+        UsageError: There is no table `[test]`.
+        ProblemError: Its table `[test]` is not valid.
     """
     from subcli.judge.local import local_problem
     from subcli.settings.files import PROJECT_FILE
@@ -127,15 +127,15 @@ def _fetched(settings: Settings, *, here: bool) -> Problem:
     problem = local_problem(settings.project_dir / PROJECT_FILE, settings.problem)
     if problem is None:
         raise UsageError(
-            f"{settings.project_dir / PROJECT_FILE} has no table [test]: what this problem is judged with, such as "
-            "tests or a program to talk to, is on the server only.",
-            hint="`subcli submit` asks the server; `--problem DIR` names a problem of your own.",
+            f"{settings.project_dir / PROJECT_FILE} has no table [test]: only the server has what judges this problem, "
+            "such as tests or a program to talk to.",
+            hint="`subcli submit` uses the server; `--problem DIR` names your own problem.",
         )
     return problem
 
 
 def _rerun(paths: Sequence[str], problem: Path | None, language: str | None, sandbox: str) -> str:
-    """This command, but for its cases and for how it shows them."""
+    """The command line that runs this again, without the options for cases and output."""
     options = {
         "--problem": str(problem) if problem is not None else None,
         "--language": language,
@@ -146,12 +146,12 @@ def _rerun(paths: Sequence[str], problem: Path | None, language: str | None, san
 
 
 def _selected(problem: Problem, names: Sequence[str], rerun: str) -> Problem:
-    """The problem with these cases only, all of them without secrets: it is the user's own.
+    """The problem with only these cases, and nothing hidden: it belongs to the user.
 
     Args:
         problem: All of it.
         names: Names of cases, or patterns; all of them if there are none.
-        rerun: What runs a case again, but for `--case NAME`.
+        rerun: The command that runs a case again, without `--case NAME`.
 
     Raises:
         UsageError: There is no such case.
@@ -160,7 +160,7 @@ def _selected(problem: Problem, names: Sequence[str], rerun: str) -> Problem:
 
     if problem.cases is None:
         if names:
-            raise UsageError("`--case` is for problems made of cases.", hint=f"{problem.slug} has tests of its own.")
+            raise UsageError("`--case` is for problems made of cases.", hint=f"{problem.slug}'s tests are not cases.")
         return problem
     from subcli.judge.cases.feedback import revealed
     from subcli.judge.cases.selection import only
@@ -185,15 +185,15 @@ def _source(paths: list[str], settings: Settings, problem: Path | None, *, follo
 
 
 def _tell_limits_of(problem: Problem, streams: Streams) -> None:
-    """Say what cannot be judged here, and what of the project file is not known."""
+    """Say what cannot be judged here, and which settings of the project file are unknown."""
     from subcli.output.terminal import report
 
     for remark in problem.remarks:
         report.note(remark, streams.stderr, streams.env)
     if problem.cases is not None and problem.cases.examples_only:
         report.note(
-            f"{problem.slug} has a checker, which is on the server only: an output that differs from the example may "
-            "be right, and is skipped here. Crashes and limits are judged.",
+            f"{problem.slug} has a checker, which only the server has: output that differs from the example may "
+            "be right, so it is skipped here. Crashes and limits are judged.",
             streams.stderr,
             streams.env,
         )
@@ -284,7 +284,7 @@ def _judge(
 
 
 def _tell(fault: str, streams: Streams) -> None:
-    """Say what is wrong with the problem or the judge: whoever tests is its author, or can ask them."""
+    """Say what is wrong with the problem or the judge: the user is its author, or can ask the author."""
     from subcli.output.printable import printable
     from subcli.output.terminal import report
 

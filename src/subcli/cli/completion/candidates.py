@@ -3,8 +3,8 @@
 The completion scripts know commands and options by themselves; they ask here only for what they cannot know: ``ids``,
 ``problems``, ``languages`` and ``profiles``. ``WORD…`` is the command line so far.
 
-Names come from the cache that ordinary commands refresh: TAB sends nothing and starts nothing. Whatever goes wrong,
-nothing is printed: the shell is drawing a line that somebody types.
+Names come from the cache that ordinary commands refresh: TAB sends nothing and starts nothing. On any error, nothing is
+printed: the user is typing on this line.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def candidates(kind: str, words: Sequence[str], env: Mapping[str, str], cwd: Pat
     directory = cache_directory()
     if directory is None or not directory.is_dir():
         return []
-    # Only now: to import it takes as long as all the rest.
+    # Imported here: it takes as long as everything else.
     from subcli.cli.resolve import resolve_settings
 
     flags = _flags(words)
@@ -54,7 +54,7 @@ def candidates(kind: str, words: Sequence[str], env: Mapping[str, str], cwd: Pat
 def _flags(words: Sequence[str]) -> dict[str, str]:
     """The values of `--server` and `--profile` on the line."""
     found = {}
-    # bash hands `--server=URL` over as three words.
+    # bash passes `--server=URL` as three words.
     words = [word for word in words if word != "="]
     for name in ("server", "profile"):
         for word, following in itertools.pairwise([*words, ""]):

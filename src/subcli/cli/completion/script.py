@@ -1,4 +1,4 @@
-"""``subcli completion``: the completion script of a shell, which the package brought along."""
+"""``subcli completion``: prints the completion script of a shell, which is part of the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from subcli.core.errors import UsageError
 
 
 class Shell(StrEnum):
-    """The shells that there is a script for."""
+    """The shells with a script."""
 
     bash = "bash"
     zsh = "zsh"
@@ -28,7 +28,7 @@ PLACES: Final = {
     Shell.zsh: "share/zsh/site-functions/_subcli",
     Shell.fish: "share/fish/vendor_completions.d/subcli.fish",
 }
-"""Where each lies under the environment's prefix."""
+"""Where each script is, below the environment's prefix."""
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
             text = path.read_text(encoding="utf-8")
         except OSError:
             raise UsageError(
-                f"{path} is missing: this installation came without the completions.",
+                f"{path} is missing: subcli was installed without completions.",
                 hint="Install it again: `pip install --force-reinstall --no-deps subcli-watch`.",
             ) from None
         if common.json:

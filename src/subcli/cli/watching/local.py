@@ -1,4 +1,4 @@
-"""Judging on this machine: the judge's events in the place of a server's, for the same loop and the same views."""
+"""Judging on this machine: the judge's events instead of a server's, for the same loop and the same views."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from subcli.judge.process.starter import Starter
 
 _FOR_ITS_CALLER = ("time_out", "shortage")
-"""What the judge tells its caller about the verdict, and no server sends on."""
+"""Fields of the verdict that are for the judge's caller, and that no server sends."""
 
 
 class LocalSession:
@@ -28,7 +28,7 @@ class LocalSession:
 
     Attributes:
         watch: its state.
-        faults: what is wrong with the judge or the problem, in full, for the person in front of this machine.
+        faults: what is wrong with the judge or the problem, in full, for the user of this machine.
 
     Args:
         job: what to judge.
@@ -46,7 +46,7 @@ class LocalSession:
     async def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
         """Judge, and yield each event when it happens. Closing the iterator kills every process of the submission.
 
-        As on a server, time that ran out while the machine was busy is no verdict: it is judged again, once.
+        As on a server, a time-out on a busy machine is not a verdict: the submission is judged again, once.
         """
         from subcli.judge.events import CONTENDED
 
@@ -62,7 +62,7 @@ class LocalSession:
                     yield events
 
     async def _attempt(self, attempt: int) -> AsyncGenerator[Sequence[Shown], None]:
-        """Judge once. The end is left out if the first attempt is not to count."""
+        """Judge once. The final event is left out if the first attempt does not count."""
         from subcli.judge.supervise.engine import judge
 
         job = replace(self._job, attempt=attempt, alone=attempt > 1)
@@ -84,11 +84,11 @@ class LocalSession:
                 ending.clear()
 
     def _told(self, event: Event, attempt: int) -> Sequence[Shown]:
-        """What the watch makes of an event of the judge's."""
+        """The events that the watch returns for an event of the judge."""
         self._seq += 1
         told = {key: value for key, value in event.items() if key not in _FOR_ITS_CALLER}
         stamps: Event = {"submission_id": LOCAL_ID, "seq": self._seq, "timestamp": timestamp(time.time())}
         if event["type"] == "status_update":
             stamps["attempt"] = attempt
-        # As a text, like a server's: what is not valid must be noticed here as well.
+        # As text, like a server's event: invalid events must be noticed here as well.
         return self.watch.receive(encode_any({**told, **stamps})).events

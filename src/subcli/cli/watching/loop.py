@@ -50,18 +50,18 @@ async def follow_all(
     """Follow every session to its end. Each gets exactly one last line.
 
     Returns:
-        The highest exit code among them; that of ``--timeout`` or of the signal where nobody reads the last line.
+        The highest exit code among them; if nobody reads the last line, that of ``--timeout`` or the signal.
 
     Raises:
         OSError: The output can no longer be written.
     """
     following = _Following(sessions, view, notices, options, interrupts, streams)
     least = exits.OK
-    # What was imported stays: without this the collector searches it over and over while events arrive.
+    # Imported objects stay: without this, the collector scans them again and again while events arrive.
     gc.freeze()
     gc.enable()
     for session in sessions:
-        # All before the first event: how lines begin depends on whether there are several.
+        # Add all before the first event: the prefix of lines depends on whether there are several.
         view.begin(session.watch)
     async with following.started() as tasks:
         try:
@@ -101,7 +101,7 @@ async def _look_around(view: View, interrupts: Interrupts, streams: Streams) -> 
 
 
 def _cut_short(hint: str) -> InterruptedByUser:
-    return InterruptedByUser("Not followed to its end: --fail-fast.", hint=hint)
+    return InterruptedByUser("Not followed to its end, because of --fail-fast.", hint=hint)
 
 
 class _Following:
@@ -202,7 +202,7 @@ class _Following:
         """Show the last line of one session: its verdict if there is one, whatever came afterwards.
 
         Args:
-            error: why there is no verdict; ``None`` where the stream simply ended.
+            error: why there is no verdict; ``None`` if the stream simply ended.
             exit_code: instead of the error's own.
         """
         submission_id, verdict = session.watch.submission_id, session.watch.verdict
@@ -227,7 +227,7 @@ class _Following:
         self._notices.end(ending)
 
     def end_the_rest(self, why: Callable[[str], SubcliError], *, exit_code: int | None = None) -> None:
-        """End what has not ended, each with an error of its own.
+        """End all remaining submissions, each with its own error.
 
         Args:
             why: makes the error from a hint that says how to resume.

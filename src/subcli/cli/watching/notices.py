@@ -1,7 +1,7 @@
-"""Notices on stderr beside a view that writes to stdout only (contract, sections 3, 4 and 7).
+"""Notices on stderr for views that write only to stdout (contract, sections 3, 4 and 7).
 
-The live and the plain view need none. With ``-q`` the log of a script should still say why there is no verdict, and
-that the socket was given up; with ``--json`` whoever pressed Ctrl-C needs the command that resumes watching.
+The live and the plain view need none. With ``-q`` a script's log should still say why there is no verdict, and that the
+socket was given up; with ``--json`` a user who presses Ctrl-C needs the command that resumes watching.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from subcli.output.view import Ending
 
 REASON_MAX = 300
 DEFAULT_COLUMNS = 80
-"""Of a terminal that does not say."""
+"""The width of a terminal that does not report one."""
 SILENT_S = 1.0
 
 
@@ -33,7 +33,7 @@ class StderrNotices:
         common: tells which view that is.
         several: start each line with the submission's id.
         streams: whose stderr is written to.
-        answered: called when a connection came about, or the view has said why not.
+        answered: called when a connection is open, or the view has said why not.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Countdown:
         return f"retrying in {math.ceil(seconds)} s: {one_line(reason, REASON_MAX)}"
 
     def _fitting(self, words: str) -> str:
-        """What fits on one line: of one that wraps, only the last row would be written over."""
+        """The part that fits on one line: of a wrapped line, only the last row would be overwritten."""
         try:
             columns = os.get_terminal_size(self._streams.stderr.fileno()).columns
         except (OSError, ValueError):
             columns = 0
         columns = columns or DEFAULT_COLUMNS
-        # Other letters may be two columns wide.
+        # Other characters may be two columns wide.
         return cut(words, columns - 1 if words.isascii() else columns // 2)

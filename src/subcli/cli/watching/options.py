@@ -24,10 +24,10 @@ _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?(?:e\d+)?
 
 
 def seconds(text: str) -> float:
-    """The seconds of a duration as a person writes it: ``90``, ``0.5``, ``5m``, ``1h30m``.
+    """The seconds of a duration such as ``90``, ``0.5``, ``5m``, ``1h30m``.
 
     Raises:
-        typer.BadParameter: It is none, or not positive.
+        typer.BadParameter: It is not a duration, or not positive.
     """
     found = _DURATION.fullmatch(text)
     if found is None or not text:
@@ -41,7 +41,7 @@ def seconds(text: str) -> float:
 
 def _number(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a number of points.")
+        raise typer.BadParameter(f"{value} is not a valid score.")
     return value
 
 
@@ -52,7 +52,7 @@ Timeout: TypeAlias = Annotated[
     ),
 ]
 MaxAttempts: TypeAlias = Annotated[
-    int, typer.Option("--max-attempts", metavar="N", min=0, help="Reconnect at most this often in a row.")
+    int, typer.Option("--max-attempts", metavar="N", min=0, help="Maximum number of reconnects in a row.")
 ]
 Compact: TypeAlias = Annotated[bool, typer.Option("--compact", help="Show only failures and the verdict.")]
 Plain: TypeAlias = Annotated[bool, typer.Option("--plain", help="Print lines instead of the live screen.")]
@@ -62,7 +62,7 @@ AfterSeq: TypeAlias = Annotated[
 ]
 JunitXml: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--junit-xml", metavar="PATH", callback=expanded, help="Write a JUnit XML report, whatever happens."),
+    typer.Option("--junit-xml", metavar="PATH", callback=expanded, help="Write a JUnit XML report, even on errors."),
 ]
 Notify: TypeAlias = Annotated[
     bool, typer.Option("--notify", help="Ring the bell and show a desktop notification at the end.")
@@ -74,7 +74,7 @@ MinScore: TypeAlias = Annotated[
         "--min-score",
         metavar="N",
         callback=_number,
-        help="Exit 0 from this score on, and 1 below it.",
+        help="Exit 0 for at least this score, else 1.",
     ),
 ]
 
@@ -88,12 +88,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         min_score: the score from which a judged submission counts as passed; ``None``: the verdict decides.
         max_attempts: reconnects in a row without a new event.
         compact, plain, no_keys: how the view looks, and whether it takes keys.
-        notify: tell the person when it is over.
+        notify: notify the user at the end.
         after_seq: begin after this event.
         for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
-        follow_up: the only command to suggest, where there is nothing to look at afterwards; empty: none at all;
-            ``None``: `subcli status ID` after a verdict, `subcli watch ID` after an interruption.
-        resume: how to go on where there is no verdict yet; ``None``: `subcli watch ID`.
+        follow_up: the only command to suggest if there is nothing to look at afterwards; empty: none; ``None``: `subcli
+            status ID` after a verdict, `subcli watch ID` after an interruption.
+        resume: how to continue without a verdict; ``None``: `subcli watch ID`.
         started: monotonic seconds at which the command began.
     """
 
@@ -118,8 +118,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self, verdict: Complete) -> int:
         """The exit code for a verdict.
 
-        With ``min_score`` the score decides wherever the tests have run. Where a problem gives no points, and where a
-        submission was not judged to its end, the verdict decides as ever.
+        With ``min_score`` the score decides if the tests have run. If a problem gives no points, or a submission was
+        not judged to its end, the verdict decides as usual.
         """
         from subcli.core.groups import points_of  # `--help` does without the messages
 
@@ -130,7 +130,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return exits.OK if points.score >= self.min_score - _ROUNDING else exits.NOT_PASSED
 
     def resume_hint(self, submission_id: int) -> str:
-        """How to go on where there is no verdict yet."""
+        """How to continue without a verdict."""
         if self.resume is not None:
             return self.resume
         return f"Judging goes on; `{self.command('watch', submission_id)}` resumes watching."
@@ -140,9 +140,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return WatchTimeoutError(f"No verdict within {self.timeout:g} s.", hint=hint)
 
     def unread(self) -> WatchTimeoutError:
-        """The error for ``--timeout`` where the verdict is there, but nobody has read it."""
+        """The error for ``--timeout`` if there is a verdict, but nobody has read it."""
         return WatchTimeoutError(
-            f"The output was not read within {self.timeout:g} s.", hint="Whoever reads stdout has stopped reading."
+            f"The output was not read within {self.timeout:g} s.", hint="The reader of stdout has stopped reading."
         )
 
     def left(self) -> float | None:

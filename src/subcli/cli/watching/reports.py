@@ -1,4 +1,4 @@
-"""``--junit-xml``: the report is written whatever happens, even after usage errors and Ctrl-C."""
+"""``--junit-xml``: the report is always written, even after usage errors and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def junit_report(path: Path | None, streams: Streams) -> Iterator[list[View]]:
         report.fault(_unforeseen(error))
         raise
     finally:
-        # The verdict decides the exit code all the same (contract, section 1).
+        # The verdict still decides the exit code (contract, section 1).
         try:
-            # Once more: judging took its time.
+            # Check again: judging took a while.
             check_written(path, cwd)
             junit.write(path, report.document())
         except (UsageError, OSError) as error:
@@ -59,5 +59,5 @@ def _not_written(path: Path, error: UsageError | OSError) -> UsageError:
 
 def _unforeseen(error: BaseException) -> SubcliError:
     if isinstance(error, Exception):
-        return InternalError(f"subcli has a fault: {type(error).__name__}.")
+        return InternalError(f"subcli has a bug: {type(error).__name__}.")
     return InterruptedByUser("Interrupted.")

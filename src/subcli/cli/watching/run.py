@@ -36,9 +36,9 @@ from subcli.workspace.history import History, state_file
 from subcli.workspace.source import Source
 
 RECORD_AFTER_S: Final = 0.1
-"""By then the first event has been shown; it does not have to wait for two files."""
+"""By then the first event has been shown, without waiting for two files."""
 RECORD_WITHIN_S: Final = 0.8
-"""A command that ends waits no longer for them: Ctrl-C ends it within a second."""
+"""A command that is ending waits at most this long for them: Ctrl-C ends it within a second."""
 
 
 class CodeToSubmit(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +140,7 @@ def submit(
 
 
 class _Desk:
-    """What both need: a connection, somebody to ask, a view, and the loop between them.
+    """What both need: a connection, a prompter, a view, and the loop between them.
 
     Attributes:
         patience: with the server, as long as it has not answered.
@@ -210,9 +210,9 @@ class _Desk:
 
 @contextlib.asynccontextmanager
 async def _recorded(settings: Settings, job: CodeToSubmit, number: int, epoch: str | None) -> AsyncIterator[None]:
-    """Add the submission to the history, but not while its first event is on its way, and however the watch ends.
+    """Add the submission to the history, after its first event has arrived, and however the watch ends.
 
-    Neither the watch nor, beyond :data:`RECORD_WITHIN_S`, its end waits for a file that hangs.
+    The watch never waits for a file that hangs, and its end waits at most :data:`RECORD_WITHIN_S`.
     """
     at = time.time()
 

@@ -1,4 +1,4 @@
-"""The views of one command: the one that options, streams and environment call for, and those beside it."""
+"""The views of one command: the one that options, streams and environment select, and additional ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def same_name(name: str) -> str | None:
-    """The path of a file that was submitted elsewhere: presumably the same name here."""
+    """The path of a file that was submitted elsewhere: probably the same name here."""
     return name
 
 

@@ -1,4 +1,4 @@
-"""What the server lets us do: the socket, the token; and the keyring that keeps it."""
+"""Access to the server: the socket, the token, and the keyring that stores it."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ async def check_token(client: Client, info: ServerInfo) -> Diagnosis:
 
 
 async def _token_in_use(client: Client, origin: str, login: str) -> Diagnosis:
-    """Where the server cannot say whose the token is: whether it accepts a request with it."""
+    """If the server cannot say who owns the token: whether it accepts a request with it."""
     accepted = await client.api.accepts_us()
     if accepted is None:
-        return Diagnosis("token", "warning", f"from {origin}; this server has no way to verify it")
+        return Diagnosis("token", "warning", f"from {origin}; this server cannot verify it")
     if not accepted:
         return Diagnosis("token", "failed", f"from {origin}, not accepted", login, "auth")
-    return Diagnosis("token", "ok", f"from {origin}, accepted; the server does not tell whose it is")
+    return Diagnosis("token", "ok", f"from {origin}, accepted; the server does not say whose it is")
 
 
 async def check_websocket(client: Client) -> Diagnosis:
-    """Make a real handshake and get a frame back: some proxies pass the one and not the other."""
+    """Make a real handshake and get a frame back: some proxies pass the handshake and drop the frames."""
     number = 1
     with contextlib.suppress(SubcliError):
         number = await client.latest()
@@ -71,7 +71,7 @@ async def check_websocket(client: Client) -> Diagnosis:
         return _handshake_failed(gone.input, client.settings.ws_url)
     try:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
-            # Anything will do, even a refusal: it came through a WebSocket.
+            # Anything counts, even a refusal: it came through a WebSocket.
             with contextlib.suppress(Disconnected):
                 await socket.ping()
                 await socket.receive()
@@ -97,7 +97,7 @@ def _handshake_failed(input: DisconnectReason, ws_url: str) -> Diagnosis:
             cure = "If the WebSockets are elsewhere, set `ws_url` in your settings (or SUBCLI_WS_URL)."
             return Diagnosis("websocket", "failed", f"nothing at {ws_url} ({input.reason})", cure)
         case Refused():
-            return Diagnosis("websocket", "failed", f"the handshake does not get through: {input.reason}", _NO_UPGRADE)
+            return Diagnosis("websocket", "failed", f"the handshake fails: {input.reason}", _NO_UPGRADE)
         case Blocked():
             return Diagnosis("websocket", "failed", input.reason.rstrip("."), input.hint)
         case Closed():

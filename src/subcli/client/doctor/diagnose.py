@@ -37,7 +37,7 @@ async def diagnose(settings: Settings, version: str, *, limit_s: float = LIMIT_S
     Args:
         settings: of the command.
         version: of subcli.
-        limit_s: what is not checked within so many seconds is reported as such.
+        limit_s: checks that do not finish within this many seconds are reported.
     """
     until = asyncio.get_running_loop().time() + limit_s
     left = list(_CHECKS)
@@ -54,9 +54,9 @@ async def diagnose(settings: Settings, version: str, *, limit_s: float = LIMIT_S
                 break
             left = left[left.index(found.name) + 1 :]
             yield found
-    detail = f"not finished when the {limit_s:g} s for all checks were over"
+    detail = f"not finished within the {limit_s:g} s for all checks"
     yield Diagnosis(left[0], "failed", detail, "`--debug` shows what it waits for.")
-    for diagnosis in _skipped(left[1:], "no time was left"):
+    for diagnosis in _skipped(left[1:], "no time left"):
         yield diagnosis
 
 

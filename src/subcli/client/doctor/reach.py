@@ -1,4 +1,4 @@
-"""The way to the server: proxy, connection, certificate, REST, clock."""
+"""Reaching the server: proxy, connection, certificate, REST, clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 RESPONSE_TIMEOUT_S: Final = 5.0
 MAX_RESPONSE_BYTES: Final = 1024 * 1024
 MAX_CLOCK_OFFSET_S: Final = 5.0
-"""A larger difference is reported: an HTTP date has whole seconds, and the response takes its time."""
+"""A larger difference is reported: an HTTP date has whole seconds, and a response takes time."""
 
 EXPIRES_SOON_S: Final = 14 * 86_400
 
@@ -52,7 +52,7 @@ class ServerReply(msgspec.Struct, frozen=True):
 
 
 async def check_proxy(settings: Settings) -> Diagnosis:
-    """What was decided about proxies, and why; one that is to be used must accept connections."""
+    """Which proxy is used, and why; it must accept connections."""
     proxy = settings.proxies.decide(settings.server)
     if proxy.problem:
         return Diagnosis("proxy", "failed", proxy.problem, proxy.hint)
@@ -67,7 +67,7 @@ async def check_proxy(settings: Settings) -> Diagnosis:
         return Diagnosis("proxy", "warning", f"{proxy.why}; unreadable in NO_PROXY: {ignored}", "Correct NO_PROXY.")
     if proxy.url is not None:
         return Diagnosis("proxy", "ok", proxy.why)
-    return Diagnosis("proxy", "ok", f"none on the way to this server: {proxy.why}")
+    return Diagnosis("proxy", "ok", f"none for this server: {proxy.why}")
 
 
 def _is_proxied(settings: Settings) -> bool:
@@ -87,7 +87,7 @@ async def _open(host: str | None, port: int | None, **options: Any) -> Mapping[s
             dialled_host(host or ""), port, happy_eyeballs_delay=ATTEMPT_DELAY_S, interleave=1, **options
         )
     certificate: Mapping[str, Any] = writer.get_extra_info("peercert") or {}
-    # At once: a polite end of TLS waits for the other side, and the loop may end before that.
+    # At once: a proper TLS shutdown waits for the other side, and the loop may end before that.
     writer.transport.abort()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
@@ -129,7 +129,7 @@ async def check_certificate(settings: Settings) -> Diagnosis:
         blocked = tls_failure(error, parts.netloc)
         if blocked is not None:
             return Diagnosis("certificate", "failed", blocked.reason.rstrip("."), blocked.hint)
-        cure = "Is this the port for https? Else the server's TLS is older than this Python accepts."
+        cure = "Is this the https port? If it is, the server's TLS version is too old for this Python."
         return Diagnosis("certificate", "failed", describe_failure(error, parts.netloc), cure)
     ends = ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else None
     if ends is not None and ends - time.time() < EXPIRES_SOON_S:
@@ -151,7 +151,7 @@ async def check_api(settings: Settings) -> tuple[Diagnosis, ServerReply | None]:
     except SubcliError as error:
         return Diagnosis("api", "failed", error.message.rstrip("."), error.hint), None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        cure = "Look at the proxy, if there is one, and at the server's own log."
+        cure = "Check the proxy, if there is one, and the server's log."
         return Diagnosis("api", "failed", describe_failure(error, urlsplit(settings.server).netloc), cure), None
     url = f"{settings.api_url}/info"
     if "Location" in headers and 300 <= status < 400 and redirect_target(url, headers["Location"]) is None:
@@ -183,7 +183,7 @@ async def _get(http: httpx.AsyncClient, url: str) -> tuple[int, httpx.Headers, A
     return response.status_code, response.headers, decode_json(content) if response.is_success and content else None
 
 
-_PATH: Final = "If its REST is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
+_PATH: Final = "If its REST API is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
 
 
 def check_clock(reply: ServerReply | None) -> Diagnosis:
@@ -193,7 +193,7 @@ def check_clock(reply: ServerReply | None) -> Diagnosis:
     # The date is truncated to whole seconds: add half of one.
     ahead_s = reply.asked_at + reply.took_s / 2 - (there + 0.5)
     if abs(ahead_s) <= MAX_CLOCK_OFFSET_S:
-        return Diagnosis("clock", "ok", "in step with the server's")
+        return Diagnosis("clock", "ok", "in sync with the server's")
     word = "ahead of" if ahead_s > 0 else "behind"
     return Diagnosis(
         "clock",

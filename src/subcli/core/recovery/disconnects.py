@@ -1,4 +1,4 @@
-"""What follows when there is no socket, by close code, status and cause."""
+"""Decides what to do without a socket, by close code, status and cause."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def socket_gone(state: State, input: SocketGone, now: float, random: float) -> S
         case Closed(code, reason, retry_after_s):
             return _handler_for_close(code)(state, Trouble(code, reason, retry_after_s), now, random)
         case Refused(status, reason, by_proxy=True):
-            # It may pass REST all the same, which also knows what to do if it does not.
+            # REST may still work through it; if not, its handler knows what to do.
             handler = _incurable if 400 <= status < 500 else _retry
             return handler(state, Trouble(status, reason), now, random)
         case Refused(status, reason, retry_after_s):
@@ -48,7 +48,7 @@ def socket_gone(state: State, input: SocketGone, now: float, random: float) -> S
         case Slept():
             return connect(state, now, trouble=Trouble(reason="this machine slept"))
         case TooManyBadFrames():
-            return give_up_socket(state, Trouble(reason="the server sends no messages of this protocol"), now, random)
+            return give_up_socket(state, Trouble(reason="the server does not speak this protocol"), now, random)
         case _:  # pragma: no cover
             assert_never(input)
 
@@ -59,14 +59,14 @@ def _retry(state: State, trouble: Trouble, now: float, random: float) -> Step:
 
 
 def _first_contact(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """Once more, unless the first attempt took long: then REST has the last word."""
+    """Try once more, unless the first attempt took long: then REST decides."""
     if state.attempts == 0 and now - state.began_at < SLOW_CONTACT_S:
         return connect(changed(state, attempts=1), now, FIRST_CONTACT_DELAY_S, 1, trouble)
     return _retry(state, trouble, now, random)
 
 
 def authenticate(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """Get a new token, unless the last one was refused at once."""
+    """Get a new token, unless the last one was refused immediately."""
     # Later, waiting to connect may have taken longer than the token lived.
     is_at_once = now - state.authenticated_at < REFUSED_AT_ONCE_S
     if state.refusals and (is_at_once or state.refusals > state.max_attempts):
@@ -114,7 +114,7 @@ def _replaced(state: State, trouble: Trouble, now: float, random: float) -> Step
 
 
 def proxy_refused(state: State, trouble: Trouble, now: float, random: float) -> Step:
-    """Stop: what is missing are credentials for the proxy."""
+    """Stop: the proxy requires credentials."""
     return state, Stop(proxy_credentials())
 
 

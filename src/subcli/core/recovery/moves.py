@@ -1,4 +1,4 @@
-"""What the recovery machine does next: connect, ask REST, or poll, and after how long."""
+"""The recovery machine's moves: connect, ask REST, or poll, and after what delay."""
 
 from __future__ import annotations
 

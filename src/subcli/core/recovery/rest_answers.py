@@ -1,4 +1,4 @@
-"""What follows when REST has answered or failed, and when a new token was asked for."""
+"""Decides what to do after REST has answered or failed, and after a new token was requested."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from subcli.core.recovery.moves import ask_after, connect, give_up_socket, go_on
 from subcli.core.recovery.state import State, Step, Trouble, changed
 
 _FINAL: Final = frozenset(range(400, 500)) - {401, 404, 407, 408, 425, 429}
-"""What REST answers to every repetition alike. From a server that knew the submission it may still be a passing fault
+"""Statuses that repeating does not change. From a server that knew the submission they may still be a temporary fault
 of something in between."""
 
 
 def caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> Step:
-    """Go on; stop where the submission has ended without a verdict."""
+    """Continue; stop if the submission has ended without a verdict."""
     if caught_up.ended:
         return state, Stop(no_verdict())
     refusals = 0 if state.purpose == "poll" else state.refusals
     oversize = 0 if caught_up.news else state.oversize
     state = changed(state, answered=True, known_to="rest", unanswered=0, refusals=refusals, oversize=oversize)
     if state.purpose == "retry" and state.trouble.code == 404:
-        # The submission is there, so it is the way to the socket that is not: a proxy dropped `Upgrade`.
+        # The submission exists, so the path to the socket is broken: a proxy dropped `Upgrade`.
         state = changed(state, incurable=state.incurable + 1)
         if state.incurable >= INCURABLE_MAX:
             return give_up_socket(state, state.trouble, now, random)
@@ -32,7 +32,7 @@ def caught_up(state: State, caught_up: CaughtUp, now: float, random: float) -> S
 
 
 def catch_up_failed(state: State, failed: RestFailed, now: float, random: float) -> Step:
-    """Go on without what was missed, unless the answer says that nothing will come of it."""
+    """Continue without the missed events, unless the answer says that retrying is pointless."""
     trouble = Trouble(failed.status, failed.reason, hint=failed.hint)
     state = changed(state, answered=state.answered or failed.status is not None)
     if not state.answered:

@@ -1,4 +1,4 @@
-"""What a learner needs of a wrong answer: where it goes wrong, and what stands there. Bounded in size."""
+"""What a learner needs to know about a wrong answer: where it goes wrong, and the text there. Bounded in size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a set of cases, for whoever has all of it: an author, or a learner at home."""
+"""Parts of a set of cases, for users who have all of it: an author, or a learner with the samples."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def seconds_to_ms(seconds: float) -> int:
 def check_points(value: float, what: str) -> float:
     """
     Raises:
-        ReportError: It is not a number of points.
+        ReportError: It is not a valid score.
     """
     if not math.isfinite(value) or abs(value) > _MAX_POINTS:
-        raise ReportError(f"{what} is {value}, which is not a number of points")
+        raise ReportError(f"{what} is {value}, which is not a valid score")
     return value

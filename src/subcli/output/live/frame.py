@@ -27,7 +27,7 @@ WIDE_COLUMNS: Final = 120
 """From this width on, the analyses stand beside the tests."""
 
 TABLE_MAX_COLUMNS: Final = 116
-"""The most that a row of a test or of a submission takes."""
+"""The maximum width of a test's or submission's row."""
 
 _LATEST_KEPT: Final = 3
 _ANALYSIS_MIN_CELLS: Final = 20

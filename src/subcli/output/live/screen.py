@@ -37,7 +37,7 @@ FrameMaker: TypeAlias = Callable[[Viewport], Frame]
 
 
 class _DrawnLine(NamedTuple):
-    """A line as it stands on the terminal."""
+    """A line as it is on the terminal."""
 
     text: str
     cells: int
@@ -94,7 +94,7 @@ class Screen:
             prefix, self._drawn = _CLEAR, []
         changes = _changes(self._drawn, lines, size[0])
         if prefix or changes:
-            # Before writing: a write that fails halfway has entered the screen all the same.
+            # Before writing: a write that fails halfway has still entered the screen.
             self._is_entered = True
             self._write(_BEGIN_FRAME + prefix + changes + _END_FRAME)
         self._drawn, self._drawn_size = lines, size

@@ -1,1 +1,1 @@
-"""What the commands print that do not watch: `list`, `status`, `problems`, `doctor`."""
+"""The output of commands that do not watch: `list`, `status`, `problems`, `doctor`."""

@@ -16,7 +16,7 @@ _CELL_MAX: Final = 120
 
 
 def languages_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """A line for each language; what cannot be judged now says so instead of its version."""
+    """A line for each language; one that cannot be judged now says so instead of its version."""
     if not rows:
         return Text("This server has no languages.")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

@@ -52,7 +52,7 @@ def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _first(languages: Sequence[object]) -> str:
-    """The languages as far as a column has room for them; the page of the problem has them all."""
+    """As many languages as fit into a column; the problem's own page has them all."""
     names = list(map(str, languages))
     more = f" and {len(names) - _LANGUAGES_MAX} more" if len(names) > _LANGUAGES_MAX + 1 else ""
     return ", ".join(names[:_LANGUAGES_MAX] if more else names) + more

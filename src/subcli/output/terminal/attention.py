@@ -1,4 +1,4 @@
-"""For users who look elsewhere: the window's title, progress in the task bar, a notification at the end.
+"""For users who are doing something else: the window's title, progress in the task bar, a notification at the end.
 
 Everything that :class:`WindowStatus` sets is undone by ``suspend`` and ``close``, which are called however a command
 ends.

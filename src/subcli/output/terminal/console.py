@@ -17,7 +17,7 @@ DEFAULT_COLUMNS: Final = 120
 """Width of a file or pipe."""
 
 _MIN_COLUMNS: Final = 10
-"""Fewer show nothing of a table. A terminal that really is as narrow is believed."""
+"""With fewer columns, a table shows nothing. A terminal that really is this narrow is respected."""
 MAX_CELLS: Final = 10_000
 """No terminal has more columns or lines."""
 
@@ -96,7 +96,7 @@ def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
 
 
 def _is_size(text: str, least: int) -> bool:
-    """Return whether a terminal could have so many columns or lines. ``0`` and ``-1`` are what scripts leave there."""
+    """Return whether a terminal could have so many columns or lines. Scripts leave ``0`` and ``-1`` there."""
     return text.isascii() and text.isdecimal() and len(text) < 6 and least <= int(text) <= MAX_CELLS
 
 

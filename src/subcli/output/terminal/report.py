@@ -31,7 +31,7 @@ def warn(text: str, stream: TextIO, env: Mapping[str, str]) -> None:
 
 
 def note(text: str, stream: TextIO, env: Mapping[str, str]) -> None:
-    """Write what is worth knowing, though nothing is wrong."""
+    """Write useful information; nothing is wrong."""
     dim, reset = (_DIM, _RESET) if wants_colour(env, tty=stream.isatty()) else ("", "")
     stream.write(f"{dim}note:{reset} {one_line(text)}\n")
     stream.flush()

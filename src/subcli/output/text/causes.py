@@ -17,7 +17,7 @@ class Cause:
     """One cause, and the tests that fail because of it.
 
     Attributes:
-        first: the analysis that tells it.
+        first: the analysis that explains it.
         tests: the names of the tests, in the order in which they were explained.
     """
 
@@ -42,7 +42,7 @@ class Causes:
 
     def __init__(self, analyses: Sequence[ErrorAnalysis], results: Iterable[TestResult]) -> None:
         self.all: list[Cause] = []
-        """Each cause once, in the order in which they were told."""
+        """Each cause once, in order."""
         self._of: dict[int, Cause] = {}
         self._tests: dict[int, TestResult | None] = {}
         known: dict[Hashable, Cause] = {}
@@ -51,7 +51,7 @@ class Causes:
         for event in analyses:
             test = self._tests[id(event)] = explained.result(event)
             name = event.test_name or (test.test_name if test else "")
-            # What belongs to no test stands for itself.
+            # An analysis without a test is a cause of its own.
             told = cause_of(event, (test.message or "") if test else "") if name else id(event)
             if told not in known:
                 known[told] = Cause(event)
@@ -69,12 +69,12 @@ class Causes:
         return self._tests[id(event)]
 
     def of(self, event: ErrorAnalysis) -> Cause:
-        """The cause that this analysis tells."""
+        """The cause that this analysis explains."""
         return self._of[id(event)]
 
 
 def cause_of(event: ErrorAnalysis, message: str) -> Hashable:
-    """What an analysis tells beyond the test's own message. Two that tell the same have one cause."""
+    """What an analysis says beyond the test's own message. Two that say the same have one cause."""
     texts = [event.error, event.analysis]
     # Wrong answers have one cause if the answers are the same, or one place in the program explains them.
     if message and (event.category != "wrong_answer" or event.location is not None):

@@ -18,7 +18,7 @@ _SUGGESTION_LINES: Final = 4
 _REASON_SEARCHED_CHARS: Final = 2000
 _LINE_NUMBER_MAX: Final = 10**9
 _STDERR_ALONE: Final = "stderr:\n"
-"""How an output begins that is nothing else."""
+"""How an output begins that contains nothing else."""
 _TEXT_CELLS: Final = 500
 _RERUN: Final = "run it again: "
 
@@ -82,7 +82,7 @@ def values(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
     """Return expected and actual, if the server sent at least one of them."""
     raw = result.raw
     if result.expected_at is not None and result.actual_at is not None:
-        # Nothing is sent of a value that is empty.
+        # Servers do not send empty values.
         wanted, got = ("" if value is None else value_text(value) for value in (result.expected, result.actual))
         return first_difference(Spot(wanted, result.expected_at), Spot(got, result.actual_at), width, limits.values)
     if result.expected is None and result.actual is None:
@@ -137,7 +137,7 @@ def given(text: str | None, width: int, limits: TextLimits, title: str = "input"
     for raw in kept:
         lines.extend(Line(GUTTER, DIM).put(" ").put(piece) for piece in verbatim(raw, width - 2, limits.fold))
     if more:
-        # What the server cuts, it says in the last line.
+        # If the server cut the text, the last line says so.
         end = text.rstrip("\n").rpartition("\n")[2]
         note = clip(end, width - 2) if end.startswith(ELLIPSIS) else f"{ELLIPSIS} {more:,} more line{'s' * (more > 1)}"
         lines.append(Line(GUTTER, DIM).put(" ").put(note, DIM))

@@ -1,7 +1,6 @@
 """Expected and actual: one line each if they are short, otherwise a diff.
 
-Where the server says at which place they begin to differ, that place is marked, with a caret for where there are no
-colours.
+If the server says where they begin to differ, that place is marked, with a caret in case there are no colours.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Spot(NamedTuple):
 def first_difference(expected: Spot, actual: Spot, width: int, limit: int) -> list[Line]:
     """Return the lines around the place where two values differ, with the first token that does marked.
 
-    What stands before it is right, even where it is not the same, such as a number within its tolerance.
+    Everything before it is correct, even if not identical, such as a number within its tolerance.
 
     Args:
         expected: Foreign text.
@@ -119,14 +118,14 @@ class _Around(NamedTuple):
     @staticmethod
     def of(spot: Spot) -> _Around:
         text, at = spot.text, min(max(spot.at, 0), len(spot.text))
-        # As much as anybody can look at.
+        # As much as anybody will read.
         text, at = text[max(0, at - _CHARS_BEFORE) : at + _CHARS_AFTER], min(at, _CHARS_BEFORE)
         text, at = text.replace("\r\n", "\n"), at - text.count("\r\n", 0, at)
         start = text.rfind("\n", 0, at) + 1
         end = text.find("\n", at)
         end = len(text) if end < 0 else end
         stop = next((i for i in range(at, end) if text[i].isspace()), end)
-        # White space that differs is a token of its own.
+        # Differing white space is a separate token.
         stop = max(stop, min(at + 1, end))
         after = text[end + 1 :].removesuffix("\n").split("\n") if end + 1 < len(text) else []
         before = text[: max(start - 1, 0)].split("\n") if start else []
@@ -142,7 +141,7 @@ class _Around(NamedTuple):
 
 
 def _with_token(label: str, around: _Around, room: int, indent: int, style: Style, mark: Style) -> Line:
-    """A line behind a label, cut to `room` cells such that its token is to be seen, and that marked."""
+    """A line behind a label, cut to `room` cells so that its token is visible, with the token marked."""
     line = Line(label, DIM if indent == _LABEL_CELLS else style).pad_to(indent)
     head = _head_of(around, room)
     line.put(head, style)
@@ -162,7 +161,7 @@ def _caret(around: _Around, room: int, indent: int) -> Line:
 
 
 def _head_of(around: _Around, room: int) -> str:
-    """What stands before the token, without its beginning if that leaves no room."""
+    """The text before the token, without its beginning if there is no room."""
     head = as_line(around.head)
     most = max(room // 2, room - 40)
     if Line(head).cells <= most:
@@ -187,7 +186,7 @@ def _is_short(text: str, cells: int) -> bool:
 def _labelled(
     label: str, text: str | None, other: str | None, style: Style, mark: Style, cells: int, limit: int, fold: int
 ) -> list[Line]:
-    """One value after its label, with what differs from the other one marked."""
+    """One value after its label, with the difference marked."""
     if text is None:
         return []
     if not text.strip():

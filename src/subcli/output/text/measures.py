@@ -1,7 +1,7 @@
 """Outcomes, memory and points in few characters. Pure.
 
-Status and verdict decide; an outcome only says more about a test that did not pass. One that is not known here is not
-shown: the test's message says what it can.
+Status and verdict decide; an outcome only says more about a test that did not pass. Unknown outcomes are not shown; the
+test's message explains them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def score(value: float) -> str:
 
 
 def points(some: Points) -> str:
-    """Return ``40/100``, or ``40`` if it is not known how many there are to win."""
+    """Return ``40/100``, or ``40`` if the maximum is unknown."""
     return score(some.score) if some.max_score is None else f"{score(some.score)}/{score(some.max_score)}"
 
 

@@ -1,7 +1,7 @@
 """Tables of tests: a row for each, below a heading for each group. Functions from data to lines.
 
-Columns exist only where there is something to put into them: from a server that measures nothing and knows neither
-outcomes nor groups, a row is mark, name, duration and reason.
+Empty columns are left out: if a server sends no measurements, outcomes or groups, a row is mark, name, duration and
+reason.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _GAP: Final = 2
 _INDENT: Final = 2
 _GROUP_CELLS: Final = 24
 _MEASURED_MIN_CELLS: Final = 70
-"""In less, memory and points would leave no room for the reason."""
+"""In narrower tables, memory and points would leave no room for the reason."""
 
 
 class Columns(NamedTuple):
-    """What the rows of a table have besides mark, name, duration and reason.
+    """The columns of a table in addition to mark, name, duration and reason.
 
     Attributes:
         memory: whether there is a column for it.
@@ -85,7 +85,7 @@ def row(result: TestResult, width: int, columns: Columns, *, with_reason: bool =
 
 
 def _right(line: Line, end: int, text: str) -> int:
-    """Put ``text`` such that it ends at column ``end``, which is returned."""
+    """Place ``text`` so that it ends at column ``end``, which is returned."""
     if text:
         line.pad_to(end - len(text)).put(text, DIM)
     return end
@@ -143,7 +143,7 @@ def group_rows(groups: Sequence[Group], width: int) -> list[Line]:
 
 
 def group_mark(group: Group) -> Mark:
-    """The mark of a group: one of its tests may fail where another one suffices, so the server has the last word."""
+    """The mark of a group. The server decides: one test may fail if another one suffices."""
     if group.outcome is not None:
         return test_mark(group.outcome if group.outcome in ("passed", "skipped") else "failed")
     return test_mark("failed" if group.counts.not_passed else "passed" if group.counts.passed else "skipped")

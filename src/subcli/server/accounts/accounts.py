@@ -1,11 +1,10 @@
 """Users, their sessions and refresh tokens, in the database.
 
-A refresh token is valid for one use, which returns its successor. A second use means that the token was
-stolen, and nobody can tell which of the two uses was the thief's, so the whole session ends (RFC 9700,
-section 4.14.2). But a response can get lost and the client may retry; therefore, during a short grace
-period, a used token returns its successor again. It is the same successor, because it is derived from the
-token and the signing key: the family never branches, and a thief who shares it with the owner is found out
-at the next use.
+A refresh token is valid for one use, which returns its successor. A second use means that the token was stolen. Nobody
+can tell which use was the thief's, so the whole session ends (RFC 9700, section 4.14.2). But a response can get lost
+and the client may retry; therefore, during a short grace period, a used token returns its successor again. It is the
+same successor, because it is derived from the token and the signing key: the family never branches, and a thief who
+shares it with the owner is detected at the next use.
 
 The methods block; `Store.run` calls them in a thread.
 """
@@ -47,7 +46,7 @@ class InvalidRefreshTokenError(Exception):
 
 
 class ReusedRefreshTokenError(InvalidRefreshTokenError):
-    """The refresh token was used before, so its session was ended. Carries what the session was."""
+    """The refresh token was used before, so its session was ended. Carries that session."""
 
     def __init__(self, session: str, user: str) -> None:
         super().__init__(session, user)

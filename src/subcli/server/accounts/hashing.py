@@ -1,9 +1,9 @@
-"""The turns in which passwords are hashed: few at a time, a bounded queue, fair between networks.
+"""Schedules the hashing of passwords: a few at a time, with a bounded queue, fair between networks.
 
-Hashing is slow on purpose, so a few clients could keep it busy. Each network has a queue of its own, and the networks
-are served in turn: a crowd at one address delays everybody else by one hash. When there is no more room, the longest
-queue loses its latest entry. While this process judges, hashing takes a third of a processor at most: who waits for a
-verdict has logged in before.
+Hashing is slow on purpose, so a few clients could keep it busy. Each network has its own queue, and the networks are
+served in turn: a crowd at one address delays everybody else by only one hash. When there is no more room, the longest
+queue loses its latest entry. While this process judges, hashing takes at most a third of a processor: users who wait
+for a verdict have already logged in.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BusyError(Exception):
 
 
 class HashingTurns:
-    """Gives out the turns, and runs functions that hash.
+    """Grants turns, and runs functions that hash.
 
     Args:
         threads: how many turns there are at a time. Each hash takes one processor and the memory of `PasswordCost`.
@@ -82,7 +82,7 @@ class HashingTurns:
                 self._pass_on()
 
     async def run(self, function: Callable[..., _T], *arguments: object) -> _T:
-        """Call a function that hashes, in a thread. Only in one's turn."""
+        """Call a function that hashes, in a thread. Only call this in your turn."""
         started = time.monotonic()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)

@@ -147,7 +147,7 @@ def bearer_token(authorization: Sequence[str]) -> str | None:
     """The token in the values of `Authorization`; None if there is no bearer token.
 
     Raises:
-        UnauthenticatedError: there are two. A proxy may have checked the one, and this server would take the other.
+        UnauthenticatedError: there are two. A proxy may have checked one of them while this server uses the other.
     """
     if len(authorization) > 1:
         raise UnauthenticatedError("two Authorization headers")

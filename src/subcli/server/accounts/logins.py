@@ -30,7 +30,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 _RECORDED: Final = Rate("audit", 20, 60.0)
-"""How many refusals for limits the audit log tells of one network."""
+"""How many refusals for limits the audit log records per network."""
 
 
 class GrantError(Exception):
@@ -100,8 +100,9 @@ class Logins:
         """Open a session for a user.
 
         The response, and the time it takes, do not reveal whether the name or the password was wrong. Failed attempts
-        lock the pair of account and network, and the network; those on the account from anywhere only slow it down, or
-        anybody could lock anybody out. A device that has logged in to this account before has attempts of its own.
+        lock the pair of account and network, and the network; failures on the account from anywhere only slow it down,
+        because otherwise anybody could lock anybody out. A device that has logged in to this account before has its own
+        attempts.
 
         Args:
             address: of the client.
@@ -131,7 +132,7 @@ class Logins:
         known = None if user_id is None else self._tokens.read_device(device, user_id)
         account = name.casefold()[:256]
         network, site = network_of(address), site_of(address)
-        # Who has a /56 could otherwise be served 256 times as often as others.
+        # The owner of a /56 could otherwise be served 256 times as often as others.
         crowd = site or network
         if known is not None:
             return await self._in_turn(name, password, crowd, [(self._by_device, known)])
@@ -151,7 +152,7 @@ class Logins:
         return session
 
     async def _record_limited(self, what: str, user: str | None, address: str, error: LimitedError | BusyError) -> None:
-        """These cost nothing, so that a flood of them must not fill the log."""
+        """These cost an attacker nothing, so a flood of them must not fill the log."""
         status = await self._limiter.take(_RECORDED, network_of(address))
         if not status.retry_after:
             reason = error.status.rate.name if isinstance(error, LimitedError) else "busy"
@@ -186,7 +187,7 @@ class Logins:
             raise GrantError("invalid_grant", "Wrong user or password.") from None
 
     def device(self, granted: Granted) -> tuple[str, int]:
-        """A token by which this browser is known at later logins, and its lifetime in seconds."""
+        """A token that identifies this browser at later logins, and its lifetime in seconds."""
         return self._tokens.device(granted.user_id)
 
     async def with_refresh_token(self, token: str, address: str) -> Granted:
@@ -223,7 +224,7 @@ class Logins:
         return session
 
     async def _count_guess(self, address: str) -> Sequence[tuple[Rate, str]]:
-        """Count a refresh token as one that is not valid, until it is known to be."""
+        """Count a refresh token as invalid until it is known to be valid."""
         keys, site = [(self._guesses, network_of(address))], site_of(address)
         if site is not None:
             keys.append((self._guesses_of_site, site))

@@ -1,4 +1,4 @@
-"""The networks that an address belongs to, which is what limits count. Pure."""
+"""The networks that an address belongs to; limits count networks. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SITE_BITS: Final = 56
 def network_of(address: str) -> str:
     """An IPv4 address, or an IPv6 /64: whoever has one address of it can use them all.
 
-    What is not an address counts as one: over a Unix socket there is none, and a proxy may pass on whatever a client
+    All invalid addresses count as one network: a Unix socket has none, and a proxy may forward anything that a client
     wrote into `X-Forwarded-For`.
     """
     parsed = _parse(address)

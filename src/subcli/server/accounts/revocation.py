@@ -47,13 +47,13 @@ class OpenSessions:
                 del self._waiting[session_id]
 
     async def run(self) -> NoReturn:
-        """Look for sessions that have ended, until cancelled."""
+        """Check for ended sessions until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
             try:
                 await self.check()
             except SQLAlchemyError as error:
-                # Sockets stay open meanwhile: there are no new events without the database either.
+                # Sockets stay open meanwhile: without the database there are no new events anyway.
                 _log.warning("the sessions of open sockets cannot be checked: %s", getattr(error, "orig", error))
 
     async def check(self) -> None:

@@ -27,7 +27,7 @@ _MAX_BODY_BYTES: Final = 16 * 1024
 _MAX_FIELD_LENGTH: Final = 4096
 _DEVICE: Final = "subcli_device"
 """The cookie that marks a browser with which somebody has logged in before. It authenticates nothing."""
-_DEMO: Final = "This server runs in demo mode, without logins; `subcli serve --auth` has them."
+_DEMO: Final = "This server runs in demo mode, without logins; `subcli serve --auth` enables them."
 
 
 def current_identity(services: Services) -> _Current:

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _SMALL_BYTES: Final = 64 * 1024
-"""What a connection buffers in any case."""
+"""The size that a connection always buffers."""
 _AT_A_TIME: Final = 4
 _NOT_JSON: Final = {"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error"}
 
@@ -49,7 +49,7 @@ async def read(request: Request, at_most: int | None = None) -> bytes:
         at_most: how many bytes are read; None if only the server's own limit applies.
 
     Raises:
-        HTTPException: 413 if it is longer, 400 if the client went away, who will not see that.
+        HTTPException: 413 if it is longer, 400 if the client has left and will not see it.
     """
     content = bytearray()
     try:
@@ -77,7 +77,7 @@ def parse(model: type[_Model], content: bytes, request: Request) -> _Model:
     """A JSON body as a model.
 
     Raises:
-        RequestValidationError: it is not JSON, does not say so, or is not such a model.
+        RequestValidationError: it is not JSON, not declared as JSON, or does not fit the model.
     """
     if not is_json(request):
         raise RequestValidationError([_NOT_JSON])

@@ -59,7 +59,7 @@ def add_health(app: FastAPI, services: Services) -> None:
     async def attempts(request: Request, submission_id: SubmissionId) -> Response:
         if not _is_local(request):
             raise HTTPException(404)
-        # A row for each claim, with the attempt that it began. One that was judged again alone is two attempts.
+        # A row for each claim, with its first attempt. A claim that was judged again alone covers two attempts.
         made = await services.store.run(services.store.lookup.attempts, submission_id)
         rows = [{"attempt": a.attempt, "worker": a.worker, "started_at": timestamp(a.started_at)} for a in made]
         return JSONResponse({"submission_id": submission_id, "attempts": rows})
@@ -100,7 +100,7 @@ def redis_up(redis: Redis, loop: asyncio.AbstractEventLoop) -> float:
 
 
 class _Backends:
-    """Whether database and Redis are up, found out at most once in `_FRESH_S`, however many ask."""
+    """Whether database and Redis are up, checked at most once in `_FRESH_S`, however many clients ask."""
 
     def __init__(self, services: Services) -> None:
         self._database = _Database(services)
@@ -122,7 +122,7 @@ class _Backends:
 
 
 class _Database:
-    """Tries a write: a database that is full or read-only answers every question and can keep no submission."""
+    """Tries a write: a full or read-only database answers queries but cannot store submissions."""
 
     def __init__(self, services: Services) -> None:
         self._store = services.store

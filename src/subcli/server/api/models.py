@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-_EPOCH = "A random name of the event log, made with the submission; another one after a restored backup."
+_EPOCH = "A random name of the event log, created with the submission; a different one after a backup is restored."
 _OUTCOME = (
     "`passed`, `wrong_answer`, `time_limit`, `memory_limit`, `output_limit`, `runtime_error`, `protocol_error`, "
     "`skipped` or `judge_error`."
@@ -23,7 +23,7 @@ class InfoResponse(BaseModel):
     features: list[str] = Field(description="Features beyond the specification.")
     page_token: str | None = Field(
         None,
-        description="In demo mode, and not told to browsers: with `?token=` and this, a page may change something.",
+        description="In demo mode, and not sent to browsers: with it as `?token=`, a page may change something.",
     )
 
 
@@ -38,11 +38,11 @@ class ProblemSummaryBody(BaseModel):
 
 
 class SampleBody(BaseModel):
-    """A case that everybody may have."""
+    """A public case."""
 
     name: str = Field(description="The name of its case.")
     input: str
-    answer: str = Field(description="What may be printed; if the problem has a checker, others may be right as well.")
+    answer: str = Field(description="A correct output; if the problem has a checker, others may be correct as well.")
 
 
 class ProblemResponse(ProblemSummaryBody):
@@ -64,10 +64,10 @@ class LanguageBody(BaseModel):
     """A language that this server's problems can be solved in."""
 
     name: str
-    title: str = Field(description="What people call it.")
-    endings: list[str] = Field(description="Endings of its source files, with the dot.")
-    problems: int = Field(description="How many problems take it.")
-    available: bool | None = Field(description="Whether it can be judged now; null where other machines judge.")
+    title: str = Field(description="The display name.")
+    endings: list[str] = Field(description="Extensions of its source files, with the dot.")
+    problems: int = Field(description="How many problems accept it.")
+    available: bool | None = Field(description="Whether it can be judged now; null if other machines judge.")
     version: str | None = Field(description="What its compiler or interpreter says about itself; null if not known.")
 
 
@@ -101,18 +101,18 @@ class SubmissionBody(BaseModel):
 
 
 class GroupBody(BaseModel):
-    """What became of a group of tests. Its points need not be the sum of those of its tests."""
+    """The outcome of a group of tests. Its points need not be the sum of its tests' points."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str = Field(description="Such as `secret/small`, which is in the group `secret`.")
     outcome: str | None = Field(None, description=_OUTCOME)
     score: float | None = Field(None, description="Its points.")
-    max_score: float | None = Field(None, description="The most points that it can have, where that is known.")
+    max_score: float | None = Field(None, description="The maximum points, if known.")
 
 
 class SummaryBody(BaseModel):
-    """The counts in the verdict, and points and groups where the problem has any."""
+    """The counts in the verdict, and points and groups if the problem has any."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -122,8 +122,8 @@ class SummaryBody(BaseModel):
     skipped: int | None = None
     duration_ms: float | None = Field(None, description="Milliseconds of wall-clock time.")
     score: float | None = Field(None, description="The points of the submission.")
-    max_score: float | None = Field(None, description="The most points that it can have, where that is known.")
-    pass_score: float | None = Field(None, description="The points from which it passes, if not all are needed.")
+    max_score: float | None = Field(None, description="The maximum points, if known.")
+    pass_score: float | None = Field(None, description="The points needed to pass, if not all are needed.")
     groups: list[GroupBody] | None = Field(None, description="The groups of tests, each followed by those in it.")
 
 
@@ -154,7 +154,7 @@ class SubmissionListResponse(BaseModel):
 
 
 class EventBody(BaseModel):
-    """What every event in the log has."""
+    """The fields of every event in the log."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -166,7 +166,7 @@ class EventBody(BaseModel):
 
 
 class LocationBody(BaseModel):
-    """A place in the submitted code."""
+    """A location in the submitted code."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -187,7 +187,7 @@ class AnalysisBody(EventBody):
 
 
 class TestBody(EventBody):
-    """The latest result of one test: its `test_result`. What is not known, or not for the user's eyes, is absent."""
+    """The latest result of one test: its `test_result`. Unknown and hidden fields are absent."""
 
     test_name: str
     status: str = Field(description="`passed`, `failed`, `error` or `skipped`.")
@@ -199,15 +199,15 @@ class TestBody(EventBody):
     actual: Any = Field(None, description="What it got instead.")
     expected_at: int | None = Field(None, description="Where `expected` begins to differ, in characters.")
     actual_at: int | None = Field(None, description="Where `actual` begins to differ.")
-    input: str | None = Field(None, description="The beginning of what the program was given to read.")
-    output: str | None = Field(None, description="What the solution printed besides, cut.")
-    rerun: str | None = Field(None, description="The command that runs this test at home.")
+    input: str | None = Field(None, description="The beginning of the program's input.")
+    output: str | None = Field(None, description="Other output of the solution, truncated.")
+    rerun: str | None = Field(None, description="The command that runs this test locally.")
     outcome: str | None = Field(None, description=_OUTCOME)
     cpu_ms: float | None = Field(None, description="Processor time of the solution in milliseconds.")
-    memory_kb: float | None = Field(None, description="The most memory that it used at once, in KiB.")
+    memory_kb: float | None = Field(None, description="Its peak memory use, in KiB.")
     group: str | None = Field(None, description="The innermost group of tests that it belongs to.")
-    score: float | None = Field(None, description="Its own points. What its group makes of them, the summary tells.")
-    max_score: float | None = Field(None, description="The most points that it can have.")
+    score: float | None = Field(None, description="Its own points. The summary has the points of its group.")
+    max_score: float | None = Field(None, description="The maximum points.")
     error_analysis: AnalysisBody | None = None
 
 

@@ -1,6 +1,6 @@
 """The REST API under `/api` (contract, section 6).
 
-What an event or a summary does not say is absent from the answers as well, not null: hence
+Fields that an event or a summary lacks are absent from the answers as well, not null: hence
 `response_model_exclude_unset`.
 """
 

@@ -1,1 +1,1 @@
-"""What a request passes first: access log, body and header limits, origins."""
+"""The first layers that a request passes: access log, body and header limits, origins."""

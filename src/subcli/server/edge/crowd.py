@@ -1,10 +1,10 @@
-"""How many connections a process holds, in all and of each network.
+"""Limits the connections of a process, in total and per network.
 
-A process that has no descriptor left can accept nobody, and open no file either. So there is a limit in all, below the
+A process without free descriptors can neither accept connections nor open files. So there is a total limit, below the
 process's own, and one for each network (an IPv4 address, an IPv6 /64). When the process is full, the connection that
-has kept us waiting for longest makes room for a new one: one that has not sent a whole request, that is idle between
-two, or that does not read its response. Who holds a thousand connections half open therefore loses them; a client that
-sends its request at once gets its response.
+has kept us waiting longest makes room for a new one: one that has not sent a whole request, is idle between two, or
+does not read its response. So a client with a thousand half-open connections loses them; a client that sends its
+request at once gets its response.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from subcli.server.accounts.networks import network_of
 
 _log: Final = logging.getLogger(__name__)
 MAX_DESCRIPTORS: Final = 65_536
-"""More are of no use to one process."""
+"""One process cannot use more."""
 _RESERVE: Final = 256
 """Descriptors kept for files, the database, Redis and judges."""
 _LARGEST_SHARE: Final = 0.5
@@ -60,7 +60,7 @@ class Crowd:
         return len(self._held)
 
     def enter(self, transport: Transport, address: str | None) -> bool:
-        """Let in a connection, which keeps us waiting until `is_served`.
+        """Admit a connection, which keeps us waiting until `is_served`.
 
         Args:
             address: of the peer; None if it has none, as over a Unix socket.
@@ -81,11 +81,11 @@ class Crowd:
         return True
 
     def client(self, transport: Transport) -> Hashable:
-        """Whose a connection is, for what is shared out fairly: its network, or itself if it comes from a proxy."""
+        """The owner of a connection, for fair sharing: its network, or itself if it comes from a proxy."""
         return self._held.get(transport) or transport
 
     def is_waited_for(self, transport: Transport) -> None:
-        """The peer is to send or to read something now."""
+        """It is the peer's turn to send or read something."""
         if transport in self._held:
             self._waiting.setdefault(transport)
 
@@ -94,7 +94,7 @@ class Crowd:
         self._waiting.pop(transport, None)
 
     def leave(self, transport: Transport) -> None:
-        """A connection has ended. Does nothing if it was not let in."""
+        """A connection has ended. Does nothing if it was not admitted."""
         self._waiting.pop(transport, None)
         network = self._held.pop(transport, None)
         if network is not None:

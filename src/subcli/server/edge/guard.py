@@ -71,7 +71,7 @@ class GuardMiddleware:
         except asyncio.CancelledError:
             if is_answered or not self._lifecycle.is_stopping:
                 raise
-            # It outlasted the shutdown. uvicorn would say 500, which clients do not repeat.
+            # It outlasted the shutdown. uvicorn would send 500, which clients do not retry.
             content = {"detail": "The server is stopping; try again."}
             await JSONResponse(content, 503, headers={"Retry-After": "1"})(scope, receive, send)
 

@@ -3,12 +3,11 @@
 Browsers send the page's `Origin`, or at least how it is related to us (`Sec-Fetch-Site`); other programs send neither.
 In demo mode anybody on this machine may submit code, which then runs here. Web pages must not: their scripts can reach
 a loopback port, and with a domain that resolves to 127.0.0.1 (DNS rebinding) they could even read the responses. So in
-demo mode `Host` must name this machine. A server with logins has whatever names its operator gives it. In both modes a
-page must be the server's own, which is its whole origin (a page on another port of this machine is not), or allowed
-explicitly.
+demo mode `Host` must name this machine. A server with logins may have any name. In both modes a page must have the
+server's own origin (another port of this machine is another origin), or be allowed explicitly.
 
-Headers are parsed strictly: what browsers never send (a header given twice, a user name, a backslash, a path) is
-refused, since two parsers may read it in two ways.
+Headers are parsed strictly: anything that browsers never send (a header given twice, a user name, a backslash, a path)
+is refused, because two parsers may disagree about it.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Sender(Struct, frozen=True):
     Attributes:
         host: the `Host` header; None if there is none.
         origin: the `Origin` header, normalized; empty if there is none.
-        site: how a browser relates the page to us (`Sec-Fetch-Site`); empty if it does not say.
+        site: the page's relation to us according to the browser (`Sec-Fetch-Site`); empty if it does not say.
         navigates: whether the user follows a link to us, whose target the page cannot read.
     """
 
@@ -90,7 +89,7 @@ def read_sender(method: str, headers: Iterable[tuple[bytes, bytes]]) -> Sender:
         raise RefusedOriginError(400, _MALFORMED.format("host"))
     origin = normalize_origin(origin_text)
     if origin_text and (origin is None or origin_text.endswith("/")):
-        # `null` is what sandboxed frames and local files send.
+        # Sandboxed frames and local files send `null`.
         raise RefusedOriginError(403, _WRONG_ORIGIN)
     if site not in _SITES:
         raise RefusedOriginError(400, _MALFORMED.format("sec-fetch-site"))
@@ -119,7 +118,7 @@ class LoopbackOnly:
         if sender.host is None or not sender.host.is_this_machine:
             # RFC 9110, section 15.5.20: the request was sent to a server that does not answer for that host.
             raise RefusedOriginError(421, _WRONG_HOST)
-        # Every port of this machine is of the same site.
+        # Every port of this machine belongs to the same site.
         _check_page(sender, self._allowed, foreign_sites=("cross-site", "same-site"))
 
 

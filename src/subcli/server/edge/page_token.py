@@ -35,8 +35,8 @@ Not `Cookie`: programs send back what a load balancer in front of the server has
 _AGENTS_OF_BROWSERS: Final = (b"mozilla/", b"opera/")
 _PARAMETER: Final = "token"
 _NEEDED: Final = (
-    "A page may change nothing here until it is opened with the address that `subcli serve` printed when it started, "
-    "or by `subcli open`."
+    "A page cannot change anything here until you open it with the address that `subcli serve` printed at its start, "
+    "or with `subcli open`."
 )
 
 

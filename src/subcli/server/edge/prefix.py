@@ -1,4 +1,4 @@
-"""A server below a path, such as `https://host/judge/`: the proxy may pass the prefix on, or take it off."""
+"""A server below a path, such as `https://host/judge/`: the proxy may keep or strip the prefix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from subcli.server.gateway.socket import Receive, Scope, Send
 
 
 class PrefixMiddleware:
-    """ASGI middleware: takes the prefix off the path if it is there, and puts it into every URL that is made.
+    """ASGI middleware: strips the prefix from the path if it is there, and adds it to every URL that it creates.
 
     Args:
         root_path: the prefix, as `/judge`.

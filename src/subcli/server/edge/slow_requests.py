@@ -25,15 +25,15 @@ BODY_TIMEOUT_S: Final = 60.0
 """and its body, from the end of the head."""
 _GRACE_S: Final = 0.5
 READ_TIMEOUT_S: Final = 60.0
-"""How long a peer may read nothing of what there is."""
+"""How long a peer may leave available data unread."""
 
 _MAX_READ_BYTES: Final = 16 * 1024
 _MAX_DISCARDED_BYTES: Final = 2 * 1024 * 1024
-"""of a body that arrives after the response, so that a client which sends it first and then reads gets that."""
+"""of a body that arrives after the response, so that a client that sends first and then reads gets the response."""
 _MAX_SOCKET_READ_BYTES: Final = 2 * 1024
-"""Clients say little over a WebSocket, and a frame may be two bytes."""
+"""Clients send little over a WebSocket, and a frame may be two bytes."""
 _SEPARATORS: Final = {b"\n": 128, **dict.fromkeys((b"&", b";", b",", b"%"), 2048)}
-"""How often they may occur in a head."""
+"""How often these may occur in a head."""
 
 
 class RequestProtocol(H11Protocol):
@@ -148,7 +148,7 @@ class RequestProtocol(H11Protocol):
         self._crowd.leave(self.transport)
 
     def _await(self, what: str, seconds: float) -> None:
-        """Give the peer this much time, unless it already runs."""
+        """Give the peer this much time, unless its timer is already running."""
         if self._awaited == what or self.transport.is_closing():
             return
         self._await_nothing()
@@ -158,7 +158,7 @@ class RequestProtocol(H11Protocol):
 
     def _time_out(self) -> None:
         if self._asks_for_turn:
-            # It is us who are late. Whatever has arrived is looked at first.
+            # We are late ourselves. First look at what has arrived.
             self._timeout = self.loop.call_later(_GRACE_S, self._time_out)
         else:
             self.transport.abort()

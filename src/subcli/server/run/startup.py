@@ -130,7 +130,7 @@ def copied_problems(
         try:
             snapshot = stack.enter_context(problem_snapshot(directory, parent, languages))
         except ProblemError as error:
-            hint = "Check what is given to --problems and --languages."
+            hint = "Check --problems and --languages."
             raise ServeError(f"Cannot load the problems: {error}.", hint) from error
         except OSError as error:
             where = parent or tempfile.gettempdir()

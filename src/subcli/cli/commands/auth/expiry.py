@@ -1,4 +1,4 @@
-"""When a token expires, as far as it says so itself."""
+"""When a token expires, according to the token itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``subcli auth``: the group, and the options of its commands. What they do is imported when one is called."""
+"""``subcli auth``: the group, and the options of its commands, whose code is imported when one is called."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def register(app: typer.Typer) -> None:
 
     @command(group, "status", example="subcli auth status --json")
     def status(common: Common, streams: Streams) -> int:
-        """Show who you are logged in as, and where the token is from."""
+        """Show who you are logged in as, and where the token comes from."""
         from subcli.cli.commands.auth.status import status as run
 
         return run(common, streams)
 
     @command(group, "token", example='curl -H "Authorization: Bearer $(subcli auth token)" URL')
     def token(common: Common, streams: Streams) -> int:
-        """Print the token, renewed first if it has expired."""
+        """Print the token, renewing it first if it has expired."""
         from subcli.cli.commands.auth.token import token as run
 
         return run(common, streams)

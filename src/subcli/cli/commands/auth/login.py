@@ -43,7 +43,7 @@ def login(common: Common, streams: Streams, user: str | None, *, with_token: boo
     settings.require_safe_for_secrets()
     credentials = Credentials(user_directory())
     place = place_for(insecure_storage)
-    # Before anything is asked: a login that cannot be stored helps nobody.
+    # Before prompting: a login that cannot be stored is useless.
     where = credentials.probe(place)
     given = _token_from_stdin(streams) if with_token else None
     tokens, name, verified = run(lambda _: _obtain(common, streams, settings, user, given), streams)
@@ -90,7 +90,7 @@ async def _ask(common: Common, streams: Streams, user: str | None, patience: Pat
     with patience.paused():
         asked = await ask_login(streams, user)
     if asked is None:
-        raise UsageError("No user name or no password was given.", hint="Nothing was changed.")
+        raise UsageError("No user name or password was given.", hint="Nothing was changed.")
     return asked
 
 
@@ -158,5 +158,5 @@ def _offer_profile(common: Common, streams: Streams, settings: Settings) -> None
             add_profile(path, name, settings.server)
             streams.write_error(f"Use it with `--profile {name}`.\n")
     except UsageError as error:
-        # The login is stored all the same.
+        # The login is stored anyway.
         report(error, streams.stderr, streams.env)

@@ -16,7 +16,7 @@ from subcli.settings.files import user_directory
 
 
 def logout(common: Common, streams: Streams) -> int:
-    """Delete the login, and revoke its tokens if the server can be told.
+    """Delete the login, and revoke its tokens if the server can be reached.
 
     Raises:
         UsageError: There is no login for this server.
@@ -33,7 +33,7 @@ def logout(common: Common, streams: Streams) -> int:
         settings.require_safe_for_secrets()
         revoked = tokens is not None and run(lambda _: _revoke(settings, streams, tokens), streams)
     except (CredentialError, NetworkError, UsageError):
-        # Tokens that cannot be read or sent safely cannot be revoked; they are deleted below all the same.
+        # Tokens that cannot be read or sent safely cannot be revoked; they are still deleted below.
         revoked = False
     try:
         credentials.delete(settings.server)

@@ -1,4 +1,4 @@
-"""``subcli auth status``: who you are to a server, and where that comes from."""
+"""``subcli auth status``: who you are logged in as, and where the token comes from."""
 
 from __future__ import annotations
 

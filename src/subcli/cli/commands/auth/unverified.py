@@ -1,4 +1,4 @@
-"""What it means when a server does not say whose a token is."""
+"""The error for a server that does not say who owns a token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from subcli.core.errors import NetworkError, ServerError, SubcliError, rate_limi
 
 
 def unverified(failed: RequestFailed, hint: str = "") -> SubcliError:
-    """The error for a request to ``/auth/me`` that failed for another reason than the token.
+    """The error for a request to ``/auth/me`` that failed for a reason other than the token.
 
     Args:
         failed: the request.

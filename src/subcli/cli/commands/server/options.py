@@ -164,7 +164,7 @@ def given_or_in_file(streams: Streams, given: str | None, name: str) -> str | No
     if not path or (given and given != streams.env.get(name)):
         return given
     if given:
-        # Whoever changes a secret in one of two places would not notice which one counts.
+        # Somebody who changes a secret in one of two places would not notice which one counts.
         raise UsageError(f"{name} and {name}_FILE are both set.", hint="Unset one of them.")
     try:
         text = Path(path).read_text("utf-8").strip()

@@ -72,7 +72,7 @@ TrustedProxy: TypeAlias = Annotated[
     ),
 ]
 RootPath: TypeAlias = Annotated[
-    str, typer.Option("--root-path", metavar="PATH", help="Path below which a proxy shows the server, as /judge.")
+    str, typer.Option("--root-path", metavar="PATH", help="Path under which a proxy serves it, such as /judge.")
 ]
 _MAX_DIGITS: Final = 7
 """of a limit."""

@@ -1,4 +1,4 @@
-"""``subcli user``: manage who may log in to a server that runs with ``serve --auth``."""
+"""``subcli user``: manage the users of a server that runs with ``serve --auth``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LONGEST_LINE: Final = 8192
 
 def register(app: typer.Typer) -> None:
     """Register the commands."""
-    summary = "Manage who may log in to a server."
+    summary = "Manage a server's users."
     group = make_group(app, "user", summary=summary, example="subcli user list")
 
     @command(
@@ -126,7 +126,7 @@ def run_remove(common: Common, streams: Streams, name: str, data_dir: Path | Non
     """Remove a user.
 
     Raises:
-        NotFoundError: there is none of this name.
+        NotFoundError: there is no user with this name.
     """
     with _accounts(data_dir, database) as accounts:
         from subcli.server.accounts.accounts import UnknownUserError
@@ -144,7 +144,7 @@ def run_remove(common: Common, streams: Streams, name: str, data_dir: Path | Non
 
 
 def _record(what: str, name: str) -> None:
-    """Tell the audit log, and who has done it."""
+    """Write to the audit log what was done, and by whom."""
     import pwd
 
     from subcli.server.observe import audit

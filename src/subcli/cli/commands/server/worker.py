@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", callback=expanded, help="Where to keep a copy of the problems while it runs."
+        "--data-dir", metavar="DIR", callback=expanded, help="Where to keep a copy of the problems while running."
     ),
 ]
 
@@ -107,7 +107,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _default_data_dir() -> Path | None:
-    """A server's; none where it cannot be made, as in a container or a service without a home directory."""
+    """The server's data directory; ``None`` if it cannot be created, as in a container without a home directory."""
     from subcli.server import ServeError
     from subcli.server.run.startup import make_data_dir
 
