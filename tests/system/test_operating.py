@@ -63,8 +63,12 @@ def test_invalid_settings(run: Run, words: tuple[str, str], named: str) -> None:
 
 
 @pytest.mark.thorough
-def test_variables_set_log_format_and_level(serve: Callable[..., Served], env: dict[str, str]) -> None:
+def test_variables_set_log_format_and_level(serve: Callable[..., Served], env: dict[str, str], tmp_path: Path) -> None:
     """`SUBCLI_LOG_FORMAT` and `SUBCLI_LOG_LEVEL` work like the flags; by default only warnings are logged."""
+    # Of its own: what other tests' killed processes leave behind is worth a warning.
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env["TMPDIR"] = str(temporary)
     quiet = serve()
     env |= {"SUBCLI_LOG_FORMAT": "json", "SUBCLI_LOG_LEVEL": "info"}
     told = serve()
