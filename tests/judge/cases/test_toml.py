@@ -117,6 +117,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         (pairs("a/1"), "[groups.b]\npoints = 1\n", r":6: `groups\.b` is no directory with cases"),
         (pairs("a/1"), '[groups.a]\npoints = "x"\n', r":7: `groups\.a\.points` must be a number of points"),
         (pairs("a/1"), "[groups.a]\npoints = 1\npoints_each = 1\n", "exclude each other"),
+        (pairs("a/1"), '[groups.a]\nrequires = ["a"]\n', "leads in a circle: a → a"),
         (pairs("a/1"), '[groups.a]\nrequires = ["c"]\n', "names no other group: 'c'"),
         (
             pairs("a/1", "b/1"),

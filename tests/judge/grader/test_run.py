@@ -144,11 +144,15 @@ cd /autograder/source
 python3 tests/run.py
 """
 AUTOGRADER_TESTS = """
-import json, sys
+import datetime, json, sys
 sys.path.insert(0, "/autograder/source")
+about = json.load(open("/autograder/submission_metadata.json"))
+created, due = map(datetime.datetime.fromisoformat, (about["created_at"], about["assignment"]["due_date"]))
+assert created < due and about["users"][0]["id"] and about["previous_submissions"] == []
 from hw import double
 tests = [{"name": "two", "score": float(double(2) == 4), "max_score": 1.0, "output": "2 -> %r" % double(2)}]
-json.dump({"tests": tests, "output": "Thank you"}, open("/autograder/results/results.json", "w"))
+more = {"leaderboard": [{"name": "Time", "value": 1.5}], "extra_data": {"seed": 7}}
+json.dump({"tests": tests, "output": "Thank you", **more}, open("/autograder/results/results.json", "w"))
 """
 
 

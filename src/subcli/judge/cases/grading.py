@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from subcli.judge.cases.model import Case, CaseSet, CheckerScore, Group, Tool
+from subcli.judge.cases.model import Case, CaseSet, Group, Tool
 from subcli.judge.cases.points import DIGITS
 from subcli.judge.outcome import Outcome
 
@@ -201,13 +201,11 @@ class Grading:
 def _grade_of_case(
     cases: CaseSet, case: Case, outcome: Outcome, score: float | None, multiplier: float | None
 ) -> Grade:
+    given = score is not None or multiplier is not None
     if outcome == "passed":
         complaint = _complaint(cases, case, score, multiplier)
     else:
-        # Legacy packages may: what a rejected output is worth is said elsewhere.
-        is_fault = _rule(cases, case) not in ("optional", "required", "ignored") and outcome == "wrong_answer"
-        given = score is not None or multiplier is not None
-        complaint = "scored an output that it rejects" if given and is_fault else ""
+        complaint = "scored an output that it rejects" if given and outcome == "wrong_answer" else ""
     if complaint:
         return Grade("judge_error", 0.0 if cases.is_scored else None, f"the checker {complaint}")
     if not cases.is_scored:
@@ -219,14 +217,10 @@ def _grade_of_case(
     return Grade(outcome, case.points if score is None or case.checker_score == "ignored" else score)
 
 
-def _rule(cases: CaseSet, case: Case) -> CheckerScore:
-    return case.checker_score if cases.is_scored else "forbidden"
-
-
 def _complaint(cases: CaseSet, case: Case, score: float | None, multiplier: float | None) -> str:
     """What is wrong with what the checker gave to an output that it accepts."""
     given = [value for value in (score, multiplier) if value is not None]
-    rule = _rule(cases, case)
+    rule = case.checker_score if cases.is_scored else "forbidden"
     if rule == "ignored":
         return ""
     if not given:

@@ -284,7 +284,7 @@ class _Reader:
                 hint = did_you_mean(name, self._seen)
                 raise self._error(("groups", name), f"is no directory with cases in {self._tests.name!r}", hint)
             for other in table.requires:
-                if other not in self._seen or other == name:
+                if other not in self._seen:
                     hint = did_you_mean(other, self._seen)
                     raise self._error(("groups", name, "requires"), f"names no other group: {other!r}", hint)
         try:

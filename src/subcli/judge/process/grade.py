@@ -16,8 +16,10 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
+METADATA = "submission_metadata.json"
 STARTLESS = "the grader's command cannot be started"
 """Begins the last line of stderr, where it is so. The command has not run then, so nobody else can have written it."""
 
@@ -66,6 +68,36 @@ def _lay_out_as_gradescope() -> None:
     if os.path.exists("source/run_autograder"):
         shutil.copy("source/run_autograder", "run_autograder")
         os.chmod("run_autograder", 0o755)
+    if os.path.exists(f"source/{METADATA}"):
+        shutil.copy(f"source/{METADATA}", METADATA)
+        return
+    with open(METADATA, "w", encoding="utf-8") as file:
+        json.dump(_metadata(), file)
+
+
+def _metadata() -> "dict[str, object]":
+    """What autograders read, of nobody in particular: who submitted is not known in a sandbox."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00", time.gmtime())
+    never = "2999-12-31T23:59:59.000000+00:00"
+    return {
+        "id": 1,
+        "created_at": now,
+        "assignment": {
+            "id": 1,
+            "course_id": 1,
+            "title": "Assignment",
+            "release_date": now,
+            "due_date": never,
+            "late_due_date": None,
+            "total_points": "100.0",
+            "group_size": 1,
+            "group_submission": False,
+            "outline": None,
+        },
+        "submission_method": "upload",
+        "users": [{"id": 1, "name": "Student", "email": "student@example.com"}],
+        "previous_submissions": [],
+    }
 
 
 def _with_autograder() -> "list[str]":
