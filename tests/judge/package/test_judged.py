@@ -68,6 +68,7 @@ GROUPS = {
 }
 GRADER = "import sys\nlines = sys.stdin.read().split()\nprint('AC' if 'AC' in lines else 'WA', lines.count('AC'))\n"
 CAT = "#include <stdio.h>\nint main(void) { int c; while ((c = getchar()) != EOF) putchar(c); return 0; }\n"
+MODERN_CPP = '#include <cstdio>\n#include <set>\nint main() { printf("%d\\n", (int)std::set{1}.contains(1)); }\n'
 TALKER = (
     "#include <stdio.h>\n"
     "int main(void) {\n"
@@ -87,6 +88,7 @@ AGREEING: dict[str, FILES] = {
         "submissions/accepted/many/main.py": "from other import n\nprint(n)\n",
         "submissions/accepted/many/other.py": "n = 1\n",
         "submissions/accepted/cat.c": CAT,
+        "submissions/accepted/modern.cc": MODERN_CPP,
         "submissions/wrong_answer/far.py": "print(1.1)\n",
         "submissions/run_time_error/exit.py": "exit(3)\n",
     },
