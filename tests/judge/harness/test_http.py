@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import errno
+import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +16,9 @@ import pytest
 from subcli.judge import Job, judge
 from subcli.judge.harness import SolutionFault
 from subcli.judge.harness.faults import Misuse
-from subcli.judge.harness.http import HttpServer
+from subcli.judge.harness.http import Allowance, HttpServer
 from subcli.judge.harness.node import NodePlan
+from subcli.judge.process.processes import descendants
 from subcli.judge.process.starter import StartPlan, clean_environment
 from subcli.judge.sandbox.probe import probe
 from tests.judge.judging import Judged, MakeProblem
@@ -55,7 +60,7 @@ def plan(tmp_path: Path) -> NodePlan:
 
 def test_requests_reach_the_solution(plan: NodePlan) -> None:
     """On a connection that stays open, on several at once, and with bodies larger than every buffer."""
-    with HttpServer(plan) as server, httpx.Client(base_url=server.url) as client, httpx.Client() as other:
+    with HttpServer(plan, Allowance()) as server, httpx.Client(base_url=server.url) as client, httpx.Client() as other:
         assert [client.get(path).text for path in ("/a", "/b")] == ["/a", "/b"]
         body = bytes(range(256)) * 20_000
         with client.stream("POST", "/", content=body) as answer:
@@ -78,7 +83,7 @@ def test_requests_reach_the_solution(plan: NodePlan) -> None:
 )
 def test_what_the_server_does_wrong_is_told(plan: NodePlan, path: str, message: str) -> None:
     """Its clients see a connection that ends, and the judge why."""
-    with HttpServer(plan) as server:
+    with HttpServer(plan, Allowance()) as server:
         with suppress(httpx.TransportError):
             while True:
                 httpx.get(server.url + path)
@@ -100,14 +105,43 @@ def test_a_server_that_does_not_listen_is_told(plan: NodePlan, source: str, mess
     (Path(plan.start.directory) / "main.py").write_text(source)
     seconds = 0.3 if "0.3 s" in message else 20.0
     with pytest.raises(SolutionFault, match=message) as caught:
-        HttpServer(dataclasses.replace(plan, answer_seconds=seconds))
+        HttpServer(dataclasses.replace(plan, answer_seconds=seconds), Allowance())
     assert ("no idea" in caught.value.evidence.stderr) is ("idea" in source)
 
 
 def test_a_problem_without_a_network_has_no_servers(plan: NodePlan) -> None:
     """Which is the author's mistake, also without a sandbox."""
     with pytest.raises(Misuse, match="network = true"):
-        HttpServer(dataclasses.replace(plan, network=False))
+        HttpServer(dataclasses.replace(plan, network=False), Allowance())
+
+
+def test_all_servers_of_a_test_have_one_bound(plan: NodePlan) -> None:
+    """10 MB of each are too much: the judge's process has both."""
+    allowance = Allowance()
+    body = b"x" * 10_000_000
+    with HttpServer(plan, allowance) as one, HttpServer(plan, allowance) as other:
+        assert len(httpx.post(one.url, content=body).content) == len(body)
+        assert other.fault is None
+        with pytest.raises(httpx.TransportError):
+            httpx.post(other.url, content=body)
+        assert (one.fault, "16384 KB on its connections" in str(other.fault)) == (None, True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("failing", [(socket, "create_server"), (asyncio, "start_server")])
+def test_nothing_is_left_of_a_server_that_cannot_be_reached(
+    plan: NodePlan, monkeypatch: pytest.MonkeyPatch, failing: tuple[object, str]
+) -> None:
+    """Neither descriptors nor the process, whichever step of the judge's own fails."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(*failing, fail)
+    before = set(os.listdir("/proc/self/fd")), set(descendants(os.getpid()))
+    with suppress(OSError):
+        HttpServer(plan, Allowance()).close()
+    assert (set(os.listdir("/proc/self/fd")), set(descendants(os.getpid()))) == before
 
 
 TESTS = """

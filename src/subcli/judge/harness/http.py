@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from threading import Lock, Thread
 from typing import Self
@@ -31,7 +31,20 @@ _NAME = "the server"
 _POLL_S = 0.02
 _CHUNK = 65_536
 _MOST_BYTES = 16 * 1024 * 1024
-"""Of all that it answers in a test: its clients keep that in the judge's process."""
+
+
+class Allowance:
+    """How much all servers of a test may answer: their clients keep that in the judge's process."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_BYTES
+        self._taking = Lock()
+
+    def take(self, size: int) -> bool:
+        """Whether so many bytes more are allowed."""
+        with self._taking:
+            self._left -= size
+            return self._left >= 0
 
 
 class HttpServer:
@@ -39,38 +52,39 @@ class HttpServer:
 
     Args:
         plan: How to start it.
+        allowance: How much it may answer, together with the other servers of the test.
 
     Raises:
         Misuse: The problem gives its solutions no network.
         SolutionFault: It ends, or does not listen in time.
     """
 
-    def __init__(self, plan: NodePlan) -> None:
+    def __init__(self, plan: NodePlan, allowance: Allowance) -> None:
         if not plan.network:
             raise Misuse("a server needs `network = true` in problem.toml")
         self._plan = plan
         self._fault: SolutionFault | None = None
         self._is_ending = False
-        self._answered = 0
+        self._allowance = allowance
         self._connecting = Lock()
         self._control, theirs = socket.socketpair()
-        self._control.settimeout(plan.answer_seconds)
-        command = (sys.executable, "-I", "-S", str(_SHIM), str(theirs.fileno()), *plan.command)
-        with theirs:
-            self._node = Node(_NAME, replace(plan, command=command), (theirs.fileno(),))
-        try:
+        with ExitStack() as made:
+            made.enter_context(self._control)
+            self._control.settimeout(plan.answer_seconds)
+            command = (sys.executable, "-I", "-S", str(_SHIM), str(theirs.fileno()), *plan.command)
+            with theirs:
+                self._node = Node(_NAME, replace(plan, command=command), (theirs.fileno(),))
+            made.callback(self._node.kill)
             self._wait_until_it_listens()
-        except BaseException:
-            self._node.kill()
-            self._control.close()
-            raise
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        """Where tests reach it; without a slash at the end."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_until_complete, args=(self._relay(listener),), daemon=True)
-        self._stopping = asyncio.Event()
-        self._thread.start()
+            listener = made.enter_context(socket.create_server(("127.0.0.1", 0)))
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            """Where tests reach it; without a slash at the end."""
+            self._loop = asyncio.new_event_loop()
+            made.callback(self._loop.close)
+            self._stopping = asyncio.Event()
+            self._thread = Thread(target=self._run, args=(listener,), daemon=True)
+            self._thread.start()
+            self._made = made.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -85,9 +99,7 @@ class HttpServer:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
-            self._loop.close()
-            self._node.kill()
-            self._control.close()
+        self._made.close()
 
     def output(self) -> str:
         """What it printed, on stdout and stderr."""
@@ -116,9 +128,14 @@ class HttpServer:
             with self._connecting:
                 self._control.sendall(b"c")
                 _, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
-            return socket.socket(fileno=descriptors[0]) if descriptors else None
+            connection = socket.socket(fileno=descriptors[0]) if descriptors else None
         except OSError:
             return None
+        if connection is not None and self._is_ending:
+            # Who asked for it has been cancelled.
+            connection.close()
+            return None
+        return connection
 
     def _wait_until_it_listens(self) -> None:
         began = time.monotonic()
@@ -137,6 +154,9 @@ class HttpServer:
             time.sleep(_POLL_S)
 
     # -- the relay, in its thread
+
+    def _run(self, listener: socket.socket) -> None:
+        self._loop.run_until_complete(self._relay(listener))
 
     async def _relay(self, listener: socket.socket) -> None:
         for descriptor, read in (
@@ -165,8 +185,7 @@ class HttpServer:
                 os.killpg(self._node.process.pid, signal.SIGKILL)
 
     def _count(self, data: bytes) -> None:
-        self._answered += len(data)
-        if self._answered > _MOST_BYTES:
+        if not self._allowance.take(len(data)):
             self._too_much(_MOST_BYTES // 1024, "its connections")
             raise ConnectionAbortedError
 
@@ -174,16 +193,14 @@ class HttpServer:
         self._node.drain_log()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inside = await asyncio.to_thread(self._connect)
-        if inside is None:
-            writer.transport.abort()
-            return
-        inner_reader, inner_writer = await asyncio.open_connection(sock=inside)
-        try:
-            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer, self._count))
-        finally:
-            for each in (writer, inner_writer):
-                each.close()
+        with closing(writer):
+            inside = await asyncio.to_thread(self._connect)
+            if inside is None:
+                writer.transport.abort()
+                return
+            inner_reader, inner_writer = await asyncio.open_connection(sock=inside)
+            with closing(inner_writer):
+                await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer, self._count))
 
 
 async def _pump(

@@ -219,12 +219,13 @@ class Fixtures:
 
         It is killed when the test ends.
         """
-        from subcli.judge.harness.http import HttpServer
+        from subcli.judge.harness.http import Allowance, HttpServer
 
+        allowance = Allowance()
         with ExitStack() as stack:
 
             def make() -> HttpServer:
-                server = stack.enter_context(HttpServer(self._plan))
+                server = stack.enter_context(HttpServer(self._plan, allowance))
                 self._reporter.add_server(server)
                 return server
 
