@@ -24,7 +24,7 @@ def _plan(tmp_path: Path, *words: str) -> StartPlan:
 
 @pytest.fixture
 def _confining(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "_CONFINING", NO_INTERPRETER)
+    monkeypatch.setattr(starter, "CONFINING", NO_INTERPRETER)
 
 
 @pytest.mark.usefixtures("_confining")
@@ -68,7 +68,7 @@ def test_program_that_cannot_be_started(
 ) -> None:
     """It ends as a shell's would, in whichever way it is confined."""
     monkeypatch.setattr(threading, "active_count", lambda: threads)
-    with spawn(_plan(tmp_path, *starter._CONFINING), (command,)) as process:
+    with spawn(_plan(tmp_path, *starter.CONFINING), (command,)) as process:
         output, errors = process.communicate()
     assert (output, errors.decode(), process.returncode) == (b"", complaint, code)
 
