@@ -1,7 +1,8 @@
 """Run by the interpreter of the measured environment: judging small submissions, and a shell script that does the same.
 
 Both compile with the same flags and run the same programs on the same inputs; the script compares with `cmp`. It has no
-limits, watches nothing, explains nothing, and stores no events. Everything runs on one processor. Prints JSON: seconds
+limits, watches nothing, explains nothing, and stores no events. Its priority is that of a solution, or what else the
+machine does would decide. Everything runs on one processor. Prints JSON: seconds
 of each run, by contender, in turns; and of the time to "building", and of each case and TAP point.
 """
 
@@ -23,6 +24,7 @@ from typing import Final
 from subcli.judge import Job, LocalStarter, Problem, ResourceLimits, judge
 from subcli.judge.cases.model import Case, CaseSet, Group
 from subcli.judge.languages.table import language
+from subcli.judge.process.confine import NICENESS
 
 ROUNDS: Final = 5
 CASES: Final = 10
@@ -101,7 +103,7 @@ def _by_script(root: Path, name: str) -> float:
     with tempfile.TemporaryDirectory() as place:
         file, text = SOURCES[name]
         Path(place, file).write_text(text, encoding="utf-8")
-        subprocess.run(["sh", "-c", script], cwd=place, check=True)
+        subprocess.run(["nice", "-n", str(NICENESS), "sh", "-c", script], cwd=place, check=True)
     return time.perf_counter() - began
 
 

@@ -28,8 +28,8 @@ def measure() -> Table:
         how=(
             "One processor, no sandbox, an idle queue: a submission of ten small cases from the job to the end of its "
             "judging, and a shell script that compiles with the same flags, runs the same program on the same inputs "
-            "and compares with `cmp`. The script has no limits, watches nothing and reports nothing. Then one TAP "
-            "point, between two results, and the bare run of its program."
+            "and compares with `cmp`, at the priority of a solution. The script has no limits, watches nothing and "
+            "reports nothing. Then one TAP point, between two results, and the bare run of its program."
         ),
         lines=tuple(Line(name, figure) for name, figure in figures.items()),
         targets=(

@@ -22,6 +22,7 @@ import _socket
 import _thread
 import ctypes
 import fcntl
+import gc
 import marshal
 import os
 import resource
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _LOOK_S = 0.0002
 _MEGABYTE = 1024 * 1024
+_LIBRARY = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _REQUEST_BYTES = 4 * 1024 * 1024
 _STREAMS = 3
@@ -192,6 +194,8 @@ def _serve(plan: "dict[str, Any]") -> None:
     `ended NUMBER CODE`.
     """
     channel = _socket.socket(fileno=os.dup(0))
+    # A collection in a fork would copy what it looks at.
+    gc.freeze()
     ready = select.poll()
     ready.register(channel, select.POLLIN)
     runs: dict[int, tuple[int, int]] = {}
@@ -302,7 +306,7 @@ def _become_solution(
     prefix, command = plan["prefix"], [*plan["command"], *arguments]
     if not plan["layers"]:
         # Whoever kills the launcher means the solution. (bubblewrap sees to it itself.)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        _LIBRARY.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
     confining = len(plan["confining"])
     try:
         if prefix[:confining] == plan["confining"]:
