@@ -38,6 +38,7 @@ ROWS: Final = (
     "durable",
     "gateways",
     "judge",
+    "scripts",
 )
 ROW_S: Final = 300.0
 

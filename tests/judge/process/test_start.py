@@ -18,13 +18,13 @@ NO_INTERPRETER = ("/nowhere/python", "-I", "-S", "/nowhere/confine.py")
 HEAVY = {"argparse", "contextlib", "enum", "json", "re", "runpy", "signal", "socket", "traceback", "typing"}
 
 
-def _plan(tmp_path: Path, *words: str) -> StartPlan:
-    return StartPlan((*words, "--file-size=1048576", "--"), {"PATH": os.environ["PATH"], "X": "here"}, str(tmp_path))
+def _plan(tmp_path: Path, *words: str, file_size: int = 1 << 20) -> StartPlan:
+    return StartPlan((*words, f"--file-size={file_size}", "--"), {"PATH": os.environ["PATH"], "X": "here"}, str(tmp_path))
 
 
 @pytest.fixture
 def _confining(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "_CONFINING", NO_INTERPRETER)
+    monkeypatch.setattr(starter, "CONFINING", NO_INTERPRETER)
 
 
 @pytest.mark.usefixtures("_confining")
@@ -68,7 +68,8 @@ def test_program_that_cannot_be_started(
 ) -> None:
     """It ends as a shell's would, in whichever way it is confined."""
     monkeypatch.setattr(threading, "active_count", lambda: threads)
-    with spawn(_plan(tmp_path, *starter._CONFINING), (command,)) as process:
+    # Where coverage is measured, the fork writes down what it has executed.
+    with spawn(_plan(tmp_path, *starter.CONFINING, file_size=1 << 28), (command,)) as process:
         output, errors = process.communicate()
     assert (output, errors.decode(), process.returncode) == (b"", complaint, code)
 

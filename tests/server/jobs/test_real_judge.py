@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from subcli.judge import Job, Problem, judge, load_problem
+from subcli.judge.supervise.template import template_pid
 from subcli.server.run.startup import copied_problems
 
 PROBLEM = """
@@ -140,7 +141,7 @@ async def test_edits_between_claim_and_judging_change_nothing(start: Callable[..
 
 
 def descendants() -> set[int]:
-    """The processes below this one."""
+    """The processes below this one, but the template of the supervisors, which stays."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -154,4 +155,4 @@ def descendants() -> set[int]:
         below = children.get(todo.pop(), [])
         found.update(below)
         todo += below
-    return found
+    return found - {template_pid()}

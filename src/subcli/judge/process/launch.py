@@ -1,8 +1,9 @@
-"""Runs the solution for a TAP command: `python -I -S launch.py PLAN [ARGUMENT ...]`.
+"""Runs the solution for a TAP command: `python -I -S launch.py --serve PLAN`, or `launch.py PLAN [ARGUMENT ...]`.
 
-PLAN is a JSON file with the start plan, the command and the limits. The solution becomes the leader of a session of its
-own, which is how the supervisor tells its processes from those of the tests. This process stays between the solution
-and the test command, for these reasons:
+PLAN is a file made by `marshal`, with the start plan, the command and the limits. With `--serve` this process forks a
+launcher for each run that the supervisor asks for on stdin, so that no run waits for an interpreter; see
+`supervise/fronts.py`. The solution becomes the leader of a session of its own, which is how the supervisor tells its
+processes from those of the tests. The launcher stays between the solution and the test command, for these reasons:
 
 - It announces the run and waits for leave to begin. So the supervisor knows which test started it, and ends first what
   earlier tests have left.
@@ -15,17 +16,24 @@ and the test command, for these reasons:
   before the answer is passed on, as the command may kill the solution, and with it this process, because of it.
 """
 
+# The halves of `signal` and `socket` that are written in C: the others import `enum`, which takes longer than all this.
+import _signal  # type: ignore[import-not-found]
+import _socket
 import _thread
+import ctypes
 import fcntl
-import json
+import gc
+import marshal
 import os
 import resource
 import select
-import signal
 import struct
 import sys
 import termios
 import time
+
+sys.path.append(os.path.dirname(__file__))
+import confine  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False  # `typing` would cost each run two milliseconds
 if TYPE_CHECKING:
@@ -33,9 +41,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHUNK = 64 * 1024
-_LOOK_S = 0.001
+_LOOK_S = 0.0002
 _MEGABYTE = 1024 * 1024
-_SETPRIV = "/usr/bin/setpriv"
+_LIBRARY = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+_REQUEST_BYTES = 4 * 1024 * 1024
+_STREAMS = 3
+_INT_BYTES = 4
 
 
 class _Pump:
@@ -165,20 +177,69 @@ def _write(target: int, data: bytes) -> None:
 
 
 def main() -> None:
+    """Run the solution, and end as it ended; or do so again and again."""
+    serves = sys.argv[1] == "--serve"
+    with open(sys.argv[1 + serves], "rb") as file:
+        plan = marshal.load(file)
+    if serves:
+        _serve(plan)
+    else:
+        _run(plan, sys.argv[2:])
+
+
+def _serve(plan: "dict[str, Any]") -> None:
+    """Fork a launcher for each request, and tell how it has ended, until nobody asks any more.
+
+    A request is `(number, arguments)`, with the three streams of the run. What is told are lines `began NUMBER PID` and
+    `ended NUMBER CODE`.
+    """
+    channel = _socket.socket(fileno=os.dup(0))
+    # A collection in a fork would copy what it looks at.
+    gc.freeze()
+    ready = select.poll()
+    ready.register(channel, select.POLLIN)
+    runs: dict[int, tuple[int, int]] = {}
+    while True:
+        for descriptor, _ in ready.poll():
+            if descriptor in runs:
+                number, pid = runs.pop(descriptor)
+                ready.unregister(descriptor)
+                os.close(descriptor)
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                channel.send(b"ended %d %d" % (number, code))
+                continue
+            message, parts, _, _ = channel.recvmsg(_REQUEST_BYTES, _socket.CMSG_LEN(_STREAMS * _INT_BYTES))
+            if not message:
+                os._exit(0)
+            number, arguments = marshal.loads(message)
+            streams = [int.from_bytes(parts[0][2][at : at + _INT_BYTES], sys.byteorder) for at in (0, 4, 8)]
+            pid = os.fork()
+            if pid == 0:
+                for target, stream in enumerate(streams):
+                    os.dup2(stream, target)
+                os.closerange(3, 65_536)
+                _run(plan, arguments)
+            for stream in streams:
+                os.close(stream)
+            handle = os.pidfd_open(pid)
+            runs[handle] = number, pid
+            ready.register(handle, select.POLLIN)
+            channel.send(b"began %d %d" % (number, pid))
+
+
+def _run(plan: "dict[str, Any]", arguments: "list[str]") -> None:
     """Run the solution, and end as it ended."""
-    with open(sys.argv[1], encoding="utf-8") as file:
-        plan = json.load(file)
     streams = [_stream(plan, 1), _stream(plan, 2)]
     pipes = [os.pipe(), os.pipe()]
     gate = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_solution(plan, pipes, gate)
+        _become_solution(plan, arguments, pipes, gate)
     os.close(gate[0])
     exceeded = []
 
     def stop() -> None:
-        exceeded.append("output")
+        exceeded.append(True)
         _kill(child)
 
     copy = os.open(f"{plan['runs']}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -188,29 +249,25 @@ def main() -> None:
     pumps = [_Pump(pipes[0][0], streams[0], plan["output_bytes"], stop, errors.keep), errors]
     for pump in pumps:
         _thread.start_new_thread(pump.run, ())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: _kill(child, number))
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+        _signal.signal(number, lambda number, _frame: _kill(child, number))
     _announce(plan["starts"], child)
     os.write(gate[1], b"\n")
     _, status, usage = os.wait4(child, 0)
     while not all(pump.is_empty() for pump in pumps):
         time.sleep(_LOOK_S)
     code = os.waitstatus_to_exitcode(status)
-    if plan["layers"] and code - 128 in set(signal.Signals):
+    if plan["layers"] and code - 128 in range(1, _signal.NSIG):
         code = 128 - code
-    record = {
-        "pid": os.getpid(),
-        "code": code,
-        "exceeded": exceeded[0] if exceeded else "",
-        "peak_mb": usage.ru_maxrss // 1024,
-        "needs_mb": _needed_at_start(plan) // _MEGABYTE,
-    }
-    with open(plan["runs"], "a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    facts = (os.getpid(), code, usage.ru_maxrss // 1024, _needed_at_start(plan) // _MEGABYTE)
+    record = b'{"pid": %d, "code": %d, "peak_mb": %d, "needs_mb": %d' % facts
+    record += b', "exceeded": "%s"}\n' % (b"output" if exceeded else b"")
+    with open(plan["runs"], "ab", buffering=0) as file:
+        file.write(record)
     if code < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if -code != signal.SIGKILL:
-            signal.signal(-code, signal.SIG_DFL)
+        if -code != _signal.SIGKILL:
+            _signal.signal(-code, _signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code if code >= 0 else 128 - code)
 
@@ -229,13 +286,15 @@ def _announce(starts: str, child: int) -> None:
     # For both directions, so that it neither waits for a writer nor ends without one.
     reading = os.open(answer, os.O_RDWR)
     with open(starts, "wb", buffering=0) as file:
-        file.write(b"%d %d\n" % (os.getpid(), child))
+        file.write(b"run %d %d\n" % (os.getpid(), child))
     os.read(reading, 1)
     os.close(reading)
     os.unlink(answer)
 
 
-def _become_solution(plan: "dict[str, Any]", pipes: "list[tuple[int, int]]", gate: "tuple[int, int]") -> None:
+def _become_solution(
+    plan: "dict[str, Any]", arguments: "list[str]", pipes: "list[tuple[int, int]]", gate: "tuple[int, int]"
+) -> None:
     os.close(gate[1])
     if not os.read(gate[0], 1):
         os._exit(0)  # The launcher was killed before the run began.
@@ -244,18 +303,25 @@ def _become_solution(plan: "dict[str, Any]", pipes: "list[tuple[int, int]]", gat
     os.dup2(pipes[1][1], 2)
     os.closerange(3, 65_536)
     os.chdir(plan["directory"])
-    command = [*plan["prefix"], *plan["command"], *sys.argv[2:]]
-    if not plan["layers"] and os.path.exists(_SETPRIV):
+    prefix, command = plan["prefix"], [*plan["command"], *arguments]
+    if not plan["layers"]:
         # Whoever kills the launcher means the solution. (bubblewrap sees to it itself.)
-        command = [_SETPRIV, "--pdeathsig", "KILL", "--", *command]
+        _LIBRARY.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+    confining = len(plan["confining"])
     try:
+        if prefix[:confining] == plan["confining"]:
+            # This process has one thread: it need not start an interpreter for that.
+            confine.main([*prefix[confining:], *command], plan["environment"])
+        command = [*prefix, *command]
         os.execvpe(command[0], command, plan["environment"])
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
         os._exit(127)
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
-def _kill(child: int, number: int = signal.SIGKILL) -> None:
+def _kill(child: int, number: int = _signal.SIGKILL) -> None:
     """Signal the solution's process group; it may be gone."""
     try:
         os.killpg(child, number)

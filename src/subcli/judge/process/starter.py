@@ -33,7 +33,8 @@ CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
 HOST = Path(__file__).with_name("host.py")
 GRADE = Path(__file__).with_name("grade.py")
-_CONFINING = (sys.executable, "-I", "-S", str(CONFINE))
+CONFINING = (sys.executable, "-I", "-S", str(CONFINE))
+"""The start of a prefix that confines. Who can do it without an interpreter skips these words."""
 _MEGABYTE = 1024 * 1024
 
 
@@ -122,7 +123,7 @@ def confining(limits: ResourceLimits, language: Language, *, is_hosted: bool) ->
         language: The language of the solution.
         is_hosted: Whether it starts the host of a sandbox, which bounds the memory of each program itself.
     """
-    words = [*_CONFINING, f"--file-size={limits.file_size_mb * _MEGABYTE}"]
+    words = [*CONFINING, f"--file-size={limits.file_size_mb * _MEGABYTE}"]
     if language.bounded_address_space and not is_hosted:
         words.append(f"--address-space={limits.memory_mb * _MEGABYTE}")
     return tuple(words)
@@ -213,8 +214,8 @@ def spawn(
     environment = {**plan.environment, **(extra_environment or {})}
     passed = tuple(pass_fds)
     confined = None
-    if tuple(words[: len(_CONFINING)]) == _CONFINING and threading.active_count() == 1:
-        confined = partial(_confine, words[len(_CONFINING) :], environment, passed)
+    if tuple(words[: len(CONFINING)]) == CONFINING and threading.active_count() == 1:
+        confined = partial(_confine, words[len(CONFINING) :], environment, passed)
     return subprocess.Popen(
         words,
         stdin=stdin,

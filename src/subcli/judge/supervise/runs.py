@@ -7,11 +7,9 @@ everything that was printed before it has been read, so it is certain which test
 from __future__ import annotations
 
 import asyncio
-import json
+import marshal
 import os
-import shlex
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,9 @@ import msgspec
 
 from subcli.judge.evidence import OUTPUT_BYTES
 from subcli.judge.problem import ResourceLimits
-from subcli.judge.process.starter import LAUNCH, StartPlan
+from subcli.judge.process.starter import CONFINING, StartPlan
 from subcli.judge.process.text import cut, decode
+from subcli.judge.supervise.fronts import Fronts
 
 _READ_BYTES = 64 * 1024
 
@@ -69,44 +68,56 @@ class Runs:
         self._fresh: list[LaunchedRun] = []
         os.mkfifo(self._starts, 0o600)
         # For both directions, so that it does not end between two runs.
+        self._fronts: Fronts | None = None
         self._descriptor = os.open(self._starts, os.O_RDWR | os.O_NONBLOCK)
         asyncio.get_running_loop().add_reader(self._descriptor, self._read_starts)
 
     def close(self) -> None:
         """Take no more runs."""
+        if self._fronts is not None:
+            self._fronts.close()
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
 
-    def write_launcher(self, plan: StartPlan, command: tuple[str, ...], limits: ResourceLimits, results: int) -> Path:
-        """Write the program that the command starts. Returns its path.
+    def prepare(
+        self,
+        plan: StartPlan,
+        command: tuple[str, ...],
+        limits: ResourceLimits,
+        results: int,
+        on_start: Callable[[int], None],
+    ) -> Path:
+        """Prepare what the command starts. Returns its path.
 
         Args:
             plan: How the solution is started.
             command: What starts it.
             limits: What it may use.
             results: The inode of the pipe for results.
+            on_start: Called with the id of a process of ours before anything else can wait for it.
         """
-        described = self._scratch / "plan.json"
+        described = self._scratch / "plan"
         facts = {
-            "command": command,
+            "confining": list(CONFINING),
+            "command": list(command),
             "results": results,
             "runs": str(self._records),
             "starts": str(self._starts),
             "output_bytes": limits.output_kb * 1024,
         }
-        described.write_text(json.dumps({**plan.as_json(), **facts}), encoding="utf-8")
-        launcher = self._scratch / "solution"
-        words = [sys.executable, "-I", "-S", str(LAUNCH), str(described)]
-        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
-        launcher.chmod(0o700)
-        return launcher
+        described.write_bytes(marshal.dumps({**plan.as_json(), "prefix": list(plan.prefix), **facts}))
+        self._fronts = Fronts(self._scratch, self._starts, described, on_start)
+        return self._fronts.program
 
     def _read_starts(self) -> None:
         with suppress(BlockingIOError):
             *lines, self._partial = (self._partial + os.read(self._descriptor, _READ_BYTES)).split(b"\n")
             for line in lines:
-                launcher, session = map(int, line.split())
-                self._waiting.put_nowait(Run(launcher, session))
+                kind, *numbers = line.split()
+                if kind == b"run":
+                    self._waiting.put_nowait(Run(*map(int, numbers)))
+                elif self._fronts is not None:
+                    self._fronts.said(*map(int, numbers))
 
     async def waiting(self) -> Run:
         """The next run that wants to begin."""

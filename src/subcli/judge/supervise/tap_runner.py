@@ -69,7 +69,8 @@ class TapRun:
         pipe = await Pipe.open()
         try:
             results = os.fstat(pipe.writing).st_ino
-            solution = self._runs.write_launcher(plan, command, self._problem.limits, results)
+            on_start = self._watchdog.exempt_from_reaping
+            solution = self._runs.prepare(plan, command, self._problem.limits, results, on_start)
             child = await Child.start(
                 self._command(),
                 directory=self._problem.root / self._problem.tests,

@@ -1,0 +1,246 @@
+"""What a TAP command starts in place of the solution: fronts, each of which stands for a run.
+
+    TAP command  --exec-->  front (sh)      its streams  ---.
+                              | pid    ^ exit code          |
+                              v        |                    v
+                            supervisor --request, streams--> launch.py --serve  --fork-->  launcher  -->  solution
+
+A shell starts in a millisecond, and an interpreter in ten, so the front is a shell script of built-in commands. It says
+its process id on a FIFO, and reads on another one how the run has ended. Its streams are taken from it, pidfd_getfd(2);
+where that is not allowed, as in a container without a profile for it, `launch.py` is started for each run instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import marshal
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from subcli.judge.process.starter import LAUNCH
+
+_SLOTS: Final = 64
+"""How many FIFOs there are for answers. A front takes the first that is free, which a lock file says."""
+_ANSWER_BYTES: Final = 256
+_PIDFD_GETFD: Final = 438
+"""The number of the system call, on every architecture."""
+_COPIES: Final = (7, 8, 9)
+"""Where the script keeps its streams: what a shell does may be in the way of the first three, for a moment."""
+_SCRIPT: Final = """\
+#!/bin/sh
+command exec 7<&0 || exec 7</dev/null
+command exec 8>&1 || exec 8>/dev/null
+command exec 9>&2 || exec 9>/dev/null
+starts=STARTS slots=SLOTS slot=0
+set -C
+until { true >"$slots.$slot.taken"; } 2>/dev/null; do
+    slot=$(((slot + 1) % COUNT))
+done
+set +C
+trap 'echo "front $$ $slot 15" >"$starts"' TERM
+trap 'echo "front $$ $slot 2" >"$starts"' INT
+trap 'echo "front $$ $slot 1" >"$starts"' HUP
+echo "front $$ $slot 0" >"$starts"
+until read -r code <"$slots.$slot"; do
+    :
+done
+trap - TERM INT HUP
+[ "$code" -ge 0 ] && exit "$code"
+ulimit -c 0
+kill "$code" $$
+"""
+
+
+@dataclass
+class _Front:
+    """A front that lives."""
+
+    handle: int
+    """A descriptor that refers to its process."""
+    slot: int
+    """The number of the FIFO on which it reads its answer."""
+    launcher: int = 0
+    """The process that runs the solution for it, once that has begun."""
+    is_gone: bool = False
+    has_ended: bool = False
+    """Whether the launcher has."""
+
+
+class Fronts:
+    """The fronts of one TAP command, and the process that forks their launchers.
+
+    Args:
+        scratch: A directory of the judge's own.
+        starts: The FIFO on which fronts and launchers say that they begin.
+        plan: The file with the plan of `launch.py`.
+        on_start: Called with the process id before anything else can wait for the process.
+    """
+
+    def __init__(self, scratch: Path, starts: Path, plan: Path, on_start: Callable[[int], None]) -> None:
+        self._program = scratch / "solution"
+        self._answers = scratch / "ended"
+        self._alive: dict[int, _Front] = {}
+        self._slots: list[int] = []
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            # In our session: nothing of it is the solution's.
+            self._server = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(LAUNCH), "--serve", str(plan)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+            )
+        on_start(self._server.pid)
+        words = [sys.executable, "-I", "-S", str(LAUNCH), str(plan)]
+        text = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+        if _can_take_streams(self._server.pid):
+            for number in range(_SLOTS):
+                os.mkfifo(self._fifo(number), 0o600)
+                # For both directions, so that nobody waits for the other end.
+                self._slots.append(os.open(self._fifo(number), os.O_RDWR | os.O_NONBLOCK))
+            text = _SCRIPT.replace("COUNT", str(_SLOTS))
+            text = text.replace("STARTS", shlex.quote(str(starts))).replace("SLOTS", shlex.quote(str(self._answers)))
+        self._program.write_text(text, encoding="utf-8")
+        self._program.chmod(0o700)
+        self._channel.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._channel, self._take_answer)
+
+    @property
+    def program(self) -> Path:
+        """What the command starts."""
+        return self._program
+
+    def close(self) -> None:
+        """Take no more, and let no launcher be forked any more."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel)
+        self._channel.close()
+        self._server.kill()
+        self._server.wait()
+        for front in self._alive.values():
+            loop.remove_reader(front.handle)
+            os.close(front.handle)
+        for slot in self._slots:
+            os.close(slot)
+
+    def _fifo(self, slot: int) -> str:
+        return f"{self._answers}.{slot}"
+
+    def said(self, pid: int, slot: int, number: int) -> None:
+        """A front has said that it is there, or that it has got a signal."""
+        front = self._alive.get(pid)
+        if number == 0 and front is None and 0 <= slot < len(self._slots):
+            self._begin(pid, slot)
+        elif number and front is not None and front.launcher and not front.has_ended:
+            _kill(front.launcher, number)
+
+    def _begin(self, pid: int, slot: int) -> None:
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            # It was killed.
+            self._free(slot)
+            return
+        streams: list[int] = []
+        try:
+            # The interpreter and the script come first.
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
+            if not arguments or arguments[0] != os.fsencode(self._program):
+                raise ProcessLookupError
+            streams.extend(_taken(handle, number) for number in _COPIES)
+            request = marshal.dumps((pid, [os.fsdecode(each) for each in arguments[1:]]))
+            self._channel.setblocking(True)
+            socket.send_fds(self._channel, [request], streams)
+        except OSError:
+            os.close(handle)
+            self._free(slot)
+            return
+        finally:
+            self._channel.setblocking(False)
+            for stream in streams:
+                os.close(stream)
+        self._alive[pid] = _Front(handle, slot)
+        asyncio.get_running_loop().add_reader(handle, self._gone, pid)
+
+    def _gone(self, pid: int) -> None:
+        """A front has ended: with its answer, or because it was killed, which the solution is meant by."""
+        front = self._alive[pid]
+        asyncio.get_running_loop().remove_reader(front.handle)
+        front.is_gone = True
+        if front.has_ended:
+            self._forget(pid)
+        elif front.launcher:
+            _kill(front.launcher, signal.SIGKILL)
+
+    def _take_answer(self) -> None:
+        try:
+            message = self._channel.recv(_ANSWER_BYTES)
+        except BlockingIOError:
+            return
+        if not message:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            return
+        what, pid, number = message.split()
+        front = self._alive[int(pid)]
+        if what == b"began":
+            front.launcher = int(number)
+            if front.is_gone:
+                _kill(front.launcher, signal.SIGKILL)
+            return
+        front.has_ended = True
+        if front.is_gone:
+            self._forget(int(pid))
+        else:
+            os.write(self._slots[front.slot], number + b"\n")
+
+    def _forget(self, pid: int) -> None:
+        front = self._alive.pop(pid)
+        os.close(front.handle)
+        self._free(front.slot)
+
+    def _free(self, slot: int) -> None:
+        """Let another front take a slot, without an answer that nobody has read."""
+        with suppress(BlockingIOError):
+            os.read(self._slots[slot], _ANSWER_BYTES)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._fifo(slot)}.taken")
+
+
+def _kill(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _can_take_streams(pid: int) -> bool:
+    """Whether the kernel lets us have the descriptors of a process below us: tried with this one."""
+    handle = os.pidfd_open(pid)
+    try:
+        os.close(_taken(handle, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _taken(handle: int, number: int) -> int:
+    """A copy of a descriptor of another process.
+
+    Raises:
+        OSError: It is not there any more, or this is not allowed.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = library.syscall(_PIDFD_GETFD, handle, number, 0)
+    if descriptor < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return descriptor
