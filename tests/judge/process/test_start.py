@@ -19,7 +19,9 @@ HEAVY = {"argparse", "contextlib", "enum", "json", "re", "runpy", "signal", "soc
 
 
 def _plan(tmp_path: Path, *words: str, file_size: int = 1 << 20) -> StartPlan:
-    return StartPlan((*words, f"--file-size={file_size}", "--"), {"PATH": os.environ["PATH"], "X": "here"}, str(tmp_path))
+    return StartPlan(
+        (*words, f"--file-size={file_size}", "--"), {"PATH": os.environ["PATH"], "X": "here"}, str(tmp_path)
+    )
 
 
 @pytest.fixture

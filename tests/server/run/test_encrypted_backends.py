@@ -91,7 +91,7 @@ async def everything_closed() -> None:
     """Wait for the sockets of this loop: redis-py closes what was refused without waiting for the end of TLS."""
     transports = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
     async with asyncio.timeout(30):
-        while any(each.get_extra_info("socket").fileno() >= 0 for each in list(transports.values())):
+        while any(each.get_extra_info("socket").fileno() >= 0 for each in list(transports.values())):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
