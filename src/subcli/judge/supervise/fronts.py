@@ -84,9 +84,19 @@ class Fronts:
         starts: The FIFO on which fronts and launchers say that they begin.
         plan: The file with the plan of `launch.py`.
         on_start: Called with the process id before anything else can wait for the process.
+        trust: Called with the process id of each front: it outlives the command that started it, and is not the
+            solution's then either.
     """
 
-    def __init__(self, scratch: Path, starts: Path, plan: Path, on_start: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        starts: Path,
+        plan: Path,
+        on_start: Callable[[int], None],
+        trust: Callable[[int], None],
+    ) -> None:
+        self._trust = trust
         self._program = scratch / "solution"
         self._answers = scratch / "ended"
         self._alive: dict[int, _Front] = {}
@@ -168,6 +178,7 @@ class Fronts:
             self._channel.setblocking(False)
             for stream in streams:
                 os.close(stream)
+        self._trust(pid)
         self._alive[pid] = _Front(handle, slot)
         asyncio.get_running_loop().add_reader(handle, self._gone, pid)
 

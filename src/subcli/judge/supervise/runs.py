@@ -86,6 +86,7 @@ class Runs:
         limits: ResourceLimits,
         results: int,
         on_start: Callable[[int], None],
+        trust: Callable[[int], None],
     ) -> Path:
         """Prepare what the command starts. Returns its path.
 
@@ -95,6 +96,7 @@ class Runs:
             limits: What it may use.
             results: The inode of the pipe for results.
             on_start: Called with the id of a process of ours before anything else can wait for it.
+            trust: Called with the id of each process that stands between the command and the solution.
         """
         described = self._scratch / "plan"
         facts = {
@@ -106,7 +108,7 @@ class Runs:
             "output_bytes": limits.output_kb * 1024,
         }
         described.write_bytes(marshal.dumps({**plan.as_json(), "prefix": list(plan.prefix), **facts}))
-        self._fronts = Fronts(self._scratch, self._starts, described, on_start)
+        self._fronts = Fronts(self._scratch, self._starts, described, on_start, trust)
         return self._fronts.program
 
     def _read_starts(self) -> None:

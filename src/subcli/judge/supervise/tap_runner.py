@@ -70,7 +70,9 @@ class TapRun:
         try:
             results = os.fstat(pipe.writing).st_ino
             on_start = self._watchdog.exempt_from_reaping
-            solution = self._runs.prepare(plan, command, self._problem.limits, results, on_start)
+            solution = self._runs.prepare(
+                plan, command, self._problem.limits, results, on_start, self._watchdog.trust_launcher
+            )
             child = await Child.start(
                 self._command(),
                 directory=self._problem.root / self._problem.tests,
